@@ -45,7 +45,11 @@ let package = Package(
     library("Tensors", ["CBLAS", "Failures"]),
     library("Architecture", ["Failures"]),
 
+    // Level 2
+    library("Wire", ["Tensors", "Architecture", "Failures"]),
+
     // Tests
     tests("TensorsTests", ["Tensors"]),
+    tests("WireTests", ["Wire"]),
   ]
 )

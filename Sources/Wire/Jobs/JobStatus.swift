@@ -1,0 +1,24 @@
+/// What the trainer says of a job to its owner.
+package struct JobStatus: Sendable, Equatable, Codable {
+  package var state: JobState
+  /// Steps applied.
+  package var step: Int
+  package var totalSteps: Int
+  /// Jobs before it in the queue; 0 when it runs or is next.
+  package var queuePosition: Int
+  /// Bytes the job takes in the trainer's store.
+  package var storedBytes: Int
+  /// Why it failed, when it did.
+  package var failure: String?
+
+  package init(
+    state: JobState, step: Int, totalSteps: Int, queuePosition: Int, storedBytes: Int, failure: String? = nil
+  ) {
+    self.state = state
+    self.step = step
+    self.totalSteps = totalSteps
+    self.queuePosition = queuePosition
+    self.storedBytes = storedBytes
+    self.failure = failure
+  }
+}
