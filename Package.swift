@@ -12,7 +12,9 @@ let swiftSettings: [SwiftSetting] = [
 ]
 
 let cSettings: [CSetting] = [
-  .unsafeFlags(["-O3", "-Wall", "-Wextra", "-Werror"])
+  // No errno and no traps from arithmetic: loops with a square root or a division can then be vectorised. NaN and
+  // infinities keep their meaning.
+  .unsafeFlags(["-O3", "-fno-math-errno", "-fno-trapping-math", "-Wall", "-Wextra", "-Werror"])
 ]
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
@@ -39,10 +41,11 @@ let package = Package(
   targets: [
     // Level 0: C
     .systemLibrary(name: "CBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .target(name: "CKernels", cSettings: cSettings),
 
     // Level 1
     library("Failures"),
-    library("Tensors", ["CBLAS", "Failures"]),
+    library("Tensors", ["CBLAS", "CKernels", "Failures"]),
     library("Architecture", ["Failures"]),
 
     // Level 2
