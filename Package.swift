@@ -49,10 +49,12 @@ let package = Package(
     library("Architecture", ["Failures"]),
 
     // Level 2
+    library("Training", ["Tensors", "Architecture", "Failures"]),
     library("Wire", ["Tensors", "Architecture", "Failures"]),
 
     // Tests
     tests("TensorsTests", ["Tensors"]),
+    tests("TrainingTests", ["Training", "Tensors", "Architecture", "Failures"]),
     tests("WireTests", ["Wire"]),
   ]
 )

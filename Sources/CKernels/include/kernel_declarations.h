@@ -34,10 +34,11 @@ double NAME(ckernels_squared_error)(size_t count, const REAL *outputs, const REA
 void NAME(ckernels_sgd)(size_t count, REAL *weights, const REAL *gradient, REAL *buffer, REAL clip, REAL rate,
                         REAL momentum, bool nesterov, REAL decay);
 
-/// torch.optim.AdamW: w *= 1 − rate·decay; moments from g = clip·gradient; w -= step_size·m / (√v / root + epsilon),
-/// where step_size = rate / (1 − beta1ᵗ) and root = √(1 − beta2ᵗ).
+/// torch.optim.AdamW: w *= shrink; m += weight1·(g − m), v = beta2·v + weight2·g² with g = clip·gradient;
+/// w -= step_size·m / (√v / root + epsilon). shrink = 1 − rate·decay, weight1 = 1 − beta1, weight2 = 1 − beta2,
+/// step_size = rate / (1 − beta1ᵗ), root = √(1 − beta2ᵗ); the differences are the caller's, who has them in double.
 void NAME(ckernels_adamw)(size_t count, REAL *weights, const REAL *gradient, REAL *moment1, REAL *moment2, REAL clip,
-                          REAL shrink, REAL beta1, REAL beta2, REAL epsilon, REAL step_size, REAL root);
+                          REAL shrink, REAL weight1, REAL beta2, REAL weight2, REAL epsilon, REAL step_size, REAL root);
 
 /// buffer = momentum·buffer + clip·gradient; direction = clip·gradient + momentum·buffer. Returns the sum of squares of
 /// the direction.

@@ -40,7 +40,8 @@ extension Float: LayerKernels {
 
 extension Double: LayerKernels {
   package static func activate(
-    _ function: ElementwiseFunction, _ y: MatrixView<Double>, bias: UnsafePointer<Double>?, argument: MatrixView<Double>?
+    _ function: ElementwiseFunction, _ y: MatrixView<Double>, bias: UnsafePointer<Double>?,
+    argument: MatrixView<Double>?
   ) {
     ckernels_activate_double(
       function.code, y.rows, y.columns, y.base, y.stride, bias, argument?.base, argument?.stride ?? 0)

@@ -5,17 +5,20 @@ package protocol LossKernels: TensorElement {
   /// −log softmax(row)[label]. `outputs` and `gradient` are contiguous rows × classes; every label is in 0 ..< classes.
   static func softmaxCrossEntropy(
     rows: Int, classes: Int, outputs: UnsafePointer<Self>, labels: UnsafePointer<Int32>, scale: Self,
-    gradient: UnsafeMutablePointer<Self>) -> Double
+    gradient: UnsafeMutablePointer<Self>
+  ) -> Double
 
   /// Binary cross-entropy on logits; a NaN target is a missing one and counts nothing.
   static func binaryCrossEntropy(
     count: Int, outputs: UnsafePointer<Self>, targets: UnsafePointer<Self>, scale: Self,
-    gradient: UnsafeMutablePointer<Self>) -> Double
+    gradient: UnsafeMutablePointer<Self>
+  ) -> Double
 
   /// (output − target)²; a NaN target is a missing one and counts nothing.
   static func squaredError(
     count: Int, outputs: UnsafePointer<Self>, targets: UnsafePointer<Self>, scale: Self,
-    gradient: UnsafeMutablePointer<Self>) -> Double
+    gradient: UnsafeMutablePointer<Self>
+  ) -> Double
 }
 
 extension Float: LossKernels {

@@ -8,17 +8,21 @@ package protocol OptimizerKernels: TensorElement {
     _ count: Int, weights: UnsafeMutablePointer<Self>, gradient: UnsafePointer<Self>,
     buffer: UnsafeMutablePointer<Self>?, clip: Self, rate: Self, momentum: Self, nesterov: Bool, decay: Self)
 
-  /// torch.optim.AdamW. w ·= shrink (1 − rate·decay); moments of g = clip·gradient; w −= stepSize·m / (√v / root +
-  /// epsilon) with stepSize = rate / (1 − beta1ᵗ), root = √(1 − beta2ᵗ).
+  /// torch.optim.AdamW. w ·= shrink; m += weight1·(g − m), v = beta2·v + weight2·g² with g = clip·gradient;
+  /// w −= stepSize·m / (√v / root + epsilon).
+  ///
+  /// shrink = 1 − rate·decay, weight1 = 1 − beta1, weight2 = 1 − beta2, stepSize = rate / (1 − beta1ᵗ), root =
+  /// √(1 − beta2ᵗ): computed in double by the caller, because 1 − 0.999 in single precision is off by 1e-5 of itself.
   static func adamw(
     _ count: Int, weights: UnsafeMutablePointer<Self>, gradient: UnsafePointer<Self>,
-    moment1: UnsafeMutablePointer<Self>, moment2: UnsafeMutablePointer<Self>, clip: Self, shrink: Self, beta1: Self,
-    beta2: Self, epsilon: Self, stepSize: Self, root: Self)
+    moment1: UnsafeMutablePointer<Self>, moment2: UnsafeMutablePointer<Self>, clip: Self, shrink: Self, weight1: Self,
+    beta2: Self, weight2: Self, epsilon: Self, stepSize: Self, root: Self)
 
   /// buffer = momentum·buffer + clip·gradient; direction = clip·gradient + momentum·buffer. Returns ‖direction‖².
   static func nesterovDirection(
     _ count: Int, gradient: UnsafePointer<Self>, buffer: UnsafeMutablePointer<Self>,
-    direction: UnsafeMutablePointer<Self>, clip: Self, momentum: Self) -> Double
+    direction: UnsafeMutablePointer<Self>, clip: Self, momentum: Self
+  ) -> Double
 
   /// w −= rate·(scale·direction + decay·w).
   static func decoupledStep(
@@ -36,11 +40,12 @@ extension Float: OptimizerKernels {
 
   package static func adamw(
     _ count: Int, weights: UnsafeMutablePointer<Float>, gradient: UnsafePointer<Float>,
-    moment1: UnsafeMutablePointer<Float>, moment2: UnsafeMutablePointer<Float>, clip: Float, shrink: Float, beta1: Float,
-    beta2: Float, epsilon: Float, stepSize: Float, root: Float
+    moment1: UnsafeMutablePointer<Float>, moment2: UnsafeMutablePointer<Float>, clip: Float, shrink: Float,
+    weight1: Float,
+    beta2: Float, weight2: Float, epsilon: Float, stepSize: Float, root: Float
   ) {
     ckernels_adamw_float(
-      count, weights, gradient, moment1, moment2, clip, shrink, beta1, beta2, epsilon, stepSize, root)
+      count, weights, gradient, moment1, moment2, clip, shrink, weight1, beta2, weight2, epsilon, stepSize, root)
   }
 
   package static func nesterovDirection(
@@ -68,11 +73,12 @@ extension Double: OptimizerKernels {
 
   package static func adamw(
     _ count: Int, weights: UnsafeMutablePointer<Double>, gradient: UnsafePointer<Double>,
-    moment1: UnsafeMutablePointer<Double>, moment2: UnsafeMutablePointer<Double>, clip: Double, shrink: Double, beta1: Double,
-    beta2: Double, epsilon: Double, stepSize: Double, root: Double
+    moment1: UnsafeMutablePointer<Double>, moment2: UnsafeMutablePointer<Double>, clip: Double, shrink: Double,
+    weight1: Double,
+    beta2: Double, weight2: Double, epsilon: Double, stepSize: Double, root: Double
   ) {
     ckernels_adamw_double(
-      count, weights, gradient, moment1, moment2, clip, shrink, beta1, beta2, epsilon, stepSize, root)
+      count, weights, gradient, moment1, moment2, clip, shrink, weight1, beta2, weight2, epsilon, stepSize, root)
   }
 
   package static func nesterovDirection(

@@ -31,3 +31,16 @@ package struct MatrixView<Element: TensorElement>: @unchecked Sendable {
   /// Whether the elements lie without gaps.
   package var isContiguous: Bool { stride == columns || rows <= 1 }
 }
+
+extension Tensor {
+  /// A copy of the view's elements, as a matrix.
+  package init(copying view: MatrixView<Element>) {
+    self.init(uninitialized: [view.rows, view.columns])
+    withUnsafeMutableBufferPointer { target in
+      guard let base = target.baseAddress else { return }
+      for row in 0..<view.rows {
+        (base + row * view.columns).initialize(from: view.base + row * view.stride, count: view.columns)
+      }
+    }
+  }
+}

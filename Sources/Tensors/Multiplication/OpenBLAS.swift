@@ -29,7 +29,8 @@ package enum OpenBLAS {
     let reason =
       forced.map { "OPENBLAS_CORETYPE=\($0) forces it; unset the variable" }
       ?? "install a newer OpenBLAS that knows this processor"
-    return "OpenBLAS multiplies with its \(kernel) kernel, but this processor has \(widestVector.rawValue)-bit vectors: "
+    return
+      "OpenBLAS multiplies with its \(kernel) kernel, but this processor has \(widestVector.rawValue)-bit vectors: "
       + reason
   }
 }
