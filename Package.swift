@@ -45,7 +45,11 @@ let package = Package(
     library("Tensors", ["CBLAS", "Failures"]),
     library("Architecture", ["Failures"]),
 
+    // Level 2
+    library("Masking", ["Architecture", "CBLAS", "Failures", "Tensors", crypto]),
+
     // Tests
+    tests("MaskingTests", ["Masking", "Architecture", "Failures", "Tensors", crypto]),
     tests("TensorsTests", ["Tensors"]),
   ]
 )
