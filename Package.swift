@@ -51,8 +51,10 @@ let package = Package(
     // Level 2
     library("Training", ["Tensors", "Architecture", "Failures"]),
     library("Wire", ["Tensors", "Architecture", "Failures"]),
+    library("Masking", ["Architecture", "CBLAS", "Failures", "Tensors", crypto]),
 
     // Tests
+    tests("MaskingTests", ["Masking", "Architecture", "Failures", "Tensors", crypto]),
     tests("TensorsTests", ["Tensors"]),
     tests("TrainingTests", ["Training", "Tensors", "Architecture", "Failures"]),
     tests("WireTests", ["Wire"]),
