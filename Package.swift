@@ -39,13 +39,18 @@ let package = Package(
   targets: [
     // Level 0: C
     .systemLibrary(name: "CBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
 
     // Level 1
     library("Failures"),
     library("Tensors", ["CBLAS", "Failures"]),
     library("Architecture", ["Failures"]),
 
+    // Level 2
+    library("Transport", ["CZeroMQ", "Failures"]),
+
     // Tests
     tests("TensorsTests", ["Tensors"]),
+    tests("TransportTests", ["Transport"]),
   ]
 )
