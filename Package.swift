@@ -42,6 +42,7 @@ let package = Package(
     // Level 0: C
     .systemLibrary(name: "CBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .target(name: "CKernels", cSettings: cSettings),
+    .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
 
     // Level 1
     library("Failures"),
@@ -52,11 +53,13 @@ let package = Package(
     library("Training", ["Tensors", "Architecture", "Failures"]),
     library("Wire", ["Tensors", "Architecture", "Failures"]),
     library("Masking", ["Architecture", "CBLAS", "Failures", "Tensors", crypto]),
+    library("Transport", ["CZeroMQ", "Failures"]),
 
     // Tests
     tests("MaskingTests", ["Masking", "Architecture", "Failures", "Tensors", crypto]),
     tests("TensorsTests", ["Tensors"]),
     tests("TrainingTests", ["Training", "Tensors", "Architecture", "Failures"]),
     tests("WireTests", ["Wire"]),
+    tests("TransportTests", ["Transport"]),
   ]
 )
