@@ -39,13 +39,18 @@ let package = Package(
   targets: [
     // Level 0: C
     .systemLibrary(name: "CBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
 
     // Level 1
     library("Failures"),
     library("Tensors", ["CBLAS", "Failures"]),
     library("Architecture", ["Failures"]),
 
+    // Level 2
+    library("Datasets", ["Tensors", "CHDF5", "Failures"]),
+
     // Tests
     tests("TensorsTests", ["Tensors"]),
+    tests("DatasetsTests", ["Datasets", "Tensors", "CHDF5", "Failures"]),
   ]
 )
