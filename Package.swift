@@ -43,6 +43,7 @@ let package = Package(
     .systemLibrary(name: "CBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .target(name: "CKernels", cSettings: cSettings),
     .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
+    .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
 
     // Level 1
     library("Failures"),
@@ -54,6 +55,7 @@ let package = Package(
     library("Wire", ["Tensors", "Architecture", "Failures"]),
     library("Masking", ["Architecture", "CBLAS", "Failures", "Tensors", crypto]),
     library("Transport", ["CZeroMQ", "Failures"]),
+    library("Datasets", ["Tensors", "CHDF5", "Failures"]),
 
     // Tests
     tests("MaskingTests", ["Masking", "Architecture", "Failures", "Tensors", crypto]),
@@ -61,5 +63,6 @@ let package = Package(
     tests("TrainingTests", ["Training", "Tensors", "Architecture", "Failures"]),
     tests("WireTests", ["Wire"]),
     tests("TransportTests", ["Transport"]),
+    tests("DatasetsTests", ["Datasets", "Tensors", "CHDF5", "Failures"]),
   ]
 )
