@@ -45,7 +45,13 @@ let package = Package(
     library("Tensors", ["CBLAS", "Failures"]),
     library("Architecture", ["Failures"]),
 
+    // Level 2
+    library("Checkpoints", ["Tensors", "Architecture", "Failures"]),
+    library("JobSpec", ["Architecture", "Failures", yams]),
+
     // Tests
     tests("TensorsTests", ["Tensors"]),
+    tests("CheckpointsTests", ["Checkpoints", "Tensors", "Architecture", "Failures"]),
+    tests("JobSpecTests", ["JobSpec", "Architecture", "Failures"]),
   ]
 )
