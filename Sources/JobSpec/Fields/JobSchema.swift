@@ -25,7 +25,9 @@ enum JobSchema {
   static func suggestion(for name: String, in section: String) -> String? {
     let prefix = section.isEmpty ? "" : section + "."
     let lowered = String(name.lowercased().prefix(64)).replacing("-", with: "_")
-    let siblings = children(of: section).map { (path: prefix + $0, distance: EditDistance.between($0, lowered), name: $0) }
+    let siblings = children(of: section).map {
+      (path: prefix + $0, distance: EditDistance.between($0, lowered), name: $0)
+    }
     let near = siblings.filter { $0.distance <= max(1, $0.name.count / 3) }
     if let nearest = near.min(by: { $0.distance < $1.distance }) { return nearest.path }
     let elsewhere = fields.keys.sorted() + sections.sorted()

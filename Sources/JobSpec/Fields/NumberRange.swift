@@ -10,8 +10,8 @@ struct NumberRange: Sendable {
   }
 
   var documentation: String {
-    let from = (excludesLower ? "above " : "from ") + NumberText.shortest(lower)
-    let to = (excludesUpper ? "below " : "to ") + NumberText.shortest(upper)
-    return "a number \(from) \(to)"
+    let from = (excludesLower ? "above " : "at least ") + NumberText.shortest(lower)
+    let to = (excludesUpper ? "below " : "at most ") + NumberText.shortest(upper)
+    return "a number \(from) and \(to)"
   }
 }

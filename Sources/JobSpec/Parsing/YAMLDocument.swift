@@ -2,7 +2,8 @@ import Yams
 
 /// YAML text as a node tree, bounded in size, depth and expansion, whatever the bytes are.
 ///
-/// Depth is bounded by libyaml itself (1,000 levels). Aliases are refused; since Yams expands them while it reads, and
+/// Depth is bounded by libyaml itself (1,000 levels), which takes up to 1.5 MiB of stack in a debug build; Linux gives
+/// threads 2 MiB at the least. Aliases are refused; since Yams expands them while it reads, and
 /// compares mapping keys by content, text with more than a few alias-like words is refused before it is read at all:
 /// k aliases can at most multiply the size by 2^k.
 struct YAMLDocument {
