@@ -56,6 +56,8 @@ let package = Package(
     library("Masking", ["Architecture", "CBLAS", "Failures", "Tensors", crypto]),
     library("Transport", ["CZeroMQ", "Failures"]),
     library("Datasets", ["Tensors", "CHDF5", "Failures"]),
+    library("Checkpoints", ["Tensors", "Architecture", "Failures"]),
+    library("JobSpec", ["Architecture", "Failures", yams]),
 
     // Tests
     tests("MaskingTests", ["Masking", "Architecture", "Failures", "Tensors", crypto]),
@@ -64,5 +66,7 @@ let package = Package(
     tests("WireTests", ["Wire"]),
     tests("TransportTests", ["Transport"]),
     tests("DatasetsTests", ["Datasets", "Tensors", "CHDF5", "Failures"]),
+    tests("CheckpointsTests", ["Checkpoints", "Tensors", "Architecture", "Failures"]),
+    tests("JobSpecTests", ["JobSpec", "Architecture", "Failures"]),
   ]
 )
