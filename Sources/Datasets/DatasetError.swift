@@ -28,6 +28,10 @@ package struct DatasetError: Failure, Equatable {
     self.problem = problem
   }
 
+  static func diskFull(_ location: DataLocation) -> DatasetError {
+    DatasetError(.diskFull, location, "the disk is full or a quota is used up; free space and start again")
+  }
+
   package var kind: FailureKind {
     switch reason {
     case .missingFile: .usage

@@ -42,9 +42,7 @@ enum HDF5Library {
       let status = call()
       if status >= 0 { return status }
       let errors = ErrorStack.ofThisThread()
-      if errors.isDiskFull {
-        throw DatasetError(.diskFull, location, "the disk is full or a quota is used up; free space and start again")
-      }
+      if errors.isDiskFull { throw .diskFull(location) }
       throw DatasetError(reason, location, "\(problem())\(errors.explanation)")
     }
   }
