@@ -145,11 +145,7 @@ import Testing
 
   @Test func virtualDatasetIsRefused() throws {
     let file = try fixture {
-      try $0.empty("X", .float(bytes: 4), shape: [2, 2]) {
-        let space = H5Screate_simple(2, [2, 2], nil)
-        H5Pset_virtual($0, space, "elsewhere.h5", "Y", space)
-        H5Sclose(space)
-      }
+      try $0.empty("X", .float(bytes: 4), shape: [2, 2]) { H5Fixture.makeVirtual($0) }
     }
     try expectError(.virtualDataset) { _ = try file.openFeatures(path: "X") }
   }

@@ -3,7 +3,7 @@ import Foundation
 
 /// The messages that libhdf5 left on the calling thread's error stack when a call failed, the cause first.
 struct ErrorStack {
-  private(set) var messages: [String] = []
+  var messages: [String] = []
 
   /// Must run in the same `HDF5Library.locked` block as the failed call: the next call clears the stack.
   static func ofThisThread() -> ErrorStack {

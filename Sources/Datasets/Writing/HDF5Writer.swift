@@ -36,10 +36,6 @@ package final class HDF5Writer {
     self.temporary = temporary
     try temporary.checkWritable()
     let access = try HDF5File.plainAccess(location)
-    // Closing the file closes what is open in it, so that all of it is on the disk before the file gets its name.
-    _ = try HDF5Library.check(.defect, location, "libhdf5 cannot be used") {
-      access.use { H5Pset_fclose_degree($0, H5F_CLOSE_STRONG) }
-    }
     file = try Handle(.writeFailed, location, "it cannot be created") {
       access.use { H5Fcreate(temporary.path, hdf5CreateNew(), hdf5DefaultProperties(), $0) }
     }
@@ -161,7 +157,8 @@ package final class HDF5Writer {
     temporary.remove()
   }
 
-  /// Datasets first: closing them writes their last chunks.
+  /// Datasets first: a file stays open in libhdf5 for as long as one of its datasets is. (The stronger degree of closing, by which
+  /// a file takes its datasets along, frees a dataset twice after a write to it has failed.)
   private func close() {
     matrices = [:]
     file = nil

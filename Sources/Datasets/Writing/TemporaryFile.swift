@@ -20,6 +20,8 @@ struct TemporaryFile {
   }
 
   func remove() {
+    // After a failed write libhdf5 may keep the file open, and with it the room that is needed.
+    truncate(path, 0)
     unlink(path)
   }
 
