@@ -116,6 +116,26 @@ import Testing
     }
   }
 
+  /// A file size limit stands in for a disk that takes no more: both are errors of the write itself. The limit is far
+  /// above every other test's files, the file has a hole below it.
+  @Test func aDiskThatTakesNoMoreIsExhausted() throws {
+    let directory = try TemporaryDirectory()
+    var before = rlimit()
+    #expect(getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &before) == 0)
+    signal(SIGXFSZ, SIG_IGN)
+    let terabyte = 1 << 40
+    let file = try RowFile<UInt8>(scratchIn: directory.path, columns: 1 << 20, capacity: 2 << 20)
+    var limit = before
+    limit.rlim_cur = rlim_t(terabyte)
+    #expect(setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0)
+    defer { setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &before) }
+    let row = Tensor<UInt8>(repeating: 1, shape: [1, 1 << 20])
+    #expect(throws: Never.self) { try file.write(row, at: 0) }
+    let error = #expect(throws: CheckpointError.self) { try file.write(row, at: 1 << 20) }
+    #expect(error == .system(.write, path: directory.path, code: EFBIG))
+    #expect(error?.kind == .exhausted)
+  }
+
   @Test func runsOfSlots() {
     let slots = [5, 6, 7, 3, 4, 4, 2]
     #expect(

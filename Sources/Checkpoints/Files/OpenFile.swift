@@ -29,6 +29,17 @@ final class OpenFile: Sendable {
     }
   }
 
+  /// A file that has no name: made in `directory` and at once unlinked, readable by its owner only, gone when closed.
+  /// Errors name the directory.
+  static func unnamed(in directory: String) throws(CheckpointError) -> OpenFile {
+    let name = directory + "/.unnamed-" + String(UInt64.random(in: .min ... .max), radix: 16)
+    let descriptor = Foundation.open(name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw .system(.create, path: directory, code: errno) }
+    let file = OpenFile(descriptor: descriptor, path: directory)
+    guard unlink(name) == 0 else { throw .system(.remove, path: name, code: errno) }
+    return file
+  }
+
   /// Opens a regular file for reading; a named pipe or a device is refused instead of waited for.
   static func openRegular(_ path: String) throws(CheckpointError) -> OpenFile {
     let file = try open(path, O_RDONLY | O_NONBLOCK)

@@ -21,9 +21,7 @@ package final class RowFile<Element: TensorElement>: Sendable {
   ///
   /// - Throws: `.rows` for an impossible size, `.system` when the file cannot be made.
   package convenience init(scratchIn directory: String, columns: Int, capacity: Int) throws(CheckpointError) {
-    let name = directory + "/.rows-" + String(UInt64.random(in: .min ... .max), radix: 16)
-    let file = try OpenFile.open(name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600, as: .create)
-    guard unlink(name) == 0 else { throw .system(.remove, path: name, code: errno) }
+    let file = try OpenFile.unnamed(in: directory)
     try self.init(file, columns: columns, capacity: capacity, mustHaveLength: false)
   }
 
