@@ -21,6 +21,10 @@ func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target
   .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 }
 
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .executableTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .testTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 }
@@ -53,11 +57,30 @@ let package = Package(
     // Level 2
     library("Training", ["Tensors", "Architecture", "Failures"]),
     library("Wire", ["Tensors", "Architecture", "Failures"]),
-    library("Masking", ["Architecture", "CBLAS", "Failures", "Tensors", crypto]),
+    library("Masking", ["Architecture", "Failures", "Tensors", crypto]),
     library("Transport", ["CZeroMQ", "Failures"]),
     library("Datasets", ["Tensors", "CHDF5", "Failures"]),
     library("Checkpoints", ["Tensors", "Architecture", "Failures"]),
     library("JobSpec", ["Architecture", "Failures", yams]),
+
+    // Level 3
+    library(
+      "OwnerSession",
+      [
+        "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport", "Architecture", "Tensors",
+        "Failures",
+      ]),
+    library(
+      "TrainerSession", ["Training", "Checkpoints", "Wire", "Transport", "Architecture", "Tensors", "Failures"]),
+
+    // Level 4
+    program(
+      "encryptor",
+      [
+        "OwnerSession", "Masking", "Training", "Datasets", "JobSpec", "Wire", "Transport", "Architecture", "Tensors",
+        "Failures", arguments,
+      ]),
+    program("trainer", ["TrainerSession", "Wire", "Transport", "Tensors", "Failures", arguments, logging]),
 
     // Tests
     tests("MaskingTests", ["Masking", "Architecture", "Failures", "Tensors", crypto]),
