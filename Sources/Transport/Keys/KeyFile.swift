@@ -36,7 +36,7 @@ package struct KeyFile: Sendable {
     }
     try create(
       secretPath, mode: S_IRUSR | S_IWUSR,
-      comment: "# Secret key of the \(role.rawValue). Whoever reads it can act as the \(role.rawValue): keep it here.\n",
+      comment: "# Secret key of the \(role.rawValue): whoever reads it can act as the \(role.rawValue).\n",
       keyText: keys.withSecretText { text in SecretBytes(count: text.count) { $0.copyMemory(from: text) } })
     do {
       let text = Array(keys.publicKey.z85.utf8)
@@ -125,7 +125,8 @@ package struct KeyFile: Sendable {
   }
 
   private static func trimmed(_ line: Range<Int>, of content: UnsafeRawBufferPointer) -> Range<Int> {
-    let isInk = { (index: Int) in ![UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\r")].contains(content[index]) }
+    let blanks = [UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\r")]
+    let isInk = { (index: Int) in !blanks.contains(content[index]) }
     guard let first = line.first(where: isInk), let last = line.last(where: isInk) else {
       return line.lowerBound..<line.lowerBound
     }

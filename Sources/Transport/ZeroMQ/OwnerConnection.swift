@@ -1,11 +1,11 @@
 import CZeroMQ
 import Foundation
 
-/// The connections an owner makes to one trainer, one after another: each with a socket of its own, so that nothing queued
-/// for one can ever be sent over the next.
+/// The connections an owner makes to one trainer, one after another, each with a socket of its own.
 ///
-/// Within one socket libzmq retries until the first handshake succeeds. What it never retries (a refusal, a breach of the
-/// protocol, a lost connection) is retried here with a new socket.
+/// libzmq would reconnect a socket by itself, but then either sends over the new connection what was queued for the old one,
+/// or (`ZMQ_IMMEDIATE`) throws away what had arrived over it, and after a refusal it never tries again. With one socket for
+/// each attempt, what was queued ends with its connection and what had arrived is still delivered.
 final class OwnerConnection {
   private let endpoint: String
   private let ownerKeys: CurveKeyPair
@@ -16,7 +16,7 @@ final class OwnerConnection {
   private var socket: ZeroMQSocket?
   private var monitor: SocketMonitor?
   private var socketsOpened = 0
-  /// While there is no socket: when to make the next.
+  /// While there is no socket: when to make the next, and how much later the one after it.
   private var nextAttempt: Deadline?
   private var pause: Duration
 
@@ -54,7 +54,7 @@ final class OwnerConnection {
       try openIfDue()
       try noteEvents()
       if let ending { throw end(with: ending) }
-      if let socket {
+      if let socket, isEstablished {
         switch try socket.send(message) {
         case .sent: return
         case .lostBetweenFrames: throw end(with: .peerGone(endpoint: endpoint))
@@ -62,7 +62,8 @@ final class OwnerConnection {
         }
       }
       guard !deadline.hasPassed else { throw .unreachable(peer: "the trainer at \(endpoint)") }
-      let sources = [socket.map(SocketWait.Source.writable), monitor.map { .readable($0.socket) }].compactMap(\.self)
+      let room = isEstablished ? socket : nil
+      let sources = [room.map(SocketWait.Source.writable), monitor.map { .readable($0.socket) }].compactMap(\.self)
       try SocketWait.wait(for: sources, until: deadline.earlier(nextAttempt))
     }
   }
@@ -116,30 +117,35 @@ final class OwnerConnection {
         handshakesBrokenOff += 1
         // A key that has once fitted is right: then the trainer, or what stands before it, is away.
         if handshakesBrokenOff >= Self.brokenOffHandshakesThatTell, !wasEverEstablished {
+          handshakesBrokenOff = 0
           ending = .trainerKeyRejected(endpoint: endpoint)
+        } else {
+          discardSocket()
         }
-      case .protocolViolated, .disconnected, .acceptFailed:
+      case .notConnected where !isEstablished && ending == nil:
+        discardSocket()
+      // After a loss libzmq announces its own next attempt too.
+      case .notConnected, .protocolViolated, .disconnected, .acceptFailed:
         break
       }
     }
   }
 
-  /// Gives up the socket; the next is made at once after a loss, and after a growing pause otherwise.
   private func end(with error: TransportError) -> TransportError {
-    // Nothing queued may linger: it would reach the trainer after the loss has been told.
-    try? socket?.set(ZMQ_LINGER, Int32(0))
+    discardSocket()
+    return error
+  }
+
+  /// Gives up the socket with all that is queued in it; the next is made after a pause that grows with each failure.
+  private func discardSocket() {
+    // Nothing may linger: it would reach the trainer after the loss has been told.
+    try? socket?.set(ZMQ_LINGER, 0)
     socket = nil
     monitor = nil
     ending = nil
     isEstablished = false
-    handshakesBrokenOff = 0
-    if case .peerGone = error {
-      nextAttempt = Deadline(after: .zero)
-    } else {
-      nextAttempt = Deadline(after: pause)
-      pause = min(pause * 2, options.maximumReconnectInterval)
-    }
-    return error
+    nextAttempt = Deadline(after: pause)
+    pause = min(pause * 2, options.maximumReconnectInterval)
   }
 
   private func openIfDue() throws(TransportError) {

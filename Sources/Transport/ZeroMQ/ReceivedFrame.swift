@@ -41,6 +41,7 @@ final class ReceivedFrame: @unchecked Sendable {
     // `address` is valid until zmq_msg_close, which only deinit calls; the deallocator's hold on self puts that off until
     // the last copy of the Data is gone. Data never writes through a pointer given with a deallocator that others share:
     // it copies before its first change unless it is the only owner, and then a change harms nobody.
-    return Data(bytesNoCopy: address, count: count, deallocator: .custom { [self] _, _ in withExtendedLifetime(self) {} })
+    return Data(
+      bytesNoCopy: address, count: count, deallocator: .custom { [self] _, _ in withExtendedLifetime(self) {} })
   }
 }

@@ -40,10 +40,8 @@ extension ZeroMQSocket {
     try set(ZMQ_CURVE_PUBLICKEY, bytes: keys.publicKey.bytes)
     try setSecretKey(keys)
     try set(ZMQ_CONNECT_TIMEOUT, options.connectTimeout.wholeMilliseconds)
-    try set(ZMQ_RECONNECT_IVL, max(1, options.reconnectInterval.wholeMilliseconds))
-    try set(ZMQ_RECONNECT_IVL_MAX, options.maximumReconnectInterval.wholeMilliseconds)
-    // Queue for finished connections only: nothing is kept for a trainer that is not there.
-    try set(ZMQ_IMMEDIATE, 1)
+    // One attempt, then an event and weeks of quiet: `OwnerConnection` makes a new socket instead.
+    try set(ZMQ_RECONNECT_IVL, 2_000_000_000)
   }
 
   /// The trainer's side of CURVE: nobody gets past the handshake whom the admission handler does not let in.

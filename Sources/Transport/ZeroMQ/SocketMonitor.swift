@@ -4,6 +4,8 @@ import Foundation
 /// What libzmq tells about a socket's connections.
 final class SocketMonitor {
   enum Event: Equatable {
+    /// An attempt to connect has failed; libzmq would try again after its interval.
+    case notConnected
     case handshakeSucceeded
     /// The connection ended before the handshake did, for no reason given.
     case handshakeBrokenOff
@@ -20,7 +22,7 @@ final class SocketMonitor {
 
   private static let events =
     ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
-    | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_ACCEPT_FAILED
+    | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_ACCEPT_FAILED | ZMQ_EVENT_CONNECT_RETRIED
 
   /// - Parameter name: unique within the context.
   init(_ observed: ZeroMQSocket, name: String, in context: ZeroMQContext) throws(TransportError) {
@@ -44,6 +46,7 @@ final class SocketMonitor {
         ($0.loadUnaligned(as: UInt16.self), $0.loadUnaligned(fromByteOffset: 2, as: UInt32.self))
       }
       switch Int32(code) {
+      case ZMQ_EVENT_CONNECT_RETRIED: return .notConnected
       case ZMQ_EVENT_HANDSHAKE_SUCCEEDED: return .handshakeSucceeded
       case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL: return .handshakeBrokenOff
       case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL: return .protocolViolated

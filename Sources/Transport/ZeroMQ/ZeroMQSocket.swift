@@ -90,7 +90,6 @@ final class ZeroMQSocket {
   func receive(maximumFrames: Int) throws(TransportError) -> ReceivedMessage? {
     var frames: Message = []
     var count = 0
-    var userID: String?
     while true {
       let frame = ReceivedFrame()
       if zmq_msg_recv(frame.message, pointer, ZMQ_DONTWAIT) < 0 {
@@ -102,9 +101,11 @@ final class ZeroMQSocket {
         }
       }
       count += 1
-      if count == 1 { userID = frame.userID }
       if count <= maximumFrames { frames.append(frame.bytes()) } else { frames = [] }
-      if !frame.hasMore { return ReceivedMessage(frames: frames, frameCount: count, userID: userID) }
+      guard frame.hasMore else {
+        // Of the last frame: libzmq makes the first one, the peer's name, itself and not always with the properties.
+        return ReceivedMessage(frames: frames, frameCount: count, userID: frame.userID)
+      }
     }
   }
 
