@@ -21,8 +21,8 @@ func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target
   .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-  .testTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
+  .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: swiftSettings)
 }
 
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
@@ -53,8 +53,9 @@ let package = Package(
     library("Wire", ["Tensors", "Architecture", "Failures"]),
 
     // Tests
-    tests("TensorsTests", ["Tensors"]),
-    tests("TrainingTests", ["Training", "Tensors", "Architecture", "Failures"]),
+    tests("TensorsTests", ["Tensors", "CKernels"]),
+    tests(
+      "TrainingTests", ["Training", "Tensors", "Architecture", "Failures"], resources: [.copy("Fixtures")]),
     tests("WireTests", ["Wire"]),
   ]
 )
