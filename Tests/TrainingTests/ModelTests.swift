@@ -34,7 +34,9 @@ import Testing
     #expect(structure.constraints.allSatisfy { $0.largest == .orthogonal })
   }
 
-  @Test(arguments: [(0, 1, [5], 2), (3, -1, [5], 2), (3, 5000, [5], 2), (3, 1, [0], 2), (3, 1, [5], 0), (3, 1, [-2], 1)])
+  @Test(arguments: [
+    (0, 1, [5], 2), (3, -1, [5], 2), (3, 5000, [5], 2), (3, 1, [0], 2), (3, 1, [5], 0), (3, 1, [-2], 1),
+  ])
   func aWidthOutOfRangeIsRefused(_ sizes: (Int, Int, [Int], Int)) {
     #expect(throws: TrainingError.self) {
       try Model(description(features: sizes.0, padding: sizes.1, hidden: sizes.2, outputs: sizes.3))

@@ -49,8 +49,12 @@ struct Trajectories: Decodable {
   /// [W | b | 0], weight, bias from PyTorch's weight, bias, weight, bias.
   func parameters<Element: FloatingElement>(_ values: [[Double]], padding: Int) -> [Tensor<Element>] {
     let width = features + 1 + padding
-    let first = (0..<hidden).flatMap { row in
-      values[0][row * features..<(row + 1) * features] + [values[1][row]] + Array(repeating: 0, count: padding)
+    let zeros = Array(repeating: 0.0, count: padding)
+    var first: [Double] = []
+    for row in 0..<hidden {
+      first += values[0][row * features..<(row + 1) * features]
+      first.append(values[1][row])
+      first += zeros
     }
     return [
       Tensor(first.map { Element($0) }, shape: [hidden, width]),
