@@ -27,6 +27,8 @@ func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .testTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
+  .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: swiftSettings)
 }
 
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
@@ -86,6 +88,9 @@ let package = Package(
     tests("MaskingTests", ["Masking", "Architecture", "Failures", "Tensors", crypto]),
     tests("TensorsTests", ["Tensors"]),
     tests("TrainingTests", ["Training", "Tensors", "Architecture", "Failures"]),
+    tests("TensorsTests", ["Tensors", "CKernels"]),
+    tests(
+      "TrainingTests", ["Training", "Tensors", "Architecture", "Failures"], resources: [.copy("Fixtures")]),
     tests("WireTests", ["Wire"]),
     tests("TransportTests", ["Transport"]),
     tests("DatasetsTests", ["Datasets", "Tensors", "CHDF5", "Failures"]),

@@ -26,9 +26,23 @@ extension Float: MultipliableElement {
       return
     }
     OpenBLAS.oneThreadPerCall()
-    cblas_sgemm(
-      CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans, sizes.m, sizes.n,
-      sizes.k, alpha, a, sizes.leadingA, b, sizes.leadingB, beta, c, sizes.leadingC)
+    guard OpenBLAS.hasSmallMatrixKernels, let part = SkinnyProduct(m: m, n: n, k: k) else {
+      cblas_sgemm(
+        CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans, sizes.m, sizes.n,
+        sizes.k, alpha, a, sizes.leadingA, b, sizes.leadingB, beta, c, sizes.leadingC)
+      return
+    }
+    for row in stride(from: 0, to: m, by: part.rows) {
+      for column in stride(from: 0, to: n, by: part.columns) {
+        // Parts are no larger than m and n, which fit.
+        cblas_sgemm(
+          CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans,
+          Int32(truncatingIfNeeded: min(part.rows, m - row)), Int32(truncatingIfNeeded: min(part.columns, n - column)),
+          sizes.k, alpha, transposeA ? a + row : a + row * leadingA, sizes.leadingA,
+          transposeB ? b + column * leadingB : b + column, sizes.leadingB, beta, c + row * leadingC + column,
+          sizes.leadingC)
+      }
+    }
   }
 }
 

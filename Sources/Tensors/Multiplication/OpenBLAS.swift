@@ -17,6 +17,9 @@ package enum OpenBLAS {
     openblas_get_corename().map { String(cString: $0) } ?? "unknown"
   }
 
+  /// Whether the kernels in use include those for small matrices (OpenBLAS has them for AVX-512 only).
+  static let hasSmallMatrixKernels = ["skylakex", "cooperlake", "sapphirerapids"].contains(kernelName.lowercased())
+
   /// One sentence for the start log when the kernel in use leaves the processor's vector width unused; nil when it does
   /// not. `environment` is the process's; `OPENBLAS_CORETYPE` overrides OpenBLAS's own choice of kernel.
   package static func advice(environment: [String: String]) -> String? {
