@@ -2,14 +2,15 @@ internal import Tensors
 
 /// A run of Householder reflections H_c = 1 − v vᵀ (‖v‖² = 2) as one block, H_c ⋯ H_{c+p−1} = 1 − V T Vᵀ.
 ///
-/// The v of reflection c has zeros before coordinate c; the panel keeps coordinates from its first reflection on.
-struct HouseholderPanel: Sendable {
+/// The v of reflection c has zeros before coordinate c; the panel keeps coordinates from its first reflection on. Drawn
+/// and inverted in Double, kept in `Element`.
+struct HouseholderPanel<Element: FloatingElement>: Sendable {
   /// Coordinate of the first reflection.
   let start: Int
   /// Vᵀ, `[p, n − start]`, zeros before its diagonal.
-  let vectors: SecretTensor<Double>
+  let vectors: SecretTensor<Element>
   /// T, `[p, p]`, upper triangular.
-  let triangle: SecretTensor<Double>
+  let triangle: SecretTensor<Element>
 
   /// p.
   var count: Int { vectors.shape[0] }
@@ -24,7 +25,7 @@ struct HouseholderPanel: Sendable {
   init(columns: Range<Int>, of width: Int, stream: (_ column: Int) -> KeyStream) {
     start = columns.lowerBound
     let (count, length) = (columns.count, width - columns.lowerBound)
-    vectors = SecretTensor(shape: [count, length]) { vectors in
+    let drawn = SecretTensor<Double>(shape: [count, length]) { vectors in
       vectors.update(repeating: 0)
       for index in 0..<count {
         let tail = UnsafeMutableBufferPointer(rebasing: vectors[(index * length + index)..<((index + 1) * length)])
@@ -32,12 +33,14 @@ struct HouseholderPanel: Sendable {
         Self.makeReflector(tail)
       }
     }
-    triangle = Self.triangle(of: vectors)
+    vectors = drawn.converted()
+    // From the rounded vectors, so that their rounding costs no orthogonality.
+    triangle = Self.triangle(of: vectors.converted()).converted()
   }
 
   /// The diagonal of the matrix that makes R's diagonal positive, without which Q would depend on the sign convention of
   /// the reflections and not be Haar (Mezzadri 2007, §5): reflection c maps x to −sign(x₀) ‖x‖ e₀, and v₀ has x₀'s sign.
-  func sign(_ index: Int) -> Double {
+  func sign(_ index: Int) -> Element {
     vectors.withUnsafeBufferPointer { $0[index * length + index] < 0 ? 1 : -1 }
   }
 
@@ -57,8 +60,8 @@ struct HouseholderPanel: Sendable {
     for index in x.indices { x[index] *= scale }
   }
 
-  /// T⁻¹ + T⁻ᵀ = VᵀV makes 1 − V T Vᵀ orthogonal to rounding (Puglisi 1992): T⁻¹ is VᵀV above the diagonal and half of it on
-  /// the diagonal. Inverted column by column.
+  /// T⁻¹ + T⁻ᵀ = VᵀV makes 1 − V T Vᵀ orthogonal (Puglisi 1992): T⁻¹ is VᵀV above the diagonal and half of it on the diagonal.
+  /// Inverted column by column.
   private static func triangle(of vectors: SecretTensor<Double>) -> SecretTensor<Double> {
     let (count, length) = (vectors.shape[0], vectors.shape[1])
     let gram = SecretTensor<Double>(shape: [count, count]) { gram in

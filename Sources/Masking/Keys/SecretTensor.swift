@@ -29,3 +29,13 @@ final class SecretTensor<Element: TensorElement>: @unchecked Sendable {
     try tensor.withUnsafeBufferPointer(body)
   }
 }
+
+extension SecretTensor where Element: FloatingElement {
+  /// The same numbers in another format; this tensor itself when the formats agree.
+  func converted<Target: FloatingElement>() -> SecretTensor<Target> {
+    if let same = self as? SecretTensor<Target> { return same }
+    return SecretTensor<Target>(shape: shape) { target in
+      withUnsafeBufferPointer { convert($0, into: target) }
+    }
+  }
+}

@@ -24,9 +24,11 @@ enum ChaCha20 {
 
   private typealias Lanes = SIMD4<UInt32>
 
+  /// The left shift is written as a product, which the compiler turns back into one vector shift; from two shifts it makes
+  /// a rotation of each lane by itself, which runs at a fifth of the speed.
   @inline(__always)
   private static func rotate(_ value: Lanes, _ count: UInt32) -> Lanes {
-    (value &<< Lanes(repeating: count)) | (value &>> Lanes(repeating: 32 &- count))
+    (value &* Lanes(repeating: 1 &<< count)) | (value &>> Lanes(repeating: 32 &- count))
   }
 
   @inline(__always)
