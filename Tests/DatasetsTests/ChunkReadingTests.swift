@@ -13,7 +13,8 @@ import Testing
 
   /// Writes a gzip-chunked matrix, reads it as `read` does, and returns how often each chunk was read from the file.
   private func inflations(
-    _ type: FixtureType = .integer(bytes: 1, signed: false), shape: [Int], chunk: [Int], read: (any FeatureSource) throws -> Void
+    _ type: FixtureType = .integer(bytes: 1, signed: false), shape: [Int], chunk: [Int],
+    read: (any FeatureSource) throws -> Void
   ) throws -> [Int] {
     let fixture = try FixtureFile(directory.file("data.h5"))
     let values = (0..<(shape[0] * shape[1])).map { Double($0 * 7919 % 256) }

@@ -53,7 +53,8 @@ import Testing
       let file = try fixture {
         // A chunk may exceed a fixed extent only where the extent may grow; clip it.
         let clipped = chunk.map { [min($0[0], 23), $0[1]] }
-        try $0.numbers("X", .float(bytes: 4), shape: [23, 7], values, chunk: clipped, filters: chunk == nil ? [] : [.gzip])
+        try $0.numbers(
+          "X", .float(bytes: 4), shape: [23, 7], values, chunk: clipped, filters: chunk == nil ? [] : [.gzip])
       }
       let source = try file.openFeatures(path: "X")
       #expect(source.rows == 23 && source.columns == 7)

@@ -20,7 +20,8 @@ import Testing
   @Test func datasetsWithTheirTypesChunksFiltersAndMissingValues() throws {
     let found = try inspection {
       try $0.numbers(
-        "labels", .float(bytes: 4), shape: [3, 2], [0, .nan, 1, 1, .nan, .nan], chunk: [2, 2], filters: [.shuffle, .gzip])
+        "labels", .float(bytes: 4), shape: [3, 2], [0, .nan, 1, 1, .nan, .nan], chunk: [2, 2],
+        filters: [.shuffle, .gzip])
       try $0.attribute("labels", "tasks", texts: ["AR", "ER"])
       try $0.attribute("labels", "version", integers: [3])
       try $0.integers("group/ids", .integer(bytes: 2, signed: false, bigEndian: true), values: [1])

@@ -47,7 +47,9 @@ import Testing
 
   @Test func truncatedFile() throws {
     let path = directory.file("cut.h5")
-    _ = try fixture("cut.h5") { try $0.numbers("X", .float(bytes: 8), shape: [100, 10], [Double](repeating: 1, count: 1000)) }
+    _ = try fixture("cut.h5") {
+      try $0.numbers("X", .float(bytes: 8), shape: [100, 10], [Double](repeating: 1, count: 1000))
+    }
     let whole = try Data(contentsOf: URL(fileURLWithPath: path))
     try whole.prefix(whole.count / 2).write(to: URL(fileURLWithPath: path))
     #expect(try expectError(.truncatedFile) { _ = try HDF5File(path: path) }.kind == .inputData)
@@ -56,7 +58,8 @@ import Testing
   @Test func everyTruncationAndManyFlippedHeadersAreErrorsNotCrashes() throws {
     let path = directory.file("cut.h5")
     _ = try fixture("cut.h5") {
-      try $0.numbers("group/X", .float(bytes: 4), shape: [8, 3], (0..<24).map(Double.init), chunk: [4, 3], filters: [.gzip])
+      try $0.numbers(
+        "group/X", .float(bytes: 4), shape: [8, 3], (0..<24).map(Double.init), chunk: [4, 3], filters: [.gzip])
     }
     let whole = try Data(contentsOf: URL(fileURLWithPath: path))
     func attempt(_ data: Data) throws {
@@ -150,7 +153,9 @@ import Testing
     try expectError(.virtualDataset) { _ = try file.openFeatures(path: "X") }
   }
 
-  @Test(arguments: [(32000, "LZF"), (32001, "Blosc"), (32015, "Zstandard"), (32008, "bitshuffle"), (32004, "LZ4"), (299, "299")])
+  @Test(arguments: [
+    (32000, "LZF"), (32001, "Blosc"), (32015, "Zstandard"), (32008, "bitshuffle"), (32004, "LZ4"), (299, "299"),
+  ])
   func pluginFilterIsRefusedByNameWithTheWayOut(id: Int32, name: String) throws {
     let file = try fixture {
       try $0.empty("X", .float(bytes: 4), shape: [4, 4], chunk: [2, 4], filters: [.plugin(id)])

@@ -28,7 +28,8 @@ import Testing
 
   @Test func missingLabelsStayNaN() throws {
     let file = try fixture {
-      try $0.numbers("labels", .float(bytes: 4), shape: [3, 2], [0, 1, .nan, 1, 0, .nan], chunk: [2, 2], filters: [.gzip])
+      try $0.numbers(
+        "labels", .float(bytes: 4), shape: [3, 2], [0, 1, .nan, 1, 0, .nan], chunk: [2, 2], filters: [.gzip])
     }
     for kind in [LabelKind.binary, .real] {
       let labels = try values(file, "labels", as: kind, rows: 3)

@@ -140,7 +140,8 @@ import Testing
   @Test(arguments: [ENOSPC, EDQUOT, EFBIG])
   func libhdf5sMessageOfAFullDiskIsRecognised(number: Int32) {
     // As the file driver words it.
-    let message = "file write failed: time = now, filename = 'x', file descriptor = 3, errno = \(number), error message = ''"
+    let message =
+      "file write failed: time = now, filename = 'x', file descriptor = 3, errno = \(number), error message = ''"
     #expect(ErrorStack(messages: ["unable to write", message]).isDiskFull)
     #expect(!ErrorStack(messages: ["errno = \(number)8, other"]).isDiskFull)
   }

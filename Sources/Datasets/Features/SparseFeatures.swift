@@ -31,7 +31,8 @@ struct SparseFeatures: SparseFeatureSource {
     indices = try open("indices")
     data = try open("data")
     for part in [offsets, indices, data] where part.shape.count != 1 {
-      throw DatasetError(.wrongRank, part.location, "its rank is \(part.shape.count); a part of a sparse matrix has rank 1")
+      throw DatasetError(
+        .wrongRank, part.location, "its rank is \(part.shape.count); a part of a sparse matrix has rank 1")
     }
     for part in [offsets, indices] where !part.element.isInteger {
       throw DatasetError(.wrongType, part.location, "it holds \(part.element), not integers")
@@ -74,7 +75,9 @@ struct SparseFeatures: SparseFeatureSource {
   package func readSparse(rows: Range<Int>) throws(DatasetError) -> SparseRows {
     let absolute = try readOffsets(rows)
     try checkOffsets(absolute, rows)
-    guard let first = absolute.first, let last = absolute.last else { return SparseRows(offsets: [0], columns: [], values: []) }
+    guard let first = absolute.first, let last = absolute.last else {
+      return SparseRows(offsets: [0], columns: [], values: [])
+    }
     let count = last - first
     let stored = try read([Int64](repeating: 0, count: count), of: indices, first..<last, as: .int64)
     let values = try read([Float](repeating: 0, count: count), of: data, first..<last, as: .float)
@@ -89,7 +92,8 @@ struct SparseFeatures: SparseFeatureSource {
           throw invalid(rows.lowerBound + row, "has an entry outside of columns 0–\(columns - 1)")
         }
         guard lastRow[column] != Int32(truncatingIfNeeded: row + 1) else {
-          throw invalid(rows.lowerBound + row, "holds column \(column) twice; call scipy's sum_duplicates() and write it again")
+          throw invalid(
+            rows.lowerBound + row, "holds column \(column) twice; call scipy's sum_duplicates() and write it again")
         }
         lastRow[column] = Int32(truncatingIfNeeded: row + 1)
         columnIndices[entry] = Int32(truncatingIfNeeded: column)

@@ -94,7 +94,8 @@ struct FileInspector {
         described.append(
           DatasetInspection.Field(
             name: field.name, type: field.type.description,
-            missing: try array.map { (array) throws(DatasetError) in try MissingValueCount(array: array).count() } ?? nil,
+            missing: try array.map { (array) throws(DatasetError) in try MissingValueCount(array: array).count() }
+              ?? nil,
             categories: field.type.isInteger ? try CategoryNames(file: file).path(forCodesAt: fieldPath) : nil))
       }
     } catch {

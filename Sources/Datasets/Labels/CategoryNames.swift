@@ -32,7 +32,9 @@ struct CategoryNames {
     guard array.rows > 0 else { throw DatasetError(.empty, array.location, "there are no categories") }
     if array.element.isString {
       var names: [String] = []
-      try TextColumn(array).forEach { (_, text) throws(DatasetError) in names.append(String(decoding: text, as: UTF8.self)) }
+      try TextColumn(array).forEach { (_, text) throws(DatasetError) in
+        names.append(String(decoding: text, as: UTF8.self))
+      }
       return names
     }
     if array.element.isBoolean { return try NumericColumn(array).integers().map { $0 == 0 ? "False" : "True" } }

@@ -21,7 +21,8 @@ struct ClassReader {
         throw DatasetError(.invalidLabels, codes.location, "row \(row) has no category (code −1); drop such rows first")
       }
       guard code >= 0, code < names.count else {
-        throw DatasetError(.invalidLabels, codes.location, "row \(row) has a code outside of its \(names.count) categories")
+        throw DatasetError(
+          .invalidLabels, codes.location, "row \(row) has a code outside of its \(names.count) categories")
       }
       ids.append(Int32(truncatingIfNeeded: code))
     }
@@ -37,7 +38,9 @@ struct ClassReader {
       guard id >= 0 else {
         throw DatasetError(.invalidLabels, array.location, "row \(row) is negative; class ids are 0, 1, 2 …")
       }
-      guard id < array.rows, id < Int64(Int32.max) else { throw tooMany(array.location, "row \(row) has a class id", array.rows) }
+      guard id < array.rows, id < Int64(Int32.max) else {
+        throw tooMany(array.location, "row \(row) has a class id", array.rows)
+      }
       ids.append(Int32(truncatingIfNeeded: id))
     }
     return try checked(ids, classCount: Int(ids.max() ?? 0) + 1, names: nil, array.location)
@@ -74,7 +77,8 @@ struct ClassReader {
         return
       }
       guard found.count < CategoryNames.most else {
-        throw DatasetError(.tooManyClasses, array.location, "it holds more than \(CategoryNames.most) different strings")
+        throw DatasetError(
+          .tooManyClasses, array.location, "it holds more than \(CategoryNames.most) different strings")
       }
       ids.append(Int32(truncatingIfNeeded: found.count))
       found[text] = Int32(truncatingIfNeeded: found.count)

@@ -60,7 +60,8 @@ extension HDF5File {
       if value.isInfinite {
         throw DatasetError(
           .invalidLabels, array.location,
-          "row \(index / array.columns), column \(index % array.columns) is infinite or beyond the range of 32-bit floats")
+          "row \(index / array.columns), column \(index % array.columns) is infinite or beyond the range of 32-bit floats"
+        )
       }
     }
     guard observed else { throw DatasetError(.invalidLabels, array.location, "every label is missing (NaN)") }

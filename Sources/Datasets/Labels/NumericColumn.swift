@@ -21,7 +21,8 @@ struct NumericColumn {
     let rank = array.shape.count
     guard rank == 1 || rank == 2 else {
       throw DatasetError(
-        .wrongRank, array.location, "its shape is \(array.shape), rank \(rank); a column has rank 1, or 2 with its columns")
+        .wrongRank, array.location,
+        "its shape is \(array.shape), rank \(rank); a column has rank 1, or 2 with its columns")
     }
     guard array.rows > 0, array.columns > 0 else { throw DatasetError(.empty, array.location, "it has no rows") }
     guard let count = Shape.elementCount(array.shape), count <= mostElements else {
@@ -63,7 +64,8 @@ struct NumericColumn {
   /// Rounded to nearest; what exceeds the range of 32-bit floats is infinite.
   func floats() throws(DatasetError) -> [Float] { try read(.float, zero: 0) }
 
-  private func read<Element: BitwiseCopyable>(_ memory: MemoryElement, zero: Element) throws(DatasetError) -> [Element] {
+  private func read<Element: BitwiseCopyable>(_ memory: MemoryElement, zero: Element) throws(DatasetError) -> [Element]
+  {
     var values = [Element](repeating: zero, count: array.rows * array.columns)
     let block = array.plan.rowBlock
     for start in stride(from: 0, to: array.rows, by: block) {

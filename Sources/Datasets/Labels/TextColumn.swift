@@ -22,7 +22,8 @@ struct TextColumn {
     switch array.element {
     case .fixedString(let bytes, let utf8):
       guard bytes <= Self.longestText else {
-        throw DatasetError(.tooLarge, array.location, "its strings take \(bytes) bytes each; the limit is \(Self.longestText)")
+        throw DatasetError(
+          .tooLarge, array.location, "its strings take \(bytes) bytes each; the limit is \(Self.longestText)")
       }
       memory = .fixedString(bytes: bytes, utf8: utf8)
     case .variableString(let utf8): memory = .variableString(utf8: utf8)

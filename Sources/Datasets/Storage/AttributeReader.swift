@@ -85,12 +85,16 @@ struct AttributeReader {
     switch try StoredTypeReader(location: location).read(stored) {
     case .fixedString(let bytes, let utf8):
       guard bytes <= Self.longestText else { return nil }
-      let type = try Handle(.damagedFile, location, problem) { MemoryElement.fixedString(bytes: bytes, utf8: utf8).makeType() }
+      let type = try Handle(.damagedFile, location, problem) {
+        MemoryElement.fixedString(bytes: bytes, utf8: utf8).makeType()
+      }
       var buffer = [UInt8](repeating: 0, count: count * bytes)
       _ = try HDF5Library.check(.damagedFile, location, problem) {
         attribute.use { attribute in type.use { H5Aread(attribute, $0, &buffer) } }
       }
-      return (0..<count).map { String(decoding: buffer[($0 * bytes)..<(($0 + 1) * bytes)].prefix { $0 != 0 }, as: UTF8.self) }
+      return (0..<count).map {
+        String(decoding: buffer[($0 * bytes)..<(($0 + 1) * bytes)].prefix { $0 != 0 }, as: UTF8.self)
+      }
     case .variableString(let utf8):
       let type = try Handle(.damagedFile, location, problem) { MemoryElement.variableString(utf8: utf8).makeType() }
       let space = try Handle(.damagedFile, location, problem) { attribute.use { H5Aget_space($0) } }

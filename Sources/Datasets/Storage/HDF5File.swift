@@ -32,7 +32,8 @@ package final class HDF5File: Sendable {
         }
       } catch {
         guard ErrorStack.isTruncation(error.problem) else { throw error }
-        throw DatasetError(.truncatedFile, location, "the file is cut off, shorter than its header says; fetch it again")
+        throw DatasetError(
+          .truncatedFile, location, "the file is cut off, shorter than its header says; fetch it again")
       }
     }
   }
@@ -48,13 +49,16 @@ package final class HDF5File: Sendable {
 
   /// libhdf5 does not tell a missing file from one that may not be read, and would wait on a pipe; the system is asked first.
   private static func checkReadable(_ path: String, _ location: DataLocation) throws(DatasetError) {
-    guard !path.isEmpty, !path.utf8.contains(0) else { throw DatasetError(.missingFile, location, "the file has no name") }
+    guard !path.isEmpty, !path.utf8.contains(0) else {
+      throw DatasetError(.missingFile, location, "the file has no name")
+    }
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
       switch errno {
       case ENOENT, ENOTDIR: throw DatasetError(.missingFile, location, "there is no such file")
       case EACCES, EPERM: throw DatasetError(.notPermitted, location, "no permission to read the file")
-      default: throw DatasetError(.damagedFile, location, "the file cannot be opened: \(String(cString: strerror(errno)))")
+      default:
+        throw DatasetError(.damagedFile, location, "the file cannot be opened: \(String(cString: strerror(errno)))")
       }
     }
     defer { close(descriptor) }

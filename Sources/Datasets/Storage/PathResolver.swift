@@ -28,7 +28,8 @@ struct PathResolver {
       case .external(let file, let object):
         throw DatasetError(
           .externalLink, location,
-          "'\(name)' is an external link to '\(object)' in the file '\(file)'; other files are never opened: copy it in")
+          "'\(name)' is an external link to '\(object)' in the file '\(file)'; other files are never opened: copy it in"
+        )
       case .userDefined:
         throw DatasetError(.externalLink, location, "'\(name)' is a user-defined link, which is not followed")
       case .hard:

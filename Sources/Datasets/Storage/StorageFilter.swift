@@ -23,7 +23,10 @@ struct StorageFilter: Sendable, Equatable {
   /// What a refusal says.
   var refusal: String {
     let what = Self.builtIn[id] != nil ? "which this libhdf5 was built without" : "a plugin, and plugins are not loaded"
-    return "its chunks are packed with filter \(name) (\(id)), \(what); rewrite the file with gzip, for example "
-      + "`h5repack -f GZIP=4 in.h5 out.h5`, or in Python with h5py's create_dataset(…, compression='gzip')"
+    // h5py has LZF built in, and the Python package hdf5plugin brings the rest of those named here.
+    let python = Self.registered[id] == nil || id == 32000 ? "h5py" : "h5py, hdf5plugin"
+    return "its chunks are packed with filter \(name) (\(id)), \(what); rewrite it with gzip where the filter is "
+      + "installed: `h5repack -f GZIP=4 in.h5 out.h5`, or in Python `import \(python); h5py.File('out.h5', 'w')"
+      + ".create_dataset(NAME, data=h5py.File('in.h5')[NAME], chunks=True, compression='gzip')`"
   }
 }

@@ -43,7 +43,8 @@ final class StoredArray: Sendable {
     self.location = location
     self.field = field
     let plan = try ChunkPlan(
-      shape: datasetShape, columns: columns, elementBytes: try stored.elementBytes(), layout: layout, location: location)
+      shape: datasetShape, columns: columns, elementBytes: try stored.elementBytes(), layout: layout, location: location
+    )
     self.plan = plan
     dataset = try Self.reopen(stored, plan, location)
   }
@@ -81,14 +82,16 @@ final class StoredArray: Sendable {
       throw DatasetError(.missingObject, location, "it is not a compound dataset (\(type)), so it has no fields")
     }
     guard let found = fields.first(where: { $0.name == field }) else {
-      throw DatasetError(.missingObject, location, "there is no such field; there is: \(StoredType.list(fields.map(\.name)))")
+      throw DatasetError(
+        .missingObject, location, "there is no such field; there is: \(StoredType.list(fields.map(\.name)))")
     }
     return found.type
   }
 
   /// Reads rows in row-major order into memory for `rows.count * columns` elements.
   /// - Throws: `damagedRows` naming the first rows that cannot be read.
-  func read(rows: Range<Int>, as memory: MemoryElement, into buffer: UnsafeMutableRawBufferPointer) throws(DatasetError) {
+  func read(rows: Range<Int>, as memory: MemoryElement, into buffer: UnsafeMutableRawBufferPointer) throws(DatasetError)
+  {
     guard rows.lowerBound >= 0, rows.upperBound <= self.rows,
       let bytes = Shape.elementCount([rows.count, columns, memory.byteCount]), buffer.count >= bytes
     else {

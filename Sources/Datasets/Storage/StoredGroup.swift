@@ -31,7 +31,9 @@ struct StoredGroup: Sendable {
       let length = try HDF5Library.check(.damagedFile, location, "the group cannot be listed") {
         handle.use { hdf5GetLinkName($0, index, &buffer, buffer.count) }
       }
-      guard length <= Self.longestName else { throw DatasetError(.tooLarge, location, "it holds a link with an overlong name") }
+      guard length <= Self.longestName else {
+        throw DatasetError(.tooLarge, location, "it holds a link with an overlong name")
+      }
       names.append(String(decoding: buffer.prefix(Int(length)).map { UInt8(bitPattern: $0) }, as: UTF8.self))
     }
     return names

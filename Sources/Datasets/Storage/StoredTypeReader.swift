@@ -13,7 +13,8 @@ struct StoredTypeReader {
     guard bytes > 0 else { throw unreadable }
     let bigEndian = type.use { H5Tget_order($0) == H5T_ORDER_BE }
     switch type.use({ H5Tget_class($0) }) {
-    case H5T_INTEGER: return .integer(bytes: bytes, signed: type.use { H5Tget_sign($0) } == H5T_SGN_2, bigEndian: bigEndian)
+    case H5T_INTEGER:
+      return .integer(bytes: bytes, signed: type.use { H5Tget_sign($0) } == H5T_SGN_2, bigEndian: bigEndian)
     case H5T_FLOAT: return .float(bytes: bytes, bigEndian: bigEndian)
     case H5T_STRING:
       let variable = try check { type.use { H5Tis_variable_str($0) } }

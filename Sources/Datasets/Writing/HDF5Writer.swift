@@ -30,7 +30,9 @@ package final class HDF5Writer {
   /// - Throws: `DatasetError`: `notPermitted`, `writeFailed` (no such directory), `diskFull`.
   package init(path: String) throws(DatasetError) {
     let location = DataLocation(file: path)
-    guard !path.isEmpty, !path.utf8.contains(0) else { throw DatasetError(.writeFailed, location, "the file has no name") }
+    guard !path.isEmpty, !path.utf8.contains(0) else {
+      throw DatasetError(.writeFailed, location, "the file has no name")
+    }
     self.path = path
     let temporary = TemporaryFile(beside: path)
     self.temporary = temporary
@@ -69,7 +71,8 @@ package final class HDF5Writer {
     _ path: String, columns: Int, of element: Element.Type
   ) throws(DatasetError) {
     let location = location.object(path)
-    guard columns > 0, let rowBytes = Shape.byteCount([columns], Element.elementType), rowBytes <= Self.largestRow else {
+    guard columns > 0, let rowBytes = Shape.byteCount([columns], Element.elementType), rowBytes <= Self.largestRow
+    else {
       throw DatasetError(.tooLarge, location, "a row of \(columns) columns cannot be written")
     }
     try guarded { (file) throws(DatasetError) in

@@ -228,7 +228,8 @@ final class FixtureFile {
     }
     if case .fixedString(let width, _, let spacePadded) = type {
       let bytes = values.flatMap { value in
-        Array(value.utf8.prefix(width)) + [UInt8](repeating: spacePadded ? 32 : 0, count: max(0, width - value.utf8.count))
+        Array(value.utf8.prefix(width))
+          + [UInt8](repeating: spacePadded ? 32 : 0, count: max(0, width - value.utf8.count))
       }
       return write(bytes)
     }
