@@ -57,7 +57,7 @@ import Testing
     "data.split={by: abstract, modulo: 5, equals: 4}", "data.split={validation_rows: split/validation}",
     "optimizer={name: muon, lr: 1e-3, clip_norm: none}", "optimizer={name: adamw, lr: 5.0e-324, weight_decay: 0.01}",
     "optimizer={lr: 0.1, nesterov: true}", "model.mlp.activation=tanh", "masking.strength=input-only",
-    "data.features=obs[a \"quoted\" \\ name: #\u{2028}é]", "schedule.warmup=-0.0", "train.seed=4294967295",
+    "data.features=obs[a \"quoted\" \\ name: # \u{2028} é]", "schedule.warmup=-0.0", "train.seed=4294967295",
     "loss.where=trainer",
   ])
   func theResolvedTextParsesToTheSameJob(override: String) throws {
