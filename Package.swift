@@ -25,8 +25,6 @@ func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .executableTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-  .testTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
   .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: swiftSettings)
 }
@@ -86,8 +84,6 @@ let package = Package(
 
     // Tests
     tests("MaskingTests", ["Masking", "Architecture", "Failures", "Tensors", crypto]),
-    tests("TensorsTests", ["Tensors"]),
-    tests("TrainingTests", ["Training", "Tensors", "Architecture", "Failures"]),
     tests("TensorsTests", ["Tensors", "CKernels"]),
     tests(
       "TrainingTests", ["Training", "Tensors", "Architecture", "Failures"], resources: [.copy("Fixtures")]),
