@@ -8,7 +8,8 @@ import Transport
 struct Encryptor: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "encryptor",
-    abstract: "Fine-tune a model on masked data at a compute provider that sees neither rows, labels nor weights in the clear.",
+    abstract:
+      "Fine-tune a model on masked data at a compute provider that sees neither rows, labels nor weights in the clear.",
     discussion: """
       Every row is sent as x' = T x + δ under a secret key, weights and gradients under the keys that commute with the model, and \
       the result is the model that plaintext training would give. A fixed linear mask is obfuscation, not semantic security: the \

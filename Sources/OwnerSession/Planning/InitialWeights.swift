@@ -14,7 +14,8 @@ package enum InitialWeights {
       let stream = secret.stream(label: "initial/\(specification.name)")
       let inputs =
         specification.homogeneous?.features
-        ?? (specification.shape.count > 1 ? specification.shape[1] : fanIn[specification.rows] ?? specification.shape[0])
+        ?? (specification.shape.count > 1
+          ? specification.shape[1] : fanIn[specification.rows] ?? specification.shape[0])
       fanIn[specification.rows] = inputs
       let bound = 1 / Double(inputs).squareRoot()
       var tensor = Tensor<Element>(zeros: specification.shape)

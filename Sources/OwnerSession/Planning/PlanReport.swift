@@ -59,7 +59,7 @@ package struct PlanReport: Sendable, Codable {
 
   private static func visible(_ prepared: PreparedJob) -> [String] {
     var seen = [
-      "sizes, counts and timing: \(prepared.description.totalRows) rows, their number of features, every layer's width, the optimizer's settings",
+      "sizes, counts and timing: \(prepared.description.totalRows) rows, their number of features, every layer's width, the optimizer's settings"
     ]
     if prepared.job.masking.strength == .none {
       return ["everything: strength none sends rows, weights and outputs in the clear"] + seen

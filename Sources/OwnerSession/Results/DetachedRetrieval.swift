@@ -32,7 +32,8 @@ package struct DetachedRetrieval<Element: FloatingElement> {
     let status = try connection.status()
     guard status.state == .finished else {
       throw OwnerError.notFinished(
-        "the job is \(status.state.rawValue) at step \(status.step) of \(status.totalSteps); retrieve it when it is finished")
+        "the job is \(status.state.rawValue) at step \(status.step) of \(status.totalSteps); retrieve it when it is finished"
+      )
     }
     var history = try RunHistory(directory)
     if shape.job.lossLocation == .trainer { try complete(&history) }

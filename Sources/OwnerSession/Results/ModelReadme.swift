@@ -17,9 +17,9 @@ enum ModelReadme {
       standardized
       ? """
 
-        statistics = load_file("standardization.safetensors")
-        x = ((x - statistics["mean"]) / statistics["scale"]).float()
-        """ : ""
+      statistics = load_file("standardization.safetensors")
+      x = ((x - statistics["mean"]) / statistics["scale"]).float()
+      """ : ""
     let classes =
       shape.classNames.map { names in
         "\n## Classes\n\n"

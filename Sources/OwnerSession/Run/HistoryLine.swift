@@ -3,14 +3,20 @@ import Wire
 
 /// One line of `history.jsonl`: `kind` is "step" or "evaluation".
 struct HistoryLine: Codable {
+  enum CodingKeys: String, CodingKey {
+    case kind, epoch, step, loss, metrics, kept, seconds
+    case learningRate = "learning_rate"
+    case gradientNorm = "gradient_norm"
+  }
+
   var kind: String
   var epoch: Int?
   /// Of a step, its number from 0; of an evaluation, the steps done before it.
   var step: Int
   var loss: Double
   var metrics: [String: Double]?
-  var learning_rate: Double?
-  var gradient_norm: Double?
+  var learningRate: Double?
+  var gradientNorm: Double?
   var kept: Bool?
   var seconds: Double
 
@@ -23,7 +29,8 @@ struct HistoryLine: Codable {
       switch record {
       case .step(let step, let loss, let learningRate, let gradientNorm, let seconds):
         HistoryLine(
-          kind: "step", step: step, loss: loss, learning_rate: learningRate, gradient_norm: gradientNorm, seconds: seconds)
+          kind: "step", step: step, loss: loss, learningRate: learningRate, gradientNorm: gradientNorm,
+          seconds: seconds)
       case .evaluation(let epoch, let step, let loss, let metrics, let kept, let seconds):
         HistoryLine(
           kind: "evaluation", epoch: epoch, step: step, loss: loss, metrics: metrics, kept: kept, seconds: seconds)
@@ -40,8 +47,8 @@ struct HistoryLine: Codable {
     switch line.kind {
     case "step":
       return .step(
-        step: line.step, loss: line.loss, learningRate: line.learning_rate ?? 0,
-        gradientNorm: line.gradient_norm ?? 0, seconds: line.seconds)
+        step: line.step, loss: line.loss, learningRate: line.learningRate ?? 0,
+        gradientNorm: line.gradientNorm ?? 0, seconds: line.seconds)
     case "evaluation":
       return .evaluation(
         epoch: line.epoch ?? 0, step: line.step, loss: line.loss, metrics: line.metrics ?? [:],

@@ -18,7 +18,8 @@ package enum RunSetup {
     try AtomicFile.write(Data(prepared.job.yaml().utf8), to: directory.resolvedJob.path)
     try writePlan(prepared, to: directory.plan.path)
     let initial: [Tensor<Float>] = InitialWeights.draw(prepared.shape.structure.parameters, secret: prepared.secret)
-    try ModelDirectory.writeWeights(initial, specifications: prepared.shape.structure.parameters, to: directory.initialWeights)
+    try ModelDirectory.writeWeights(
+      initial, specifications: prepared.shape.structure.parameters, to: directory.initialWeights)
     let identifier = JobIdentifier()
     guard let job = JobID(hex: identifier.description) else { throw OwnerError.run("no job id could be made") }
     let master = MasterKey(for: identifier)

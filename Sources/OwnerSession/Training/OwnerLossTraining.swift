@@ -108,7 +108,8 @@ struct OwnerLossTraining<Element: FloatingElement> {
     switch try context.connection.receive(timeout: .milliseconds(500)) {
     case .outputs(let outputStep, let part, let values):
       guard outputStep == step, part == outputParts else {
-        throw OwnerError.protocolViolation("outputs \(part) of step \(outputStep) where \(outputParts) of \(step) are due")
+        throw OwnerError.protocolViolation(
+          "outputs \(part) of step \(outputStep) where \(outputParts) of \(step) are due")
       }
       unanswered -= 1
       try answer(values, part: part)

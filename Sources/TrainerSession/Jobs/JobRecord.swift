@@ -15,6 +15,9 @@ struct JobRecord<Element: FloatingElement> {
   /// The first record the owner wants to hear of, while it follows.
   var follows = false
   var step = 0
+  /// This process's CPU seconds when the job was last started, and what it took in all before that.
+  var startedAt: Double?
+  var processorSeconds = 0.0
   /// Loaded while the owner retrieves.
   var result: WeightRetrieval<Element>?
 

@@ -59,7 +59,9 @@ struct OwnerPacedTraining<Element: FloatingElement> {
     case .batch(let step, let part, let delivery):
       try rows.check(delivery, slotLimit: slotLimit)
       waiting.append((step, part, delivery))
-      guard waiting.count <= window else { throw WireError.outOfOrder("more micro-batches than the window of \(window)") }
+      guard waiting.count <= window else {
+        throw WireError.outOfOrder("more micro-batches than the window of \(window)")
+      }
       try forwardWaiting()
     case .gradient(let step, let part, let values):
       try takeGradient(step: step, part: part, values: values)

@@ -19,7 +19,8 @@ struct ProgressMeter {
     let elapsed = lastReport.duration(to: clock.now)
     guard elapsed >= .seconds(5) else { return }
     report(
-      .progress(job: job, step: step, totalSteps: totalSteps, rowsPerSecond: Double(self.rows) / (elapsed / .seconds(1))))
+      .progress(
+        job: job, step: step, totalSteps: totalSteps, rowsPerSecond: Double(self.rows) / (elapsed / .seconds(1))))
     lastReport = clock.now
     self.rows = 0
   }

@@ -39,6 +39,7 @@ extension TrainerService {
     guard active == nil, let position = queue.firstIndex(where: { jobs[$0]?.isRunnable == true }) else { return }
     let id = queue.remove(at: position)
     guard let record = jobs[id] else { return }
+    jobs[id]?.startedAt = ProcessorTime.ofThisProcess
     active = JobRunner(
       job: record.stored, configuration: configuration, store: store, outbox: outbox,
       historySteps: record.isAutonomous ? .max : record.attachedHistory ?? 0)
@@ -64,6 +65,10 @@ extension TrainerService {
 
   func ended(_ id: JobID, _ outcome: RunnerOutcome) {
     guard let record = jobs[id] else { return }
+    if let startedAt = record.startedAt {
+      jobs[id]?.processorSeconds += ProcessorTime.ofThisProcess - startedAt
+      jobs[id]?.startedAt = nil
+    }
     switch outcome {
     case .paused(let step, let reason):
       jobs[id]?.step = step
@@ -137,6 +142,7 @@ extension TrainerService {
     return JobStatus(
       state: state, step: max(record.step, saved), totalSteps: record.stored.description.totalSteps,
       queuePosition: (queue.firstIndex(of: id) ?? -1) + 1, storedBytes: store.storedBytes(of: id),
+      processorSeconds: record.processorSeconds + (record.startedAt.map { ProcessorTime.ofThisProcess - $0 } ?? 0),
       failure: record.stored.failure)
   }
 }

@@ -20,6 +20,7 @@ package struct Metrics: Sendable, Equatable, Codable {
 extension Metrics {
   /// Every metric that has a value, by name.
   package var valuesByName: [String: Double] {
-    Dictionary(all.compactMap { metric in metric.value.map { (metric.name, $0) } }, uniquingKeysWith: { first, _ in first })
+    Dictionary(
+      all.compactMap { metric in metric.value.map { (metric.name, $0) } }, uniquingKeysWith: { first, _ in first })
   }
 }

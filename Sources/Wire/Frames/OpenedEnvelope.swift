@@ -17,7 +17,9 @@ struct OpenedEnvelope {
       throw .oversized(what: "header frame", size: header.count, limit: limits.headerBytes)
     }
     var reader = WireReader(header)
-    guard Array(try reader.take(Envelope.magic.count)) == Envelope.magic else { throw .malformed("not of this protocol") }
+    guard Array(try reader.take(Envelope.magic.count)) == Envelope.magic else {
+      throw .malformed("not of this protocol")
+    }
     let version: UInt16 = try reader.read()
     guard version == Envelope.version else {
       throw .version(theirs: Int(version), ours: Int(Envelope.version))

@@ -14,7 +14,8 @@ package struct JobStatus: Sendable, Equatable, Codable {
   package var failure: String?
 
   package init(
-    state: JobState, step: Int, totalSteps: Int, queuePosition: Int, storedBytes: Int, processorSeconds: Double = 0, failure: String? = nil
+    state: JobState, step: Int, totalSteps: Int, queuePosition: Int, storedBytes: Int, processorSeconds: Double = 0,
+    failure: String? = nil
   ) {
     self.state = state
     self.step = step

@@ -3,7 +3,8 @@ import Datasets
 
 struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "inspect", abstract: "List what an HDF5 file holds: path, shape, type, chunks, filters, missing values.",
+    commandName: "inspect",
+    abstract: "List what an HDF5 file holds: path, shape, type, chunks, filters, missing values.",
     discussion: "Example: encryptor inspect tox21_morgan2048.h5")
 
   @Argument(help: "The file.", completion: .file())

@@ -60,7 +60,8 @@ struct RunLaunch {
     let state = try RunState.load(directory)
     let earlier = try ResolvedJob.load(path: directory.resolvedJob.path, checkFiles: false)
     guard earlier == resolved else {
-      throw OwnerError.run("the job differs from \(directory.resolvedJob.path); resume with the same job, or choose another --out")
+      throw OwnerError.run(
+        "the job differs from \(directory.resolvedJob.path); resume with the same job, or choose another --out")
     }
     return (state, try OpenedRun.masterKey(directory, state))
   }

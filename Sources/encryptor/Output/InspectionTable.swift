@@ -10,21 +10,23 @@ struct InspectionTable {
 
   var text: String {
     var lines = [inspection.file, ""]
-    lines += TextTable(
-      header: ["dataset", "shape", "type", "layout", "filters", "missing", "note"],
-      rows: inspection.datasets.flatMap(rows)
-    ).lines
+    lines +=
+      TextTable(
+        header: ["dataset", "shape", "type", "layout", "filters", "missing", "note"],
+        rows: inspection.datasets.flatMap(rows)
+      ).lines
     if !inspection.groups.isEmpty {
       lines += [""]
-      lines += TextTable(
-        header: ["group", "holds", "shape", "entries"],
-        rows: inspection.groups.map { group in
-          [
-            group.path, group.role.rawValue, shape(group.shape),
-            (group.storedEntries ?? group.categoryCount).map(NumberText.count) ?? "",
-          ]
-        }
-      ).lines
+      lines +=
+        TextTable(
+          header: ["group", "holds", "shape", "entries"],
+          rows: inspection.groups.map { group in
+            [
+              group.path, group.role.rawValue, shape(group.shape),
+              (group.storedEntries ?? group.categoryCount).map(NumberText.count) ?? "",
+            ]
+          }
+        ).lines
     }
     if !inspection.refusedObjects.isEmpty {
       lines += ["", "refused when a job names it:"]
@@ -37,7 +39,8 @@ struct InspectionTable {
     let layout = dataset.chunks.map { "chunks \(shape($0))" } ?? dataset.layout
     let own = [
       dataset.path, shape(dataset.shape), dataset.type, layout, dataset.filters.joined(separator: ", "),
-      dataset.missing.map(NumberText.count) ?? "", dataset.refusal ?? dataset.categories.map { "categories in \($0)" } ?? "",
+      dataset.missing.map(NumberText.count) ?? "",
+      dataset.refusal ?? dataset.categories.map { "categories in \($0)" } ?? "",
     ]
     return [own]
       + dataset.fields.map { field in

@@ -47,7 +47,8 @@ final class ProgressDisplay {
       firstStep = step
       trainingBegan = clock.now
       rows = 0
-      line(step == 0 ? "training, \(NumberText.count(total)) steps" : "training goes on at step \(NumberText.count(step))")
+      line(
+        step == 0 ? "training, \(NumberText.count(total)) steps" : "training goes on at step \(NumberText.count(step))")
     case .progress(let record, let count): show(record, rows: count)
     case .trainerLost(let reason): line("trainer lost: \(reason); everything is saved here, waiting for it")
     case .trainerBack: line("the trainer is back")
@@ -69,7 +70,8 @@ final class ProgressDisplay {
         let elapsed = trainingBegan.duration(to: clock.now) / .seconds(1)
         let done = step + 1 - firstStep
         let left = elapsed / Double(max(1, done)) * Double(total - step - 1)
-        return "\(Self.bar(step + 1, total)) step \(step + 1)/\(total)  loss \(NumberText.fixed(smoothedLoss ?? loss, 4))"
+        return
+          "\(Self.bar(step + 1, total)) step \(step + 1)/\(total)  loss \(NumberText.fixed(smoothedLoss ?? loss, 4))"
           + "\(metric)  \(NumberText.count(Int(Double(rows) / max(elapsed, 1e-9)))) rows/s  "
           + "\(NumberText.duration(left)) left"
       }

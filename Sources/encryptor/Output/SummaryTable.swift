@@ -11,7 +11,8 @@ struct SummaryTable {
     let seconds = report.seconds
     let other = max(0, seconds.total - seconds.reading - seconds.masking - seconds.waitingForTrainer - seconds.loss)
     let parts: [(String, Double)] = [
-      ("reading", seconds.reading), ("masking", seconds.masking), ("waiting for the trainer", seconds.waitingForTrainer),
+      ("reading", seconds.reading), ("masking", seconds.masking),
+      ("waiting for the trainer", seconds.waitingForTrainer),
       ("loss and unmasking", seconds.loss), ("other", other), ("total", seconds.total),
     ]
     let times = TextTable(

@@ -35,7 +35,9 @@ struct ServeCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Most memory one job may take.", valueName: "size"))
   var memoryLimit: ByteCount = ByteCount(bytes: 8 << 30)
 
-  @Option(help: ArgumentHelp("Most disk for one job's masked rows; a job whose rows fit sends each row once.", valueName: "size"))
+  @Option(
+    help: ArgumentHelp(
+      "Most disk for one job's masked rows; a job whose rows fit sends each row once.", valueName: "size"))
   var rowStoreLimit: ByteCount = ByteCount(bytes: 32 << 30)
 
   @Option(help: "Log format: text or json (one object a line).")
@@ -61,7 +63,8 @@ struct ServeCommand: ParsableCommand {
     let service = try TrainerService<Float>(
       endpoint: endpoint,
       configuration: TrainerConfiguration(
-        store: URL(filePath: store), workers: workers, memoryLimit: memoryLimit.bytes, rowStoreLimit: rowStoreLimit.bytes,
+        store: URL(filePath: store), workers: workers, memoryLimit: memoryLimit.bytes,
+        rowStoreLimit: rowStoreLimit.bytes,
         software: Release.software),
       stop: stop, observe: { log.record($0) })
     let signals = ServiceSignals(stop: stop) {
