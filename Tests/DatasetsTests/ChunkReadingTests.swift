@@ -50,6 +50,14 @@ import Testing
     #expect(counts.allSatisfy { $0 == 1 })
   }
 
+  @Test func aBandBeyondLibhdf5sOwnCacheIsKeptBetweenBlocks() throws {
+    // A band of 8 chunks is 2 MB, twice what libhdf5 keeps by itself, and read in 11 blocks.
+    let counts = try inflations(.float(bytes: 8), shape: [2048, 256], chunk: [1024, 32]) {
+      _ = try $0.allValues(block: 100)
+    }
+    #expect(counts.count == 16 && counts.allSatisfy { $0 == 1 })
+  }
+
   @Test func readingShuffledRowsInflatesAChunkForEveryRow() throws {
     // 16 chunks of 256 KB; libhdf5 keeps 4 of them (1 MB).
     let shape = [4096, 128]
@@ -79,7 +87,7 @@ import Testing
         throw DatasetError(.defect, location, "no dataset")
       }
       return try ChunkPlan(
-        shape: shape, columns: shape[1], elementBytes: 4, layout: try dataset.layout(), location: location)
+        shape: shape, columns: shape[1], elementBytes: 4, layout: dataset.layout, location: location)
     }
     // 8 MB are 1,024 rows of 2,048 floats: four chunks of 256.
     #expect(try plan([8006, 2048], [256, 2048]).rowBlock == 1024)

@@ -177,6 +177,11 @@ import Testing
     }
   }
 
+  @Test func elementsTooLargeToConvert() throws {
+    let file = try fixture { try $0.empty("X", .array(.float(bytes: 8), [1 << 22]), shape: [2], chunk: [1]) }
+    try expectError(.tooLarge) { _ = try file.openFeatures(path: "X") }
+  }
+
   @Test func filteredChunksTooLargeForMemory() throws {
     let file = try fixture {
       try $0.empty("X", .float(bytes: 4), shape: [1 << 20, 1 << 10], chunk: [1 << 18, 1 << 9], filters: [.gzip])

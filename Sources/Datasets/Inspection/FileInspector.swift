@@ -31,7 +31,7 @@ struct FileInspector {
     guard depth <= Self.deepestGroup else {
       throw DatasetError(.tooLarge, group.location, "its groups are nested more than \(Self.deepestGroup) deep")
     }
-    guard try isNew(group.handle, group.location) else { return }
+    guard visited.insert(try address(group)).inserted else { return }
     if let special = try recognise(group, path: path) { groups.append(special) }
     for name in try group.names() {
       guard datasets.count + groups.count + refusedObjects.count < Self.mostObjects else {
@@ -42,7 +42,7 @@ struct FileInspector {
         switch try file.resolve(child) {
         case .group(let inner): try visit(inner, path: child, depth: depth + 1)
         case .dataset(let dataset):
-          if try isNew(dataset.handle, dataset.location) { datasets.append(try describe(dataset, path: child)) }
+          if visited.insert(dataset.address).inserted { datasets.append(try describe(dataset, path: child)) }
         }
       } catch {
         // A part that cannot be read does not hide the rest.
@@ -51,12 +51,12 @@ struct FileInspector {
     }
   }
 
-  private mutating func isNew(_ object: Handle, _ location: DataLocation) throws(DatasetError) -> Bool {
+  private func address(_ group: StoredGroup) throws(DatasetError) -> haddr_t {
     var address: haddr_t = 0
-    _ = try HDF5Library.check(.damagedFile, location, "it cannot be opened") {
-      object.use { hdf5GetObjectAddress($0, &address) }
+    _ = try HDF5Library.check(.damagedFile, group.location, "it cannot be opened") {
+      group.handle.use { hdf5GetObjectAddress($0, &address) }
     }
-    return visited.insert(address).inserted
+    return address
   }
 
   private func recognise(_ group: StoredGroup, path: String) throws(DatasetError) -> GroupInspection? {
@@ -73,8 +73,8 @@ struct FileInspector {
   }
 
   private func describe(_ dataset: StoredDataset, path: String) throws(DatasetError) -> DatasetInspection {
-    let layout = try dataset.layout()
-    let type = try dataset.type()
+    let layout = dataset.layout
+    let type = dataset.type
     var fields: [StoredType.Field] = []
     if case .compound(let found) = type { fields = found }
     var refusal = layout.refusal?.problem
@@ -103,11 +103,11 @@ struct FileInspector {
     }
     let codes = ObjectPath(object: path, field: nil)
     return DatasetInspection(
-      path: path, shape: layout.kind == .virtual ? nil : try dataset.shape(), type: type.description,
+      path: path, shape: dataset.shape, type: type.description,
       layout: "\(layout.kind)", chunks: layout.chunk, filters: layout.filters.map { "\($0.name) (\($0.id))" },
       missing: missing, fields: described,
       categories: type.isInteger ? try CategoryNames(file: file).path(forCodesAt: codes) : nil,
-      attributes: try AttributeReader(object: dataset.handle, location: dataset.location).describeAll(),
+      attributes: try AttributeReader(object: dataset.open(), location: dataset.location).describeAll(),
       inflationsPerChunk: plan?.inflationsPerChunk, refusal: refusal)
   }
 }

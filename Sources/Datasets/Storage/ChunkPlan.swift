@@ -74,10 +74,13 @@ struct ChunkPlan: Sendable, Equatable {
     }
     rowBlock = rows
     self.chunkRows = chunkRows
-    // Twice a band, for a block that lies in two. A slot for each chunk of a band: libhdf5 takes a chunk's slot from the low
-    // bits of its position in the band, so that fewer slots would make the chunks of one band drive each other out.
+    // Twice a band, for a block that lies in two; nothing worth mentioning where not even one fits, because each block would
+    // drive all chunks of the one before out. A slot for each chunk of a band: libhdf5 takes a chunk's slot from the low bits
+    // of its position in the band, so that fewer slots would make the chunks of one band drive each other out.
+    let leastCache = 1 << 20
     cache = Cache(
-      bytes: min(Self.cacheBytes, max(Self.product(2, bandBytes), 1 << 20)),
+      bytes: bandBytes > Self.cacheBytes
+        ? leastCache : min(Self.cacheBytes, max(Self.product(2, bandBytes), leastCache)),
       slots: max(521, min(across, 1 << 20) * 2 + 1))
     inflationsPerChunk = layout.filters.isEmpty ? 0 : inflations
   }

@@ -4,7 +4,9 @@ import Foundation
 /// An HDF5 file open for reading.
 ///
 /// Only what lies in this one file is ever read: external links, external storage and virtual datasets are refused, as are
-/// filters that libhdf5 would have to load. Sharing one between threads is fine; they take turns (`HDF5Library`).
+/// filters that libhdf5 would have to load. What this module allocates is bounded and checked first; libhdf5's own parser of a
+/// file's metadata is not built to withstand forged files, so a file should come from someone whose programs one would run,
+/// as the owner's own data does. Sharing one between threads is fine; they take turns (`HDF5Library`).
 package final class HDF5File: Sendable {
   /// As given.
   package let path: String

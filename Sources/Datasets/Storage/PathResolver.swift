@@ -39,7 +39,7 @@ struct PathResolver {
         switch handle.use({ H5Iget_type($0) }) {
         case H5I_GROUP: group = StoredGroup(handle: handle, location: location)
         case H5I_DATASET:
-          let dataset = StoredDataset(handle: handle, group: group, name: name, location: location)
+          let dataset = try StoredDataset(handle, group: group, name: name, location: location)
           guard let next = pending.last else { return .dataset(dataset) }
           throw DatasetError(
             .wrongObject, location,

@@ -23,9 +23,8 @@ final class StoredArray: Sendable {
 
   init(_ stored: StoredDataset, field: String?) throws(DatasetError) {
     let location = field.map { stored.location.object("\(stored.location.object ?? "")[\($0)]") } ?? stored.location
-    let layout = try stored.layout()
-    if let refusal = layout.refusal { throw DatasetError(refusal.reason, location, refusal.problem) }
-    let type = try Self.select(field, of: try stored.type(), location)
+    if let refusal = stored.layout.refusal { throw DatasetError(refusal.reason, location, refusal.problem) }
+    let type = try Self.select(field, of: stored.type, location)
     if case .array(let element, let shape) = type {
       self.element = element
       fieldShape = shape
@@ -33,7 +32,7 @@ final class StoredArray: Sendable {
       element = type
       fieldShape = []
     }
-    datasetShape = try stored.shape()
+    datasetShape = stored.shape ?? []
     shape = (datasetShape.isEmpty && !fieldShape.isEmpty ? [1] : datasetShape) + fieldShape
     // 8 is the widest number in memory: whatever is allocated for rows of this array can be counted.
     guard let columns = Shape.elementCount(Array(shape.dropFirst())), Shape.elementCount(shape + [8]) != nil else {
@@ -42,28 +41,11 @@ final class StoredArray: Sendable {
     self.columns = columns
     self.location = location
     self.field = field
-    let plan = try ChunkPlan(
-      shape: datasetShape, columns: columns, elementBytes: try stored.elementBytes(), layout: layout, location: location
-    )
-    self.plan = plan
-    dataset = try Self.reopen(stored, plan, location)
-  }
-
-  /// Opens the dataset with its own chunk cache. libhdf5 takes a cache's size from whoever opens a dataset first; where the
-  /// same dataset is open elsewhere in the process already, the size set there stays, and only speed suffers.
-  private static func reopen(
-    _ stored: StoredDataset, _ plan: ChunkPlan, _ location: DataLocation
-  ) throws(DatasetError) -> Handle {
-    let access = try Handle(.defect, location, "libhdf5 cannot be used") { hdf5NewDatasetAccess() }
-    if let cache = plan.cache {
-      // 1: chunks that have been read completely go first.
-      _ = try HDF5Library.check(.defect, location, "its cache cannot be set") {
-        access.use { H5Pset_chunk_cache($0, cache.slots, cache.bytes, 1) }
-      }
-    }
-    return try Handle(.damagedFile, location, "it cannot be opened") {
-      stored.group.handle.use { group in access.use { H5Dopen2(group, stored.name, $0) } }
-    }
+    plan = try ChunkPlan(
+      shape: datasetShape, columns: columns, elementBytes: stored.elementBytes, layout: stored.layout,
+      location: location)
+    dataset = try stored.open(cache: plan.cache)
+    try stored.checkStorage(dataset, shape: datasetShape)
   }
 
   private static func select(
