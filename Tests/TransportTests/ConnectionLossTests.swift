@@ -96,6 +96,20 @@ struct ConnectionLossTests {
     #expect(ContinuousClock.now - start < .seconds(4))
   }
 
+  @Test func aFrameThatTakesLongerThanTheHeartbeatTimeArrives() throws {
+    var options = Site.quickOptions
+    options.pieceBytes = 64 << 10
+    let site = try Site(options: options)
+    // 1 MiB/s: a piece takes 1/16 s, the frame 3 s, which is four times the heartbeat timeout.
+    let proxy = try #require(TCPProxy(target: site.port, bytesPerSecond: 1 << 20))
+    defer { proxy.stop() }
+    let owner = try site.owner(at: proxy.endpoint)
+    let frame = pattern(3 << 20)
+    try owner.send([frame])
+    #expect(try site.endpoint.receive(timeout: Site.patience)?.frames == [frame])
+    #expect(try owner.receive(timeout: .zero) == nil)
+  }
+
   @Test func sendingToAVanishedPeerFailsAtOnce() throws {
     let site = try Site()
     let owner = try site.owner()

@@ -1,3 +1,4 @@
+import CZeroMQ
 import Failures
 import Foundation
 import Testing
@@ -25,6 +26,35 @@ struct LimitTests {
     #expect(nextFailure(greedy) == .peerGone(endpoint: site.endpoint.boundEndpoint))
     try modest.send(text("after"))
     #expect(try site.endpoint.receive(timeout: Site.patience)?.frames == text("after"))
+  }
+
+  @Test func anOversizedFrameInAcceptablePiecesIsDroppedAndReported() throws {
+    var options = Site.quickOptions
+    options.maximumFrameBytes = 3 << 20
+    options.pieceBytes = 1 << 20
+    let site = try Site(options: options)
+    var greedyOptions = unlimited
+    greedyOptions.pieceBytes = options.pieceBytes
+    let greedy = try site.owner(options: greedyOptions)
+    try greedy.send([pattern(3 << 20 + 1)])
+    try greedy.send([pattern(3 << 20)])
+    #expect(try site.endpoint.receive(timeout: Site.patience)?.frames.first?.count == 3 << 20)
+    #expect(site.refusals.waitFor(.frameTooLarge(bytes: 3 << 20 + 1)) != nil)
+  }
+
+  @Test func aMessageThatCannotBeReadIsDroppedAndReported() throws {
+    let site = try Site()
+    let context = try ZeroMQContext(ioThreads: 1)
+    let socket = try ZeroMQSocket(ZMQ_DEALER, in: context)
+    try socket.configure(site.options, endpoint: site.endpoint.boundEndpoint)
+    try socket.configureOwner(
+      keys: site.ownerKeys[0], trainerKey: site.trainerKeys.publicKey, options: site.options)
+    try socket.connect(site.endpoint.boundEndpoint)
+    try SocketWait.wait(for: [.writable(socket)], until: Deadline(after: Site.patience))
+    #expect(try socket.send([Data("nonsense".utf8), Data()]) == .sent)
+    #expect(try socket.send(MessageEnvelope.parts(of: text("sense"), pieceBytes: 1_000)) == .sent)
+    #expect(try site.endpoint.receive(timeout: Site.patience)?.frames == text("sense"))
+    #expect(site.refusals.waitFor(.malformedMessage)?.ownerKeyPrefix == site.ownerKeys[0].ownerKey.prefix)
   }
 
   @Test func tooManyFramesAreDroppedAndReported() throws {

@@ -60,8 +60,8 @@ final class AdmissionHandler: @unchecked Sendable {
   }
 
   private func answerAll() throws(TransportError) {
-    while let request = try requests.receive(maximumFrames: 16) {
-      _ = try requests.send(answer(to: request.frames))
+    while let request = try requests.receive(maximumParts: 16) {
+      _ = try requests.send(answer(to: request.parts))
     }
     while let event = try monitor.next() {
       switch event {
@@ -75,9 +75,9 @@ final class AdmissionHandler: @unchecked Sendable {
 
   /// Version, request, domain, address, identity, mechanism, credentials in; version, request, status, text, user,
   /// metadata out.
-  private func answer(to request: Message) -> Message {
+  private func answer(to request: [Data]) -> [Data] {
     let requestID = request.count > 1 ? request[1] : Data()
-    func reply(_ status: String, _ text: String, user: String = "") -> Message {
+    func reply(_ status: String, _ text: String, user: String = "") -> [Data] {
       [Data("1.0".utf8), requestID, Data(status.utf8), Data(text.utf8), Data(user.utf8), Data()]
     }
     guard request.count == 7, request[0] == Data("1.0".utf8) else { return reply("500", "unknown version") }

@@ -9,8 +9,11 @@ package struct Refusal: Sendable, CustomStringConvertible {
     case keyRemoved
     /// No valid handshake: no or another pinned key, another protocol, or random bytes.
     case handshakeFailed
-    /// Too many frames in a message.
+    /// No frame, or too many, in a message.
     case frameCount(Int)
+    case frameTooLarge(bytes: Int)
+    /// A message of another version or of none.
+    case malformedMessage
     /// The peer named its own connection, which owners of ours never do.
     case routingIdentityClaimed
     /// The system had no room for another connection.
@@ -33,6 +36,8 @@ package struct Refusal: Sendable, CustomStringConvertible {
       case .keyRemoved: "a message under a key that is no longer listed"
       case .handshakeFailed: "a connection without a valid handshake"
       case .frameCount(let count): "a message of \(count) frames"
+      case .frameTooLarge(let bytes): "a message with a frame of \(bytes) bytes"
+      case .malformedMessage: "a message that cannot be read"
       case .routingIdentityClaimed: "a connection that names itself"
       case .connectionNotAccepted(let code): "a connection the system had no room for (\(SystemCode.text(code)))"
       }

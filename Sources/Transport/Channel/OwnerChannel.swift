@@ -21,7 +21,8 @@ package protocol OwnerChannel: AnyObject, Sendable {
   ///
   /// - Throws: `.peerGone` once for every connection lost, after what had arrived over it; `.refused` when the trainer does
   ///   not admit this owner's key; `.trainerKeyRejected` when it does not hold the pinned key; `.notATrainer` when something
-  ///   else listens there; `.closed` after `close`. All but the last leave the channel usable: it keeps trying.
+  ///   else listens there; `.malformedMessage`, `.frameCount` and `.frameTooLarge` for a message of the trainer's, which is
+  ///   dropped; `.closed` after `close`. All but the last leave the channel usable: it keeps trying.
   func receive(timeout: Duration) throws(TransportError) -> Message?
 
   /// Makes a `receive` under way, or else the next one, return nil at once.

@@ -19,6 +19,8 @@ package enum TransportError: Failure, Equatable {
   case cannotBind(endpoint: String, reason: String)
   case frameTooLarge(bytes: Int, maximum: Int)
   case frameCount(Int, maximum: Int)
+  /// The peer is authentic, but sent what no program of this version sends.
+  case malformedMessage(peer: String)
   /// Used after `close`.
   case closed
   /// Two threads used one end at the same time.
@@ -32,7 +34,7 @@ package enum TransportError: Failure, Equatable {
     case .refused, .notAuthorized: .refused
     case .trainerKeyRejected: .keyOrPermission
     case .invalidEndpoint, .cannotBind: .usage
-    case .frameTooLarge, .frameCount: .inputData
+    case .frameTooLarge, .frameCount, .malformedMessage: .inputData
     case .closed, .concurrentUse: .defect
     case .system(_, let code, _): SystemCode.isExhaustion(code) ? .exhausted : .defect
     }
@@ -61,6 +63,8 @@ package enum TransportError: Failure, Equatable {
       "a frame of \(bytes) bytes exceeds the limit of \(maximum) bytes; raise the limit on both sides or send smaller parts"
     case .frameCount(let count, let maximum):
       "a message of \(count) frames, where 1 to \(maximum) are allowed"
+    case .malformedMessage(let peer):
+      "\(peer) sent a message that cannot be read; check that both sides run the same version"
     case .closed:
       "the connection has already been closed by this program"
     case .concurrentUse:

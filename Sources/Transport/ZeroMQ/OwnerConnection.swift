@@ -49,13 +49,14 @@ final class OwnerConnection {
   }
 
   func send(_ message: Message) throws(TransportError) {
+    let parts = MessageEnvelope.parts(of: message, pieceBytes: options.pieceBytes)
     let deadline = Deadline(after: options.sendTimeout)
     while true {
       try openIfDue()
       try noteEvents()
       if let ending { throw end(with: ending) }
       if let socket, isEstablished {
-        switch try socket.send(message) {
+        switch try socket.send(parts) {
         case .sent: return
         case .lostBetweenFrames: throw end(with: .peerGone(endpoint: endpoint))
         case .wouldBlock, .noSuchPeer: break
@@ -89,14 +90,17 @@ final class OwnerConnection {
   }
 
   private func nextMessage() throws(TransportError) -> Message? {
-    guard let message = try socket?.receive(maximumFrames: options.maximumFrames) else { return nil }
-    guard message.frameCount <= options.maximumFrames else {
-      throw .frameCount(message.frameCount, maximum: options.maximumFrames)
+    let maximumParts = MessageEnvelope.maximumParts(options)
+    guard let received = try socket?.receive(maximumParts: maximumParts) else { return nil }
+    do {
+      switch try MessageEnvelope.read(received.parts, options: options) {
+      case .message(let message): return message
+      case .keyRemoved: break
+      }
+    } catch {
+      throw error.asError(peer: "the trainer at \(endpoint)", options: options)
     }
-    if message.frames == RefusalNotice.message {
-      throw end(with: .refused(endpoint: endpoint, ownerKey: ownerKeys.ownerKey))
-    }
-    return message.frames
+    throw end(with: .refused(endpoint: endpoint, ownerKey: ownerKeys.ownerKey))
   }
 
   private func noteEvents() throws(TransportError) {

@@ -13,8 +13,10 @@ extension ZeroMQSocket {
 
   /// Limits and times, which libzmq leaves off or unlimited by itself.
   func configure(_ options: TransportOptions, endpoint: String) throws(TransportError) {
-    let largestFrame = min(max(options.maximumFrameBytes, Self.handshakeBytes), Int.max - Self.curveOverhead)
-    try set(ZMQ_MAXMSGSIZE, wide: Int64(largestFrame + Self.curveOverhead))
+    let largest = max(
+      min(options.maximumFrameBytes, options.pieceBytes), MessageEnvelope.tableBytes(frames: options.maximumFrames),
+      Self.handshakeBytes)
+    try set(ZMQ_MAXMSGSIZE, wide: Int64(largest + Self.curveOverhead))
     try set(ZMQ_SNDHWM, Int32(clamping: max(1, options.sendQueueMessages)))
     try set(ZMQ_RCVHWM, Int32(clamping: max(1, options.receiveQueueMessages)))
     try set(ZMQ_HEARTBEAT_IVL, options.heartbeatInterval.wholeMilliseconds)

@@ -39,9 +39,9 @@ final class SocketMonitor {
 
   /// The next event if there is one; never waits.
   func next() throws(TransportError) -> Event? {
-    while let message = try socket.receive(maximumFrames: 2) {
+    while let message = try socket.receive(maximumParts: 2) {
       // 16 bits of event and 32 of value in the machine's byte order, then the address (zmq_socket_monitor(3)).
-      guard let header = message.frames.first, header.count == 6 else { continue }
+      guard let header = message.parts.first, header.count == 6 else { continue }
       let (code, value) = header.withUnsafeBytes {
         ($0.loadUnaligned(as: UInt16.self), $0.loadUnaligned(fromByteOffset: 2, as: UInt32.self))
       }

@@ -87,8 +87,8 @@ final class ZeroMQSocket {
   // MARK: Messages
 
   /// The next message if there is one; never waits.
-  func receive(maximumFrames: Int) throws(TransportError) -> ReceivedMessage? {
-    var frames: Message = []
+  func receive(maximumParts: Int) throws(TransportError) -> ReceivedMessage? {
+    var parts: [Data] = []
     var count = 0
     while true {
       let frame = ReceivedFrame()
@@ -101,19 +101,19 @@ final class ZeroMQSocket {
         }
       }
       count += 1
-      if count <= maximumFrames { frames.append(frame.bytes()) } else { frames = [] }
+      if count <= maximumParts { parts.append(frame.bytes()) } else { parts = [] }
       guard frame.hasMore else {
         // Of the last frame: libzmq makes the first one, the peer's name, itself and not always with the properties.
-        return ReceivedMessage(frames: frames, frameCount: count, userID: frame.userID)
+        return ReceivedMessage(parts: parts, partCount: count, userID: frame.userID)
       }
     }
   }
 
   /// Sends a message if that is possible at once; never waits.
-  func send(_ message: Message) throws(TransportError) -> SendOutcome {
-    for (index, frame) in message.enumerated() {
-      let flags = ZMQ_DONTWAIT | (index + 1 < message.count ? ZMQ_SNDMORE : 0)
-      guard send(frame, flags: flags) != 0 else { continue }
+  func send(_ parts: [Data]) throws(TransportError) -> SendOutcome {
+    for (index, part) in parts.enumerated() {
+      let flags = ZMQ_DONTWAIT | (index + 1 < parts.count ? ZMQ_SNDMORE : 0)
+      guard send(part, flags: flags) != 0 else { continue }
       switch zmq_errno() {
       case EAGAIN: return index == 0 ? .wouldBlock : .lostBetweenFrames
       case EHOSTUNREACH: return index == 0 ? .noSuchPeer : .lostBetweenFrames
@@ -124,9 +124,9 @@ final class ZeroMQSocket {
   }
 
   /// 0, or −1 with libzmq's error number set.
-  private func send(_ frame: Data, flags: Int32) -> Int32 {
+  private func send(_ part: Data, flags: Int32) -> Int32 {
     withUnsafeTemporaryAllocation(of: zmq_msg_t.self, capacity: 1) { allocation in
-      guard let message = allocation.baseAddress, SentFrame.initialize(message, with: frame) == 0 else { return -1 }
+      guard let message = allocation.baseAddress, SentFrame.initialize(message, with: part) == 0 else { return -1 }
       while zmq_msg_send(message, pointer, flags) < 0 {
         if zmq_errno() == EINTR { continue }
         let code = zmq_errno()

@@ -4,8 +4,8 @@ import Synchronization
 
 /// The trainer's end over TCP with CURVE: a ROUTER socket that serves listed keys only.
 ///
-/// What is left open by libzmq: the size limit holds for each frame, and the number of frames of a message can be judged
-/// only when it has arrived whole. A listed owner with a program of its own could therefore make the trainer buffer much.
+/// What libzmq leaves open: it limits the size of a part of a message, but a message can be judged only when all its parts
+/// have arrived. A listed owner with a program of its own could therefore make the trainer buffer much.
 package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
   /// The address in use, with the port the system chose for port 0.
   package let boundEndpoint: String
@@ -64,8 +64,10 @@ package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
   package func receive(timeout: Duration) throws(TransportError) -> IncomingMessage? {
     try withSocket { (socket) throws(TransportError) in
       let deadline = Deadline(after: timeout)
+      // One more: the peer's name.
+      let maximumParts = MessageEnvelope.maximumParts(options) + 1
       while !wakeSignal.take() {
-        if let message = try socket.receive(maximumFrames: options.maximumFrames + 1) {
+        if let message = try socket.receive(maximumParts: maximumParts) {
           if let incoming = try admit(message, from: socket) { return incoming }
           if deadline.hasPassed { return nil }
           continue
@@ -84,7 +86,8 @@ package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
         try turnAway(Data(peer.routingIdentity), on: socket)
         throw .notAuthorized(peer.ownerKey)
       }
-      guard try socket.send([Data(peer.routingIdentity)] + message) == .sent else {
+      let parts = MessageEnvelope.parts(of: message, pieceBytes: options.pieceBytes)
+      guard try socket.send([Data(peer.routingIdentity)] + parts) == .sent else {
         throw .unreachable(peer: "the owner \(peer)")
       }
     }
@@ -124,8 +127,8 @@ package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
       refusals.report(.handshakeFailed)
       return nil
     }
-    guard let identity = message.frames.first, message.frameCount > 1 else {
-      refusals.report(.frameCount(message.frameCount - 1), key: key)
+    guard let identity = message.parts.first, message.partCount > 1 else {
+      refusals.report(.malformedMessage, key: key)
       return nil
     }
     // libzmq's own names are 5 bytes that start with 0. Peers with other names have chosen them.
@@ -138,12 +141,21 @@ package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
       try turnAway(identity, on: socket)
       return nil
     }
-    return IncomingMessage(
-      peer: PeerID(routingIdentity: Array(identity), ownerKey: key), frames: Array(message.frames.dropFirst()))
+    do {
+      switch try MessageEnvelope.read(Array(message.parts.dropFirst()), options: options) {
+      case .message(let frames):
+        return IncomingMessage(peer: PeerID(routingIdentity: Array(identity), ownerKey: key), frames: frames)
+      case .keyRemoved:
+        refusals.report(.malformedMessage, key: key)
+      }
+    } catch {
+      refusals.report(error.asRefusal, key: key)
+    }
+    return nil
   }
 
   /// Tells a connection that its key is no longer listed, if it takes messages at all.
   private func turnAway(_ identity: Data, on socket: ZeroMQSocket) throws(TransportError) {
-    _ = try socket.send([identity] + RefusalNotice.message)
+    _ = try socket.send([identity] + MessageEnvelope.keyRemoved)
   }
 }

@@ -8,11 +8,13 @@ final class TCPProxy: Sendable {
   let port: UInt16
   private let listener: Int32
   private let target: UInt16
+  private let bytesPerSecond: Int?
   private let isSilent = Atomic(false)
   private let isStopped = Atomic(false)
   private let recorded = Mutex<[UInt8]>([])
 
-  init?(target: UInt16) {
+  /// - Parameter bytesPerSecond: the speed of the link; nil for that of the machine.
+  init?(target: UInt16, bytesPerSecond: Int? = nil) {
     let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
@@ -26,6 +28,7 @@ final class TCPProxy: Sendable {
     guard result else { return nil }
     self.listener = listener
     self.target = target
+    self.bytesPerSecond = bytesPerSecond
     port = UInt16(bigEndian: address.sin_port)
     Thread { [self] in acceptConnections() }.start()
   }
@@ -80,7 +83,7 @@ final class TCPProxy: Sendable {
   }
 
   private func pass(_ ends: Ends) {
-    var buffer = [UInt8](repeating: 0, count: 65_536)
+    var buffer = [UInt8](repeating: 0, count: bytesPerSecond == nil ? 65_536 : 8_192)
     while !isStopped.load(ordering: .acquiring) {
       if isSilent.load(ordering: .acquiring) {
         pause(.milliseconds(10))
@@ -92,6 +95,7 @@ final class TCPProxy: Sendable {
         let count = recv(files[index].fd, &buffer, buffer.count, 0)
         guard count > 0 else { return }
         recorded.withLock { $0.append(contentsOf: buffer[..<count]) }
+        if let bytesPerSecond { pause(.seconds(count) / bytesPerSecond) }
         guard send(other, buffer, count, Int32(MSG_NOSIGNAL)) == count else { return }
       }
     }
