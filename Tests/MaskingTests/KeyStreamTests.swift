@@ -33,7 +33,8 @@ import Testing
       let sealed = try ChaChaPoly.seal(
         Data(repeating: 0, count: 1024 - 64), using: SymmetricKey(data: key),
         nonce: ChaChaPoly.Nonce(data: nonceBytes))
-      #expect(Array(sealed.ciphertext) == Array(keystream(key: key, nonce: nonce, counter: 0, count: 1024).dropFirst(64)))
+      let ours = keystream(key: key, nonce: nonce, counter: 0, count: 1024)
+      #expect(Array(sealed.ciphertext) == Array(ours.dropFirst(64)))
     }
   }
 
@@ -48,7 +49,8 @@ import Testing
   @Test func wordsAndOrdersOfAFixedSecretNeverChange() {
     let job = "00112233445566778899aabbccddeeff"
     let stream = KeyStream(secret: secret, label: "\(job)/input/orthogonal")
-    #expect((0..<3).map { _ in stream.nextWord() } == [0x1a75_a801_567e_10b7, 0xbb99_0d0d_db54_ae4f, 0xb24c_b942_2686_b261])
+    let words: [UInt64] = [0x1a75_a801_567e_10b7, 0xbb99_0d0d_db54_ae4f, 0xb24c_b942_2686_b261]
+    #expect(words.allSatisfy { stream.nextWord() == $0 })
     let first = KeyStream(secret: secret, label: "\(job)/input/orthogonal").substreams()(0)
     #expect((0..<2).map { _ in first.nextWord() } == [0x0502_5bfa_e6a2_964f, 0x9028_15b7_a614_e2db])
     let hidden = KeyStream(secret: secret, label: "\(job)/hidden.0/permutation")

@@ -50,7 +50,8 @@ import Testing
     #expect(try Data(contentsOf: URL(fileURLWithPath: file().path)) == before)
   }
 
-  @Test(arguments: [0o640, 0o604, 0o660, 0o644, 0o620]) func aFileOpenToOthersIsRefusedWithTheCommandToRun(mode: Int) throws {
+  @Test(arguments: [0o640, 0o604, 0o660, 0o644, 0o620])
+  func aFileOpenToOthersIsRefusedWithTheCommandToRun(mode: Int) throws {
     try file().write(MasterKey(for: job))
     try setMode(mode, file())
     let error = #expect(throws: MaskingError.self) { try self.file().read(job: self.job) }
@@ -110,7 +111,10 @@ import Testing
     #expect(Mirror(reflecting: key).children.isEmpty)
   }
 
-  @Test(arguments: ["", "0011", "00112233445566778899AABBCCDDEEFF", "00112233445566778899aabbccddeef/", "g0112233445566778899aabbccddeeff"])
+  @Test(arguments: [
+    "", "0011", "00112233445566778899AABBCCDDEEFF", "00112233445566778899aabbccddeef/",
+    "g0112233445566778899aabbccddeeff",
+  ])
   func textThatIsNoJobIdentifierIsRefused(text: String) {
     #expect(JobIdentifier(text) == nil)
   }

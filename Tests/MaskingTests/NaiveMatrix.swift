@@ -33,7 +33,8 @@ struct NaiveMatrix {
   }
 
   static func * (left: NaiveMatrix, right: NaiveMatrix) -> NaiveMatrix {
-    var product = NaiveMatrix(rows: left.rows, columns: right.columns, [Double](repeating: 0, count: left.rows * right.columns))
+    var product = NaiveMatrix(
+      rows: left.rows, columns: right.columns, [Double](repeating: 0, count: left.rows * right.columns))
     left.elements.withUnsafeBufferPointer { a in
       right.elements.withUnsafeBufferPointer { b in
         product.elements.withUnsafeMutableBufferPointer { c in
