@@ -12,15 +12,21 @@ let swiftSettings: [SwiftSetting] = [
 ]
 
 let cSettings: [CSetting] = [
-  .unsafeFlags(["-O3", "-Wall", "-Wextra", "-Werror"])
+  // No errno and no traps from arithmetic: loops with a square root or a division can then be vectorised. NaN and
+  // infinities keep their meaning.
+  .unsafeFlags(["-O3", "-fno-math-errno", "-fno-trapping-math", "-Wall", "-Wextra", "-Werror"])
 ]
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
   .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-  .testTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .executableTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
+  .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: swiftSettings)
 }
 
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
@@ -39,17 +45,52 @@ let package = Package(
   targets: [
     // Level 0: C
     .systemLibrary(name: "CBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .target(name: "CKernels", cSettings: cSettings),
+    .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
+    .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
 
     // Level 1
     library("Failures"),
-    library("Tensors", ["CBLAS", "Failures"]),
+    library("Tensors", ["CBLAS", "CKernels", "Failures"]),
     library("Architecture", ["Failures"]),
 
     // Level 2
-    library("Masking", ["Architecture", "CBLAS", "Failures", "Tensors", crypto]),
+    library("Training", ["Tensors", "Architecture", "Failures"]),
+    library("Wire", ["Tensors", "Architecture", "Failures"]),
+    library("Masking", ["Architecture", "Failures", "Tensors", crypto]),
+    library("Transport", ["CZeroMQ", "Failures"]),
+    library("Datasets", ["Tensors", "CHDF5", "Failures"]),
+    library("Checkpoints", ["Tensors", "Architecture", "Failures"]),
+    library("JobSpec", ["Architecture", "Failures", yams]),
+
+    // Level 3
+    library(
+      "OwnerSession",
+      [
+        "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport", "Architecture", "Tensors",
+        "Failures",
+      ]),
+    library(
+      "TrainerSession", ["Training", "Checkpoints", "Wire", "Transport", "Architecture", "Tensors", "Failures"]),
+
+    // Level 4
+    program(
+      "encryptor",
+      [
+        "OwnerSession", "Masking", "Training", "Datasets", "JobSpec", "Wire", "Transport", "Architecture", "Tensors",
+        "Failures", arguments,
+      ]),
+    program("trainer", ["TrainerSession", "Wire", "Transport", "Tensors", "Failures", arguments, logging]),
 
     // Tests
     tests("MaskingTests", ["Masking", "Architecture", "Failures", "Tensors", crypto]),
-    tests("TensorsTests", ["Tensors"]),
+    tests("TensorsTests", ["Tensors", "CKernels"]),
+    tests(
+      "TrainingTests", ["Training", "Tensors", "Architecture", "Failures"], resources: [.copy("Fixtures")]),
+    tests("WireTests", ["Wire"]),
+    tests("TransportTests", ["Transport"]),
+    tests("DatasetsTests", ["Datasets", "Tensors", "CHDF5", "Failures"]),
+    tests("CheckpointsTests", ["Checkpoints", "Tensors", "Architecture", "Failures"]),
+    tests("JobSpecTests", ["JobSpec", "Architecture", "Failures"]),
   ]
 )

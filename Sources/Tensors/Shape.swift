@@ -18,4 +18,16 @@ package enum Shape {
     let (bytes, overflow) = count.multipliedReportingOverflow(by: type.byteCount)
     return overflow ? nil : bytes
   }
+
+  /// The sum of counts; nil when one of them is nil or the sum overflows.
+  package static func sum(_ counts: [Int?]) -> Int? {
+    var total = 0
+    for count in counts {
+      guard let count else { return nil }
+      let (sum, overflow) = total.addingReportingOverflow(count)
+      if overflow { return nil }
+      total = sum
+    }
+    return total
+  }
 }

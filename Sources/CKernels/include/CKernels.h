@@ -1,0 +1,39 @@
+// Elementwise kernels: one pass over memory each, no allocation, no state, no thread of their own.
+//
+// Every kernel exists as NAME_float and NAME_double. Matrices are row-major; `stride` is the distance between rows in
+// elements. A kernel's result is a function of its arguments alone (bits may differ between processor types, which
+// contract multiply-adds differently, never between calls).
+#ifndef CKERNELS_H
+#define CKERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/// The function a layer applies to each coordinate.
+typedef enum {
+  CKERNELS_IDENTITY = 0,
+  CKERNELS_RELU = 1,
+  /// x Φ(x), Φ the normal distribution function (by erf, not the tanh approximation).
+  CKERNELS_GELU = 2,
+  /// x / (1 + exp(-x)).
+  CKERNELS_SILU = 3,
+  CKERNELS_TANH = 4,
+} ckernels_function;
+
+/// The widest floating-point vectors of this processor that the operating system lets programs use: 128, 256 or 512.
+unsigned ckernels_vector_bits(void);
+
+#define REAL float
+#define NAME(base) base##_float
+#include "kernel_declarations.h"
+#undef REAL
+#undef NAME
+
+#define REAL double
+#define NAME(base) base##_double
+#include "kernel_declarations.h"
+#undef REAL
+#undef NAME
+
+#endif

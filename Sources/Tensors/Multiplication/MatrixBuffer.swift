@@ -1,0 +1,41 @@
+/// A matrix whose memory stays where it is for its whole life, so that a computation can hold views of it across calls.
+///
+/// Unlike `Tensor` it is never copied and has no value semantics; one thread at a time owns it.
+package final class MatrixBuffer<Element: TensorElement> {
+  private let storage: TensorStorage<Element>
+  package let rows: Int
+  package let columns: Int
+
+  /// Zeros. `rows * columns` must not overflow: whoever takes sizes from outside checks them first.
+  package init(rows: Int, columns: Int) {
+    self.rows = rows
+    self.columns = columns
+    storage = TensorStorage(count: rows * columns)
+    storage.elements.initialize(repeating: 0)
+  }
+
+  package var count: Int { storage.elements.count }
+  package var elements: UnsafeMutableBufferPointer<Element> { storage.elements }
+
+  /// Valid while the buffer is alive.
+  package var view: MatrixView<Element> {
+    MatrixView(storage.base, rows: rows, columns: columns)
+  }
+
+  /// A copy under `shape`, whose count must be the buffer's.
+  package func copy(shape: [Int]) -> Tensor<Element> {
+    var tensor = Tensor<Element>(uninitialized: shape)
+    tensor.withUnsafeMutableBufferPointer { target in
+      _ = target.initialize(from: UnsafeBufferPointer(storage.elements))
+    }
+    return tensor
+  }
+
+  /// Overwrites the elements; `tensor.count` must be the buffer's.
+  package func assign(_ tensor: Tensor<Element>) {
+    precondition(tensor.count == count, "a buffer of \(count) elements cannot take \(tensor.count)")
+    tensor.withUnsafeBufferPointer { source in
+      _ = storage.elements.update(fromContentsOf: source)
+    }
+  }
+}

@@ -1,0 +1,68 @@
+package import Architecture
+package import Tensors
+
+/// The loss of a task: softmax cross-entropy, binary cross-entropy on logits, or squared error.
+package struct LossFunction: Sendable, Equatable {
+  package let task: LearningTask
+
+  package init(task: LearningTask) {
+    self.task = task
+  }
+
+  /// The sum of the losses of these rows, and the gradient of sum ÷ normalizer with respect to `outputs`.
+  ///
+  /// With the whole batch's `observedCount` as `normalizer`, gradients of micro-batches are those of the batch's mean.
+  /// Where nothing is observed (normalizer 0) both are 0.
+  /// - Parameter outputs: rows × outputs.
+  /// - Throws: `TrainingError.targetsShape`, `.classOutOfRange`, `.nonFiniteLoss`.
+  package func evaluate<Element>(
+    outputs: Tensor<Element>, targets: Targets<Element>, normalizer: Double
+  ) throws(TrainingError) -> (lossSum: Double, gradient: Tensor<Element>) {
+    guard outputs.shape.count == 2 else { throw .outputsShape(expected: [targets.rows, 0], found: outputs.shape) }
+    var gradient = Tensor<Element>(zeros: outputs.shape)
+    let (rows, columns) = (outputs.shape[0], outputs.shape[1])
+    let sum = try outputs.withUnsafeBufferPointer { source throws(TrainingError) in
+      try gradient.withUnsafeMutableBufferPointer { target throws(TrainingError) in
+        guard let from = source.baseAddress, let into = target.baseAddress else { return 0.0 }
+        return try evaluate(
+          outputs: from, rows: rows, columns: columns, targets: targets, normalizer: normalizer, gradient: into)
+      }
+    }
+    return (sum, gradient)
+  }
+
+  /// The same on contiguous memory.
+  func evaluate<Element: FloatingElement>(
+    outputs: UnsafePointer<Element>, rows: Int, columns: Int, targets: Targets<Element>, normalizer: Double,
+    gradient: UnsafeMutablePointer<Element>
+  ) throws(TrainingError) -> Double {
+    let scale = normalizer > 0 ? Element(1 / normalizer) : 0
+    let sum: Double
+    switch (task, targets) {
+    case (.classification, .classes(let labels)):
+      guard labels.count == rows else { throw .targetsShape("\(labels.count) class ids for \(rows) rows") }
+      if let row = labels.firstIndex(where: { $0 < 0 || Int($0) >= columns }) {
+        throw .classOutOfRange(row: row, classes: columns)
+      }
+      sum = labels.withUnsafeBufferPointer { ids in
+        guard let ids = ids.baseAddress else { return 0 }
+        return Element.softmaxCrossEntropy(
+          rows: rows, classes: columns, outputs: outputs, labels: ids, scale: scale, gradient: gradient)
+      }
+    case (.multilabel, .values(let values)), (.regression, .values(let values)):
+      guard values.shape == [rows, columns] else {
+        throw .targetsShape("values of shape \(values.shape) for outputs of shape \([rows, columns])")
+      }
+      sum = values.withUnsafeBufferPointer { entries in
+        guard let entries = entries.baseAddress else { return 0 }
+        let loss = task == .multilabel ? Element.binaryCrossEntropy : Element.squaredError
+        return loss(rows * columns, outputs, entries, scale, gradient)
+      }
+    case (.classification, .values): throw .targetsShape("classification needs class ids")
+    case (.multilabel, .classes), (.regression, .classes):
+      throw .targetsShape("\(task.rawValue) needs a value for each output")
+    }
+    guard sum.isFinite else { throw .nonFiniteLoss }
+    return sum
+  }
+}

@@ -1,0 +1,99 @@
+import Architecture
+import Tensors
+
+/// Momentum, then for matrices the nearest-orthogonal direction by five Newton–Schulz steps
+/// (Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"); vectors take the plain direction.
+///
+/// r × c the matrix, s = min(r, c). The polynomial acts on singular values only, so P·G·Qᵀ gives P·X·Qᵀ.
+final class Muon<Element: FloatingElement>: Optimizer {
+  let state: [OptimizerStateTensor<Element>]
+  private let description: OptimizerDescription
+  private let parameters: [ParameterSpecification]
+  private let scratch: MuonScratch<Element>
+
+  init(_ description: OptimizerDescription, _ parameters: [ParameterSpecification]) {
+    self.description = description
+    self.parameters = parameters
+    state = description.makeState(for: parameters)
+    scratch = MuonScratch(parameters)
+  }
+
+  func update(
+    _ index: Int, parameter: MatrixBuffer<Element>, gradient: MatrixBuffer<Element>, _ settings: UpdateSettings,
+    workers: Workers
+  ) {
+    let direction = scratch.directions(rows: parameter.rows, columns: parameter.columns)
+    let squares = momentum(index, gradient, into: direction.first, clip: settings.clip, workers: workers)
+    var update = direction.first
+    var scale = 1.0
+    if parameters[index].shape.count == 2 {
+      let factor = Element(1 / (squares.squareRoot() + 1e-7))
+      workers.performOverElements(parameter.count) { range in
+        Element.scale(range.count, direction.first.base + range.lowerBound, by: factor)
+      }
+      update = orthogonalize(direction.first, spare: direction.second, workers: workers)
+      scale = 0.2 * Double(parameters[index].longerSide).squareRoot()
+    }
+    let (weights, step) = (parameter.view, update)
+    let (rate, factor) = (Element(settings.learningRate), Element(scale))
+    let decay = Element(description.weightDecay)
+    workers.performOverElements(parameter.count) { range in
+      Element.decoupledStep(
+        range.count, weights: weights.base + range.lowerBound, direction: step.base + range.lowerBound, rate: rate,
+        scale: factor, decay: decay)
+    }
+  }
+
+  /// buf ← μ·buf + g, u = g + μ·buf; returns ‖u‖².
+  private func momentum(
+    _ index: Int, _ gradient: MatrixBuffer<Element>, into direction: MatrixView<Element>, clip: Double, workers: Workers
+  ) -> Double {
+    let (gradients, buffer) = (gradient.view, state[index].buffer.view)
+    let (clip, momentum) = (Element(clip), Element(description.momentum))
+    return workers.sumOverElements(gradient.count) { range in
+      let first = range.lowerBound
+      return Element.nesterovDirection(
+        range.count, gradient: gradients.base + first, buffer: buffer.base + first, direction: direction.base + first,
+        clip: clip, momentum: momentum)
+    }
+  }
+
+  /// Five times X ← 3.4445 X + (−4.7750 XXᵀ + 2.0315 (XXᵀ)²) X. With more rows than columns the same polynomial of XᵀX
+  /// stands on the right, which is the transposed definition without transposing. Returns whichever of the two views
+  /// holds the result.
+  private func orthogonalize(
+    _ start: MatrixView<Element>, spare: MatrixView<Element>, workers: Workers
+  ) -> MatrixView<Element> {
+    let tall = start.rows > start.columns
+    let side = min(start.rows, start.columns)
+    let (gram, polynomial) = scratch.grams(side: side)
+    var (current, next) = (start, spare)
+    for _ in 0..<5 {
+      workers.matrixMultiply(current, transposeA: tall, current, transposeB: !tall, into: gram)
+      // 2.0315 G² − 4.7750 G + 3.4445 I, finished tile by tile, so that one product with X is left.
+      workers.matrixMultiply(gram, gram, alpha: 2.0315, into: polynomial) { _, rows, columns in
+        for row in rows {
+          let target = polynomial.base + row * side
+          Element.combine(
+            columns.count, -4.7750, gram.base + row * side + columns.lowerBound, 1, target + columns.lowerBound)
+          if columns.contains(row) { target[row] += 3.4445 }
+        }
+      }
+      if tall {
+        workers.matrixMultiply(current, polynomial, into: next)
+      } else {
+        workers.matrixMultiply(polynomial, current, into: next)
+      }
+      swap(&current, &next)
+    }
+    return current
+  }
+}
+
+extension ParameterSpecification {
+  /// max(rows, columns), where a homogeneous matrix counts as [W | b]: its padding columns are zero in plaintext.
+  fileprivate var longerSide: Int {
+    let columns = homogeneous.map { $0.features + 1 } ?? shape.last ?? 1
+    return max(shape.first ?? 1, columns)
+  }
+}

@@ -1,0 +1,67 @@
+package import Failures
+
+/// What the engine refuses. No case carries a value of the data, a weight or a gradient.
+package enum TrainingError: Failure, Equatable {
+  /// A size of the model description out of its range.
+  case invalidModel(String)
+  /// An optimizer, schedule or batch setting out of its range.
+  case invalidSetting(String)
+  /// More bytes than an integer holds.
+  case tooLarge
+  case parameterCount(expected: Int, found: Int)
+  case parameterShape(name: String, expected: [Int], found: [Int])
+  case nonFiniteParameter(name: String)
+  /// Saved optimizer state that is not this optimizer's over this model.
+  case optimizerState(String)
+  case batchRows(rows: Int, capacity: Int)
+  case rowsOutsideBatch(rows: Range<Int>, batch: Int)
+  /// A gradient for rows that were not sent through the model.
+  case gradientBeforeForward(rows: Range<Int>)
+  /// A step asked for while rows of the batch lack outputs or gradients.
+  case incompleteBatch(missing: Int)
+  case gradientShape(expected: [Int], found: [Int])
+  case nonFiniteGradient
+  case nonFiniteLoss
+  case outputsShape(expected: [Int], found: [Int])
+  case targetsShape(String)
+  case classOutOfRange(row: Int, classes: Int)
+  /// A step asked for beyond the schedule's last.
+  case finished(totalSteps: Int)
+
+  package var kind: FailureKind {
+    switch self {
+    case .invalidModel, .invalidSetting: .usage
+    case .tooLarge: .exhausted
+    case .gradientBeforeForward, .incompleteBatch, .finished: .defect
+    case .parameterCount, .parameterShape, .nonFiniteParameter, .optimizerState, .batchRows, .rowsOutsideBatch,
+      .gradientShape, .nonFiniteGradient, .nonFiniteLoss, .outputsShape, .targetsShape, .classOutOfRange:
+      .inputData
+    }
+  }
+
+  package var description: String {
+    switch self {
+    case .invalidModel(let what): "the model cannot be built: \(what)"
+    case .invalidSetting(let what): "training cannot start: \(what)"
+    case .tooLarge: "the model and batch take more memory than can be counted; make the layers or the batch smaller"
+    case .parameterCount(let expected, let found): "the model has \(expected) parameter tensors, \(found) were given"
+    case .parameterShape(let name, let expected, let found):
+      "parameter \(name) must have shape \(expected), not \(found)"
+    case .nonFiniteParameter(let name): "parameter \(name) holds NaN or an infinity; start from finite weights"
+    case .optimizerState(let what): "the saved optimizer state does not fit: \(what)"
+    case .batchRows(let rows, let capacity): "a batch of \(rows) rows; this job takes 1 to \(capacity)"
+    case .rowsOutsideBatch(let rows, let batch): "rows \(rows) are not a part of a batch of \(batch) rows"
+    case .gradientBeforeForward(let rows): "a gradient came for rows \(rows), not all of which have outputs yet"
+    case .incompleteBatch(let missing): "the step cannot be taken: \(missing) rows of the batch have no gradient yet"
+    case .gradientShape(let expected, let found): "an output gradient must have shape \(expected), not \(found)"
+    case .nonFiniteGradient:
+      "a gradient holds NaN or an infinity: training has diverged; lower optimizer.lr or set optimizer.clip_norm"
+    case .nonFiniteLoss:
+      "the loss is NaN or infinite: training has diverged; lower optimizer.lr or set optimizer.clip_norm"
+    case .outputsShape(let expected, let found): "outputs must have shape \(expected), not \(found)"
+    case .targetsShape(let what): "the targets do not fit: \(what)"
+    case .classOutOfRange(let row, let classes): "row \(row) of the batch has a class id outside 0 ..< \(classes)"
+    case .finished(let totalSteps): "all \(totalSteps) steps are done"
+    }
+  }
+}

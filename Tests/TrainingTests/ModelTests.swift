@@ -1,0 +1,50 @@
+import Architecture
+import Testing
+
+@testable import Training
+
+@Suite struct ModelTests {
+  private func description(features: Int = 3, padding: Int = 1, hidden: [Int] = [5, 4], outputs: Int = 2)
+    -> ModelDescription
+  {
+    .mlp(
+      MLPDescription(
+        input: HomogeneousColumns(features: features, padding: padding), hidden: hidden, activation: .relu,
+        outputs: outputs))
+  }
+
+  @Test func aPerceptronHasPyTorchNamesAndAHomogeneousFirstLayer() throws {
+    let structure = try Model(description()).structure
+    #expect(
+      structure.parameters.map(\.name) == [
+        "layers.0.weight", "layers.1.weight", "layers.1.bias", "layers.2.weight", "layers.2.bias",
+      ])
+    #expect(structure.parameters.map(\.shape) == [[5, 5], [4, 5], [4], [2, 4], [2]])
+    let first = try #require(structure.parameters.first)
+    #expect(first.biasName == "layers.0.bias")
+    #expect(first.homogeneous == HomogeneousColumns(features: 3, padding: 1))
+    #expect(structure.spaces.map(\.id.name) == ["input", "hidden.0", "hidden.1", "output"])
+    #expect(structure.spaces.map(\.width) == [5, 5, 4, 2])
+    #expect(structure.input == SpaceID("input") && structure.output == SpaceID("output"))
+  }
+
+  @Test func aLinearModelHasOneLayerAndNoActivation() throws {
+    let structure = try Model(description(hidden: [])).structure
+    #expect(structure.parameters.map(\.name) == ["layers.0.weight"])
+    #expect(structure.constraints.allSatisfy { $0.largest == .orthogonal })
+  }
+
+  @Test(arguments: [
+    (0, 1, [5], 2), (3, -1, [5], 2), (3, 5000, [5], 2), (3, 1, [0], 2), (3, 1, [5], 0), (3, 1, [-2], 1),
+  ])
+  func aWidthOutOfRangeIsRefused(_ sizes: (Int, Int, [Int], Int)) {
+    #expect(throws: TrainingError.self) {
+      try Model(description(features: sizes.0, padding: sizes.1, hidden: sizes.2, outputs: sizes.3))
+    }
+  }
+
+  @Test func aModelWhoseSizesOverflowIsRefused() {
+    #expect(throws: TrainingError.tooLarge) { try Model(description(features: Int.max)) }
+    #expect(throws: TrainingError.tooLarge) { try Model(description(hidden: [1 << 40, 1 << 40])) }
+  }
+}
