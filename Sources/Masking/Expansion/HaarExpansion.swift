@@ -47,8 +47,8 @@ struct HaarExpansion<Element: FloatingElement> {
     let drawn = Mutex([HouseholderPanel<Element>?](repeating: nil, count: count))
     workers.perform(pieces: count) { piece in
       let start = piece * Self.panelWidth
-      let panel = HouseholderPanel<Element>(
-        columns: start..<min(width, start + Self.panelWidth), of: width, stream: stream)
+      let columns = start..<min(width, start + Self.panelWidth)
+      let panel = HouseholderPanel<Element>(columns: columns, of: width, stream: stream)
       drawn.withLock { $0[piece] = panel }
     }
     return drawn.withLock { $0.compactMap(\.self) }

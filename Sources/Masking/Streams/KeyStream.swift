@@ -8,7 +8,7 @@ package import Foundation
 /// logarithm and cosine). Also for choices that need no secrecy, such as shuffles by a job's seed. One reader at a time:
 /// not sendable.
 package final class KeyStream {
-  private static let chunkByteCount = 4096
+  private static let chunkByteCount = 1024
 
   private let key: SecretBuffer
   private let nonce: UInt64
