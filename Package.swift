@@ -21,6 +21,10 @@ func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target
   .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 }
 
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .executableTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
 func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
   .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: swiftSettings)
 }
@@ -42,6 +46,8 @@ let package = Package(
     // Level 0: C
     .systemLibrary(name: "CBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .target(name: "CKernels", cSettings: cSettings),
+    .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
+    .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
 
     // Level 1
     library("Failures"),
@@ -51,11 +57,40 @@ let package = Package(
     // Level 2
     library("Training", ["Tensors", "Architecture", "Failures"]),
     library("Wire", ["Tensors", "Architecture", "Failures"]),
+    library("Masking", ["Architecture", "Failures", "Tensors", crypto]),
+    library("Transport", ["CZeroMQ", "Failures"]),
+    library("Datasets", ["Tensors", "CHDF5", "Failures"]),
+    library("Checkpoints", ["Tensors", "Architecture", "Failures"]),
+    library("JobSpec", ["Architecture", "Failures", yams]),
+
+    // Level 3
+    library(
+      "OwnerSession",
+      [
+        "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport", "Architecture", "Tensors",
+        "Failures",
+      ]),
+    library(
+      "TrainerSession", ["Training", "Checkpoints", "Wire", "Transport", "Architecture", "Tensors", "Failures"]),
+
+    // Level 4
+    program(
+      "encryptor",
+      [
+        "OwnerSession", "Masking", "Training", "Datasets", "JobSpec", "Wire", "Transport", "Architecture", "Tensors",
+        "Failures", arguments,
+      ]),
+    program("trainer", ["TrainerSession", "Wire", "Transport", "Tensors", "Failures", arguments, logging]),
 
     // Tests
+    tests("MaskingTests", ["Masking", "Architecture", "Failures", "Tensors", crypto]),
     tests("TensorsTests", ["Tensors", "CKernels"]),
     tests(
       "TrainingTests", ["Training", "Tensors", "Architecture", "Failures"], resources: [.copy("Fixtures")]),
     tests("WireTests", ["Wire"]),
+    tests("TransportTests", ["Transport"]),
+    tests("DatasetsTests", ["Datasets", "Tensors", "CHDF5", "Failures"]),
+    tests("CheckpointsTests", ["Checkpoints", "Tensors", "Architecture", "Failures"]),
+    tests("JobSpecTests", ["JobSpec", "Architecture", "Failures"]),
   ]
 )

@@ -16,3 +16,10 @@ package struct Metrics: Sendable, Equatable, Codable {
     all.first { $0.name == name }?.value
   }
 }
+
+extension Metrics {
+  /// Every metric that has a value, by name.
+  package var valuesByName: [String: Double] {
+    Dictionary(all.compactMap { metric in metric.value.map { (metric.name, $0) } }, uniquingKeysWith: { first, _ in first })
+  }
+}

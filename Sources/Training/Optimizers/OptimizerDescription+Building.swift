@@ -1,4 +1,4 @@
-import Architecture
+package import Architecture
 import Tensors
 
 extension OptimizerDescription {
@@ -27,7 +27,7 @@ extension OptimizerDescription {
   }
 
   /// Prefixes of the state tensors that each parameter has.
-  var statePrefixes: [String] {
+  package var statePrefixes: [String] {
     switch kind {
     case .sgd: momentum > 0 ? ["momentum"] : []
     case .adamw: ["moment1", "moment2"]

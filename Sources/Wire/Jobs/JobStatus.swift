@@ -6,19 +6,22 @@ package struct JobStatus: Sendable, Equatable, Codable {
   package var totalSteps: Int
   /// Jobs before it in the queue; 0 when it runs or is next.
   package var queuePosition: Int
+  /// CPU seconds of the trainer since it took the job up, all threads.
+  package var processorSeconds: Double
   /// Bytes the job takes in the trainer's store.
   package var storedBytes: Int
   /// Why it failed, when it did.
   package var failure: String?
 
   package init(
-    state: JobState, step: Int, totalSteps: Int, queuePosition: Int, storedBytes: Int, failure: String? = nil
+    state: JobState, step: Int, totalSteps: Int, queuePosition: Int, storedBytes: Int, processorSeconds: Double = 0, failure: String? = nil
   ) {
     self.state = state
     self.step = step
     self.totalSteps = totalSteps
     self.queuePosition = queuePosition
     self.storedBytes = storedBytes
+    self.processorSeconds = processorSeconds
     self.failure = failure
   }
 }

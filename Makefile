@@ -1,0 +1,59 @@
+# Two commands: `make run` (install what is missing, build, run a real masked job, show the result) and `make test`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PACKAGES := libopenblas-dev libhdf5-dev libzmq3-dev pkg-config curl unzip ca-certificates python3-venv
+BIN := .build/release
+CACHE := .cache
+PBMC := $(CACHE)/10x_pbmc68k_reduced.h5ad
+PYTHON := .venv/bin/python
+
+.PHONY: help deps build run test lint format arrows tox21 bench replay fuzz clean
+
+help:
+	@echo "make run      install what is missing, build, train a real single-cell job masked, show the result"
+	@echo "make test     all tests"
+	@echo "make tox21 TOX21=FILE   the Tox21 job on your copy of the file"
+	@echo "make replay RUN=DIR     repeat a finished run in plaintext PyTorch and compare the weights"
+	@echo "make bench    measure, print one table, write bench.json"
+	@echo "make fuzz     the frame and job parsers under a fuzzer for a bounded time"
+	@echo "make lint · make format · make arrows · make deps · make build · make clean"
+
+deps:
+	@missing=""; for package in $(PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'install ok installed' || missing="$$missing $$package"; done; \
+	if [ -n "$$missing" ]; then \
+	  echo "installing:$$missing"; \
+	  if [ "$$(id -u)" = 0 ]; then as=""; elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then as=sudo; \
+	  else echo "missing packages:$$missing — install them as root: apt-get install$$missing" >&2; exit 1; fi; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  $$as apt-get update -qq && $$as apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+	@command -v swift >/dev/null || { echo "swift is not on PATH; install Swift 6.2 or later from swift.org" >&2; exit 1; }
+
+build: deps
+	swift build -c release
+
+run: build $(PBMC)
+	jobs/run-local.sh jobs/pbmc.yaml runs/pbmc
+
+tox21: build
+	@test -n "$(TOX21)" || { echo "give the file: make tox21 TOX21=/path/to/tox21_morgan2048.h5" >&2; exit 2; }
+	jobs/run-local.sh jobs/tox21.yaml runs/tox21 --set data.file="$(abspath $(TOX21))"
+
+$(PBMC): | deps
+	jobs/prepare/fetch-pbmc.sh $@
+
+test: deps
+	swift test
+
+lint:
+	swift format lint --strict --recursive Package.swift Sources Tests
+
+format:
+	swift format --in-place --recursive Package.swift Sources Tests
+
+arrows:
+	jobs/checks/arrows.py
+
+clean:
+	rm -rf .build .build-* runs

@@ -1,0 +1,126 @@
+import Foundation
+
+/// A file descriptor that is closed once, when the last reference goes.
+///
+/// Sendable without locks: the descriptor never changes, and reads and writes name their offset (pread, pwrite), so that
+/// threads share no file position.
+final class OpenFile: Sendable {
+  let descriptor: Int32
+  let path: String
+
+  private init(descriptor: Int32, path: String) {
+    self.descriptor = descriptor
+    self.path = path
+  }
+
+  deinit {
+    close(descriptor)
+  }
+
+  /// - Parameter flags: of open(2); O_CLOEXEC is added.
+  static func open(
+    _ path: String, _ flags: Int32, mode: mode_t = 0o644, as operation: SystemOperation = .open
+  ) throws(CheckpointError) -> OpenFile {
+    while true {
+      let descriptor = Foundation.open(path, flags | O_CLOEXEC, mode)
+      if descriptor >= 0 { return OpenFile(descriptor: descriptor, path: path) }
+      let code = errno
+      if code != EINTR { throw .system(operation, path: path, code: code) }
+    }
+  }
+
+  /// A file that has no name: made in `directory` and at once unlinked, readable by its owner only, gone when closed.
+  /// Errors name the directory.
+  static func unnamed(in directory: String) throws(CheckpointError) -> OpenFile {
+    let name = directory + "/.unnamed-" + String(UInt64.random(in: .min ... .max), radix: 16)
+    let descriptor = Foundation.open(name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw .system(.create, path: directory, code: errno) }
+    let file = OpenFile(descriptor: descriptor, path: directory)
+    guard unlink(name) == 0 else { throw .system(.remove, path: name, code: errno) }
+    return file
+  }
+
+  /// Opens a regular file for reading; a named pipe or a device is refused instead of waited for.
+  static func openRegular(_ path: String) throws(CheckpointError) -> OpenFile {
+    let file = try open(path, O_RDONLY | O_NONBLOCK)
+    guard try file.status().st_mode & S_IFMT == S_IFREG else { throw .system(.read, path: path, code: EISDIR) }
+    return file
+  }
+
+  func status() throws(CheckpointError) -> stat {
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw failure(.read) }
+    return status
+  }
+
+  func length() throws(CheckpointError) -> Int {
+    Int(try status().st_size)
+  }
+
+  /// Fills `buffer` from `offset`.
+  ///
+  /// - Returns: the bytes read, fewer than asked only when the file ends there.
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(CheckpointError) -> Int {
+    var filled = 0
+    while filled < buffer.count {
+      let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
+      let got = pread(descriptor, rest.baseAddress, rest.count, off_t(offset + filled))
+      if got == 0 { break }
+      if got < 0 {
+        let code = errno
+        if code == EINTR { continue }
+        throw .system(.read, path: path, code: code)
+      }
+      filled += got
+    }
+    return filled
+  }
+
+  func read(into bytes: inout [UInt8], at offset: Int) throws(CheckpointError) -> Int {
+    let result = bytes.withUnsafeMutableBytes { raw in
+      Result { () throws(CheckpointError) in try read(into: raw, at: offset) }
+    }
+    return try result.get()
+  }
+
+  func write(_ bytes: [UInt8], at offset: Int) throws(CheckpointError) {
+    let result = bytes.withUnsafeBytes { raw in
+      Result { () throws(CheckpointError) in try write(raw, at: offset) }
+    }
+    try result.get()
+  }
+
+  func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(CheckpointError) {
+    var done = 0
+    while done < buffer.count {
+      let rest = UnsafeRawBufferPointer(rebasing: buffer[done...])
+      let wrote = pwrite(descriptor, rest.baseAddress, rest.count, off_t(offset + done))
+      if wrote < 0 {
+        let code = errno
+        if code == EINTR { continue }
+        throw .system(.write, path: path, code: code)
+      }
+      done += wrote
+    }
+  }
+
+  /// Sets the length: a shorter file loses its end, a longer one gains zeros that take no space.
+  func truncate(to length: Int) throws(CheckpointError) {
+    while ftruncate(descriptor, off_t(length)) != 0 {
+      let code = errno
+      if code != EINTR { throw .system(.truncate, path: path, code: code) }
+    }
+  }
+
+  /// Returns when the content has reached the disk.
+  func sync() throws(CheckpointError) {
+    while fsync(descriptor) != 0 {
+      let code = errno
+      if code != EINTR { throw .system(.sync, path: path, code: code) }
+    }
+  }
+
+  private func failure(_ operation: SystemOperation) -> CheckpointError {
+    .system(operation, path: path, code: errno)
+  }
+}

@@ -1,0 +1,116 @@
+/// The header of a safetensors file: 8 bytes with its length N (little-endian), then N bytes of JSON that begin with `{`
+/// and may be padded with spaces, then the tensors' bytes without gaps.
+///
+/// { "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, "__metadata__": {"key": "text"} }
+package struct SafetensorsHeader: Sendable, Equatable {
+  /// Longer headers are refused; 16 MiB is room for about 100,000 tensors.
+  package static let maximumBytes = 16 << 20
+  /// The metadata's place among the tensor names.
+  static let metadataName = "__metadata__"
+  private static let maximumDimensions = 32
+
+  /// In the order of their bytes.
+  package let entries: [SafetensorsEntry]
+  package let metadata: [String: String]
+  /// Where the data begins in the file.
+  package let dataOffset: Int
+
+  /// Checks everything that a reader relies on: each tensor's bytes are what its type and shape take, all tensors together
+  /// fill the file to its last byte without overlap or hole, and no name is there twice.
+  ///
+  /// - Parameters:
+  ///   - bytes: the file from its first byte, at least to the header's end; any bytes.
+  ///   - fileLength: the whole file's length in bytes.
+  /// - Throws: `SafetensorsProblem`.
+  package static func parse(bytes: [UInt8], fileLength: Int) throws(SafetensorsProblem) -> SafetensorsHeader {
+    let length = try headerLength(bytes, fileLength: fileLength)
+    guard bytes.count >= 8 + length else { throw .headerTruncated }
+    let text = bytes[8..<8 + length]
+    guard text.first == UInt8(ascii: "{") else { throw .json("it does not begin with `{`", offset: 0) }
+    guard String(validating: text, as: UTF8.self) != nil else { throw .notUTF8 }
+    var json = HeaderJSON(text)
+    var entries: [SafetensorsEntry] = []
+    var names: Set<String> = []
+    var metadata: [String: String] = [:]
+    try json.object { (json, name) throws(SafetensorsProblem) in
+      guard names.insert(name).inserted else { throw .duplicateName(name.printable) }
+      if name == metadataName {
+        try json.object { (json, key) throws(SafetensorsProblem) in
+          let text = try json.string()
+          guard metadata.updateValue(text, forKey: key) == nil else { throw .duplicateName(key.printable) }
+        }
+      } else {
+        entries.append(try entry(named: name, &json))
+      }
+    }
+    guard json.onlyPaddingIsLeft() else { throw json.failure("something follows the object") }
+    entries.sort { ($0.begin, $0.end, $0.name) < ($1.begin, $1.end, $1.name) }
+    try checkLayout(entries, dataLength: fileLength - 8 - length, fileLength: fileLength)
+    return SafetensorsHeader(entries: entries, metadata: metadata, dataOffset: 8 + length)
+  }
+
+  /// The JSON's length, within the limit and the file.
+  ///
+  /// - Parameter bytes: at least the file's first 8, where it has them.
+  static func headerLength(_ bytes: [UInt8], fileLength: Int) throws(SafetensorsProblem) -> Int {
+    guard bytes.count >= 8, fileLength >= 8 else { throw .noHeaderLength }
+    let length = bytes[..<8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    guard length <= UInt64(maximumBytes) else { throw .headerTooLarge(limit: maximumBytes) }
+    guard Int(length) <= fileLength - 8 else { throw .headerTruncated }
+    return Int(length)
+  }
+
+  private static func entry(
+    named name: String, _ json: inout HeaderJSON
+  ) throws(SafetensorsProblem) -> SafetensorsEntry {
+    var typeName: String?
+    var shape: [Int]?
+    var offsets: [Int]?
+    try json.object { (json, key) throws(SafetensorsProblem) in
+      switch key {
+      case "dtype" where typeName == nil: typeName = try json.string()
+      case "shape" where shape == nil:
+        shape = try json.integers(limit: maximumDimensions)
+        if shape == nil { throw .tooManyDimensions(name: name.printable, limit: maximumDimensions) }
+      case "data_offsets" where offsets == nil: offsets = try json.integers(limit: 2)
+      case "dtype", "shape", "data_offsets": throw .duplicateName(key)
+      default: throw json.failure("a tensor has dtype, shape and data_offsets only")
+      }
+    }
+    guard let typeName, let shape, let offsets, offsets.count == 2 else {
+      throw json.failure("a tensor needs dtype, shape and two data_offsets")
+    }
+    guard let type = SafetensorsType(rawValue: typeName) else {
+      throw .unsupportedType(name: name.printable, type: typeName.printable)
+    }
+    guard let byteCount = type.byteCount(of: shape) else { throw .impossibleShape(name: name.printable) }
+    guard offsets[0] <= offsets[1] else { throw .offsetsReversed(name: name.printable) }
+    guard offsets[1] - offsets[0] == byteCount else { throw .sizeMismatch(name: name.printable) }
+    return SafetensorsEntry(name: name, type: type, shape: shape, begin: offsets[0], end: offsets[1])
+  }
+
+  private static func checkLayout(
+    _ entries: [SafetensorsEntry], dataLength: Int, fileLength: Int
+  ) throws(SafetensorsProblem) {
+    var reached = 0
+    for entry in entries {
+      if entry.begin < reached { throw .overlap(name: entry.name.printable) }
+      if entry.begin > reached { throw .hole(name: entry.name.printable) }
+      reached = entry.end
+    }
+    guard reached == dataLength else {
+      let (expected, overflow) = reached.addingReportingOverflow(fileLength - dataLength)
+      throw .fileLength(expected: overflow ? .max : expected, found: fileLength)
+    }
+  }
+}
+
+extension String {
+  /// Cut and stripped so that a name from a file can stand in one line of an error message.
+  var printable: String {
+    let clean = unicodeScalars.lazy.filter { $0.value >= 0x20 && !(0x7F...0x9F).contains($0.value) }
+    var result = ""
+    result.unicodeScalars.append(contentsOf: clean.prefix(80))
+    return result.unicodeScalars.count < unicodeScalars.count ? result + "…" : result
+  }
+}

@@ -1,0 +1,5 @@
+/// What a path leads to.
+enum StoredObject: Sendable {
+  case group(StoredGroup)
+  case dataset(StoredDataset)
+}

@@ -1,0 +1,102 @@
+/// One key of a job specification with the Swift type it is read into.
+struct JobField<Value: Sendable>: Sendable {
+  enum Fallback {
+    case required
+    case value(Value)
+    /// Worked out from other keys, or needed only beside others: in words.
+    case derived(String)
+  }
+
+  let description: JobFieldDescription
+  /// The documented default where it is a constant.
+  let fallback: Value?
+  let decode: @Sendable (JobValue) -> Value?
+
+  var path: String { description.path }
+
+  private init(
+    _ path: String, _ rule: ValueRule, _ fallback: Fallback, _ meaning: String,
+    text: (Value) -> String, decode: @escaping @Sendable (JobValue) -> Value?
+  ) {
+    let defaultText: String
+    switch fallback {
+    case .required:
+      defaultText = "required"
+      self.fallback = nil
+    case .value(let value):
+      defaultText = text(value)
+      self.fallback = value
+    case .derived(let words):
+      defaultText = words
+      self.fallback = nil
+    }
+    description = JobFieldDescription(path: path, defaultText: defaultText, meaning: meaning, rule: rule)
+    self.decode = decode
+  }
+}
+
+extension JobField where Value == Int {
+  static func integer(
+    _ path: String, _ range: ClosedRange<Int>, default fallback: Fallback, _ meaning: String
+  ) -> JobField {
+    JobField(path, .integer(range), fallback, meaning, text: { "\($0)" }) {
+      if case .integer(let value) = $0 { value } else { nil }
+    }
+  }
+}
+
+extension JobField where Value == Double {
+  static func number(_ path: String, _ range: NumberRange, default fallback: Fallback, _ meaning: String) -> JobField {
+    JobField(path, .number(range), fallback, meaning, text: NumberText.shortest) {
+      if case .number(let value) = $0 { value } else { nil }
+    }
+  }
+}
+
+extension JobField where Value == Double? {
+  static func numberOrNone(
+    _ path: String, _ range: NumberRange, default fallback: Fallback, _ meaning: String
+  ) -> JobField {
+    JobField(path, .numberOrNone(range), fallback, meaning, text: { $0.map(NumberText.shortest) ?? "none" }) {
+      switch $0 {
+      case .number(let value): .some(.some(value))
+      case .none: .some(nil)
+      default: nil
+      }
+    }
+  }
+}
+
+extension JobField where Value == Bool {
+  static func boolean(_ path: String, default fallback: Fallback, _ meaning: String) -> JobField {
+    JobField(path, .boolean, fallback, meaning, text: { "\($0)" }) {
+      if case .boolean(let value) = $0 { value } else { nil }
+    }
+  }
+}
+
+extension JobField where Value == String {
+  static func text(_ path: String, _ rule: ValueRule, default fallback: Fallback, _ meaning: String) -> JobField {
+    JobField(path, rule, fallback, meaning, text: { $0 }) {
+      if case .text(let value) = $0 { value } else { nil }
+    }
+  }
+}
+
+extension JobField where Value == [Int] {
+  static func integers(
+    _ path: String, each: ClosedRange<Int>, count: ClosedRange<Int>, default fallback: Fallback, _ meaning: String
+  ) -> JobField {
+    JobField(path, .integers(each: each, count: count), fallback, meaning, text: { "\($0)" }) {
+      if case .integers(let value) = $0 { value } else { nil }
+    }
+  }
+}
+
+extension JobField where Value: CaseIterable & RawRepresentable, Value.RawValue == String {
+  static func choice(_ path: String, default fallback: Fallback, _ meaning: String) -> JobField {
+    JobField(path, .choice(Value.allCases.map(\.rawValue)), fallback, meaning, text: \.rawValue) {
+      if case .text(let value) = $0 { Value(rawValue: value) } else { nil }
+    }
+  }
+}

@@ -1,0 +1,111 @@
+import Architecture
+
+/// Every key a job may hold: the one place that states paths, types, ranges, defaults and meanings.
+enum JobFields {
+  static let name = JobField<String>.text(
+    "name", .identifier(maximum: 64), default: .required, "What the job is called; names it at the trainer.")
+  static let trainer = JobField<String>.text(
+    "trainer", .endpoint, default: .value("tcp://127.0.0.1:5570"), "Where the trainer listens.")
+
+  static let file = JobField<String>.text(
+    "data.file", .text(maximum: 4096), default: .required,
+    "The HDF5 file. In a job, relative to the job's own file; on the command line, to the working directory.")
+  static let features = JobField<String>.text(
+    "data.features", .text(maximum: 1024), default: .required,
+    "The N×d feature matrix in the file: a numeric dataset, an AnnData CSR group, or a field: obs[column].")
+  static let labels = JobField<String>.text(
+    "data.labels", .text(maximum: 1024), default: .required,
+    "The labels in the file: numbers (NaN is missing), strings, or AnnData categories.")
+  static let validation = JobField<Double>.number(
+    "data.split.validation", NumberRange(lower: 0, upper: 1, excludesUpper: true), default: .value(0.2),
+    "Share of the rows held out for validation, drawn by `data.split.seed`.")
+  static let splitSeed = JobField<Int>.integer(
+    "data.split.seed", 0...4_294_967_295, default: .value(0), "Seed of the random split; used with `validation`.")
+  static let splitBy = JobField<String>.text(
+    "data.split.by", .text(maximum: 1024), default: .derived("only with `modulo` and `equals`"),
+    "A dataset of integers or strings: rows with the same value stay on one side of the split.")
+  static let modulo = JobField<Int>.integer(
+    "data.split.modulo", 2...1_000_000, default: .derived("only with `by` and `equals`"),
+    "Groups are numbered and taken modulo this.")
+  static let equals = JobField<Int>.integer(
+    "data.split.equals", 0...999_999, default: .derived("only with `by` and `modulo`"),
+    "The remainder whose groups are held out; below `modulo`.")
+  static let validationRows = JobField<String>.text(
+    "data.split.validation_rows", .text(maximum: 1024), default: .derived("a split of its own kind"),
+    "A dataset in the file that lists the validation row numbers.")
+  static let standardize = JobField<Bool>.boolean(
+    "data.standardize", default: .value(false),
+    "Subtract the mean and divide by the deviation of the training rows, column by column.")
+
+  static let task = JobField<LearningTask>.choice(
+    "task", default: .required, "What is learned; decides the loss and the metrics.")
+
+  static let hidden = JobField<[Int]>.integers(
+    "model.mlp.hidden", each: 1...1_048_576, count: 0...64, default: .derived("required for `model.mlp`"),
+    "Widths of the hidden layers, first to last; an empty list is a linear model.")
+  static let activation = JobField<Activation>.choice(
+    "model.mlp.activation", default: .value(.relu), "The function between layers.")
+
+  static let strength = JobField<MaskingStrength>.choice(
+    "masking.strength", default: .value(.rotation), "The largest keys asked for; `none` trains in plaintext.")
+  static let padding = JobField<Int>.integer(
+    "masking.padding", 0...4096, default: .value(1), "Zero columns appended to each row before masking.")
+  static let exact = JobField<Bool>.boolean(
+    "masking.exact", default: .value(true), "Refuse a combination that would not equal plaintext training.")
+
+  static let lossLocation = JobField<LossLocation>.choice(
+    "loss.where", default: .value(.owner), "Which side computes the loss.")
+
+  static let optimizer = JobField<OptimizerDescription.Kind>.choice(
+    "optimizer.name", default: .value(.sgd), "The update rule.")
+  static let learningRate = JobField<Double>.number(
+    "optimizer.lr", NumberRange(lower: 0, upper: 1000, excludesLower: true), default: .required,
+    "Peak learning rate.")
+  static let momentum = JobField<Double>.number(
+    "optimizer.momentum", NumberRange(lower: 0, upper: 1, excludesUpper: true),
+    default: .derived("0.9 for sgd, 0.95 for muon"), "Momentum; adamw has none.")
+  static let nesterov = JobField<Bool>.boolean(
+    "optimizer.nesterov", default: .value(false), "Nesterov's form of momentum; sgd only.")
+  static let weightDecay = JobField<Double>.number(
+    "optimizer.weight_decay", NumberRange(lower: 0, upper: 100), default: .value(0),
+    "Weight decay, coupled for sgd, decoupled for muon and adamw.")
+  static let clipNorm = JobField<Double?>.numberOrNone(
+    "optimizer.clip_norm", NumberRange(lower: 0, upper: 1_000_000, excludesLower: true), default: .value(nil),
+    "Largest norm of all gradients together.")
+
+  static let warmup = JobField<Double>.number(
+    "schedule.warmup", NumberRange(lower: 0, upper: 1), default: .value(0),
+    "Share of all steps over which the learning rate rises.")
+  static let decay = JobField<ScheduleDescription.Decay>.choice(
+    "schedule.decay", default: .value(.none), "How the learning rate falls after the warm-up.")
+
+  static let epochs = JobField<Int>.integer(
+    "train.epochs", 1...100_000, default: .value(1), "Passes over the training rows.")
+  static let batch = JobField<Int>.integer(
+    "train.batch", 1...1_048_576, default: .value(64), "Rows an optimizer step.")
+  static let microBatch = JobField<Int>.integer(
+    "train.micro_batch", 1...1_048_576, default: .derived("the smaller of `batch` and 256"),
+    "Rows a message: pieces of a batch overlap on the way. At most `batch`; changes no result.")
+  static let seed = JobField<Int>.integer(
+    "train.seed", 0...4_294_967_295, default: .value(1), "Seed of the starting weights and the order of rows.")
+  static let keep = JobField<KeepPolicy>.choice(
+    "train.keep", default: .value(.last), "Which weights are returned; `best` is by the task's validation metric.")
+
+  static let everySteps = JobField<Int>.integer(
+    "checkpoint.every_steps", 1...1_000_000_000, default: .value(100), "Steps between checkpoints.")
+
+  /// In the order of the interface; a key that is not listed here is unknown to the parser.
+  static let all: [JobFieldDescription] = [
+    name.description, trainer.description,
+    file.description, features.description, labels.description,
+    validation.description, splitSeed.description, splitBy.description, modulo.description, equals.description,
+    validationRows.description, standardize.description,
+    task.description, hidden.description, activation.description,
+    strength.description, padding.description, exact.description, lossLocation.description,
+    optimizer.description, learningRate.description, momentum.description, nesterov.description,
+    weightDecay.description, clipNorm.description,
+    warmup.description, decay.description,
+    epochs.description, batch.description, microBatch.description, seed.description, keep.description,
+    everySteps.description,
+  ]
+}

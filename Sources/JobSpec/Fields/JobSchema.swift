@@ -1,0 +1,36 @@
+/// The tree of keys that `JobFields` declares, and the nearest known key to an unknown one.
+enum JobSchema {
+  static let fields = Dictionary(uniqueKeysWithValues: JobFields.all.map { ($0.path, $0) })
+
+  /// Paths of mappings: "data", "data.split" …; the empty path is the whole job.
+  static let sections: Set<String> = Set(
+    JobFields.all.flatMap { field in
+      let parts = field.path.split(separator: ".")
+      return (0..<parts.count).map { parts.prefix($0).joined(separator: ".") }
+    })
+
+  /// The names directly below a section, in the order of the interface.
+  static func children(of section: String) -> [String] {
+    let prefix = section.isEmpty ? "" : section + "."
+    var names: [String] = []
+    for field in JobFields.all where field.path.hasPrefix(prefix) {
+      let name = String(field.path.dropFirst(prefix.count).prefix { $0 != "." })
+      if !names.contains(name) { names.append(name) }
+    }
+    return names
+  }
+
+  /// The key that was probably meant: the nearest sibling within a third of its length, else a key elsewhere with just
+  /// this name, else nil.
+  static func suggestion(for name: String, in section: String) -> String? {
+    let prefix = section.isEmpty ? "" : section + "."
+    let lowered = String(name.lowercased().prefix(64)).replacing("-", with: "_")
+    let siblings = children(of: section).map {
+      (path: prefix + $0, distance: EditDistance.between($0, lowered), name: $0)
+    }
+    let near = siblings.filter { $0.distance <= max(1, $0.name.count / 3) }
+    if let nearest = near.min(by: { $0.distance < $1.distance }) { return nearest.path }
+    let elsewhere = fields.keys.sorted() + sections.sorted()
+    return elsewhere.first { $0.split(separator: ".").last.map(String.init) == lowered }
+  }
+}

@@ -1,0 +1,75 @@
+package import Failures
+
+/// Why a job specification was refused. The description leads with `file:line:column` where that is known.
+package struct JobSpecError: Failure, Equatable {
+  package enum Reason: Equatable, Sendable {
+    /// The file cannot be opened or read; `problem` is the system's words.
+    case unreadable(path: String, problem: String, isPermission: Bool)
+    case tooLarge(limit: Int)
+    case notUTF8
+    /// A character that YAML does not allow in a document.
+    case controlCharacter(String)
+    case syntax(String)
+    case empty
+    case anchorOrAlias
+    case explicitTag
+    case keyIsNotText
+    case unknownKey(String, suggestion: String?, known: [String])
+    case duplicateKey([String])
+    case wrongType(key: String, expected: String, found: String)
+    case outOfRange(key: String, range: String)
+    case missingKey(String, meaning: String)
+    /// Two keys that cannot stand together, or one without another it needs: a whole sentence.
+    case contradiction(String)
+    case missingFile(key: String, path: String)
+    case notARegularFile(key: String, path: String)
+    /// A `--set` argument that is not `key=value`.
+    case malformedOverride
+  }
+
+  package let location: SourceLocation?
+  package let reason: Reason
+
+  package init(_ reason: Reason, at location: SourceLocation? = nil) {
+    self.reason = reason
+    self.location = location
+  }
+
+  package var kind: FailureKind {
+    if case .unreadable(_, _, isPermission: true) = reason { return .keyOrPermission }
+    return .usage
+  }
+
+  package var description: String {
+    guard let location else { return reason.sentence }
+    return "\(location): \(reason.sentence)"
+  }
+}
+
+extension JobSpecError.Reason {
+  fileprivate var sentence: String {
+    switch self {
+    case .unreadable(let path, let problem, _): "cannot read \(path): \(problem)"
+    case .tooLarge(let limit): "larger than \(limit) bytes, which no job specification needs; is this the right file?"
+    case .notUTF8: "not UTF-8 text; save the job specification as UTF-8"
+    case .controlCharacter(let code): "the character \(code) is not allowed in YAML; delete it or write it as an escape"
+    case .syntax(let problem): "not valid YAML: \(problem)"
+    case .empty: "the job specification is empty; `name`, `data`, `task`, `model` and `optimizer.lr` are needed"
+    case .anchorOrAlias: "anchors (&name) and aliases (*name) are not supported in a job; write the value out"
+    case .explicitTag: "explicit tags (!name) are not supported in a job; leave the tag out"
+    case .keyIsNotText: "a key must be a plain name, not a list or a mapping"
+    case .unknownKey(let key, let suggestion, let known):
+      "unknown key `\(key)`"
+        + (suggestion.map { "; did you mean `\($0)`?" } ?? "; known here: \(known.joined(separator: ", "))")
+    case .duplicateKey(let keys):
+      "\(keys.map { "`\($0)`" }.joined(separator: ", ")) given more than once; keep one"
+    case .wrongType(let key, let expected, let found): "`\(key)` must be \(expected), not \(found)"
+    case .outOfRange(let key, let range): "`\(key)` is out of range: it must be \(range)"
+    case .missingKey(let key, let meaning): "`\(key)` is missing: \(meaning)"
+    case .contradiction(let sentence): sentence
+    case .missingFile(let key, let path): "`\(key)`: there is no file \(path)"
+    case .notARegularFile(let key, let path): "`\(key)`: \(path) is not a regular file"
+    case .malformedOverride: "expected key.path=value, as in --set train.epochs=3"
+    }
+  }
+}

@@ -1,0 +1,5 @@
+/// A checked value and where it was written.
+struct WrittenValue: Sendable, Equatable {
+  let value: JobValue
+  let location: SourceLocation
+}

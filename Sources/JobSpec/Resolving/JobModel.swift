@@ -1,0 +1,7 @@
+package import Architecture
+
+/// The model a job asks for; its input and output widths come from the data.
+package enum JobModel: Sendable, Equatable, Codable {
+  /// Widths of the hidden layers, empty for a linear model.
+  case mlp(hidden: [Int], activation: Activation)
+}

@@ -1,0 +1,60 @@
+import Architecture
+
+extension ResolvedJob {
+  /// The job as YAML with every key that applies: what `job.resolved.yaml` holds and what a digest of the job is taken
+  /// of. Equal jobs give equal text; parsing and resolving the text gives an equal job.
+  package func yaml() -> String {
+    var text = "# Every default filled in, paths absolute. Holds no secret.\n"
+    text += "name: \(Self.quoted(name))\ntrainer: \(Self.quoted(trainer))\n"
+    text += "data:\n"
+    text += "  file: \(Self.quoted(data.file))\n"
+    text += "  features: \(Self.quoted(data.features))\n  labels: \(Self.quoted(data.labels))\n"
+    text += "  split: {\(splitText)}\n  standardize: \(data.standardize)\n"
+    text += "task: \(task.rawValue)\n"
+    switch model {
+    case .mlp(let hidden, let activation):
+      text += "model:\n  mlp:\n    hidden: \(hidden)\n    activation: \(activation.rawValue)\n"
+    }
+    text += "masking:\n  strength: \(masking.strength.rawValue)\n  padding: \(masking.padding)\n"
+    text += "  exact: \(masking.exact)\n"
+    text += "loss:\n  where: \(lossLocation.rawValue)\n"
+    text += optimizerText
+    text += "schedule:\n  warmup: \(schedule.warmup)\n  decay: \(schedule.decay.rawValue)\n"
+    text += "train:\n  epochs: \(train.epochs)\n  batch: \(train.batch)\n  micro_batch: \(train.microBatch)\n"
+    text += "  seed: \(train.seed)\n  keep: \(train.keep.rawValue)\n"
+    text += "checkpoint:\n  every_steps: \(checkpointEverySteps)\n"
+    return text
+  }
+
+  private var splitText: String {
+    switch data.split {
+    case .fraction(let validation, let seed): "validation: \(validation), seed: \(seed)"
+    case .modulo(let by, let modulo, let equals): "by: \(Self.quoted(by)), modulo: \(modulo), equals: \(equals)"
+    case .rows(let path): "validation_rows: \(Self.quoted(path))"
+    }
+  }
+
+  private var optimizerText: String {
+    var text = "optimizer:\n  name: \(optimizer.kind.rawValue)\n  lr: \(optimizer.learningRate)\n"
+    if optimizer.kind != .adamw { text += "  momentum: \(optimizer.momentum)\n" }
+    if optimizer.kind == .sgd { text += "  nesterov: \(optimizer.nesterov)\n" }
+    text += "  weight_decay: \(optimizer.weightDecay)\n"
+    return text + "  clip_norm: \(optimizer.clipNorm.map { "\($0)" } ?? "none")\n"
+  }
+
+  /// A double-quoted YAML scalar on one line; line separators and what YAML does not allow bare are escaped.
+  private static func quoted(_ text: String) -> String {
+    var result = "\""
+    for scalar in text.unicodeScalars {
+      switch scalar.value {
+      case 0x22: result += "\\\""
+      case 0x5C: result += "\\\\"
+      case 0..<0x20, 0x7F...0xA0, 0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF:
+        let digits = String(scalar.value, radix: 16, uppercase: true)
+        result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+      default: result.unicodeScalars.append(scalar)
+      }
+    }
+    return result + "\""
+  }
+}

@@ -1,0 +1,36 @@
+internal import Architecture
+package import Tensors
+
+/// Labels for a loss computed by the trainer.
+extension JobKeys {
+  /// Class ids as the trainer's outputs number them.
+  ///
+  /// - Throws: `MaskingError.classOutOfRange`; `MaskingError.needsSmallerGroup` when the output key is not a permutation,
+  ///   under which a class has no id.
+  package func maskClasses(_ classes: [Int32]) throws(MaskingError) -> [Int32] {
+    let key = outputKey
+    var masked = classes
+    for index in masked.indices {
+      let label = Int(masked[index])
+      guard label >= 0, label < key.width else { throw .classOutOfRange(classes: key.width) }
+      guard let position = key.position(of: label) else {
+        throw .needsSmallerGroup(
+          what: "masking class ids", space: plan.output.space, largest: .permutation, found: key.group)
+      }
+      masked[index] = Int32(position)
+    }
+    return masked
+  }
+
+  /// Targets moved or turned as the outputs are; NaN is a missing one and stays missing.
+  ///
+  /// - Parameter targets: `[n, outputs]`.
+  /// - Throws: `MaskingError.shape`; `MaskingError.missingTarget` for a NaN under a rotation.
+  package func maskTargets(_ targets: Tensor<Element>) throws(MaskingError) -> Tensor<Element> {
+    try check(targets.shape, is: [targets.rows, plan.output.width], "a batch of targets")
+    if plan.output.group == .orthogonal, targets.withUnsafeBufferPointer({ $0.contains(where: \.isNaN) }) {
+      throw .missingTarget(space: plan.output.space)
+    }
+    return outputKey.transform(rows: targets, .mask, workers: workers)
+  }
+}

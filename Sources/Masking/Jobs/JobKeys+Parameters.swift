@@ -1,0 +1,98 @@
+package import Architecture
+package import Tensors
+
+/// Parameters and optimizer state, computed in Double whatever the job's format; one tensor at a time is in memory twice.
+extension JobKeys {
+  /// A' = K_rows A K_columns⁻¹ for a matrix, b' = K_rows b for a vector; a homogeneous matrix is [W | b | 0_k] whole.
+  ///
+  /// Momentum buffers and gradients transform in the same way.
+  ///
+  /// - Throws: `MaskingError.shape` naming the parameter; `MaskingError.unknownSpace`.
+  package func maskParameter(
+    _ parameter: Tensor<Element>, _ specification: ParameterSpecification
+  ) throws(MaskingError) -> Tensor<Element> {
+    try transform(parameter, specification, .mask)
+  }
+
+  /// A = K_rows⁻¹ A' K_columns. The padding columns of a homogeneous matrix come back as zeros up to rounding.
+  ///
+  /// - Throws: as `maskParameter`.
+  package func unmaskParameter(
+    _ masked: Tensor<Element>, _ specification: ParameterSpecification
+  ) throws(MaskingError) -> Tensor<Element> {
+    try transform(masked, specification, .unmask)
+  }
+
+  /// `maskParameter` for each, in the order of the model's parameters.
+  package func maskParameters(
+    _ parameters: [Tensor<Element>], _ specifications: [ParameterSpecification]
+  ) throws(MaskingError) -> [Tensor<Element>] {
+    try transform(parameters, specifications, .mask)
+  }
+
+  package func unmaskParameters(
+    _ masked: [Tensor<Element>], _ specifications: [ParameterSpecification]
+  ) throws(MaskingError) -> [Tensor<Element>] {
+    try transform(masked, specifications, .unmask)
+  }
+
+  /// Second moments of gradients, v' = |K_rows| v |K_columns|ᵀ: squares forget signs, and only a permutation keeps them apart.
+  ///
+  /// - Throws: `MaskingError.needsSmallerGroup` under a rotation; else as `maskParameter`.
+  package func maskSecondMoment(
+    _ moment: Tensor<Element>, _ specification: ParameterSpecification
+  ) throws(MaskingError) -> Tensor<Element> {
+    try transform(moment, specification, .mask, magnitudes)
+  }
+
+  /// - Throws: as `maskSecondMoment`.
+  package func unmaskSecondMoment(
+    _ masked: Tensor<Element>, _ specification: ParameterSpecification
+  ) throws(MaskingError) -> Tensor<Element> {
+    try transform(masked, specification, .unmask, magnitudes)
+  }
+
+  private func magnitudes(_ space: SpaceID) throws(MaskingError) -> any SpaceKey<Element> {
+    let key = try key(space)
+    guard let magnitudes = key.magnitudes else {
+      throw .needsSmallerGroup(
+        what: "a second moment", space: space, largest: .signedPermutation, found: key.group)
+    }
+    return magnitudes
+  }
+
+  private func transform(
+    _ parameters: [Tensor<Element>], _ specifications: [ParameterSpecification], _ direction: KeyDirection
+  ) throws(MaskingError) -> [Tensor<Element>] {
+    try check([parameters.count], is: [specifications.count], "the list of parameters")
+    var results: [Tensor<Element>] = []
+    results.reserveCapacity(parameters.count)
+    for (parameter, specification) in zip(parameters, specifications) {
+      results.append(try transform(parameter, specification, direction))
+    }
+    return results
+  }
+
+  private func transform(
+    _ tensor: Tensor<Element>, _ specification: ParameterSpecification, _ direction: KeyDirection
+  ) throws(MaskingError) -> Tensor<Element> {
+    try transform(tensor, specification, direction, key)
+  }
+
+  private func transform(
+    _ tensor: Tensor<Element>, _ specification: ParameterSpecification, _ direction: KeyDirection,
+    _ key: (SpaceID) throws(MaskingError) -> any SpaceKey<Element>
+  ) throws(MaskingError) -> Tensor<Element> {
+    let rowKey = try key(specification.rows)
+    guard let columns = specification.columns else {
+      try check(tensor.shape, is: [rowKey.width], specification.name)
+      let wide = tensor.converted(to: Double.self)
+      return rowKey.transform(columns: wide, direction, workers: workers).converted(to: Element.self)
+    }
+    let columnKey = try key(columns)
+    try check(tensor.shape, is: [rowKey.width, columnKey.width], specification.name)
+    let wide = tensor.converted(to: Double.self)
+    let mixed = rowKey.transform(columns: wide, direction, workers: workers)
+    return columnKey.transform(rows: mixed, direction, workers: workers).converted(to: Element.self)
+  }
+}

@@ -1,0 +1,97 @@
+internal import Architecture
+internal import Tensors
+
+/// A permutation of the coordinates, each perhaps with a sign.
+struct PermutationKey<Element: FloatingElement>: SpaceKey {
+  private let masking: GatherTable<Element>
+  private let unmasking: GatherTable<Element>
+
+  /// - Parameter table: K as it is applied to a vector.
+  init(_ table: GatherTable<Element>) {
+    masking = table
+    unmasking = table.inverse
+  }
+
+  var width: Int { masking.width }
+  var group: SymmetryGroup { masking.factors == nil ? .permutation : .signedPermutation }
+
+  var magnitudes: (any SpaceKey<Element>)? {
+    PermutationKey(GatherTable(sources: masking.sources, factors: nil))
+  }
+
+  func position(of coordinate: Int) -> Int? {
+    masking.factors == nil ? unmasking.sources.withUnsafeBufferPointer { Int($0[coordinate]) } : nil
+  }
+
+  func transform<Scalar: FloatingElement>(
+    rows: Tensor<Scalar>, _ direction: KeyDirection, workers: Workers
+  ) -> Tensor<Scalar> {
+    gather(rows: rows, table(direction), rest: 0, workers)
+  }
+
+  func transform<Scalar: FloatingElement>(
+    columns: Tensor<Scalar>, _ direction: KeyDirection, workers: Workers
+  ) -> Tensor<Scalar> {
+    var result = Tensor<Scalar>(uninitialized: columns.shape)
+    result.withUnsafeMutableBufferPointer { output in
+      columns.withUnsafeBufferPointer { table(direction).gatherColumns($0, into: output) }
+    }
+    return result
+  }
+
+  func mask(inputs: Tensor<Element>, offset: Bool, workers: Workers) -> Tensor<Element> {
+    gather(rows: inputs, masking, rest: offset ? 1 : 0, workers)
+  }
+
+  @specialized(where Element == Float)
+  func mask(inputs: SparseRows<Element>, offset: Bool, workers: Workers) -> Tensor<Element> {
+    let width = width
+    var masked = Tensor<Element>(zeros: [inputs.rows, width])
+    masked.withUnsafeMutableBufferPointer { output in
+      unmasking.sources.withUnsafeBufferPointer { positions in
+        for row in 0..<inputs.rows {
+          if offset { output[row * width + Int(positions[inputs.columns])] = 1 }
+          for entry in inputs.starts[row]..<inputs.starts[row + 1] {
+            output[row * width + Int(positions[Int(inputs.indices[entry])])] += inputs.values[entry]
+          }
+        }
+      }
+      guard let factors = masking.factors else { return }
+      factors.withUnsafeBufferPointer { factors in
+        for row in 0..<inputs.rows {
+          for position in 0..<width { output[row * width + position] *= factors[position] }
+        }
+      }
+    }
+    return masked
+  }
+
+  private func table(_ direction: KeyDirection) -> GatherTable<Element> {
+    switch direction {
+    case .mask: masking
+    case .unmask: unmasking
+    }
+  }
+
+  private func gather<Scalar: FloatingElement>(
+    rows: Tensor<Scalar>, _ table: GatherTable<Element>, rest: Scalar, _ workers: Workers
+  ) -> Tensor<Scalar> {
+    let (count, features, width) = (rows.rows, rows.columns, width)
+    var result = Tensor<Scalar>(uninitialized: [count, width])
+    result.withUnsafeMutableBufferPointer { output in
+      rows.withUnsafeBufferPointer { input in
+        // Safe to share: every piece reads the input and writes rows of its own.
+        nonisolated(unsafe) let (input, output) = (input, output)
+        let rowsInPiece = 512
+        workers.perform(pieces: (count + rowsInPiece - 1) / rowsInPiece) { piece in
+          let range = piece * rowsInPiece..<min(count, (piece + 1) * rowsInPiece)
+          table.gatherRows(
+            UnsafeBufferPointer(rebasing: input[range.lowerBound * features..<range.upperBound * features]),
+            features: features, rest: rest,
+            into: UnsafeMutableBufferPointer(rebasing: output[range.lowerBound * width..<range.upperBound * width]))
+        }
+      }
+    }
+    return result
+  }
+}

@@ -1,0 +1,72 @@
+package import Architecture
+package import Failures
+
+/// Everything the masking side refuses. No description holds key material or a value of the data.
+package enum MaskingError: Failure, Equatable {
+  /// The optimizer does not commute with the keys the strength asks for.
+  case notExact(optimizer: OptimizerDescription.Kind, largest: SymmetryGroup, strength: MaskingStrength)
+  /// A constraint or a parameter names a space that the model or the plan does not have.
+  case unknownSpace(SpaceID)
+  /// A tensor or a label has another shape than the plan says. `what` names it: "layers.0.weight".
+  case shape(what: String, expected: [Int], found: [Int])
+  /// CSR parts that contradict one another or point outside the columns.
+  case sparseRows(problem: String)
+  /// A class id outside 0 ..< classes.
+  case classOutOfRange(classes: Int)
+  /// A missing target cannot be rotated: every masked coordinate would be missing.
+  case missingTarget(space: SpaceID)
+  /// The operation needs a key of at most `largest`, and the space's key is larger.
+  case needsSmallerGroup(what: String, space: SpaceID, largest: SymmetryGroup, found: SymmetryGroup)
+  case keyFileExists(path: String)
+  /// `reason` is the operating system's.
+  case keyFileUnusable(path: String, reason: String)
+  /// Group or others may read or write it.
+  case keyFileExposed(path: String)
+  case notAKeyFile(path: String)
+  case keyFileOfAnotherJob(path: String)
+
+  package var kind: FailureKind {
+    switch self {
+    case .notExact, .needsSmallerGroup: .usage
+    case .unknownSpace: .defect
+    case .shape, .sparseRows, .classOutOfRange, .missingTarget: .inputData
+    case .keyFileExists, .keyFileUnusable, .keyFileExposed, .notAKeyFile, .keyFileOfAnotherJob: .keyOrPermission
+    }
+  }
+
+  package var description: String {
+    switch self {
+    case .notExact(let optimizer, let largest, let strength):
+      """
+      optimizer \(optimizer.rawValue) would not train exactly under masking.strength: \(strength.rawValue): its update \
+      commutes with \(largest.rawValue) keys at most; set masking.strength: permutation, or optimizer.name: sgd or muon, \
+      or masking.exact: false to accept a trajectory that differs from plaintext training
+      """
+    case .unknownSpace(let space):
+      "the key plan has no space \(space)"
+    case .shape(let what, let expected, let found):
+      "\(what) has shape \(found) where \(expected) is needed"
+    case .sparseRows(let problem):
+      "sparse rows cannot be masked: \(problem)"
+    case .classOutOfRange(let classes):
+      "a class id lies outside 0 ..< \(classes)"
+    case .missingTarget(let space):
+      """
+      a target of space \(space) is missing (NaN) and its key is a rotation, which would spread it over the whole row; \
+      set loss.where: owner or masking.strength: permutation
+      """
+    case .needsSmallerGroup(let what, let space, let largest, let found):
+      "\(what) needs a \(largest.rawValue) key on space \(space), which has one of \(found.rawValue)"
+    case .keyFileExists(let path):
+      "\(path) exists already; a job's key is never overwritten: choose another run directory"
+    case .keyFileUnusable(let path, let reason):
+      "key file \(path): \(reason)"
+    case .keyFileExposed(let path):
+      "key file \(path) is open to other users; run: chmod 600 \(path)"
+    case .notAKeyFile(let path):
+      "\(path) is not a key file of this program, or is cut short or damaged; restore it from a copy"
+    case .keyFileOfAnotherJob(let path):
+      "\(path) is a key file of another job; use the one of this run's directory"
+    }
+  }
+}

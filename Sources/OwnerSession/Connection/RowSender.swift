@@ -1,0 +1,36 @@
+import Tensors
+import Wire
+
+/// Packs rows for the trainer, carrying each only if the trainer does not keep it already.
+struct RowSender<Element: FloatingElement> {
+  private let spool: RowSpool<Element>
+  private var sent: [Bool]
+  /// Bytes the rows would have taken as plain float32 features without masking.
+  private(set) var plainRowBytes = 0
+  private let features: Int
+
+  /// - Parameter residentRows: rows with slots below this stay at the trainer once sent on this connection.
+  init(spool: RowSpool<Element>, residentRows: Int, features: Int) {
+    self.spool = spool
+    self.features = features
+    sent = Array(repeating: false, count: residentRows)
+  }
+
+  mutating func delivery(of slots: some Collection<Int32>) throws -> RowDelivery<Element> {
+    var carriedSlots: [Int] = []
+    var carried = Tensor<UInt8>(zeros: [slots.count])
+    for (position, slot) in slots.enumerated() {
+      let slot = Int(slot)
+      if slot < sent.count {
+        if sent[slot] { continue }
+        sent[slot] = true
+      }
+      carried[position] = 1
+      carriedSlots.append(slot)
+    }
+    plainRowBytes += carriedSlots.count * features * MemoryLayout<Element>.size
+    return RowDelivery(
+      slots: Tensor(Array(slots), shape: [slots.count]), carried: carried,
+      values: try spool.rows(carriedSlots))
+  }
+}

@@ -1,0 +1,49 @@
+package import Failures
+
+/// Why an owner's command stops.
+package enum OwnerError: Failure, Equatable {
+  /// The trainer does not answer, or stopped answering.
+  case trainerGone(String)
+  /// The trainer turned the job or a message down; `kind` is the trainer's own exit code for it.
+  case refused(kind: FailureKind, reason: String)
+  /// Outputs, loss or weights are not finite.
+  case diverged(step: Int)
+  /// Ctrl-C; everything up to `step` is saved on both sides.
+  case interrupted(step: Int)
+  /// The job does not fit its data.
+  case unfitJob(String)
+  /// The data cannot be trained on.
+  case unfitData(String)
+  /// The trainer is not done with the job.
+  case notFinished(String)
+  /// The run directory cannot be used as asked.
+  case run(String)
+  /// The trainer answered what its protocol does not allow.
+  case protocolViolation(String)
+  /// A verification ended outside its tolerance.
+  case checkFailed(String)
+
+  package var kind: FailureKind {
+    switch self {
+    case .trainerGone, .interrupted: .unreachable
+    case .refused(let kind, _): kind == .usage || kind == .defect ? .refused : kind
+    case .diverged: .checkFailed
+    case .unfitJob, .run: .usage
+    case .unfitData: .inputData
+    case .protocolViolation, .notFinished: .refused
+    case .checkFailed: .checkFailed
+    }
+  }
+
+  package var description: String {
+    switch self {
+    case .trainerGone(let what): what
+    case .refused(_, let reason): "the trainer refuses: \(reason)"
+    case .diverged(let step):
+      "training diverged at step \(step): the outputs are not finite; lower optimizer.lr or set optimizer.clip_norm"
+    case .interrupted(let step): "interrupted after step \(step); everything is saved, go on with --resume"
+    case .unfitJob(let what), .unfitData(let what), .run(let what), .checkFailed(let what), .notFinished(let what): what
+    case .protocolViolation(let what): "the trainer broke the protocol: \(what)"
+    }
+  }
+}

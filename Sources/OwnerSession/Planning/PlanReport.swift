@@ -1,0 +1,84 @@
+import Wire
+import Architecture
+package import JobSpec
+package import Masking
+
+/// What `plan` shows: shapes, keys, traffic, and what the provider can see and learn.
+package struct PlanReport: Sendable, Codable {
+  package struct Parameter: Sendable, Codable {
+    package var name: String
+    package var shape: [Int]
+  }
+
+  package struct Traffic: Sendable, Codable {
+    /// Each row once, when the trainer has room to keep it.
+    package var rowBytesOnce: Int
+    /// Every row again each epoch, when it has not.
+    package var rowBytesEveryEpoch: Int
+    /// Masked outputs from the trainer, over the run.
+    package var outputBytes: Int
+    /// Masked output gradients to the trainer, over the run.
+    package var gradientBytes: Int
+    /// Masked weights, one way.
+    package var weightBytes: Int
+  }
+
+  package var job: ResolvedJob
+  package var trainingRows: Int
+  package var validationRows: Int
+  package var steps: Int
+  /// As the trainer holds them; the first layer's weight is [W | b | 0_k] in homogeneous coordinates.
+  package var parameters: [Parameter]
+  package var parameterCount: Int
+  package var spaces: [KeyPlanRow]
+  package var traffic: Traffic
+  package var trainerSees: [String]
+
+  package init(_ prepared: PreparedJob) {
+    let description = prepared.description
+    let shape = prepared.shape
+    job = prepared.job
+    trainingRows = description.trainingRows
+    validationRows = description.validationRows
+    steps = description.totalSteps
+    parameters = shape.structure.parameters.map { Parameter(name: $0.name, shape: $0.shape) }
+    parameterCount = parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }
+    spaces = shape.keyPlan.rows
+    let outputs =
+      description.lossLocation == .owner
+      ? description.epochs * description.totalRows * shape.outputs * 4 : 0
+    let gradients =
+      description.lossLocation == .owner
+      ? description.epochs * description.trainingRows * shape.outputs * 4 : 0
+    traffic = Traffic(
+      rowBytesOnce: description.totalRows * shape.inputWidth * 4,
+      rowBytesEveryEpoch: description.epochs * description.totalRows * shape.inputWidth * 4,
+      outputBytes: outputs, gradientBytes: gradients, weightBytes: parameterCount * 4)
+    trainerSees = Self.visible(prepared)
+  }
+
+  private static func visible(_ prepared: PreparedJob) -> [String] {
+    var seen = [
+      "sizes, counts and timing: \(prepared.description.totalRows) rows, their number of features, every layer's width, the optimizer's settings",
+    ]
+    if prepared.job.masking.strength == .none {
+      return ["everything: strength none sends rows, weights and outputs in the clear"] + seen
+    }
+    seen.append(
+      "all distances, angles and clusters between rows: a fixed mask is an isometry; with d+1 known rows, or non-Gaussian features, "
+        + "the rows themselves can be worked out")
+    seen.append("which rows form a batch, and that a row comes back each epoch (its mask never changes)")
+    for row in prepared.shape.keyPlan.rows where row.group == .trivial {
+      seen.append("the space \(row.space) in the clear")
+    }
+    for row in prepared.shape.keyPlan.rows where row.group == .permutation {
+      seen.append("the values in the space \(row.space) up to their order (permutation: \(row.decidedBy))")
+    }
+    if prepared.job.lossLocation == .trainer {
+      seen.append("masked labels: how rows group by label, not which label")
+    } else {
+      seen.append("output gradients, from which rows cluster by label, not which label")
+    }
+    return seen
+  }
+}

@@ -1,0 +1,49 @@
+import Architecture
+package import Datasets
+import Tensors
+import Training
+
+/// The labels of every row of the file, and how a batch's are looked up by slot.
+package struct JobLabels: Sendable {
+  package let column: LabelColumn
+  /// Names of the classes in order of class id, when they have names.
+  package let classNames: [String]?
+  /// Widths of the model's output: classes or label columns.
+  package let outputs: Int
+  package let isMissingSome: Bool
+
+  package init(_ column: LabelColumn) {
+    self.column = column
+    switch column {
+    case .classes(let labels):
+      classNames = labels.names
+      outputs = labels.classCount
+      isMissingSome = false
+    case .values(let values):
+      classNames = nil
+      outputs = values.columns
+      isMissingSome = values.withUnsafeBufferPointer { $0.contains(where: \.isNaN) }
+    }
+  }
+
+  /// The targets of the rows in `slots`.
+  func targets<Element: FloatingElement>(_ slots: some Collection<Int32>, rowOfSlot: [Int32]) -> Targets<Element> {
+    switch column {
+    case .classes(let labels):
+      return .classes(slots.map { labels.ids[Int(rowOfSlot[Int($0)])] })
+    case .values(let values):
+      var result = Tensor<Element>(uninitialized: [slots.count, outputs])
+      result.withUnsafeMutableBufferPointer { destination in
+        values.withUnsafeBufferPointer { source in
+          for (position, slot) in slots.enumerated() {
+            let row = Int(rowOfSlot[Int(slot)])
+            for column in 0..<outputs {
+              destination[position * outputs + column] = Element(source[row * outputs + column])
+            }
+          }
+        }
+      }
+      return .values(result)
+    }
+  }
+}

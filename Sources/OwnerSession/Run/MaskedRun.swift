@@ -1,0 +1,177 @@
+import Datasets
+import JobSpec
+import Architecture
+import Checkpoints
+import Foundation
+package import Masking
+package import Tensors
+import Training
+package import Transport
+import Wire
+
+/// One run from prepared job to unmasked weights: submit, train, retrieve. Made anew for a resume; everything it needs beyond the run
+/// directory is drawn again from the same job, file and keys.
+package final class MaskedRun<Element: FloatingElement> {
+  private let prepared: PreparedJob
+  private let directory: RunDirectory
+  private let options: RunOptions
+  private let interruption: Interruption
+  private let observe: (RunEvent) -> Void
+  private let connection: TrainerConnection<Element>
+  private let keys: JobKeys<Element>
+  private var state: RunState
+  private let clock = ContinuousClock()
+  private var times = PhaseTimes()
+
+  /// - Parameters:
+  ///   - directory: a run directory that `RunSetup` wrote.
+  ///   - channel: connected to the trainer the state names.
+  package init(
+    prepared: PreparedJob, directory: RunDirectory, state: RunState, masterKey: MasterKey,
+    channel: any OwnerChannel, options: RunOptions, interruption: Interruption, observe: @escaping (RunEvent) -> Void
+  ) throws {
+    self.prepared = prepared
+    self.directory = directory
+    self.state = state
+    self.options = options
+    self.interruption = interruption
+    self.observe = observe
+    connection = TrainerConnection(channel: channel, job: state.job, software: options.software)
+    keys = JobKeys(master: masterKey, plan: prepared.shape.keyPlan, workers: options.workers)
+  }
+
+  /// - Returns: the report, or nil after a detached upload.
+  /// - Throws: `OwnerError`, `DatasetError`, `CheckpointError`; the run can be resumed after any of them.
+  package func execute() throws -> RunReport? {
+    let start = clock.now
+    defer { connection.close() }
+    try connection.greet(patience: options.patience, interrupted: { self.interruption.isRequested })
+    let standardization = try fitStandardization()
+    observe(.began("reading and masking rows"))
+    let spool = try RowSpool(
+      prepared, standardization: standardization, keys: keys, scratch: directory.state,
+      times: &times, progress: { self.observe(.advanced(done: $0, total: $1)) })
+    let context = RunContext(
+      prepared: prepared, keys: keys, spool: spool, connection: connection, history: try RunHistory(directory),
+      times: times, interruption: interruption, observe: observe)
+    let waitedBefore = connection.waited
+    while true {
+      do {
+        if try train(context) { break }
+        return nil
+      } catch OwnerError.trainerGone(let reason) {
+        try context.syncHistory()
+        observe(.trainerLost(reason))
+        try connection.greet(patience: options.patience, interrupted: { self.interruption.isRequested })
+        if interruption.isRequested { throw OwnerError.interrupted(step: context.history.steps) }
+        observe(.trainerBack)
+      }
+    }
+    let atTrainer = try retrieve(standardization: standardization)
+    let report = makeReport(context, atTrainer: atTrainer, start: start, waited: connection.waited - waitedBefore)
+    try finish(report)
+    return report
+  }
+
+  private func fitStandardization() throws -> Standardization? {
+    guard prepared.job.data.standardize else { return nil }
+    let file = directory.state.appending(path: "standardization.safetensors")
+    if let known = try ModelDirectory.readStandardization(file) { return known }
+    observe(.began("fitting the standardisation"))
+    var isTraining = [Bool](repeating: false, count: prepared.source.rows)
+    for row in prepared.split.training { isTraining[row] = true }
+    let fitted = try times.reading.measure { try Standardization.fit(prepared.source, isTraining: isTraining) }
+    try ModelDirectory.writeStandardization(fitted, to: file)
+    return fitted
+  }
+
+  /// - Returns: false after a detached upload, true when the job is finished at the trainer.
+  private func train(_ context: RunContext<Element>) throws -> Bool {
+    try connection.send(.submit(prepared.description))
+    let accepted: (missing: Bool, rows: Int, steps: Int) = try connection.waitFor { message in
+      if case .accepted(let missing, let rows, let steps) = message { return (missing, rows, steps) }
+      return nil
+    }
+    if accepted.missing {
+      observe(.began("uploading masked weights"))
+      let initial: [Tensor<Element>] = InitialWeights.draw(prepared.shape.structure.parameters, secret: prepared.secret)
+      let masked = try context.measureMasking {
+        try keys.maskParameters(initial, prepared.shape.structure.parameters)
+      }
+      try WeightTransfer(connection: connection, specifications: prepared.shape.structure.parameters)
+        .upload(masked) { self.observe(.advanced(done: $0, total: $1)) }
+    }
+    guard prepared.description.lossLocation == .trainer else {
+      try setPhase(.training)
+      try OwnerLossTraining.run(context)
+      return true
+    }
+    let training = TrainerLossTraining(context)
+    if try connection.status().state == .uploading {
+      try training.upload(storedRows: accepted.rows, storedSteps: accepted.steps)
+    }
+    try setPhase(options.detach ? .detached : .training)
+    if options.detach { return false }
+    try training.follow()
+    return true
+  }
+
+  private func setPhase(_ phase: RunState.Phase) throws {
+    guard state.phase != phase else { return }
+    state.phase = phase
+    try state.save(directory)
+  }
+
+  private func retrieve(standardization: Standardization?) throws -> JobStatus {
+    observe(.began("retrieving the weights"))
+    let atTrainer = try connection.status()
+    try ResultRetrieval(connection: connection, shape: prepared.shape, keys: keys)
+      .write(to: directory, standardization: standardization) { self.observe(.advanced(done: $0, total: $1)) }
+    return atTrainer
+  }
+
+  private func finish(_ report: RunReport) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+    try AtomicFile.write(try encoder.encode(report), to: directory.summary.path)
+    try setPhase(.finished)
+    // The result is durable here; a trainer that is gone by now removes the job when its operator does.
+    try? connection.send(.release)
+    _ = try? connection.waitFor { message in
+      if case .removed = message { return true }
+      return nil as Bool?
+    }
+  }
+
+  private func makeReport(
+    _ context: RunContext<Element>, atTrainer: JobStatus, start: ContinuousClock.Instant, waited: Duration
+  ) -> RunReport {
+    let evaluations = context.history.records.filter { record in
+      if case .evaluation = record { return true }
+      return false
+    }
+    var keptEpoch: Int?
+    for case .evaluation(let epoch, _, _, _, true, _) in evaluations { keptEpoch = epoch }
+    let description = prepared.description
+    let outputBytes =
+      description.lossLocation == .owner
+      ? description.epochs * description.trainingRows * prepared.labels.outputs * MemoryLayout<Element>.size : 0
+    let weightBytes = prepared.shape.structure.parameters.reduce(0) {
+      $0 + ($1.shape.reduce(1, *) * MemoryLayout<Element>.size)
+    }
+    let plain = context.plainBytes + outputBytes + weightBytes
+    return RunReport(
+      job: state.job, evaluations: evaluations,
+      keptEpoch: description.keep == .best ? keptEpoch : description.epochs - 1, steps: description.totalSteps,
+      trainingRows: description.trainingRows, epochs: description.epochs, rowsSeen: description.totalRows,
+      seconds: .init(
+        total: start.duration(to: clock.now) / .seconds(1), reading: context.times.reading.seconds,
+        masking: context.times.masking.seconds, waitingForTrainer: waited / .seconds(1),
+        loss: context.times.loss.seconds),
+      bytesSent: connection.bytesSent, bytesReceived: connection.bytesReceived,
+      expansion: plain > 0 ? Double(connection.bytesSent) / Double(plain) : 1,
+      ownerCPUSeconds: ProcessorTime.ofThisProcess, trainerCPUSeconds: atTrainer.processorSeconds)
+  }
+}

@@ -1,0 +1,18 @@
+package import Tensors
+
+/// How a run behaves, apart from its job.
+package struct RunOptions: Sendable {
+  package var workers: Workers
+  /// How long to wait for a trainer that went away before giving up with exit 5; the run can be resumed after that too.
+  package var patience: Duration
+  /// Upload and leave; only for loss at the trainer.
+  package var detach: Bool
+  package var software: String
+
+  package init(workers: Workers, patience: Duration, detach: Bool = false, software: String) {
+    self.workers = workers
+    self.patience = patience
+    self.detach = detach
+    self.software = software
+  }
+}

@@ -1,0 +1,29 @@
+package import Wire
+
+/// What a finished run says of itself; written to `summary.json` and shown as a table.
+package struct RunReport: Sendable, Codable {
+  package struct Seconds: Sendable, Codable {
+    package var total: Double
+    package var reading: Double
+    package var masking: Double
+    package var waitingForTrainer: Double
+    package var loss: Double
+  }
+
+  package var job: JobID
+  package var evaluations: [ProgressRecord]
+  /// The epoch whose weights `model/` holds, counted from 0.
+  package var keptEpoch: Int?
+  package var steps: Int
+  package var trainingRows: Int
+  package var epochs: Int
+  /// Distinct rows the trainer saw under this key, training and validation.
+  package var rowsSeen: Int
+  package var seconds: Seconds
+  package var bytesSent: Int
+  package var bytesReceived: Int
+  /// Bytes sent over what the same messages would take for unmasked float32 rows of the same run.
+  package var expansion: Double
+  package var ownerCPUSeconds: Double
+  package var trainerCPUSeconds: Double
+}

@@ -1,0 +1,53 @@
+import Architecture
+import JobSpec
+import Checkpoints
+import Datasets
+import Foundation
+package import Masking
+import Tensors
+import Wire
+
+/// Lays out a new run directory: resolved job, plan, starting weights, job key, state.
+package enum RunSetup {
+  /// - Returns: the state and the job's new master key, both already on disk.
+  /// - Throws: `OwnerError.run` when the directory is taken; `CheckpointError` or `DatasetError` of kind `.exhausted` when the disk is full.
+  package static func create(
+    _ directory: RunDirectory, prepared: PreparedJob, trainer: String, trainerKey: String, keys: String
+  ) throws -> (RunState, MasterKey) {
+    try directory.create()
+    try AtomicFile.write(Data(prepared.job.yaml().utf8), to: directory.resolvedJob.path)
+    try writePlan(prepared, to: directory.plan.path)
+    let initial: [Tensor<Float>] = InitialWeights.draw(prepared.shape.structure.parameters, secret: prepared.secret)
+    try ModelDirectory.writeWeights(initial, specifications: prepared.shape.structure.parameters, to: directory.initialWeights)
+    let identifier = JobIdentifier()
+    guard let job = JobID(hex: identifier.description) else { throw OwnerError.run("no job id could be made") }
+    let master = MasterKey(for: identifier)
+    try MasterKeyFile(path: directory.jobKey.path).write(master)
+    let state = RunState(
+      job: job, phase: .prepared, trainer: trainer, trainerKey: trainerKey, keys: keys,
+      classNames: prepared.labels.classNames, features: prepared.source.columns, outputs: prepared.labels.outputs,
+      labelsMissing: prepared.labels.isMissingSome)
+    try state.save(directory)
+    return (state, master)
+  }
+
+  private static func writePlan(_ prepared: PreparedJob, to path: String) throws {
+    let plan = prepared.plan
+    let writer = try HDF5Writer(path: path)
+    defer { writer.abandon() }
+    try writer.write(prepared.split.training.map { Int64($0) }, to: "split/train")
+    try writer.write(prepared.split.validation.map { Int64($0) }, to: "split/validation")
+    try writer.createMatrix("batches", columns: plan.batch, of: Int64.self)
+    for epoch in 0..<plan.epochs {
+      let order = plan.order(epoch: epoch)
+      for step in 0..<plan.stepsPerEpoch {
+        var row = [Int64](repeating: -1, count: plan.batch)
+        for (column, position) in plan.range(ofBatch: step).enumerated() {
+          row[column] = Int64(plan.rowOfSlot[Int(order[position])])
+        }
+        try writer.append(row, to: "batches")
+      }
+    }
+    try writer.commit()
+  }
+}

@@ -1,0 +1,106 @@
+import Architecture
+import Foundation
+import Masking
+import Tensors
+import Training
+import Wire
+
+/// What both ways of training share on the owner's side: the prepared job, its keys and rows, the connection, the history and the clock.
+final class RunContext<Element: FloatingElement> {
+  let prepared: PreparedJob
+  let keys: JobKeys<Element>
+  let spool: RowSpool<Element>
+  let connection: TrainerConnection<Element>
+  let observe: (RunEvent) -> Void
+  private let interruption: Interruption
+  private(set) var history: RunHistory
+  private(set) var times: PhaseTimes
+  /// What the rows sent so far would have taken as plain float32 features.
+  private(set) var plainBytes = 0
+
+  init(
+    prepared: PreparedJob, keys: JobKeys<Element>, spool: RowSpool<Element>, connection: TrainerConnection<Element>,
+    history: RunHistory, times: PhaseTimes, interruption: Interruption, observe: @escaping (RunEvent) -> Void
+  ) {
+    self.prepared = prepared
+    self.keys = keys
+    self.spool = spool
+    self.connection = connection
+    self.history = history
+    self.times = times
+    self.interruption = interruption
+    self.observe = observe
+  }
+
+  func targets(_ slots: some Collection<Int32>) -> Targets<Element> {
+    prepared.labels.targets(slots, rowOfSlot: prepared.plan.rowOfSlot)
+  }
+
+  func record(_ record: ProgressRecord, rows: Int) throws {
+    try history.append(record)
+    observe(.progress(record, rows: rows))
+  }
+
+  func rewindHistory(toStep step: Int) throws {
+    try history.rewind(toStep: step)
+  }
+
+  func syncHistory() throws {
+    try history.sync()
+  }
+
+  /// The trainer's checkpoint after `step` steps is good for a resume once the history up to it is durable here too.
+  func commit(step: Int) throws {
+    try history.sync()
+    try connection.send(.commit(step: step))
+    observe(.saved(step: step))
+  }
+
+  /// Whether an evaluation beats every one before it by the task's metric.
+  func isBest(_ result: Metrics) -> Bool {
+    let primary = result.primary
+    guard primary.value != nil else { return false }
+    return history.records.allSatisfy { record in
+      guard case .evaluation(_, _, _, let metrics, _, _) = record else { return true }
+      let earlier = Metric(
+        name: primary.name, value: metrics[primary.name], higherIsBetter: primary.higherIsBetter)
+      return primary.isBetter(than: earlier)
+    }
+  }
+
+  func measureReading<Value>(_ work: () throws -> Value) rethrows -> Value {
+    try times.reading.measure(work)
+  }
+
+  func measureMasking<Value>(_ work: () throws -> Value) rethrows -> Value {
+    try times.masking.measure(work)
+  }
+
+  func measureLoss<Value>(_ work: () throws -> Value) rethrows -> Value {
+    try times.loss.measure(work)
+  }
+
+  func notePlainBytes(_ bytes: Int) {
+    plainBytes += bytes
+  }
+
+  /// On Ctrl-C: has the trainer save, makes the history durable, and throws `OwnerError.interrupted`.
+  ///
+  /// - Parameter leaving: the job is not running yet, so there is nothing to save there.
+  func checkInterruption(leaving: Bool) throws {
+    guard interruption.isRequested else { return }
+    if !leaving {
+      try connection.send(.save)
+      let saved: Int = try connection.waitFor { message in
+        if case .checkpointed(let step) = message { return step }
+        return nil
+      }
+      try commit(step: min(saved, history.steps))
+    }
+    try history.sync()
+    try connection.send(.leave)
+    throw OwnerError.interrupted(step: history.steps)
+  }
+
+  var isInterrupted: Bool { interruption.isRequested }
+}

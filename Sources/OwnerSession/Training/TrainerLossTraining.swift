@@ -1,0 +1,131 @@
+import Datasets
+import Failures
+import Masking
+import Tensors
+import Training
+import Wire
+
+/// Training with the loss at the trainer: rows, masked labels and the batch plan are uploaded once, and then the trainer needs nobody. The
+/// owner may leave, and follows the history while it stays.
+struct TrainerLossTraining<Element: FloatingElement> {
+  private static var window: Int { 4 }
+  private static var chunkBytes: Int { 4 << 20 }
+
+  let context: RunContext<Element>
+  private var description: JobDescription { context.prepared.description }
+
+  init(_ context: RunContext<Element>) {
+    self.context = context
+  }
+
+  /// Uploads whatever is missing and starts the job.
+  func upload(storedRows: Int, storedSteps: Int) throws {
+    let rowBytes = context.spool.width * MemoryLayout<Element>.size
+    let rowsPerChunk = max(1, Self.chunkBytes / rowBytes)
+    context.observe(.began("uploading masked rows"))
+    try inChunks(of: rowsPerChunk, from: storedRows, to: description.totalRows) { range in
+      context.notePlainBytes(range.count * context.prepared.source.columns * MemoryLayout<Element>.size)
+      return .storeRows(
+        firstSlot: range.lowerBound, values: try context.measureReading { try context.spool.rows(Array(range)) })
+    }
+    context.observe(.began("uploading masked labels"))
+    try inChunks(of: 1 << 16, from: 0, to: description.totalRows) { range in
+      let targets = try context.measureMasking { () throws -> MaskedTargets<Element> in
+        switch context.targets(range.map { Int32($0) }) {
+        case .classes(let ids): .classes(Tensor(try context.keys.maskClasses(ids), shape: [ids.count]))
+        case .values(let values): .values(try context.keys.maskTargets(values))
+        }
+      }
+      return .storeTargets(firstSlot: range.lowerBound, targets: targets)
+    }
+    try uploadPlan(from: storedSteps)
+    try context.connection.send(.start)
+    try awaitStatus { $0 != .uploading }
+  }
+
+  private func uploadPlan(from storedSteps: Int) throws {
+    context.observe(.began("uploading the batch plan"))
+    let plan = context.prepared.plan
+    for epoch in (storedSteps / plan.stepsPerEpoch)..<plan.epochs {
+      let order = plan.order(epoch: epoch)
+      let first = max(storedSteps, epoch * plan.stepsPerEpoch)
+      try inChunks(of: max(1, (1 << 18) / plan.batch), from: first, to: (epoch + 1) * plan.stepsPerEpoch) { range in
+        var slots = Tensor<Int32>(repeating: -1, shape: [range.count, plan.batch])
+        for step in range {
+          for (column, position) in plan.range(ofBatch: step % plan.stepsPerEpoch).enumerated() {
+            slots[step - range.lowerBound, column] = order[position]
+          }
+        }
+        return .storePlan(firstStep: range.lowerBound, slots: slots)
+      }
+    }
+  }
+
+  private func inChunks(
+    of size: Int, from first: Int, to end: Int, _ message: (Range<Int>) throws -> OwnerMessage<Element>
+  ) throws {
+    var unanswered = 0
+    for start in stride(from: first, to: end, by: size) {
+      let range = start..<min(end, start + size)
+      while unanswered >= Self.window {
+        try awaitStored()
+        unanswered -= 1
+      }
+      try context.checkInterruption(leaving: true)
+      try context.connection.send(try message(range))
+      unanswered += 1
+      context.observe(.advanced(done: range.upperBound, total: end))
+    }
+    for _ in 0..<unanswered { try awaitStored() }
+  }
+
+  private func awaitStored() throws {
+    try context.connection.waitFor { message in
+      if case .stored = message { return true }
+      return nil as Bool?
+    }
+  }
+
+  private func awaitStatus(_ accept: (JobState) -> Bool) throws {
+    try context.connection.waitFor { message in
+      if case .status(let status) = message, accept(status.state) { return true }
+      return nil as Bool?
+    }
+  }
+
+  /// Records the history as the trainer makes it, until the job is finished.
+  ///
+  /// - Throws: as `OwnerLossTraining.run`.
+  func follow() throws {
+    try context.connection.send(.follow(from: context.history.records.count))
+    context.observe(
+      .trainingStarts(step: context.history.steps, totalSteps: description.totalSteps))
+    while true {
+      try context.checkInterruption(leaving: true)
+      switch try context.connection.receive(timeout: .milliseconds(500)) {
+      case .progress(let from, let records): try append(records, from: from)
+      case .finished: return try context.syncHistory()
+      case .status(let status):
+        if status.state == .finished { return try context.syncHistory() }
+        if status.state == .failed {
+          throw OwnerError.refused(kind: .refused, reason: status.failure ?? "the job failed")
+        }
+      case .queued(let position): context.observe(.queued(position: position))
+      default: break
+      }
+    }
+  }
+
+  private func append(_ records: [ProgressRecord], from: Int) throws {
+    let known = context.history.records.count
+    // After a crash the trainer repeats what this history already has; the values are the same.
+    guard from <= known else { throw OwnerError.protocolViolation("a gap in the history it sends") }
+    for record in records.dropFirst(known - from) {
+      var rows = 0
+      if case .step(let step, _, _, _, _) = record {
+        rows = context.prepared.plan.range(ofBatch: step % description.stepsPerEpoch).count
+      }
+      try context.record(record, rows: rows)
+    }
+  }
+}

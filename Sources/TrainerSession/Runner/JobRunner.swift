@@ -1,0 +1,53 @@
+import Architecture
+import Training
+import Failures
+import Foundation
+import Tensors
+import Wire
+
+/// Runs one job on a thread of its own, so that the service thread stays free for sockets.
+final class JobRunner<Element: FloatingElement>: Sendable {
+  let job: JobID
+  let inbox: Inbox<Element>
+
+  /// Starts at once. Its end is posted to `outbox` as `.ended`, exactly once.
+  init(
+    job: StoredJob, configuration: TrainerConfiguration, store: JobStore, outbox: Outbox<Element>, historySteps: Int
+  ) {
+    self.job = job.id
+    let inbox = Inbox<Element>(capacity: 4 * OwnerPacedTraining<Element>.largestWindow)
+    self.inbox = inbox
+    let thread = Thread {
+      outbox.post(
+        .ended(
+          job.id,
+          Self.run(
+            job, configuration: configuration, store: store, inbox: inbox, outbox: outbox, historySteps: historySteps)))
+    }
+    thread.stackSize = 8 << 20
+    thread.name = "job"
+    thread.start()
+  }
+
+  private static func run(
+    _ job: StoredJob, configuration: TrainerConfiguration, store: JobStore, inbox: Inbox<Element>,
+    outbox: Outbox<Element>, historySteps: Int
+  ) -> RunnerOutcome {
+    do {
+      let context = try RunnerContext(
+        job: job, configuration: configuration, store: store, outbox: outbox, historySteps: historySteps)
+      outbox.post(.event(.jobStarted(job: job.id, step: context.engine.step)))
+      if job.description.purpose == .training, job.description.lossLocation == .trainer {
+        var training = try AutonomousTraining(context: context, inbox: inbox)
+        return try training.run()
+      }
+      var training = try OwnerPacedTraining(context: context, inbox: inbox)
+      return try training.run()
+    } catch let failure as any Failure {
+      let passing: [FailureKind] = [.exhausted, .refused, .inputData, .keyOrPermission]
+      return .failed(TrainerError(failure.kind, failure.description), resumable: passing.contains(failure.kind))
+    } catch {
+      return .failed(TrainerError(.defect, "\(error)"), resumable: true)
+    }
+  }
+}

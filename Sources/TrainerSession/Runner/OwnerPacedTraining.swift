@@ -1,0 +1,168 @@
+import Checkpoints
+import Failures
+import Tensors
+import Training
+import Wire
+
+/// Training whose loss the owner computes, and masked inference: a state machine driven by the owner's messages.
+///
+/// A step is applied once or not at all: its parts go forward in order, each part's gradient comes back in order, and the update runs
+/// when the last is in. Inputs of the next step may arrive before that and wait.
+struct OwnerPacedTraining<Element: FloatingElement> {
+  /// Micro-batches an owner may have unanswered, at most; see `window`.
+  static var largestWindow: Int { 64 }
+
+  private var context: RunnerContext<Element>
+  private let inbox: Inbox<Element>
+  private var rows: ResidentRows<Element>
+  private let window: Int
+  private let slotLimit: Int
+
+  /// Parts of the present step that went forward, and whose gradients are in.
+  private var forwardedRows = 0
+  private var forwardedParts = 0
+  private var gradientParts = 0
+  private var gradientRows = 0
+  /// Inputs of the next step, in order of arrival.
+  private var waiting: [(step: Int, part: Int, rows: RowDelivery<Element>)] = []
+  private var progress: ProgressMeter
+
+  init(context: RunnerContext<Element>, inbox: Inbox<Element>) throws {
+    self.context = context
+    self.inbox = inbox
+    let description = context.description
+    let width = context.engine.model.inputWidth
+    slotLimit = description.totalRows
+    rows = try ResidentRows(
+      totalRows: description.totalRows, width: width, byteLimit: context.configuration.rowStoreLimit,
+      directory: context.folder)
+    // Evaluations come in parts of up to a whole batch.
+    let microBatchBytes = max(description.batch, description.microBatch) * width * MemoryLayout<Element>.size
+    window = min(Self.largestWindow, max(2, (64 << 20) / max(1, microBatchBytes)))
+    progress = ProgressMeter(job: context.job.id, totalSteps: description.totalSteps)
+  }
+
+  mutating func run() throws -> RunnerOutcome {
+    context.send(.attached(step: context.engine.step, residentRows: rows.capacity, window: window))
+    while true {
+      switch inbox.next() {
+      case .stop(.cancelled): return .cancelled
+      case .stop(let reason): return try pause(Self.text(reason))
+      case .message(let message):
+        if let outcome = try handle(message) { return outcome }
+      }
+    }
+  }
+
+  private mutating func handle(_ message: OwnerMessage<Element>) throws -> RunnerOutcome? {
+    switch message {
+    case .batch(let step, let part, let delivery):
+      try rows.check(delivery, slotLimit: slotLimit)
+      waiting.append((step, part, delivery))
+      guard waiting.count <= window else { throw WireError.outOfOrder("more micro-batches than the window of \(window)") }
+      try forwardWaiting()
+    case .gradient(let step, let part, let values):
+      try takeGradient(step: step, part: part, values: values)
+      try forwardWaiting()
+    case .evaluate(let epoch, let part, let delivery):
+      guard forwardedParts == 0, waiting.isEmpty else { throw WireError.outOfOrder("an evaluation inside a step") }
+      try rows.check(delivery, slotLimit: slotLimit)
+      context.send(.evaluated(epoch: epoch, part: part, values: try infer(delivery)))
+    case .keep(let epoch):
+      guard forwardedParts == 0 else { throw WireError.outOfOrder("keep inside a step") }
+      context.keepPresentWeights(epoch: epoch, metric: nil)
+    case .commit(let step):
+      try context.checkpoints.removeAll(before: min(step, context.engine.step))
+    case .save:
+      try saveAndTell()
+    case .finish:
+      guard context.description.purpose == .inference || context.engine.step == context.description.totalSteps else {
+        throw WireError.outOfOrder("finish after \(context.engine.step) of \(context.description.totalSteps) steps")
+      }
+      if context.description.purpose == .training { try context.saveCheckpoint() }
+      return .finished(steps: context.engine.step)
+    case .leave:
+      return try pause("its owner left")
+    default:
+      throw WireError.outOfOrder("a message that does not belong to training")
+    }
+    return nil
+  }
+
+  private mutating func forwardWaiting() throws {
+    while let next = waiting.first, next.step == context.engine.step, gradientParts == 0 || forwardedRows < stepRows {
+      guard next.part == forwardedParts, forwardedRows < stepRows else {
+        throw WireError.outOfOrder("part \(next.part) of step \(next.step) where part \(forwardedParts) is due")
+      }
+      let expected = min(context.description.microBatch, stepRows - forwardedRows)
+      guard next.rows.count == expected else {
+        throw WireError.misshapen("part \(next.part) has \(next.rows.count) rows where \(expected) are due")
+      }
+      waiting.removeFirst()
+      if forwardedParts == 0 { try context.engine.beginBatch(rows: stepRows) }
+      let range = forwardedRows..<(forwardedRows + expected)
+      let outputs = try context.engine.forward(rows: range) { destination in
+        try rows.place(next.rows, into: destination)
+      }
+      forwardedRows = range.upperBound
+      forwardedParts += 1
+      context.send(.outputs(step: next.step, part: next.part, values: outputs))
+    }
+    if let next = waiting.first, next.step != context.engine.step, next.step != context.engine.step + 1 {
+      throw WireError.outOfOrder("rows of step \(next.step) during step \(context.engine.step)")
+    }
+  }
+
+  private mutating func takeGradient(step: Int, part: Int, values: Tensor<Element>) throws {
+    guard step == context.engine.step, part == gradientParts, part < forwardedParts else {
+      throw WireError.outOfOrder("gradient \(part) of step \(step) during step \(context.engine.step)")
+    }
+    let range = gradientRows..<min(gradientRows + context.description.microBatch, stepRows)
+    try context.engine.setOutputGradient(values, rows: range)
+    gradientRows = range.upperBound
+    gradientParts += 1
+    guard gradientRows == stepRows else { return }
+    let applied = try context.engine.finishStep()
+    (forwardedRows, forwardedParts, gradientRows, gradientParts) = (0, 0, 0, 0)
+    context.send(
+      .stepApplied(step: step, gradientNorm: applied.gradientNorm, learningRate: applied.learningRate))
+    progress.count(rows: range.upperBound, step: context.engine.step, report: context.report)
+    if context.engine.step % context.description.checkpointEverySteps == 0 { try saveAndTell() }
+  }
+
+  private mutating func infer(_ delivery: RowDelivery<Element>) throws -> Tensor<Element> {
+    guard delivery.count <= max(context.description.batch, context.description.microBatch) else {
+      throw WireError.oversized(
+        what: "evaluation micro-batch", size: delivery.count, limit: context.description.microBatch)
+    }
+    return try context.engine.infer(rows: delivery.count) { destination in
+      try rows.place(delivery, into: destination)
+    }
+  }
+
+  /// Rows of the step in progress; the last batch of an epoch may be short.
+  private var stepRows: Int {
+    let position = context.engine.step % context.description.stepsPerEpoch
+    return min(
+      context.description.batch, context.description.trainingRows - position * context.description.batch)
+  }
+
+  private func saveAndTell() throws {
+    try context.saveCheckpoint()
+    context.send(.checkpointed(step: context.engine.step))
+  }
+
+  private func pause(_ reason: String) throws -> RunnerOutcome {
+    if context.description.purpose == .training { try context.saveCheckpoint() }
+    return .paused(step: context.engine.step, reason: reason)
+  }
+
+  private static func text(_ reason: StopReason) -> String {
+    switch reason {
+    case .ownerLost: "its owner is not heard of"
+    case .superseded: "its owner reconnected"
+    case .shutdown: "the trainer stops"
+    case .cancelled: "cancelled"
+    }
+  }
+}

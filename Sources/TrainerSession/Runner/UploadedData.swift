@@ -1,0 +1,137 @@
+import Architecture
+import Checkpoints
+import Foundation
+import Tensors
+import Training
+import Wire
+
+/// Rows, labels and batch plan of a job whose loss the trainer computes: durable files beside its checkpoints.
+///
+/// `rows.bin` is slots × width; `targets.bin` slots × 1 class ids (Int32) or slots × outputs values; `plan.bin` steps × batch slots (Int32).
+struct UploadedData<Element: FloatingElement> {
+  private let description: JobDescription
+  private let width: Int
+  private let outputs: Int
+  private let rows: RowFile<Element>
+  private let classes: RowFile<Int32>?
+  private let values: RowFile<Element>?
+  private let plan: RowFile<Int32>
+  private(set) var storedRows = 0
+  private(set) var storedTargets = 0
+  private(set) var storedSteps = 0
+
+  init(description: JobDescription, width: Int, outputs: Int, folder: URL) throws {
+    self.description = description
+    self.width = width
+    self.outputs = outputs
+    rows = try RowFile(path: folder.appending(path: "rows.bin").path, columns: width, capacity: description.totalRows)
+    let targets = folder.appending(path: "targets.bin").path
+    if description.task == .classification {
+      classes = try RowFile(path: targets, columns: 1, capacity: description.totalRows)
+      values = nil
+    } else {
+      classes = nil
+      values = try RowFile(path: targets, columns: outputs, capacity: description.totalRows)
+    }
+    plan = try RowFile(
+      path: folder.appending(path: "plan.bin").path, columns: description.batch, capacity: description.totalSteps)
+  }
+
+  /// Bytes the files of a job take; nil on overflow.
+  static func byteCount(_ description: JobDescription, width: Int, outputs: Int) -> Int? {
+    let perRow = (width + outputs) * MemoryLayout<Element>.size
+    let (rowBytes, rowOverflow) = description.totalRows.multipliedReportingOverflow(by: perRow)
+    let (planBytes, planOverflow) = description.totalSteps.multipliedReportingOverflow(by: description.batch * 4)
+    let (total, overflow) = rowBytes.addingReportingOverflow(planBytes)
+    return rowOverflow || planOverflow || overflow ? nil : total
+  }
+
+  mutating func storeRows(firstSlot: Int, _ values: Tensor<Element>) throws -> Int {
+    guard firstSlot == storedRows, values.rows <= description.totalRows - firstSlot else {
+      throw WireError.outOfOrder("rows from slot \(firstSlot) where \(storedRows) is due")
+    }
+    guard values.columns == width else { throw WireError.misshapen("rows are \(values.columns) wide, not \(width)") }
+    guard values.allFinite else { throw WireError.notFinite("a masked row") }
+    try values.withUnsafeBufferPointer { try rows.write($0, at: firstSlot) }
+    storedRows += values.rows
+    return storedRows
+  }
+
+  mutating func storeTargets(firstSlot: Int, _ targets: MaskedTargets<Element>) throws -> Int {
+    guard firstSlot == storedTargets, targets.count <= description.totalRows - firstSlot else {
+      throw WireError.outOfOrder("labels from slot \(firstSlot) where \(storedTargets) is due")
+    }
+    switch targets {
+    case .classes(let ids):
+      guard let classes else { throw WireError.misshapen("class labels for a task that has none") }
+      guard ids.elements.allSatisfy({ $0 >= 0 && Int($0) < outputs }) else {
+        throw WireError.misshapen("a class label outside 0 ..< \(outputs)")
+      }
+      try ids.withUnsafeBufferPointer { try classes.write($0, at: firstSlot) }
+    case .values(let labels):
+      guard let values else { throw WireError.misshapen("label values where class ids are due") }
+      guard labels.columns == outputs else {
+        throw WireError.misshapen("labels are \(labels.columns) wide, not \(outputs)")
+      }
+      guard labels.elements.allSatisfy({ !$0.isInfinite }) else { throw WireError.notFinite("a label") }
+      try labels.withUnsafeBufferPointer { try values.write($0, at: firstSlot) }
+    }
+    storedTargets += targets.count
+    return storedTargets
+  }
+
+  mutating func storePlan(firstStep: Int, _ slots: Tensor<Int32>) throws -> Int {
+    guard firstStep == storedSteps, slots.rows <= description.totalSteps - firstStep else {
+      throw WireError.outOfOrder("batches from step \(firstStep) where \(storedSteps) is due")
+    }
+    guard slots.columns == description.batch else {
+      throw WireError.misshapen("batches of \(slots.columns) rows, not \(description.batch)")
+    }
+    guard slots.elements.allSatisfy({ $0 >= -1 && Int($0) < description.trainingRows }) else {
+      throw WireError.outOfOrder("a batch names a row that is not a training row")
+    }
+    for row in 0..<slots.rows where slots[row, 0] < 0 { throw WireError.outOfOrder("an empty batch") }
+    try slots.withUnsafeBufferPointer { try plan.write($0, at: firstStep) }
+    storedSteps += slots.rows
+    return storedSteps
+  }
+
+  var isComplete: Bool {
+    storedRows == description.totalRows && storedTargets == description.totalRows
+      && storedSteps == description.totalSteps
+  }
+
+  /// Makes everything durable.
+  func sync() throws {
+    try rows.sync()
+    try classes?.sync()
+    try values?.sync()
+    try plan.sync()
+  }
+
+  /// The slots of a step's batch, without padding.
+  func batch(step: Int) throws -> [Int] {
+    let slots = try [Int32](unsafeUninitializedCapacity: description.batch) { buffer, count in
+      try plan.gather([step], into: UnsafeMutableBufferPointer(rebasing: buffer[0..<description.batch]))
+      count = description.batch
+    }
+    return slots.filter { $0 >= 0 }.map(Int.init)
+  }
+
+  func gather(_ slots: [Int], into destination: UnsafeMutableBufferPointer<Element>) throws {
+    try rows.gather(slots, into: destination)
+  }
+
+  func targets(_ slots: [Int]) throws -> Targets<Element> {
+    if let classes {
+      return .classes(
+        try [Int32](unsafeUninitializedCapacity: slots.count) { buffer, count in
+          try classes.gather(slots, into: UnsafeMutableBufferPointer(rebasing: buffer[0..<slots.count]))
+          count = slots.count
+        })
+    }
+    var labels = Tensor<Element>(uninitialized: [slots.count, outputs])
+    try labels.withUnsafeMutableBufferPointer { try values?.gather(slots, into: $0) }
+    return .values(labels)
+  }
+}

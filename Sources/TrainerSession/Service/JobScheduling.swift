@@ -1,0 +1,142 @@
+import Checkpoints
+import Failures
+import Foundation
+import Tensors
+import Wire
+
+extension TrainerService {
+  /// Puts a job whose owner is here in line, or takes it up at once.
+  func attach(_ id: JobID, historySteps: Int) throws {
+    guard let record = jobs[id] else { return }
+    switch record.stored.phase {
+    case .uploading: throw WireError.outOfOrder("attach before the starting weights are uploaded")
+    case .failed: throw TrainerError(.refused, record.stored.failure ?? "the job failed")
+    case .finished:
+      send(.finished, job: id, to: record.peer)
+      return
+    case .ready: break
+    }
+    guard !record.isAutonomous else { throw WireError.outOfOrder("attach to a job that needs no owner") }
+    jobs[id]?.attachedHistory = historySteps
+    if let active, active.job == id {
+      // The owner came back on a new connection while its job still ran: save, then start again from a checkpoint.
+      active.inbox.stop(.superseded)
+      if !queue.contains(id) { queue.insert(id, at: 0) }
+      return
+    }
+    enqueue(id)
+  }
+
+  func enqueue(_ id: JobID) {
+    guard let record = jobs[id], record.isRunnable, active?.job != id else { return }
+    if !queue.contains(id) { queue.append(id) }
+    startNext()
+    tellPositions()
+  }
+
+  /// Starts the first job in line that can run, when none runs.
+  func startNext() {
+    guard active == nil, let position = queue.firstIndex(where: { jobs[$0]?.isRunnable == true }) else { return }
+    let id = queue.remove(at: position)
+    guard let record = jobs[id] else { return }
+    active = JobRunner(
+      job: record.stored, configuration: configuration, store: store, outbox: outbox,
+      historySteps: record.isAutonomous ? .max : record.attachedHistory ?? 0)
+    tellPositions()
+  }
+
+  private func tellPositions() {
+    for (position, id) in queue.enumerated() {
+      guard let record = jobs[id] else { continue }
+      observe(.jobQueued(job: id, position: position + 1))
+      if isConnected(record.peer) { send(.queued(position: position + 1), job: id, to: record.peer) }
+    }
+  }
+
+  /// The owner is not there any more: its job is saved and leaves the line.
+  func detach(_ id: JobID, reason: StopReason) {
+    jobs[id]?.attachedHistory = nil
+    jobs[id]?.follows = false
+    if jobs[id]?.isAutonomous == true { return }
+    queue.removeAll { $0 == id }
+    if let active, active.job == id { active.inbox.stop(reason) }
+  }
+
+  func ended(_ id: JobID, _ outcome: RunnerOutcome) {
+    guard let record = jobs[id] else { return }
+    switch outcome {
+    case .paused(let step, let reason):
+      jobs[id]?.step = step
+      observe(.jobPaused(job: id, step: step, reason: reason))
+    case .finished(let steps):
+      finish(record, steps: steps)
+    case .cancelled:
+      try? remove(id, reason: "cancelled by its owner")
+    case .failed(let error, let resumable):
+      jobs[id]?.attachedHistory = nil
+      observe(.jobFailed(job: id, reason: error.description))
+      if !resumable {
+        jobs[id]?.stored.failure = error.description
+        try? setPhase(.failed, of: id)
+      }
+      send(.refused(kind: error.kind, reason: error.description), job: id, to: record.peer)
+    }
+  }
+
+  private func finish(_ record: JobRecord<Element>, steps: Int) {
+    jobs[record.id]?.step = steps
+    jobs[record.id]?.attachedHistory = nil
+    observe(.jobFinished(job: record.id, steps: steps))
+    do {
+      if record.stored.description.purpose == .training { try setPhase(.finished, of: record.id) }
+      send(.finished, job: record.id, to: record.peer)
+    } catch {
+      send(.refused(kind: .exhausted, reason: "the trainer cannot write to its store"), job: record.id, to: record.peer)
+    }
+  }
+
+  func setPhase(_ phase: StoredJob.Phase, of id: JobID) throws {
+    guard var stored = jobs[id]?.stored else { return }
+    stored.phase = phase
+    try store.save(stored)
+    jobs[id]?.stored = stored
+  }
+
+  func cancel(_ id: JobID) {
+    if let active, active.job == id {
+      active.inbox.stop(.cancelled)
+    } else {
+      try? remove(id, reason: "cancelled by its owner")
+    }
+  }
+
+  func remove(_ id: JobID, reason: String) throws {
+    guard let record = jobs[id] else { return }
+    guard active?.job != id else { throw WireError.outOfOrder("release of a job that runs") }
+    queue.removeAll { $0 == id }
+    jobs[id] = nil
+    try store.remove(id)
+    observe(.jobRemoved(job: id, reason: reason))
+    send(.removed, job: id, to: record.peer)
+  }
+
+  func status(of id: JobID) -> JobStatus {
+    guard let record = jobs[id] else {
+      return JobStatus(state: .failed, step: 0, totalSteps: 0, queuePosition: 0, storedBytes: 0)
+    }
+    let state: JobState =
+      switch record.stored.phase {
+      case .uploading: .uploading
+      case .finished: .finished
+      case .failed: .failed
+      case .ready where active?.job == id: .running
+      case .ready where queue.contains(id): .queued
+      case .ready: .waitingForOwner
+      }
+    let saved = (try? store.checkpoints(of: id).steps().last) ?? 0
+    return JobStatus(
+      state: state, step: max(record.step, saved), totalSteps: record.stored.description.totalSteps,
+      queuePosition: (queue.firstIndex(of: id) ?? -1) + 1, storedBytes: store.storedBytes(of: id),
+      failure: record.stored.failure)
+  }
+}

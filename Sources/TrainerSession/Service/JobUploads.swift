@@ -1,0 +1,91 @@
+import Architecture
+import Checkpoints
+import Foundation
+import Tensors
+import Training
+import Wire
+
+extension TrainerService {
+  /// Takes a chunk of starting weights; the last one makes them durable as the checkpoint of step 0.
+  func upload(_ values: Tensor<Element>, chunk: Int, to id: JobID) throws {
+    guard var upload = jobs[id]?.upload, let record = jobs[id] else {
+      throw WireError.outOfOrder("weights for a job that has them")
+    }
+    // Taken out of the record while it is changed, so that the weights are never copied.
+    jobs[id]?.upload = nil
+    try upload.place(values, chunk: chunk)
+    guard upload.isComplete else {
+      jobs[id]?.upload = upload
+      send(.stored(count: upload.received), job: id, to: record.peer)
+      return
+    }
+    let names = try Model(record.stored.description.model).structure.parameters.map(\.name)
+    try store.checkpoints(of: id).save(
+      TrainingCheckpoint(
+        step: 0, jobDigest: id.description, parameters: NamedTensors(zip(names, upload.parameters).map { ($0, $1) }),
+        optimizerState: NamedTensors()))
+    if !record.isAutonomous { try setPhase(.ready, of: id) }
+    send(.stored(count: upload.received), job: id, to: record.peer)
+  }
+
+  /// Takes rows, labels or plan of a job whose loss is computed here.
+  func store(_ id: JobID, _ part: (inout UploadedData<Element>) throws -> Int) throws {
+    guard let record = jobs[id], record.isAutonomous, record.stored.phase == .uploading else {
+      throw WireError.outOfOrder("rows for a job that does not take them")
+    }
+    var data: UploadedData<Element>
+    if let known = record.data {
+      data = known
+    } else {
+      let model = try Model(record.stored.description.model)
+      data = try UploadedData(
+        description: record.stored.description, width: model.inputWidth, outputs: model.outputWidth,
+        folder: store.path(of: id))
+    }
+    let count = try part(&data)
+    jobs[id]?.data = data
+    send(.stored(count: count), job: id, to: record.peer)
+  }
+
+  /// Everything is here: the job can run without its owner.
+  func start(_ id: JobID) throws {
+    guard let record = jobs[id], record.isAutonomous else {
+      throw WireError.outOfOrder("start of a job whose loss its owner computes")
+    }
+    if record.stored.phase == .uploading {
+      guard let data = record.data, data.isComplete, try !store.checkpoints(of: id).steps().isEmpty else {
+        throw WireError.outOfOrder("start before everything is uploaded")
+      }
+      try data.sync()
+      jobs[id]?.data = nil
+      try setPhase(.ready, of: id)
+    }
+    enqueue(id)
+    send(.status(status(of: id)), job: id, to: record.peer)
+  }
+
+  /// Sends the history from record `first` on, and from then on as it comes.
+  func follow(_ id: JobID, from first: Int) throws {
+    guard let record = jobs[id], record.isAutonomous else {
+      throw WireError.outOfOrder("history of a job whose loss its owner computes")
+    }
+    let records = try RecordLog.records(in: store.path(of: id))
+    jobs[id]?.follows = true
+    var next = min(first, records.count)
+    repeat {
+      let part = Array(records[next...].prefix(1000))
+      send(.progress(from: next, records: part), job: id, to: record.peer)
+      next += part.count
+    } while next < records.count
+    send(.status(status(of: id)), job: id, to: record.peer)
+  }
+
+  /// Answers with one chunk of a finished job's weights.
+  func retrieve(_ id: JobID, chunk: Int) throws {
+    guard let record = jobs[id] else { return }
+    guard record.stored.phase == .finished else { throw WireError.outOfOrder("the job is not finished") }
+    let result = try record.result ?? WeightRetrieval(job: record.stored, store: store)
+    jobs[id]?.result = result
+    send(.parameters(chunk: chunk, values: try result.chunk(chunk)), job: id, to: record.peer)
+  }
+}

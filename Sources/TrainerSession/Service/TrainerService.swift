@@ -1,0 +1,134 @@
+import Failures
+import Foundation
+import Synchronization
+package import Tensors
+package import Transport
+import Wire
+
+/// The provider's side: takes messages from owners, keeps their jobs, and runs one job at a time, first come first served.
+///
+/// `run()` owns the endpoint and all job records on the thread that calls it; each job computes on a thread of its own.
+package final class TrainerService<Element: FloatingElement> {
+  let endpoint: any TrainerEndpoint
+  let configuration: TrainerConfiguration
+  let store: JobStore
+  let outbox: Outbox<Element>
+  let codec = MessageCodec<Element>()
+  let observe: @Sendable (TrainerEvent) -> Void
+  let clock = ContinuousClock()
+  /// Set by `StopSwitch` from any thread.
+  private let stop: StopSwitch
+
+  var jobs: [JobID: JobRecord<Element>] = [:]
+  /// Jobs ready to run, in order of arrival; the running one is not in it.
+  var queue: [JobID] = []
+  var active: JobRunner<Element>?
+  var lastHeard: [PeerID: ContinuousClock.Instant] = [:]
+
+  /// Opens the store and takes up the jobs in it.
+  ///
+  /// - Parameter observe: told of everything worth a log line; called from several threads.
+  /// - Throws: `Failure` when the store cannot be created or read.
+  package init(
+    endpoint: any TrainerEndpoint, configuration: TrainerConfiguration, stop: StopSwitch,
+    observe: @escaping @Sendable (TrainerEvent) -> Void
+  ) throws {
+    self.endpoint = endpoint
+    self.configuration = configuration
+    self.stop = stop
+    self.observe = observe
+    store = try JobStore(store: configuration.store)
+    outbox = Outbox(wake: { endpoint.wake() })
+    stop.onRequest { endpoint.wake() }
+    let (stored, unreadable) = try store.load()
+    for name in unreadable { observe(.refused(owner: nil, reason: "unreadable job folder \(name) left alone")) }
+    for job in stored {
+      guard let owner = OwnerKey(z85: job.owner) else { continue }
+      jobs[job.id] = JobRecord(stored: job, peer: PeerID(routingIdentity: [], ownerKey: owner))
+      if jobs[job.id]?.isRunnable == true { queue.append(job.id) }
+    }
+  }
+
+  /// Serves until `stop` is requested; then saves the running job, tells its owner, and returns.
+  ///
+  /// - Throws: `TransportError` when the endpoint fails for good.
+  package func run() throws {
+    startNext()
+    while !stop.isRequested {
+      if let incoming = try endpoint.receive(timeout: .seconds(1)) { handle(incoming) }
+      deliverOutbox()
+      dropSilentOwners()
+    }
+    if let active {
+      active.inbox.stop(.shutdown)
+      while self.active === active {
+        _ = try endpoint.receive(timeout: .milliseconds(200))
+        deliverOutbox(startingNext: false)
+      }
+    }
+    for record in jobs.values where isConnected(record.peer) {
+      send(.goodbye(step: record.step), job: record.id, to: record.peer)
+    }
+  }
+
+  private func handle(_ incoming: IncomingMessage) {
+    let peer = incoming.peer
+    lastHeard[peer] = clock.now
+    var job = JobID.none
+    do {
+      let (id, message) = try codec.ownerMessage(incoming.frames)
+      job = id
+      try handle(message, job: id, from: peer)
+    } catch let failure as any Failure {
+      observe(.refused(owner: peer.ownerKey.prefix, reason: failure.description))
+      send(.refused(kind: failure.kind, reason: failure.description), job: job, to: peer)
+    } catch {
+      observe(.refused(owner: peer.ownerKey.prefix, reason: "\(error)"))
+      send(.refused(kind: .defect, reason: "the trainer could not do that"), job: job, to: peer)
+    }
+  }
+
+  /// A peer that is gone loses the message; it asks again when it is back.
+  func send(_ message: TrainerMessage<Element>, job: JobID, to peer: PeerID) {
+    do {
+      try endpoint.send(codec.frames(message, job: job), to: peer)
+    } catch {
+      lastHeard[peer] = nil
+    }
+  }
+
+  func isConnected(_ peer: PeerID) -> Bool {
+    lastHeard[peer] != nil
+  }
+
+  private func deliverOutbox(startingNext: Bool = true) {
+    for item in outbox.takeAll() {
+      switch item {
+      case .event(let event): observe(event)
+      case .send(let id, let message):
+        guard let record = jobs[id] else { continue }
+        if case .stepApplied(let step, _, _) = message { jobs[id]?.step = step + 1 }
+        if case .progress(_, let records) = message {
+          for case .step(let step, _, _, _, _) in records { jobs[id]?.step = step + 1 }
+          guard record.follows else { continue }
+        }
+        send(message, job: id, to: record.peer)
+      case .ended(let id, let outcome):
+        active = nil
+        ended(id, outcome)
+        if startingNext { startNext() }
+      }
+    }
+  }
+
+  private func dropSilentOwners() {
+    let now = clock.now
+    for (peer, heard) in lastHeard where heard.duration(to: now) > configuration.ownerSilence {
+      lastHeard[peer] = nil
+      for (id, record) in jobs where record.peer == peer && record.attachedHistory != nil {
+        observe(.ownerSilent(owner: peer.ownerKey.prefix, job: id))
+        detach(id, reason: .ownerLost)
+      }
+    }
+  }
+}

@@ -1,0 +1,29 @@
+package import Foundation
+package import Tensors
+
+/// What an operator sets.
+package struct TrainerConfiguration: Sendable {
+  /// Directory for jobs: descriptions, checkpoints, uploaded rows. Plain files and rename only.
+  package var store: URL
+  package var workers: Workers
+  /// Bytes of memory one job may take; larger jobs are refused before anything is uploaded.
+  package var memoryLimit: Int
+  /// Bytes of masked rows kept on disk for one job, so that each row need travel only once.
+  package var rowStoreLimit: Int
+  /// An owner not heard of for this long is taken for gone; its job is saved and the next one runs.
+  package var ownerSilence: Duration
+  /// Name and version for greetings.
+  package var software: String
+
+  package init(
+    store: URL, workers: Workers, memoryLimit: Int, rowStoreLimit: Int, ownerSilence: Duration = .seconds(8),
+    software: String
+  ) {
+    self.store = store
+    self.workers = workers
+    self.memoryLimit = memoryLimit
+    self.rowStoreLimit = rowStoreLimit
+    self.ownerSilence = ownerSilence
+    self.software = software
+  }
+}

@@ -1,0 +1,19 @@
+package import Failures
+
+/// Why a trainer refuses or gives up on a job; sent to its owner as it stands.
+package struct TrainerError: Failure, Equatable {
+  package let kind: FailureKind
+  package let description: String
+
+  package init(_ kind: FailureKind, _ description: String) {
+    self.kind = kind
+    self.description = description
+  }
+
+  static func refused(_ description: String) -> TrainerError {
+    TrainerError(.refused, description)
+  }
+
+  /// Another owner's job and a job that never was look the same from outside.
+  static let noSuchJob = TrainerError(.refused, "this trainer has no such job of yours")
+}

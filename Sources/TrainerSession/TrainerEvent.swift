@@ -1,0 +1,19 @@
+package import Wire
+
+/// What a trainer does, for its log. Owners appear by the first characters of their public key.
+package enum TrainerEvent: Sendable {
+  case jobAccepted(job: JobID, owner: String, parameters: Int, steps: Int)
+  case jobStarted(job: JobID, step: Int)
+  case jobQueued(job: JobID, position: Int)
+  case progress(job: JobID, step: Int, totalSteps: Int, rowsPerSecond: Double)
+  case checkpoint(job: JobID, step: Int, seconds: Double)
+  /// The job stopped before its end and can be resumed.
+  case jobPaused(job: JobID, step: Int, reason: String)
+  case jobFinished(job: JobID, steps: Int)
+  case jobRemoved(job: JobID, reason: String)
+  case jobFailed(job: JobID, reason: String)
+  case ownerGreeted(owner: String, software: String)
+  case ownerSilent(owner: String, job: JobID)
+  /// A message, a job or a peer was turned away.
+  case refused(owner: String?, reason: String)
+}

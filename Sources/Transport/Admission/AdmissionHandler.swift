@@ -1,0 +1,98 @@
+import CZeroMQ
+import Foundation
+
+/// Answers libzmq's question, once for every new connection, whether its key may connect (ZAP, ZeroMQ RFC 27).
+///
+/// The list contains keys, so the answer depends on the key that the handshake has proven and on nothing the peer says. The
+/// same thread reads the monitor of the trainer's socket, for refusals that come before this question.
+///
+/// The sockets are made by `init` and from then on used by the one thread that it starts, which closes them at its end;
+/// starting a thread orders memory. Nothing else here changes. Hence `@unchecked Sendable`.
+final class AdmissionHandler: @unchecked Sendable {
+  private let requests: ZeroMQSocket
+  private let monitor: SocketMonitor
+  private let list: AdmissionList
+  private let refusals: RefusalReporter
+  private let stopSignal: WakeSignal
+  private let hasEnded = DispatchSemaphore(value: 0)
+
+  /// Where libzmq looks for the handler of a context (fixed by RFC 27).
+  private static let address = "inproc://zeromq.zap.01"
+
+  /// Starts answering for `observed`, which must not be bound yet.
+  init(
+    for observed: ZeroMQSocket, in context: ZeroMQContext, list: AdmissionList, refusals: RefusalReporter
+  ) throws(TransportError) {
+    self.list = list
+    self.refusals = refusals
+    stopSignal = try WakeSignal()
+    requests = try ZeroMQSocket(ZMQ_REP, in: context)
+    try requests.set(ZMQ_LINGER, 0)
+    try requests.bind(Self.address)
+    monitor = try SocketMonitor(observed, name: "trainer-connections", in: context)
+    let thread = Thread { [self] in run() }
+    thread.name = "admission"
+    thread.start()
+  }
+
+  /// Ends the thread and waits until its sockets are closed. Nobody is admitted from then on. Call once.
+  func stop() {
+    stopSignal.signal()
+    hasEnded.wait()
+  }
+
+  private func run() {
+    defer {
+      requests.close()
+      monitor.socket.close()
+      hasEnded.signal()
+    }
+    // An error here means that the socket or its context is gone. Without a handler nobody new is admitted.
+    while !stopSignal.take() {
+      do {
+        try answerAll()
+        try SocketWait.wait(
+          for: [.readable(requests), .readable(monitor.socket), .descriptor(stopSignal.fileDescriptor)], until: nil)
+      } catch {
+        return
+      }
+    }
+  }
+
+  private func answerAll() throws(TransportError) {
+    while let request = try requests.receive(maximumFrames: 16) {
+      _ = try requests.send(answer(to: request.frames))
+    }
+    while let event = try monitor.next() {
+      switch event {
+      case .handshakeBrokenOff, .protocolViolated: refusals.report(.handshakeFailed)
+      case .acceptFailed(let code): refusals.report(.connectionNotAccepted(code: Int32(truncatingIfNeeded: code)))
+      // An admission denied has been reported by `answer`.
+      case .handshakeSucceeded, .notAdmitted, .disconnected, .notConnected: break
+      }
+    }
+  }
+
+  /// Version, request, domain, address, identity, mechanism, credentials in; version, request, status, text, user,
+  /// metadata out.
+  private func answer(to request: Message) -> Message {
+    let requestID = request.count > 1 ? request[1] : Data()
+    func reply(_ status: String, _ text: String, user: String = "") -> Message {
+      [Data("1.0".utf8), requestID, Data(status.utf8), Data(text.utf8), Data(user.utf8), Data()]
+    }
+    guard request.count == 7, request[0] == Data("1.0".utf8) else { return reply("500", "unknown version") }
+    let address = String(decoding: request[3], as: UTF8.self)
+    guard request[2] == Data(ZeroMQSocket.admissionDomain.utf8), request[5] == Data("CURVE".utf8),
+      let publicKey = CurvePublicKey(bytes: request[6])
+    else {
+      refusals.report(.handshakeFailed, address: address)
+      return reply("400", "a CURVE key is required")
+    }
+    let key = OwnerKey(publicKey)
+    guard list.contains(key) else {
+      refusals.report(.keyNotListed, key: key, address: address)
+      return reply("400", "not listed")
+    }
+    return reply("200", "listed", user: key.z85)
+  }
+}

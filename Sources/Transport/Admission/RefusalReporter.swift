@@ -1,0 +1,52 @@
+import Foundation
+import Synchronization
+
+/// Tells refusals to the trainer, a bounded number in any period: whoever is refused must not be able to fill its log.
+final class RefusalReporter: Sendable {
+  private struct Counts {
+    var total = 0
+    var inPeriod = 0
+    var suppressed = 0
+    var periodEnd = Deadline(after: .zero)
+  }
+
+  private static let period: Duration = .seconds(10)
+  private static let toldInPeriod = 10
+
+  private let counts = Mutex(Counts())
+  private let tell: @Sendable (Refusal) -> Void
+
+  init(_ tell: @escaping @Sendable (Refusal) -> Void) {
+    self.tell = tell
+  }
+
+  /// All refusals so far, told or not.
+  var total: Int { counts.withLock(\.total) }
+
+  func report(_ reason: Refusal.Reason, key: OwnerKey? = nil, address: String? = nil) {
+    let suppressed: Int? = counts.withLock { counts in
+      counts.total += 1
+      if counts.periodEnd.hasPassed {
+        counts.periodEnd = Deadline(after: Self.period)
+        counts.inPeriod = 0
+      }
+      guard counts.inPeriod < Self.toldInPeriod else {
+        counts.suppressed += 1
+        return nil
+      }
+      counts.inPeriod += 1
+      defer { counts.suppressed = 0 }
+      return counts.suppressed
+    }
+    guard let suppressed else { return }
+    tell(
+      Refusal(
+        reason: reason, ownerKeyPrefix: key?.prefix, address: address.map(Self.printable), time: Date(),
+        suppressed: suppressed))
+  }
+
+  /// Only what an IP address consists of, whatever the peer made libzmq say.
+  private static func printable(_ address: String) -> String {
+    String(address.prefix(64).filter { $0.isHexDigit || $0 == "." || $0 == ":" || $0 == "%" })
+  }
+}

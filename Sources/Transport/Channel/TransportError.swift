@@ -1,0 +1,72 @@
+package import Failures
+
+/// What can go wrong between an owner and a trainer.
+package enum TransportError: Failure, Equatable {
+  /// No connection, or no room in the queue, for as long as was allowed.
+  case unreachable(peer: String)
+  /// The connection was lost, and what was under way with it; a new one is being tried.
+  case peerGone(endpoint: String)
+  /// The trainer does not admit this owner's key.
+  case refused(endpoint: String, ownerKey: OwnerKey)
+  /// The trainer has removed this owner's key from its list.
+  case notAuthorized(OwnerKey)
+  /// Whoever listens there ends the handshake as one does who does not hold the pinned key.
+  case trainerKeyRejected(endpoint: String)
+  /// Whoever listens there does not speak this protocol.
+  case notATrainer(endpoint: String)
+  /// Not `tcp://HOST:PORT`.
+  case invalidEndpoint(String)
+  case cannotBind(endpoint: String, reason: String)
+  case frameTooLarge(bytes: Int, maximum: Int)
+  case frameCount(Int, maximum: Int)
+  /// Used after `close`.
+  case closed
+  /// Two threads used one end at the same time.
+  case concurrentUse
+  /// The operating system or libzmq refused what cannot fail for other reasons.
+  case system(operation: String, code: Int32, reason: String)
+
+  package var kind: FailureKind {
+    switch self {
+    case .unreachable, .peerGone, .notATrainer: .unreachable
+    case .refused, .notAuthorized: .refused
+    case .trainerKeyRejected: .keyOrPermission
+    case .invalidEndpoint, .cannotBind: .usage
+    case .frameTooLarge, .frameCount: .inputData
+    case .closed, .concurrentUse: .defect
+    case .system(_, let code, _): SystemCode.isExhaustion(code) ? .exhausted : .defect
+    }
+  }
+
+  package var description: String {
+    switch self {
+    case .unreachable(let peer):
+      "\(peer) cannot be reached or takes no more messages; check that it runs and that the address is right"
+    case .peerGone(let endpoint):
+      "the connection to \(endpoint) was lost; what was under way has to be sent again"
+    case .refused(let endpoint, let ownerKey):
+      "the trainer at \(endpoint) does not admit this owner's key; ask its operator to list \(ownerKey.z85)"
+    case .notAuthorized(let key):
+      "the owner \(key.prefix)… is no longer listed; add its key to the file of authorized keys to serve it again"
+    case .trainerKeyRejected(let endpoint):
+      "\(endpoint) breaks off the handshake: most likely it does not hold the trainer key given; compare that file with "
+        + "the trainer's trainer.pub, and check that a trainer listens at this address"
+    case .notATrainer(let endpoint):
+      "what listens at \(endpoint) is not a trainer of this version; check host and port"
+    case .invalidEndpoint(let text):
+      "'\(text)' is not an address; write tcp://HOST:PORT"
+    case .cannotBind(let endpoint, let reason):
+      "cannot listen at \(endpoint): \(reason); choose another address or end the program that uses it"
+    case .frameTooLarge(let bytes, let maximum):
+      "a frame of \(bytes) bytes exceeds the limit of \(maximum) bytes; raise the limit on both sides or send smaller parts"
+    case .frameCount(let count, let maximum):
+      "a message of \(count) frames, where 1 to \(maximum) are allowed"
+    case .closed:
+      "the connection has already been closed by this program"
+    case .concurrentUse:
+      "one connection was used by two threads at the same time"
+    case .system(let operation, _, let reason):
+      "\(operation) failed: \(reason)"
+    }
+  }
+}

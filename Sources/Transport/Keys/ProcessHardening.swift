@@ -1,0 +1,18 @@
+import CZeroMQ
+import Glibc
+
+/// Keeps the secrets in this process's memory from reaching the disk or another process by way of the kernel.
+package enum ProcessHardening {
+  /// Forbids core dumps and attaching a debugger as the same user, for the rest of the process's life.
+  ///
+  /// - Throws: `.system` when the kernel refuses.
+  package static func disableCoreDumps() throws(TransportError) {
+    var none = rlimit(rlim_cur: 0, rlim_max: 0)
+    guard setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none) == 0 else {
+      throw .system(operation: "forbidding core dumps", code: errno, reason: SystemCode.text(errno))
+    }
+    guard czmq_set_undumpable() == 0 else {
+      throw .system(operation: "forbidding core dumps", code: errno, reason: SystemCode.text(errno))
+    }
+  }
+}

@@ -1,0 +1,61 @@
+import CZeroMQ
+import Foundation
+
+/// What libzmq tells about a socket's connections.
+final class SocketMonitor {
+  enum Event: Equatable {
+    /// An attempt to connect has failed; libzmq would try again after its interval.
+    case notConnected
+    case handshakeSucceeded
+    /// The connection ended before the handshake did, for no reason given.
+    case handshakeBrokenOff
+    /// Something else than a handshake of this protocol came, or, later, bytes that were not sealed by the peer.
+    case protocolViolated
+    /// The other side's admission answered with this status.
+    case notAdmitted(status: UInt32)
+    case disconnected
+    /// A connection could not be accepted, with this error number.
+    case acceptFailed(code: UInt32)
+  }
+
+  let socket: ZeroMQSocket
+
+  private static let events =
+    ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_ACCEPT_FAILED | ZMQ_EVENT_CONNECT_RETRIED
+
+  /// - Parameter name: unique within the context.
+  init(_ observed: ZeroMQSocket, name: String, in context: ZeroMQContext) throws(TransportError) {
+    let address = "inproc://\(name)"
+    guard zmq_socket_monitor(observed.pointer, address, Self.events) == 0 else {
+      throw ZeroMQFailure.last("observing connections")
+    }
+    socket = try ZeroMQSocket(ZMQ_PAIR, in: context)
+    try socket.set(ZMQ_LINGER, 0)
+    // No bound on events not read yet: at a bound libzmq's I/O thread would stop. They come at the pace of connections.
+    try socket.set(ZMQ_RCVHWM, 0)
+    try socket.connect(address)
+  }
+
+  /// The next event if there is one; never waits.
+  func next() throws(TransportError) -> Event? {
+    while let message = try socket.receive(maximumFrames: 2) {
+      // 16 bits of event and 32 of value in the machine's byte order, then the address (zmq_socket_monitor(3)).
+      guard let header = message.frames.first, header.count == 6 else { continue }
+      let (code, value) = header.withUnsafeBytes {
+        ($0.loadUnaligned(as: UInt16.self), $0.loadUnaligned(fromByteOffset: 2, as: UInt32.self))
+      }
+      switch Int32(code) {
+      case ZMQ_EVENT_CONNECT_RETRIED: return .notConnected
+      case ZMQ_EVENT_HANDSHAKE_SUCCEEDED: return .handshakeSucceeded
+      case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL: return .handshakeBrokenOff
+      case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL: return .protocolViolated
+      case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: return .notAdmitted(status: value)
+      case ZMQ_EVENT_DISCONNECTED: return .disconnected
+      case ZMQ_EVENT_ACCEPT_FAILED: return .acceptFailed(code: value)
+      default: continue
+      }
+    }
+    return nil
+  }
+}

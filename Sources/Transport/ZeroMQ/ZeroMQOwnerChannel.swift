@@ -1,0 +1,57 @@
+import Synchronization
+
+/// The owner's end over TCP with CURVE, which pins the trainer's key.
+package final class ZeroMQOwnerChannel: OwnerChannel {
+  private let options: TransportOptions
+  private let wakeSignal: WakeSignal
+  /// Nil after `close`. The lock is also the memory fence libzmq asks for when a socket changes threads.
+  private let connection: Mutex<OwnerConnection?>
+
+  /// Begins to connect; whether that succeeds shows in the calls that follow.
+  ///
+  /// - Parameter endpoint: `tcp://HOST:PORT`.
+  /// - Throws: `.invalidEndpoint`, `.system`.
+  package init(
+    endpoint: String, ownerKeys: CurveKeyPair, trainerKey: CurvePublicKey, options: TransportOptions = .init()
+  ) throws(TransportError) {
+    self.options = options
+    wakeSignal = try WakeSignal()
+    connection = Mutex(
+      try OwnerConnection(endpoint: endpoint, ownerKeys: ownerKeys, trainerKey: trainerKey, options: options))
+  }
+
+  package var isConnected: Bool {
+    (try? withConnection { (connection) throws(TransportError) in try connection.isEstablishedNow() }) ?? false
+  }
+
+  package func send(_ message: Message) throws(TransportError) {
+    try options.check(message)
+    try withConnection { (connection) throws(TransportError) in try connection.send(message) }
+  }
+
+  package func receive(timeout: Duration) throws(TransportError) -> Message? {
+    try withConnection { (connection) throws(TransportError) in
+      try connection.receive(timeout: timeout, wakeSignal: wakeSignal)
+    }
+  }
+
+  package func wake() {
+    wakeSignal.signal()
+  }
+
+  package func close() {
+    wake()
+    connection.withLock { $0 = nil }
+  }
+
+  private func withConnection<Result: Sendable>(
+    _ body: (OwnerConnection) throws(TransportError) -> Result
+  ) throws(TransportError) -> Result {
+    let result = try connection.withLockIfAvailable { (connection) throws(TransportError) -> Result in
+      guard let connection else { throw .closed }
+      return try body(connection)
+    }
+    guard let result else { throw .concurrentUse }
+    return result
+  }
+}

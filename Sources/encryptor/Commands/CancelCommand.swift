@@ -1,0 +1,28 @@
+import ArgumentParser
+import OwnerSession
+import Wire
+
+struct CancelCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "cancel", abstract: "Stop a job and remove it from the trainer.",
+    discussion: "Example: encryptor cancel runs/pbmc")
+
+  @OptionGroup var selected: RunDirectoryOption
+
+  func run() throws {
+    let opened = try selected.open()
+    guard opened.state.phase != .finished else { throw OwnerError.run("the run is finished; nothing to cancel") }
+    let connection = try opened.connect()
+    defer { connection.close() }
+    try connection.greet(patience: .seconds(10))
+    try connection.send(.cancel)
+    try connection.waitFor { message in
+      if case .removed = message { return true }
+      return nil as Bool?
+    }
+    var state = opened.state
+    state.phase = .cancelled
+    try state.save(opened.directory)
+    print("cancelled")
+  }
+}

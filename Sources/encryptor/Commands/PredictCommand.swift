@@ -1,0 +1,48 @@
+import JobSpec
+import ArgumentParser
+import Datasets
+import Foundation
+import OwnerSession
+import Wire
+
+struct PredictCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "predict", abstract: "Masked inference with the model of a finished run.",
+    discussion: """
+      Rows and weights are masked under a key made for this prediction. Writes `predictions` (class ids, 0/1 or values), \
+      `probabilities` and the raw `outputs`, one row a row of the data.
+
+      Example: encryptor predict runs/pbmc --data new.h5ad --out predictions.h5
+      """)
+
+  @OptionGroup var selected: RunDirectoryOption
+  @OptionGroup var processing: ProcessingOptions
+
+  @Option(help: "An HDF5 file with the same features as the training data.", completion: .file())
+  var data: String
+
+  @Option(help: "Path of the features in it. (default: data.features of the job)")
+  var features: String?
+
+  @Option(name: .customLong("out"), help: "The HDF5 file to write.", completion: .file())
+  var output: String
+
+  func run() throws {
+    let opened = try selected.open()
+    guard opened.state.phase == .finished else {
+      throw OwnerError.run("the run is \(opened.state.phase.rawValue), not finished; resume or retrieve it first")
+    }
+    let source = try HDF5File(path: data).openFeatures(path: features ?? opened.job.data.features)
+    let connection = try opened.connect(job: .random())
+    defer { connection.close() }
+    let progress = CountDisplay("predicting")
+    try Prediction(
+      shape: try opened.shape(), model: ModelDirectory(opened.directory.model), connection: connection,
+      workers: processing.workers
+    ).write(
+      source: source, to: URL(filePath: output), patience: .seconds(min(processing.patience, 30)),
+      progress: { progress.show($0, of: $1) })
+    progress.end()
+    print("\(source.rows) rows: \(output)")
+  }
+}

@@ -1,0 +1,67 @@
+import Architecture
+import Dispatch
+import Foundation
+import JobSpec
+import Masking
+import OwnerSession
+import Transport
+import Wire
+
+/// What `run` and `submit` share: from options to a run, its progress and its summary.
+struct RunLaunch {
+  let job: JobOptions
+  let keys: KeyOptions
+  let processing: ProcessingOptions
+  let output: String
+  let detach: Bool
+
+  func start(resume: Bool) throws {
+    let resolved = try job.load()
+    if detach, resolved.lossLocation != .trainer {
+      throw OwnerError.unfitJob("--detach needs the loss at the trainer; set loss.where: trainer in the job")
+    }
+    let owner = try keys.owner()
+    let trainer = try keys.trainer()
+    let directory = RunDirectory(root: URL(filePath: output))
+    let prepared = try PreparedJob(job: resolved, secret: OrderSecret(owner: owner, seed: resolved.train.seed))
+    let (state, master) =
+      resume
+      ? try reopen(directory, job: resolved)
+      : try RunSetup.create(
+        directory, prepared: prepared, trainer: resolved.trainer, trainerKey: trainer.z85,
+        keys: URL(filePath: keys.keys).standardizedFileURL.path)
+    if state.phase == .finished {
+      print("already finished: \(directory.model.path)")
+      return
+    }
+    if state.phase == .cancelled { throw OwnerError.run("the run was cancelled; start a new one in another --out") }
+    let interruption = Interruption()
+    let signals = InterruptSignals(interruption)
+    defer { signals.stop() }
+    let progress = ProgressDisplay(job: prepared)
+    progress.showPlan()
+    let channel = try ZeroMQOwnerChannel(endpoint: state.trainer, ownerKeys: owner, trainerKey: trainer)
+    let run = try MaskedRun<Float>(
+      prepared: prepared, directory: directory, state: state, masterKey: master, channel: channel,
+      options: RunOptions(
+        workers: processing.workers, patience: .seconds(processing.patience), detach: detach,
+        software: Release.software),
+      interruption: interruption, observe: { progress.show($0) })
+    let report = try run.execute()
+    progress.end()
+    if let report {
+      print(SummaryTable(report: report, task: resolved.task, model: directory.model.path).text)
+    } else {
+      print("submitted \(state.job); the trainer goes on by itself: encryptor status \(output)")
+    }
+  }
+
+  private func reopen(_ directory: RunDirectory, job resolved: ResolvedJob) throws -> (RunState, MasterKey) {
+    let state = try RunState.load(directory)
+    let earlier = try ResolvedJob.load(path: directory.resolvedJob.path, checkFiles: false)
+    guard earlier == resolved else {
+      throw OwnerError.run("the job differs from \(directory.resolvedJob.path); resume with the same job, or choose another --out")
+    }
+    return (state, try OpenedRun.masterKey(directory, state))
+  }
+}

@@ -1,0 +1,53 @@
+import JobSpec
+import ArgumentParser
+import OwnerSession
+import Tensors
+import Training
+
+struct VerifyCommand: ParsableCommand {
+  /// Rounding: a step's arithmetic errs by about √width · ε relative, which steps and the optimizer multiply; these bounds leave a factor of
+  /// a hundred or more over what correct runs show, and are far below what a wrong key rule gives (order 1).
+  static let singleTolerance = 1e-4
+  static let doubleTolerance = 1e-10
+
+  static let configuration = CommandConfiguration(
+    commandName: "verify", abstract: "Train N steps masked and N in plaintext, here, and compare the weights.",
+    discussion: """
+      Sends nothing. Runs in float32 (as the job does) and in float64, prints the largest relative weight difference of each and its \
+      tolerance, and exits 7 when one is outside.
+
+      Example: encryptor verify jobs/pbmc.yaml --steps 50
+      """)
+
+  @OptionGroup var job: JobOptions
+  @OptionGroup var processing: ProcessingOptions
+
+  @Option(help: "Steps to train.")
+  var steps: Int = 50
+
+  func validate() throws {
+    guard (1...1_000_000).contains(steps) else { throw ValidationError("--steps must be 1 … 1000000") }
+  }
+
+  func run() throws {
+    let resolved = try job.load()
+    let prepared = try PreparedJob(job: resolved, secret: try OrderSecret(ephemeralWithSeed: resolved.train.seed))
+    let single = try check(Float.self, "float32", prepared, tolerance: Self.singleTolerance)
+    let double = try check(Double.self, "float64", prepared, tolerance: Self.doubleTolerance)
+    guard single, double else { throw OwnerError.checkFailed("masked and plaintext training differ") }
+  }
+
+  private func check<Element: FloatingElement>(
+    _ type: Element.Type, _ name: String, _ prepared: PreparedJob, tolerance: Double
+  ) throws -> Bool {
+    let progress = CountDisplay("training in \(name)")
+    let difference = try Verification<Element>(prepared: prepared, workers: processing.workers)
+      .largestRelativeDifference(steps: steps) { progress.show($0, of: $1) }
+    progress.end()
+    let passes = difference <= tolerance
+    print(
+      "\(name): largest relative weight difference \(NumberText.scientific(difference)), tolerance "
+        + "\(NumberText.scientific(tolerance)): \(passes ? "ok" : "FAILED")")
+    return passes
+  }
+}

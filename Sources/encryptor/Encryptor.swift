@@ -1,0 +1,50 @@
+import ArgumentParser
+import Failures
+import Foundation
+import Transport
+
+/// The owner's program.
+@main
+struct Encryptor: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "encryptor",
+    abstract: "Fine-tune a model on masked data at a compute provider that sees neither rows, labels nor weights in the clear.",
+    discussion: """
+      Every row is sent as x' = T x + δ under a secret key, weights and gradients under the keys that commute with the model, and \
+      the result is the model that plaintext training would give. A fixed linear mask is obfuscation, not semantic security: the \
+      provider sees all distances and clusters between rows, and whoever knows enough rows in the clear, or the base weights, \
+      can work the key out. `encryptor plan` lists what a job shows.
+
+      Example:
+        encryptor keygen keys
+        encryptor run jobs/pbmc.yaml --keys keys --trainer-key trainer.pub --out runs/pbmc
+
+      Exit codes: 0 done · 2 usage or job · 3 input data · 4 keys or permissions · 5 trainer gone or interrupted (resume) · \
+      6 refused by the trainer · 7 a check failed · 8 disk or memory exhausted · 70 a defect of ours
+      """,
+    version: Release.version,
+    subcommands: [
+      KeygenCommand.self, RunCommand.self, SubmitCommand.self, StatusCommand.self, RetrieveCommand.self,
+      CancelCommand.self, PredictCommand.self, VerifyCommand.self, PlanCommand.self, InspectCommand.self,
+    ])
+
+  static func main() {
+    do {
+      try ProcessHardening.disableCoreDumps()
+      var command = try parseAsRoot()
+      try command.run()
+    } catch let failure as any Failure {
+      StandardError.write("encryptor: \(failure.description)\n")
+      Foundation.exit(failure.kind.exitCode)
+    } catch {
+      let message = fullMessage(for: error)
+      if exitCode(for: error) == .success {
+        print(message)
+        Foundation.exit(0)
+      }
+      StandardError.write(message + "\n")
+      let isUsage = exitCode(for: error) == .validationFailure
+      Foundation.exit(isUsage ? FailureKind.usage.exitCode : FailureKind.defect.exitCode)
+    }
+  }
+}

@@ -1,0 +1,103 @@
+import Architecture
+import JobSpec
+import Foundation
+import OwnerSession
+import Wire
+
+/// A run's progress on standard error: a bar with loss, metric, rows/s and time left on a terminal; a line every few seconds otherwise.
+///
+/// Used from the thread that runs the job.
+final class ProgressDisplay {
+  private let prepared: PreparedJob
+  private let clock = ContinuousClock()
+  private let isTerminal = StandardError.isTerminal
+  private var lastShown: ContinuousClock.Instant
+  private var phase = ""
+  private var firstStep = 0
+  private var trainingBegan: ContinuousClock.Instant
+  private var rows = 0
+  private var smoothedLoss: Double?
+  private var metric = ""
+
+  init(job prepared: PreparedJob) {
+    self.prepared = prepared
+    lastShown = clock.now
+    trainingBegan = clock.now
+  }
+
+  func showPlan() {
+    let description = prepared.description
+    line(
+      "\(prepared.job.name): \(NumberText.count(prepared.plan.trainingRows)) rows to train on, "
+        + "\(NumberText.count(prepared.plan.validationRows)) to validate on, "
+        + "\(NumberText.count(prepared.shape.features)) features, \(prepared.shape.outputs) outputs; "
+        + "\(description.epochs) epochs of \(description.stepsPerEpoch) steps; masking \(prepared.job.masking.strength.rawValue), "
+        + "loss at the \(prepared.job.lossLocation.rawValue); trainer \(prepared.job.trainer)")
+  }
+
+  func show(_ event: RunEvent) {
+    switch event {
+    case .began(let what):
+      phase = what
+      if !isTerminal { line(what) }
+    case .advanced(let done, let total):
+      update { "\(phase) \(Self.bar(done, total)) \(NumberText.count(done))/\(NumberText.count(total))" }
+    case .queued(let position): line("waiting in the trainer's queue, place \(position)")
+    case .trainingStarts(let step, let total):
+      firstStep = step
+      trainingBegan = clock.now
+      rows = 0
+      line(step == 0 ? "training, \(NumberText.count(total)) steps" : "training goes on at step \(NumberText.count(step))")
+    case .progress(let record, let count): show(record, rows: count)
+    case .trainerLost(let reason): line("trainer lost: \(reason); everything is saved here, waiting for it")
+    case .trainerBack: line("the trainer is back")
+    case .saved: break
+    }
+  }
+
+  func end() {
+    if isTerminal { StandardError.write("\r\u{1B}[K") }
+  }
+
+  private func show(_ record: ProgressRecord, rows count: Int) {
+    switch record {
+    case .step(let step, let loss, _, _, _):
+      rows += count
+      smoothedLoss = smoothedLoss.map { 0.95 * $0 + 0.05 * loss } ?? loss
+      update {
+        let total = prepared.description.totalSteps
+        let elapsed = trainingBegan.duration(to: clock.now) / .seconds(1)
+        let done = step + 1 - firstStep
+        let left = elapsed / Double(max(1, done)) * Double(total - step - 1)
+        return "\(Self.bar(step + 1, total)) step \(step + 1)/\(total)  loss \(NumberText.fixed(smoothedLoss ?? loss, 4))"
+          + "\(metric)  \(NumberText.count(Int(Double(rows) / max(elapsed, 1e-9)))) rows/s  "
+          + "\(NumberText.duration(left)) left"
+      }
+    case .evaluation(let epoch, _, let loss, let metrics, let kept, _):
+      let values = metrics.sorted { $0.key < $1.key }
+        .map { "\($0.key) \(NumberText.fixed($0.value, 4))" }.joined(separator: "  ")
+      metric = values.isEmpty ? "" : "  \(values)"
+      line(
+        "epoch \(epoch + 1)/\(prepared.description.epochs)  validation loss \(NumberText.fixed(loss, 4))  \(values)"
+          + (kept ? "  best so far" : ""))
+    }
+  }
+
+  private func update(_ text: () -> String) {
+    let now = clock.now
+    guard lastShown.duration(to: now) >= (isTerminal ? .milliseconds(100) : .seconds(5)) else { return }
+    lastShown = now
+    StandardError.write(isTerminal ? "\r\u{1B}[K\(text())" : text() + "\n")
+  }
+
+  private func line(_ text: String) {
+    StandardError.write((isTerminal ? "\r\u{1B}[K" : "") + text + "\n")
+  }
+
+  private static func bar(_ done: Int, _ total: Int) -> String {
+    guard StandardError.isTerminal else { return "" }
+    let width = 24
+    let filled = total > 0 ? min(width, done * width / total) : 0
+    return "[" + String(repeating: "█", count: filled) + String(repeating: "·", count: width - filled) + "]"
+  }
+}

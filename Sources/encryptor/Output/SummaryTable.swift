@@ -1,0 +1,36 @@
+import Architecture
+import OwnerSession
+
+/// What a finished run shows: metrics an epoch, where the time went, what travelled, who computed.
+struct SummaryTable {
+  let report: RunReport
+  let task: LearningTask
+  let model: String
+
+  var text: String {
+    let seconds = report.seconds
+    let other = max(0, seconds.total - seconds.reading - seconds.masking - seconds.waitingForTrainer - seconds.loss)
+    let parts: [(String, Double)] = [
+      ("reading", seconds.reading), ("masking", seconds.masking), ("waiting for the trainer", seconds.waitingForTrainer),
+      ("loss and unmasking", seconds.loss), ("other", other), ("total", seconds.total),
+    ]
+    let times = TextTable(
+      header: ["where the time went", "seconds", "share"],
+      rows: parts.map {
+        [$0.0, NumberText.fixed($0.1, 2), NumberText.fixed(100 * $0.1 / max(seconds.total, 1e-9), 1) + " %"]
+      }, numeric: true)
+    var lines = EvaluationTable(report.evaluations, keptEpoch: report.keptEpoch).lines
+    if !lines.isEmpty { lines += ["* the epoch whose weights are kept", ""] }
+    lines += times.lines
+    lines += [
+      "",
+      "sent \(NumberText.bytes(report.bytesSent)), received \(NumberText.bytes(report.bytesReceived)); "
+        + "\(NumberText.fixed(report.expansion, 4)) × plain float32",
+      "owner CPU \(NumberText.fixed(report.ownerCPUSeconds, 2)) s, trainer CPU "
+        + "\(NumberText.fixed(report.trainerCPUSeconds, 2)) s",
+      "under this job's key the trainer saw \(NumberText.count(report.rowsSeen)) rows in \(report.epochs) epochs, masked",
+      "model: \(model)",
+    ]
+    return lines.joined(separator: "\n")
+  }
+}

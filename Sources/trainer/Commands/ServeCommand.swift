@@ -1,0 +1,83 @@
+import ArgumentParser
+import Dispatch
+import Foundation
+import Logging
+import Tensors
+import TrainerSession
+import Transport
+
+struct ServeCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "serve", abstract: "Take jobs from listed owners and train them, one at a time.",
+    discussion: """
+      Prints `listening tcp://HOST:PORT` on standard output when ready and logs to standard error. SIGHUP reads --authorized again; SIGTERM \
+      or Ctrl-C finishes the step, writes a checkpoint, tells the owners and exits 0. After a kill, the same command on the same --store \
+      goes on with every job in it.
+
+      Example: trainer serve --keys keys --authorized owners.txt --store store --bind tcp://127.0.0.1:5570
+      """)
+
+  @Option(help: "Directory with trainer.key, as `trainer keygen` makes it.", completion: .directory)
+  var keys: String
+
+  @Option(help: "File of owners let in: one public key a line, # comments.", completion: .file())
+  var authorized: String
+
+  @Option(help: "Directory for jobs and checkpoints; made when missing.", completion: .directory)
+  var store: String
+
+  @Option(help: "Where to listen; port 0 picks one.")
+  var bind: String = "tcp://127.0.0.1:5570"
+
+  @Option(help: "Worker threads; results do not depend on it. (default: all cores)")
+  var threads: Int?
+
+  @Option(help: ArgumentHelp("Most memory one job may take.", valueName: "size"))
+  var memoryLimit: ByteCount = ByteCount(bytes: 8 << 30)
+
+  @Option(help: ArgumentHelp("Most disk for one job's masked rows; a job whose rows fit sends each row once.", valueName: "size"))
+  var rowStoreLimit: ByteCount = ByteCount(bytes: 32 << 30)
+
+  @Option(help: "Log format: text or json (one object a line).")
+  var logFormat: LogFormat = .text
+
+  @Option(help: "Least severe messages to log: trace, debug, info, notice, warning, error.")
+  var logLevel: Logger.Level = .info
+
+  func validate() throws {
+    if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1 … 1024") }
+  }
+
+  func run() throws {
+    let logger = TrainerLog.make(format: logFormat, level: logLevel)
+    let keyPair = try KeyFile(.trainer, in: keys).readKeyPair()
+    let owners = try AuthorizedKeys.read(at: authorized)
+    let workers = Workers(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
+    let log = TrainerLog(logger: logger)
+    let endpoint = try ZeroMQTrainerEndpoint(
+      bind: bind, keys: keyPair, authorized: owners, onRefusal: { log.refused($0) })
+    defer { endpoint.close() }
+    let stop = StopSwitch()
+    let service = try TrainerService<Float>(
+      endpoint: endpoint,
+      configuration: TrainerConfiguration(
+        store: URL(filePath: store), workers: workers, memoryLimit: memoryLimit.bytes, rowStoreLimit: rowStoreLimit.bytes,
+        software: Release.software),
+      stop: stop, observe: { log.record($0) })
+    let signals = ServiceSignals(stop: stop) {
+      do {
+        let owners = try AuthorizedKeys.read(at: authorized)
+        endpoint.authorize(owners.keys)
+        logger.notice("authorized owners read again", metadata: ["owners": "\(owners.keys.count)"])
+      } catch {
+        logger.error("authorized owners kept as they were", metadata: ["reason": "\(error)"])
+      }
+    }
+    defer { signals.stop() }
+    log.starting(endpoint: endpoint.boundEndpoint, owners: owners.keys.count, threads: workers.threads)
+    print("listening \(endpoint.boundEndpoint)")
+    fflush(nil)
+    try service.run()
+    logger.notice("stopped")
+  }
+}

@@ -1,0 +1,67 @@
+import Foundation
+import Logging
+import Tensors
+import TrainerSession
+import Transport
+
+/// Puts what the trainer does into log lines.
+struct TrainerLog: Sendable {
+  let logger: Logger
+
+  static func make(format: LogFormat, level: Logger.Level) -> Logger {
+    var logger = Logger(label: "trainer") { label in
+      switch format {
+      case .text: StreamLogHandler.standardError(label: label)
+      case .json: JSONLogHandler()
+      }
+    }
+    logger.logLevel = level
+    return logger
+  }
+
+  func starting(endpoint: String, owners: Int, threads: Int) {
+    logger.notice(
+      "listening",
+      metadata: [
+        "endpoint": "\(endpoint)", "owners": "\(owners)", "threads": "\(threads)", "kernel": "\(OpenBLAS.kernelName)",
+      ])
+    if let advice = OpenBLAS.advice(environment: ProcessInfo.processInfo.environment) { logger.warning("\(advice)") }
+  }
+
+  func refused(_ refusal: Refusal) {
+    logger.warning("peer refused", metadata: ["reason": "\(refusal)"])
+  }
+
+  func record(_ event: TrainerEvent) {
+    switch event {
+    case .jobAccepted(let job, let owner, let parameters, let steps):
+      logger.notice(
+        "job accepted",
+        metadata: ["job": "\(job)", "owner": "\(owner)", "parameters": "\(parameters)", "steps": "\(steps)"])
+    case .jobStarted(let job, let step): logger.notice("job started", metadata: ["job": "\(job)", "step": "\(step)"])
+    case .jobQueued(let job, let position):
+      logger.info("job queued", metadata: ["job": "\(job)", "position": "\(position)"])
+    case .progress(let job, let step, let total, let rate):
+      logger.info(
+        "progress",
+        metadata: ["job": "\(job)", "step": "\(step)", "steps": "\(total)", "rows_per_second": "\(Int(rate))"])
+    case .checkpoint(let job, let step, let seconds):
+      logger.debug(
+        "checkpoint", metadata: ["job": "\(job)", "step": "\(step)", "milliseconds": "\(Int(seconds * 1000))"])
+    case .jobPaused(let job, let step, let reason):
+      logger.notice("job paused", metadata: ["job": "\(job)", "step": "\(step)", "reason": "\(reason)"])
+    case .jobFinished(let job, let steps):
+      logger.notice("job finished", metadata: ["job": "\(job)", "steps": "\(steps)"])
+    case .jobRemoved(let job, let reason):
+      logger.notice("job removed", metadata: ["job": "\(job)", "reason": "\(reason)"])
+    case .jobFailed(let job, let reason):
+      logger.error("job failed", metadata: ["job": "\(job)", "reason": "\(reason)"])
+    case .ownerGreeted(let owner, let software):
+      logger.info("owner connected", metadata: ["owner": "\(owner)", "software": "\(software)"])
+    case .ownerSilent(let owner, let job):
+      logger.warning("owner silent; its job is saved", metadata: ["owner": "\(owner)", "job": "\(job)"])
+    case .refused(let owner, let reason):
+      logger.warning("refused", metadata: ["owner": "\(owner ?? "-")", "reason": "\(reason)"])
+    }
+  }
+}

@@ -1,0 +1,44 @@
+import ArgumentParser
+import Failures
+import Foundation
+import Transport
+
+/// The provider's program.
+@main
+struct Trainer: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "trainer",
+    abstract: "Train models on masked rows for owners whose data this machine never sees in the clear.",
+    discussion: """
+      This program holds no code to unmask: it runs forward and backward passes and the optimizer on masked numbers. What it still \
+      learns of a job (sizes, distances between rows, clusters) the owner's `encryptor plan` lists.
+
+      Example:
+        trainer keygen keys
+        trainer serve --keys keys --authorized owners.txt --store /scratch/trainer --bind tcp://0.0.0.0:5570
+
+      Exit codes: 0 done · 2 usage · 4 keys or permissions · 5 the endpoint cannot be bound · 8 disk or memory exhausted · \
+      70 a defect of ours
+      """,
+    version: Release.version, subcommands: [KeygenCommand.self, ServeCommand.self])
+
+  static func main() {
+    do {
+      try ProcessHardening.disableCoreDumps()
+      var command = try parseAsRoot()
+      try command.run()
+    } catch let failure as any Failure {
+      FileHandle.standardError.write(Data("trainer: \(failure.description)\n".utf8))
+      Foundation.exit(failure.kind.exitCode)
+    } catch {
+      let message = fullMessage(for: error)
+      if exitCode(for: error) == .success {
+        print(message)
+        Foundation.exit(0)
+      }
+      FileHandle.standardError.write(Data((message + "\n").utf8))
+      let isUsage = exitCode(for: error) == .validationFailure
+      Foundation.exit(isUsage ? FailureKind.usage.exitCode : FailureKind.defect.exitCode)
+    }
+  }
+}

@@ -1,0 +1,105 @@
+import Architecture
+import Foundation
+import Testing
+
+@testable import JobSpec
+
+@Suite struct ResolvedJobTests {
+  @Test func theInterfacesExampleResolves() throws {
+    let fixture = try JobFixture()
+    let job = try fixture.resolve(JobFixture.example)
+    #expect(
+      job
+        == ResolvedJob(
+          name: "tox21", trainer: "tcp://127.0.0.1:5570",
+          data: JobData(
+            file: fixture.directory + "/rows.h5", features: "fingerprints", labels: "labels",
+            split: .fraction(validation: 0.2, seed: 7), standardize: false),
+          task: .multilabel, model: .mlp(hidden: [512, 128], activation: .relu),
+          masking: MaskingDescription(strength: .rotation, padding: 1, exact: true), lossLocation: .owner,
+          optimizer: OptimizerDescription(
+            kind: .sgd, learningRate: 0.2, momentum: 0.9, nesterov: false, weightDecay: 0, clipNorm: 1),
+          schedule: ScheduleDescription(warmup: 0.06, decay: .linear),
+          train: JobTraining(epochs: 8, batch: 64, microBatch: 16, seed: 1, keep: .best),
+          checkpointEverySteps: 100))
+  }
+
+  @Test func everyDefaultIsFilledIn() throws {
+    let fixture = try JobFixture()
+    let job = try fixture.resolve(JobFixture.smallest)
+    #expect(job.trainer == "tcp://127.0.0.1:5570")
+    #expect(job.data.split == .fraction(validation: 0.2, seed: 0))
+    #expect(!job.data.standardize)
+    #expect(job.model == .mlp(hidden: [], activation: .relu))
+    #expect(job.masking == MaskingDescription(strength: .rotation, padding: 1, exact: true))
+    #expect(job.lossLocation == .owner)
+    #expect(
+      job.optimizer
+        == OptimizerDescription(
+          kind: .sgd, learningRate: 0.1, momentum: 0.9, nesterov: false, weightDecay: 0, clipNorm: nil))
+    #expect(job.schedule == ScheduleDescription(warmup: 0, decay: .none))
+    #expect(job.train == JobTraining(epochs: 1, batch: 64, microBatch: 64, seed: 1, keep: .last))
+    #expect(job.checkpointEverySteps == 100)
+  }
+
+  @Test func theDefaultMicroBatchIsAtMost256() throws {
+    let fixture = try JobFixture()
+    #expect(try fixture.resolve(JobFixture.smallest, ["train.batch=1024"]).train.microBatch == 256)
+  }
+
+  @Test func muonHasItsOwnMomentum() throws {
+    let fixture = try JobFixture()
+    #expect(try fixture.resolve(JobFixture.smallest, ["optimizer.name=muon"]).optimizer.momentum == 0.95)
+    #expect(try fixture.resolve(JobFixture.smallest, ["optimizer.name=adamw"]).optimizer.momentum == 0)
+  }
+
+  @Test(arguments: [
+    "data.split={by: abstract, modulo: 5, equals: 4}", "data.split={validation_rows: split/validation}",
+    "optimizer={name: muon, lr: 1e-3, clip_norm: none}", "optimizer={name: adamw, lr: 5.0e-324, weight_decay: 0.01}",
+    "optimizer={lr: 0.1, nesterov: true}", "model.mlp.activation=tanh", "masking.strength=input-only",
+    "data.features=obs[a \"quoted\" \\ name: # \u{2028} é]", "schedule.warmup=-0.0", "train.seed=4294967295",
+    "loss.where=trainer",
+  ])
+  func theResolvedTextParsesToTheSameJob(override: String) throws {
+    let fixture = try JobFixture()
+    let job = try fixture.resolve(JobFixture.smallest, [override])
+    let text = job.yaml()
+    #expect(try fixture.resolve(text) == job)
+    #expect(try fixture.resolve(text).yaml() == text)
+    #expect(try JSONDecoder().decode(ResolvedJob.self, from: JSONEncoder().encode(job)) == job)
+  }
+
+  /// A key that the resolved text left out would silently take its default when the text is read back.
+  @Test func theResolvedTextHoldsEveryKeyThatApplies() throws {
+    let fixture = try JobFixture()
+    let text = try fixture.resolve(JobFixture.example).yaml()
+    let keys = try JobSpecification.parse(bytes: Array(text.utf8)).keys
+    let others: Set = ["data.split.by", "data.split.modulo", "data.split.equals", "data.split.validation_rows"]
+    #expect(Set(keys) == Set(JobFields.all.map(\.path)).subtracting(others))
+  }
+
+  @Test func loadTakesPathsRelativeToTheJobsFile() throws {
+    let fixture = try JobFixture()
+    let path = fixture.directory + "/small.yaml"
+    try Data(JobFixture.smallest.utf8).write(to: URL(fileURLWithPath: path))
+    #expect(try ResolvedJob.load(path: path).data.file == fixture.directory + "/rows.h5")
+  }
+
+  @Test func anOverriddenPathIsRelativeToTheWorkingDirectory() throws {
+    let fixture = try JobFixture()
+    let specification = try JobSpecification.parse(
+      bytes: Array(JobFixture.smallest.utf8), overrides: ["data.file=./rows.h5"])
+    let job = try specification.resolved(jobDirectory: "/nowhere", workingDirectory: fixture.directory)
+    #expect(job.data.file == fixture.directory + "/rows.h5")
+  }
+
+  @Test func aLinkedFileResolvesToItsTarget() throws {
+    let fixture = try JobFixture()
+    try FileManager.default.createSymbolicLink(
+      atPath: fixture.directory + "/latest.h5", withDestinationPath: "rows.h5")
+    let job = try fixture.resolve(JobFixture.smallest, ["data.file=../\(lastPart(fixture.directory))/latest.h5"])
+    #expect(job.data.file == fixture.directory + "/rows.h5")
+  }
+
+  private func lastPart(_ path: String) -> String { (path as NSString).lastPathComponent }
+}

@@ -1,0 +1,110 @@
+import Architecture
+import Foundation
+import Masking
+import Tensors
+import Testing
+
+/// Times, not verdicts: `MEASURE=1 swift test -c release -Xswiftc -enable-testing --filter MaskingTimings`.
+@Suite(.serialized, .enabled(if: ProcessInfo.processInfo.environment["MEASURE"] != nil))
+struct MaskingTimings {
+  private let workers = Workers(threads: ProcessInfo.processInfo.activeProcessorCount)
+
+  private func keys<Element: FloatingElement>(
+    _ type: Element.Type, features: Int, group: SymmetryGroup = .orthogonal, workers: Workers
+  ) -> JobKeys<Element> {
+    let layout = HomogeneousColumns(features: features, padding: 1)
+    let input = KeyPlanRow(
+      space: SpaceID("input"), width: layout.width, group: group, decidedBy: "test", homogeneous: layout)
+    let output = KeyPlanRow(space: SpaceID("output"), width: 12, group: .orthogonal, decidedBy: "test")
+    return JobKeys(
+      master: MasterKey(for: JobIdentifier()), plan: KeyPlan(rows: [input, output], input: input, output: output),
+      workers: workers)
+  }
+
+  private func report(_ name: String, repeats: Int = 5, _ body: () throws -> Void) rethrows {
+    var wall: [Double] = []
+    var processor: [Double] = []
+    for _ in 0..<repeats {
+      let (wallStart, processorStart) = (time(CLOCK_MONOTONIC), time(CLOCK_PROCESS_CPUTIME_ID))
+      try body()
+      wall.append(time(CLOCK_MONOTONIC) - wallStart)
+      processor.append(time(CLOCK_PROCESS_CPUTIME_ID) - processorStart)
+    }
+    print(name, String(format: "best of %d: %.5f s, processor %.5f s", repeats, wall.min() ?? 0, processor.min() ?? 0))
+  }
+
+  private func time(_ clock: clockid_t) -> Double {
+    var now = timespec()
+    clock_gettime(clock, &now)
+    return Double(now.tv_sec) + Double(now.tv_nsec) * 1e-9
+  }
+
+  @Test func keystream() {
+    let stream = KeyStream(secret: Array("seed".utf8), label: "timing")
+    var sum: UInt64 = 0
+    report("64 MiB of keystream words") { for _ in 0..<8 << 20 { sum &+= stream.nextWord() } }
+    let numbers = UnsafeMutableBufferPointer<Double>.allocate(capacity: 2_101_250)
+    defer { numbers.deallocate() }
+    report("2.1 M Gaussians") { stream.fillGaussian(numbers) }
+    report("permutation of 1 M") { sum &+= UInt64(stream.permutation(1 << 20)[0]) }
+    #expect(sum != 0)
+  }
+
+  @Test(arguments: [769, 2050]) func expansion(width: Int) {
+    for threads in [1, workers.threads] {
+      report("expansion in Float, n = \(width), \(threads) threads") {
+        keys(Float.self, features: width - 2, workers: Workers(threads: threads)).expand()
+      }
+    }
+    report("expansion in Double, n = \(width)") { keys(Double.self, features: width - 2, workers: workers).expand() }
+  }
+
+  @Test func inputs() throws {
+    let keys = keys(Float.self, features: 2048, workers: workers)
+    keys.expand()
+    let stream = KeyStream(secret: Array("seed".utf8), label: "rows")
+    let dense = Tensor<Float>((0..<8000 * 2048).map { _ in Float(stream.nextUniform()) }, shape: [8000, 2048])
+    try report("dense 8000 x 2048") { _ = try keys.maskInputs(dense) }
+    let small = Tensor<Float>((0..<64 * 2048).map { _ in Float(stream.nextUniform()) }, shape: [64, 2048])
+    try report("dense 64 x 2048", repeats: 20) { _ = try keys.maskInputs(small) }
+    let sparse = try SparseRows<Float>(
+      columns: 2048, starts: (0...8000).map { $0 * 41 },
+      indices: (0..<8000 * 41).map { _ in Int32(stream.nextInteger(below: 2048)) },
+      values: Array(repeating: 1, count: 8000 * 41))
+    try report("sparse 8000 x 2048, 41 ones a row") { _ = try keys.maskInputs(sparse) }
+    let sparseSmall = try SparseRows<Float>(
+      columns: 2048, starts: (0...64).map { $0 * 41 }, indices: Array(sparse.indices.prefix(64 * 41)),
+      values: Array(repeating: 1, count: 64 * 41))
+    try report("sparse 64 x 2048, 41 ones a row", repeats: 20) { _ = try keys.maskInputs(sparseSmall) }
+    for group in [SymmetryGroup.permutation, .trivial] {
+      let keys = self.keys(Float.self, features: 2048, group: group, workers: workers)
+      keys.expand()
+      try report("dense 8000 x 2048 under \(group)") { _ = try keys.maskInputs(dense) }
+      try report("sparse 8000 x 2048 under \(group)") { _ = try keys.maskInputs(sparse) }
+    }
+    let outputs = Tensor<Float>(repeating: 1, shape: [16, 12])
+    try report("unmask outputs 16 x 12, a thousand times") {
+      for _ in 0..<1000 { _ = try keys.unmaskOutputs(outputs) }
+    }
+    let specification = ParameterSpecification(
+      name: "w", shape: [12, 2050], rows: SpaceID("output"), columns: SpaceID("input"))
+    let weight = Tensor<Float>(repeating: 1, shape: [12, 2050])
+    try report("weight 12 x 2050") { _ = try keys.maskParameter(weight, specification) }
+  }
+
+  @Test func weights() throws {
+    let layout = HomogeneousColumns(features: 2048, padding: 1)
+    let input = KeyPlanRow(
+      space: SpaceID("input"), width: 2050, group: .orthogonal, decidedBy: "test", homogeneous: layout)
+    let hidden = KeyPlanRow(space: SpaceID("hidden"), width: 512, group: .permutation, decidedBy: "test")
+    let keys = JobKeys<Float>(
+      master: MasterKey(for: JobIdentifier()), plan: KeyPlan(rows: [input, hidden], input: input, output: hidden),
+      workers: workers)
+    keys.expand()
+    let specification = ParameterSpecification(
+      name: "w", shape: [512, 2050], rows: hidden.space, columns: input.space)
+    let weight = Tensor<Float>(repeating: 1, shape: [512, 2050])
+    try report("weight 512 x 2050") { _ = try keys.maskParameter(weight, specification) }
+    try report("unmask weight 512 x 2050") { _ = try keys.unmaskParameter(weight, specification) }
+  }
+}

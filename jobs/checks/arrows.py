@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""Checks the module arrows: every target depends only on targets of lower levels, and what the provider's program links
+never reaches the code that could unmask. Reads `swift package describe --type json`; exits 1 naming each wrong arrow."""
+import json
+import subprocess
+import sys
+
+LEVELS = [
+    {"CBLAS", "CHDF5", "CZeroMQ", "CKernels"},
+    {"Failures", "Tensors", "Architecture"},
+    {"Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport"},
+    {"OwnerSession", "TrainerSession"},
+    {"encryptor", "trainer", "benchmarks", "fuzz"},
+]
+# The vocabulary of errors has no dependencies and may be read by all of its level.
+SHARED = {"Failures"}
+FORBIDDEN = {"trainer": {"Masking", "Datasets", "JobSpec", "OwnerSession"}}
+
+level = {name: number for number, names in enumerate(LEVELS) for name in names}
+package = json.loads(subprocess.run(
+    ["swift", "package", "describe", "--type", "json"], check=True, capture_output=True, text=True).stdout)
+targets = {t["name"]: set(t.get("target_dependencies", [])) for t in package["targets"] if t["type"] != "test"}
+problems = []
+for name, dependencies in sorted(targets.items()):
+    if name not in level:
+        problems.append(f"{name} has no level; add it to LEVELS")
+        continue
+    for other in sorted(dependencies):
+        if level.get(other, -1) >= level[name] and other not in SHARED:
+            problems.append(f"{name} → {other}: an arrow sideways or up the page")
+
+
+def reach(name):
+    found, todo = set(), [name]
+    while todo:
+        for other in targets.get(todo.pop(), ()):
+            if other not in found:
+                found.add(other)
+                todo.append(other)
+    return found
+
+
+for name, forbidden in FORBIDDEN.items():
+    for other in sorted(reach(name) & forbidden):
+        problems.append(f"{name} reaches {other}: the provider's program must not hold that code")
+print("\n".join(problems) if problems else f"arrows: {len(targets)} targets in {len(LEVELS)} levels, none wrong")
+sys.exit(1 if problems else 0)
