@@ -45,7 +45,7 @@ package final class TrainingEngine<Element: FloatingElement> {
       throw .tooLarge
     }
     model = try Model(description)
-    try Self.check(parameters, against: model.structure.parameters)
+    try model.check(parameters)
     self.totalSteps = totalSteps
     batchCapacity = batchRows
     self.workers = workers
@@ -72,7 +72,7 @@ package final class TrainingEngine<Element: FloatingElement> {
 
   /// - Throws: `TrainingError.parameterCount`, `.parameterShape`, `.nonFiniteParameter`; nothing is changed then.
   package func setParameters(_ parameters: [Tensor<Element>]) throws(TrainingError) {
-    try Self.check(parameters, against: model.structure.parameters)
+    try model.check(parameters)
     for (buffer, tensor) in zip(weights, parameters) { buffer.assign(tensor) }
   }
 
@@ -97,20 +97,6 @@ package final class TrainingEngine<Element: FloatingElement> {
       guard workers.allFinite(given.tensor) else { throw .optimizerState("\(own.name) holds NaN or an infinity") }
     }
     for (given, own) in zip(state, expected) { own.buffer.assign(given.tensor) }
-  }
-
-  private static func check(
-    _ parameters: [Tensor<Element>], against specifications: [ParameterSpecification]
-  ) throws(TrainingError) {
-    guard parameters.count == specifications.count else {
-      throw .parameterCount(expected: specifications.count, found: parameters.count)
-    }
-    for (tensor, specification) in zip(parameters, specifications) {
-      guard tensor.shape == specification.shape else {
-        throw .parameterShape(name: specification.name, expected: specification.shape, found: tensor.shape)
-      }
-      guard Workers(threads: 1).allFinite(tensor) else { throw .nonFiniteParameter(name: specification.name) }
-    }
   }
 
   // MARK: - A step

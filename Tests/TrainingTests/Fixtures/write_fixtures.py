@@ -98,7 +98,7 @@ def trajectory(name, kind, lr, momentum=0.0, nesterov=False, weight_decay=0.0, c
             p.grad = None
         loss.backward()
         norm = math.sqrt(sum(float((p.grad ** 2).sum()) for p in parameters))
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         norms.append(norm)
         if clip_norm is not None:
             coefficient = min(1.0, clip_norm / (norm + 1e-6))
@@ -153,7 +153,7 @@ def loss_case(task, outputs, wanted, mask=None):
     if task == "classification":
         values = wanted.tolist()
     return {"task": task, "rows": outputs.shape[0], "columns": outputs.shape[1], "outputs": numbers(outputs),
-            "targets": values, "normalizer": normalizer, "sum": float(total), "gradient": numbers(outputs.grad)}
+            "targets": values, "normalizer": normalizer, "sum": float(total.detach()), "gradient": numbers(outputs.grad)}
 
 
 generator = torch.Generator().manual_seed(3)
