@@ -54,9 +54,9 @@ extension RowFile {
     for run in SlotRuns(slots) {
       let piece = UnsafeMutableRawBufferPointer(
         rebasing: bytes[run.first * rowBytes..<(run.first + run.count) * rowBytes])
-      let got = try file.read(into: piece, at: run.slot * rowBytes)
+      let got = try backing.read(into: piece, at: run.slot * rowBytes)
       guard got == piece.count else {
-        throw problem(.length(expected: capacity * rowBytes, found: try file.length()))
+        throw problem(.length(expected: capacity * rowBytes, found: try backing.length() ?? 0))
       }
     }
   }

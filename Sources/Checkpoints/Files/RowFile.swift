@@ -3,8 +3,8 @@ package import Tensors
 
 /// Rows of one width in a file, addressed by slot: what shuffled reading gathers from without holding all rows in memory.
 ///
-/// Nothing is mapped: memory use does not grow with the file, and a full disk is an error instead of a signal. Slots that
-/// were never written read as zeros.
+/// Nothing is mapped: memory use does not grow with the file, and a full disk is an error instead of a signal. A scratch
+/// file may be plain memory instead when it is small. Slots that were never written read as zeros.
 ///
 /// Sendable: the file is reached by pread and pwrite at offsets that depend on the slots alone and every field is
 /// constant. Threads may gather and write at the same time as long as no slot is being written that another reads or
@@ -14,13 +14,21 @@ package final class RowFile<Element: TensorElement>: Sendable {
   package let columns: Int
   /// Slots, numbered from 0.
   package let capacity: Int
-  let file: OpenFile
+  let backing: RowBacking
   let rowBytes: Int
 
   /// A scratch file in `directory` that has no name from the start, readable by its owner only, gone with the process.
   ///
+  /// - Parameter inMemoryUpTo: rows that take at most so many bytes are kept in memory and touch no file.
   /// - Throws: `.rows` for an impossible size, `.system` when the file cannot be made.
-  package convenience init(scratchIn directory: String, columns: Int, capacity: Int) throws(CheckpointError) {
+  package convenience init(
+    scratchIn directory: String, columns: Int, capacity: Int, inMemoryUpTo memoryLimit: Int = 0
+  ) throws(CheckpointError) {
+    if columns > 0, let bytes = Shape.byteCount([capacity, columns], Element.elementType), bytes <= memoryLimit {
+      let memory = try ScratchMemory(count: bytes, path: directory)
+      self.init(.memory(memory, path: directory), columns: columns, capacity: capacity)
+      return
+    }
     let file = try OpenFile.unnamed(in: directory)
     try self.init(file, columns: columns, capacity: capacity, mustHaveLength: false)
   }
@@ -34,22 +42,26 @@ package final class RowFile<Element: TensorElement>: Sendable {
     try self.init(file, columns: columns, capacity: capacity, mustHaveLength: try file.length() > 0)
   }
 
-  private init(
+  private convenience init(
     _ file: OpenFile, columns: Int, capacity: Int, mustHaveLength: Bool
   ) throws(CheckpointError) {
     guard columns > 0, let length = Shape.byteCount([capacity, columns], Element.elementType),
       columns <= Int.max / MemoryLayout<Element>.stride
     else { throw .rows(path: file.path, .impossibleSize(columns: columns, capacity: capacity)) }
-    self.file = file
-    self.columns = columns
-    self.capacity = capacity
-    rowBytes = columns * MemoryLayout<Element>.stride
+    self.init(.file(file), columns: columns, capacity: capacity)
     if mustHaveLength {
       let found = try file.length()
       guard found == length else { throw .rows(path: file.path, .length(expected: length, found: found)) }
     } else {
       try file.truncate(to: length)
     }
+  }
+
+  private init(_ backing: RowBacking, columns: Int, capacity: Int) {
+    self.backing = backing
+    self.columns = columns
+    self.capacity = capacity
+    rowBytes = columns * MemoryLayout<Element>.stride
   }
 
   /// Writes `rows` (shape [n, columns]) into the slots from `firstSlot` on.
@@ -68,7 +80,7 @@ package final class RowFile<Element: TensorElement>: Sendable {
     }
     guard firstSlot >= 0, firstSlot <= capacity else { throw slotProblem(firstSlot) }
     guard count <= capacity - firstSlot else { throw slotProblem(capacity) }
-    try file.write(UnsafeRawBufferPointer(rows), at: firstSlot * rowBytes)
+    try backing.write(UnsafeRawBufferPointer(rows), at: firstSlot * rowBytes)
   }
 
   /// Writes row i of `rows` (shape [n, columns]) into slot `slots[i]`; neighbours go out in one call.
@@ -84,14 +96,14 @@ package final class RowFile<Element: TensorElement>: Sendable {
       let bytes = UnsafeRawBufferPointer(buffer)
       for run in SlotRuns(checked[...]) {
         let piece = bytes[run.first * rowBytes..<(run.first + run.count) * rowBytes]
-        try file.write(UnsafeRawBufferPointer(rebasing: piece), at: run.slot * rowBytes)
+        try backing.write(UnsafeRawBufferPointer(rebasing: piece), at: run.slot * rowBytes)
       }
     }
   }
 
   /// Returns when everything written is on the disk; of no use for a scratch file.
   package func sync() throws(CheckpointError) {
-    try file.sync()
+    try backing.sync()
   }
 
   /// The slots as `Int`, each within the file.
@@ -108,7 +120,7 @@ package final class RowFile<Element: TensorElement>: Sendable {
   }
 
   func problem(_ problem: RowFileProblem) -> CheckpointError {
-    .rows(path: file.path, problem)
+    .rows(path: backing.path, problem)
   }
 
   private func slotProblem(_ slot: Int) -> CheckpointError {

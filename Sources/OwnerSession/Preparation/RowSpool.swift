@@ -4,16 +4,23 @@ package import Foundation
 package import Masking
 package import Tensors
 
-/// Every row of a job, masked, in slot order, in an unlinked scratch file of the owner.
+/// Every row of a job, masked, in slot order, in scratch memory or an unlinked scratch file of the owner.
 ///
-/// The HDF5 file is read once, in order, so that each of its chunks is inflated once however the batches are shuffled; each row is masked
-/// once, in a block that depends on the file alone, so that its bits are the same after any resume. Shuffled batches are gathered
-/// from here by `pread`.
+/// The HDF5 file is read once, in order, so that each of its chunks is inflated once however the batches are shuffled; each row
+/// is masked once, in a block that depends on the file alone, so that its bits are the same after any resume. Shuffled
+/// batches are gathered from here.
 package struct RowSpool<Element: FloatingElement> {
+  /// Bytes of rows that are kept in memory rather than in a file.
+  private static var memoryLimit: Int { 192 << 20 }
+  /// Share of non-zeros below which masking entry by entry beats the dense product: that one does 2 d w operations a row
+  /// whatever the row holds, near the processor's peak; this one reads a column of the key for each entry.
+  private static var sparseShare: Double { 0.1 }
+
   private let file: RowFile<Element>
   package let width: Int
 
-  /// Reads, standardises, masks and stores all rows of the plan. Reading the next block overlaps with masking this one.
+  /// Reads, standardises, masks and stores all rows of the plan. Reading the next block and storing the last one overlap
+  /// with masking this one.
   ///
   /// - Throws: `DatasetError` from reading, `CheckpointError` of kind `.exhausted` when the scratch directory is full.
   package init(
@@ -24,35 +31,34 @@ package struct RowSpool<Element: FloatingElement> {
     var slotOfRow = [Int32](repeating: -1, count: prepared.source.rows)
     for (slot, row) in plan.rowOfSlot.enumerated() { slotOfRow[Int(row)] = Int32(slot) }
     width = prepared.shape.inputWidth
-    file = try RowFile(scratchIn: scratch.path, columns: width, capacity: plan.totalRows)
+    file = try RowFile(
+      scratchIn: scratch.path, columns: width, capacity: plan.totalRows, inMemoryUpTo: Self.memoryLimit)
     let reader = BlockReader(source: prepared.source)
+    let writer = SpoolWriter(file: file, slotOfRow: slotOfRow)
     while let block = try times.reading.measure({ try reader.next() }) {
-      let masked = try times.masking.measure { () throws -> Tensor<Element> in
-        var values = block.values
-        if let standardization { values.withUnsafeMutableBufferPointer { standardization.apply(to: $0) } }
-        return try keys.maskInputs(values.converted())
-      }
-      try times.reading.measure {
-        try store(masked, rows: block.rows, slotOfRow: slotOfRow)
-      }
+      let masked = try times.masking.measure { try Self.mask(block.values, standardization, keys) }
+      try times.reading.measure { try writer.append(masked, rows: block.rows) }
       progress(block.rows.upperBound, prepared.source.rows)
     }
+    try times.reading.measure { try writer.finish() }
   }
 
-  private func store(_ masked: Tensor<Element>, rows: Range<Int>, slotOfRow: [Int32]) throws {
-    try masked.withUnsafeBufferPointer { values in
-      for (position, row) in rows.enumerated() where slotOfRow[row] >= 0 {
-        try file.write(
-          UnsafeBufferPointer(rebasing: values[(position * width)..<((position + 1) * width)]),
-          at: Int(slotOfRow[row]))
-      }
+  private static func mask(
+    _ rows: Tensor<Float>, _ standardization: Standardization?, _ keys: JobKeys<Element>
+  ) throws -> Tensor<Element> {
+    if let standardization {
+      var values = rows
+      values.withUnsafeMutableBufferPointer { standardization.apply(to: $0) }
+      return try keys.maskInputs(values.converted(to: Element.self))
     }
+    if let sparse: Masking.SparseRows<Element> = try SparseBlock.compress(rows, below: sparseShare) {
+      return try keys.maskInputs(sparse)
+    }
+    return try keys.maskInputs(rows.converted(to: Element.self))
   }
 
   /// The masked rows of `slots`, [n, width].
   package func rows(_ slots: [Int]) throws -> Tensor<Element> {
-    var result = Tensor<Element>(uninitialized: [slots.count, width])
-    try result.withUnsafeMutableBufferPointer { try file.gather(slots, into: $0) }
-    return result
+    try file.gather(slots)
   }
 }

@@ -45,6 +45,10 @@ package final class MaskedRun<Element: FloatingElement> {
   package func execute() throws -> RunReport? {
     let start = clock.now
     defer { connection.close() }
+    // Expanding the keys takes a moment of every core; files and the handshake mostly wait.
+    let keys = keys
+    DispatchQueue.global(qos: .userInitiated).async { keys.expand() }
+    try RunSetup.writePlan(prepared, to: directory)
     try connection.greet(patience: options.patience, interrupted: { self.interruption.isRequested })
     let standardization = try fitStandardization()
     observe(.began("reading and masking rows"))

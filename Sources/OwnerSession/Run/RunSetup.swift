@@ -7,19 +7,17 @@ package import Masking
 import Tensors
 import Wire
 
-/// Lays out a new run directory: resolved job, plan, starting weights, job key, state.
+/// Lays out a new run directory.
 package enum RunSetup {
-  /// - Returns: the state and the job's new master key, both already on disk.
-  /// - Throws: `OwnerError.run` when the directory is taken; `CheckpointError` or `DatasetError` of kind `.exhausted` when the disk is full.
+  /// Writes the resolved job, the job's new master key and the state; `writePlan` adds the rest.
+  ///
+  /// - Returns: the state and the key.
+  /// - Throws: `OwnerError.run` when the directory is taken; `CheckpointError` of kind `.exhausted` when the disk is full.
   package static func create(
     _ directory: RunDirectory, prepared: PreparedJob, trainer: String, trainerKey: String, keys: String
   ) throws -> (RunState, MasterKey) {
     try directory.create()
     try AtomicFile.write(Data(prepared.job.yaml().utf8), to: directory.resolvedJob.path)
-    try writePlan(prepared, to: directory.plan.path)
-    let initial: [Tensor<Float>] = InitialWeights.draw(prepared.shape.structure.parameters, secret: prepared.secret)
-    try ModelDirectory.writeWeights(
-      initial, specifications: prepared.shape.structure.parameters, to: directory.initialWeights)
     let identifier = JobIdentifier()
     guard let job = JobID(hex: identifier.description) else { throw OwnerError.run("no job id could be made") }
     let master = MasterKey(for: identifier)
@@ -32,7 +30,19 @@ package enum RunSetup {
     return (state, master)
   }
 
-  private static func writePlan(_ prepared: PreparedJob, to path: String) throws {
+  /// Writes `plan.h5` and `initial.safetensors` where they are missing: what an outside replay needs.
+  ///
+  /// - Throws: `DatasetError` or `CheckpointError` of kind `.exhausted` when the disk is full.
+  static func writePlan(_ prepared: PreparedJob, to directory: RunDirectory) throws {
+    let manager = FileManager.default
+    if !manager.fileExists(atPath: directory.plan.path) { try writeBatches(prepared, to: directory.plan.path) }
+    guard !manager.fileExists(atPath: directory.initialWeights.path) else { return }
+    let specifications = prepared.shape.structure.parameters
+    let initial: [Tensor<Float>] = InitialWeights.draw(specifications, secret: prepared.secret)
+    try ModelDirectory.writeWeights(initial, specifications: specifications, to: directory.initialWeights)
+  }
+
+  private static func writeBatches(_ prepared: PreparedJob, to path: String) throws {
     let plan = prepared.plan
     let writer = try HDF5Writer(path: path)
     defer { writer.abandon() }

@@ -35,7 +35,7 @@ struct OwnerPacedTraining<Element: FloatingElement> {
     slotLimit = description.totalRows
     rows = try ResidentRows(
       totalRows: description.totalRows, width: width, byteLimit: context.configuration.rowStoreLimit,
-      directory: context.folder)
+      directory: context.folder, workers: context.configuration.workers)
     // Evaluations come in parts of up to a whole batch.
     let microBatchBytes = max(description.batch, description.microBatch) * width * MemoryLayout<Element>.size
     window = min(Self.largestWindow, max(2, (64 << 20) / max(1, microBatchBytes)))

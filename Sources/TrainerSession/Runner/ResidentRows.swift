@@ -3,21 +3,29 @@ import Foundation
 import Tensors
 import Wire
 
-/// The masked rows a trainer keeps for one attachment, so that each travels once. They live in an unlinked scratch file: the page
-/// cache holds what memory allows and the process stays small.
+/// The masked rows a trainer keeps for one attachment, so that each travels once. Up to a limit they live in memory, above it in an
+/// unlinked scratch file: the page cache then holds what memory allows and the process stays small.
 struct ResidentRows<Element: FloatingElement> {
+  /// Bytes of rows that are kept in memory rather than in a file.
+  private static var memoryLimit: Int { 192 << 20 }
+
   let width: Int
   /// Rows with slots below this are kept.
   let capacity: Int
   private let file: RowFile<Element>?
+  private let workers: Workers
   private var present: [Bool]
 
   /// Keeps as many of `totalRows` as fit `byteLimit`.
-  init(totalRows: Int, width: Int, byteLimit: Int, directory: URL) throws {
+  init(totalRows: Int, width: Int, byteLimit: Int, directory: URL, workers: Workers) throws {
+    self.workers = workers
     self.width = width
     let fitting = max(0, byteLimit) / (width * MemoryLayout<Element>.size)
     capacity = min(totalRows, fitting)
-    file = capacity > 0 ? try RowFile(scratchIn: directory.path, columns: width, capacity: capacity) : nil
+    file =
+      capacity > 0
+      ? try RowFile(
+        scratchIn: directory.path, columns: width, capacity: capacity, inMemoryUpTo: Self.memoryLimit) : nil
     present = Array(repeating: false, count: capacity)
   }
 
@@ -55,7 +63,7 @@ struct ResidentRows<Element: FloatingElement> {
         carried += end - index
         try keep(UnsafeBufferPointer(target), slots: (index..<end).map { Int(delivery.slots[$0]) })
       } else {
-        try file?.gather((index..<end).map { Int(delivery.slots[$0]) }, into: target)
+        try file?.gather((index..<end).map { Int(delivery.slots[$0]) }, into: target, workers: workers)
       }
       index = end
     }
