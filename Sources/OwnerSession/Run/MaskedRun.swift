@@ -50,6 +50,8 @@ package final class MaskedRun<Element: FloatingElement> {
     DispatchQueue.global(qos: .userInitiated).async { keys.expand() }
     try RunSetup.writePlan(prepared, to: directory)
     try connection.greet(patience: options.patience, interrupted: { self.interruption.isRequested })
+    // Before any row is masked: a job that the trainer refuses costs nothing.
+    try withTrainer(history: nil) { _ = try submit() }
     let standardization = try fitStandardization()
     observe(.began("reading and masking rows"))
     let spool = try RowSpool(
@@ -59,22 +61,27 @@ package final class MaskedRun<Element: FloatingElement> {
       prepared: prepared, keys: keys, spool: spool, connection: connection, history: try RunHistory(directory),
       times: times, interruption: interruption, observe: observe)
     let waitedBefore = connection.waited
-    while true {
-      do {
-        if try train(context) { break }
-        return nil
-      } catch OwnerError.trainerGone(let reason) {
-        try context.syncHistory()
-        observe(.trainerLost(reason))
-        try connection.greet(patience: options.patience, interrupted: { self.interruption.isRequested })
-        if interruption.isRequested { throw OwnerError.interrupted(step: context.history.steps) }
-        observe(.trainerBack)
-      }
-    }
+    let isDone = try withTrainer(history: context) { try train(context) }
+    guard isDone else { return nil }
     let atTrainer = try retrieve(standardization: standardization)
     let report = makeReport(context, atTrainer: atTrainer, start: start, waited: connection.waited - waitedBefore)
     try finish(report)
     return report
+  }
+
+  /// Runs `work`, and again from its start whenever the trainer was lost and came back.
+  private func withTrainer<Value>(history context: RunContext<Element>?, _ work: () throws -> Value) throws -> Value {
+    while true {
+      do {
+        return try work()
+      } catch OwnerError.trainerGone(let reason) {
+        try context?.syncHistory()
+        observe(.trainerLost(reason))
+        try connection.greet(patience: options.patience, interrupted: { self.interruption.isRequested })
+        if interruption.isRequested { throw OwnerError.interrupted(step: context?.history.steps ?? 0) }
+        observe(.trainerBack)
+      }
+    }
   }
 
   private func fitStandardization() throws -> Standardization? {
@@ -89,8 +96,10 @@ package final class MaskedRun<Element: FloatingElement> {
     return fitted
   }
 
-  /// - Returns: false after a detached upload, true when the job is finished at the trainer.
-  private func train(_ context: RunContext<Element>) throws -> Bool {
+  /// Proposes the job and uploads the starting weights when the trainer has none.
+  ///
+  /// - Returns: how many rows and steps of its plan the trainer has stored.
+  private func submit() throws -> (rows: Int, steps: Int) {
     try connection.send(.submit(prepared.description))
     let accepted: (missing: Bool, rows: Int, steps: Int) = try connection.waitFor { message in
       if case .accepted(let missing, let rows, let steps) = message { return (missing, rows, steps) }
@@ -99,12 +108,18 @@ package final class MaskedRun<Element: FloatingElement> {
     if accepted.missing {
       observe(.began("uploading masked weights"))
       let initial: [Tensor<Element>] = InitialWeights.draw(prepared.shape.structure.parameters, secret: prepared.secret)
-      let masked = try context.measureMasking {
+      let masked = try times.masking.measure {
         try keys.maskParameters(initial, prepared.shape.structure.parameters)
       }
       try WeightTransfer(connection: connection, specifications: prepared.shape.structure.parameters)
         .upload(masked) { self.observe(.advanced(done: $0, total: $1)) }
     }
+    return (accepted.rows, accepted.steps)
+  }
+
+  /// - Returns: false after a detached upload, true when the job is finished at the trainer.
+  private func train(_ context: RunContext<Element>) throws -> Bool {
+    let accepted = try submit()
     guard prepared.description.lossLocation == .trainer else {
       try setPhase(.training)
       try OwnerLossTraining.run(context)

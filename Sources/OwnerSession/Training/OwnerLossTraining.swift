@@ -24,6 +24,8 @@ struct OwnerLossTraining<Element: FloatingElement> {
   private var order: [Int32] = []
   private var outputParts = 0
   private var lossSum = 0.0
+  /// After Ctrl-C: no new rows go out, and the next checkpoint is the last thing waited for.
+  private var isSaving = false
   private var normalizer = 1.0
 
   private var description: JobDescription { context.prepared.description }
@@ -35,7 +37,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
   static func run(_ context: RunContext<Element>) throws {
     try context.connection.send(.attach(historySteps: context.history.steps))
     while true {
-      try context.checkInterruption(leaving: true)
+      try context.leaveIfInterrupted()
       switch try context.connection.receive(timeout: .milliseconds(500)) {
       case .queued(let position): context.observe(.queued(position: position))
       case .finished: return
@@ -88,7 +90,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
   }
 
   private mutating func sendRows(before end: Int) throws {
-    while unanswered < window, nextStep < end, nextStep <= step + 1 {
+    while !isSaving, unanswered < window, nextStep < end, nextStep <= step + 1 {
       let batch = plan.range(ofBatch: nextStep % description.stepsPerEpoch)
       let first = batch.lowerBound + nextPart * description.microBatch
       let rows = order[first..<min(batch.upperBound, first + description.microBatch)]
@@ -104,7 +106,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
   }
 
   private mutating func receiveOne(epochEnd: Int) throws {
-    try context.checkInterruption(leaving: false)
+    try saveIfInterrupted()
     switch try context.connection.receive(timeout: .milliseconds(500)) {
     case .outputs(let outputStep, let part, let values):
       guard outputStep == step, part == outputParts else {
@@ -126,9 +128,21 @@ struct OwnerLossTraining<Element: FloatingElement> {
       stepBegan = now
       step += 1
       if step < epochEnd { try beginStep() }
-    case .checkpointed(let saved): try context.commit(step: saved)
+    case .checkpointed(let saved): try checkpointed(saved)
     default: break
     }
+  }
+
+  /// Messages stay in order, so that the history holds every step of a checkpoint when the checkpoint is told of.
+  private func checkpointed(_ saved: Int) throws {
+    try context.commit(step: saved)
+    if isSaving { try context.leave() }
+  }
+
+  private mutating func saveIfInterrupted() throws {
+    guard context.isInterrupted, !isSaving else { return }
+    isSaving = true
+    try context.connection.send(.save)
   }
 
   private mutating func beginStep() throws {
@@ -175,7 +189,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
         try context.connection.send(.evaluate(epoch: epoch, part: (sentUpTo - slots.lowerBound) / size, rows: delivery))
         sentUpTo += rows.count
       }
-      try context.checkInterruption(leaving: false)
+      try saveIfInterrupted()
       switch try context.connection.receive(timeout: .milliseconds(500)) {
       case .evaluated(let evaluated, let part, let masked):
         let rows = (answeredUpTo..<min(slots.upperBound, answeredUpTo + size)).map { Int32($0) }
@@ -191,7 +205,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
           try metrics.add(outputs: outputs, targets: targets)
         }
         answeredUpTo += rows.count
-      case .checkpointed(let saved): try context.commit(step: saved)
+      case .checkpointed(let saved): try checkpointed(saved)
       default: break
       }
     }

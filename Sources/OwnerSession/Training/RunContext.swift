@@ -84,22 +84,18 @@ final class RunContext<Element: FloatingElement> {
     plainBytes += bytes
   }
 
-  /// On Ctrl-C: has the trainer save, makes the history durable, and throws `OwnerError.interrupted`.
+  /// Goes away on purpose: the trainer is told, and the history is durable.
   ///
-  /// - Parameter leaving: the job is not running yet, so there is nothing to save there.
-  func checkInterruption(leaving: Bool) throws {
-    guard interruption.isRequested else { return }
-    if !leaving {
-      try connection.send(.save)
-      let saved: Int = try connection.waitFor { message in
-        if case .checkpointed(let step) = message { return step }
-        return nil
-      }
-      try commit(step: min(saved, history.steps))
-    }
+  /// - Throws: `OwnerError.interrupted`, always, or what writing throws.
+  func leave() throws -> Never {
     try history.sync()
     try connection.send(.leave)
     throw OwnerError.interrupted(step: history.steps)
+  }
+
+  /// On Ctrl-C while the trainer has nothing to save for this owner.
+  func leaveIfInterrupted() throws {
+    if isInterrupted { try leave() }
   }
 
   var isInterrupted: Bool { interruption.isRequested }

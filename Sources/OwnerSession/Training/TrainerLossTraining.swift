@@ -71,7 +71,7 @@ struct TrainerLossTraining<Element: FloatingElement> {
         try awaitStored()
         unanswered -= 1
       }
-      try context.checkInterruption(leaving: true)
+      try context.leaveIfInterrupted()
       try context.connection.send(try message(range))
       unanswered += 1
       context.observe(.advanced(done: range.upperBound, total: end))
@@ -101,7 +101,7 @@ struct TrainerLossTraining<Element: FloatingElement> {
     context.observe(
       .trainingStarts(step: context.history.steps, totalSteps: description.totalSteps))
     while true {
-      try context.checkInterruption(leaving: true)
+      try context.leaveIfInterrupted()
       switch try context.connection.receive(timeout: .milliseconds(500)) {
       case .progress(let from, let records): try append(records, from: from)
       case .finished: return try context.syncHistory()

@@ -12,7 +12,10 @@ struct JobRecord<Element: FloatingElement> {
   var data: UploadedData<Element>?
   /// Steps of history the owner holds; set while it is attached and waits for its turn or trains.
   var attachedHistory: Int?
-  /// The first record the owner wants to hear of, while it follows.
+  /// This side gave the conversation up because a message was lost or the owner fell silent; an owner that still believes in it is
+  /// told to attach again.
+  var isCutOff = false
+  /// Whether the owner wants to hear of the history as it is made.
   var follows = false
   var step = 0
   /// This process's CPU seconds when the job was last started, and what it took in all before that.

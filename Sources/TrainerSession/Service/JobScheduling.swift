@@ -18,6 +18,7 @@ extension TrainerService {
     }
     guard !record.isAutonomous else { throw WireError.outOfOrder("attach to a job that needs no owner") }
     jobs[id]?.attachedHistory = historySteps
+    jobs[id]?.isCutOff = false
     if let active, active.job == id {
       // The owner came back on a new connection while its job still ran: save, then start again from a checkpoint.
       active.inbox.stop(.superseded)
@@ -56,6 +57,7 @@ extension TrainerService {
 
   /// The owner is not there any more: its job is saved and leaves the line.
   func detach(_ id: JobID, reason: StopReason) {
+    if case .ownerLost = reason, jobs[id]?.attachedHistory != nil { jobs[id]?.isCutOff = true }
     jobs[id]?.attachedHistory = nil
     jobs[id]?.follows = false
     if jobs[id]?.isAutonomous == true { return }
@@ -73,6 +75,8 @@ extension TrainerService {
     case .paused(let step, let reason):
       jobs[id]?.step = step
       observe(.jobPaused(job: id, step: step, reason: reason))
+      // Inference is begun anew, under another key, by an owner that comes back.
+      if record.stored.description.purpose == .inference { try? remove(id, reason: "its owner left") }
     case .finished(let steps):
       finish(record, steps: steps)
     case .cancelled:

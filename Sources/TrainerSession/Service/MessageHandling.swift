@@ -19,7 +19,9 @@ extension TrainerService {
             memoryLimit: configuration.memoryLimit)), job: id, to: peer)
       return
     case .ping:
-      send(.pong, job: id, to: peer)
+      // An owner that waits for a job which is not attached any more must attach again.
+      let record = jobs[id].flatMap { $0.peer == peer && $0.isCutOff ? $0 : nil }
+      send(record.map { .goodbye(step: $0.step) } ?? .pong, job: id, to: peer)
       return
     case .submit(let description):
       try submit(description, id: id, from: peer)
@@ -70,6 +72,7 @@ extension TrainerService {
         throw TrainerError.refused("a job of this id but another description is stored here")
       }
       jobs[id]?.peer = peer
+      jobs[id]?.isCutOff = false
     } else {
       let parameters = try JobAdmission<Element>(configuration: configuration).admit(description)
       let stored = StoredJob(

@@ -94,6 +94,7 @@ package final class TrainerService<Element: FloatingElement> {
       try endpoint.send(codec.frames(message, job: job), to: peer)
     } catch {
       lastHeard[peer] = nil
+      if jobs[job]?.peer == peer { detach(job, reason: .ownerLost) }
     }
   }
 

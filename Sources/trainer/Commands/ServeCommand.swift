@@ -56,8 +56,11 @@ struct ServeCommand: ParsableCommand {
     let owners = try AuthorizedKeys.read(at: authorized)
     let workers = Workers(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
     let log = TrainerLog(logger: logger)
+    var options = TransportOptions()
+    // More than the answers to any window: what is under way is bounded by credits, and a full queue would lose messages.
+    options.sendQueueMessages = 1024
     let endpoint = try ZeroMQTrainerEndpoint(
-      bind: bind, keys: keyPair, authorized: owners, onRefusal: { log.refused($0) })
+      bind: bind, keys: keyPair, authorized: owners, options: options, onRefusal: { log.refused($0) })
     defer { endpoint.close() }
     let stop = StopSwitch()
     let service = try TrainerService<Float>(
