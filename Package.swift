@@ -92,5 +92,11 @@ let package = Package(
     tests("DatasetsTests", ["Datasets", "Tensors", "CHDF5", "Failures"]),
     tests("CheckpointsTests", ["Checkpoints", "Tensors", "Architecture", "Failures"]),
     tests("JobSpecTests", ["JobSpec", "Architecture", "Failures"]),
+    tests(
+      "SessionTests",
+      [
+        "OwnerSession", "TrainerSession", "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire",
+        "Transport", "Architecture", "Tensors", "Failures",
+      ]),
   ]
 )
