@@ -1,6 +1,7 @@
 import CZeroMQ
 import Failures
 import Foundation
+import Glibc
 import Testing
 
 @testable import Transport
@@ -96,6 +97,18 @@ struct AdmissionTests {
     #expect(try socket.send(MessageEnvelope.parts(of: text("hello"), pieceBytes: 1_000)) == .sent)
     #expect(try site.endpoint.receive(timeout: .milliseconds(500)) == nil)
     #expect(site.refusals.waitFor(.routingIdentityClaimed) != nil)
+  }
+
+  @Test func theNumbersOfConnectionsCannotBeForeseen() throws {
+    let identities = try (0..<2).map { _ in
+      srand(1)
+      let site = try Site()
+      let owner = try site.owner()
+      try owner.send(text("hello"))
+      return try #require(try site.endpoint.receive(timeout: Site.patience)?.peer.routingIdentity)
+    }
+    // Equal by chance once in 2³² runs.
+    #expect(identities[0] != identities[1])
   }
 
   @Test func refusalsAreToldAtABoundedRateAndAllCounted() {

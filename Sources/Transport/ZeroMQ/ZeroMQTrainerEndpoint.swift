@@ -1,5 +1,6 @@
 import CZeroMQ
 import Foundation
+import Glibc
 import Synchronization
 
 /// The trainer's end over TCP with CURVE: a ROUTER socket that serves listed keys only.
@@ -23,7 +24,7 @@ package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
   ///
   /// - Parameters:
   ///   - endpoint: `tcp://HOST:PORT`, `tcp://*:PORT` for all IPv4 interfaces; port 0 lets the system choose.
-  ///   - onRefusal: called on another thread, at most 10 times in 10 seconds; the rest is counted.
+  ///   - onRefusal: called on any thread, at most 10 times in 10 seconds; the rest is counted.
   /// - Throws: `.invalidEndpoint`, `.cannotBind`, `.system`.
   package init(
     bind endpoint: String, keys: CurveKeyPair, authorized: AuthorizedKeys, options: TransportOptions = .init(),
@@ -35,6 +36,10 @@ package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
     refusals = RefusalReporter(onRefusal)
     wakeSignal = try WakeSignal()
     context = try ZeroMQContext(ioThreads: options.ioThreads)
+    // libzmq numbers connections from a start it takes from rand(), which is the same in every process unless seeded. A
+    // listed owner with a ZeroMQ of its own could claim a number foreseen: stop the trainer, or get another's messages in
+    // the seconds before the trainer knows that one gone.
+    srand(UInt32.random(in: 0...UInt32.max))
     let socket = try ZeroMQSocket(ZMQ_ROUTER, in: context)
     try socket.configure(options, endpoint: endpoint)
     try socket.configureTrainer(keys: keys)
