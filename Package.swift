@@ -81,6 +81,7 @@ let package = Package(
         "Failures", arguments,
       ]),
     program("trainer", ["TrainerSession", "Wire", "Transport", "Tensors", "Failures", arguments, logging]),
+    program("benchmarks", ["Masking", "Training", "Datasets", "Architecture", "Tensors", arguments]),
 
     // Tests
     tests("MaskingTests", ["Masking", "Architecture", "Failures", "Tensors", crypto]),

@@ -24,23 +24,21 @@ for _ in $(seq 300); do
 done
 endpoint=$(sed -n 's/^listening //p' "$state/endpoint")
 
+# train NAME JOB [--set …]
 failed=0
-# replay NAME JOB [--set …]
-replay() {
-  local name=$1 job=$2 run=$state/runs/$1
+runs=()
+train() {
+  local name=$1 job=$2
   shift 2
-  if ! "$bin/encryptor" run "$job" --keys "$state/owner" --trainer-key "$state/trainer/trainer.pub" --out "$run" \
-    --set trainer="$endpoint" "$@" >"$run.log" 2>&1; then
-    printf '%-44s %s\n' "$name" "the run failed: $(tail -n 1 "$run.log")"
-    failed=1
-    return
+  if "$bin/encryptor" run "$job" --keys "$state/owner" --trainer-key "$state/trainer/trainer.pub" --out "$state/runs/$name" \
+    --set trainer="$endpoint" "$@" >"$state/runs/$name.log" 2>&1; then
+    runs+=("$state/runs/$name")
+  else
+    echo "$name: the run failed: $(tail -n 1 "$state/runs/$name.log")" >&2
+    failed=7
   fi
-  local verdict=pass text
-  text=$("$python" "$root/jobs/replay/replay.py" "$run" 2>"$run.replay.log") || { verdict=FAIL; failed=1; }
-  printf '%-44s %-10s %s\n' "$name" "$(sed -n 's/^largest *\([^ ]*\).*/\1/p' <<<"$text")" "$verdict"
 }
 
-printf '%-44s %-10s %s\n' "job" "difference" "bar 1e-4"
 for task in classification multilabel regression; do
   for side in owner trainer; do
     for optimizer in sgd muon adamw; do
@@ -49,13 +47,14 @@ for task in classification multilabel regression; do
         muon) settings=(--set optimizer.lr=0.02) strength=rotation ;;
         adamw) settings=(--set optimizer.lr=0.003) strength=permutation ;;
       esac
-      replay "$task-$optimizer-$strength-$side" "$root/jobs/replay/matrix/$task.yaml" --set optimizer.name=$optimizer \
+      train "$task-$optimizer-$strength-$side" "$root/jobs/replay/matrix/$task.yaml" --set optimizer.name=$optimizer \
         --set masking.strength=$strength --set loss.where=$side --set train.keep=best "${settings[@]}"
     done
   done
 done
-replay older-sgd-rotation-owner "$root/jobs/replay/matrix/older.yaml" --set optimizer.lr=0.02
-replay older-sgd-rotation-trainer "$root/jobs/replay/matrix/older.yaml" --set loss.where=trainer --set optimizer.lr=0.02
-[ ! -e "$root/.cache/10x_pbmc68k_reduced.h5ad" ] || replay pbmc "$root/jobs/pbmc.yaml"
-[ -z "$tox21" ] || replay tox21 "$root/jobs/tox21.yaml" --set data.file="$tox21"
-exit $((failed * 7))
+train older-sgd-rotation-owner "$root/jobs/replay/matrix/older.yaml" --set optimizer.lr=0.02
+train older-sgd-rotation-trainer "$root/jobs/replay/matrix/older.yaml" --set loss.where=trainer --set optimizer.lr=0.02
+[ ! -e "$root/.cache/10x_pbmc68k_reduced.h5ad" ] || train pbmc "$root/jobs/pbmc.yaml"
+[ -z "$tox21" ] || train tox21 "$root/jobs/tox21.yaml" --set data.file="$tox21"
+[ ${#runs[@]} = 0 ] || "$python" "$root/jobs/replay/replay.py" "${runs[@]}" || failed=$?
+exit $failed

@@ -23,30 +23,48 @@ import training
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path, help="run directory, as `encryptor run --out` makes it")
+    parser.add_argument("runs", type=Path, nargs="+", help="run directories, as `encryptor run --out` makes them")
     parser.add_argument("--float64", action="store_true", help="replay in double precision")
     parser.add_argument("--tolerance", type=float, default=1e-4)
     parser.add_argument("--threads", type=int, help="PyTorch threads")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
+    parser.add_argument("--json", action="store_true", help="one JSON object a run instead of tables")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    finished = options.run / "model" / "model.safetensors"
-    if not finished.exists():
-        print(f"{finished} does not exist: the run is not finished", file=sys.stderr)
-        return 2
     # Masked runs round differently from this one, step by step; nothing else may differ.
     torch.use_deterministic_algorithms(True)
-    replay = Replay(options.run, torch.float64 if options.float64 else torch.float32)
-    epochs = replay.train()
-    epoch, remark = replay.choose(epochs, kept_epoch(options.run))
-    report = compare(load_file(finished), replay.names, epochs[epoch]["weights"])
+    codes = []
+    if len(options.runs) > 1 and not options.json:
+        print(f"{'run':<44} {'difference':<12} bar {options.tolerance:.0e}")
+    for run in options.runs:
+        report = replay(run, options)
+        codes.append(2 if report is None else 0 if report["passed"] else 7)
+        if report is None:
+            print(f"{run}: model/model.safetensors does not exist: the run is not finished", file=sys.stderr)
+        elif options.json:
+            print(json.dumps(report), flush=True)
+        elif len(options.runs) > 1:
+            verdict = "pass" if report["passed"] else "FAIL"
+            print(f"{run.name:<44} {report['largest']:<12.2e} {verdict}  {report['remark'] or ''}".rstrip(), flush=True)
+        else:
+            print(table(report))
+    return max(codes)
+
+
+def replay(run, options):
+    """The comparison of one run; None when it is not finished."""
+    finished = run / "model" / "model.safetensors"
+    if not finished.exists():
+        return None
+    plaintext = Replay(run, torch.float64 if options.float64 else torch.float32)
+    epochs = plaintext.train()
+    epoch, remark = plaintext.choose(epochs, kept_epoch(run))
+    report = compare(load_file(finished), plaintext.names, epochs[epoch]["weights"])
     report.update(
-        run=str(options.run), epoch=epoch, metric=epochs[epoch]["metric"], metric_name=epochs[epoch]["name"],
-        float64=options.float64, tolerance=options.tolerance, largest_loss_difference=replay.loss_difference(), remark=remark)
+        run=str(run), epoch=epoch, metric=epochs[epoch]["metric"], metric_name=epochs[epoch]["name"],
+        float64=options.float64, tolerance=options.tolerance, largest_loss_difference=plaintext.loss_difference(), remark=remark)
     report["passed"] = report["largest"] <= options.tolerance
-    print(json.dumps(report) if options.json else table(report))
-    return 0 if report["passed"] else 7
+    return report
 
 
 class Replay:
