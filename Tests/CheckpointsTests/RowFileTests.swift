@@ -44,7 +44,23 @@ import Testing
     let directory = try TemporaryDirectory()
     let file = try RowFile<Float>(scratchIn: directory.path, columns: 2, capacity: 2)
     #expect(try directory.names().isEmpty)
-    #expect(try file.file.status().st_mode & 0o777 == 0o600)
+    guard case .file(let scratch) = file.backing else {
+      Issue.record("not a file without leave to use memory")
+      return
+    }
+    #expect(try scratch.status().st_mode & 0o777 == 0o600)
+  }
+
+  /// Exactly the limit is in memory, a byte less is not; both hold the same rows.
+  @Test(arguments: [24, 23]) func aSmallScratchFileMayBeMemory(limit: Int) throws {
+    let directory = try TemporaryDirectory()
+    let file = try RowFile<Float>(scratchIn: directory.path, columns: 2, capacity: 3, inMemoryUpTo: limit)
+    if case .memory = file.backing { #expect(limit == 24) } else { #expect(limit == 23) }
+    try file.write(rows([5, 6], columns: 2), at: 1)
+    #expect(try file.gather([2, 0, 1]).elements == [6, 6.5, 0, 0, 5, 5.5])
+    #expect(throws: CheckpointError.self) { try file.write(rows([7, 8], columns: 2), at: 2) }
+    #expect(throws: CheckpointError.self) { try file.gather([3]) }
+    try file.sync()
   }
 
   @Test func aDurableFileIsFoundAgain() throws {

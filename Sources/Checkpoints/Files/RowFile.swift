@@ -24,7 +24,8 @@ package final class RowFile<Element: TensorElement>: Sendable {
   package convenience init(
     scratchIn directory: String, columns: Int, capacity: Int, inMemoryUpTo memoryLimit: Int = 0
   ) throws(CheckpointError) {
-    if columns > 0, let bytes = Shape.byteCount([capacity, columns], Element.elementType), bytes <= memoryLimit {
+    let bytes = try Self.byteCount(columns: columns, capacity: capacity, path: directory)
+    if bytes <= memoryLimit {
       let memory = try ScratchMemory(count: bytes, path: directory)
       self.init(.memory(memory, path: directory), columns: columns, capacity: capacity)
       return
@@ -45,9 +46,7 @@ package final class RowFile<Element: TensorElement>: Sendable {
   private convenience init(
     _ file: OpenFile, columns: Int, capacity: Int, mustHaveLength: Bool
   ) throws(CheckpointError) {
-    guard columns > 0, let length = Shape.byteCount([capacity, columns], Element.elementType),
-      columns <= Int.max / MemoryLayout<Element>.stride
-    else { throw .rows(path: file.path, .impossibleSize(columns: columns, capacity: capacity)) }
+    let length = try Self.byteCount(columns: columns, capacity: capacity, path: file.path)
     self.init(.file(file), columns: columns, capacity: capacity)
     if mustHaveLength {
       let found = try file.length()
@@ -55,6 +54,13 @@ package final class RowFile<Element: TensorElement>: Sendable {
     } else {
       try file.truncate(to: length)
     }
+  }
+
+  private static func byteCount(columns: Int, capacity: Int, path: String) throws(CheckpointError) -> Int {
+    guard columns > 0, let length = Shape.byteCount([capacity, columns], Element.elementType),
+      columns <= Int.max / MemoryLayout<Element>.stride
+    else { throw .rows(path: path, .impossibleSize(columns: columns, capacity: capacity)) }
+    return length
   }
 
   private init(_ backing: RowBacking, columns: Int, capacity: Int) {
