@@ -20,6 +20,8 @@ extension Tensor where Element: FloatingElement {
   }
 
   /// The same numbers in another format, rounded to nearest; itself when the format is the same.
+  @specialized(where Element == Float, Target == Double)
+  @specialized(where Element == Double, Target == Float)
   package func converted<Target: FloatingElement>(to type: Target.Type = Target.self) -> Tensor<Target> {
     if let same = self as? Tensor<Target> { return same }
     var result = Tensor<Target>(uninitialized: shape)

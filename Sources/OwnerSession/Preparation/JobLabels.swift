@@ -27,10 +27,10 @@ package struct JobLabels: Sendable {
   }
 
   /// The targets of the rows in `slots`.
-  func targets<Element: FloatingElement>(_ slots: some Collection<Int32>, rowOfSlot: [Int32]) -> Targets<Element> {
+  func targets<Element: FloatingElement>(_ slots: ArraySlice<Int32>, rowOfSlot: [Int32]) -> Targets<Element> {
     switch column {
     case .classes(let labels):
-      return .classes(slots.map { labels.ids[Int(rowOfSlot[Int($0)])] })
+      return .classes(Self.ids(slots, of: labels.ids, rowOfSlot: rowOfSlot))
     case .values(let values):
       var result = Tensor<Element>(uninitialized: [slots.count, outputs])
       result.withUnsafeMutableBufferPointer { destination in
@@ -45,5 +45,10 @@ package struct JobLabels: Sendable {
       }
       return .values(result)
     }
+  }
+
+  /// Not generic, so that a batch of ids is a loop over memory.
+  private static func ids(_ slots: ArraySlice<Int32>, of ids: [Int32], rowOfSlot: [Int32]) -> [Int32] {
+    slots.map { ids[Int(rowOfSlot[Int($0)])] }
   }
 }

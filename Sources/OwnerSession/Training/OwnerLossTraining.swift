@@ -199,7 +199,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
         try context.measureLoss {
           guard masked.allFinite else { throw OwnerError.diverged(step: step) }
           let outputs = try context.keys.unmaskOutputs(masked)
-          let targets = context.targets(rows)
+          let targets = context.targets(rows[...])
           sum += try lossFunction.evaluate(outputs: outputs, targets: targets, normalizer: 1).lossSum
           observed += targets.observedCount
           try metrics.add(outputs: outputs, targets: targets)

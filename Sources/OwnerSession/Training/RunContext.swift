@@ -32,7 +32,7 @@ final class RunContext<Element: FloatingElement> {
     self.observe = observe
   }
 
-  func targets(_ slots: some Collection<Int32>) -> Targets<Element> {
+  func targets(_ slots: ArraySlice<Int32>) -> Targets<Element> {
     prepared.labels.targets(slots, rowOfSlot: prepared.plan.rowOfSlot)
   }
 

@@ -31,7 +31,7 @@ struct TrainerLossTraining<Element: FloatingElement> {
     context.observe(.began("uploading masked labels"))
     try inChunks(of: 1 << 16, from: 0, to: description.totalRows) { range in
       let targets = try context.measureMasking { () throws -> MaskedTargets<Element> in
-        switch context.targets(range.map { Int32($0) }) {
+        switch context.targets(range.map { Int32($0) }[...]) {
         case .classes(let ids): .classes(Tensor(try context.keys.maskClasses(ids), shape: [ids.count]))
         case .values(let values): .values(try context.keys.maskTargets(values))
         }

@@ -60,7 +60,7 @@ package struct Verification<Element: FloatingElement> {
     _ engine: TrainingEngine<Element>, rows: Tensor<Element>, slots: [Int32], keys: JobKeys<Element>?
   ) throws {
     let loss = LossFunction(task: prepared.job.task)
-    let targets: Targets<Element> = prepared.labels.targets(slots, rowOfSlot: prepared.plan.rowOfSlot)
+    let targets: Targets<Element> = prepared.labels.targets(slots[...], rowOfSlot: prepared.plan.rowOfSlot)
     try engine.beginBatch(rows: slots.count)
     let masked = try engine.forward(rows: 0..<slots.count) { destination in
       rows.withUnsafeBufferPointer { _ = destination.update(fromContentsOf: $0) }
