@@ -36,7 +36,8 @@ package final class MaskedRun<Element: FloatingElement> {
     self.options = options
     self.interruption = interruption
     self.observe = observe
-    connection = TrainerConnection(channel: channel, job: state.job, software: options.software)
+    connection = TrainerConnection(
+      channel: channel, job: state.job, software: options.software, silence: options.silence)
     keys = JobKeys(master: masterKey, plan: prepared.shape.keyPlan, workers: options.workers)
   }
 
@@ -45,7 +46,7 @@ package final class MaskedRun<Element: FloatingElement> {
   package func execute() throws -> RunReport? {
     let start = clock.now
     defer { connection.close() }
-    try connection.greet(patience: options.patience, interrupted: { self.interruption.isRequested })
+    try greet(steps: try RunHistory(directory).steps)
     let standardization = try fitStandardization()
     observe(.began("reading and masking rows"))
     let spool = try RowSpool(
@@ -57,20 +58,27 @@ package final class MaskedRun<Element: FloatingElement> {
     let waitedBefore = connection.waited
     while true {
       do {
-        if try train(context) { break }
-        return nil
+        guard try train(context) else { return nil }
+        let atTrainer = try retrieve(standardization: standardization)
+        let report = makeReport(context, atTrainer: atTrainer, start: start, waited: connection.waited - waitedBefore)
+        try finish(report)
+        return report
       } catch OwnerError.trainerGone(let reason) {
         try context.syncHistory()
         observe(.trainerLost(reason))
-        try connection.greet(patience: options.patience, interrupted: { self.interruption.isRequested })
-        if interruption.isRequested { throw OwnerError.interrupted(step: context.history.steps) }
+        try greet(steps: context.history.steps)
         observe(.trainerBack)
       }
     }
-    let atTrainer = try retrieve(standardization: standardization)
-    let report = makeReport(context, atTrainer: atTrainer, start: start, waited: connection.waited - waitedBefore)
-    try finish(report)
-    return report
+  }
+
+  /// - Throws: `OwnerError.interrupted` on Ctrl-C, which is not the trainer's absence.
+  private func greet(steps: Int) throws {
+    do {
+      try connection.greet(patience: options.patience, interrupted: { self.interruption.isRequested })
+    } catch OwnerError.trainerGone(_) where interruption.isRequested {
+      throw OwnerError.interrupted(step: steps)
+    }
   }
 
   private func fitStandardization() throws -> Standardization? {
@@ -107,8 +115,11 @@ package final class MaskedRun<Element: FloatingElement> {
       return true
     }
     let training = TrainerLossTraining(context)
-    if try connection.status().state == .uploading {
-      try training.upload(storedRows: accepted.rows, storedSteps: accepted.steps)
+    switch try connection.status().state {
+    case .uploading: try training.upload(storedRows: accepted.rows, storedSteps: accepted.steps)
+    // A passing cause, such as a full disk, had stopped it there.
+    case .waitingForOwner: try training.start()
+    case .queued, .running, .finished, .failed: break
     }
     try setPhase(options.detach ? .detached : .training)
     if options.detach { return false }

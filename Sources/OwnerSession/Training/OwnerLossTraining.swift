@@ -35,8 +35,8 @@ struct OwnerLossTraining<Element: FloatingElement> {
   static func run(_ context: RunContext<Element>) throws {
     try context.connection.send(.attach(historySteps: context.history.steps))
     while true {
-      try context.checkInterruption(leaving: true)
-      switch try context.connection.receive(timeout: .milliseconds(500)) {
+      if context.isInterrupted { try context.leave() }
+      switch try context.nextMessage() {
       case .queued(let position): context.observe(.queued(position: position))
       case .finished: return
       case .attached(let step, let residentRows, let window):
@@ -70,7 +70,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
     while step < description.totalSteps {
       let epoch = step / description.stepsPerEpoch
       order = plan.order(epoch: epoch)
-      try beginStep()
+      beginStep()
       let end = (epoch + 1) * description.stepsPerEpoch
       while step < end {
         try sendRows(before: end)
@@ -104,8 +104,8 @@ struct OwnerLossTraining<Element: FloatingElement> {
   }
 
   private mutating func receiveOne(epochEnd: Int) throws {
-    try context.checkInterruption(leaving: false)
-    switch try context.connection.receive(timeout: .milliseconds(500)) {
+    if context.isInterrupted { try saveAndLeave() }
+    switch try context.nextMessage() {
     case .outputs(let outputStep, let part, let values):
       guard outputStep == step, part == outputParts else {
         throw OwnerError.protocolViolation(
@@ -114,24 +114,43 @@ struct OwnerLossTraining<Element: FloatingElement> {
       unanswered -= 1
       try answer(values, part: part)
     case .stepApplied(let applied, let gradientNorm, let learningRate):
-      guard applied == step else {
-        throw OwnerError.protocolViolation("step \(applied) applied where \(step) is under way")
-      }
-      let now = ContinuousClock().now
-      try context.record(
-        .step(
-          step: step, loss: lossSum / normalizer, learningRate: learningRate, gradientNorm: gradientNorm,
-          seconds: stepBegan.duration(to: now) / .seconds(1)),
-        rows: plan.range(ofBatch: step % description.stepsPerEpoch).count)
-      stepBegan = now
-      step += 1
-      if step < epochEnd { try beginStep() }
+      try recordStep(applied, gradientNorm: gradientNorm, learningRate: learningRate)
+      if step < epochEnd { beginStep() }
     case .checkpointed(let saved): try context.commit(step: saved)
     default: break
     }
   }
 
-  private mutating func beginStep() throws {
+  private mutating func recordStep(_ applied: Int, gradientNorm: Double, learningRate: Double) throws {
+    guard applied == step else {
+      throw OwnerError.protocolViolation("step \(applied) applied where \(step) is under way")
+    }
+    let now = ContinuousClock().now
+    try context.record(
+      .step(
+        step: step, loss: lossSum / normalizer, learningRate: learningRate, gradientNorm: gradientNorm,
+        seconds: stepBegan.duration(to: now) / .seconds(1)),
+      rows: plan.range(ofBatch: step % description.stepsPerEpoch).count)
+    stepBegan = now
+    step += 1
+  }
+
+  /// On Ctrl-C: has the trainer save, and records the step it may have applied meanwhile, so that the history reaches the checkpoint.
+  private mutating func saveAndLeave() throws -> Never {
+    try context.connection.send(.save)
+    while true {
+      switch try context.nextMessage() {
+      case .stepApplied(let applied, let gradientNorm, let learningRate):
+        try recordStep(applied, gradientNorm: gradientNorm, learningRate: learningRate)
+      case .checkpointed(let saved):
+        try context.commit(step: saved)
+        try context.leave()
+      default: break
+      }
+    }
+  }
+
+  private mutating func beginStep() {
     outputParts = 0
     lossSum = 0
     let slots = order[plan.range(ofBatch: step % description.stepsPerEpoch)]
@@ -175,8 +194,8 @@ struct OwnerLossTraining<Element: FloatingElement> {
         try context.connection.send(.evaluate(epoch: epoch, part: (sentUpTo - slots.lowerBound) / size, rows: delivery))
         sentUpTo += rows.count
       }
-      try context.checkInterruption(leaving: false)
-      switch try context.connection.receive(timeout: .milliseconds(500)) {
+      if context.isInterrupted { try saveAndLeave() }
+      switch try context.nextMessage() {
       case .evaluated(let evaluated, let part, let masked):
         let rows = (answeredUpTo..<min(slots.upperBound, answeredUpTo + size)).map { Int32($0) }
         guard evaluated == epoch, part == (answeredUpTo - slots.lowerBound) / size,

@@ -1,4 +1,5 @@
 import Architecture
+import Failures
 import Foundation
 import Masking
 import Tensors
@@ -84,23 +85,23 @@ final class RunContext<Element: FloatingElement> {
     plainBytes += bytes
   }
 
-  /// On Ctrl-C: has the trainer save, makes the history durable, and throws `OwnerError.interrupted`.
-  ///
-  /// - Parameter leaving: the job is not running yet, so there is nothing to save there.
-  func checkInterruption(leaving: Bool) throws {
-    guard interruption.isRequested else { return }
-    if !leaving {
-      try connection.send(.save)
-      let saved: Int = try connection.waitFor { message in
-        if case .checkpointed(let step) = message { return step }
-        return nil
-      }
-      try commit(step: min(saved, history.steps))
-    }
+  var isInterrupted: Bool { interruption.isRequested }
+
+  /// Goes away on purpose: makes the history durable, tells the trainer, and throws `OwnerError.interrupted`.
+  func leave() throws -> Never {
     try history.sync()
     try connection.send(.leave)
     throw OwnerError.interrupted(step: history.steps)
   }
 
-  var isInterrupted: Bool { interruption.isRequested }
+  /// The next message of a job under way, or nil after a while without one.
+  ///
+  /// - Throws: as `TrainerConnection.receive`; `OwnerError.refused` when the job was cancelled from elsewhere.
+  func nextMessage() throws -> TrainerMessage<Element>? {
+    let message = try connection.receive(timeout: .milliseconds(500))
+    if case .removed = message {
+      throw OwnerError.refused(kind: .refused, reason: "the job was cancelled and is removed there")
+    }
+    return message
+  }
 }
