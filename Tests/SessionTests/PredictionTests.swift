@@ -5,6 +5,7 @@ import Foundation
 import OwnerSession
 import Tensors
 import Testing
+import Transport
 import Wire
 
 @Suite(.timeLimit(.minutes(1))) struct PredictionTests {

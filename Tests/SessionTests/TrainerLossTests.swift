@@ -1,4 +1,5 @@
 import Architecture
+import Failures
 import Foundation
 import OwnerSession
 import Tensors

@@ -31,10 +31,12 @@ struct RawOwner<Element: FloatingElement> {
     throw SilentTrainer()
   }
 
-  /// The first message that `accept` takes; others pass by.
+  /// The first message that `accept` takes; others pass by, but for a refusal.
   func wait<Value>(_ accept: (TrainerMessage<Element>) -> Value?) throws -> Value {
     while true {
-      if let value = accept(try next()) { return value }
+      let message = try next()
+      if let value = accept(message) { return value }
+      if case .refused(let kind, let reason) = message { throw Refusal(kind: kind, reason: reason) }
     }
   }
 
@@ -51,7 +53,7 @@ struct RawOwner<Element: FloatingElement> {
     return try refusal()
   }
 
-  struct Refusal: Equatable {
+  struct Refusal: Error, Equatable {
     let kind: FailureKind
     let reason: String
   }
