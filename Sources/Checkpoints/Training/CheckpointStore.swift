@@ -5,9 +5,12 @@ package struct CheckpointStore: Sendable {
   package let directory: String
 
   /// Makes the directory where it does not exist and removes what a killed process left half-written.
-  package init(directory: String) throws(CheckpointError) {
+  ///
+  /// - Parameter removingLeftovers: false while another thread may be writing in the directory, whose unfinished file would
+  ///   look the same.
+  package init(directory: String, removingLeftovers: Bool = true) throws(CheckpointError) {
     try Directory.create(directory)
-    try AtomicFile.removeLeftovers(in: directory)
+    if removingLeftovers { try AtomicFile.removeLeftovers(in: directory) }
     self.directory = directory
   }
 

@@ -13,7 +13,8 @@ package final class TrainerConnection<Element: FloatingElement> {
   private let codec = MessageCodec<Element>()
   private let software: String
   private let clock = ContinuousClock()
-  private var lastHeard: ContinuousClock.Instant
+  /// Time spent listening since anything was heard: the owner's own work must not count against the trainer.
+  private var quiet = Duration.zero
   private var lastPing: ContinuousClock.Instant
   /// A trainer not heard of for this long, pings included, is taken for gone.
   private let silence: Duration
@@ -28,7 +29,6 @@ package final class TrainerConnection<Element: FloatingElement> {
     self.job = job
     self.software = software
     self.silence = silence
-    lastHeard = clock.now
     lastPing = clock.now
   }
 
@@ -41,13 +41,18 @@ package final class TrainerConnection<Element: FloatingElement> {
     var problem = "no trainer answers"
     repeat {
       do {
+        // A send waits for a connection as long as the transport likes; looking first keeps `patience` and Ctrl-C in hand.
+        while !channel.isConnected, clock.now < deadline, !interrupted() {
+          _ = try channel.receive(timeout: .milliseconds(100))
+        }
+        guard channel.isConnected else { continue }
         try sendNow(.hello(software: software))
         let answerBy = min(clock.now + .seconds(2), max(deadline, clock.now + .milliseconds(200)))
         while clock.now < answerBy, !interrupted() {
           guard let frames = try channel.receive(timeout: .milliseconds(200)) else { continue }
           let (_, message) = try codec.trainerMessage(frames)
           if case .welcome(let greeting) = message {
-            lastHeard = clock.now
+            quiet = .zero
             return greeting
           }
           if case .refused(let kind, let reason) = message { throw OwnerError.refused(kind: kind, reason: reason) }
@@ -77,13 +82,17 @@ package final class TrainerConnection<Element: FloatingElement> {
     defer { waited += start.duration(to: clock.now) }
     do {
       guard let frames = try channel.receive(timeout: timeout) else {
+        quiet += start.duration(to: clock.now)
         try keepAlive()
         return nil
       }
-      lastHeard = clock.now
+      quiet = .zero
       bytesReceived += frames.reduce(0) { $0 + $1.count }
       let (id, message) = try codec.trainerMessage(frames)
-      guard id == job else { return nil }
+      if id != job {
+        // What the trainer cannot read has no job for it either.
+        guard id == .none, case .refused = message else { return nil }
+      }
       switch message {
       case .refused(let kind, let reason): throw OwnerError.refused(kind: kind, reason: reason)
       case .goodbye: throw OwnerError.trainerGone("the trainer stops; the job is saved there")
@@ -126,7 +135,7 @@ package final class TrainerConnection<Element: FloatingElement> {
 
   private func keepAlive() throws {
     let now = clock.now
-    if lastHeard.duration(to: now) > silence {
+    if quiet > silence {
       throw OwnerError.trainerGone("the trainer has not been heard of for \(silence.components.seconds) s")
     }
     if lastPing.duration(to: now) > .seconds(1) {

@@ -55,17 +55,23 @@ package struct DetachedRetrieval<Element: FloatingElement> {
   }
 
   private func complete(_ history: inout RunHistory) throws {
-    try connection.send(.follow(from: history.records.count))
-    var isComplete = false
-    while !isComplete {
-      switch try connection.receive(timeout: .seconds(1)) {
-      case .progress(let from, let records):
-        guard from <= history.records.count else { throw OwnerError.protocolViolation("a gap in the history it sends") }
-        for record in records.dropFirst(history.records.count - from) { try history.append(record) }
-      case .status: isComplete = true
-      default: break
+    var known: Int
+    repeat {
+      known = history.records.count
+      try connection.send(.follow(from: known))
+      var isAnswered = false
+      while !isAnswered {
+        switch try connection.receive(timeout: .seconds(1)) {
+        case .progress(let from, let records):
+          guard from <= history.records.count else {
+            throw OwnerError.protocolViolation("a gap in the history it sends")
+          }
+          for record in records.dropFirst(history.records.count - from) { try history.append(record) }
+        case .status: isAnswered = true
+        default: break
+        }
       }
-    }
+    } while history.records.count - known >= ProgressRecord.largestAnswer
     try history.sync()
   }
 }

@@ -36,7 +36,8 @@ package final class MaskedRun<Element: FloatingElement> {
     self.options = options
     self.interruption = interruption
     self.observe = observe
-    connection = TrainerConnection(channel: channel, job: state.job, software: options.software)
+    connection = TrainerConnection(
+      channel: channel, job: state.job, software: options.software, silence: options.silence)
     keys = JobKeys(master: masterKey, plan: prepared.shape.keyPlan, workers: options.workers)
   }
 
@@ -49,7 +50,7 @@ package final class MaskedRun<Element: FloatingElement> {
     let keys = keys
     DispatchQueue.global(qos: .userInitiated).async { keys.expand() }
     try RunSetup.writePlan(prepared, to: directory)
-    try connection.greet(patience: options.patience, interrupted: { self.interruption.isRequested })
+    try greet(steps: try RunHistory(directory).steps)
     // Before any row is masked: a job that the trainer refuses costs nothing.
     try withTrainer(history: nil) { _ = try submit() }
     let standardization = try fitStandardization()
@@ -61,12 +62,22 @@ package final class MaskedRun<Element: FloatingElement> {
       prepared: prepared, keys: keys, spool: spool, connection: connection, history: try RunHistory(directory),
       times: times, interruption: interruption, observe: observe)
     let waitedBefore = connection.waited
-    let isDone = try withTrainer(history: context) { try train(context) }
-    guard isDone else { return nil }
-    let atTrainer = try retrieve(standardization: standardization)
-    let report = makeReport(context, atTrainer: atTrainer, start: start, waited: connection.waited - waitedBefore)
-    try finish(report)
-    return report
+    return try withTrainer(history: context) {
+      guard try train(context) else { return nil }
+      let atTrainer = try retrieve(standardization: standardization)
+      let report = makeReport(context, atTrainer: atTrainer, start: start, waited: connection.waited - waitedBefore)
+      try finish(report)
+      return report
+    }
+  }
+
+  /// - Throws: `OwnerError.interrupted` on Ctrl-C, which is not the trainer's absence.
+  private func greet(steps: Int) throws {
+    do {
+      try connection.greet(patience: options.patience, interrupted: { self.interruption.isRequested })
+    } catch OwnerError.trainerGone(_) where interruption.isRequested {
+      throw OwnerError.interrupted(step: steps)
+    }
   }
 
   /// Runs `work`, and again from its start whenever the trainer was lost and came back.
@@ -77,8 +88,7 @@ package final class MaskedRun<Element: FloatingElement> {
       } catch OwnerError.trainerGone(let reason) {
         try context?.syncHistory()
         observe(.trainerLost(reason))
-        try connection.greet(patience: options.patience, interrupted: { self.interruption.isRequested })
-        if interruption.isRequested { throw OwnerError.interrupted(step: context?.history.steps ?? 0) }
+        try greet(steps: context?.history.steps ?? 0)
         observe(.trainerBack)
       }
     }
@@ -126,8 +136,11 @@ package final class MaskedRun<Element: FloatingElement> {
       return true
     }
     let training = TrainerLossTraining(context)
-    if try connection.status().state == .uploading {
-      try training.upload(storedRows: accepted.rows, storedSteps: accepted.steps)
+    switch try connection.status().state {
+    case .uploading: try training.upload(storedRows: accepted.rows, storedSteps: accepted.steps)
+    // A passing cause, such as a full disk, had stopped it there.
+    case .waitingForOwner: try training.start()
+    case .queued, .running, .finished, .failed: break
     }
     try setPhase(options.detach ? .detached : .training)
     if options.detach { return false }

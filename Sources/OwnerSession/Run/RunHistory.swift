@@ -26,7 +26,14 @@ package struct RunHistory {
     return 0
   }
 
+  /// - Throws: `OwnerError.protocolViolation` for a record that does not follow the last one; `CheckpointError` when the disk is full.
   package mutating func append(_ record: ProgressRecord) throws {
+    let follows =
+      switch record {
+      case .step(let step, _, _, _, _): step == steps
+      case .evaluation(_, let after, _, _, _, _): after == steps && !isEvaluated
+      }
+    guard follows else { throw OwnerError.protocolViolation("a gap or a repeat in the history it sends") }
     try log.append(HistoryLine.text(for: record))
     records.append(record)
   }
@@ -42,6 +49,12 @@ package struct RunHistory {
     guard kept.count != records.count else { return }
     try log.truncate(toLines: kept.count)
     records = Array(kept)
+  }
+
+  /// Whether the last record is an evaluation.
+  private var isEvaluated: Bool {
+    if case .evaluation = records.last { return true }
+    return false
   }
 
   package func sync() throws {

@@ -7,12 +7,17 @@ package struct RunOptions: Sendable {
   package var patience: Duration
   /// Upload and leave; only for loss at the trainer.
   package var detach: Bool
+  /// A trainer not heard of for this long, asked each second, is taken for gone.
+  package var silence: Duration
   package var software: String
 
-  package init(workers: Workers, patience: Duration, detach: Bool = false, software: String) {
+  package init(
+    workers: Workers, patience: Duration, detach: Bool = false, silence: Duration = .seconds(8), software: String
+  ) {
     self.workers = workers
     self.patience = patience
     self.detach = detach
+    self.silence = silence
     self.software = software
   }
 }

@@ -24,8 +24,6 @@ struct OwnerLossTraining<Element: FloatingElement> {
   private var order: [Int32] = []
   private var outputParts = 0
   private var lossSum = 0.0
-  /// After Ctrl-C: no new rows go out, and the next checkpoint is the last thing waited for.
-  private var isSaving = false
   private var normalizer = 1.0
 
   private var description: JobDescription { context.prepared.description }
@@ -37,8 +35,8 @@ struct OwnerLossTraining<Element: FloatingElement> {
   static func run(_ context: RunContext<Element>) throws {
     try context.connection.send(.attach(historySteps: context.history.steps))
     while true {
-      try context.leaveIfInterrupted()
-      switch try context.connection.receive(timeout: .milliseconds(500)) {
+      if context.isInterrupted { try context.leave() }
+      switch try context.nextMessage() {
       case .queued(let position): context.observe(.queued(position: position))
       case .finished: return
       case .attached(let step, let residentRows, let window):
@@ -72,7 +70,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
     while step < description.totalSteps {
       let epoch = step / description.stepsPerEpoch
       order = plan.order(epoch: epoch)
-      try beginStep()
+      beginStep()
       let end = (epoch + 1) * description.stepsPerEpoch
       while step < end {
         try sendRows(before: end)
@@ -90,7 +88,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
   }
 
   private mutating func sendRows(before end: Int) throws {
-    while !isSaving, unanswered < window, nextStep < end, nextStep <= step + 1 {
+    while unanswered < window, nextStep < end, nextStep <= step + 1 {
       let batch = plan.range(ofBatch: nextStep % description.stepsPerEpoch)
       let first = batch.lowerBound + nextPart * description.microBatch
       let rows = order[first..<min(batch.upperBound, first + description.microBatch)]
@@ -106,8 +104,8 @@ struct OwnerLossTraining<Element: FloatingElement> {
   }
 
   private mutating func receiveOne(epochEnd: Int) throws {
-    try saveIfInterrupted()
-    switch try context.connection.receive(timeout: .milliseconds(500)) {
+    if context.isInterrupted { try saveAndLeave() }
+    switch try context.nextMessage() {
     case .outputs(let outputStep, let part, let values):
       guard outputStep == step, part == outputParts else {
         throw OwnerError.protocolViolation(
@@ -116,36 +114,43 @@ struct OwnerLossTraining<Element: FloatingElement> {
       unanswered -= 1
       try answer(values, part: part)
     case .stepApplied(let applied, let gradientNorm, let learningRate):
-      guard applied == step else {
-        throw OwnerError.protocolViolation("step \(applied) applied where \(step) is under way")
-      }
-      let now = ContinuousClock().now
-      try context.record(
-        .step(
-          step: step, loss: lossSum / normalizer, learningRate: learningRate, gradientNorm: gradientNorm,
-          seconds: stepBegan.duration(to: now) / .seconds(1)),
-        rows: plan.range(ofBatch: step % description.stepsPerEpoch).count)
-      stepBegan = now
-      step += 1
-      if step < epochEnd { try beginStep() }
-    case .checkpointed(let saved): try checkpointed(saved)
+      try recordStep(applied, gradientNorm: gradientNorm, learningRate: learningRate)
+      if step < epochEnd { beginStep() }
+    case .checkpointed(let saved): try context.commit(step: saved)
     default: break
     }
   }
 
-  /// Messages stay in order, so that the history holds every step of a checkpoint when the checkpoint is told of.
-  private func checkpointed(_ saved: Int) throws {
-    try context.commit(step: saved)
-    if isSaving { try context.leave() }
+  private mutating func recordStep(_ applied: Int, gradientNorm: Double, learningRate: Double) throws {
+    guard applied == step else {
+      throw OwnerError.protocolViolation("step \(applied) applied where \(step) is under way")
+    }
+    let now = ContinuousClock().now
+    try context.record(
+      .step(
+        step: step, loss: lossSum / normalizer, learningRate: learningRate, gradientNorm: gradientNorm,
+        seconds: stepBegan.duration(to: now) / .seconds(1)),
+      rows: plan.range(ofBatch: step % description.stepsPerEpoch).count)
+    stepBegan = now
+    step += 1
   }
 
-  private mutating func saveIfInterrupted() throws {
-    guard context.isInterrupted, !isSaving else { return }
-    isSaving = true
+  /// On Ctrl-C: has the trainer save, and records the step it may have applied meanwhile, so that the history reaches the checkpoint.
+  private mutating func saveAndLeave() throws -> Never {
     try context.connection.send(.save)
+    while true {
+      switch try context.nextMessage() {
+      case .stepApplied(let applied, let gradientNorm, let learningRate):
+        try recordStep(applied, gradientNorm: gradientNorm, learningRate: learningRate)
+      case .checkpointed(let saved):
+        try context.commit(step: saved)
+        try context.leave()
+      default: break
+      }
+    }
   }
 
-  private mutating func beginStep() throws {
+  private mutating func beginStep() {
     outputParts = 0
     lossSum = 0
     let slots = order[plan.range(ofBatch: step % description.stepsPerEpoch)]
@@ -189,8 +194,8 @@ struct OwnerLossTraining<Element: FloatingElement> {
         try context.connection.send(.evaluate(epoch: epoch, part: (sentUpTo - slots.lowerBound) / size, rows: delivery))
         sentUpTo += rows.count
       }
-      try saveIfInterrupted()
-      switch try context.connection.receive(timeout: .milliseconds(500)) {
+      if context.isInterrupted { try saveAndLeave() }
+      switch try context.nextMessage() {
       case .evaluated(let evaluated, let part, let masked):
         let rows = (answeredUpTo..<min(slots.upperBound, answeredUpTo + size)).map { Int32($0) }
         guard evaluated == epoch, part == (answeredUpTo - slots.lowerBound) / size,
@@ -205,7 +210,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
           try metrics.add(outputs: outputs, targets: targets)
         }
         answeredUpTo += rows.count
-      case .checkpointed(let saved): try checkpointed(saved)
+      case .checkpointed(let saved): try context.commit(step: saved)
       default: break
       }
     }

@@ -1,4 +1,5 @@
 import Architecture
+import Failures
 import Foundation
 import Masking
 import Tensors
@@ -84,19 +85,23 @@ final class RunContext<Element: FloatingElement> {
     plainBytes += bytes
   }
 
-  /// Goes away on purpose: the trainer is told, and the history is durable.
-  ///
-  /// - Throws: `OwnerError.interrupted`, always, or what writing throws.
+  var isInterrupted: Bool { interruption.isRequested }
+
+  /// Goes away on purpose: makes the history durable, tells the trainer, and throws `OwnerError.interrupted`.
   func leave() throws -> Never {
     try history.sync()
     try connection.send(.leave)
     throw OwnerError.interrupted(step: history.steps)
   }
 
-  /// On Ctrl-C while the trainer has nothing to save for this owner.
-  func leaveIfInterrupted() throws {
-    if isInterrupted { try leave() }
+  /// The next message of a job under way, or nil after a while without one.
+  ///
+  /// - Throws: as `TrainerConnection.receive`; `OwnerError.refused` when the job was cancelled from elsewhere.
+  func nextMessage() throws -> TrainerMessage<Element>? {
+    let message = try connection.receive(timeout: .milliseconds(500))
+    if case .removed = message {
+      throw OwnerError.refused(kind: .refused, reason: "the job was cancelled and is removed there")
+    }
+    return message
   }
-
-  var isInterrupted: Bool { interruption.isRequested }
 }

@@ -39,6 +39,11 @@ struct TrainerLossTraining<Element: FloatingElement> {
       return .storeTargets(firstSlot: range.lowerBound, targets: targets)
     }
     try uploadPlan(from: storedSteps)
+    try start()
+  }
+
+  /// Puts the job, all of whose data is there, in line.
+  func start() throws {
     try context.connection.send(.start)
     try awaitStatus { $0 != .uploading }
   }
@@ -71,7 +76,7 @@ struct TrainerLossTraining<Element: FloatingElement> {
         try awaitStored()
         unanswered -= 1
       }
-      try context.leaveIfInterrupted()
+      if context.isInterrupted { try context.leave() }
       try context.connection.send(try message(range))
       unanswered += 1
       context.observe(.advanced(done: range.upperBound, total: end))
@@ -97,15 +102,24 @@ struct TrainerLossTraining<Element: FloatingElement> {
   ///
   /// - Throws: as `OwnerLossTraining.run`.
   func follow() throws {
-    try context.connection.send(.follow(from: context.history.records.count))
+    var asked = context.history.records.count
+    try context.connection.send(.follow(from: asked))
     context.observe(
       .trainingStarts(step: context.history.steps, totalSteps: description.totalSteps))
     while true {
-      try context.leaveIfInterrupted()
-      switch try context.connection.receive(timeout: .milliseconds(500)) {
+      if context.isInterrupted { try context.leave() }
+      switch try context.nextMessage() {
       case .progress(let from, let records): try append(records, from: from)
-      case .finished: return try context.syncHistory()
+      case .finished:
+        // Asked once more: of a long history only a part may have come.
+        asked = context.history.records.count
+        try context.connection.send(.follow(from: asked))
       case .status(let status):
+        if context.history.records.count - asked >= ProgressRecord.largestAnswer {
+          asked = context.history.records.count
+          try context.connection.send(.follow(from: asked))
+          continue
+        }
         if status.state == .finished { return try context.syncHistory() }
         if status.state == .failed {
           throw OwnerError.refused(kind: .refused, reason: status.failure ?? "the job failed")

@@ -6,18 +6,18 @@ import Wire
 /// A job as the service thread knows it.
 struct JobRecord<Element: FloatingElement> {
   var stored: StoredJob
-  /// The connection its owner last spoke on.
+  /// The connection on which its owner uploads, trains or follows: where a runner's messages go. Questions that come over
+  /// another one of the same owner (`status`, `cancel`) are answered there and change nothing here.
   var peer: PeerID
   var upload: ParameterUpload<Element>?
   var data: UploadedData<Element>?
   /// Steps of history the owner holds; set while it is attached and waits for its turn or trains.
   var attachedHistory: Int?
-  /// This side gave the conversation up because a message was lost or the owner fell silent; an owner that still believes in it is
-  /// told to attach again.
-  var isCutOff = false
   /// Whether the owner wants to hear of the history as it is made.
   var follows = false
   var step = 0
+  /// Who asked to cancel it while it ran; it is removed once the runner has ended.
+  var canceller: PeerID?
   /// This process's CPU seconds when the job was last started, and what it took in all before that.
   var startedAt: Double?
   var processorSeconds = 0.0

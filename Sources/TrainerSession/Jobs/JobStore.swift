@@ -21,8 +21,9 @@ struct JobStore: Sendable {
     directory.appending(path: id.description)
   }
 
+  /// Leftovers are removed by `load` alone: later the service asks for a job's checkpoints while its runner writes one.
   func checkpoints(of id: JobID) throws -> CheckpointStore {
-    try CheckpointStore(directory: path(of: id).path)
+    try CheckpointStore(directory: path(of: id).path, removingLeftovers: false)
   }
 
   func save(_ job: StoredJob) throws {
@@ -34,7 +35,8 @@ struct JobStore: Sendable {
     try AtomicFile.write(try encoder.encode(job), to: folder.appending(path: "job.json").path)
   }
 
-  /// Every readable job; a folder without a readable `job.json` is reported by name and left alone.
+  /// Every readable job, rid of what a kill left half-written; a folder without a readable `job.json` is reported by name and left
+  /// alone. Called before anything runs.
   func load() throws -> (jobs: [StoredJob], unreadable: [String]) {
     var jobs: [StoredJob] = []
     var unreadable: [String] = []
@@ -44,6 +46,7 @@ struct JobStore: Sendable {
       if let data = try? Data(contentsOf: file), let job = try? JSONDecoder().decode(StoredJob.self, from: data),
         job.id.description == name, (try? job.description.validate()) != nil
       {
+        _ = try CheckpointStore(directory: path(of: job.id).path)
         jobs.append(job)
       } else {
         unreadable.append(name)

@@ -31,9 +31,10 @@ final class Inbox<Element: FloatingElement>: @unchecked Sendable {
     }
   }
 
-  /// Takes effect before any message still queued; the first reason stays.
+  /// Takes effect before any message still queued; the first reason stays, but for a cancellation.
   func stop(_ reason: StopReason) {
     condition.withLock {
+      if case .cancelled = reason { stopReason = reason }
       stopReason = stopReason ?? reason
       condition.signal()
     }
@@ -51,6 +52,15 @@ final class Inbox<Element: FloatingElement>: @unchecked Sendable {
         taken = 0
       }
       return .message(message)
+    }
+  }
+
+  /// Whether the owner that this runner spoke with is not to hear from it any more: it is gone, or on another connection where
+  /// these messages would be taken for those of the next runner.
+  var isAbandoned: Bool {
+    switch stopRequested {
+    case .ownerLost, .superseded: true
+    case .shutdown, .cancelled, nil: false
     }
   }
 

@@ -10,7 +10,9 @@ import Wire
 /// when the last is in. Inputs of the next step may arrive before that and wait.
 struct OwnerPacedTraining<Element: FloatingElement> {
   /// Micro-batches an owner may have unanswered, at most; see `window`.
-  static var largestWindow: Int { 64 }
+  ///
+  /// Below the messages that a transport queues for an owner, with room for what is not an answer (checkpoints, pongs).
+  static var largestWindow: Int { 32 }
 
   private var context: RunnerContext<Element>
   private let inbox: Inbox<Element>
@@ -74,7 +76,10 @@ struct OwnerPacedTraining<Element: FloatingElement> {
       guard forwardedParts == 0 else { throw WireError.outOfOrder("keep inside a step") }
       context.keepPresentWeights(epoch: epoch, metric: nil)
     case .commit(let step):
-      try context.checkpoints.removeAll(before: min(step, context.engine.step))
+      // The newest checkpoint within the owner's history stays, however old: the next attachment goes on from it.
+      if let kept = try context.checkpoints.steps().last(where: { $0 <= step }) {
+        try context.checkpoints.removeAll(before: kept)
+      }
     case .save:
       try saveAndTell()
     case .finish:

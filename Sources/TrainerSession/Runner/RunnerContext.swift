@@ -55,7 +55,10 @@ struct RunnerContext<Element: FloatingElement> {
   }
 
   /// Writes a durable checkpoint of the state after the last applied step.
+  ///
+  /// Before the first step there is nothing to save: the starting weights are durable, in a checkpoint without optimizer state.
   func saveCheckpoint() throws {
+    guard engine.step > 0 else { return }
     let clock = ContinuousClock()
     let elapsed = try clock.measure {
       try checkpoints.save(

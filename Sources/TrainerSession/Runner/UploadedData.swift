@@ -46,6 +46,11 @@ struct UploadedData<Element: FloatingElement> {
     return rowOverflow || planOverflow || overflow ? nil : total
   }
 
+  /// Labels are sent again from the first: they are small, and an owner is not told how many are here.
+  mutating func restartTargets() {
+    storedTargets = 0
+  }
+
   mutating func storeRows(firstSlot: Int, _ values: Tensor<Element>) throws -> Int {
     guard firstSlot == storedRows, values.rows <= description.totalRows - firstSlot else {
       throw WireError.outOfOrder("rows from slot \(firstSlot) where \(storedRows) is due")

@@ -2,23 +2,24 @@ import Checkpoints
 import Failures
 import Foundation
 import Tensors
+import Transport
 import Wire
 
 extension TrainerService {
   /// Puts a job whose owner is here in line, or takes it up at once.
-  func attach(_ id: JobID, historySteps: Int) throws {
+  func attach(_ id: JobID, historySteps: Int, from peer: PeerID) throws {
     guard let record = jobs[id] else { return }
     switch record.stored.phase {
     case .uploading: throw WireError.outOfOrder("attach before the starting weights are uploaded")
     case .failed: throw TrainerError(.refused, record.stored.failure ?? "the job failed")
     case .finished:
-      send(.finished, job: id, to: record.peer)
+      send(.finished, job: id, to: peer)
       return
     case .ready: break
     }
     guard !record.isAutonomous else { throw WireError.outOfOrder("attach to a job that needs no owner") }
+    jobs[id]?.peer = peer
     jobs[id]?.attachedHistory = historySteps
-    jobs[id]?.isCutOff = false
     if let active, active.job == id {
       // The owner came back on a new connection while its job still ran: save, then start again from a checkpoint.
       active.inbox.stop(.superseded)
@@ -57,7 +58,6 @@ extension TrainerService {
 
   /// The owner is not there any more: its job is saved and leaves the line.
   func detach(_ id: JobID, reason: StopReason) {
-    if case .ownerLost = reason, jobs[id]?.attachedHistory != nil { jobs[id]?.isCutOff = true }
     jobs[id]?.attachedHistory = nil
     jobs[id]?.follows = false
     if jobs[id]?.isAutonomous == true { return }
@@ -71,18 +71,23 @@ extension TrainerService {
       jobs[id]?.processorSeconds += ProcessorTime.ofThisProcess - startedAt
       jobs[id]?.startedAt = nil
     }
+    if let canceller = record.canceller {
+      try? remove(id, reason: "cancelled by its owner", for: canceller)
+      return
+    }
     switch outcome {
     case .paused(let step, let reason):
       jobs[id]?.step = step
       observe(.jobPaused(job: id, step: step, reason: reason))
-      // Inference is begun anew, under another key, by an owner that comes back.
-      if record.stored.description.purpose == .inference { try? remove(id, reason: "its owner left") }
+      // Nobody comes back to an inference: its key was made for it alone.
+      if record.stored.description.purpose == .inference { try? remove(id, reason: "its owner is gone", for: record.peer) }
     case .finished(let steps):
       finish(record, steps: steps)
     case .cancelled:
-      try? remove(id, reason: "cancelled by its owner")
+      try? remove(id, reason: "cancelled by its owner", for: record.peer)
     case .failed(let error, let resumable):
       jobs[id]?.attachedHistory = nil
+      queue.removeAll { $0 == id }
       observe(.jobFailed(job: id, reason: error.description))
       if !resumable {
         jobs[id]?.stored.failure = error.description
@@ -111,22 +116,25 @@ extension TrainerService {
     jobs[id]?.stored = stored
   }
 
-  func cancel(_ id: JobID) {
+  func cancel(_ id: JobID, for peer: PeerID) throws {
     if let active, active.job == id {
+      jobs[id]?.canceller = peer
       active.inbox.stop(.cancelled)
     } else {
-      try? remove(id, reason: "cancelled by its owner")
+      try remove(id, reason: "cancelled by its owner", for: peer)
     }
   }
 
-  func remove(_ id: JobID, reason: String) throws {
+  /// Tells `peer`, and the connection that trained or followed if that is another one.
+  func remove(_ id: JobID, reason: String, for peer: PeerID) throws {
     guard let record = jobs[id] else { return }
     guard active?.job != id else { throw WireError.outOfOrder("release of a job that runs") }
     queue.removeAll { $0 == id }
     jobs[id] = nil
     try store.remove(id)
     observe(.jobRemoved(job: id, reason: reason))
-    send(.removed, job: id, to: record.peer)
+    send(.removed, job: id, to: peer)
+    if record.peer != peer, isConnected(record.peer) { send(.removed, job: id, to: record.peer) }
   }
 
   func status(of id: JobID) -> JobStatus {

@@ -3,11 +3,12 @@ import Checkpoints
 import Foundation
 import Tensors
 import Training
+import Transport
 import Wire
 
 extension TrainerService {
   /// Takes a chunk of starting weights; the last one makes them durable as the checkpoint of step 0.
-  func upload(_ values: Tensor<Element>, chunk: Int, to id: JobID) throws {
+  func upload(_ values: Tensor<Element>, chunk: Int, to id: JobID, from peer: PeerID) throws {
     guard var upload = jobs[id]?.upload, let record = jobs[id] else {
       throw WireError.outOfOrder("weights for a job that has them")
     }
@@ -16,7 +17,7 @@ extension TrainerService {
     try upload.place(values, chunk: chunk)
     guard upload.isComplete else {
       jobs[id]?.upload = upload
-      send(.stored(count: upload.received), job: id, to: record.peer)
+      send(.stored(count: upload.received), job: id, to: peer)
       return
     }
     let names = try Model(record.stored.description.model).structure.parameters.map(\.name)
@@ -25,11 +26,11 @@ extension TrainerService {
         step: 0, jobDigest: id.description, parameters: NamedTensors(zip(names, upload.parameters).map { ($0, $1) }),
         optimizerState: NamedTensors()))
     if !record.isAutonomous { try setPhase(.ready, of: id) }
-    send(.stored(count: upload.received), job: id, to: record.peer)
+    send(.stored(count: upload.received), job: id, to: peer)
   }
 
   /// Takes rows, labels or plan of a job whose loss is computed here.
-  func store(_ id: JobID, _ part: (inout UploadedData<Element>) throws -> Int) throws {
+  func store(_ id: JobID, from peer: PeerID, _ part: (inout UploadedData<Element>) throws -> Int) throws {
     guard let record = jobs[id], record.isAutonomous, record.stored.phase == .uploading else {
       throw WireError.outOfOrder("rows for a job that does not take them")
     }
@@ -44,11 +45,11 @@ extension TrainerService {
     }
     let count = try part(&data)
     jobs[id]?.data = data
-    send(.stored(count: count), job: id, to: record.peer)
+    send(.stored(count: count), job: id, to: peer)
   }
 
-  /// Everything is here: the job can run without its owner.
-  func start(_ id: JobID) throws {
+  /// Everything is here: the job can run without its owner. Also takes up again a job that a passing cause had stopped.
+  func start(_ id: JobID, from peer: PeerID) throws {
     guard let record = jobs[id], record.isAutonomous else {
       throw WireError.outOfOrder("start of a job whose loss its owner computes")
     }
@@ -61,31 +62,34 @@ extension TrainerService {
       try setPhase(.ready, of: id)
     }
     enqueue(id)
-    send(.status(status(of: id)), job: id, to: record.peer)
+    send(.status(status(of: id)), job: id, to: peer)
   }
 
-  /// Sends the history from record `first` on, and from then on as it comes.
-  func follow(_ id: JobID, from first: Int) throws {
+  /// Sends the history from record `first` on, and from then on as it comes; of a long one only the first part, and then the
+  /// owner asks again.
+  func follow(_ id: JobID, from first: Int, peer: PeerID) throws {
     guard let record = jobs[id], record.isAutonomous else {
       throw WireError.outOfOrder("history of a job whose loss its owner computes")
     }
     let records = try RecordLog.records(in: store.path(of: id))
-    jobs[id]?.follows = true
     var next = min(first, records.count)
+    let end = min(records.count, next + ProgressRecord.largestAnswer)
+    jobs[id]?.peer = peer
+    jobs[id]?.follows = end == records.count
     repeat {
-      let part = Array(records[next...].prefix(1000))
-      send(.progress(from: next, records: part), job: id, to: record.peer)
+      let part = Array(records[next..<end].prefix(ProgressRecord.largestMessage))
+      send(.progress(from: next, records: part), job: id, to: peer)
       next += part.count
-    } while next < records.count
-    send(.status(status(of: id)), job: id, to: record.peer)
+    } while next < end
+    send(.status(status(of: id)), job: id, to: peer)
   }
 
   /// Answers with one chunk of a finished job's weights.
-  func retrieve(_ id: JobID, chunk: Int) throws {
+  func retrieve(_ id: JobID, chunk: Int, from peer: PeerID) throws {
     guard let record = jobs[id] else { return }
     guard record.stored.phase == .finished else { throw WireError.outOfOrder("the job is not finished") }
     let result = try record.result ?? WeightRetrieval(job: record.stored, store: store)
     jobs[id]?.result = result
-    send(.parameters(chunk: chunk, values: try result.chunk(chunk)), job: id, to: record.peer)
+    send(.parameters(chunk: chunk, values: try result.chunk(chunk)), job: id, to: peer)
   }
 }

@@ -11,6 +11,7 @@ extension TrainerService {
   func handle(_ message: OwnerMessage<Element>, job id: JobID, from peer: PeerID) throws {
     switch message {
     case .hello(let software):
+      broken[peer] = nil
       observe(.ownerGreeted(owner: peer.ownerKey.prefix, software: String(software.prefix(80))))
       send(
         .welcome(
@@ -19,38 +20,38 @@ extension TrainerService {
             memoryLimit: configuration.memoryLimit)), job: id, to: peer)
       return
     case .ping:
-      // An owner that waits for a job which is not attached any more must attach again.
-      let record = jobs[id].flatMap { $0.peer == peer && $0.isCutOff ? $0 : nil }
-      send(record.map { .goodbye(step: $0.step) } ?? .pong, job: id, to: peer)
+      send(.pong, job: id, to: peer)
       return
     case .submit(let description):
       try submit(description, id: id, from: peer)
       return
     default: break
     }
-    guard var record = jobs[id], record.peer.ownerKey == peer.ownerKey else { throw TrainerError.noSuchJob }
-    record.peer = peer
-    jobs[id] = record
+    guard jobs[id]?.peer.ownerKey == peer.ownerKey else { throw TrainerError.noSuchJob }
     switch message {
-    case .parameters(let chunk, let values): try upload(values, chunk: chunk, to: id)
-    case .attach(let historySteps): try attach(id, historySteps: historySteps)
+    case .parameters(let chunk, let values): try upload(values, chunk: chunk, to: id, from: peer)
+    case .attach(let historySteps): try attach(id, historySteps: historySteps, from: peer)
     case .storeRows(let first, let values):
-      try store(id) { try $0.storeRows(firstSlot: first, values) }
+      try store(id, from: peer) { try $0.storeRows(firstSlot: first, values) }
     case .storeTargets(let first, let targets):
-      try store(id) { try $0.storeTargets(firstSlot: first, targets) }
+      try store(id, from: peer) { try $0.storeTargets(firstSlot: first, targets) }
     case .storePlan(let first, let slots):
-      try store(id) { try $0.storePlan(firstStep: first, slots) }
-    case .start: try start(id)
-    case .follow(let first): try follow(id, from: first)
-    case .retrieve(let chunk): try retrieve(id, chunk: chunk)
+      try store(id, from: peer) { try $0.storePlan(firstStep: first, slots) }
+    case .start: try start(id, from: peer)
+    case .follow(let first): try follow(id, from: first, peer: peer)
+    case .retrieve(let chunk): try retrieve(id, chunk: chunk, from: peer)
     case .status: send(.status(status(of: id)), job: id, to: peer)
-    case .cancel: cancel(id)
-    case .release: try remove(id, reason: "its owner holds the result")
-    default: try forwardToRunner(message, job: id)
+    case .cancel: try cancel(id, for: peer)
+    case .release: try remove(id, reason: "its owner holds the result", for: peer)
+    default: try forwardToRunner(message, job: id, from: peer)
     }
   }
 
-  private func forwardToRunner(_ message: OwnerMessage<Element>, job id: JobID) throws {
+  private func forwardToRunner(_ message: OwnerMessage<Element>, job id: JobID, from peer: PeerID) throws {
+    guard jobs[id]?.peer == peer else {
+      if case .leave = message { return }
+      throw TrainerError.refused("another connection of this owner has taken the job over")
+    }
     guard let active, active.job == id, jobs[id]?.attachedHistory != nil else {
       if case .leave = message {
         detach(id, reason: .ownerLost)
@@ -71,8 +72,8 @@ extension TrainerService {
       guard known.stored.description == description else {
         throw TrainerError.refused("a job of this id but another description is stored here")
       }
-      jobs[id]?.peer = peer
-      jobs[id]?.isCutOff = false
+      // A runner goes on speaking to whom it was started for, until an attachment ends it.
+      if active?.job != id { jobs[id]?.peer = peer }
     } else {
       let parameters = try JobAdmission<Element>(configuration: configuration).admit(description)
       let stored = StoredJob(
@@ -83,21 +84,27 @@ extension TrainerService {
         .jobAccepted(
           job: id, owner: peer.ownerKey.prefix, parameters: parameters, steps: description.totalSteps))
     }
-    try acknowledge(id)
+    try acknowledge(id, to: peer)
   }
 
   /// Tells the owner what of its upload is still due.
-  func acknowledge(_ id: JobID) throws {
-    guard var record = jobs[id] else { return }
+  private func acknowledge(_ id: JobID, to peer: PeerID) throws {
     let hasWeights = try !store.checkpoints(of: id).steps().isEmpty
-    if !hasWeights, record.stored.phase == .uploading {
-      // A new connection uploads from the first chunk.
-      record.upload = ParameterUpload(try Model(record.stored.description.model).structure.parameters)
+    // A kill between the two writes leaves the weights stored and the job uploading.
+    if hasWeights, jobs[id]?.stored.phase == .uploading, jobs[id]?.isAutonomous == false {
+      try setPhase(.ready, of: id)
+    }
+    guard var record = jobs[id] else { return }
+    if record.stored.phase == .uploading || record.stored.phase == .ready {
+      // A new connection uploads weights and labels from the first chunk; rows and plan go on.
+      record.upload =
+        hasWeights ? nil : ParameterUpload(try Model(record.stored.description.model).structure.parameters)
+      record.data?.restartTargets()
       jobs[id] = record
     }
     send(
       .accepted(
         missingParameters: !hasWeights, storedRows: record.data?.storedRows ?? 0,
-        storedSteps: record.data?.storedSteps ?? 0), job: id, to: record.peer)
+        storedSteps: record.data?.storedSteps ?? 0), job: id, to: peer)
   }
 }

@@ -23,7 +23,10 @@ package final class TrainerService<Element: FloatingElement> {
   /// Jobs ready to run, in order of arrival; the running one is not in it.
   var queue: [JobID] = []
   var active: JobRunner<Element>?
-  var lastHeard: [PeerID: ContinuousClock.Instant] = [:]
+  private var lastHeard: [PeerID: ContinuousClock.Instant] = [:]
+  /// Connections on which a message to an owner was lost, or a job was taken from a silent one: the owner may believe that
+  /// its conversation goes on. It is told `goodbye` until it greets again.
+  var broken: [PeerID: ContinuousClock.Instant] = [:]
 
   /// Opens the store and takes up the jobs in it.
   ///
@@ -44,6 +47,11 @@ package final class TrainerService<Element: FloatingElement> {
     for name in unreadable { observe(.refused(owner: nil, reason: "unreadable job folder \(name) left alone")) }
     for job in stored {
       guard let owner = OwnerKey(z85: job.owner) else { continue }
+      if job.description.purpose == .inference {
+        // Its owner, who made a key for it alone, does not come back to it.
+        try store.remove(job.id)
+        continue
+      }
       jobs[job.id] = JobRecord(stored: job, peer: PeerID(routingIdentity: [], ownerKey: owner))
       if jobs[job.id]?.isRunnable == true { queue.append(job.id) }
     }
@@ -53,6 +61,8 @@ package final class TrainerService<Element: FloatingElement> {
   ///
   /// - Throws: `TransportError` when the endpoint fails for good.
   package func run() throws {
+    // Without an endpoint nobody would ever end the runner.
+    defer { active?.inbox.stop(.shutdown) }
     startNext()
     while !stop.isRequested {
       if let incoming = try endpoint.receive(timeout: .seconds(1)) { handle(incoming) }
@@ -78,6 +88,10 @@ package final class TrainerService<Element: FloatingElement> {
     do {
       let (id, message) = try codec.ownerMessage(incoming.frames)
       job = id
+      if broken[peer] != nil, !message.isGreeting {
+        send(.goodbye(step: 0), job: id, to: peer)
+        return
+      }
       try handle(message, job: id, from: peer)
     } catch let failure as any Failure {
       observe(.refused(owner: peer.ownerKey.prefix, reason: failure.description))
@@ -88,14 +102,22 @@ package final class TrainerService<Element: FloatingElement> {
     }
   }
 
-  /// A peer that is gone loses the message; it asks again when it is back.
+  /// A peer that is gone, or whose queue is full, loses the message, and with it the job it was attached to: neither side
+  /// would go on. It attaches anew when it is back.
   func send(_ message: TrainerMessage<Element>, job: JobID, to peer: PeerID) {
     do {
       try endpoint.send(codec.frames(message, job: job), to: peer)
     } catch {
       lastHeard[peer] = nil
-      if jobs[job]?.peer == peer { detach(job, reason: .ownerLost) }
+      breakOff(peer)
     }
+  }
+
+  private func breakOff(_ peer: PeerID) {
+    // Connections that are gone for good never greet again; the oldest are forgotten.
+    if broken.count >= 1024, let oldest = broken.min(by: { $0.value < $1.value })?.key { broken[oldest] = nil }
+    broken[peer] = clock.now
+    for (id, record) in jobs where record.peer == peer { detach(id, reason: .ownerLost) }
   }
 
   func isConnected(_ peer: PeerID) -> Bool {
@@ -108,6 +130,7 @@ package final class TrainerService<Element: FloatingElement> {
       case .event(let event): observe(event)
       case .send(let id, let message):
         guard let record = jobs[id] else { continue }
+        if let active, active.job == id, active.inbox.isAbandoned { continue }
         if case .stepApplied(let step, _, _) = message { jobs[id]?.step = step + 1 }
         if case .progress(_, let records) = message {
           for case .step(let step, _, _, _, _) in records { jobs[id]?.step = step + 1 }
@@ -126,10 +149,9 @@ package final class TrainerService<Element: FloatingElement> {
     let now = clock.now
     for (peer, heard) in lastHeard where heard.duration(to: now) > configuration.ownerSilence {
       lastHeard[peer] = nil
-      for (id, record) in jobs where record.peer == peer && record.attachedHistory != nil {
-        observe(.ownerSilent(owner: peer.ownerKey.prefix, job: id))
-        detach(id, reason: .ownerLost)
-      }
+      let attached = jobs.values.filter { $0.peer == peer && $0.attachedHistory != nil }
+      for record in attached { observe(.ownerSilent(owner: peer.ownerKey.prefix, job: record.id)) }
+      if !attached.isEmpty { breakOff(peer) }
     }
   }
 }

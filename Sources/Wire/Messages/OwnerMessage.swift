@@ -46,6 +46,12 @@ package enum OwnerMessage<Element: FloatingElement>: Sendable {
   /// The owner goes away on purpose; the job waits for it.
   case leave
 
+  /// Whether it opens a conversation.
+  package var isGreeting: Bool {
+    if case .hello = self { return true }
+    return false
+  }
+
   private var code: UInt8 {
     switch self {
     case .hello: 1

@@ -1,0 +1,82 @@
+import Architecture
+import Masking
+import OwnerSession
+import Testing
+import Wire
+
+/// The masked two-party run in float64, unmasked, beside plain loops that know nothing of keys: `PlaintextRun`.
+///
+/// Bound: the 1e-10 after 50 steps. Masking multiplies by orthogonal matrices, whose rounding is some 1e-16 · √width a
+/// product; 50 steps of a contracting optimizer and Muon's 3.4445⁵ ≈ 485 leave it below 1e-12.
+@Suite struct ExactnessTests {
+  static let bound = 1e-10
+
+  @Test(arguments: ExactnessCase.exact)
+  func maskedTrainingEqualsPlaintext(_ example: ExactnessCase) throws {
+    let site = try Site<Double>()
+    let trainer = site.trainer()
+    defer { trainer.shutDown() }
+    let run = try site.run(example.job)
+    try run.execute(on: site.network)
+    let plain = try PlaintextRun(run.directory, job: run.prepared.job, data: site.data)
+    #expect(plain.losses.count == 50)
+    #expect(try plain.largestRelativeDifference(to: run.directory) <= Self.bound)
+    var losses: [Double] = []
+    var kept: Int?
+    for record in try run.history() {
+      if case .step(_, let loss, _, _, _) = record { losses.append(loss) }
+      if case .evaluation(let epoch, _, _, _, true, _) = record { kept = epoch }
+    }
+    #expect(losses.count == plain.losses.count)
+    // Losses are of order 1 and carry the same rounding as the outputs.
+    #expect(zip(losses, plain.losses).allSatisfy { abs($0 - $1) <= Self.bound })
+    if example.job.keep == .best { #expect(kept == plain.keptEpoch) }
+  }
+
+  /// Adam divides coordinate by coordinate, which a rotation does not pass: the claim that fails must be seen to fail.
+  @Test func adamwUnderRotationIsAnotherTrajectory() throws {
+    let site = try Site<Double>()
+    let trainer = site.trainer()
+    defer { trainer.shutDown() }
+    let job = SmallJob().changing {
+      $0.optimizer = SmallJob.adamw()
+      $0.exact = false
+    }
+    let run = try site.run(job)
+    try run.execute(on: site.network)
+    let plain = try PlaintextRun(run.directory, job: run.prepared.job, data: site.data)
+    #expect(try plain.largestRelativeDifference(to: run.directory) > 1e-3)
+  }
+
+  @Test func adamwUnderRotationIsRefusedByName() throws {
+    let site = try Site<Double>()
+    let job = SmallJob().changing { $0.optimizer = SmallJob.adamw() }
+    let error = #expect(throws: MaskingError.self) { try site.run(job) }
+    #expect(error == .notExact(optimizer: .adamw, largest: .signedPermutation, strength: .rotation))
+    #expect(error?.description.contains("adamw") == true)
+    #expect(error?.description.contains("rotation") == true)
+  }
+
+  @Test func adamwUnderAnInputRotationIsRefusedByName() throws {
+    let site = try Site<Double>()
+    let job = SmallJob().changing {
+      $0.optimizer = SmallJob.adamw()
+      $0.strength = .inputOnly
+    }
+    #expect(throws: MaskingError.notExact(optimizer: .adamw, largest: .signedPermutation, strength: .inputOnly)) {
+      try site.run(job)
+    }
+  }
+
+  /// The job in single precision, as the programs run it, to single precision: 50 steps at 6e-8 a rounding, widths below 10.
+  @Test(arguments: [LossLocation.owner, .trainer])
+  func singlePrecisionStaysNearPlaintext(_ loss: LossLocation) throws {
+    let site = try Site<Float>()
+    let trainer = site.trainer()
+    defer { trainer.shutDown() }
+    let run = try site.run(SmallJob().changing { $0.loss = loss; $0.activation = .gelu })
+    try run.execute(on: site.network)
+    let plain = try PlaintextRun(run.directory, job: run.prepared.job, data: site.data)
+    #expect(try plain.largestRelativeDifference(to: run.directory) <= 1e-4)
+  }
+}

@@ -1,0 +1,111 @@
+import Architecture
+import Checkpoints
+import Datasets
+import Foundation
+import OwnerSession
+import Tensors
+import Testing
+import Transport
+import Wire
+
+@Suite(.timeLimit(.minutes(1))) struct PredictionTests {
+  /// Double: predictions are stored in single precision, 2⁻²⁴ ≈ 6e-8 of a value of order 1 to 10; masking adds 1e-15.
+  @Test(arguments: [LearningTask.classification, .multilabel, .regression], [false, true])
+  func maskedInferenceEqualsThePlaintextModel(_ task: LearningTask, _ standardize: Bool) throws {
+    let site = try Site<Double>()
+    let trainer = site.trainer()
+    defer { trainer.shutDown() }
+    let run = try site.run(
+      SmallJob().changing {
+        $0.task = task
+        $0.standardize = standardize
+        $0.epochs = 2
+      })
+    try run.execute(on: site.network)
+    let new = try SmallData(in: site.directory, rows: 600, seed: 5)
+    let file = site.directory.path("predictions.h5")
+    let connection = TrainerConnection<Double>(
+      channel: site.network.connect(site.keys.ownerKey), job: .random(), software: "test owner")
+    try Prediction(
+      shape: run.prepared.shape, model: ModelDirectory(run.directory.model), connection: connection,
+      workers: Workers(threads: 1)
+    ).write(
+      source: try HDF5File(path: new.file.path).openFeatures(path: "x"), to: file, patience: .seconds(5),
+      progress: { _, _ in })
+    let expected = try plaintext(run, new, standardize: standardize)
+    let outputs = try matrix(file, "outputs")
+    #expect(outputs.count == expected.count)
+    #expect(zip(outputs, expected).allSatisfy { abs(Double($0) - $1) <= 1e-7 * max(1, abs($1)) })
+    try expectDerived(task, file, expected)
+    // Nothing of it stays at the trainer.
+    try connection.greet(patience: .seconds(5))
+    #expect(try FileManager.default.contentsOfDirectory(atPath: trainer.store.appending(path: "jobs").path).isEmpty)
+  }
+
+  @Test func dataOfAnotherWidthIsRefused() throws {
+    let site = try Site<Float>()
+    let trainer = site.trainer()
+    defer { trainer.shutDown() }
+    let run = try site.run(SmallJob().changing { $0.epochs = 1 })
+    try run.execute(on: site.network)
+    let connection = TrainerConnection<Float>(
+      channel: site.network.connect(site.keys.ownerKey), job: .random(), software: "test owner")
+    let prediction = Prediction(
+      shape: run.prepared.shape, model: ModelDirectory(run.directory.model), connection: connection,
+      workers: Workers(threads: 1))
+    let source = try HDF5File(path: site.data.file.path).openFeatures(path: "targets")
+    let file = site.directory.path("none.h5")
+    #expect(throws: OwnerError.unfitData("the data has 3 features, the model takes 6")) {
+      try prediction.write(source: source, to: file, patience: .seconds(5), progress: { _, _ in })
+    }
+    #expect(!FileManager.default.fileExists(atPath: file.path))
+  }
+
+  /// What `model/` documents, in plain loops.
+  private func plaintext(_ run: OwnedRun<Double>, _ data: SmallData, standardize: Bool) throws -> [Double] {
+    let model: NamedTensors<Double> = try SafetensorsFile(
+      path: run.directory.model.appending(path: "model.safetensors").path
+    ).tensors()
+    let network = NaiveNetwork(
+      widths: [6, 7, 5, 3], activation: .relu,
+      weights: (0..<3).map { model["layers.\($0).weight"]?.elements ?? [] },
+      biases: (0..<3).map { model["layers.\($0).bias"]?.elements ?? [] })
+    var mean = [Double](repeating: 0, count: 6)
+    var scale = [Double](repeating: 1, count: 6)
+    if standardize {
+      let fitted: NamedTensors<Double> = try SafetensorsFile(
+        path: run.directory.model.appending(path: "standardization.safetensors").path
+      ).tensors()
+      mean = fitted["mean"]?.elements ?? []
+      scale = fitted["scale"]?.elements ?? []
+    }
+    return data.features.flatMap { row in
+      network.forward(row.indices.map { Double(Float((Double(row[$0]) - mean[$0]) / scale[$0])) }).last ?? []
+    }
+  }
+
+  private func expectDerived(_ task: LearningTask, _ file: URL, _ outputs: [Double]) throws {
+    let predictions = try matrix(file, "predictions")
+    switch task {
+    case .classification:
+      let expected = stride(from: 0, to: outputs.count, by: 3).map { first in
+        (0..<3).max { outputs[first + $0] < outputs[first + $1] } ?? 0
+      }
+      #expect(predictions.map { Int($0) } == expected)
+      let probabilities = try matrix(file, "probabilities")
+      // Three numbers of 2⁻²⁵ each.
+      for first in stride(from: 0, to: probabilities.count, by: 3) {
+        #expect(abs(probabilities[first..<(first + 3)].reduce(0, +) - 1) < 1e-6)
+      }
+    case .multilabel: #expect(predictions.map { $0 == 1 } == outputs.map { $0 > 0 })
+    case .regression: #expect(predictions == (try matrix(file, "outputs")))
+    }
+  }
+
+  private func matrix(_ file: URL, _ name: String) throws -> [Float] {
+    let source = try HDF5File(path: file.path).openFeatures(path: name)
+    var values = [Float](repeating: 0, count: source.rows * source.columns)
+    try values.withUnsafeMutableBufferPointer { try source.read(rows: 0..<source.rows, into: $0) }
+    return values
+  }
+}

@@ -1,0 +1,139 @@
+import Architecture
+import Checkpoints
+import Datasets
+import Foundation
+import JobSpec
+import OwnerSession
+import Tensors
+
+/// Replays a run in plaintext from what its directory documents, `plan.h5` and `initial.safetensors`, with the rows in memory and
+/// nothing of the product's engine, masking or planning.
+struct PlaintextRun {
+  /// PyTorch name → values.
+  private(set) var weights: [String: [Double]] = [:]
+  /// Mean loss of every step.
+  private(set) var losses: [Double] = []
+  private(set) var keptEpoch: Int?
+  private let job: ResolvedJob
+  private let rows: [[Double]]
+  private let targets: [[Double]]
+  private let batches: [[Int]]
+  private let validation: [Int]
+
+  init(_ directory: RunDirectory, job: ResolvedJob, data: SmallData) throws {
+    self.job = job
+    let plan = try HDF5File(path: directory.plan.path)
+    let source = try plan.openFeatures(path: "batches")
+    var numbers = [Float](repeating: 0, count: source.rows * source.columns)
+    try numbers.withUnsafeMutableBufferPointer { try source.read(rows: 0..<source.rows, into: $0) }
+    batches = (0..<source.rows).map { step in
+      numbers[(step * source.columns)..<((step + 1) * source.columns)].filter { $0 >= 0 }.map { Int($0) }
+    }
+    let training = try plan.readRowNumbers(path: "split/train", below: data.rows)
+    validation = (0..<data.rows).filter { !training.contains($0) }
+    rows = job.data.standardize ? Self.standardized(data.features, by: training) : data.features.map { $0.map(Double.init) }
+    targets =
+      switch job.data.labels {
+      case "classes": data.classes.map { [Double($0)] }
+      case "tasks": data.tasks.map { $0.map(Double.init) }
+      case "targets": data.targets.map { $0.map(Double.init) }
+      default: data.targetsWithGaps.map { $0.map(Double.init) }
+      }
+    try train(initial: directory.initialWeights)
+  }
+
+  /// Population statistics of the training rows; features are single precision, whatever the job computes in.
+  private static func standardized(_ features: [[Float]], by training: [Int]) -> [[Double]] {
+    let columns = features[0].indices
+    let count = Double(training.count)
+    let means = columns.map { column in training.reduce(0) { $0 + Double(features[$1][column]) } / count }
+    let deviations = columns.map { column in
+      (training.reduce(0) { $0 + pow(Double(features[$1][column]) - means[column], 2) } / count).squareRoot()
+    }
+    return features.map { row in
+      columns.map { Double(Float((Double(row[$0]) - means[$0]) / (deviations[$0] == 0 ? 1 : deviations[$0]))) }
+    }
+  }
+
+  private mutating func train(initial: URL) throws {
+    guard case .mlp(let hidden, let activation) = job.model else { return }
+    let widths = [SmallData.columns] + hidden + [SmallData.outputs]
+    let start: NamedTensors<Double> = try SafetensorsFile(path: initial.path).tensors()
+    let layers = 0..<(widths.count - 1)
+    var network = NaiveNetwork(
+      widths: widths, activation: activation,
+      weights: layers.map { start["layers.\($0).weight"]?.elements ?? [] },
+      biases: layers.map { start["layers.\($0).bias"]?.elements ?? [] })
+    var optimizer = NaiveOptimizer(job.optimizer, parameters: network.parameters)
+    let stepsPerEpoch = batches.count / job.train.epochs
+    var best: (score: Double, network: NaiveNetwork)?
+    for (step, batch) in batches.enumerated() {
+      losses.append(take(step, batch, &network, &optimizer))
+      guard (step + 1) % stepsPerEpoch == 0, job.train.keep == .best else { continue }
+      let score = NaiveLoss(task: job.task).score(
+        validation.map { network.forward(rows[$0]).last ?? [] }, validation.map { targets[$0] })
+      if best.map({ score > $0.score }) ?? true {
+        best = (score, network)
+        keptEpoch = step / stepsPerEpoch
+      }
+    }
+    weights = Self.named(best?.network ?? network)
+  }
+
+  private func take(
+    _ step: Int, _ batch: [Int], _ network: inout NaiveNetwork, _ optimizer: inout NaiveOptimizer
+  ) -> Double {
+    let loss = NaiveLoss(task: job.task)
+    var gradients = network.parameters.map { parameter in
+      NaiveParameter(parameter.name, rows: parameter.rows, columns: parameter.columns, isVector: parameter.isVector)
+    }
+    let observed = Double(max(1, batch.reduce(0) { $0 + loss.observed(targets[$1]) }))
+    var sum = 0.0
+    for row in batch {
+      let sums = network.forward(rows[row])
+      let (value, gradient) = loss.evaluate(sums.last ?? [], targets[row])
+      sum += value
+      network.backward(rows[row], sums: sums, outputGradient: gradient.map { $0 / observed }, into: &gradients)
+    }
+    optimizer.update(&network.parameters, gradients: gradients, rate: rate(step))
+    return sum / observed
+  }
+
+  private func rate(_ step: Int) -> Double {
+    let peak = job.optimizer.learningRate
+    let total = Double(batches.count)
+    let warm = (job.schedule.warmup * total).rounded(.up)
+    let t = Double(step)
+    if t < warm { return peak * (t + 1) / warm }
+    switch job.schedule.decay {
+    case .none: return peak
+    case .linear: return peak * (total - t) / (total - warm)
+    case .cosine: return peak * 0.5 * (1 + cos(.pi * (t - warm) / (total - warm)))
+    }
+  }
+
+  private static func named(_ network: NaiveNetwork) -> [String: [Double]] {
+    var result: [String: [Double]] = [:]
+    for layer in 0..<network.layers {
+      let (inputs, outputs) = (network.widths[layer], network.widths[layer + 1])
+      result["layers.\(layer).weight"] = (0..<(outputs * inputs)).map {
+        network.weight(layer, $0 / inputs, $0 % inputs)
+      }
+      result["layers.\(layer).bias"] = (0..<outputs).map { network.bias(layer, $0) }
+    }
+    return result
+  }
+
+  /// The largest of ‖model − plain‖∞ / ‖plain‖∞ over all tensors of a run's model.
+  func largestRelativeDifference(to directory: RunDirectory) throws -> Double {
+    let model: NamedTensors<Double> = try SafetensorsFile(
+      path: directory.model.appending(path: "model.safetensors").path
+    ).tensors()
+    guard Set(model.names) == Set(weights.keys) else { return .infinity }
+    return model.map { name, tensor -> Double in
+      guard let plain = weights[name], plain.count == tensor.count else { return .infinity }
+      let difference = zip(tensor.elements, plain).map { abs($0 - $1) }.max() ?? 0
+      return difference / (plain.map(abs).max() ?? 0)
+    }.max() ?? .infinity
+  }
+}

@@ -1,0 +1,43 @@
+import Foundation
+import JobSpec
+import Tensors
+import Transport
+
+/// A place for one test: data, an owner, a network, and a trainer on it.
+struct Site<Element: FloatingElement> {
+  let directory: TemporaryDirectory
+  let data: SmallData
+  let keys: CurveKeyPair
+  let network: InProcessNetwork
+
+  init(rows: Int = 44, options: TransportOptions = TransportOptions()) throws {
+    directory = try TemporaryDirectory()
+    data = try SmallData(in: directory, rows: rows)
+    keys = try CurveKeyPair.generate()
+    network = InProcessNetwork(options: options)
+  }
+
+  func trainer(
+    store: String = "store", threads: Int = 1, memoryLimit: Int = 1 << 30, rowStoreLimit: Int = 1 << 24,
+    ownerSilence: Duration = .seconds(8)
+  ) -> TrainerHost<Element> {
+    TrainerHost(
+      on: network, store: directory.path(store), threads: threads, memoryLimit: memoryLimit,
+      rowStoreLimit: rowStoreLimit, ownerSilence: ownerSilence)
+  }
+
+  func run(_ job: SmallJob, name: String = "run", keys other: CurveKeyPair? = nil) throws -> OwnedRun<Element> {
+    try OwnedRun(job.resolved(on: data), keys: other ?? keys, in: directory.path(name))
+  }
+
+  /// The run that nothing disturbed, by a trainer of its own.
+  func undisturbed(_ run: OwnedRun<Element>, threads: Int = 1) throws -> OwnedRun<Element> {
+    let twin = try run.twin(in: directory.path("undisturbed-\(UUID().uuidString)"))
+    let network = InProcessNetwork()
+    let trainer = TrainerHost<Element>(
+      on: network, store: directory.path("undisturbed-store-\(UUID().uuidString)"), threads: threads)
+    defer { trainer.shutDown() }
+    try twin.execute(on: network, threads: threads)
+    return twin
+  }
+}

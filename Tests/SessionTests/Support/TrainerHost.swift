@@ -1,0 +1,62 @@
+import Dispatch
+import Foundation
+import Tensors
+import TrainerSession
+import Transport
+
+/// A trainer on a thread of its own.
+final class TrainerHost<Element: FloatingElement>: Sendable {
+  let store: URL
+  let events = EventLog()
+  private let endpoint: InProcessTrainerEndpoint
+  private let stop = StopSwitch()
+  private let ended = DispatchSemaphore(value: 0)
+
+  init(
+    on network: InProcessNetwork, store: URL, threads: Int = 1, memoryLimit: Int = 1 << 30,
+    rowStoreLimit: Int = 1 << 24, ownerSilence: Duration = .seconds(8)
+  ) {
+    self.store = store
+    endpoint = network.makeTrainerEndpoint()
+    let configuration = TrainerConfiguration(
+      store: store, workers: Workers(threads: threads), memoryLimit: memoryLimit, rowStoreLimit: rowStoreLimit,
+      ownerSilence: ownerSilence, software: "test trainer")
+    let thread = Thread { [endpoint, stop, events, ended] in
+      // An endpoint that is closed under the service ends it with an error, as a kill does without one.
+      try? TrainerService<Element>(
+        endpoint: endpoint, configuration: configuration, stop: stop, observe: { events.note($0) }
+      ).run()
+      ended.signal()
+    }
+    thread.stackSize = 8 << 20
+    thread.start()
+  }
+
+  /// As by SIGTERM: saves, tells the owners, returns.
+  func shutDown() {
+    stop.request()
+    awaitEnd()
+    endpoint.close()
+  }
+
+  /// As by kill -9, but for the runner, which cannot be killed inside this process: from now on its store is its own, and a
+  /// snapshot of it is returned for the next trainer.
+  func kill(snapshot: URL) throws {
+    endpoint.close()
+    try StoreSnapshot.take(of: store, as: snapshot)
+    stop.request()
+    awaitEnd()
+  }
+
+  /// Gone without a word while the network stays.
+  func vanish() {
+    endpoint.close()
+    awaitEnd()
+  }
+
+  /// As often as one likes.
+  private func awaitEnd() {
+    ended.wait()
+    ended.signal()
+  }
+}
