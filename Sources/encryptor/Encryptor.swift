@@ -31,9 +31,11 @@ struct Encryptor: ParsableCommand {
 
   static func main() {
     do {
+      ProcessHardening.reportFailedWrites()
       try ProcessHardening.disableCoreDumps()
       var command = try parseAsRoot()
       try command.run()
+      try StandardOutput.finish()
     } catch let failure as any Failure {
       StandardError.write("encryptor: \(failure.description)\n")
       Foundation.exit(failure.kind.exitCode)

@@ -36,7 +36,8 @@ package final class MaskedRun<Element: FloatingElement> {
     self.options = options
     self.interruption = interruption
     self.observe = observe
-    connection = TrainerConnection(channel: channel, job: state.job, software: options.software)
+    connection = TrainerConnection(
+      channel: channel, job: state.job, software: options.software, endpoint: state.trainer)
     keys = JobKeys(master: masterKey, plan: prepared.shape.keyPlan, workers: options.workers)
   }
 
@@ -49,14 +50,18 @@ package final class MaskedRun<Element: FloatingElement> {
     let keys = keys
     DispatchQueue.global(qos: .userInitiated).async { keys.expand() }
     try RunSetup.writePlan(prepared, to: directory)
-    try connection.greet(patience: options.patience, interrupted: { self.interruption.isRequested })
+    try greetFirst()
     // Before any row is masked: a job that the trainer refuses costs nothing.
     try withTrainer(history: nil) { _ = try submit() }
     let standardization = try fitStandardization()
     observe(.began("reading and masking rows"))
     let spool = try RowSpool(
       prepared, standardization: standardization, keys: keys, scratch: directory.state,
-      times: &times, progress: { self.observe(.advanced(done: $0, total: $1)) })
+      times: &times,
+      progress: { done, total in
+        if self.interruption.isRequested { throw OwnerError.interrupted(step: try RunHistory(self.directory).steps) }
+        self.observe(.advanced(done: done, total: total))
+      })
     let context = RunContext(
       prepared: prepared, keys: keys, spool: spool, connection: connection, history: try RunHistory(directory),
       times: times, interruption: interruption, observe: observe)
@@ -67,6 +72,15 @@ package final class MaskedRun<Element: FloatingElement> {
     let report = makeReport(context, atTrainer: atTrainer, start: start, waited: connection.waited - waitedBefore)
     try finish(report)
     return report
+  }
+
+  private func greetFirst() throws {
+    var hasWaited = false
+    try connection.greet(patience: options.patience, interrupted: { self.interruption.isRequested }) { reason in
+      hasWaited = true
+      self.observe(.waitingForTrainer(reason))
+    }
+    if hasWaited { observe(.trainerBack) }
   }
 
   /// Runs `work`, and again from its start whenever the trainer was lost and came back.

@@ -25,7 +25,7 @@ package enum RunSetup {
     let state = RunState(
       job: job, phase: .prepared, trainer: trainer, trainerKey: trainerKey, keys: keys,
       classNames: prepared.labels.classNames, features: prepared.source.columns, outputs: prepared.labels.outputs,
-      labelsMissing: prepared.labels.isMissingSome)
+      labelsMissing: prepared.labels.isMissingSome, owner: prepared.secret.ownerKey)
     try state.save(directory)
     return (state, master)
   }
