@@ -41,13 +41,22 @@ struct Encryptor: ParsableCommand {
       Foundation.exit(failure.kind.exitCode)
     } catch {
       let message = fullMessage(for: error)
-      if exitCode(for: error) == .success {
-        print(message)
-        Foundation.exit(0)
-      }
+      if exitCode(for: error) == .success { showHelp(message) }
       StandardError.write(message + "\n")
       let isUsage = exitCode(for: error) == .validationFailure
       Foundation.exit(isUsage ? FailureKind.usage.exitCode : FailureKind.defect.exitCode)
+    }
+  }
+
+  /// Help and versions come as errors, and are results like any other.
+  private static func showHelp(_ text: String) -> Never {
+    print(text)
+    do {
+      try StandardOutput.finish()
+      Foundation.exit(0)
+    } catch {
+      StandardError.write("encryptor: \(error)\n")
+      Foundation.exit(FailureKind.exhausted.exitCode)
     }
   }
 }

@@ -23,7 +23,7 @@ struct DataRefusalTests {
   @Test func truncated() throws {
     let bytes = try site.bytes("data.h5")
     try bytes.prefix(bytes.count / 2).write(to: URL(filePath: site["data.h5"]))
-    try plan().expectRefusal(3, saying: site["data.h5"], "truncated")
+    try plan().expectRefusal(3, saying: site["data.h5"], "cut off")
   }
 
   @Test func datasetMissing() throws {

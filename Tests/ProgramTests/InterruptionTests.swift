@@ -28,7 +28,8 @@ struct InterruptionTests {
     }
     let lines = try site.text("run/history.jsonl").split(separator: "\n")
       .map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
-    #expect(lines.filter { $0.kind == "step" }.map(\.step) == Array(0..<steps), sourceLocation: location)
+    let isWhole = lines.filter { $0.kind == "step" }.map(\.step) == Array(0..<steps)
+    #expect(isWhole, "\(lines.count) lines", sourceLocation: location)
   }
 
   @Test func absentTrainer() throws {

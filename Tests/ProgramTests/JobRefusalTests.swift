@@ -28,11 +28,11 @@ struct JobRefusalTests {
 
   @Test func unknownKey() throws {
     try refuse(
-      JobText(), change: ("epochs:", "epoch:"), saying: "job.yaml:12:9: unknown key `train.epoch`; did you mean `train.epochs`?")
+      JobText(), change: ("epochs:", "epoch:"), saying: "job.yaml:14:9: unknown key `train.epoch`; did you mean `train.epochs`?")
   }
 
   @Test func wrongType() throws {
-    try refuse(JobText(), change: ("batch: 16", "batch: many"), saying: "`train.batch` must be a whole number, not")
+    try refuse(JobText(), change: ("batch: 16", "batch: many"), saying: "`train.batch` must be an integer, not text")
   }
 
   @Test func outOfRange() throws {
@@ -73,7 +73,7 @@ struct JobRefusalTests {
 
   @Test func moreClassesThanRows() throws {
     try DataFile(label: { Int64($0) * 5 }).write(to: site["data.h5"])
-    try refuse(JobText(), 3, saying: "classes")
+    try refuse(JobText(), 3, saying: "a class id beyond the number of rows")
   }
 
   @Test func fewerLabelsThanRows() throws {

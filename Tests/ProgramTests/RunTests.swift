@@ -96,10 +96,10 @@ struct RunTests {
   }
 
   @Test func retrieveBeforeTheEnd() throws {
-    try site.write(JobText(loss: "trainer", epochs: 100_000).text, to: "job.yaml")
+    try site.write(JobText(loss: "trainer", epochs: 3000).text, to: "job.yaml")
     let trainer = try site.startTrainer()
     #expect(try site.run(.encryptor, site.launch("submit", trainer: trainer.endpoint, ["--detach"])).code == 0)
-    try site.encryptor("retrieve", "run").expectRefusal(6, saying: "of 300000", "when it is finished")
+    try site.encryptor("retrieve", "run").expectRefusal(6, saying: "of 9000", "when it is finished")
     let cancelled = try site.encryptor("cancel", "run")
     #expect(cancelled.code == 0 && cancelled.output == "cancelled\n", "\(cancelled.errors)")
     #expect(try site.encryptor("status", "run").output == "cancelled\n")

@@ -51,13 +51,14 @@ package enum RunSetup {
     try writer.createMatrix("batches", columns: plan.batch, of: Int64.self)
     for epoch in 0..<plan.epochs {
       let order = plan.order(epoch: epoch)
+      // One call an epoch: each costs more than many rows do.
+      var rows = [Int64](repeating: -1, count: plan.stepsPerEpoch * plan.batch)
       for step in 0..<plan.stepsPerEpoch {
-        var row = [Int64](repeating: -1, count: plan.batch)
         for (column, position) in plan.range(ofBatch: step).enumerated() {
-          row[column] = Int64(plan.rowOfSlot[Int(order[position])])
+          rows[step * plan.batch + column] = Int64(plan.rowOfSlot[Int(order[position])])
         }
-        try writer.append(row, to: "batches")
       }
+      try writer.append(rows, to: "batches")
     }
     try writer.commit()
   }

@@ -27,7 +27,7 @@ struct JobText {
     masking: {strength: rotation, padding: 1}
     loss: {where: \(loss)}
     optimizer: {name: sgd, lr: 0.05, momentum: 0.9}
-    train: {epochs: \(epochs), batch: \(batch), micro_batch: 8, seed: 1, keep: \(keep)}
+    train: {epochs: \(epochs), batch: \(batch), micro_batch: \(min(8, batch)), seed: 1, keep: \(keep)}
     checkpoint: {every_steps: 5}
     \(extra)
     """
