@@ -11,6 +11,11 @@ package struct CheckpointStore: Sendable {
     self.directory = directory
   }
 
+  /// A directory that exists, which another thread may be writing to at this moment: nothing in it is removed.
+  package init(existing directory: String) {
+    self.directory = directory
+  }
+
   /// Steps with a checkpoint, smallest first.
   package func steps() throws(CheckpointError) -> [Int] {
     try Directory.names(in: directory).compactMap(Self.step).sorted()

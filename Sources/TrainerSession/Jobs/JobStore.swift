@@ -22,8 +22,9 @@ struct JobStore: Sendable {
     directory.appending(path: id.description)
   }
 
-  func checkpoints(of id: JobID) throws -> CheckpointStore {
-    try CheckpointStore(directory: path(of: id).path)
+  /// Leaves alone what is half-written: the service asks for a job's status while its runner saves.
+  func checkpoints(of id: JobID) -> CheckpointStore {
+    CheckpointStore(existing: path(of: id).path)
   }
 
   func save(_ job: StoredJob) throws {
@@ -34,7 +35,7 @@ struct JobStore: Sendable {
     try AtomicFile.write(try encoder.encode(job), to: folder.appending(path: "job.json").path)
   }
 
-  /// Every readable job; a folder without a readable `job.json` is reported by name and left alone.
+  /// Every readable job, at the start of a service; a folder without a readable `job.json` is reported by name and left alone.
   func load() throws -> (jobs: [StoredJob], unreadable: [String]) {
     var jobs: [StoredJob] = []
     var unreadable: [String] = []
@@ -44,6 +45,8 @@ struct JobStore: Sendable {
       if let data = try? Data(contentsOf: file), let job = try? JSONDecoder().decode(StoredJob.self, from: data),
         job.id.description == name, (try? job.description.validate()) != nil
       {
+        // Half-written checkpoints of a killed process; nobody writes yet.
+        _ = try CheckpointStore(directory: directory.appending(path: name).path)
         jobs.append(job)
       } else {
         unreadable.append(name)

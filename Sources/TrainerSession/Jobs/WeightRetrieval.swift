@@ -14,7 +14,7 @@ struct WeightRetrieval<Element: FloatingElement> {
   init(job: StoredJob, store: JobStore) throws {
     let specifications = try Model(job.description.model).structure.parameters
     chunks = ParameterChunks(specifications, elementBytes: MemoryLayout<Element>.size)
-    let checkpoints = try store.checkpoints(of: job.id)
+    let checkpoints = store.checkpoints(of: job.id)
     guard let step = try checkpoints.steps().last else {
       throw TrainerError(.defect, "a finished job without a checkpoint")
     }

@@ -36,7 +36,7 @@ struct RunnerContext<Element: FloatingElement> {
     self.configuration = configuration
     self.outbox = outbox
     folder = store.path(of: job.id)
-    checkpoints = try store.checkpoints(of: job.id)
+    checkpoints = store.checkpoints(of: job.id)
     guard let step = try checkpoints.steps().last(where: { $0 <= historySteps }) else {
       throw TrainerError.refused("no checkpoint at or before step \(historySteps) is left; submit the job anew")
     }
