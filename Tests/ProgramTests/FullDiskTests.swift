@@ -10,7 +10,6 @@ struct FullDiskTests {
 
   init() throws {
     site = try Site()
-    // 1000 masked rows of 6 columns of 4 bytes: 24 kB.
     try DataFile(rows: 1000).write(to: site["data.h5"])
     try site.write(JobText().text, to: "job.yaml")
   }
@@ -21,10 +20,12 @@ struct FullDiskTests {
     #expect(site.exists("run/model/model.safetensors"), sourceLocation: location)
   }
 
-  @Test func ownerCannotWriteItsMaskedRows() throws {
+  /// 750 rows in batches of 16 are 47 steps, 8 epochs of them more than 300 lines of more than 100 bytes.
+  @Test func ownerCannotWriteItsHistory() throws {
+    try site.write(JobText(epochs: 8).text, to: "job.yaml")
     let trainer = try site.startTrainer()
-    try site.run(.encryptor, site.launch(trainer: trainer.endpoint), largestFile: 20 << 10)
-      .expectRefusal(8, saying: "run/state", "ulimit -f", afterProgress: true)
+    try site.run(.encryptor, site.launch(trainer: trainer.endpoint), largestFile: 30 << 10)
+      .expectRefusal(8, saying: "run/history.jsonl", "ulimit -f", afterProgress: true)
     try resume(trainer)
   }
 
