@@ -55,5 +55,24 @@ format:
 arrows:
 	jobs/checks/arrows.py
 
+# The parsers of what comes from outside under libFuzzer, which the Swift toolchain brings along. An input that traps is kept in
+# .build-fuzz/found and the target fails. FUZZ_SECONDS is for all parsers together.
+FUZZ_SECONDS ?= 60
+FUZZED := frames job safetensors
+FUZZ := .build-fuzz/debug/fuzz
+
+fuzz: deps
+	swift build --product fuzz --scratch-path .build-fuzz -Xswiftc -sanitize=fuzzer -Xswiftc -DFUZZER -Xswiftc -Osize
+	@mkdir -p .build-fuzz/found
+	@$(FUZZ) seeds .build-fuzz/corpus
+	@for parser in $(FUZZED); do \
+	  seconds=$$(( $(FUZZ_SECONDS) / $(words $(FUZZED)) )); \
+	  SWIFT_BACKTRACE=enable=no timeout $$(( seconds + 60 )) $(FUZZ) $$parser -max_total_time=$$seconds -timeout=10 -rss_limit_mb=2048 \
+	    -max_len=4096 -verbosity=0 -print_final_stats=1 -artifact_prefix=.build-fuzz/found/$$parser- \
+	    .build-fuzz/corpus/$$parser >.build-fuzz/$$parser.log 2>&1 || { tail -30 .build-fuzz/$$parser.log; \
+	    echo "$$parser: an input was found; it is in .build-fuzz/found" >&2; exit 1; }; \
+	  echo "$$parser: $$(awk '/number_of_executed_units/ {print $$2}' .build-fuzz/$$parser.log) inputs in $$seconds s," \
+	    "$$(ls .build-fuzz/corpus/$$parser | wc -l) kept for what they reach, none trapped"; done
+
 clean:
 	rm -rf .build .build-* runs

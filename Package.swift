@@ -77,21 +77,24 @@ let package = Package(
     program(
       "encryptor",
       [
-        "OwnerSession", "Masking", "Training", "Datasets", "JobSpec", "Wire", "Transport", "Architecture", "Tensors",
-        "Failures", arguments,
+        "OwnerSession", "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport", "Architecture",
+        "Tensors", "Failures", arguments,
       ]),
     program("trainer", ["TrainerSession", "Wire", "Transport", "Tensors", "Failures", arguments, logging]),
     program("benchmarks", ["Masking", "Training", "Datasets", "Architecture", "Tensors", arguments]),
+    program("fuzz", ["Wire", "JobSpec", "Checkpoints", "Architecture", "Tensors", "Failures"]),
 
     // Tests
     tests("MaskingTests", ["Masking", "Architecture", "Failures", "Tensors", crypto]),
     tests("TensorsTests", ["Tensors", "CKernels"]),
     tests(
       "TrainingTests", ["Training", "Tensors", "Architecture", "Failures"], resources: [.copy("Fixtures")]),
-    tests("WireTests", ["Wire"]),
+    tests("WireTests", ["Wire", "Tensors", "Architecture", "Failures"]),
     tests("TransportTests", ["Transport"]),
     tests("DatasetsTests", ["Datasets", "Tensors", "CHDF5", "Failures"]),
     tests("CheckpointsTests", ["Checkpoints", "Tensors", "Architecture", "Failures"]),
+    // The programs themselves, started as a person would; Datasets only writes their input.
+    tests("ProgramTests", ["Datasets", "CHDF5", "encryptor", "trainer"]),
     tests("JobSpecTests", ["JobSpec", "Architecture", "Failures"]),
     tests(
       "SessionTests",

@@ -20,6 +20,8 @@ package enum MaskingError: Failure, Equatable {
   case keyFileExists(path: String)
   /// `reason` is the operating system's.
   case keyFileUnusable(path: String, reason: String)
+  /// No room to write it.
+  case keyFileNeedsRoom(path: String, reason: String)
   /// Group or others may read or write it.
   case keyFileExposed(path: String)
   case notAKeyFile(path: String)
@@ -30,6 +32,7 @@ package enum MaskingError: Failure, Equatable {
     case .notExact, .needsSmallerGroup: .usage
     case .unknownSpace: .defect
     case .shape, .sparseRows, .classOutOfRange, .missingTarget: .inputData
+    case .keyFileNeedsRoom: .exhausted
     case .keyFileExists, .keyFileUnusable, .keyFileExposed, .notAKeyFile, .keyFileOfAnotherJob: .keyOrPermission
     }
   }
@@ -61,6 +64,8 @@ package enum MaskingError: Failure, Equatable {
       "\(path) exists already; a job's key is never overwritten: choose another run directory"
     case .keyFileUnusable(let path, let reason):
       "key file \(path): \(reason)"
+    case .keyFileNeedsRoom(let path, let reason):
+      "cannot write the key file \(path): \(reason); free space on that file system and start again"
     case .keyFileExposed(let path):
       "key file \(path) is open to other users; run: chmod 600 \(path)"
     case .notAKeyFile(let path):

@@ -18,6 +18,8 @@ package enum OwnerError: Failure, Equatable {
   case notFinished(String)
   /// The run directory cannot be used as asked.
   case run(String)
+  /// A run that was made with another owner's key.
+  case otherKey(String)
   /// The trainer answered what its protocol does not allow.
   case protocolViolation(String)
   /// A verification ended outside its tolerance.
@@ -30,6 +32,7 @@ package enum OwnerError: Failure, Equatable {
     case .diverged: .checkFailed
     case .unfitJob, .run: .usage
     case .unfitData: .inputData
+    case .otherKey: .keyOrPermission
     case .protocolViolation, .notFinished: .refused
     case .checkFailed: .checkFailed
     }
@@ -42,7 +45,9 @@ package enum OwnerError: Failure, Equatable {
     case .diverged(let step):
       "training diverged at step \(step): the outputs are not finite; lower optimizer.lr or set optimizer.clip_norm"
     case .interrupted(let step): "interrupted after step \(step); everything is saved, go on with --resume"
-    case .unfitJob(let what), .unfitData(let what), .run(let what), .checkFailed(let what), .notFinished(let what): what
+    case .unfitJob(let what), .unfitData(let what), .run(let what), .checkFailed(let what), .notFinished(let what),
+      .otherKey(let what):
+      what
     case .protocolViolation(let what): "the trainer broke the protocol: \(what)"
     }
   }

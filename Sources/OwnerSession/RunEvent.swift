@@ -9,6 +9,8 @@ package enum RunEvent: Sendable {
   case queued(position: Int)
   case trainingStarts(step: Int, totalSteps: Int)
   case progress(ProgressRecord, rows: Int)
+  /// There is no trainer yet; the run waits for one.
+  case waitingForTrainer(String)
   /// The trainer is silent; the run waits for it.
   case trainerLost(String)
   case trainerBack

@@ -6,7 +6,8 @@ import Tensors
 @main
 struct Benchmarks: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "benchmarks", abstract: "Measure the parts of masked training inside this process; JSON on standard output.",
+    commandName: "benchmarks",
+    abstract: "Measure the parts of masked training inside this process; JSON on standard output.",
     discussion: """
       Ratios are of measurements that alternate within this run, so that another program on the machine slows both sides; each is \
       the median over the rounds.

@@ -28,7 +28,9 @@ final class ProductOperands: @unchecked Sendable {
       weight.withUnsafeBufferPointer { w in
         output.withUnsafeMutableBufferPointer { y in
           weightGradient.withUnsafeMutableBufferPointer { g in
-            guard let x = x.baseAddress, let w = w.baseAddress, let y = y.baseAddress, let g = g.baseAddress else { return }
+            guard let x = x.baseAddress, let w = w.baseAddress, let y = y.baseAddress, let g = g.baseAddress else {
+              return
+            }
             Float.multiply(
               transposeA: false, transposeB: true, m: rows, n: width, k: width, alpha: 1, a: x, leadingA: width, b: w,
               leadingB: width, beta: 0, c: y, leadingC: width)

@@ -10,7 +10,8 @@ import Tensors
 /// whole on every thread at once, each thread on matrices of its own: BLAS at its best, without cutting or waiting.
 struct ProductShareCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "product-share", abstract: "A training step's speed as a share of cblas_sgemm alone on the same threads.")
+    commandName: "product-share",
+    abstract: "A training step's speed as a share of cblas_sgemm alone on the same threads.")
 
   struct Result: Encodable {
     let threads: Int

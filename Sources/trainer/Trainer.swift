@@ -24,11 +24,12 @@ struct Trainer: ParsableCommand {
 
   static func main() {
     do {
+      ProcessHardening.reportFailedWrites()
       try ProcessHardening.disableCoreDumps()
       var command = try parseAsRoot()
       try command.run()
     } catch let failure as any Failure {
-      FileHandle.standardError.write(Data("trainer: \(failure.description)\n".utf8))
+      StandardError.write("trainer: \(failure.description)\n")
       Foundation.exit(failure.kind.exitCode)
     } catch {
       let message = fullMessage(for: error)
@@ -36,7 +37,7 @@ struct Trainer: ParsableCommand {
         print(message)
         Foundation.exit(0)
       }
-      FileHandle.standardError.write(Data((message + "\n").utf8))
+      StandardError.write(message + "\n")
       let isUsage = exitCode(for: error) == .validationFailure
       Foundation.exit(isUsage ? FailureKind.usage.exitCode : FailureKind.defect.exitCode)
     }

@@ -1,7 +1,7 @@
 import Foundation
 
 /// The few directory operations that recovery needs.
-enum Directory {
+package enum Directory {
   /// The directory part of a path; "." for a bare name.
   static func containing(_ path: String) -> String {
     guard let slash = path.lastIndex(of: "/") else { return "." }
@@ -9,7 +9,7 @@ enum Directory {
   }
 
   /// Makes `path` and the directories above it where they do not exist, readable by their owner only.
-  static func create(_ path: String) throws(CheckpointError) {
+  package static func create(_ path: String) throws(CheckpointError) {
     if mkdir(path, 0o700) == 0 { return }
     let code = errno
     if code == EEXIST {
@@ -25,7 +25,7 @@ enum Directory {
     if mkdir(path, 0o700) != 0, errno != EEXIST { throw .system(.create, path: path, code: errno) }
   }
 
-  static func names(in path: String) throws(CheckpointError) -> [String] {
+  package static func names(in path: String) throws(CheckpointError) -> [String] {
     guard let stream = opendir(path) else { throw .system(.list, path: path, code: errno) }
     defer { closedir(stream) }
     var names: [String] = []

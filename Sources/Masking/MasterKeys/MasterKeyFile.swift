@@ -15,8 +15,8 @@ package struct MasterKeyFile: Sendable {
 
   /// Creates the file, readable by its owner alone, and returns when it is on disk.
   ///
-  /// - Throws: `MaskingError.keyFileExists` rather than overwrite; `MaskingError.keyFileUnusable` for what the operating
-  ///   system refuses, and no part of a file is left then.
+  /// - Throws: `MaskingError.keyFileExists` rather than overwrite; `.keyFileNeedsRoom` on a full disk and `.keyFileUnusable` for what else the
+  ///   operating system refuses, and no part of a file is left then.
   package func write(_ key: MasterKey) throws(MaskingError) {
     let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     if descriptor < 0 {
@@ -74,6 +74,9 @@ package struct MasterKeyFile: Sendable {
   }
 
   private func unusable() -> MaskingError {
-    .keyFileUnusable(path: path, reason: String(cString: strerror(errno)))
+    let code = errno
+    let reason = String(cString: strerror(code))
+    return [ENOSPC, EDQUOT, EFBIG].contains(code)
+      ? .keyFileNeedsRoom(path: path, reason: reason) : .keyFileUnusable(path: path, reason: reason)
   }
 }

@@ -12,6 +12,8 @@ package final class TrainerConnection<Element: FloatingElement> {
   private let channel: any OwnerChannel
   private let codec = MessageCodec<Element>()
   private let software: String
+  /// The trainer, as errors name it.
+  private let peer: String
   private let clock = ContinuousClock()
   /// Time spent listening since anything was heard: the owner's own work must not count against the trainer.
   private var quiet = Duration.zero
@@ -24,45 +26,71 @@ package final class TrainerConnection<Element: FloatingElement> {
   /// Time spent in `receive` with nothing to do.
   package private(set) var waited = Duration.zero
 
-  package init(channel: any OwnerChannel, job: JobID, software: String, silence: Duration = .seconds(8)) {
+  /// - Parameter endpoint: where the trainer is, for messages to a person.
+  package init(
+    channel: any OwnerChannel, job: JobID, software: String, endpoint: String? = nil, silence: Duration = .seconds(8)
+  ) {
     self.channel = channel
     self.job = job
     self.software = software
+    peer = endpoint.map { "the trainer at \($0)" } ?? "the trainer"
     self.silence = silence
     lastPing = clock.now
   }
 
   /// Says hello until the trainer answers.
   ///
-  /// - Throws: `OwnerError.trainerGone` when `patience` runs out; a refusal or key problem at once.
+  /// - Parameters:
+  ///   - patience: at least a second is allowed, because a handshake takes time.
+  ///   - waiting: told once, and soon, when there is no answer yet, with the reason.
+  /// - Throws: `OwnerError.trainerGone` when `patience` runs out or on an interruption; a refusal or key problem at once.
   @discardableResult
-  package func greet(patience: Duration, interrupted: () -> Bool = { false }) throws -> TrainerGreeting {
-    let deadline = clock.now + patience
-    var problem = "no trainer answers"
-    repeat {
+  package func greet(
+    patience: Duration, interrupted: () -> Bool = { false }, waiting: (String) -> Void = { _ in }
+  ) throws -> TrainerGreeting {
+    let start = clock.now
+    let deadline = start + max(patience, .seconds(1))
+    var problem = "\(peer) does not answer"
+    var isTold = false
+    while clock.now < deadline, !interrupted() {
       do {
-        // A send waits for a connection as long as the transport likes; looking first keeps `patience` and Ctrl-C in hand.
-        while !channel.isConnected, clock.now < deadline, !interrupted() {
-          _ = try channel.receive(timeout: .milliseconds(100))
-        }
-        guard channel.isConnected else { continue }
-        try sendNow(.hello(software: software))
-        let answerBy = min(clock.now + .seconds(2), max(deadline, clock.now + .milliseconds(200)))
-        while clock.now < answerBy, !interrupted() {
-          guard let frames = try channel.receive(timeout: .milliseconds(200)) else { continue }
-          let (_, message) = try codec.trainerMessage(frames)
-          if case .welcome(let greeting) = message {
-            quiet = .zero
-            return greeting
-          }
-          if case .refused(let kind, let reason) = message { throw OwnerError.refused(kind: kind, reason: reason) }
+        if let greeting = try greetOnce(until: min(deadline, clock.now + .milliseconds(500)), interrupted) {
+          return greeting
         }
       } catch let error as TransportError where error.kind == .unreachable {
         problem = error.description
         Thread.sleep(forTimeInterval: 0.2)
       }
-    } while clock.now < deadline && !interrupted()
-    throw OwnerError.trainerGone("\(problem); start it, check --trainer-key and the endpoint, then go on with --resume")
+      if !isTold, clock.now < deadline, !interrupted() {
+        isTold = true
+        waiting(problem)
+      }
+    }
+    guard !interrupted() else { throw OwnerError.trainerGone("interrupted while waiting for \(peer)") }
+    throw OwnerError.trainerGone("\(problem); check that it runs there")
+  }
+
+  /// - Returns: nil when there is no connection, or no answer, by `answerBy`.
+  private func greetOnce(until answerBy: ContinuousClock.Instant, _ interrupted: () -> Bool) throws -> TrainerGreeting?
+  {
+    // Sending would wait for a connection by itself, but for long and without a word.
+    while !channel.isConnected {
+      guard clock.now < answerBy, !interrupted() else { return nil }
+      _ = try channel.receive(timeout: .milliseconds(20))
+    }
+    try sendNow(.hello(software: software))
+    // Connected: an answer is only a matter of what else the trainer does.
+    let answerBy = answerBy + .seconds(2)
+    while clock.now < answerBy, !interrupted() {
+      guard let frames = try channel.receive(timeout: .milliseconds(200)) else { continue }
+      let (_, message) = try codec.trainerMessage(frames)
+      if case .welcome(let greeting) = message {
+        quiet = .zero
+        return greeting
+      }
+      if case .refused(let kind, let reason) = message { throw OwnerError.refused(kind: kind, reason: reason) }
+    }
+    return nil
   }
 
   package func send(_ message: OwnerMessage<Element>) throws {

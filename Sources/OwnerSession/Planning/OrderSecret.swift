@@ -22,6 +22,9 @@ package struct OrderSecret: Sendable {
     self.init(owner: try CurveKeyPair.generate(), seed: seed)
   }
 
+  /// The public half of the key, z85.
+  var ownerKey: String { owner.publicKey.z85 }
+
   func stream(label: String) -> KeyStream {
     owner.withSecretBytes { KeyStream(secret: $0, label: "orders and starting weights/seed \(seed)/\(label)") }
   }

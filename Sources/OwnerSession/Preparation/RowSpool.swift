@@ -22,10 +22,11 @@ package struct RowSpool<Element: FloatingElement> {
   /// Reads, standardises, masks and stores all rows of the plan. Reading the next block and storing the last one overlap
   /// with masking this one.
   ///
+  /// - Parameter progress: rows done and rows in all; what it throws ends the work.
   /// - Throws: `DatasetError` from reading, `CheckpointError` of kind `.exhausted` when the scratch directory is full.
   package init(
     _ prepared: PreparedJob, standardization: Standardization?, keys: JobKeys<Element>, scratch: URL,
-    times: inout PhaseTimes, progress: (Int, Int) -> Void
+    times: inout PhaseTimes, progress: (Int, Int) throws -> Void
   ) throws {
     let plan = prepared.plan
     var slotOfRow = [Int32](repeating: -1, count: prepared.source.rows)
@@ -38,7 +39,7 @@ package struct RowSpool<Element: FloatingElement> {
     while let block = try times.reading.measure({ try reader.next() }) {
       let masked = try times.masking.measure { try Self.mask(block.values, standardization, keys) }
       try times.reading.measure { try writer.append(masked, rows: block.rows) }
-      progress(block.rows.upperBound, prepared.source.rows)
+      try progress(block.rows.upperBound, prepared.source.rows)
     }
     try times.reading.measure { try writer.finish() }
   }

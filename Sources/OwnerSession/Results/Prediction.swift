@@ -52,8 +52,9 @@ package struct Prediction<Element: FloatingElement> {
       .upload(try keys.maskParameters(weights, specifications)) { _, _ in }
     try connection.send(.attach(historySteps: 0))
     let window: Int = try connection.waitFor { message in
-      if case .attached(_, _, let window) = message { return window }
-      return nil
+      guard case .attached(_, _, let window) = message else { return nil }
+      guard window >= 1 else { throw OwnerError.protocolViolation("it takes no rows") }
+      return window
     }
     let writer = try PredictionWriter<Element>(file: file, task: shape.job.task, outputs: shape.outputs)
     defer { writer.abandon() }

@@ -37,7 +37,8 @@ package final class MaskedRun<Element: FloatingElement> {
     self.interruption = interruption
     self.observe = observe
     connection = TrainerConnection(
-      channel: channel, job: state.job, software: options.software, silence: options.silence)
+      channel: channel, job: state.job, software: options.software, endpoint: state.trainer,
+      silence: options.silence)
     keys = JobKeys(master: masterKey, plan: prepared.shape.keyPlan, workers: options.workers)
   }
 
@@ -57,7 +58,11 @@ package final class MaskedRun<Element: FloatingElement> {
     observe(.began("reading and masking rows"))
     let spool = try RowSpool(
       prepared, standardization: standardization, keys: keys, scratch: directory.state,
-      times: &times, progress: { self.observe(.advanced(done: $0, total: $1)) })
+      times: &times,
+      progress: { done, total in
+        if self.interruption.isRequested { throw OwnerError.interrupted(step: try RunHistory(self.directory).steps) }
+        self.observe(.advanced(done: done, total: total))
+      })
     let context = RunContext(
       prepared: prepared, keys: keys, spool: spool, connection: connection, history: try RunHistory(directory),
       times: times, interruption: interruption, observe: observe)
@@ -73,8 +78,13 @@ package final class MaskedRun<Element: FloatingElement> {
 
   /// - Throws: `OwnerError.interrupted` on Ctrl-C, which is not the trainer's absence.
   private func greet(steps: Int) throws {
+    var hasWaited = false
     do {
-      try connection.greet(patience: options.patience, interrupted: { self.interruption.isRequested })
+      try connection.greet(patience: options.patience, interrupted: { self.interruption.isRequested }) { reason in
+        hasWaited = true
+        self.observe(.waitingForTrainer(reason))
+      }
+      if hasWaited { observe(.trainerBack) }
     } catch OwnerError.trainerGone(_) where interruption.isRequested {
       throw OwnerError.interrupted(step: steps)
     }

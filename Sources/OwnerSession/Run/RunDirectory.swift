@@ -23,7 +23,7 @@ package struct RunDirectory: Sendable {
 
   /// Creates the directory and its `state`, readable by this user alone.
   ///
-  /// - Throws: `OwnerError.run` when something else is there already.
+  /// - Throws: `OwnerError.run` when something else is there already; `CheckpointError` when it cannot be made.
   package func create() throws {
     let manager = FileManager.default
     if let entries = try? manager.contentsOfDirectory(atPath: root.path), !entries.isEmpty {
@@ -32,11 +32,6 @@ package struct RunDirectory: Sendable {
           ? "\(root.path) already holds a run; go on with it by --resume, or choose another --out"
           : "\(root.path) is not empty and holds no run; choose another --out")
     }
-    do {
-      try manager.createDirectory(
-        at: state, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-    } catch {
-      throw OwnerError.run("cannot create \(state.path): \((error as NSError).localizedDescription)")
-    }
+    try Directory.create(state.path)
   }
 }

@@ -25,7 +25,7 @@ package enum RunSetup {
     let state = RunState(
       job: job, phase: .prepared, trainer: trainer, trainerKey: trainerKey, keys: keys,
       classNames: prepared.labels.classNames, features: prepared.source.columns, outputs: prepared.labels.outputs,
-      labelsMissing: prepared.labels.isMissingSome)
+      labelsMissing: prepared.labels.isMissingSome, owner: prepared.secret.ownerKey)
     try state.save(directory)
     return (state, master)
   }
@@ -51,13 +51,14 @@ package enum RunSetup {
     try writer.createMatrix("batches", columns: plan.batch, of: Int64.self)
     for epoch in 0..<plan.epochs {
       let order = plan.order(epoch: epoch)
+      // One call an epoch: each costs more than many rows do.
+      var rows = [Int64](repeating: -1, count: plan.stepsPerEpoch * plan.batch)
       for step in 0..<plan.stepsPerEpoch {
-        var row = [Int64](repeating: -1, count: plan.batch)
         for (column, position) in plan.range(ofBatch: step).enumerated() {
-          row[column] = Int64(plan.rowOfSlot[Int(order[position])])
+          rows[step * plan.batch + column] = Int64(plan.rowOfSlot[Int(order[position])])
         }
-        try writer.append(row, to: "batches")
       }
+      try writer.append(rows, to: "batches")
     }
     try writer.commit()
   }

@@ -28,10 +28,12 @@ package struct RunState: Sendable, Equatable, Codable {
   package var outputs: Int
   /// Whether some labels are missing, which decides the output's key for loss at the trainer.
   package var labelsMissing: Bool
+  /// The owner's public key (z85). Batch orders and starting weights are drawn from its secret half, so that a run goes on with no other.
+  package var owner: String?
 
   package init(
     job: JobID, phase: Phase, trainer: String, trainerKey: String, keys: String, classNames: [String]?, features: Int,
-    outputs: Int, labelsMissing: Bool
+    outputs: Int, labelsMissing: Bool, owner: String? = nil
   ) {
     self.job = job
     self.phase = phase
@@ -42,6 +44,7 @@ package struct RunState: Sendable, Equatable, Codable {
     self.features = features
     self.outputs = outputs
     self.labelsMissing = labelsMissing
+    self.owner = owner
   }
 
   /// - Throws: `OwnerError.run` when there is no run, or its state cannot be read.

@@ -11,10 +11,11 @@ struct JobStore: Sendable {
   let directory: URL
 
   /// Creates `store/jobs`, readable by this user alone.
+  ///
+  /// - Throws: `CheckpointError` that names what cannot be made.
   init(store: URL) throws {
     directory = store.appending(path: "jobs")
-    try FileManager.default.createDirectory(
-      at: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    try Directory.create(directory.path)
   }
 
   func path(of id: JobID) -> URL {
@@ -28,8 +29,7 @@ struct JobStore: Sendable {
 
   func save(_ job: StoredJob) throws {
     let folder = path(of: job.id)
-    try FileManager.default.createDirectory(
-      at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    try Directory.create(folder.path)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
     try AtomicFile.write(try encoder.encode(job), to: folder.appending(path: "job.json").path)
@@ -40,7 +40,7 @@ struct JobStore: Sendable {
   func load() throws -> (jobs: [StoredJob], unreadable: [String]) {
     var jobs: [StoredJob] = []
     var unreadable: [String] = []
-    let names = try FileManager.default.contentsOfDirectory(atPath: directory.path).sorted()
+    let names = try Directory.names(in: directory.path).sorted()
     for name in names {
       let file = directory.appending(path: name).appending(path: "job.json")
       if let data = try? Data(contentsOf: file), let job = try? JSONDecoder().decode(StoredJob.self, from: data),
@@ -56,7 +56,11 @@ struct JobStore: Sendable {
   }
 
   func remove(_ id: JobID) throws {
-    try FileManager.default.removeItem(at: path(of: id))
+    do {
+      try FileManager.default.removeItem(at: path(of: id))
+    } catch {
+      throw TrainerError(.keyOrPermission, "the job's files cannot be removed from the trainer's store")
+    }
   }
 
   /// Bytes of the job's files.

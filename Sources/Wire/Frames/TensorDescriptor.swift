@@ -11,7 +11,10 @@ struct TensorDescriptor: Equatable {
   ///
   /// - Throws: `WireError` for a product that overflows or exceeds `limit`.
   func byteCount(limit: Int) throws(WireError) -> Int {
-    guard let bytes = Shape.byteCount(shape, type) else { throw .malformed("a tensor shape that overflows") }
+    // An empty tensor's other dimensions are multiplied too, as `Tensor.columns` does.
+    guard let bytes = Shape.byteCount(shape, type), Shape.elementCount(shape.map { max($0, 1) }) != nil else {
+      throw .malformed("a tensor shape that overflows")
+    }
     guard bytes <= limit else { throw .oversized(what: "tensor", size: bytes, limit: limit) }
     return bytes
   }

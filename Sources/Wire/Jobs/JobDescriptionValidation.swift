@@ -2,7 +2,7 @@ import Architecture
 
 extension JobDescription {
   private static let largestWidth = 1 << 24
-  private static let largestCount = 1 << 40
+  private static let largestParameterCount = 1 << 40
 
   /// Refuses a description whose numbers are outside their ranges, before anything is computed from them.
   ///
@@ -14,8 +14,7 @@ extension JobDescription {
     try check("batch", batch, 1...(1 << 20))
     try check("micro-batch", microBatch, 1...batch)
     try check("checkpoint interval", checkpointEverySteps, 1...(1 << 40))
-    try check("training rows", trainingRows, (purpose == .training ? 1 : 0)...Self.largestCount)
-    try check("validation rows", validationRows, 0...Self.largestCount)
+    try validateRows()
     try check("learning rate", optimizer.learningRate, above: 0)
     try check("momentum", optimizer.momentum, atLeast: 0)
     guard optimizer.momentum < 1 else { throw .invalidJob("momentum must be below 1") }
@@ -28,6 +27,26 @@ extension JobDescription {
     }
   }
 
+  /// Slots number the rows as `Int32`. The steps follow from the rows, so they are stated only to be compared; with both bounded, their
+  /// product with the epochs is below 2^52.
+  private func validateRows() throws(WireError) {
+    let most = Int(Int32.max)
+    try check("training rows", trainingRows, (purpose == .training ? 1 : 0)...most)
+    try check("validation rows", validationRows, 0...(most - trainingRows))
+    switch purpose {
+    case .training:
+      let steps = (trainingRows - 1) / batch + 1
+      guard stepsPerEpoch == steps else {
+        throw .invalidJob(
+          "steps per epoch must be \(steps) for \(trainingRows) rows in batches of \(batch), not \(stepsPerEpoch)")
+      }
+    case .inference:
+      guard trainingRows == 0, epochs == 1, stepsPerEpoch == 1 else {
+        throw .invalidJob("inference has no rows to train on, one epoch and one step")
+      }
+    }
+  }
+
   private func validateModel() throws(WireError) {
     switch model {
     case .mlp(let mlp):
@@ -36,6 +55,19 @@ extension JobDescription {
       try check("hidden layers", mlp.hidden.count, 0...256)
       for width in mlp.hidden { try check("hidden width", width, 1...Self.largestWidth) }
       try check("outputs", mlp.outputs, 1...Self.largestWidth)
+      try validateParameterCount([mlp.input.width] + mlp.hidden + [mlp.outputs])
+    }
+  }
+
+  /// Bounds weights and biases of consecutive widths together: a few tensors of that size, in bytes, still fit an `Int`.
+  private func validateParameterCount(_ widths: [Int]) throws(WireError) {
+    var total = 0
+    for (inputs, outputs) in zip(widths, widths.dropFirst()) {
+      // At most 2^24 · (2^24 + 4097 + 1) a layer, added to at most 2^40.
+      total += outputs * (inputs + 1)
+      guard total <= Self.largestParameterCount else {
+        throw .invalidJob("parameters must be at most \(Self.largestParameterCount)")
+      }
     }
   }
 

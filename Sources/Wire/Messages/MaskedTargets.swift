@@ -1,7 +1,7 @@
 package import Tensors
 
 /// Masked labels for loss at the trainer.
-package enum MaskedTargets<Element: FloatingElement>: Sendable {
+package enum MaskedTargets<Element: FloatingElement>: Sendable, Equatable {
   /// [n] permuted class ids.
   case classes(Tensor<Int32>)
   /// [n, outputs] masked values, NaN where missing.

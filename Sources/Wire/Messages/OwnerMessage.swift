@@ -1,7 +1,7 @@
 package import Tensors
 
 /// What an owner sends to a trainer. Rows, weights, gradients and labels in it are masked.
-package enum OwnerMessage<Element: FloatingElement>: Sendable {
+package enum OwnerMessage<Element: FloatingElement>: Sendable, Equatable {
   /// Opens a conversation; answered by `welcome`.
   case hello(software: String)
   /// Proposes a job; the same job may be proposed again after a break. Answered by `accepted` or `refused`.

@@ -4,7 +4,7 @@ package import Tensors
 ///
 /// A slot is a row's number in the job, 0 ..< totalRows. Under one key a row's mask never changes, so a row is sent once and
 /// referred to afterwards, as long as its slot is below the capacity that the trainer granted.
-package struct RowDelivery<Element: FloatingElement>: Sendable {
+package struct RowDelivery<Element: FloatingElement>: Sendable, Equatable {
   /// [n]: the slot of each row.
   package let slots: Tensor<Int32>
   /// [n]: 1 where the row itself is in `values`, 0 where the trainer keeps it.

@@ -2,7 +2,7 @@ package import Failures
 package import Tensors
 
 /// What a trainer sends to an owner. All numbers in it are masked.
-package enum TrainerMessage<Element: FloatingElement>: Sendable {
+package enum TrainerMessage<Element: FloatingElement>: Sendable, Equatable {
   case welcome(TrainerGreeting)
   /// The job is known; `missingParameters` says whether its starting weights are still due, `storedRows` and
   /// `storedSteps` how much of its rows and plan is stored (loss at the trainer).

@@ -8,13 +8,13 @@ struct CancelCommand: ParsableCommand {
     discussion: "Example: encryptor cancel runs/pbmc")
 
   @OptionGroup var selected: RunDirectoryOption
+  @OptionGroup var waiting: PatienceOption
 
   func run() throws {
     let opened = try selected.open()
     guard opened.state.phase != .finished else { throw OwnerError.run("the run is finished; nothing to cancel") }
-    let connection = try opened.connect()
+    let connection = try opened.greet(patience: waiting.patience)
     defer { connection.close() }
-    try connection.greet(patience: .seconds(10))
     try connection.send(.cancel)
     try connection.waitFor { message in
       if case .removed = message { return true }

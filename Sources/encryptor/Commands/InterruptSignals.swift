@@ -1,4 +1,5 @@
 import Dispatch
+import Failures
 import Foundation
 import OwnerSession
 
@@ -11,9 +12,10 @@ final class InterruptSignals {
       signal(number, SIG_IGN)
       let source = DispatchSource.makeSignalSource(signal: number, queue: .global(qos: .userInitiated))
       source.setEventHandler {
-        if interruption.isRequested { Foundation.exit(5) }
+        // At once and without cleaning up, which would run beside the thread that still works; a run bears any kill.
+        if interruption.isRequested { _exit(FailureKind.unreachable.exitCode) }
         interruption.request()
-        StandardError.write("\nsaving; press Ctrl-C again to leave at once\n")
+        StandardError.write("\(StandardError.isTerminal ? "\n" : "")saving; press Ctrl-C again to leave at once\n")
       }
       source.resume()
       return source

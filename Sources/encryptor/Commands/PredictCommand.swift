@@ -16,7 +16,8 @@ struct PredictCommand: ParsableCommand {
       """)
 
   @OptionGroup var selected: RunDirectoryOption
-  @OptionGroup var processing: ProcessingOptions
+  @OptionGroup var waiting: PatienceOption
+  @OptionGroup var processing: ThreadsOption
 
   @Option(help: "An HDF5 file with the same features as the training data.", completion: .file())
   var data: String
@@ -33,14 +34,14 @@ struct PredictCommand: ParsableCommand {
       throw OwnerError.run("the run is \(opened.state.phase.rawValue), not finished; resume or retrieve it first")
     }
     let source = try HDF5File(path: data).openFeatures(path: features ?? opened.job.data.features)
-    let connection = try opened.connect(job: .random())
+    let connection = try opened.greet(job: .random(), patience: waiting.patience)
     defer { connection.close() }
     let progress = CountDisplay("predicting")
     try Prediction(
       shape: try opened.shape(), model: ModelDirectory(opened.directory.model), connection: connection,
       workers: processing.workers
     ).write(
-      source: source, to: URL(filePath: output), patience: .seconds(min(processing.patience, 30)),
+      source: source, to: URL(filePath: output), patience: .seconds(waiting.patience),
       progress: { progress.show($0, of: $1) })
     progress.end()
     print("\(source.rows) rows: \(output)")

@@ -9,7 +9,8 @@ struct RetrieveCommand: ParsableCommand {
     discussion: "Example: encryptor retrieve runs/pbmc")
 
   @OptionGroup var selected: RunDirectoryOption
-  @OptionGroup var processing: ProcessingOptions
+  @OptionGroup var waiting: PatienceOption
+  @OptionGroup var processing: ThreadsOption
 
   func run() throws {
     let opened = try selected.open()
@@ -17,9 +18,8 @@ struct RetrieveCommand: ParsableCommand {
       print(opened.directory.model.path)
       return
     }
-    let connection = try opened.connect()
+    let connection = try opened.greet(patience: waiting.patience)
     defer { connection.close() }
-    try connection.greet(patience: .seconds(10))
     let retrieval = DetachedRetrieval(
       directory: opened.directory, state: opened.state, shape: try opened.shape(), masterKey: try opened.masterKey(),
       connection: connection, workers: processing.workers)

@@ -26,7 +26,7 @@ struct RunLaunch {
     let prepared = try PreparedJob(job: resolved, secret: OrderSecret(owner: owner, seed: resolved.train.seed))
     let (state, master) =
       resume
-      ? try reopen(directory, job: resolved)
+      ? try reopen(directory, prepared: prepared, trainerKey: trainer)
       : try RunSetup.create(
         directory, prepared: prepared, trainer: resolved.trainer, trainerKey: trainer.z85,
         keys: URL(filePath: keys.keys).standardizedFileURL.path)
@@ -38,7 +38,7 @@ struct RunLaunch {
     let interruption = Interruption()
     let signals = InterruptSignals(interruption)
     defer { signals.stop() }
-    let progress = ProgressDisplay(job: prepared)
+    let progress = ProgressDisplay(job: prepared, patience: processing.patience)
     progress.showPlan()
     let channel = try ZeroMQOwnerChannel(endpoint: state.trainer, ownerKeys: owner, trainerKey: trainer)
     let run = try MaskedRun<Float>(
@@ -47,7 +47,13 @@ struct RunLaunch {
         workers: processing.workers, patience: .seconds(processing.patience), detach: detach,
         software: Release.software),
       interruption: interruption, observe: { progress.show($0) })
-    let report = try run.execute()
+    defer { progress.end() }
+    let report: RunReport?
+    do {
+      report = try run.execute()
+    } catch OwnerError.trainerGone(let what) {
+      throw OwnerError.trainerGone("\(what). Everything is saved here: go on with --resume")
+    }
     progress.end()
     if let report {
       print(SummaryTable(report: report, task: resolved.task, model: directory.model.path).text)
@@ -56,13 +62,24 @@ struct RunLaunch {
     }
   }
 
-  private func reopen(_ directory: RunDirectory, job resolved: ResolvedJob) throws -> (RunState, MasterKey) {
-    let state = try RunState.load(directory)
-    let earlier = try ResolvedJob.load(path: directory.resolvedJob.path, checkFiles: false)
-    guard earlier == resolved else {
+  /// The state of an earlier start and its master key. The trainer may have moved; everything else must be as it was.
+  private func reopen(
+    _ directory: RunDirectory, prepared: PreparedJob, trainerKey: CurvePublicKey
+  ) throws -> (RunState, MasterKey) {
+    var state = try RunState.load(directory)
+    let earlier = try ResolvedJob.load(
+      path: directory.resolvedJob.path, overrides: ["trainer=\(prepared.job.trainer)"], checkFiles: false)
+    guard earlier == prepared.job else {
       throw OwnerError.run(
         "the job differs from \(directory.resolvedJob.path); resume with the same job, or choose another --out")
     }
-    return (state, try OpenedRun.masterKey(directory, state))
+    try state.check(prepared)
+    let master = try OpenedRun.masterKey(directory, state)
+    if (state.trainer, state.trainerKey) != (prepared.job.trainer, trainerKey.z85), state.phase != .finished {
+      state.trainer = prepared.job.trainer
+      state.trainerKey = trainerKey.z85
+      try state.save(directory)
+    }
+    return (state, master)
   }
 }

@@ -9,6 +9,7 @@ struct StatusCommand: ParsableCommand {
     discussion: "Example: encryptor status runs/pbmc --json")
 
   @OptionGroup var selected: RunDirectoryOption
+  @OptionGroup var waiting: PatienceOption
 
   @Flag(help: "Print JSON.")
   var json = false
@@ -19,9 +20,8 @@ struct StatusCommand: ParsableCommand {
       try show(StatusReport(phase: opened.state.phase.rawValue, trainer: nil))
       return
     }
-    let connection = try opened.connect()
+    let connection = try opened.greet(patience: waiting.patience)
     defer { connection.close() }
-    try connection.greet(patience: .seconds(10))
     try show(StatusReport(phase: opened.state.phase.rawValue, trainer: try connection.status()))
   }
 

@@ -20,7 +20,7 @@ struct VerifyCommand: ParsableCommand {
       """)
 
   @OptionGroup var job: JobOptions
-  @OptionGroup var processing: ProcessingOptions
+  @OptionGroup var processing: ThreadsOption
 
   @Option(help: "Steps to train.")
   var steps: Int = 50

@@ -24,7 +24,24 @@ struct OpenedRun {
 
   /// A connection about the run's own job, or about a new one.
   func connect(job: JobID? = nil) throws -> TrainerConnection<Float> {
-    TrainerConnection(channel: try channel(), job: job ?? state.job, software: Release.software)
+    TrainerConnection(
+      channel: try channel(), job: job ?? state.job, software: Release.software, endpoint: state.trainer)
+  }
+
+  /// As `connect`, and spoken to: what waits for a trainer that does not answer says so.
+  func greet(job: JobID? = nil, patience: Int) throws -> TrainerConnection<Float> {
+    let connection = try connect(job: job)
+    do {
+      try connection.greet(
+        patience: .seconds(patience),
+        waiting: { reason in
+          StandardError.write("\(reason); waiting for it for up to \(NumberText.duration(Double(patience)))\n")
+        })
+    } catch {
+      connection.close()
+      throw error
+    }
+    return connection
   }
 
   func masterKey() throws -> MasterKey {

@@ -9,6 +9,8 @@ import Wire
 /// Used from the thread that runs the job.
 final class ProgressDisplay {
   private let prepared: PreparedJob
+  /// Seconds that the run waits for its trainer.
+  private let patience: Int
   private let clock = ContinuousClock()
   private let isTerminal = StandardError.isTerminal
   private var lastShown: ContinuousClock.Instant
@@ -19,8 +21,9 @@ final class ProgressDisplay {
   private var smoothedLoss: Double?
   private var metric = ""
 
-  init(job prepared: PreparedJob) {
+  init(job prepared: PreparedJob, patience: Int) {
     self.prepared = prepared
+    self.patience = patience
     lastShown = clock.now
     trainingBegan = clock.now
   }
@@ -50,8 +53,13 @@ final class ProgressDisplay {
       line(
         step == 0 ? "training, \(NumberText.count(total)) steps" : "training goes on at step \(NumberText.count(step))")
     case .progress(let record, let count): show(record, rows: count)
-    case .trainerLost(let reason): line("trainer lost: \(reason); everything is saved here, waiting for it")
-    case .trainerBack: line("the trainer is back")
+    case .waitingForTrainer(let reason):
+      line("\(reason); waiting for it for up to \(NumberText.duration(Double(patience)))")
+    case .trainerLost(let reason):
+      line(
+        "trainer lost: \(reason); everything is saved here, waiting for it for up to "
+          + NumberText.duration(Double(patience)))
+    case .trainerBack: line("the trainer is there")
     case .saved: break
     }
   }

@@ -19,8 +19,7 @@ struct JSONLogHandler: LogHandler {
     line["message"] = "\(event.message)"
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    guard var data = try? encoder.encode(line) else { return }
-    data.append(UInt8(ascii: "\n"))
-    FileHandle.standardError.write(data)
+    guard let data = try? encoder.encode(line) else { return }
+    StandardError.write(String(decoding: data, as: UTF8.self) + "\n")
   }
 }

@@ -9,9 +9,9 @@ struct TrainerLog: Sendable {
   let logger: Logger
 
   static func make(format: LogFormat, level: Logger.Level) -> Logger {
-    var logger = Logger(label: "trainer") { label in
+    var logger = Logger(label: "trainer") { _ in
       switch format {
-      case .text: StreamLogHandler.standardError(label: label)
+      case .text: TextLogHandler()
       case .json: JSONLogHandler()
       }
     }

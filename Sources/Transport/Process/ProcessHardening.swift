@@ -15,4 +15,11 @@ package enum ProcessHardening {
       throw .system(operation: "forbidding core dumps", code: errno, reason: SystemCode.text(errno))
     }
   }
+
+  /// Makes a write past the limit on file sizes, or to a pipe that nobody reads, an error of that write, which says what failed and leaves
+  /// the run to be resumed; by default either would end the process without a word.
+  package static func reportFailedWrites() {
+    signal(SIGXFSZ, SIG_IGN)
+    signal(SIGPIPE, SIG_IGN)
+  }
 }

@@ -1,0 +1,18 @@
+import Datasets
+import JobSpec
+
+extension RunState {
+  /// Whether a job prepared now is the one the run was made for.
+  ///
+  /// - Throws: `OwnerError.otherKey` for another owner's key, `.unfitData` when the file has changed.
+  package func check(_ prepared: PreparedJob) throws {
+    if let owner, owner != prepared.secret.ownerKey {
+      throw OwnerError.otherKey("the run was made with the owner key \(owner); give the --keys directory that holds it")
+    }
+    guard features == prepared.source.columns, outputs == prepared.labels.outputs,
+      classNames == prepared.labels.classNames, labelsMissing == prepared.labels.isMissingSome
+    else {
+      throw OwnerError.unfitData("\(prepared.job.data.file) has changed since the run began; put the old file back")
+    }
+  }
+}

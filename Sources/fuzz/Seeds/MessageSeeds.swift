@@ -1,0 +1,54 @@
+import Architecture
+import Failures
+import Foundation
+import Tensors
+import Wire
+
+/// Messages of every kind, as `FrameInput` takes them.
+enum MessageSeeds {
+  static func inputs() throws -> [Data] {
+    let codec = MessageCodec<Float>()
+    let job = JobID.random()
+    let rows = RowDelivery<Float>(
+      slots: Tensor([1, 0], shape: [2]), carried: Tensor([1, 0], shape: [2]), values: Tensor([1, 2], shape: [1, 2]))
+    let values = Tensor<Float>([1, 2], shape: [1, 2])
+    let owner: [OwnerMessage<Float>] = [
+      .hello(software: "owner"), .submit(description), .parameters(chunk: 1, values: values), .attach(historySteps: 2),
+      .batch(step: 1, part: 2, rows: rows), .gradient(step: 1, part: 2, values: values),
+      .evaluate(epoch: 1, part: 2, rows: rows), .keep(epoch: 1), .commit(step: 1), .save,
+      .storeRows(firstSlot: 1, values: values),
+      .storeTargets(firstSlot: 1, targets: .classes(Tensor([1], shape: [1]))),
+      .storeTargets(firstSlot: 1, targets: .values(values)),
+      .storePlan(firstStep: 1, slots: Tensor([1, -1], shape: [1, 2])), .start, .follow(from: 1), .finish,
+      .retrieve(chunk: 1), .status, .cancel, .release, .ping, .leave,
+    ]
+    let records: [ProgressRecord] = [
+      .step(step: 1, loss: 0.5, learningRate: 0.1, gradientNorm: .infinity, seconds: 1),
+      .evaluation(epoch: 1, step: 2, loss: 0.5, metrics: ["accuracy": .nan], kept: true, seconds: 1),
+    ]
+    let trainer: [TrainerMessage<Float>] = [
+      .welcome(TrainerGreeting(software: "trainer", kernel: "Haswell", threads: 2, memoryLimit: 1)),
+      .accepted(missingParameters: true, storedRows: 1, storedSteps: 2), .refused(kind: .exhausted, reason: "full"),
+      .queued(position: 1), .attached(step: 1, residentRows: 2, window: 3),
+      .outputs(step: 1, part: 2, values: values), .stepApplied(step: 1, gradientNorm: 0.5, learningRate: 0.1),
+      .evaluated(epoch: 1, part: 2, values: values), .checkpointed(step: 1), .stored(count: 1),
+      .progress(from: 1, records: records), .parameters(chunk: 1, values: values), .finished,
+      .status(JobStatus(state: .failed, step: 1, totalSteps: 2, queuePosition: 3, storedBytes: 4, failure: "why")),
+      .removed, .goodbye(step: 1), .pong,
+    ]
+    return owner.map { FrameInput.input(of: codec.frames($0, job: job)) }
+      + trainer.map { FrameInput.input(of: codec.frames($0, job: job)) }
+  }
+
+  private static let description = JobDescription(
+    purpose: .training,
+    model: .mlp(
+      MLPDescription(
+        input: HomogeneousColumns(features: 5, padding: 1), hidden: [7, 3], activation: .relu, outputs: 4)),
+    optimizer: OptimizerDescription(
+      kind: .sgd, learningRate: 0.1, momentum: 0.9, nesterov: true, weightDecay: 0.01, clipNorm: 1),
+    schedule: ScheduleDescription(warmup: 0.1, decay: .linear), lossLocation: .trainer, task: .classification,
+    epochs: 2,
+    stepsPerEpoch: 3, batch: 4, microBatch: 2, keep: .best, checkpointEverySteps: 5, trainingRows: 10, validationRows: 2
+  )
+}

@@ -1,0 +1,190 @@
+import Foundation
+import Testing
+
+@testable import Datasets
+
+/// Jobs that end well, by each command that has a part in them.
+struct RunTests {
+  private let site: Site
+
+  init() throws {
+    site = try Site()
+    try DataFile().write(to: site["data.h5"])
+    try site.write(JobText().text, to: "job.yaml")
+  }
+
+  private func json(_ text: String) throws -> [String: Any] {
+    try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+  }
+
+  @Test(arguments: ["classification", "regression"], ["owner", "trainer"])
+  func run(task: String, loss: String) throws {
+    try site.write(
+      JobText(task: task, labels: task == "regression" ? "v" : "y", loss: loss, standardize: true).text, to: "job.yaml")
+    let trainer = try site.startTrainer()
+    let ended = try site.run(.encryptor, site.launch(trainer: trainer.endpoint))
+    #expect(ended.code == 0, "\(ended.errors)")
+    // Results on standard output, progress on standard error.
+    #expect(ended.output.contains("where the time went"))
+    #expect(ended.output.hasSuffix("model: \(site["run/model"])\n"))
+    #expect(ended.errors.hasPrefix("tiny: 45 rows to train on, 15 to validate on, 4 features"))
+    #expect(ended.errors.contains("epoch 2/2"))
+    #expect(!ended.output.contains("\u{1B}") && !ended.errors.contains("\u{1B}"), "no bar without a terminal")
+    for file in [
+      "job.resolved.yaml", "plan.h5", "initial.safetensors", "history.jsonl", "summary.json", "model/model.safetensors",
+      "model/README.md", "model/standardization.safetensors",
+    ] {
+      #expect(site.exists("run/\(file)"), "\(file)")
+    }
+    // 45 rows in batches of 16 are 3 steps; one evaluation each epoch.
+    #expect(site.text("run/history.jsonl").split(separator: "\n").count == 2 * (3 + 1))
+    #expect(Waiting.until(10) { trainer.process.errors.contains("job removed") })
+    #expect(trainer.process.output == "listening \(trainer.endpoint)\n", "results only")
+    let log = trainer.process.errors
+    #expect(log.hasSuffix("\n") && !log.contains("[trainer]"))
+    #expect(log.contains("job accepted") && log.contains("job finished"))
+
+    let again = try site.run(.encryptor, site.launch(trainer: trainer.endpoint, ["--resume"]))
+    #expect(again.code == 0 && again.output.contains("already finished"))
+  }
+
+  @Test func predict() throws {
+    let trainer = try site.startTrainer()
+    #expect(try site.run(.encryptor, site.launch(trainer: trainer.endpoint)).code == 0)
+    try DataFile(rows: 300).write(to: site["new.h5"])
+    let ended = try site.encryptor("predict", "run", "--data", "new.h5", "--out", "p.h5")
+    #expect(ended.code == 0, "\(ended.errors)")
+    #expect(ended.output == "300 rows: p.h5\n")
+    let file = try HDF5File(path: site["p.h5"])
+    for (dataset, columns) in [("predictions", 1), ("probabilities", 3), ("outputs", 3)] {
+      let values = try file.openFeatures(path: dataset)
+      #expect(values.rows == 300 && values.columns == columns)
+    }
+    let status = try site.encryptor("status", "run")
+    #expect(status.code == 0 && status.output == "finished\n")
+  }
+
+  @Test func predictBeforeTheEnd() throws {
+    #expect(try site.run(.encryptor, site.launch(trainer: Site.unusedEndpoint(), ["--patience", "0"])).code == 5)
+    try site.encryptor("predict", "run", "--data", "data.h5", "--out", "p.h5")
+      .expectRefusal(2, saying: "the run is prepared, not finished")
+  }
+
+  @Test func submitStatusRetrieve() throws {
+    try site.write(JobText(loss: "trainer").text, to: "job.yaml")
+    let trainer = try site.startTrainer()
+    let submitted = try site.run(.encryptor, site.launch("submit", trainer: trainer.endpoint, ["--detach"]))
+    #expect(submitted.code == 0, "\(submitted.errors)")
+    #expect(submitted.output.contains("encryptor status run"))
+    var last = Ended(code: -1, output: "", errors: "")
+    #expect(
+      try Waiting.until(60) {
+        last = try site.encryptor("status", "run")
+        return last.code != 0 || last.output.hasPrefix("finished")
+      }, "\(last)")
+    #expect(last.output == "finished, step 6 of 6\n")
+    let status = try json(try site.encryptor("status", "run", "--json").output)
+    #expect(status["phase"] as? String == "detached")
+    #expect((status["trainer"] as? [String: Any])?["totalSteps"] as? Int == 6)
+    let retrieved = try site.encryptor("retrieve", "run")
+    #expect(retrieved.code == 0, "\(retrieved.errors)")
+    #expect(retrieved.output.hasSuffix("\(site["run/model"])\n"))
+    #expect(site.exists("run/model/model.safetensors"))
+    #expect(site.text("run/history.jsonl").split(separator: "\n").count == 8)
+    #expect(try site.encryptor("status", "run").output == "finished\n")
+    #expect(try site.encryptor("retrieve", "run").code == 0, "once more does no harm")
+  }
+
+  @Test func retrieveBeforeTheEnd() throws {
+    try site.write(JobText(loss: "trainer", epochs: 3000).text, to: "job.yaml")
+    let trainer = try site.startTrainer()
+    #expect(try site.run(.encryptor, site.launch("submit", trainer: trainer.endpoint, ["--detach"])).code == 0)
+    try site.encryptor("retrieve", "run").expectRefusal(6, saying: "of 9000", "when it is finished")
+    let cancelled = try site.encryptor("cancel", "run")
+    #expect(cancelled.code == 0 && cancelled.output == "cancelled\n", "\(cancelled.errors)")
+    #expect(try site.encryptor("status", "run").output == "cancelled\n")
+    #expect(Waiting.until(10) { (try? FileManager.default.contentsOfDirectory(atPath: site["store/jobs"])) == [] })
+    try site.run(.encryptor, site.launch(trainer: trainer.endpoint, ["--resume"]))
+      .expectRefusal(2, saying: "cancelled")
+  }
+
+  @Test func cancelAfterTheEnd() throws {
+    let trainer = try site.startTrainer()
+    #expect(try site.run(.encryptor, site.launch(trainer: trainer.endpoint)).code == 0)
+    try site.encryptor("cancel", "run").expectRefusal(2, saying: "nothing to cancel")
+  }
+
+  @Test func directoryThatHoldsARun() throws {
+    let trainer = try site.startTrainer()
+    #expect(try site.run(.encryptor, site.launch(trainer: trainer.endpoint)).code == 0)
+    let before = try site.bytes("run/model/model.safetensors")
+    try site.run(.encryptor, site.launch(trainer: trainer.endpoint)).expectRefusal(2, saying: "already holds a run", "--resume")
+    #expect(try site.bytes("run/model/model.safetensors") == before)
+  }
+
+  @Test func directoryThatHoldsSomethingElse() throws {
+    try FileManager.default.createDirectory(atPath: site["run"], withIntermediateDirectories: true)
+    try site.write("mine", to: "run/notes.txt")
+    try site.run(.encryptor, site.launch(trainer: Site.unusedEndpoint())).expectRefusal(2, saying: "not empty")
+    #expect(site.text("run/notes.txt") == "mine")
+  }
+
+  @Test func resumeWithAnotherJob() throws {
+    let silent = Site.unusedEndpoint()
+    #expect(try site.run(.encryptor, site.launch(trainer: silent, ["--patience", "0"])).code == 5)
+    try site.run(.encryptor, site.launch(trainer: silent, ["--patience", "0", "--resume", "--set", "train.epochs=3"]))
+      .expectRefusal(2, saying: "the job differs from", "job.resolved.yaml")
+  }
+
+  @Test(arguments: [["status", "run"], ["retrieve", "run"], ["cancel", "run"]])
+  func noRun(_ arguments: [String]) throws {
+    try site.run(.encryptor, arguments).expectRefusal(2, saying: "run holds no run")
+  }
+
+  @Test func resumeWithoutARun() throws {
+    try site.run(.encryptor, site.launch(trainer: Site.unusedEndpoint(), ["--resume"]))
+      .expectRefusal(2, saying: "holds no run")
+  }
+
+  @Test func verify() throws {
+    let ended = try site.encryptor("verify", "job.yaml", "--steps", "5")
+    #expect(ended.code == 0, "\(ended.errors)")
+    #expect(ended.output.split(separator: "\n").count == 2)
+    #expect(ended.output.contains("float64: largest relative weight difference") && ended.output.contains(": ok"))
+  }
+
+  @Test func plan() throws {
+    let ended = try site.encryptor("plan", "job.yaml")
+    #expect(ended.code == 0, "\(ended.errors)")
+    for part in ["layers.0.weight", "decided by", "The trainer sees", "bytes on the wire", "orthogonal", "permutation"] {
+      #expect(ended.output.contains(part), "\(part)")
+    }
+    let plan = try json(try site.encryptor("plan", "job.yaml", "--json").output)
+    #expect(plan["trainingRows"] as? Int == 45)
+    // (4 + 1 + 1) × 3 and 3 × 3 + 3.
+    #expect(plan["parameterCount"] as? Int == 18 + 12)
+    #expect((plan["spaces"] as? [[String: Any]])?.count == 3)
+  }
+
+  @Test func inspect() throws {
+    let ended = try site.encryptor("inspect", "data.h5")
+    #expect(ended.code == 0)
+    #expect(ended.output.contains("60 × 4"))
+    let inspection = try json(try site.encryptor("inspect", "data.h5", "--json").output)
+    let paths = (inspection["datasets"] as? [[String: Any]])?.compactMap { $0["path"] as? String }
+    #expect(paths == ["v", "x", "y"])
+  }
+
+  /// One JSON object a line.
+  @Test func jsonLog() throws {
+    let trainer = try site.startTrainer("--log-format", "json")
+    #expect(try site.run(.encryptor, site.launch(trainer: trainer.endpoint)).code == 0)
+    trainer.process.signal(SIGTERM)
+    #expect(try trainer.process.wait() == 0)
+    let lines = try trainer.process.errors.split(separator: "\n").map { try json(String($0)) }
+    let messages = lines.compactMap { $0["message"] as? String }
+    #expect(messages.first == "listening" && messages.last == "stopped")
+    #expect(messages.contains("job accepted") && messages.contains("job removed"))
+    #expect(lines.allSatisfy { $0["time"] is String && $0["level"] is String })
+  }
+}

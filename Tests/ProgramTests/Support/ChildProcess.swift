@@ -1,0 +1,88 @@
+import Foundation
+
+/// A program under test. Its output goes to files, so that it never waits for a reader; whatever happens, it is killed when
+/// this is released.
+final class ChildProcess {
+  struct NotEnded: Error, CustomStringConvertible {
+    let description: String
+  }
+
+  let processID: pid_t
+  private let outputFile: String
+  private let errorFile: String
+  private var exitStatus: Int32?
+
+  /// - Parameters:
+  ///   - directory: where the files with its output are kept.
+  ///   - largestFile: bytes that no file it writes may exceed.
+  init(
+    _ program: Program, _ arguments: [String], directory: String, workingDirectory: String? = nil, largestFile: Int? = nil
+  ) throws {
+    let name = directory + "/" + UUID().uuidString
+    (outputFile, errorFile) = (name + ".out", name + ".err")
+    var command = [program.path] + arguments
+    // A shell sets what only a process can set for itself, and becomes the program.
+    if let largestFile { command = ["/bin/sh", "-c", "ulimit -f \(largestFile / 512) && exec \"$0\" \"$@\""] + command }
+    if let workingDirectory { command = ["/bin/sh", "-c", "cd \"$0\" && exec \"$@\"", workingDirectory] + command }
+    processID = try Self.spawn(command, output: outputFile, errors: errorFile)
+  }
+
+  deinit {
+    guard exitStatus == nil else { return }
+    kill(processID, SIGKILL)
+    var status: Int32 = 0
+    waitpid(processID, &status, 0)
+  }
+
+  var output: String { (try? String(contentsOfFile: outputFile, encoding: .utf8)) ?? "" }
+  var errors: String { (try? String(contentsOfFile: errorFile, encoding: .utf8)) ?? "" }
+
+  var hasEnded: Bool {
+    if exitStatus == nil {
+      var status: Int32 = 0
+      if waitpid(processID, &status, WNOHANG) == processID { exitStatus = status }
+    }
+    return exitStatus != nil
+  }
+
+  func signal(_ number: Int32) {
+    if exitStatus == nil { kill(processID, number) }
+  }
+
+  /// Waits for the end.
+  ///
+  /// - Returns: the exit code, or 128 + the signal that ended it, as a shell has it.
+  /// - Throws: `NotEnded` after `seconds`, having killed it.
+  func wait(seconds: Double = 60) throws -> Int32 {
+    guard Waiting.until(seconds, { hasEnded }), let exitStatus else {
+      kill(processID, SIGKILL)
+      throw NotEnded(description: "still running after \(seconds) s; it said:\n\(output)\(errors)")
+    }
+    return exitStatus & 0x7F == 0 ? exitStatus >> 8 & 0xFF : 128 + exitStatus & 0x7F
+  }
+
+  private static func spawn(_ command: [String], output: String, errors: String) throws -> pid_t {
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, output, O_WRONLY | O_CREAT | O_APPEND, 0o600)
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, errors, O_WRONLY | O_CREAT | O_APPEND, 0o600)
+    // Signals as a shell gives them, whatever the test runner ignores.
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    posix_spawnattr_setsigmask(&attributes, &signals)
+    for number in [SIGPIPE, SIGXFSZ, SIGINT, SIGTERM, SIGHUP] { sigaddset(&signals, number) }
+    posix_spawnattr_setsigdefault(&attributes, &signals)
+    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
+    var arguments = command.map { strdup($0) } + [nil]
+    defer { arguments.forEach { free($0) } }
+    var process: pid_t = 0
+    let code = posix_spawn(&process, command[0], &actions, &attributes, &arguments, environ)
+    guard code == 0 else { throw NotEnded(description: "\(command[0]) cannot be started: \(String(cString: strerror(code)))") }
+    return process
+  }
+}

@@ -1,0 +1,5 @@
+/// A trainer that has said where it listens.
+struct RunningTrainer {
+  let process: ChildProcess
+  let endpoint: String
+}
