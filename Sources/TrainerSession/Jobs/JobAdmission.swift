@@ -26,7 +26,8 @@ struct JobAdmission<Element: FloatingElement> {
       guard let needed, needed <= configuration.rowStoreLimit else {
         throw TrainerError.refused(
           "the job's rows take \(needed.map(Self.mebibytes) ?? "uncountably many") MiB, this trainer keeps "
-            + "\(Self.mebibytes(configuration.rowStoreLimit)) MiB a job; compute the loss at the owner (loss.where: owner) to send rows as they are needed")
+            + "\(Self.mebibytes(configuration.rowStoreLimit)) MiB a job; compute the loss at the owner (loss.where: owner) to send rows as they are needed"
+        )
       }
     }
     return model.structure.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }

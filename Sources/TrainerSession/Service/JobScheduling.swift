@@ -80,7 +80,9 @@ extension TrainerService {
       jobs[id]?.step = step
       observe(.jobPaused(job: id, step: step, reason: reason))
       // Nobody comes back to an inference: its key was made for it alone.
-      if record.stored.description.purpose == .inference { try? remove(id, reason: "its owner is gone", for: record.peer) }
+      if record.stored.description.purpose == .inference {
+        try? remove(id, reason: "its owner is gone", for: record.peer)
+      }
     case .finished(let steps):
       finish(record, steps: steps)
     case .cancelled:
