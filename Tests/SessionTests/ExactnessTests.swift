@@ -74,7 +74,10 @@ import Wire
     let site = try Site<Float>()
     let trainer = site.trainer()
     defer { trainer.shutDown() }
-    let run = try site.run(SmallJob().changing { $0.loss = loss; $0.activation = .gelu })
+    let run = try site.run(
+      SmallJob().changing {
+        $0.loss = loss; $0.activation = .gelu
+      })
     try run.execute(on: site.network)
     let plain = try PlaintextRun(run.directory, job: run.prepared.job, data: site.data)
     #expect(try plain.largestRelativeDifference(to: run.directory) <= 1e-4)

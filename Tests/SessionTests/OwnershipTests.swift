@@ -20,7 +20,8 @@ import Wire
     let stranger = RawOwner<Float>(site.network, try CurveKeyPair.generate().ownerKey, job: owner.job)
     let lost = RawOwner<Float>(site.network, try CurveKeyPair.generate().ownerKey, job: .random())
     let messages: [OwnerMessage<Float>] = [
-      .status, .attach(historySteps: 0), .retrieve(chunk: 0), .cancel, .release, .start, .follow(from: 0), .finish, .save,
+      .status, .attach(historySteps: 0), .retrieve(chunk: 0), .cancel, .release, .start, .follow(from: 0), .finish,
+      .save,
       .leave, .commit(step: 3), .parameters(chunk: 0, values: RawJob<Float>.gradient()),
       .batch(step: 0, part: 0, rows: RawJob<Float>.rows(0..<4)),
     ]
@@ -45,7 +46,9 @@ import Wire
     defer { trainer.shutDown() }
     let first = try site.run(SmallJob(), name: "first")
     let second = try site.run(
-      SmallJob().changing { $0.activation = .tanh; $0.seed = 2 }, name: "second", keys: try CurveKeyPair.generate())
+      SmallJob().changing {
+        $0.activation = .tanh; $0.seed = 2
+      }, name: "second", keys: try CurveKeyPair.generate())
     let queued = Mutex<[Int]>([])
     let failure = Mutex<(any Error)?>(nil)
     let isDone = DispatchSemaphore(value: 0)
@@ -113,7 +116,9 @@ import Wire
     let second = RawOwner<Float>(site.network, site.keys.ownerKey, job: first.job)
     try second.send(.submit(job.description))
     #expect(try job.attach(second).step == 0)
-    #expect(try first.refusal(of: .gradient(step: 0, part: 0, values: RawJob<Float>.gradient())).reason.contains("taken the job over"))
+    #expect(
+      try first.refusal(of: .gradient(step: 0, part: 0, values: RawJob<Float>.gradient())).reason.contains(
+        "taken the job over"))
     try second.send(.batch(step: 0, part: 0, rows: RawJob<Float>.rows(0..<4)))
     _ = try second.wait { message in
       if case .outputs(0, 0, _) = message { return true }
@@ -166,7 +171,10 @@ import Wire
     let site = try Site<Float>()
     let trainer = site.trainer()
     defer { trainer.shutDown() }
-    let run = try site.run(SmallJob().changing { $0.loss = loss; $0.epochs = 1 })
+    let run = try site.run(
+      SmallJob().changing {
+        $0.loss = loss; $0.epochs = 1
+      })
     var whileRunning = 0
     try run.execute(over: site.network.connect(site.keys.ownerKey)) { event in
       if case .progress = event { whileRunning = (try? jobFolders(trainer).count) ?? 0 }

@@ -92,7 +92,9 @@ import Wire
     let stage = try attached()
     defer { stage.trainer.shutDown() }
     try stage.owner.send(.batch(step: 0, part: 0, rows: Job.rows(0..<4)))
-    #expect(try stage.owner.refusal(of: .evaluate(epoch: 0, part: 0, rows: Job.rows(20..<25))).reason.contains("inside a step"))
+    #expect(
+      try stage.owner.refusal(of: .evaluate(epoch: 0, part: 0, rows: Job.rows(20..<25))).reason.contains(
+        "inside a step"))
     try stage.expectResumable()
   }
 
@@ -149,7 +151,9 @@ import Wire
     let stage = try attached()
     defer { stage.trainer.shutDown() }
     try stage.owner.send(.batch(step: 0, part: 0, rows: Job.rows(0..<4)))
-    #expect(try stage.owner.refusal(of: .gradient(step: 0, part: 0, values: Job.gradient(columns: 2))).reason.contains("[4, 3]"))
+    #expect(
+      try stage.owner.refusal(of: .gradient(step: 0, part: 0, values: Job.gradient(columns: 2))).reason.contains(
+        "[4, 3]"))
     try stage.expectResumable()
   }
 
@@ -175,7 +179,8 @@ import Wire
   @Test func aSlotOutsideTheJob() throws {
     let stage = try attached()
     defer { stage.trainer.shutDown() }
-    #expect(try stage.owner.refusal(of: .batch(step: 0, part: 0, rows: Job.rows(22..<26))).reason.contains("slot 25 of 25"))
+    #expect(
+      try stage.owner.refusal(of: .batch(step: 0, part: 0, rows: Job.rows(22..<26))).reason.contains("slot 25 of 25"))
     try stage.expectResumable()
   }
 
@@ -279,7 +284,8 @@ import Wire
     let numbers = refusal.reason.split(separator: " ").compactMap { Double($0) }
     #expect(numbers.contains { $0 > 11.4 && $0 < 16 })
     #expect(numbers.contains(1.0))
-    #expect(try FileManager.default.contentsOfDirectory(atPath: stage.trainer.store.appending(path: "jobs").path).isEmpty)
+    #expect(
+      try FileManager.default.contentsOfDirectory(atPath: stage.trainer.store.appending(path: "jobs").path).isEmpty)
   }
 
   @Test func rowsBeyondTheRowStore() throws {

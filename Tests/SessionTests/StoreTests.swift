@@ -129,7 +129,10 @@ import Wire
     let site = try Site<Float>()
     let trainer = site.trainer()
     defer { trainer.shutDown() }
-    let run = try site.run(SmallJob().changing { $0.checkpointEverySteps = 1; $0.hidden = [200, 200]; $0.microBatch = 8 })
+    let run = try site.run(
+      SmallJob().changing {
+        $0.checkpointEverySteps = 1; $0.hidden = [200, 200]; $0.microBatch = 8
+      })
     let isOver = Flag()
     let asking = DispatchSemaphore(value: 0)
     Thread {

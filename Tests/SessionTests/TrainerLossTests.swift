@@ -19,7 +19,8 @@ import Wire
     let connection = run.connection(on: network)
     try connection.greet(patience: .seconds(5))
     return DetachedRetrieval(
-      directory: run.directory, state: run.state, shape: run.prepared.shape, masterKey: run.master, connection: connection,
+      directory: run.directory, state: run.state, shape: run.prepared.shape, masterKey: run.master,
+      connection: connection,
       workers: Workers(threads: 1))
   }
 
@@ -153,7 +154,8 @@ import Wire
       switch part {
       case "rows":
         [
-          .storeRows(firstSlot: 1, values: Tensor(zeros: [2, 5])), .storeRows(firstSlot: 0, values: Tensor(zeros: [2, 4])),
+          .storeRows(firstSlot: 1, values: Tensor(zeros: [2, 5])),
+          .storeRows(firstSlot: 0, values: Tensor(zeros: [2, 4])),
           .storeRows(firstSlot: 0, values: Tensor(zeros: [26, 5])),
           .storeRows(firstSlot: 0, values: Tensor(repeating: .nan, shape: [1, 5])),
         ]
@@ -168,7 +170,8 @@ import Wire
         [
           .storePlan(firstStep: 0, slots: Tensor(repeating: 20, shape: [1, 8])),
           .storePlan(firstStep: 0, slots: Tensor(repeating: -1, shape: [1, 8])),
-          .storePlan(firstStep: 0, slots: Tensor(zeros: [1, 7])), .storePlan(firstStep: 1, slots: Tensor(zeros: [1, 8])),
+          .storePlan(firstStep: 0, slots: Tensor(zeros: [1, 7])),
+          .storePlan(firstStep: 1, slots: Tensor(zeros: [1, 8])),
         ]
       }
     for message in messages { #expect(try owner.refusal(of: message).kind == .refused) }

@@ -31,7 +31,8 @@ struct PlaintextRun {
     }
     let training = try plan.readRowNumbers(path: "split/train", below: data.rows)
     validation = (0..<data.rows).filter { !training.contains($0) }
-    rows = job.data.standardize ? Self.standardized(data.features, by: training) : data.features.map { $0.map(Double.init) }
+    rows =
+      job.data.standardize ? Self.standardized(data.features, by: training) : data.features.map { $0.map(Double.init) }
     targets =
       switch job.data.labels {
       case "classes": data.classes.map { [Double($0)] }
