@@ -62,7 +62,8 @@ FUZZED := frames job safetensors
 FUZZ := .build-fuzz/debug/fuzz
 
 fuzz: deps
-	swift build --product fuzz --scratch-path .build-fuzz -Xswiftc -sanitize=fuzzer -Xswiftc -DFUZZER -Xswiftc -Osize
+	swift build --product fuzz --scratch-path .build-fuzz -Xswiftc -sanitize=fuzzer -Xswiftc -DFUZZER -Xswiftc -Osize \
+	  -Xswiftc -use-ld=lld
 	@mkdir -p .build-fuzz/found
 	@$(FUZZ) seeds .build-fuzz/corpus
 	@for parser in $(FUZZED); do \

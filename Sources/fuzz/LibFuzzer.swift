@@ -28,6 +28,10 @@
     }
   }
 
+  /// What the library's own `main` would call; it is linked in whole and not used, because the parser is chosen first.
+  @_cdecl("LLVMFuzzerTestOneInput")
+  func testOneInput(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> CInt { -1 }
+
   @_silgen_name("LLVMFuzzerRunDriver")
   private func LLVMFuzzerRunDriver(
     _ count: UnsafeMutablePointer<CInt>,
