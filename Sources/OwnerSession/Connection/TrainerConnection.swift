@@ -71,7 +71,8 @@ package final class TrainerConnection<Element: FloatingElement> {
   }
 
   /// - Returns: nil when there is no connection, or no answer, by `answerBy`.
-  private func greetOnce(until answerBy: ContinuousClock.Instant, _ interrupted: () -> Bool) throws -> TrainerGreeting? {
+  private func greetOnce(until answerBy: ContinuousClock.Instant, _ interrupted: () -> Bool) throws -> TrainerGreeting?
+  {
     // Sending would wait for a connection by itself, but for long and without a word.
     while !channel.isConnected {
       guard clock.now < answerBy, !interrupted() else { return nil }

@@ -37,7 +37,8 @@ extension JobDescription {
     case .training:
       let steps = (trainingRows - 1) / batch + 1
       guard stepsPerEpoch == steps else {
-        throw .invalidJob("steps per epoch must be \(steps) for \(trainingRows) rows in batches of \(batch), not \(stepsPerEpoch)")
+        throw .invalidJob(
+          "steps per epoch must be \(steps) for \(trainingRows) rows in batches of \(batch), not \(stepsPerEpoch)")
       }
     case .inference:
       guard trainingRows == 0, epochs == 1, stepsPerEpoch == 1 else {

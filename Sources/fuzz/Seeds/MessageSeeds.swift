@@ -47,6 +47,8 @@ enum MessageSeeds {
         input: HomogeneousColumns(features: 5, padding: 1), hidden: [7, 3], activation: .relu, outputs: 4)),
     optimizer: OptimizerDescription(
       kind: .sgd, learningRate: 0.1, momentum: 0.9, nesterov: true, weightDecay: 0.01, clipNorm: 1),
-    schedule: ScheduleDescription(warmup: 0.1, decay: .linear), lossLocation: .trainer, task: .classification, epochs: 2,
-    stepsPerEpoch: 3, batch: 4, microBatch: 2, keep: .best, checkpointEverySteps: 5, trainingRows: 10, validationRows: 2)
+    schedule: ScheduleDescription(warmup: 0.1, decay: .linear), lossLocation: .trainer, task: .classification,
+    epochs: 2,
+    stepsPerEpoch: 3, batch: 4, microBatch: 2, keep: .best, checkpointEverySteps: 5, trainingRows: 10, validationRows: 2
+  )
 }
