@@ -58,11 +58,12 @@ arrows:
 # The parsers of what comes from outside under libFuzzer, which the Swift toolchain brings along. An input that traps is kept in
 # .build-fuzz/found and the target fails. FUZZ_SECONDS is for all parsers together.
 FUZZ_SECONDS ?= 60
-FUZZED := frames job safetensors
+FUZZED := envelope frames job safetensors
 FUZZ := .build-fuzz/debug/fuzz
 
 fuzz: deps
-	swift build --product fuzz --scratch-path .build-fuzz -Xswiftc -sanitize=fuzzer -Xswiftc -DFUZZER -Xswiftc -Osize
+	swift build --product fuzz --scratch-path .build-fuzz -Xswiftc -sanitize=fuzzer -Xswiftc -DFUZZER -Xswiftc -Osize \
+	  -Xswiftc -use-ld=lld
 	@mkdir -p .build-fuzz/found
 	@$(FUZZ) seeds .build-fuzz/corpus
 	@for parser in $(FUZZED); do \

@@ -77,12 +77,12 @@ let package = Package(
     program(
       "encryptor",
       [
-        "OwnerSession", "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport", "Architecture",
-        "Tensors", "Failures", arguments,
+        "OwnerSession", "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport",
+        "Architecture", "Tensors", "Failures", arguments,
       ]),
     program("trainer", ["TrainerSession", "Wire", "Transport", "Tensors", "Failures", arguments, logging]),
     program("benchmarks", ["Masking", "Training", "Datasets", "Architecture", "Tensors", arguments]),
-    program("fuzz", ["Wire", "JobSpec", "Checkpoints", "Architecture", "Tensors", "Failures"]),
+    program("fuzz", ["Wire", "Transport", "JobSpec", "Checkpoints", "Architecture", "Tensors", "Failures"]),
 
     // Tests
     tests("MaskingTests", ["Masking", "Architecture", "Failures", "Tensors", crypto]),

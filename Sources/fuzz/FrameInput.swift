@@ -30,7 +30,7 @@ enum FrameInput {
     }
   }
 
-  private static func frames(of input: Data) -> [Data] {
+  static func frames(of input: Data) -> [Data] {
     var rest = input[...]
     var frames: [Data] = []
     while let low = rest.popFirst() {

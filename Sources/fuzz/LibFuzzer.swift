@@ -10,6 +10,7 @@
     static func run(_ parser: FuzzedParser, arguments: [String]) -> CInt {
       let callback: Callback =
         switch parser {
+        case .envelope: { LibFuzzer.feed(.envelope, $0, $1) }
         case .frames: { LibFuzzer.feed(.frames, $0, $1) }
         case .job: { LibFuzzer.feed(.job, $0, $1) }
         case .safetensors: { LibFuzzer.feed(.safetensors, $0, $1) }
@@ -19,7 +20,7 @@
       var pointers: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? = .allocate(capacity: arguments.count + 1)
       for (index, argument) in arguments.enumerated() { pointers?[index] = strdup(argument) }
       pointers?[arguments.count] = nil
-      return LLVMFuzzerRunDriver(&count, &pointers, callback)
+      return runDriver(&count, &pointers, callback)
     }
 
     private static func feed(_ parser: FuzzedParser, _ bytes: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
@@ -28,8 +29,12 @@
     }
   }
 
+  /// What the library's own `main` would call; it is linked in whole and not used, because the parser is chosen first.
+  @_cdecl("LLVMFuzzerTestOneInput")
+  func testOneInput(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> CInt { -1 }
+
   @_silgen_name("LLVMFuzzerRunDriver")
-  private func LLVMFuzzerRunDriver(
+  private func runDriver(
     _ count: UnsafeMutablePointer<CInt>,
     _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?>,
     _ callback: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt

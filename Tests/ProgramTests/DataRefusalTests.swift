@@ -65,21 +65,23 @@ struct DataRefusalTests {
   }
 
   @Test func notANumberInFeatures() throws {
-    try refuseWhileMasking({
-      var file = DataFile()
-      let feature = file.feature
-      file.feature = { row, column in row == 41 && column == 2 ? .nan : feature(row, column) }
-      try file.write(to: site["data.h5"])
-    }, saying: "row 41")
+    try refuseWhileMasking(
+      {
+        var file = DataFile()
+        let feature = file.feature
+        file.feature = { row, column in row == 41 && column == 2 ? .nan : feature(row, column) }
+        try file.write(to: site["data.h5"])
+      }, saying: "row 41")
   }
 
   @Test func infinityInFeatures() throws {
-    try refuseWhileMasking({
-      var file = DataFile()
-      let feature = file.feature
-      file.feature = { row, column in row == 7 && column == 0 ? -.infinity : feature(row, column) }
-      try file.write(to: site["data.h5"])
-    }, saying: "row 7")
+    try refuseWhileMasking(
+      {
+        var file = DataFile()
+        let feature = file.feature
+        file.feature = { row, column in row == 7 && column == 0 ? -.infinity : feature(row, column) }
+        try file.write(to: site["data.h5"])
+      }, saying: "row 7")
   }
 
   /// The values fill most of the file, so its middle lies in their compressed chunk, whose checksum then fails.
@@ -92,12 +94,13 @@ struct DataRefusalTests {
     }
     file.feature = { row, column in noise[row * 4 + column] }
     try file.write(to: site["data.h5"])
-    try refuseWhileMasking({
-      var bytes = try site.bytes("data.h5")
-      let middle = bytes.count / 2
-      bytes.replaceSubrange(middle..<(middle + 64), with: [UInt8](repeating: 0xAA, count: 64))
-      try bytes.write(to: URL(filePath: site["data.h5"]))
-    }, saying: "x")
+    try refuseWhileMasking(
+      {
+        var bytes = try site.bytes("data.h5")
+        let middle = bytes.count / 2
+        bytes.replaceSubrange(middle..<(middle + 64), with: [UInt8](repeating: 0xAA, count: 64))
+        try bytes.write(to: URL(filePath: site["data.h5"]))
+      }, saying: "x")
   }
 
   @Test func otherWidthToPredict() throws {

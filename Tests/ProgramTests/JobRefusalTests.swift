@@ -28,7 +28,8 @@ struct JobRefusalTests {
 
   @Test func unknownKey() throws {
     try refuse(
-      JobText(), change: ("epochs:", "epoch:"), saying: "job.yaml:14:9: unknown key `train.epoch`; did you mean `train.epochs`?")
+      JobText(), change: ("epochs:", "epoch:"),
+      saying: "job.yaml:14:9: unknown key `train.epoch`; did you mean `train.epochs`?")
   }
 
   @Test func wrongType() throws {
@@ -81,7 +82,8 @@ struct JobRefusalTests {
   }
 
   @Test func anOptimizerThatWouldNotBeExact() throws {
-    try refuse(JobText(), change: ("name: sgd, lr: 0.05, momentum: 0.9", "name: adamw, lr: 0.05"), saying: "masking.strength")
+    try refuse(
+      JobText(), change: ("name: sgd, lr: 0.05, momentum: 0.9", "name: adamw, lr: 0.05"), saying: "masking.strength")
   }
 
   @Test func aSplitThatLeavesNothingToTrainOn() throws {

@@ -118,7 +118,8 @@ struct RunTests {
     let trainer = try site.startTrainer()
     #expect(try site.run(.encryptor, site.launch(trainer: trainer.endpoint)).code == 0)
     let before = try site.bytes("run/model/model.safetensors")
-    try site.run(.encryptor, site.launch(trainer: trainer.endpoint)).expectRefusal(2, saying: "already holds a run", "--resume")
+    try site.run(.encryptor, site.launch(trainer: trainer.endpoint)).expectRefusal(
+      2, saying: "already holds a run", "--resume")
     #expect(try site.bytes("run/model/model.safetensors") == before)
   }
 
@@ -156,7 +157,8 @@ struct RunTests {
   @Test func plan() throws {
     let ended = try site.encryptor("plan", "job.yaml")
     #expect(ended.code == 0, "\(ended.errors)")
-    for part in ["layers.0.weight", "decided by", "The trainer sees", "bytes on the wire", "orthogonal", "permutation"] {
+    for part in ["layers.0.weight", "decided by", "The trainer sees", "bytes on the wire", "orthogonal", "permutation"]
+    {
       #expect(ended.output.contains(part), "\(part)")
     }
     let plan = try json(try site.encryptor("plan", "job.yaml", "--json").output)

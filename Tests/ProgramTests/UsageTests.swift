@@ -30,7 +30,9 @@ struct UsageTests {
     #expect(ended.output.split(separator: ".").count == 3)
   }
 
-  @Test(arguments: [["frobnicate"], ["run"], ["plan", "a.yaml", "--frobnicate"], ["verify", "a.yaml", "--steps", "0"]])
+  @Test(arguments: [
+    ["frobnicate"], ["run"], ["plan", "a.yaml", "--frobnicate"], ["verify", "a.yaml", "--steps", "0"],
+  ])
   func badArguments(_ arguments: [String]) throws {
     let ended = try Site(keys: false).run(.encryptor, arguments)
     #expect(ended.code == 2)

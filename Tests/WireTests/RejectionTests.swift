@@ -79,7 +79,9 @@ struct RejectionTests {
   }
 
   @Test func oversizedHeader() {
-    reject([attach { $0.fields += [UInt8](repeating: 0, count: 300) }], .oversized(what: "header frame", size: 332, limit: 256))
+    reject(
+      [attach { $0.fields += [UInt8](repeating: 0, count: 300) }],
+      .oversized(what: "header frame", size: 332, limit: 256))
   }
 
   @Test(arguments: [[1 << 62, 4], [1 << 62, 1 << 62], [0, 1 << 62, 1 << 62]] as [[UInt64]])
@@ -134,7 +136,8 @@ struct RejectionTests {
   }
 
   @Test func otherElementType() {
-    reject(gradient(Header.descriptor(type: 2, 1, 1), frame: 8), .misshapen("output gradient holds float64, not float32"))
+    reject(
+      gradient(Header.descriptor(type: 2, 1, 1), frame: 8), .misshapen("output gradient holds float64, not float32"))
   }
 
   @Test func otherRank() {

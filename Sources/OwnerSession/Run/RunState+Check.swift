@@ -12,7 +12,8 @@ extension RunState {
     guard features == prepared.source.columns, outputs == prepared.labels.outputs,
       classNames == prepared.labels.classNames, labelsMissing == prepared.labels.isMissingSome
     else {
-      throw OwnerError.unfitData("\(prepared.job.data.file) has changed since the run began; put the old file back")
+      throw OwnerError.unfitData(
+        "\(prepared.job.data.file) has changed since the run began; put the old file back")
     }
   }
 }

@@ -29,7 +29,7 @@ package struct TransportOptions: Sendable {
 
   /// Larger frames travel in pieces of this size, the same at both ends, and are copied together on arrival; smaller ones
   /// are not copied. A piece must cross the link within `heartbeatTimeout`: 4 MiB in 6 s are 5.6 Mbit/s.
-  var pieceBytes = 4 << 20
+  package var pieceBytes = 4 << 20
 
   package init() {}
 

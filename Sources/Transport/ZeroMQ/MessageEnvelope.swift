@@ -1,4 +1,4 @@
-import Foundation
+package import Foundation
 
 /// How a message travels: a table of its frames' lengths first, then the frames, the large ones cut into pieces.
 ///
@@ -8,15 +8,15 @@ import Foundation
 ///
 /// The table: 4 bytes of signature, 1 of version, 1 of kind, 2 of zero, then 8 bytes of length for each frame, least
 /// significant byte first. A frame of n bytes follows as ⌈n / piece⌉ pieces, all full but the last; an empty frame has none.
-enum MessageEnvelope {
-  enum Content: Equatable {
+package enum MessageEnvelope {
+  package enum Content: Equatable {
     case message(Message)
     /// The trainer no longer serves this key. libzmq offers no way to end one peer's connection.
     case keyRemoved
   }
 
   /// Why what arrived is not a message. Holds no content.
-  enum Defect: Error, Equatable {
+  package enum Defect: Error, Equatable {
     case malformed
     case version(UInt8)
     case frameCount(Int)
@@ -33,7 +33,7 @@ enum MessageEnvelope {
   static let keyRemoved: [Data] = [header(keyRemovedKind)]
 
   /// The table and the pieces, which share the frames' storage.
-  static func parts(of message: Message, pieceBytes: Int) -> [Data] {
+  package static func parts(of message: Message, pieceBytes: Int) -> [Data] {
     var table = header(messageKind)
     for frame in message {
       withUnsafeBytes(of: UInt64(frame.count).littleEndian) { table.append(contentsOf: $0) }
@@ -58,7 +58,7 @@ enum MessageEnvelope {
   }
 
   /// The message in these parts, whose lengths must be exactly those of the table.
-  static func read(_ parts: [Data], options: TransportOptions) throws(Defect) -> Content {
+  package static func read(_ parts: [Data], options: TransportOptions) throws(Defect) -> Content {
     guard let table = parts.first, table.count >= headerBytes, table.prefix(4) == signature else { throw .malformed }
     let fields = Array(table.dropFirst(4))
     guard fields[0] == version else { throw .version(fields[0]) }

@@ -53,12 +53,8 @@ final class ProgressDisplay {
       line(
         step == 0 ? "training, \(NumberText.count(total)) steps" : "training goes on at step \(NumberText.count(step))")
     case .progress(let record, let count): show(record, rows: count)
-    case .waitingForTrainer(let reason):
-      line("\(reason); waiting for it for up to \(NumberText.duration(Double(patience)))")
-    case .trainerLost(let reason):
-      line(
-        "trainer lost: \(reason); everything is saved here, waiting for it for up to "
-          + NumberText.duration(Double(patience)))
+    case .waitingForTrainer(let reason): line("\(reason); \(waiting)")
+    case .trainerLost(let reason): line("trainer lost: \(reason); everything is saved here, \(waiting)")
     case .trainerBack: line("the trainer is there")
     case .saved: break
     }
@@ -67,6 +63,8 @@ final class ProgressDisplay {
   func end() {
     if isTerminal { StandardError.write("\r\u{1B}[K") }
   }
+
+  private var waiting: String { "waiting for it for up to \(NumberText.duration(Double(patience)))" }
 
   private func show(_ record: ProgressRecord, rows count: Int) {
     switch record {

@@ -3,10 +3,14 @@ import Foundation
 /// Inputs to start from: one good one of every kind, so that the fuzzer need not find the formats first.
 enum Seeds {
   static func write(to directory: URL) throws {
-    for (parser, inputs) in [
-      (FuzzedParser.frames, try MessageSeeds.inputs()), (.job, JobSeeds.inputs),
-      (.safetensors, SafetensorsSeeds.inputs),
-    ] {
+    for parser in FuzzedParser.allCases {
+      let inputs =
+        switch parser {
+        case .envelope: EnvelopeInput.seeds
+        case .frames: try MessageSeeds.inputs()
+        case .job: JobSeeds.inputs
+        case .safetensors: SafetensorsSeeds.inputs
+        }
       let folder = directory.appending(path: parser.rawValue)
       try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
       for (number, input) in inputs.enumerated() {

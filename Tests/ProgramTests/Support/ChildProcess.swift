@@ -16,13 +16,16 @@ final class ChildProcess {
   ///   - directory: where the files with its output are kept.
   ///   - largestFile: bytes that no file it writes may exceed.
   init(
-    _ program: Program, _ arguments: [String], directory: String, workingDirectory: String? = nil, largestFile: Int? = nil
+    _ program: Program, _ arguments: [String], directory: String, workingDirectory: String? = nil,
+    largestFile: Int? = nil
   ) throws {
     let name = directory + "/" + UUID().uuidString
     (outputFile, errorFile) = (name + ".out", name + ".err")
     var command = [program.path] + arguments
     // A shell sets what only a process can set for itself, and becomes the program.
-    if let largestFile { command = ["/bin/sh", "-c", "ulimit -f \(largestFile / 512) && exec \"$0\" \"$@\""] + command }
+    if let largestFile {
+      command = ["/bin/sh", "-c", "ulimit -f \(largestFile / 512) && exec \"$0\" \"$@\""] + command
+    }
     if let workingDirectory { command = ["/bin/sh", "-c", "cd \"$0\" && exec \"$@\"", workingDirectory] + command }
     processID = try Self.spawn(command, output: outputFile, errors: errorFile)
   }
@@ -82,7 +85,9 @@ final class ChildProcess {
     defer { arguments.forEach { free($0) } }
     var process: pid_t = 0
     let code = posix_spawn(&process, command[0], &actions, &attributes, &arguments, environ)
-    guard code == 0 else { throw NotEnded(description: "\(command[0]) cannot be started: \(String(cString: strerror(code)))") }
+    guard code == 0 else {
+      throw NotEnded(description: "\(command[0]) cannot be started: \(String(cString: strerror(code)))")
+    }
     return process
   }
 }

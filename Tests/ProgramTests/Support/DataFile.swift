@@ -36,7 +36,9 @@ struct DataFile {
     let space = H5Screate_simple(1, [hsize_t(texts.count)], nil)
     let dataset = H5Dcreate2(
       file, "x", type, space, hdf5DefaultProperties(), hdf5DefaultProperties(), hdf5DefaultProperties())
-    let bytes = texts.flatMap { Array($0.utf8.prefix(width)) + [UInt8](repeating: 0, count: max(0, width - $0.utf8.count)) }
+    let bytes = texts.flatMap {
+      Array($0.utf8.prefix(width)) + [UInt8](repeating: 0, count: max(0, width - $0.utf8.count))
+    }
     H5Dwrite(dataset, type, hdf5WholeSpace(), hdf5WholeSpace(), hdf5DefaultProperties(), bytes)
     H5Dclose(dataset)
     H5Sclose(space)
