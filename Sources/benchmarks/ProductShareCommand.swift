@@ -2,6 +2,7 @@ import Training
 import ArgumentParser
 import Synchronization
 import Tensors
+import Training
 
 /// A training step of the model beside the matrix products in it alone.
 ///

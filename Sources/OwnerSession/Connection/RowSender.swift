@@ -5,14 +5,10 @@ import Wire
 struct RowSender<Element: FloatingElement> {
   private let spool: RowSpool<Element>
   private var sent: [Bool]
-  /// Bytes the rows would have taken as plain float32 features without masking.
-  private(set) var plainRowBytes = 0
-  private let features: Int
 
   /// - Parameter residentRows: rows with slots below this stay at the trainer once sent on this connection.
-  init(spool: RowSpool<Element>, residentRows: Int, features: Int) {
+  init(spool: RowSpool<Element>, residentRows: Int) {
     self.spool = spool
-    self.features = features
     sent = Array(repeating: false, count: residentRows)
   }
 
@@ -28,7 +24,6 @@ struct RowSender<Element: FloatingElement> {
       carried[position] = 1
       carriedSlots.append(slot)
     }
-    plainRowBytes += carriedSlots.count * features * MemoryLayout<Element>.size
     return RowDelivery(
       slots: Tensor(Array(slots), shape: [slots.count]), carried: carried,
       values: try spool.rows(carriedSlots))

@@ -22,6 +22,7 @@ package final class MaskedRun<Element: FloatingElement> {
   private var state: RunState
   private let clock = ContinuousClock()
   private var times = PhaseTimes()
+  private var bytesAddedToWeights = 0
 
   /// - Parameters:
   ///   - directory: a run directory that `RunSetup` wrote.
@@ -133,8 +134,16 @@ package final class MaskedRun<Element: FloatingElement> {
       }
       try WeightTransfer(connection: connection, specifications: prepared.shape.structure.parameters)
         .upload(masked) { self.observe(.advanced(done: $0, total: $1)) }
+      bytesAddedToWeights += paddingBytes
     }
     return (accepted.rows, accepted.steps)
+  }
+
+  /// What the first layer's weights have more than unmasked ones: the padding's columns.
+  private var paddingBytes: Int {
+    prepared.shape.structure.parameters.reduce(0) { total, parameter in
+      total + (parameter.shape.first ?? 0) * (parameter.homogeneous?.padding ?? 0) * MemoryLayout<Element>.size
+    }
   }
 
   /// - Returns: false after a detached upload, true when the job is finished at the trainer.
@@ -197,13 +206,6 @@ package final class MaskedRun<Element: FloatingElement> {
     var keptEpoch: Int?
     for case .evaluation(let epoch, _, _, _, true, _) in evaluations { keptEpoch = epoch }
     let description = prepared.description
-    let outputBytes =
-      description.lossLocation == .owner
-      ? description.epochs * description.trainingRows * prepared.labels.outputs * MemoryLayout<Element>.size : 0
-    let weightBytes = prepared.shape.structure.parameters.reduce(0) {
-      $0 + ($1.shape.reduce(1, *) * MemoryLayout<Element>.size)
-    }
-    let plain = context.plainBytes + outputBytes + weightBytes
     return RunReport(
       job: state.job, evaluations: evaluations,
       keptEpoch: description.keep == .best ? keptEpoch : description.epochs - 1, steps: description.totalSteps,
@@ -213,7 +215,7 @@ package final class MaskedRun<Element: FloatingElement> {
         masking: context.times.masking.seconds, waitingForTrainer: waited / .seconds(1),
         loss: context.times.loss.seconds),
       bytesSent: connection.bytesSent, bytesReceived: connection.bytesReceived,
-      expansion: plain > 0 ? Double(connection.bytesSent) / Double(plain) : 1,
+      expansion: Double(connection.bytesSent) / Double(max(1, connection.bytesSent - context.bytesAddedToRows - bytesAddedToWeights)),
       ownerCPUSeconds: ProcessorTime.ofThisProcess, trainerCPUSeconds: atTrainer.processorSeconds)
   }
 }

@@ -22,7 +22,9 @@ package struct RunReport: Sendable, Codable {
   package var seconds: Seconds
   package var bytesSent: Int
   package var bytesReceived: Int
-  /// Bytes sent over what the same messages would take for unmasked float32 rows of the same run.
+  /// Bytes of all messages sent, over what the same messages would take with plain float32 rows of d columns and unpadded
+  /// weights: rows, weights, gradients, labels, slot numbers and headers, on both sides of the ratio. What CURVE and TCP add to
+  /// each frame is on neither.
   package var expansion: Double
   package var ownerCPUSeconds: Double
   package var trainerCPUSeconds: Double

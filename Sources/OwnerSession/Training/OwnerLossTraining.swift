@@ -55,7 +55,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
       throw OwnerError.protocolViolation("it goes on at step \(step), past the history here")
     }
     try context.rewindHistory(toStep: step)
-    sender = RowSender(spool: context.spool, residentRows: residentRows, features: context.prepared.source.columns)
+    sender = RowSender(spool: context.spool, residentRows: residentRows)
     self.window = window
     lossFunction = LossFunction(task: context.prepared.job.task)
     self.step = step
@@ -78,7 +78,6 @@ struct OwnerLossTraining<Element: FloatingElement> {
       }
       try evaluate()
     }
-    context.notePlainBytes(sender.plainRowBytes)
     try context.syncHistory()
     try context.connection.send(.finish)
     try context.connection.waitFor { message in
@@ -93,6 +92,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
       let first = batch.lowerBound + nextPart * description.microBatch
       let rows = order[first..<min(batch.upperBound, first + description.microBatch)]
       let delivery = try context.measureReading { try sender.delivery(of: rows) }
+      context.countRows(delivery.values.rows)
       try context.connection.send(.batch(step: nextStep, part: nextPart, rows: delivery))
       unanswered += 1
       nextPart += 1
@@ -191,6 +191,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
       while sentUpTo < slots.upperBound, (sentUpTo - answeredUpTo) / size < window {
         let rows = (sentUpTo..<min(slots.upperBound, sentUpTo + size)).map { Int32($0) }
         let delivery = try context.measureReading { try sender.delivery(of: rows) }
+        context.countRows(delivery.values.rows)
         try context.connection.send(.evaluate(epoch: epoch, part: (sentUpTo - slots.lowerBound) / size, rows: delivery))
         sentUpTo += rows.count
       }

@@ -1,4 +1,5 @@
 import Architecture
+import Datasets
 import Failures
 import Foundation
 import Masking
@@ -16,8 +17,8 @@ final class RunContext<Element: FloatingElement> {
   private let interruption: Interruption
   private(set) var history: RunHistory
   private(set) var times: PhaseTimes
-  /// What the rows sent so far would have taken as plain float32 features.
-  private(set) var plainBytes = 0
+  /// Bytes sent so far that unmasked rows would not have had: the constant and the padding (d + 1 + k columns where d are plain).
+  private(set) var bytesAddedToRows = 0
 
   init(
     prepared: PreparedJob, keys: JobKeys<Element>, spool: RowSpool<Element>, connection: TrainerConnection<Element>,
@@ -81,8 +82,8 @@ final class RunContext<Element: FloatingElement> {
     try times.loss.measure(work)
   }
 
-  func notePlainBytes(_ bytes: Int) {
-    plainBytes += bytes
+  func countRows(_ rows: Int) {
+    bytesAddedToRows += rows * (spool.width - prepared.source.columns) * MemoryLayout<Element>.size
   }
 
   var isInterrupted: Bool { interruption.isRequested }

@@ -24,7 +24,7 @@ struct TrainerLossTraining<Element: FloatingElement> {
     let rowsPerChunk = max(1, Self.chunkBytes / rowBytes)
     context.observe(.began("uploading masked rows"))
     try inChunks(of: rowsPerChunk, from: storedRows, to: description.totalRows) { range in
-      context.notePlainBytes(range.count * context.prepared.source.columns * MemoryLayout<Element>.size)
+      context.countRows(range.count)
       return .storeRows(
         firstSlot: range.lowerBound, values: try context.measureReading { try context.spool.rows(Array(range)) })
     }

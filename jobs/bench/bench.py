@@ -1,0 +1,304 @@
+#!/usr/bin/env python3
+"""Measures what the project promises, prints one table and writes bench.json.
+
+Every row names what was measured, the figure, the bar, and the command that shows it alone. Ratios come from measurements that
+alternate within one run. OPENBLAS_CORETYPE is unset: it would force other kernels than the processor's best.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from local import BINARIES, ROOT, STATE, LocalTrainer, environment, fresh, make_keys, owner_command, peak_memory, run_owner
+
+HEAD = """name: head
+data: {{file: {file}, features: x, labels: y, split: {{validation: 0}}}}
+task: classification
+model:
+  mlp: {{hidden: [], activation: relu}}
+masking: {{strength: rotation, padding: 1}}
+loss: {{where: owner}}
+optimizer: {{name: sgd, lr: 0.1, momentum: 0.9}}
+train: {{epochs: {epochs}, batch: 1024, seed: 1, keep: last}}
+"""
+
+
+class Table:
+    def __init__(self):
+        self.rows = []
+
+    def add(self, what, measured, bar, passed, command, **values):
+        """`passed` None: no bar; a row that was skipped has no figure either."""
+        self.rows.append({"what": what, "measured": measured, "bar": bar, "passed": passed, "command": command, **values})
+        print(f"  {what}: {measured}", file=sys.stderr, flush=True)
+
+    def text(self):
+        verdict = {True: "pass", False: "FAIL", None: "-"}
+        lines = [("what", "measured", "bar", "", "command")]
+        lines += [(row["what"], row["measured"], row["bar"], verdict[row["passed"]], row["command"]) for row in self.rows]
+        widths = [max(len(line[column]) for line in lines) for column in range(4)]
+        return "\n".join(
+            "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths)), line[4]]).rstrip() for line in lines)
+
+
+class Bench:
+    def __init__(self, options):
+        self.options, self.table = options, Table()
+        self.folder = fresh(STATE / "runs")
+        make_keys(self.folder)
+        self.tox21 = options.tox21 and Path(options.tox21).resolve()
+        self.pbmc = ROOT / ".cache" / "10x_pbmc68k_reduced.h5ad"
+
+    def run(self):
+        chosen = self.options.only or [name for name in PARTS if name != "large" or self.options.large]
+        for name in chosen:
+            print(name, file=sys.stderr, flush=True)
+            try:
+                PARTS[name](self)
+            except (RuntimeError, subprocess.CalledProcessError, OSError) as error:
+                self.table.add(name, f"did not run: {error}", "", False, "")
+        return self.table
+
+    def trainer(self, name):
+        return LocalTrainer(self.folder, self.folder / f"store-{name}")
+
+    # Parts
+
+    def replay(self):
+        """Every exact combination, replayed outside."""
+        output = subprocess.run(
+            [ROOT / "jobs/replay/matrix.sh"] + ([self.tox21] if self.tox21 else []), capture_output=True, text=True,
+            env=environment() | {"PYTHON": sys.executable, "BIN": str(BINARIES)})
+        differences = {}
+        for line in output.stdout.splitlines()[1:]:
+            name, difference = line.split()[:2]
+            differences[name] = float(difference)
+        barred = {name: value for name, value in differences.items() if name != "tox21"}
+        self.table.add(
+            f"outside replay in PyTorch, largest of {len(barred)} jobs", f"{max(barred.values(), default=1):.1e}", "≤ 1e-4",
+            output.returncode == 0, "jobs/replay/matrix.sh", differences=differences)
+
+    def head(self):
+        """52,500 × 768, ten classes, from HDF5 to unmasked weights; then masked beside unmasked."""
+        job = self.head_job()
+        with self.trainer("head") as trainer:
+            runs = self.alternate(job, trainer, "head", rounds=self.options.rounds)
+        masked, plain = runs["rotation"], runs["none"]
+        seconds = statistics.median(seconds for seconds, _ in masked)
+        command = "jobs/bench/bench.py --only head"
+        self.table.add(
+            "52,500 × 768 linear head, 7 epochs, whole run", f"{seconds:.2f} s", "< 3.4 s", seconds < 3.4, command,
+            seconds=[seconds for seconds, _ in masked], phases=masked[-1][1]["seconds"],
+            owner_cpu_seconds=masked[-1][1]["ownerCPUSeconds"], trainer_cpu_seconds=masked[-1][1]["trainerCPUSeconds"])
+        self.ratio("the same, masked / strength: none, wall time", masked, plain, command)
+        self.expansion("the same, bytes sent / plain float32", masked[-1][1], command)
+
+    def perceptron(self):
+        """The Tox21 job, masked beside unmasked."""
+        command = "TOX21=FILE jobs/bench/bench.py --only perceptron"
+        if not self.tox21:
+            self.table.add("Tox21 job", "skipped: set TOX21=FILE", "", None, command)
+            return
+        with self.trainer("tox21") as trainer:
+            runs = self.alternate(
+                ROOT / "jobs/tox21.yaml", trainer, "tox21", [f"data.file={self.tox21}"], rounds=self.options.rounds)
+        masked, plain = runs["rotation"], runs["none"]
+        self.ratio("Tox21 job, masked / strength: none, wall time", masked, plain, command)
+        self.expansion("Tox21 job, bytes sent / plain float32", masked[-1][1], command)
+        self.metric("Tox21 job, mean ROC-AUC", "roc_auc", masked[-1][1], plain[-1][1], (0.79, 0.81), command)
+
+    def cells(self):
+        """The single-cell job, masked beside unmasked."""
+        command = "jobs/bench/bench.py --only cells"
+        if not self.pbmc.exists():
+            self.table.add("single-cell job", "skipped: run `make run` first, which fetches the file", "", None, command)
+            return
+        with self.trainer("cells") as trainer:
+            runs = self.alternate(ROOT / "jobs/pbmc.yaml", trainer, "cells", rounds=1)
+        masked, plain = runs["rotation"][0][1], runs["none"][0][1]
+        self.metric("single-cell job, accuracy", "accuracy", masked, plain, (0.82, 1), command)
+        self.expansion("single-cell job, bytes sent / plain float32", masked, command)
+
+    def products(self):
+        found = benchmark("product-share", "--threads", str(self.options.threads))
+        self.table.add(
+            "step of 4 × 2048 MLP, batch 1024 / cblas_sgemm alone", f"{found['share']:.3f}", "≥ 0.80",
+            found["share"] >= 0.8, f"benchmarks product-share --threads {self.options.threads}", **found)
+
+    def keys(self):
+        found = benchmark("keys", "--threads", str(self.options.threads))
+        self.table.add(
+            f"expanding an orthogonal key, n = {found['width']}", f"{found['expansionSeconds']:.2f} s", "", None,
+            "benchmarks keys", **found)
+        self.table.add(
+            f"masking rows, d = {found['width'] - 2}", f"{found['maskedRowsPerSecond']:,.0f} rows/s", "", None, "benchmarks keys")
+
+    def steps(self):
+        found = benchmark("steps", "--threads", str(self.options.threads))
+        self.table.add(
+            "training alone, head / Tox21 model",
+            f"{found['headRowsPerSecond']:,.0f} / {found['perceptronRowsPerSecond']:,.0f} rows/s", "", None, "benchmarks steps",
+            **found)
+
+    def reading(self):
+        path, features = (self.tox21, "fingerprints") if self.tox21 else (self.compressed_file(), "x")
+        found = benchmark("reading", str(path), features, "--rounds", "3")
+        self.table.add(
+            "gzip chunks: blocks in order / shuffled rows one by one", f"{found['ratio']:.0f} × as fast", "", None,
+            f"benchmarks reading FILE {features}", **found)
+
+    def kill(self):
+        output = subprocess.run(
+            [sys.executable, ROOT / "jobs/bench/kill.py", "--json", "--trials", str(self.options.trials)], stdout=subprocess.PIPE,
+            text=True)
+        found = json.loads(output.stdout) if output.stdout else {"identical": 0, "trials": self.options.trials}
+        self.table.add(
+            "kill -9 at random moments, either side: same bits", f"{found['identical']} of {found['trials']}",
+            f"{found['trials']} of {found['trials']}", found["identical"] == found["trials"], "jobs/bench/kill.py", **found)
+
+    def large(self):
+        """A 4 GB file: peak memory of both processes."""
+        path = self.folder / "large.h5"
+        rows = write_head(path, 1_400_000)
+        job = self.folder / "large.yaml"
+        job.write_text(HEAD.format(file=path, epochs=1))
+        run = self.folder / "large-run"
+        try:
+            with self.trainer("large") as trainer:
+                owner = subprocess.Popen(
+                    owner_command(job, run, self.folder, trainer.endpoint), stdout=subprocess.DEVNULL,
+                    stderr=open(self.folder / "large.log", "w"), env=environment())
+                peak = 0
+                while owner.poll() is None:
+                    peak = max(peak, peak_memory(owner.pid))
+                    time.sleep(0.05)
+                if owner.returncode:
+                    raise RuntimeError(f"the run of the large file exited with {owner.returncode}; see {self.folder}/large.log")
+                at_trainer = trainer.peak_memory()
+            size = path.stat().st_size
+        finally:
+            for leftover in (run, self.folder / "store-large"):
+                shutil.rmtree(leftover, ignore_errors=True)
+            path.unlink(missing_ok=True)
+        command = "jobs/bench/bench.py --only large"
+        for side, bytes_ in (("owner", peak), ("trainer", at_trainer)):
+            self.table.add(
+                f"{size / 1e9:.1f} GB file, {rows:,} rows: peak memory, {side}", f"{bytes_ / 1e6:.0f} MB", "< 500 MB",
+                bytes_ < 500e6, command, bytes=bytes_)
+
+    # What parts share
+
+    def alternate(self, job, trainer, name, settings=(), rounds=1):
+        """Runs masked and unmasked in turn, the first of a round changing; one round ahead warms the file cache."""
+        runs = {"rotation": [], "none": []}
+        for number in range(rounds + 1):
+            for strength in list(runs)[:: 1 if number % 2 else -1]:
+                found = run_owner(
+                    job, self.folder / f"{name}-{strength}", self.folder, trainer.endpoint,
+                    [*settings, f"masking.strength={strength}"])
+                if number or rounds == 1:
+                    runs[strength].append(found)
+        return runs
+
+    def ratio(self, what, masked, plain, command):
+        ratios = [a / b for (a, _), (b, _) in zip(masked, plain)]
+        self.table.add(
+            what, f"{statistics.median(ratios):.3f}", "≤ 1.05", statistics.median(ratios) <= 1.05, command, ratios=ratios,
+            masked_seconds=[seconds for seconds, _ in masked], unmasked_seconds=[seconds for seconds, _ in plain])
+
+    def expansion(self, what, summary, command):
+        self.table.add(what, f"{summary['expansion']:.4f}", "≤ 1.01", summary["expansion"] <= 1.01, command,
+                       bytes_sent=summary["bytesSent"], bytes_received=summary["bytesReceived"])
+
+    def metric(self, what, name, masked, plain, bounds, command):
+        values = [kept_metric(summary, name) for summary in (masked, plain)]
+        low, high = bounds
+        self.table.add(what, f"{values[0]:.4f}", f"≥ {low}" if high == 1 else f"{low}–{high}", values[0] >= low, command)
+        difference = abs(values[0] - values[1])
+        self.table.add(
+            f"{what}, masked − unmasked", f"{difference:.4f}", "0.000", difference < 5e-4, command, masked=values[0],
+            unmasked=values[1])
+
+    def head_job(self):
+        path = self.folder / "head.h5"
+        write_head(path, 52_500)
+        job = self.folder / "head.yaml"
+        job.write_text(HEAD.format(file=path, epochs=7))
+        return job
+
+    def compressed_file(self):
+        path = self.folder / "compressed.h5"
+        bits = np.random.default_rng(3).random((8000, 2048)) < 0.05
+        with h5py.File(path, "w") as file:
+            file.create_dataset("x", data=bits.astype(np.uint8), chunks=(256, 2048), compression="gzip", shuffle=True)
+        return path
+
+
+def write_head(path, rows, columns=768, classes=10):
+    """Features of ten overlapping clusters, written block by block."""
+    numbers = np.random.default_rng(11)
+    centres = numbers.normal(size=(classes, columns)).astype(np.float32)
+    with h5py.File(path, "w") as file:
+        x = file.create_dataset("x", (rows, columns), np.float32, chunks=(512, columns))
+        y = file.create_dataset("y", (rows,), np.int32)
+        for first in range(0, rows, 16384):
+            labels = numbers.integers(0, classes, min(16384, rows - first)).astype(np.int32)
+            noise = numbers.standard_normal((len(labels), columns), dtype=np.float32)
+            x[first : first + len(labels)] = centres[labels] + 3 * noise
+            y[first : first + len(labels)] = labels
+    return rows
+
+
+def kept_metric(summary, name):
+    """The metric of the epoch whose weights the model holds."""
+    for record in summary["evaluations"]:
+        if record["evaluation"]["epoch"] == summary["keptEpoch"]:
+            return record["evaluation"]["metrics"][name]
+    raise RuntimeError(f"no evaluation of epoch {summary['keptEpoch']}")
+
+
+def benchmark(*arguments):
+    return json.loads(
+        subprocess.run([BINARIES / "benchmarks", *arguments], check=True, capture_output=True, text=True, env=environment()).stdout)
+
+
+PARTS = {
+    "replay": Bench.replay, "head": Bench.head, "perceptron": Bench.perceptron, "cells": Bench.cells,
+    "products": Bench.products, "keys": Bench.keys, "steps": Bench.steps, "reading": Bench.reading, "kill": Bench.kill,
+    "large": Bench.large,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="just these parts")
+    parser.add_argument("--large", action="store_true", help="also train on a 4 GB file (14 GB of disk while it runs)")
+    parser.add_argument("--rounds", type=int, default=7, help="of the ratios; the median counts")
+    parser.add_argument("--trials", type=int, default=20, help="of kill -9")
+    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--tox21", default=os.environ.get("TOX21"), help="the Tox21 file (or the variable TOX21)")
+    parser.add_argument("--out", type=Path, default=ROOT / "bench.json")
+    options = parser.parse_args()
+    # The bars are for two cores, both processes together.
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+    table = Bench(options).run()
+    options.out.write_text(
+        json.dumps(
+            {"machine": platform.processor() or platform.machine(), "cores": len(os.sched_getaffinity(0)),
+             "load_at_end": os.getloadavg()[0], "rows": table.rows}, indent=2) + "\n")
+    print(table.text())
+    return 0 if all(row["passed"] is not False for row in table.rows) else 7
+
+
+if __name__ == "__main__":
+    sys.exit(main())
