@@ -16,6 +16,8 @@ struct RunLaunch {
   let detach: Bool
 
   func start(resume: Bool) throws {
+    let interruption = Interruption()
+    InterruptSignals.watch(interruption)
     let resolved = try job.load()
     if detach, resolved.lossLocation != .trainer {
       throw OwnerError.unfitJob("--detach needs the loss at the trainer; set loss.where: trainer in the job")
@@ -35,9 +37,6 @@ struct RunLaunch {
       return
     }
     if state.phase == .cancelled { throw OwnerError.run("the run was cancelled; start a new one in another --out") }
-    let interruption = Interruption()
-    let signals = InterruptSignals(interruption)
-    defer { signals.stop() }
     let progress = ProgressDisplay(job: prepared, patience: processing.patience)
     progress.showPlan()
     let channel = try ZeroMQOwnerChannel(endpoint: state.trainer, ownerKeys: owner, trainerKey: trainer)

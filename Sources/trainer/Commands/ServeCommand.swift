@@ -51,6 +51,8 @@ struct ServeCommand: ParsableCommand {
   }
 
   func run() throws {
+    let stop = StopSwitch()
+    let signals = ServiceSignals(stop: stop)
     let logger = TrainerLog.make(format: logFormat, level: logLevel)
     let keyPair = try KeyFile(.trainer, in: keys).readKeyPair()
     let owners = try AuthorizedKeys.read(at: authorized)
@@ -62,7 +64,6 @@ struct ServeCommand: ParsableCommand {
     let endpoint = try ZeroMQTrainerEndpoint(
       bind: bind, keys: keyPair, authorized: owners, options: options, onRefusal: { log.refused($0) })
     defer { endpoint.close() }
-    let stop = StopSwitch()
     let service = try TrainerService<Float>(
       endpoint: endpoint,
       configuration: TrainerConfiguration(
@@ -70,7 +71,7 @@ struct ServeCommand: ParsableCommand {
         rowStoreLimit: rowStoreLimit.bytes,
         software: Release.software),
       stop: stop, observe: { log.record($0) })
-    let signals = ServiceSignals(stop: stop) {
+    signals.onReload {
       do {
         let owners = try AuthorizedKeys.read(at: authorized)
         endpoint.authorize(owners.keys)
@@ -79,7 +80,6 @@ struct ServeCommand: ParsableCommand {
         logger.error("authorized owners kept as they were", metadata: ["reason": "\(error)"])
       }
     }
-    defer { signals.stop() }
     log.starting(endpoint: endpoint.boundEndpoint, owners: owners.keys.count, threads: workers.threads)
     print("listening \(endpoint.boundEndpoint)")
     fflush(nil)

@@ -1,24 +1,21 @@
-import Dispatch
 import Foundation
+import Synchronization
 import TrainerSession
+import Transport
 
 /// SIGTERM and SIGINT ask for an orderly stop, SIGHUP for the list of owners to be read again.
-final class ServiceSignals {
-  private let sources: [any DispatchSourceSignal]
+final class ServiceSignals: Sendable {
+  private let reload = Mutex<(@Sendable () -> Void)?>(nil)
 
-  init(stop: StopSwitch, reload: @escaping @Sendable () -> Void) {
-    let queue = DispatchQueue(label: "signals")
-    let stopping: @Sendable () -> Void = { stop.request() }
-    sources = [(SIGTERM, stopping), (SIGINT, stopping), (SIGHUP, reload)].map { number, action in
-      signal(number, SIG_IGN)
-      let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
-      source.setEventHandler(handler: action)
-      source.resume()
-      return source
+  /// To be made before the process has other threads.
+  init(stop: StopSwitch) {
+    _ = SignalWatch([SIGTERM, SIGINT, SIGHUP]) { [self] signal in
+      guard signal == SIGHUP else { return stop.request() }
+      reload.withLock(\.self)?()
     }
   }
 
-  func stop() {
-    for source in sources { source.cancel() }
+  func onReload(_ action: @escaping @Sendable () -> Void) {
+    reload.withLock { $0 = action }
   }
 }
