@@ -1,25 +1,25 @@
+import Dispatch
 import Foundation
 
-/// Hands signals to a thread of its own, none lost: they are blocked everywhere else from the start, so that one that comes
-/// before anybody waits stays pending.
-package final class SignalWatch: Sendable {
-  /// Begins to wait. To be made before the process has other threads, which inherit the blocking.
+/// Hands signals to a queue of its own instead of their default action.
+package final class SignalWatch {
+  private let sources: [any DispatchSourceSignal]
+
+  /// Returns when every signal is watched: Dispatch registers a source on another thread, and a signal that came before
+  /// would be ignored.
   ///
-  /// - Parameter handler: called for each signal, on the watch's thread.
+  /// - Parameter handler: called for each signal, on the watch's queue.
   package init(_ signals: [Int32], handler: @escaping @Sendable (Int32) -> Void) {
-    var set = sigset_t()
-    sigemptyset(&set)
-    for signal in signals { sigaddset(&set, signal) }
-    pthread_sigmask(SIG_BLOCK, &set, nil)
-    let watched = set
-    let thread = Thread {
-      var watched = watched
-      while true {
-        var signal: Int32 = 0
-        if sigwait(&watched, &signal) == 0 { handler(signal) }
-      }
+    let queue = DispatchQueue(label: "signals", qos: .userInitiated)
+    let registered = DispatchSemaphore(value: 0)
+    sources = signals.map { number in
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
+      source.setEventHandler { handler(number) }
+      source.setRegistrationHandler { registered.signal() }
+      source.resume()
+      return source
     }
-    thread.name = "signals"
-    thread.start()
+    for _ in signals { registered.wait() }
   }
 }

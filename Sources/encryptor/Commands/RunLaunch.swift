@@ -17,7 +17,8 @@ struct RunLaunch {
 
   func start(resume: Bool) throws {
     let interruption = Interruption()
-    InterruptSignals.watch(interruption)
+    let signals = InterruptSignals(interruption)
+    defer { withExtendedLifetime(signals) {} }
     let resolved = try job.load()
     if detach, resolved.lossLocation != .trainer {
       throw OwnerError.unfitJob("--detach needs the loss at the trainer; set loss.where: trainer in the job")

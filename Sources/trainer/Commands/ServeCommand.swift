@@ -52,7 +52,6 @@ struct ServeCommand: ParsableCommand {
 
   func run() throws {
     let stop = StopSwitch()
-    let signals = ServiceSignals(stop: stop)
     let logger = TrainerLog.make(format: logFormat, level: logLevel)
     let keyPair = try KeyFile(.trainer, in: keys).readKeyPair()
     let owners = try AuthorizedKeys.read(at: authorized)
@@ -71,7 +70,7 @@ struct ServeCommand: ParsableCommand {
         rowStoreLimit: rowStoreLimit.bytes,
         software: Release.software),
       stop: stop, observe: { log.record($0) })
-    signals.onReload {
+    let signals = ServiceSignals(stop: stop) {
       do {
         let owners = try AuthorizedKeys.read(at: authorized)
         endpoint.authorize(owners.keys)
@@ -83,7 +82,7 @@ struct ServeCommand: ParsableCommand {
     log.starting(endpoint: endpoint.boundEndpoint, owners: owners.keys.count, threads: workers.threads)
     print("listening \(endpoint.boundEndpoint)")
     fflush(nil)
-    try service.run()
+    try withExtendedLifetime(signals) { try service.run() }
     logger.notice("stopped")
   }
 }
