@@ -67,11 +67,10 @@ package final class MaskedRun<Element: FloatingElement> {
     let context = RunContext(
       prepared: prepared, keys: keys, spool: spool, connection: connection, history: try RunHistory(directory),
       times: times, interruption: interruption, observe: observe)
-    let waitedBefore = connection.waited
     return try withTrainer(history: context) {
       guard try train(context) else { return nil }
       let atTrainer = try retrieve(standardization: standardization)
-      let report = makeReport(context, atTrainer: atTrainer, start: start, waited: connection.waited - waitedBefore)
+      let report = makeReport(context, atTrainer: atTrainer, start: start, waited: connection.waited)
       try finish(report)
       return report
     }
