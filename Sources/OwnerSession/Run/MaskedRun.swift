@@ -76,13 +76,14 @@ package final class MaskedRun<Element: FloatingElement> {
     }
   }
 
+  /// - Parameter afterLoss: the loss has been told, and with it that the run waits.
   /// - Throws: `OwnerError.interrupted` on Ctrl-C, which is not the trainer's absence.
-  private func greet(steps: Int) throws {
-    var hasWaited = false
+  private func greet(steps: Int, afterLoss: Bool = false) throws {
+    var hasWaited = afterLoss
     do {
       try connection.greet(patience: options.patience, interrupted: { self.interruption.isRequested }) { reason in
+        if !hasWaited { self.observe(.waitingForTrainer(reason)) }
         hasWaited = true
-        self.observe(.waitingForTrainer(reason))
       }
       if hasWaited { observe(.trainerBack) }
     } catch OwnerError.trainerGone(_) where interruption.isRequested {
@@ -98,8 +99,7 @@ package final class MaskedRun<Element: FloatingElement> {
       } catch OwnerError.trainerGone(let reason) {
         try context?.syncHistory()
         observe(.trainerLost(reason))
-        try greet(steps: context?.history.steps ?? 0)
-        observe(.trainerBack)
+        try greet(steps: context?.history.steps ?? 0, afterLoss: true)
       }
     }
   }
