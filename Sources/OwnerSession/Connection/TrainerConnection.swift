@@ -23,7 +23,7 @@ package final class TrainerConnection<Element: FloatingElement> {
 
   package private(set) var bytesSent = 0
   package private(set) var bytesReceived = 0
-  /// Time spent in `receive` with nothing to do.
+  /// Time spent in `greet` and `receive` with nothing to do.
   package private(set) var waited = Duration.zero
 
   /// - Parameter endpoint: where the trainer is, for messages to a person.
@@ -49,6 +49,7 @@ package final class TrainerConnection<Element: FloatingElement> {
     patience: Duration, interrupted: () -> Bool = { false }, waiting: (String) -> Void = { _ in }
   ) throws -> TrainerGreeting {
     let start = clock.now
+    defer { waited += start.duration(to: clock.now) }
     let deadline = start + max(patience, .seconds(1))
     var problem = "\(peer) does not answer"
     var isTold = false

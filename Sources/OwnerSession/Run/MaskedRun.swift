@@ -67,23 +67,23 @@ package final class MaskedRun<Element: FloatingElement> {
     let context = RunContext(
       prepared: prepared, keys: keys, spool: spool, connection: connection, history: try RunHistory(directory),
       times: times, interruption: interruption, observe: observe)
-    let waitedBefore = connection.waited
     return try withTrainer(history: context) {
       guard try train(context) else { return nil }
       let atTrainer = try retrieve(standardization: standardization)
-      let report = makeReport(context, atTrainer: atTrainer, start: start, waited: connection.waited - waitedBefore)
+      let report = makeReport(context, atTrainer: atTrainer, start: start, waited: connection.waited)
       try finish(report)
       return report
     }
   }
 
+  /// - Parameter afterLoss: the loss has been told, and with it that the run waits.
   /// - Throws: `OwnerError.interrupted` on Ctrl-C, which is not the trainer's absence.
-  private func greet(steps: Int) throws {
-    var hasWaited = false
+  private func greet(steps: Int, afterLoss: Bool = false) throws {
+    var hasWaited = afterLoss
     do {
       try connection.greet(patience: options.patience, interrupted: { self.interruption.isRequested }) { reason in
+        if !hasWaited { self.observe(.waitingForTrainer(reason)) }
         hasWaited = true
-        self.observe(.waitingForTrainer(reason))
       }
       if hasWaited { observe(.trainerBack) }
     } catch OwnerError.trainerGone(_) where interruption.isRequested {
@@ -99,8 +99,7 @@ package final class MaskedRun<Element: FloatingElement> {
       } catch OwnerError.trainerGone(let reason) {
         try context?.syncHistory()
         observe(.trainerLost(reason))
-        try greet(steps: context?.history.steps ?? 0)
-        observe(.trainerBack)
+        try greet(steps: context?.history.steps ?? 0, afterLoss: true)
       }
     }
   }

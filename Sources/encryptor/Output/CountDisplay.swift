@@ -18,7 +18,7 @@ final class CountDisplay {
     }
     lastShown = now
     let share = "\(label) \(NumberText.count(done)) of \(NumberText.count(total))"
-    StandardError.write(StandardError.isTerminal ? "\r\u{1B}[K\(share)" : share + "\n")
+    if StandardError.isTerminal { StandardError.replaceLine(share) } else { StandardError.write(share + "\n") }
   }
 
   func end() {

@@ -31,7 +31,7 @@ enum NumberText {
     guard seconds.isFinite, seconds >= 0, seconds < 1e9 else { return "–" }
     let whole = Int(seconds.rounded())
     if whole < 60 { return "\(whole) s" }
-    if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }
-    return "\(whole / 3600) h \(whole % 3600 / 60) min"
+    if whole < 3600 { return "\(whole / 60) min" + (whole % 60 > 0 ? " \(whole % 60) s" : "") }
+    return "\(whole / 3600) h" + (whole % 3600 >= 60 ? " \(whole % 3600 / 60) min" : "")
   }
 }

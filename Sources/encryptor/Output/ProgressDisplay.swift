@@ -95,7 +95,7 @@ final class ProgressDisplay {
     let now = clock.now
     guard lastShown.duration(to: now) >= (isTerminal ? .milliseconds(100) : .seconds(5)) else { return }
     lastShown = now
-    StandardError.write(isTerminal ? "\r\u{1B}[K\(text())" : text() + "\n")
+    if isTerminal { StandardError.replaceLine(text()) } else { StandardError.write(text() + "\n") }
   }
 
   private func line(_ text: String) {

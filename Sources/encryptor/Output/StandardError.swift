@@ -14,4 +14,11 @@ enum StandardError {
   }
 
   static var isTerminal: Bool { isatty(STDERR_FILENO) == 1 }
+
+  /// Replaces the terminal's present line, cut to its width: a longer one would wrap and could not be replaced again.
+  static func replaceLine(_ text: String) {
+    var size = winsize()
+    let width = ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
+    write("\r\u{1B}[K\(text.prefix(width - 1))")
+  }
 }
