@@ -8,14 +8,15 @@ CACHE := .cache
 PBMC := $(CACHE)/10x_pbmc68k_reduced.h5ad
 PYTHON := .venv/bin/python
 
-.PHONY: help deps build run test lint format arrows tox21 bench replay fuzz clean
+.PHONY: help deps build run test lint format arrows tox21 bench replay replay-matrix fuzz clean
 
 help:
 	@echo "make run      install what is missing, build, train a real single-cell job masked, show the result"
 	@echo "make test     all tests"
 	@echo "make tox21 TOX21=FILE   the Tox21 job on your copy of the file"
 	@echo "make replay RUN=DIR     repeat a finished run in plaintext PyTorch and compare the weights"
-	@echo "make bench    measure, print one table, write bench.json"
+	@echo "make replay-matrix      the same for every combination that is promised to be exact"
+	@echo "make bench    measure, print one table, write bench.json (LARGE=1: with a 4 GB file; TOX21=FILE: with that job)"
 	@echo "make fuzz     the frame and job parsers under a fuzzer for a bounded time"
 	@echo "make lint · make format · make arrows · make deps · make build · make clean"
 
@@ -74,6 +75,24 @@ fuzz: deps
 	    echo "$$parser: an input was found; it is in .build-fuzz/found" >&2; exit 1; }; \
 	  echo "$$parser: $$(awk '/number_of_executed_units/ {print $$2}' .build-fuzz/$$parser.log) inputs in $$seconds s," \
 	    "$$(ls .build-fuzz/corpus/$$parser | wc -l) kept for what they reach, none trapped"; done
+
+# The outside checks' own Python: packages from PyPI by name. torch's Linux wheels there bring CUDA libraries that nothing here uses;
+# TORCH_INDEX=https://download.pytorch.org/whl/cpu takes the small CPU build instead, where that index can be reached.
+$(PYTHON): jobs/replay/requirements.txt | deps
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --requirement jobs/replay/requirements.txt
+	@touch $@
+
+replay: $(PYTHON)
+	@test -n "$(RUN)" || { echo "which run? make replay RUN=runs/pbmc" >&2; exit 2; }
+	$(PYTHON) jobs/replay/replay.py $(RUN)
+
+replay-matrix: build $(PYTHON)
+	jobs/replay/matrix.sh $(TOX21)
+
+# LARGE=1 also trains on a 4 GB file; TOX21=FILE adds the rows of that job.
+bench: build $(PBMC) $(PYTHON)
+	env -u OPENBLAS_CORETYPE TOX21="$(TOX21)" $(PYTHON) jobs/bench/bench.py $(if $(LARGE),--large)
 
 clean:
 	rm -rf .build .build-* runs

@@ -55,7 +55,8 @@ def main():
             print(
                 f"{number:>3}  loss at {side:<8} killed {victim:<8} after {result['moment']:5.2f} s of {references[side].seconds:.2f}"
                 f"  {'identical' if result['passed'] else result['problem']}", flush=True)
-        shutil.rmtree(folder / f"trial{number}", ignore_errors=not result["passed"])
+        if result["passed"]:
+            shutil.rmtree(folder / f"trial{number}")
     passed = sum(result["passed"] for result in results)
     summary = {"seed": options.seed, "trials": options.trials, "identical": passed, "results": results}
     print(json.dumps(summary) if options.json else f"{passed} of {options.trials} bit-identical (seed {options.seed})")

@@ -55,6 +55,12 @@ done
 train older-sgd-rotation-owner "$root/jobs/replay/matrix/older.yaml" --set optimizer.lr=0.02
 train older-sgd-rotation-trainer "$root/jobs/replay/matrix/older.yaml" --set loss.where=trainer --set optimizer.lr=0.02
 [ ! -e "$root/.cache/10x_pbmc68k_reduced.h5ad" ] || train pbmc "$root/jobs/pbmc.yaml"
-[ -z "$tox21" ] || train tox21 "$root/jobs/tox21.yaml" --set data.file="$tox21"
+[ -z "$tox21" ] || train tox21-gelu "$root/jobs/tox21.yaml" --set data.file="$tox21" --set model.mlp.activation=gelu
 [ ${#runs[@]} = 0 ] || "$python" "$root/jobs/replay/replay.py" "${runs[@]}" || failed=$?
+if [ -n "$tox21" ]; then
+  # Not judged: over 800 steps at this learning rate some row comes so close to ReLU's kink that a rounding error decides its side, and
+  # from there two runs part, in PyTorch too.
+  train tox21 "$root/jobs/tox21.yaml" --set data.file="$tox21"
+  "$python" "$root/jobs/replay/replay.py" --rounding "$state/runs/tox21" | sed -n 's/^largest *\([^ ]*\).*/tox21 (ReLU, not judged): \1/p; /float64/p'
+fi
 exit $failed

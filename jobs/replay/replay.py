@@ -25,6 +25,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", type=Path, nargs="+", help="run directories, as `encryptor run --out` makes them")
     parser.add_argument("--float64", action="store_true", help="replay in double precision")
+    parser.add_argument("--rounding", action="store_true", help="also compare PyTorch's float32 replay with its float64 replay")
     parser.add_argument("--tolerance", type=float, default=1e-4)
     parser.add_argument("--threads", type=int, help="PyTorch threads")
     parser.add_argument("--json", action="store_true", help="one JSON object a run instead of tables")
@@ -45,7 +46,8 @@ def main():
             print(json.dumps(report), flush=True)
         elif len(options.runs) > 1:
             verdict = "pass" if report["passed"] else "FAIL"
-            print(f"{run.name:<44} {report['largest']:<12.2e} {verdict}  {report['remark'] or ''}".rstrip(), flush=True)
+            remarks = [report["remark"], rounding_text(report)]
+            print(f"{run.name:<44} {report['largest']:<12.2e} {verdict}  {'; '.join(filter(None, remarks))}".rstrip(), flush=True)
         else:
             print(table(report))
     return max(codes)
@@ -64,6 +66,10 @@ def replay(run, options):
         run=str(run), epoch=epoch, metric=epochs[epoch]["metric"], metric_name=epochs[epoch]["name"],
         float64=options.float64, tolerance=options.tolerance, largest_loss_difference=plaintext.loss_difference(), remark=remark)
     report["passed"] = report["largest"] <= options.tolerance
+    if options.rounding or not report["passed"]:
+        # What rounding alone does to these weights in PyTorch: says whether a difference can mean anything at all.
+        other = Replay(run, torch.float32 if options.float64 else torch.float64)
+        report["rounding"] = compare(dict(zip(other.names, epochs[epoch]["weights"])), other.names, other.train()[epoch]["weights"])["largest"]
     return report
 
 
@@ -177,6 +183,10 @@ def compare(found, names, expected):
     return {"tensors": differences, "largest": float(np.max(list(differences.values())))}
 
 
+def rounding_text(report):
+    return f"PyTorch float32 against PyTorch float64: {report['rounding']:.2e}" if "rounding" in report else None
+
+
 def table(report):
     lines = [f"{name:<24} {difference:.2e}" for name, difference in report["tensors"].items()]
     lines.append(f"{'largest':<24} {report['largest']:.2e}   (bar {report['tolerance']:.0e}: {'pass' if report['passed'] else 'FAIL'})")
@@ -184,6 +194,8 @@ def table(report):
         lines.append(f"plaintext {report['metric_name']} after epoch {report['epoch']}: {report['metric']:.4f}")
     if report["largest_loss_difference"] is not None:
         lines.append(f"losses of the history, largest relative difference: {report['largest_loss_difference']:.2e}")
+    if "rounding" in report:
+        lines.append(rounding_text(report))
     if report["remark"]:
         lines.append(report["remark"])
     return "\n".join(lines)
