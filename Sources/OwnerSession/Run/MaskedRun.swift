@@ -214,7 +214,8 @@ package final class MaskedRun<Element: FloatingElement> {
         masking: context.times.masking.seconds, waitingForTrainer: waited / .seconds(1),
         loss: context.times.loss.seconds),
       bytesSent: connection.bytesSent, bytesReceived: connection.bytesReceived,
-      expansion: Double(connection.bytesSent) / Double(max(1, connection.bytesSent - context.bytesAddedToRows - bytesAddedToWeights)),
+      expansion: Double(connection.bytesSent)
+        / Double(max(1, connection.bytesSent - context.bytesAddedToRows - bytesAddedToWeights)),
       ownerCPUSeconds: ProcessorTime.ofThisProcess, trainerCPUSeconds: atTrainer.processorSeconds)
   }
 }
