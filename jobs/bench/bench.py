@@ -214,7 +214,9 @@ class Bench:
         ratios = [a / b for (a, _), (b, _) in zip(masked, plain)]
         self.table.add(
             what, f"{statistics.median(ratios):.3f}", "≤ 1.05", statistics.median(ratios) <= 1.05, command, ratios=ratios,
-            masked_seconds=[seconds for seconds, _ in masked], unmasked_seconds=[seconds for seconds, _ in plain])
+            masked_seconds=[seconds for seconds, _ in masked], unmasked_seconds=[seconds for seconds, _ in plain],
+            masked_cpu_seconds=[cpu_seconds(summary) for _, summary in masked],
+            unmasked_cpu_seconds=[cpu_seconds(summary) for _, summary in plain])
 
     def expansion(self, what, summary, command):
         self.table.add(what, f"{summary['expansion']:.4f}", "≤ 1.01", summary["expansion"] <= 1.01, command,
@@ -265,6 +267,11 @@ def kept_metric(summary, name):
         if record["evaluation"]["epoch"] == summary["keptEpoch"]:
             return record["evaluation"]["metrics"][name]
     raise RuntimeError(f"no evaluation of epoch {summary['keptEpoch']}")
+
+
+def cpu_seconds(summary):
+    """Of both processes."""
+    return round(summary["ownerCPUSeconds"] + summary["trainerCPUSeconds"], 3)
 
 
 def benchmark(*arguments):
