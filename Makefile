@@ -76,11 +76,10 @@ fuzz: deps
 	  echo "$$parser: $$(awk '/number_of_executed_units/ {print $$2}' .build-fuzz/$$parser.log) inputs in $$seconds s," \
 	    "$$(ls .build-fuzz/corpus/$$parser | wc -l) kept for what they reach, none trapped"; done
 
-# The outside checks' own Python: packages from PyPI by name. torch's Linux wheels there bring CUDA libraries that nothing here uses;
-# TORCH_INDEX=https://download.pytorch.org/whl/cpu takes the small CPU build instead, where that index can be reached.
+# The outside checks' own Python: packages from PyPI by name.
 $(PYTHON): jobs/replay/requirements.txt | deps
 	python3 -m venv .venv
-	.venv/bin/pip install --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --requirement jobs/replay/requirements.txt
+	.venv/bin/pip install --quiet --requirement jobs/replay/requirements.txt
 	@touch $@
 
 replay: $(PYTHON)
