@@ -61,6 +61,6 @@ if [ -n "$tox21" ]; then
   # Not judged: over 800 steps at this learning rate some row comes so close to ReLU's kink that a rounding error decides its side, and
   # from there two runs part, in PyTorch too.
   train tox21 "$root/jobs/tox21.yaml" --set data.file="$tox21"
-  "$python" "$root/jobs/replay/replay.py" --rounding "$state/runs/tox21" | sed -n 's/^largest *\([^ ]*\).*/tox21 (ReLU, not judged): \1/p; /float64/p'
+  { "$python" "$root/jobs/replay/replay.py" --rounding "$state/runs/tox21" || true; } | sed -n 's/^largest *\([^ ]*\).*/tox21 (ReLU, not judged): \1/p; /float64/p'
 fi
 exit $failed
