@@ -31,12 +31,12 @@ for name, dependencies in sorted(targets.items()):
 
 
 def reach(name):
-    found, todo = set(), [name]
-    while todo:
-        for other in targets.get(todo.pop(), ()):
+    found, waiting = set(), [name]
+    while waiting:
+        for other in targets.get(waiting.pop(), ()):
             if other not in found:
                 found.add(other)
-                todo.append(other)
+                waiting.append(other)
     return found
 
 
