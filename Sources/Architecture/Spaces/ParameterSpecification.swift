@@ -12,10 +12,13 @@ package struct ParameterSpecification: Sendable, Equatable {
   /// checkpoints.
   package let homogeneous: HomogeneousColumns?
   package let biasName: String?
+  /// False for a weight that training leaves as it is: it has no gradient and no optimizer state.
+  package let isTrained: Bool
+  package let origin: ParameterOrigin
 
   package init(
     name: String, shape: [Int], rows: SpaceID, columns: SpaceID?, homogeneous: HomogeneousColumns? = nil,
-    biasName: String? = nil
+    biasName: String? = nil, isTrained: Bool = true, origin: ParameterOrigin = .linear
   ) {
     self.name = name
     self.shape = shape
@@ -23,5 +26,7 @@ package struct ParameterSpecification: Sendable, Equatable {
     self.columns = columns
     self.homogeneous = homogeneous
     self.biasName = biasName
+    self.isTrained = isTrained
+    self.origin = origin
   }
 }

@@ -15,7 +15,8 @@ void NAME(ckernels_activate_backward)(ckernels_function function, size_t rows, s
 
 // -- Losses. Each returns the sum of the losses and writes scale · ∂(that sum)/∂outputs.
 
-/// −log softmax(row)[label] over rows. Every label must be in 0 ..< classes.
+/// −log softmax(row)[label] over rows. Every label must be below classes; a row with a negative one
+/// counts nothing and gets gradient 0.
 double NAME(ckernels_softmax_cross_entropy)(size_t rows, size_t classes, const REAL *outputs, const int32_t *labels,
                                             REAL scale, REAL *gradient);
 

@@ -10,7 +10,8 @@ package enum LossRules {
     let (largest, reason): (SymmetryGroup, String) =
       switch (location, task) {
       case (.owner, _): (.orthogonal, "loss at the owner")
-      case (.trainer, .classification): (.permutation, "softmax cross-entropy at the trainer")
+      case (.trainer, .classification), (.trainer, .tokenClassification), (.trainer, .causalLanguageModel):
+        (.permutation, "softmax cross-entropy at the trainer")
       case (.trainer, .multilabel): (.permutation, "binary cross-entropy at the trainer")
       case (.trainer, .regression) where labelsMissing:
         (.permutation, "squared error with missing labels at the trainer")

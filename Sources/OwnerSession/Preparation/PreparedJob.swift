@@ -29,6 +29,8 @@ package struct PreparedJob: Sendable {
       case .classification: .classes
       case .multilabel: .binary
       case .regression: .real
+      case .tokenClassification, .causalLanguageModel:
+        throw OwnerError.unfitJob("task: \(job.task.rawValue) needs a transformer")
       }
     labels = JobLabels(try file.readLabels(path: job.data.labels, as: kind, rows: source.rows))
     split = try Self.split(job, file: file, rows: source.rows)

@@ -10,6 +10,7 @@ enum ModelReadme {
       switch mlp.activation {
       case .relu: "torch.nn.ReLU()"
       case .gelu: "torch.nn.GELU()"
+      case .geluTanh: "torch.nn.GELU(approximate=\"tanh\")"
       case .silu: "torch.nn.SiLU()"
       case .tanh: "torch.nn.Tanh()"
       }

@@ -13,7 +13,7 @@ struct PredictionWriter<Element: FloatingElement> {
     writer = try HDF5Writer(path: file.path)
     try writer.createMatrix("outputs", columns: count, of: Float.self)
     if task != .regression { try writer.createMatrix("probabilities", columns: count, of: Float.self) }
-    if task == .classification {
+    if task.hasClasses {
       try writer.createMatrix("predictions", columns: 1, of: Int64.self)
     } else {
       try writer.createMatrix("predictions", columns: count, of: Float.self)
@@ -30,7 +30,7 @@ struct PredictionWriter<Element: FloatingElement> {
       let shares = logits.elements.map { Float(1 / (1 + exp(-Double($0)))) }
       try writer.append(shares, to: "probabilities")
       try writer.append(shares.map { $0 > 0.5 ? Float(1) : 0 }, to: "predictions")
-    case .classification:
+    case .classification, .tokenClassification, .causalLanguageModel:
       var shares: [Float] = []
       var best: [Int64] = []
       for row in 0..<logits.rows {

@@ -31,6 +31,8 @@ extension TrainerService {
     switch message {
     case .parameters(let chunk, let values): try upload(values, chunk: chunk, to: id, from: peer)
     case .attach(let historySteps): try attach(id, historySteps: historySteps, from: peer)
+    case .storeSequences:
+      throw WireError.misshapen("sequences for a model of rows")
     case .storeRows(let first, let values):
       try store(id, from: peer) { try $0.storeRows(firstSlot: first, values) }
     case .storeTargets(let first, let targets):

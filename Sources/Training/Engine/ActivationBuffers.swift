@@ -44,7 +44,7 @@ struct ActivationBuffers<Element: FloatingElement> {
       }
       layer.forward(
         ForwardPass(
-          workers: workers, parameters: parameters[parameterRanges[index]], inputs: inputs,
+          workers: workers, sequences: nil, parameters: parameters[parameterRanges[index]], inputs: inputs,
           output: value(layer.output, rows: rows), kept: kept(index, rows: rows)))
     }
     return value(model.outputValue, rows: rows)

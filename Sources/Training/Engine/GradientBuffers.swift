@@ -31,7 +31,9 @@ struct GradientBuffers<Element: FloatingElement> {
     rows: Int, activations: ActivationBuffers<Element>, weights: [MatrixView<Element>], workers: Workers
   ) -> Double {
     let batch = 0..<rows
-    let gradients = parameters.map(\.view)
+    let gradients = parameters.map {
+      ParameterGradient(view: $0.view, accumulates: false) as ParameterGradient<Element>?
+    }
     // A value's gradient is complete once all its readers, which come later in the list, have run.
     var written = Set<Int>()
     var layerSquares: [Double] = []
@@ -45,7 +47,7 @@ struct GradientBuffers<Element: FloatingElement> {
       layerSquares.append(
         layer.backward(
           BackwardPass(
-            workers: workers, parameters: weights[parameterRanges[index]],
+            workers: workers, sequences: nil, parameters: weights[parameterRanges[index]],
             inputs: layer.inputs.map { activations.value($0, rows: batch) },
             output: activations.value(layer.output, rows: batch), kept: activations.kept(index, rows: batch),
             outputGradient: outputGradient, inputGradients: inputGradients,

@@ -16,6 +16,7 @@ package protocol Layer: LayerRules {
   /// Writes the gradients of its parameters and adds to or writes those of its inputs; may overwrite
   /// `pass.outputGradient`.
   ///
-  /// Returns the sum of squares over all its parameter gradients, whose bits must not depend on the number of threads.
+  /// Returns the sum of squares over all its parameter gradients as they stand after this pass (what earlier parts of the batch
+  /// added included), whose bits must not depend on the number of threads.
   func backward<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> Double
 }

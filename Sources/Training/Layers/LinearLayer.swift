@@ -56,9 +56,9 @@ package struct LinearLayer: Layer {
 
   package func backward<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> Double {
     guard let weight = pass.parameters.first, let input = pass.inputs.first,
-      let weightGradient = pass.parameterGradients.first
+      let weightGradient = (pass.parameterGradients.first ?? nil)?.view
     else { return 0 }
-    let biasGradient = pass.parameterGradients.count > 1 ? pass.parameterGradients.last : nil
+    let biasGradient = pass.parameterGradients.count > 1 ? (pass.parameterGradients.last ?? nil)?.view : nil
     // dZ = dY ⊙ f′ in place, and db with it.
     let gradient = pass.outputGradient
     let kept = function.derivativeNeedsArgument ? pass.kept : pass.output
@@ -108,6 +108,7 @@ extension ElementwiseFunction {
     switch activation {
     case .relu: self = .relu
     case .gelu: self = .gelu
+    case .geluTanh: self = .gelu
     case .silu: self = .silu
     case .tanh: self = .tanh
     }

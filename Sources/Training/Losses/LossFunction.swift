@@ -39,9 +39,10 @@ package struct LossFunction: Sendable, Equatable {
     let scale = normalizer > 0 ? Element(1 / normalizer) : 0
     let sum: Double
     switch (task, targets) {
-    case (.classification, .classes(let labels)):
+    case (.classification, .classes(let labels)), (.tokenClassification, .classes(let labels)),
+      (.causalLanguageModel, .classes(let labels)):
       guard labels.count == rows else { throw .targetsShape("\(labels.count) class ids for \(rows) rows") }
-      if let row = labels.firstIndex(where: { $0 < 0 || Int($0) >= columns }) {
+      if let row = labels.firstIndex(where: { Int($0) >= columns || ($0 < 0 && !task.isPerToken) }) {
         throw .classOutOfRange(row: row, classes: columns)
       }
       sum = labels.withUnsafeBufferPointer { ids in
@@ -58,7 +59,8 @@ package struct LossFunction: Sendable, Equatable {
         let loss = task == .multilabel ? Element.binaryCrossEntropy : Element.squaredError
         return loss(rows * columns, outputs, entries, scale, gradient)
       }
-    case (.classification, .values): throw .targetsShape("classification needs class ids")
+    case (.classification, .values), (.tokenClassification, .values), (.causalLanguageModel, .values):
+      throw .targetsShape("\(task.rawValue) needs class ids")
     case (.multilabel, .classes), (.regression, .classes):
       throw .targetsShape("\(task.rawValue) needs a value for each output")
     }

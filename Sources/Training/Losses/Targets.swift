@@ -2,7 +2,7 @@ package import Tensors
 
 /// What the outputs of some rows should have been.
 package enum Targets<Element: FloatingElement>: Sendable, Equatable {
-  /// A class id for each row.
+  /// A class id for each row; where rows are tokens, a negative one marks a token that does not count.
   case classes([Int32])
   /// Rows × outputs: 0 or 1 for multilabel, any number for regression; NaN marks a missing entry.
   case values(Tensor<Element>)
@@ -14,11 +14,11 @@ package enum Targets<Element: FloatingElement>: Sendable, Equatable {
     }
   }
 
-  /// What a mean is taken over: rows of a classification, entries that are not missing otherwise. Its sum over the
+  /// What a mean is taken over: rows of a classification that count, entries that are not missing otherwise. Its sum over the
   /// micro-batches of a batch is the batch's normalizer.
   package var observedCount: Int {
     switch self {
-    case .classes(let ids): ids.count
+    case .classes(let ids): ids.count { $0 >= 0 }
     case .values(let values):
       values.withUnsafeBufferPointer { entries in
         entries.reduce(into: 0) { count, entry in count += entry.isNaN ? 0 : 1 }

@@ -16,11 +16,11 @@ struct ClassificationCounts: Sendable {
     guard hits.count == classes else {
       throw .outputsShape(expected: [outputs.rows, hits.count], found: outputs.shape)
     }
-    if let row = ids.firstIndex(where: { $0 < 0 || Int($0) >= classes }) {
+    if let row = ids.firstIndex(where: { Int($0) >= classes }) {
       throw .classOutOfRange(row: row, classes: classes)
     }
     outputs.withUnsafeBufferPointer { entries in
-      for (row, id) in ids.enumerated() {
+      for (row, id) in ids.enumerated() where id >= 0 {
         let logits = entries[row * classes..<(row + 1) * classes]
         var answer = logits.startIndex
         for index in logits.indices where logits[index] > logits[answer] { answer = index }

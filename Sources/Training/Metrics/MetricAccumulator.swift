@@ -16,7 +16,7 @@ package struct MetricAccumulator: Sendable {
 
   package init(task: LearningTask) {
     switch task {
-    case .classification: state = .classification(ClassificationCounts())
+    case .classification, .tokenClassification, .causalLanguageModel: state = .classification(ClassificationCounts())
     case .multilabel: state = .multilabel(RankingScores())
     case .regression: state = .regression(ResidualSums())
     }

@@ -20,6 +20,11 @@ package struct Model: Sendable {
   package init(_ description: ModelDescription) throws(TrainingError) {
     switch description {
     case .mlp(let mlp): try self.init(mlp)
+    case .transformer(let transformer):
+      switch transformer.family {
+      case .bert: try self.init(bert: transformer)
+      case .llama: try self.init(llama: transformer)
+      }
     }
   }
 

@@ -17,6 +17,7 @@ package struct JobDescription: Sendable, Equatable, Codable {
   package var task: LearningTask?
   package var epochs: Int
   package var stepsPerEpoch: Int
+  /// Rows of an optimizer step, accumulated gradients included.
   package var batch: Int
   package var microBatch: Int
   package var keep: KeepPolicy
@@ -24,11 +25,13 @@ package struct JobDescription: Sendable, Equatable, Codable {
   /// Distinct rows the job sends: those trained on first, then those validated on.
   package var trainingRows: Int
   package var validationRows: Int
+  /// Tokens of all rows together where rows are sequences, 0 where they are not: what an upload will take.
+  package var totalTokens: Int
 
   package init(
     purpose: Purpose, model: ModelDescription, optimizer: OptimizerDescription, schedule: ScheduleDescription,
     lossLocation: LossLocation, task: LearningTask?, epochs: Int, stepsPerEpoch: Int, batch: Int, microBatch: Int,
-    keep: KeepPolicy, checkpointEverySteps: Int, trainingRows: Int, validationRows: Int
+    keep: KeepPolicy, checkpointEverySteps: Int, trainingRows: Int, validationRows: Int, totalTokens: Int = 0
   ) {
     self.purpose = purpose
     self.model = model
@@ -44,6 +47,7 @@ package struct JobDescription: Sendable, Equatable, Codable {
     self.checkpointEverySteps = checkpointEverySteps
     self.trainingRows = trainingRows
     self.validationRows = validationRows
+    self.totalTokens = totalTokens
   }
 
   /// Steps of the whole run. Call after `validate()`, which bounds the product.

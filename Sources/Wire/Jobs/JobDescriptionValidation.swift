@@ -56,6 +56,37 @@ extension JobDescription {
       for width in mlp.hidden { try check("hidden width", width, 1...Self.largestWidth) }
       try check("outputs", mlp.outputs, 1...Self.largestWidth)
       try validateParameterCount([mlp.input.width] + mlp.hidden + [mlp.outputs])
+      guard totalTokens == 0 else { throw .invalidJob("rows of a perceptron have no tokens") }
+    case .transformer(let transformer):
+      try validate(transformer)
+      try check("tokens", totalTokens, 0...(1 << 40))
+    }
+  }
+
+  /// Widths below 2^20 and below 2^10 blocks keep every sum and product of shapes far below 2^63.
+  private func validate(_ transformer: TransformerDescription) throws(WireError) {
+    let widest = 1 << 20
+    try check("width", transformer.width, 1...widest)
+    try check("blocks", transformer.blocks, 1...1024)
+    try check("heads", transformer.heads, 1...4096)
+    try check("key-value heads", transformer.keyValueHeads, 1...transformer.heads)
+    guard transformer.heads.isMultiple(of: transformer.keyValueHeads) else {
+      throw .invalidJob("key-value heads must divide the heads")
+    }
+    try check("head width", transformer.headWidth, 1...4096)
+    try check("MLP width", transformer.hidden, 1...widest)
+    try check("outputs", transformer.head.outputs, 1...Self.largestWidth)
+    try check("tokens of a sample", transformer.maximumTokens, 1...widest)
+    try check("norm epsilon", transformer.normEpsilon, atLeast: 0)
+    if let rotary = transformer.rotary {
+      guard transformer.headWidth.isMultiple(of: 2), rotary.frequencies.count == transformer.headWidth / 2,
+        rotary.frequencies.allSatisfy(\.isFinite)
+      else { throw .invalidJob("rotary frequencies must be half as many as a head is wide, and finite") }
+    }
+    if let adaptation = transformer.trained.adaptation {
+      try check("LoRA rank", adaptation.rank, 1...widest)
+      guard adaptation.alpha.isFinite else { throw .invalidJob("LoRA alpha must be finite") }
+      try check("LoRA targets", adaptation.targets.count, 1...64)
     }
   }
 

@@ -24,7 +24,10 @@ package enum OwnerMessage<Element: FloatingElement>: Sendable, Equatable {
   case save
   /// Loss at the trainer: rows for slots `firstSlot …`. Answered by `stored`.
   case storeRows(firstSlot: Int, values: Tensor<Element>)
-  /// Loss at the trainer: labels for slots `firstSlot …`. Answered by `stored`.
+  /// Loss at the trainer, where samples are sequences: [n] lengths and pooled tokens of the samples in slots `firstSlot …`, and
+  /// all their tokens. Answered by `stored`, which counts samples.
+  case storeSequences(firstSlot: Int, lengths: Tensor<Int32>, pooled: Tensor<Int32>, values: Tensor<Element>)
+  /// Loss at the trainer: labels for slots `firstSlot …`, one a token where the task is per token. Answered by `stored`.
   case storeTargets(firstSlot: Int, targets: MaskedTargets<Element>)
   /// Loss at the trainer: slots of batches `firstStep …`, [steps, batch], −1 = padding. Answered by `stored`.
   case storePlan(firstStep: Int, slots: Tensor<Int32>)
@@ -76,6 +79,7 @@ package enum OwnerMessage<Element: FloatingElement>: Sendable, Equatable {
     case .ping: 20
     case .finish: 21
     case .leave: 22
+    case .storeSequences: 23
     }
   }
 
@@ -101,6 +105,11 @@ package enum OwnerMessage<Element: FloatingElement>: Sendable, Equatable {
     case .commit(let step): envelope.write(step)
     case .storeRows(let firstSlot, let values):
       envelope.write(firstSlot)
+      envelope.attach(values)
+    case .storeSequences(let firstSlot, let lengths, let pooled, let values):
+      envelope.write(firstSlot)
+      envelope.attach(lengths)
+      envelope.attach(pooled)
       envelope.attach(values)
     case .storeTargets(let firstSlot, .classes(let ids)):
       envelope.write(firstSlot, 0)
@@ -160,9 +169,19 @@ package enum OwnerMessage<Element: FloatingElement>: Sendable, Equatable {
     case 20: self = .ping
     case 21: self = .finish
     case 22: self = .leave
+    case 23: self = try Self.sequences(from: &envelope)
     default: throw .malformed("an unknown kind of message")
     }
     try envelope.finish()
+  }
+
+  private static func sequences(from envelope: inout OpenedEnvelope) throws(WireError) -> Self {
+    let firstSlot = try envelope.fields.readIndex()
+    let lengths: Tensor<Int32> = try envelope.takeTensor("sample lengths", rank: 1...1)
+    let pooled: Tensor<Int32> = try envelope.takeTensor("pooled tokens", rank: 1...1)
+    let values: Tensor<Element> = try envelope.takeTensor("rows", rank: 2...2)
+    try RowDelivery<Element>.check(lengths: lengths, pooled: pooled, samples: lengths.count, tokens: values.rows)
+    return .storeSequences(firstSlot: firstSlot, lengths: lengths, pooled: pooled, values: values)
   }
 
   private static func targets(from envelope: inout OpenedEnvelope) throws(WireError) -> Self {

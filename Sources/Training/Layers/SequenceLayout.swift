@@ -1,0 +1,19 @@
+/// How the token rows of a pass are divided into samples. Samples follow each other without padding.
+package struct SequenceLayout: Sendable, Equatable {
+  /// Start of each sample's tokens, and the end of the last sample's: `samples` + 1 ascending numbers from 0.
+  package let offsets: [Int]
+  /// The row of each sample's pooled token, within the sample's range; empty when no layer pools by it.
+  package let pooled: [Int]
+
+  package init(offsets: [Int], pooled: [Int]) {
+    self.offsets = offsets
+    self.pooled = pooled
+  }
+
+  package var samples: Int { max(0, offsets.count - 1) }
+  package var tokens: Int { offsets.last ?? 0 }
+
+  package func range(ofSample sample: Int) -> Range<Int> {
+    offsets[sample]..<offsets[sample + 1]
+  }
+}

@@ -1,0 +1,7 @@
+import Architecture
+
+extension Model {
+  init(llama description: TransformerDescription) throws(TrainingError) {
+    throw .invalidModel("Llama models are not built yet")
+  }
+}
