@@ -53,7 +53,11 @@ struct TransformerFixture: Sendable {
   init() throws {
     cases = try Fixture.read("transformers", as: [Case].self)
     struct Entry: Decodable {
-      let data_offsets: [Int]
+      let offsets: [Int]
+
+      enum CodingKeys: String, CodingKey {
+        case offsets = "data_offsets"
+      }
     }
     let url = try #require(
       Bundle.module.url(forResource: "transformers", withExtension: "safetensors", subdirectory: "Fixtures"))
@@ -61,7 +65,7 @@ struct TransformerFixture: Sendable {
     let headerBytes = file.prefix(8).enumerated().reduce(0) { $0 | Int($1.element) << (8 * $1.offset) }
     let header = try JSONDecoder().decode([String: Entry].self, from: file.dropFirst(8).prefix(headerBytes))
     tensors = header.mapValues { entry in
-      file[(8 + headerBytes + entry.data_offsets[0])..<(8 + headerBytes + entry.data_offsets[1])].withUnsafeBytes {
+      file[(8 + headerBytes + entry.offsets[0])..<(8 + headerBytes + entry.offsets[1])].withUnsafeBytes {
         bytes in (0..<bytes.count / 8).map { bytes.loadUnaligned(fromByteOffset: 8 * $0, as: Double.self) }
       }
     }
