@@ -116,10 +116,15 @@ INLINE AVX512 void multiply_panel(const int rows, const size_t step, size_t dept
   for (int i = 0; i < rows; ++i) {
     low[i] = _mm512_setzero_ps();
     high[i] = _mm512_setzero_ps();
-    // Here when the sums are to be stored.
-    __builtin_prefetch(c + i * c_stride, 1, 3);
-    __builtin_prefetch(c + i * c_stride + 16, 1, 3);
-    __builtin_prefetch(c + i * c_stride + 31, 1, 3);
+  }
+  // C comes from memory while the sums are formed; a small product's is in cache.
+  if (depth >= 128) {
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; ++i) {
+      __builtin_prefetch(c + i * c_stride, 1, 3);
+      __builtin_prefetch(c + i * c_stride + 16, 1, 3);
+      __builtin_prefetch(c + i * c_stride + 31, 1, 3);
+    }
   }
   // Few base pointers, with multiples that an address can hold.
   const float *a0 = a, *a3 = a + 3 * row_step, *a6 = a + 6 * row_step, *a9 = a + 9 * row_step, *a12 = a + 12 * row_step;

@@ -139,6 +139,7 @@ void NAME(ckernels_combine)(size_t count, REAL a, const REAL *x, REAL b, REAL *y
 
 // -- Elementary functions over arrays, for the accuracy tests.
 void NAME(ckernels_exp)(size_t count, const REAL *x, REAL *y);
+void NAME(ckernels_exp_of_weight)(size_t count, const REAL *x, REAL *y);
 void NAME(ckernels_tanh)(size_t count, const REAL *x, REAL *y);
 void NAME(ckernels_normal_distribution)(size_t count, const REAL *x, REAL *y);
 void NAME(ckernels_log1p_of_unit)(size_t count, const REAL *x, REAL *y);
