@@ -10,6 +10,9 @@ package protocol Layer: LayerRules {
   /// Elements a row that the forward pass keeps for the backward pass, beside inputs and output.
   var keptColumns: Int { get }
 
+  /// The values, of `inputs` and `output`, that the backward pass reads; of the others' views only the shape counts there.
+  var valuesReadBackward: [Int] { get }
+
   /// Writes `pass.output`, and `pass.kept` where there is one.
   func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>)
 
@@ -19,4 +22,8 @@ package protocol Layer: LayerRules {
   /// Returns the sum of squares over all its parameter gradients as they stand after this pass (what earlier parts of the batch
   /// added included), whose bits must not depend on the number of threads.
   func backward<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> Double
+}
+
+extension Layer {
+  package var valuesReadBackward: [Int] { inputs + [output] }
 }
