@@ -11,6 +11,7 @@ struct MeanLayer: Layer {
   let inputs: [Int]
   let output: Int
   let keptColumns = 0
+  let valuesReadBackward: [Int] = []
 
   func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>) {
     guard let sequences = pass.sequences else { return }

@@ -46,20 +46,20 @@ import Testing
     #expect(shapes.count == 6)
   }
 
-  /// Beside those gradients: of one block both inner values and what its three layers keep.
+  /// The middle layer's backward pass has the most: its input, what it and the layer before keep, and two gradients.
   @Test func blocksThatAreComputedAgainShareOneSetOfMatrices() throws {
     let shapes = try SequenceHarness(recomputes: true).settings(partRows: 4).plan.workingShapes
     #expect(shapes.count { $0 == MatrixShape(columns: 6, domain: .tokens) } == 3)
-    #expect(shapes.count { $0 == MatrixShape(columns: 10, domain: .tokens) } == 6)
+    #expect(shapes.count { $0 == MatrixShape(columns: 10, domain: .tokens) } == 5)
     #expect(shapes.count { $0.domain == .samples } == 2)
-    #expect(shapes.count == 11)
+    #expect(shapes.count == 10)
   }
 
   /// Parts of 4 samples of at most 9 tokens: 36 rows. Inference works on 1024 tokens at a time.
   @Test func theEstimateCountsEveryMatrix() throws {
     let weights = 3 * (60 + 100 + 60) + 18
-    // The input, three blocks of three values, and what they keep; the pooled value and the output.
-    let part = 36 * (6 + 3 * 26 + 26 + 20 + 26) + 4 * 9
+    // The inputs of three blocks, their two inner values, and what they keep; the head's input.
+    let part = 36 * (3 * 6 + 3 * 20 + 26 + 20 + 26) + 4 * 6
     let working = 1024 * (2 * 6 + 2 * 10 + 6 + 3)
     let elements = 3 * weights + 2 * part + working + 36 * 6
     let harness = SequenceHarness()
@@ -71,9 +71,9 @@ import Testing
   }
 
   @Test func theEstimateOfFrozenBlocksLeavesOutTheirGradients() throws {
-    // Trained: the head, of which nothing but input and output is remembered; frozen blocks pass their values on.
+    // Trained: the head, of which nothing but the input is remembered; frozen blocks pass their values on.
     let working = 1024 * (2 * 6 + 2 * 10 + 6 + 3)
-    let elements = 3 * 220 + 3 * 18 + 2 * 4 * 9 + working + 36 * 6
+    let elements = 3 * 220 + 3 * 18 + 2 * 4 * 6 + working + 36 * 6
     #expect(
       TrainingEngine<Float>.memoryEstimate(try SequenceHarness(frozenBlocks: 3).settings(partRows: 4)) == 4 * elements)
   }

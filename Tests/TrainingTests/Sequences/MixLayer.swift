@@ -31,6 +31,7 @@ struct MixLayer: Layer {
   let inputs: [Int]
   let output: Int
   let keptColumns: Int
+  var valuesReadBackward: [Int] { [inputs[0]] }
   private let record: Record
 
   init(

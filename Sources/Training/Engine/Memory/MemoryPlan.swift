@@ -105,7 +105,8 @@ extension Model {
 
   /// What the backward pass of a layer reads and writes.
   func matricesOfBackward(_ layer: Int, _ flow: GradientFlow) -> [ModelMatrix] {
-    matricesOfForward(layer, keeps: true) + [.gradient(layers[layer].output)]
+    layers[layer].valuesReadBackward.map(ModelMatrix.value)
+      + (layers[layer].keptColumns > 0 ? [.kept(layer)] : []) + [.gradient(layers[layer].output)]
       + layers[layer].inputs.filter { flow.reachesValue[$0] }.map(ModelMatrix.gradient)
   }
 }

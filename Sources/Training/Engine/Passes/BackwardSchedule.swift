@@ -44,8 +44,7 @@ struct BackwardSchedule {
   ) -> [LayerPass] {
     var needed = Set<Int>()
     for index in block where flow.reachesLayer[index] {
-      needed.formUnion(model.layers[index].inputs)
-      needed.insert(model.layers[index].output)
+      needed.formUnion(model.layers[index].valuesReadBackward)
     }
     var result: [LayerPass] = []
     for index in block.reversed() {
@@ -58,21 +57,21 @@ struct BackwardSchedule {
     return result.reversed()
   }
 
-  /// What must outlive the forward pass: all that these passes touch, but for what they make themselves. In the order of the
+  /// What must outlive the forward pass: all that these passes read, but for what they make themselves. In the order of the
   /// forward pass.
   func remembered(keepsOutputGradient: Bool) -> [ModelMatrix] {
-    var touched = Set<ModelMatrix>()
+    var read = Set<ModelMatrix>()
     for pass in passes {
       switch pass {
-      case .forward(let layer): touched.formUnion(model.matricesOfForward(layer, keeps: flow.reachesLayer[layer]))
-      case .backward(let layer): touched.formUnion(model.matricesOfBackward(layer, flow))
+      case .forward(let layer): read.formUnion(model.layers[layer].inputs.map(ModelMatrix.value))
+      case .backward(let layer): read.formUnion(model.matricesOfBackward(layer, flow))
       }
     }
     var result: [ModelMatrix] = []
-    for value in model.values.indices where touched.contains(.value(value)) && innerBlock[value] == nil {
+    for value in model.values.indices where read.contains(.value(value)) && innerBlock[value] == nil {
       result.append(.value(value))
     }
-    for layer in model.layers.indices where touched.contains(.kept(layer)) && blockOfLayer[layer] == nil {
+    for layer in model.layers.indices where read.contains(.kept(layer)) && blockOfLayer[layer] == nil {
       result.append(.kept(layer))
     }
     if keepsOutputGradient { result.append(.gradient(model.outputValue)) }

@@ -75,18 +75,22 @@ struct LayerRunner<Element: FloatingElement> {
     _ written: inout Set<Int>
   ) -> Double {
     let layer = model.layers[index]
-    let inputs = layer.inputs.compactMap { view(.value($0), plan, pass) }
-    guard let output = view(.value(layer.output), plan, pass), inputs.count == layer.inputs.count,
-      let outputGradient = view(.gradient(layer.output), plan, pass)
-    else { return 0 }
+    guard let outputGradient = view(.gradient(layer.output), plan, pass) else { return 0 }
+    // Of values that the layer does not read here, only the shape is right; what is there may be another's.
+    func value(_ number: Int) -> MatrixView<Element> {
+      if layer.valuesReadBackward.contains(number), let view = view(.value(number), plan, pass) { return view }
+      let value = model.values[number]
+      return MatrixView(outputGradient.base, rows: pass.span.rows(value.domain).count, columns: value.width)
+    }
     let inputGradients = layer.inputs.map { number -> InputGradient<Element>? in
       guard flow.reachesValue[number], let gradient = view(.gradient(number), plan, pass) else { return nil }
       return InputGradient(view: gradient, accumulates: !written.insert(number).inserted)
     }
     return layer.backward(
       BackwardPass(
-        workers: workers, sequences: pass.sequences, parameters: weights[parameterRanges[index]], inputs: inputs,
-        output: output, kept: view(.kept(index), plan, pass), outputGradient: outputGradient,
-        inputGradients: inputGradients, parameterGradients: gradients[parameterRanges[index]]))
+        workers: workers, sequences: pass.sequences, parameters: weights[parameterRanges[index]],
+        inputs: layer.inputs.map(value), output: value(layer.output), kept: view(.kept(index), plan, pass),
+        outputGradient: outputGradient, inputGradients: inputGradients,
+        parameterGradients: gradients[parameterRanges[index]]))
   }
 }
