@@ -66,6 +66,7 @@ struct OwnerPacedTraining<Element: FloatingElement> {
   private mutating func handle(_ message: OwnerMessage<Element>) throws -> RunnerOutcome? {
     switch message {
     case .batch(let step, let part, let delivery):
+      guard context.description.purpose == .training else { throw WireError.outOfOrder("a batch for masked inference") }
       try inputs.check(delivery, slotLimit: slotLimit)
       waiting.append((step, part, delivery))
       guard waiting.count <= window else {
