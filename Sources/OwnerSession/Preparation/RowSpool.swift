@@ -25,21 +25,21 @@ package struct RowSpool<Element: FloatingElement> {
   /// - Parameter progress: rows done and rows in all; what it throws ends the work.
   /// - Throws: `DatasetError` from reading, `CheckpointError` of kind `.exhausted` when the scratch directory is full.
   package init(
-    _ prepared: PreparedJob, standardization: Standardization?, keys: JobKeys<Element>, scratch: URL,
+    _ prepared: PreparedJob, source: any FeatureSource, standardization: Standardization?, keys: JobKeys<Element>, scratch: URL,
     times: inout PhaseTimes, progress: (Int, Int) throws -> Void
   ) throws {
     let plan = prepared.plan
-    var slotOfRow = [Int32](repeating: -1, count: prepared.source.rows)
+    var slotOfRow = [Int32](repeating: -1, count: source.rows)
     for (slot, row) in plan.rowOfSlot.enumerated() { slotOfRow[Int(row)] = Int32(slot) }
     width = prepared.shape.inputWidth
     file = try RowFile(
       scratchIn: scratch.path, columns: width, capacity: plan.totalRows, inMemoryUpTo: Self.memoryLimit)
-    let reader = BlockReader(source: prepared.source)
+    let reader = BlockReader(source: source)
     let writer = SpoolWriter(file: file, slotOfRow: slotOfRow)
     while let block = try times.reading.measure({ try reader.next() }) {
       let masked = try times.masking.measure { try Self.mask(block.values, standardization, keys) }
       try times.reading.measure { try writer.append(masked, rows: block.rows) }
-      try progress(block.rows.upperBound, prepared.source.rows)
+      try progress(block.rows.upperBound, source.rows)
     }
     try times.reading.measure { try writer.finish() }
   }

@@ -24,8 +24,7 @@ package enum RunSetup {
     try MasterKeyFile(path: directory.jobKey.path).write(master)
     let state = RunState(
       job: job, phase: .prepared, trainer: trainer, trainerKey: trainerKey, keys: keys,
-      classNames: prepared.labels.classNames, features: prepared.source.columns, outputs: prepared.labels.outputs,
-      labelsMissing: prepared.labels.isMissingSome, owner: prepared.secret.ownerKey)
+      data: prepared.shape.data, owner: prepared.secret.ownerKey)
     try state.save(directory)
     return (state, master)
   }

@@ -1,0 +1,98 @@
+package import Architecture
+package import Checkpoints
+package import JobSpec
+package import Tensors
+
+/// The checkpoint that a job names, joined with what the job asks of it.
+package struct PretrainedModel: Sendable {
+  package let directory: HuggingFaceDirectory
+  package let settings: HuggingFaceModel
+  package let task: LearningTask
+
+  package var configuration: HuggingFaceConfiguration { directory.configuration }
+
+  /// Reads `config.json` and the index of the weights.
+  ///
+  /// - Throws: `CheckpointError` for a directory that is no checkpoint of a supported model; `OwnerError.unfitJob` for a head that the
+  ///   family or the task does not have.
+  package init(_ settings: HuggingFaceModel, task: LearningTask) throws {
+    directory = try HuggingFaceDirectory(settings.directory)
+    self.settings = settings
+    self.task = task
+    if task == .causalLanguageModel, configuration.family != .llama {
+      throw OwnerError.unfitJob("task: causal-lm needs a decoder; \(settings.directory) holds a \(configuration.family.rawValue) model")
+    }
+    if let pool = settings.pool {
+      guard !task.isPerToken else {
+        throw OwnerError.unfitJob("model.head.pool does not apply to task: \(task.rawValue), which has an output for each token")
+      }
+      guard pool != .cls || configuration.family == .bert else {
+        throw OwnerError.unfitJob("model.head.pool: cls needs an encoder; use last or mean")
+      }
+    }
+  }
+
+  /// How tokens become outputs: as the job says, else by the family's custom.
+  package var pooling: TokenPooling {
+    if task.isPerToken { return .none }
+    return settings.pool ?? (configuration.family == .bert ? .cls : .last)
+  }
+
+  /// - Parameter recomputes: whether the trainer keeps only block inputs for the backward pass.
+  package func description(
+    outputs: Int, maximumTokens: Int, recomputes: Bool
+  ) throws -> TransformerDescription {
+    let isLanguageModel = task == .causalLanguageModel
+    let hasPooler = pooling == .cls && directory.contains("bert.pooler.dense.weight")
+    let head = TransformerHead(
+      pooling: pooling, hasPooler: hasPooler, outputs: outputs,
+      hasBias: configuration.family == .bert || task == .tokenClassification, isLanguageModel: isLanguageModel)
+    return configuration.description(
+      head: head, trained: settings.train, maximumTokens: maximumTokens, recomputes: recomputes)
+  }
+
+  /// A tensor under its Hugging Face name, its norm's gain folded in where there is one.
+  ///
+  /// - Throws: as `PretrainedWeights.tensor`.
+  func tensor<Element: FloatingElement>(_ name: String, shape: [Int]) throws -> Tensor<Element> {
+    var tensor: Tensor<Element> = try directory.tensor(named: source(of: name), shape: shape)
+    guard tensor.allFinite else { throw OwnerError.unfitData("\(settings.directory): \(name) holds NaN or an infinity") }
+    if let gain: Tensor<Element> = try gain(readBy: name) { tensor.scaleColumns(by: gain) }
+    return tensor
+  }
+
+  /// The gain folded into the columns of a weight; nil where none is.
+  func gain<Element: FloatingElement>(readBy name: String) throws -> Tensor<Element>? {
+    guard configuration.family == .llama, name.hasSuffix(".weight"), let norm = FoldedGain.norm(readBy: name) else {
+      return nil
+    }
+    return try directory.tensor(named: norm, shape: [configuration.width])
+  }
+
+  /// A tied head is the table of word vectors until its gain is folded in; from then on it is a weight of its own.
+  private func source(of name: String) -> String {
+    name == "lm_head.weight" && configuration.tiesWordEmbeddings ? "model.embed_tokens.weight" : name
+  }
+
+  /// What turns this checkpoint's token ids into vectors.
+  package func embedding<Element: FloatingElement>() throws -> TokenEmbedding<Element> {
+    let width = configuration.width
+    switch configuration.family {
+    case .bert:
+      return TokenEmbedding(
+        words: try directory.tensor(named: "bert.embeddings.word_embeddings.weight", shape: [configuration.vocabulary, width]),
+        positions: try directory.tensor(
+          named: "bert.embeddings.position_embeddings.weight", shape: [configuration.positions, width]),
+        types: try directory.tensor(
+          named: "bert.embeddings.token_type_embeddings.weight", shape: [configuration.types, width]),
+        norm: .init(
+          gain: try directory.tensor(named: "bert.embeddings.LayerNorm.weight", shape: [width]),
+          shift: try directory.tensor(named: "bert.embeddings.LayerNorm.bias", shape: [width]),
+          epsilon: configuration.normEpsilon))
+    case .llama:
+      return TokenEmbedding(
+        words: try directory.tensor(named: "model.embed_tokens.weight", shape: [configuration.vocabulary, width]),
+        positions: nil, types: nil, norm: nil)
+    }
+  }
+}
