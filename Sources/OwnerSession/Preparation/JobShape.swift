@@ -27,6 +27,8 @@ package struct JobShape: Sendable {
         MLPDescription(
           input: HomogeneousColumns(features: features, padding: job.masking.padding), hidden: hidden,
           activation: activation, outputs: outputs))
+    case .huggingFace:
+      throw OwnerError.unfitJob("model.huggingface needs data.tokens")
     }
     structure = try Model(model).structure
     keyPlan = try KeyResolver.resolve(

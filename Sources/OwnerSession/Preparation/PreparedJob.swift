@@ -23,7 +23,10 @@ package struct PreparedJob: Sendable {
     self.job = job
     self.secret = secret
     let file = try HDF5File(path: job.data.file)
-    source = try file.openFeatures(path: job.data.features)
+    guard case .features(let features) = job.data.inputs, let labelPath = job.data.labels else {
+      throw OwnerError.unfitJob("data.tokens needs a transformer")
+    }
+    source = try file.openFeatures(path: features)
     let kind: LabelKind =
       switch job.task {
       case .classification: .classes
@@ -32,7 +35,7 @@ package struct PreparedJob: Sendable {
       case .tokenClassification, .causalLanguageModel:
         throw OwnerError.unfitJob("task: \(job.task.rawValue) needs a transformer")
       }
-    labels = JobLabels(try file.readLabels(path: job.data.labels, as: kind, rows: source.rows))
+    labels = JobLabels(try file.readLabels(path: labelPath, as: kind, rows: source.rows))
     split = try Self.split(job, file: file, rows: source.rows)
     guard !split.training.isEmpty else { throw OwnerError.unfitData("the split leaves no rows to train on") }
     if job.train.keep == .best, split.validation.isEmpty {
