@@ -13,7 +13,7 @@ import Testing
         == ResolvedJob(
           name: "tox21", trainer: "tcp://127.0.0.1:5570",
           data: JobData(
-            file: fixture.directory + "/rows.h5", features: "fingerprints", labels: "labels",
+            file: fixture.directory + "/rows.h5", inputs: .features("fingerprints"), labels: "labels",
             split: .fraction(validation: 0.2, seed: 7), standardize: false),
           task: .multilabel, model: .mlp(hidden: [512, 128], activation: .relu),
           masking: MaskingDescription(strength: .rotation, padding: 1, exact: true), lossLocation: .owner,

@@ -33,7 +33,10 @@ struct PredictCommand: ParsableCommand {
     guard opened.state.phase == .finished else {
       throw OwnerError.run("the run is \(opened.state.phase.rawValue), not finished; resume or retrieve it first")
     }
-    let source = try HDF5File(path: data).openFeatures(path: features ?? opened.job.data.features)
+    guard case .features(let trained) = opened.job.data.inputs else {
+      throw OwnerError.unfitJob("data.tokens needs a transformer")
+    }
+    let source = try HDF5File(path: data).openFeatures(path: features ?? trained)
     let connection = try opened.greet(job: .random(), patience: waiting.patience)
     defer { connection.close() }
     let progress = CountDisplay("predicting")
