@@ -32,6 +32,17 @@ package struct PretrainedModel: Sendable {
     }
   }
 
+  /// Outputs of the head: what the job says, which must cover what the labels have.
+  ///
+  /// - Parameter found: classes or label columns in the data.
+  func outputs(found: Int) throws -> Int {
+    guard let classes = settings.classes else { return found }
+    guard task.hasClasses ? classes >= found : classes == found else {
+      throw OwnerError.unfitData("the labels have \(found) classes, model.head.classes allows \(classes)")
+    }
+    return classes
+  }
+
   /// How tokens become outputs: as the job says, else by the family's custom.
   package var pooling: TokenPooling {
     if task.isPerToken { return .none }

@@ -30,8 +30,9 @@ package struct Prediction<Element: FloatingElement> {
   package func write(
     source: SampleSource, to file: URL, patience: Duration, progress: (Int, Int) -> Void
   ) throws {
+    let master = MasterKey(for: JobIdentifier())
     let keys = JobKeys<Element>(
-      master: MasterKey(for: JobIdentifier()), plan: shape.keyPlan, workers: workers)
+      master: master, plan: shape.keyPlan, workers: workers)
     let specifications = shape.structure.parameters
     let weights = try model.weights(shape)
     try connection.greet(patience: patience)
@@ -50,7 +51,7 @@ package struct Prediction<Element: FloatingElement> {
       guard window >= 1 else { throw OwnerError.protocolViolation("it takes no rows") }
       return window
     }
-    try infer(source, keys: keys, window: window, to: file, progress: progress)
+    try infer(source, keys: keys, master: master, window: window, to: file, progress: progress)
     try connection.send(.finish)
     try connection.waitFor { message in
       if case .finished = message { return true }
@@ -60,7 +61,7 @@ package struct Prediction<Element: FloatingElement> {
   }
 
   private func infer(
-    _ source: SampleSource, keys: JobKeys<Element>, window: Int, to file: URL, progress: (Int, Int) -> Void
+    _ source: SampleSource, keys: JobKeys<Element>, master: MasterKey, window: Int, to file: URL, progress: (Int, Int) -> Void
   ) throws {
     let writer = try PredictionWriter<Element>(
       file: file, task: shape.job.task, outputs: shape.data.outputs, tokens: try tokensOfRow(source))
@@ -79,7 +80,8 @@ package struct Prediction<Element: FloatingElement> {
       ).forEachPart(of: Self.rowsPerPart) { rows, delivery in try parts.send(rows, delivery, use: use) }
     case .tokens(let tokens):
       let packer = TokenPacker(
-        embedding: try tokens.model.embedding(), keys: keys, settings: tokens.settings, workers: workers)
+        embedding: try tokens.model.embedding(), keys: keys, master: master, settings: tokens.settings,
+        workers: workers)
       try TokenPredictionRows(inputs: tokens, packer: packer)
         .forEachPart(of: Self.sequencesPerPart) { rows, delivery in try parts.send(rows, delivery, use: use) }
     }

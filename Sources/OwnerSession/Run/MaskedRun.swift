@@ -19,6 +19,7 @@ package final class MaskedRun<Element: FloatingElement> {
   private let observe: (RunEvent) -> Void
   private let connection: TrainerConnection<Element>
   private let keys: JobKeys<Element>
+  private let masterKey: MasterKey
   private var state: RunState
   private let clock = ContinuousClock()
   private var times = PhaseTimes()
@@ -40,6 +41,7 @@ package final class MaskedRun<Element: FloatingElement> {
     connection = TrainerConnection(
       channel: channel, job: state.job, software: options.software, endpoint: state.trainer,
       silence: options.silence)
+    self.masterKey = masterKey
     keys = JobKeys(master: masterKey, plan: prepared.shape.keyPlan, workers: options.workers)
   }
 
@@ -115,7 +117,8 @@ package final class MaskedRun<Element: FloatingElement> {
         try TokenSpool(prepared, tokens: tokens, scratch: directory.state, progress: progress)
       }
       let packer = TokenPacker(
-        embedding: try tokens.model.embedding(), keys: keys, settings: tokens.settings, workers: options.workers)
+        embedding: try tokens.model.embedding(), keys: keys, master: masterKey, settings: tokens.settings,
+        workers: options.workers)
       return (
         TokenSamples(
           spool: spool, packer: packer, labels: prepared.labels, rowOfSlot: prepared.plan.rowOfSlot), nil

@@ -7,11 +7,13 @@ package struct TokenInputs: Sendable {
   package let source: TokenSource
   package let model: PretrainedModel
   package let settings: TokenSettings
-  private let labels: TokenLabelSource?
+  private let labels: TokenLabels?
 
   /// - Throws: `DatasetError` for columns that are missing or misshapen; `OwnerError.unfitJob` for a setting that the model's family
   ///   does not have.
-  init(_ columns: TokenColumns, file: HDF5File, model: PretrainedModel, job: ResolvedJob) throws {
+  package init(
+    _ columns: TokenColumns, file: HDF5File, model: PretrainedModel, job: ResolvedJob, readsLabels: Bool = true
+  ) throws {
     let isEncoder = model.configuration.family == .bert
     if job.masking.shuffleTokens == true, !isEncoder {
       throw OwnerError.unfitJob("masking.shuffle_tokens needs an encoder: a decoder reads the order of its tokens")
@@ -21,13 +23,13 @@ package struct TokenInputs: Sendable {
       task: job.task, poolsLast: model.pooling == .last,
       shuffles: isEncoder && (job.masking.shuffleTokens ?? true) && job.masking.strength != .none)
     source = try file.openTokens(
-      columns.ids, mask: columns.mask, types: columns.types,
+      ids: columns.ids, mask: columns.mask, types: columns.types,
       limits: TokenLimits(
         vocabulary: model.configuration.vocabulary, types: model.configuration.types,
-        positions: model.configuration.positions, paddingOnlyAtEnd: !isEncoder))
-    if job.task == .tokenClassification {
+        positions: model.configuration.positions, requiresTrailingPadding: !isEncoder))
+    if job.task == .tokenClassification, readsLabels {
       guard let path = job.data.labels else { throw OwnerError.unfitJob("task: token-classification needs data.labels") }
-      labels = try file.openTokenLabels(path, classes: model.settings.classes)
+      labels = try file.openTokenLabels(path: path, tokens: source, classes: model.settings.classes)
     } else {
       labels = nil
     }
@@ -39,15 +41,14 @@ package struct TokenInputs: Sendable {
     while next < source.rows {
       let rows = next..<min(source.rows, next + source.preferredRowBlock)
       let block = try source.read(rows: rows)
-      let ids = try labels?.read(rows: rows)
+      let ids = try labels?.read(rows: rows, of: block)
       for row in rows {
-        let range = block.offsets[row - rows.lowerBound]..<block.offsets[row - rows.lowerBound + 1]
         try body(
           row,
-          range.map { place in
+          block[row: row - rows.lowerBound].map { place in
             Token(
               id: block.ids[place], position: block.positions[place], type: block.types[place],
-              label: ids.map { $0[(row - rows.lowerBound) * source.columns + Int(block.positions[place])] } ?? -1)
+              label: ids.map { $0[place] } ?? TokenLabels.ignored)
           })
       }
       next = rows.upperBound
@@ -56,11 +57,10 @@ package struct TokenInputs: Sendable {
 
   /// Goes through all samples once.
   func scan() throws -> TokenScan {
-    var scan = TokenScan()
+    var scan = TokenScan(labelClasses: labels?.classes ?? 0)
     try forEachSample { _, sample in
       scan.longest = max(scan.longest, sample.count)
       scan.totalTokens += sample.count
-      for token in sample { scan.labelClasses = max(scan.labelClasses, Int(token.label) + 1) }
     }
     return scan
   }

@@ -6,6 +6,8 @@ import Wire
 struct TokenPacker<Element: FloatingElement> {
   let embedding: TokenEmbedding<Element>
   let keys: JobKeys<Element>
+  /// What orders of tokens are drawn from: the key that `keys` are expanded from.
+  let master: MasterKey
   let settings: TokenSettings
   let workers: Workers
 
@@ -15,8 +17,9 @@ struct TokenPacker<Element: FloatingElement> {
     tokens.reserveCapacity(samples.reduce(0) { $0 + $1.count })
     var lengths: [Int32] = []
     var pooled: [Int32] = []
+    let orders = orders(pass: pass)
     for (slot, sample) in zip(slots, samples) {
-      let order = order(of: sample.count, slot: slot, pass: pass)
+      let order = orders(sample.count, slot)
       for place in order { tokens.append(sample[place]) }
       lengths.append(Int32(sample.count))
       let marked = settings.poolsLast ? sample.count - 1 : 0
@@ -28,9 +31,10 @@ struct TokenPacker<Element: FloatingElement> {
       values: try keys.maskInputs(embedding.vectors(tokens, workers: workers)))
   }
 
-  /// Places in the file's order, in the order they are sent.
-  func order(of count: Int, slot: Int32, pass: Int) -> [Int] {
-    guard settings.shuffles else { return Array(0..<count) }
-    return keys.tokenOrder(pass: pass, slot: Int(slot), count: count)
+  /// Places in the file's order, in the order they are sent, for a number of tokens and a slot.
+  func orders(pass: Int) -> (Int, Int32) -> [Int] {
+    guard settings.shuffles else { return { count, _ in Array(0..<count) } }
+    let drawn = TokenOrder(master: master, pass: pass)
+    return { count, slot in drawn.order(sample: Int(slot), tokens: count) }
   }
 }

@@ -32,9 +32,10 @@ struct TokenSamples<Element: FloatingElement>: MaskedSamples {
   func targets(of slots: ArraySlice<Int32>, pass: Int) throws -> Targets<Element> {
     if let labels { return labels.targets(slots, rowOfSlot: rowOfSlot) }
     var ids: [Int32] = []
+    let orders = packer.orders(pass: pass)
     for (slot, sample) in zip(slots, try spool.samples(slots)) {
       let targets = packer.settings.targets(of: sample)
-      for place in packer.order(of: sample.count, slot: slot, pass: pass) { ids.append(targets[place]) }
+      for place in orders(sample.count, slot) { ids.append(targets[place]) }
     }
     return .classes(ids)
   }

@@ -3,6 +3,10 @@ package struct TokenScan: Sendable, Equatable {
   /// Tokens of the longest sample.
   package var longest = 0
   package var totalTokens = 0
-  /// The largest class id among labels of tokens, plus 1; 0 without any.
-  package var labelClasses = 0
+  /// Classes of the labels of tokens; 0 without any.
+  package let labelClasses: Int
+
+  package init(labelClasses: Int) {
+    self.labelClasses = labelClasses
+  }
 }

@@ -53,7 +53,9 @@ struct VerificationSource<Element: FloatingElement> {
     } ?? 0
   }
 
-  func batch(_ slots: ArraySlice<Int32>, epoch: Int, keys: JobKeys<Element>) throws -> Batch {
+  func batch(
+    _ slots: ArraySlice<Int32>, epoch: Int, keys: JobKeys<Element>, master: MasterKey
+  ) throws -> Batch {
     guard let tokens else {
       guard case .features(let source) = prepared.source, let labels = prepared.labels else {
         throw OwnerError.unfitJob("the job has neither features nor tokens")
@@ -62,7 +64,7 @@ struct VerificationSource<Element: FloatingElement> {
         values: try keys.maskInputs(readRows(slots, source)), sequences: nil,
         targets: labels.targets(slots, rowOfSlot: prepared.plan.rowOfSlot))
     }
-    let samples = samples(tokens, keys: keys)
+    let samples = samples(tokens, keys: keys, master: master)
     let delivery = try samples.delivery(of: slots, pass: epoch)
     var offsets = [0]
     for length in delivery.lengths.elements { offsets.append((offsets.last ?? 0) + Int(length)) }
@@ -72,10 +74,13 @@ struct VerificationSource<Element: FloatingElement> {
       targets: try samples.targets(of: slots, pass: epoch))
   }
 
-  private func samples(_ tokens: Tokens, keys: JobKeys<Element>) -> TokenSamples<Element> {
+  private func samples(
+    _ tokens: Tokens, keys: JobKeys<Element>, master: MasterKey
+  ) -> TokenSamples<Element> {
     TokenSamples(
       spool: tokens.spool,
-      packer: TokenPacker(embedding: tokens.embedding, keys: keys, settings: tokens.settings, workers: workers),
+      packer: TokenPacker(
+        embedding: tokens.embedding, keys: keys, master: master, settings: tokens.settings, workers: workers),
       labels: prepared.labels, rowOfSlot: prepared.plan.rowOfSlot)
   }
 

@@ -8,13 +8,14 @@ final class VerifiedRun<Element: FloatingElement> {
   private let prepared: PreparedJob
   private let source: VerificationSource<Element>
   private let keys: JobKeys<Element>
+  private let master = MasterKey(for: JobIdentifier())
   private let engine: TrainingEngine<Element>
   private let loss: LossFunction
 
   init(_ prepared: PreparedJob, plan: KeyPlan, source: VerificationSource<Element>, workers: Workers) throws {
     self.prepared = prepared
     self.source = source
-    keys = JobKeys(master: MasterKey(for: JobIdentifier()), plan: plan, workers: workers)
+    keys = JobKeys(master: master, plan: plan, workers: workers)
     loss = LossFunction(task: prepared.job.task)
     let specifications = prepared.shape.structure.parameters
     let initial = prepared.shape.startingWeights(secret: prepared.secret)
@@ -34,7 +35,7 @@ final class VerifiedRun<Element: FloatingElement> {
     while done < slots.count {
       let rows = done..<min(slots.count, done + prepared.job.train.microBatch)
       let part = slots[slots.startIndex + rows.lowerBound..<slots.startIndex + rows.upperBound]
-      let batch = try source.batch(part, epoch: epoch, keys: keys)
+      let batch = try source.batch(part, epoch: epoch, keys: keys, master: master)
       let masked = try engine.forward(rows: rows, sequences: batch.sequences) { destination in
         batch.values.withUnsafeBufferPointer { _ = destination.update(fromContentsOf: $0) }
       }
