@@ -164,7 +164,18 @@ import Testing
     }
   }
 
-  @Test(arguments: [Int32(-1), 3, .max, .min])
+  @Test(arguments: [SymmetryGroup.permutation, .trivial])
+  func negativeClassesStayAsTheyAre(group: SymmetryGroup) throws {
+    let row = KeyPlanRow(space: SpaceID("output"), width: 5, group: group, decidedBy: "test")
+    let keys = JobKeys<Float>(
+      master: MasterKey(for: JobIdentifier()), plan: KeyPlan(rows: [row], input: row, output: row),
+      workers: Workers(threads: 1))
+    let masked = try keys.maskClasses([-1, 0, -100, 4, .min])
+    #expect([masked[0], masked[2], masked[4]] == [-1, -100, .min])
+    #expect(masked[1] >= 0 && masked[3] >= 0 && masked[1] != masked[3])
+  }
+
+  @Test(arguments: [Int32(3), 4, .max])
   func aClassOutOfRangeIsRefused(label: Int32) throws {
     let keys = try MLPFixture(outputs: 3).keys(.permutation, location: .trainer)
     let error = #expect(throws: MaskingError.classOutOfRange(classes: 3)) { try keys.maskClasses([0, label]) }
