@@ -72,10 +72,13 @@ import Testing
   /// A key that the resolved text left out would silently take its default when the text is read back.
   @Test func theResolvedTextHoldsEveryKeyThatApplies() throws {
     let fixture = try JobFixture()
-    let text = try fixture.resolve(JobFixture.example).yaml()
-    let keys = try JobSpecification.parse(bytes: Array(text.utf8)).keys
-    let others: Set = ["data.split.by", "data.split.modulo", "data.split.equals", "data.split.validation_rows"]
-    #expect(Set(keys) == Set(JobFields.all.map(\.path)).subtracting(others))
+    let texts = try [JobFixture.example, JobFixture.transformer].map { try fixture.resolve($0).yaml() }
+    let keys = try texts.map { Set(try JobSpecification.parse(bytes: Array($0.utf8)).keys) }
+    let all = Set(JobFields.all.map(\.path))
+    #expect(all.subtracting(keys[0].union(keys[1])) == ["data.split.validation_rows"])
+    #expect(keys[0].symmetricDifference(keys[1]).isSuperset(of: ["data.features", "data.tokens"]))
+    #expect(keys[0].isSuperset(of: try JobSpecification.parse(bytes: Array(JobFixture.example.utf8)).keys))
+    #expect(keys[1].isSuperset(of: try JobSpecification.parse(bytes: Array(JobFixture.transformer.utf8)).keys))
   }
 
   @Test func loadTakesPathsRelativeToTheJobsFile() throws {
