@@ -91,6 +91,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
       let batch = plan.range(ofBatch: nextStep % description.stepsPerEpoch)
       let first = batch.lowerBound + nextPart * description.microBatch
       let rows = order[first..<min(batch.upperBound, first + description.microBatch)]
+      try context.waitForMasking(of: rows)
       let delivery = try context.measureReading { try sender.delivery(of: rows) }
       context.countRows(delivery.values.rows)
       try context.connection.send(.batch(step: nextStep, part: nextPart, rows: delivery))
@@ -190,6 +191,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
     while answeredUpTo < slots.upperBound {
       while sentUpTo < slots.upperBound, (sentUpTo - answeredUpTo) / size < window {
         let rows = (sentUpTo..<min(slots.upperBound, sentUpTo + size)).map { Int32($0) }
+        try context.waitForMasking(of: rows)
         let delivery = try context.measureReading { try sender.delivery(of: rows) }
         context.countRows(delivery.values.rows)
         try context.connection.send(.evaluate(epoch: epoch, part: (sentUpTo - slots.lowerBound) / size, rows: delivery))

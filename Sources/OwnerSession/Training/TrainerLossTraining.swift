@@ -25,6 +25,7 @@ struct TrainerLossTraining<Element: FloatingElement> {
     context.observe(.began("uploading masked rows"))
     try inChunks(of: rowsPerChunk, from: storedRows, to: description.totalRows) { range in
       context.countRows(range.count)
+      try context.waitForMasking(of: range)
       return .storeRows(
         firstSlot: range.lowerBound, values: try context.measureReading { try context.spool.rows(Array(range)) })
     }
