@@ -1,5 +1,5 @@
 import Architecture
-package import Datasets
+import Datasets
 package import JobSpec
 package import Wire
 

@@ -14,9 +14,9 @@ struct RowSamples<Element: FloatingElement>: MaskedSamples {
   private let features: Int
   private var sender: RowSender<Element>
 
-  init(spool: RowSpool<Element>, prepared: PreparedJob) {
+  init(spool: RowSpool<Element>, prepared: PreparedJob, labels: JobLabels) {
     self.spool = spool
-    labels = prepared.labels
+    self.labels = labels
     rowOfSlot = prepared.plan.rowOfSlot
     features = prepared.shape.data.features
     sender = RowSender(spool: spool, residentRows: 0)

@@ -2,7 +2,7 @@
 enum FoldedGain {
   /// The norm whose gain multiplies the columns of the weight called `name` in a Llama checkpoint; nil for other weights.
   static func norm(readBy name: String) -> String? {
-    if name == "lm_head.weight" { return "model.norm.weight" }
+    if name == "lm_head.weight" || name == "score.weight" { return "model.norm.weight" }
     guard let block = block(of: name) else { return nil }
     let layer = name.dropFirst(block.count)
     for reader in ["self_attn.q_proj.", "self_attn.k_proj.", "self_attn.v_proj."] where layer.hasPrefix(reader) {

@@ -1,5 +1,5 @@
 package import Architecture
-package import Checkpoints
+import Checkpoints
 package import JobSpec
 package import Tensors
 
@@ -65,15 +65,14 @@ package struct PretrainedModel: Sendable {
   /// A tensor under its Hugging Face name, its norm's gain folded in where there is one.
   ///
   /// - Throws: as `PretrainedWeights.tensor`.
-  func tensor<Element: FloatingElement>(_ name: String, shape: [Int]) throws -> Tensor<Element> {
+  func tensor<Element: FloatingElement>(_ name: String, shape: [Int]) throws(CheckpointError) -> Tensor<Element> {
     var tensor: Tensor<Element> = try directory.tensor(named: source(of: name), shape: shape)
-    guard tensor.allFinite else { throw OwnerError.unfitData("\(settings.directory): \(name) holds NaN or an infinity") }
     if let gain: Tensor<Element> = try gain(readBy: name) { tensor.scaleColumns(by: gain) }
     return tensor
   }
 
   /// The gain folded into the columns of a weight; nil where none is.
-  func gain<Element: FloatingElement>(readBy name: String) throws -> Tensor<Element>? {
+  func gain<Element: FloatingElement>(readBy name: String) throws(CheckpointError) -> Tensor<Element>? {
     guard configuration.family == .llama, name.hasSuffix(".weight"), let norm = FoldedGain.norm(readBy: name) else {
       return nil
     }
@@ -83,6 +82,33 @@ package struct PretrainedModel: Sendable {
   /// A tied head is the table of word vectors until its gain is folded in; from then on it is a weight of its own.
   private func source(of name: String) -> String {
     name == "lm_head.weight" && configuration.tiesWordEmbeddings ? "model.embed_tokens.weight" : name
+  }
+
+  /// Tensors that stay with the owner as they are: what `embedding` is made of.
+  var keptTensors: [TensorDescription] {
+    let width = configuration.width
+    let words = [configuration.vocabulary, width]
+    switch configuration.family {
+    case .bert:
+      let prefix = "bert.embeddings."
+      return [
+        TensorDescription(name: prefix + "word_embeddings.weight", shape: words),
+        TensorDescription(name: prefix + "position_embeddings.weight", shape: [configuration.positions, width]),
+        TensorDescription(name: prefix + "token_type_embeddings.weight", shape: [configuration.types, width]),
+        TensorDescription(name: prefix + "LayerNorm.weight", shape: [width]),
+        TensorDescription(name: prefix + "LayerNorm.bias", shape: [width]),
+      ]
+    case .llama: return [TensorDescription(name: "model.embed_tokens.weight", shape: words)]
+    }
+  }
+
+  /// Norms whose gains the weights after them have taken in; they are 1 from then on.
+  var foldedNorms: [TensorDescription] {
+    guard configuration.family == .llama else { return [] }
+    let blocks = (0..<configuration.blocks).flatMap { block in
+      ["input_layernorm", "post_attention_layernorm"].map { "model.layers.\(block).\($0).weight" }
+    }
+    return (blocks + ["model.norm.weight"]).map { TensorDescription(name: $0, shape: [configuration.width]) }
   }
 
   /// What turns this checkpoint's token ids into vectors.

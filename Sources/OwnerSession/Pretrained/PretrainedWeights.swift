@@ -1,5 +1,5 @@
 package import Architecture
-import Checkpoints
+package import Checkpoints
 package import Tensors
 
 /// A checkpoint's weights as a job starts from them: norm gains folded into the layers that read them where the family is pre-norm,
@@ -8,9 +8,15 @@ package struct PretrainedWeights: PlaintextWeights {
   let model: PretrainedModel
   let fresh: FreshWeights
 
-  /// - Throws: `CheckpointError` for a tensor that is missing, misshapen or unreadable; `OwnerError.unfitData` for one that is not finite.
-  package func tensor<Element: FloatingElement>(_ specification: ParameterSpecification) throws -> Tensor<Element> {
-    guard specification.origin == .pretrained else { return fresh.tensor(specification) }
+  package func tensor<Element: FloatingElement>(_ specification: ParameterSpecification) throws(CheckpointError) -> Tensor<Element> {
+    guard specification.origin == .pretrained else {
+      var tensor: Tensor<Element> = fresh.tensor(specification)
+      // A fresh classifier reads the last norm as the checkpoint's own readers do; adapters are drawn for the folded weights.
+      if specification.name == "score.weight", let gain: Tensor<Element> = try model.gain(readBy: specification.name) {
+        tensor.scaleColumns(by: gain)
+      }
+      return tensor
+    }
     return try model.tensor(specification.name, shape: specification.shape)
   }
 }

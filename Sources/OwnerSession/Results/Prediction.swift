@@ -1,3 +1,4 @@
+import Datasets
 import Architecture
 package import Foundation
 import JobSpec

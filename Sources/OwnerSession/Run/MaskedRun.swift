@@ -110,7 +110,8 @@ package final class MaskedRun<Element: FloatingElement> {
       let spool = try RowSpool(
         prepared, source: source, standardization: standardization, keys: keys, scratch: directory.state,
         times: &times, progress: progress)
-      return (RowSamples(spool: spool, prepared: prepared), standardization)
+      guard let labels = prepared.labels else { throw OwnerError.unfitJob("rows of features need data.labels") }
+      return (RowSamples(spool: spool, prepared: prepared, labels: labels), standardization)
     case .tokens(let tokens):
       observe(.began("reading tokens"))
       let spool = try times.reading.measure {
@@ -152,7 +153,10 @@ package final class MaskedRun<Element: FloatingElement> {
       let specifications = prepared.shape.structure.parameters
       let initial = prepared.shape.startingWeights(secret: prepared.secret)
       try WeightTransfer(connection: connection, specifications: specifications).upload { index in
-        try times.masking.measure { try keys.maskParameter(initial.tensor(specifications[index]), specifications[index]) }
+        let specification = specifications[index]
+        let plain: Tensor<Element> = try initial.tensor(specification)
+        guard plain.allFinite else { throw OwnerError.unfitData("\(specification.name) of the checkpoint holds NaN or an infinity") }
+        return try times.masking.measure { try keys.maskParameter(plain, specification) }
       } progress: {
         observe(.advanced(done: $0, total: $1))
       }

@@ -36,9 +36,8 @@ package enum RunSetup {
     let manager = FileManager.default
     if !manager.fileExists(atPath: directory.plan.path) { try writeBatches(prepared, to: directory.plan.path) }
     guard !manager.fileExists(atPath: directory.initialWeights.path) else { return }
-    let specifications = prepared.shape.structure.parameters
-    let initial: [Tensor<Float>] = InitialWeights.draw(specifications, secret: prepared.secret)
-    try ModelDirectory.writeWeights(initial, specifications: specifications, to: directory.initialWeights)
+    try ModelDirectory.writeWeights(
+      prepared.shape.startingWeights(secret: prepared.secret), shape: prepared.shape, to: directory.initialWeights)
   }
 
   private static func writeBatches(_ prepared: PreparedJob, to path: String) throws {

@@ -1,3 +1,4 @@
+import Datasets
 import Checkpoints
 package import Foundation
 import Tensors

@@ -1,3 +1,5 @@
+import JobSpec
+import Wire
 import Datasets
 import Foundation
 import Masking

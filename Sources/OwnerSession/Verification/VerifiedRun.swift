@@ -1,3 +1,4 @@
+import JobSpec
 import Architecture
 import Masking
 import Tensors
