@@ -4,7 +4,7 @@ import Tensors
 
 /// A whole transformer as a checkpoint in Hugging Face names, one tensor in memory at a time: the owner's embeddings, the norms that
 /// were folded (gains of 1) and the weights that the trainer has.
-struct PlaintextTensors {
+struct PlaintextTensors<Element: FloatingElement> {
   let model: PretrainedModel
   let specifications: [ParameterSpecification]
   let weights: any PlaintextWeights
@@ -17,7 +17,7 @@ struct PlaintextTensors {
       }
     }
     let folded = model.foldedNorms.map { description in
-      SafetensorsTensor(description.name, Tensor<Float>(repeating: 1, shape: description.shape))
+      SafetensorsTensor(description.name, Tensor<Element>(repeating: 1, shape: description.shape))
     }
     let trained = specifications.map { specification in
       lazy(specification.name, specification.shape) { [weights] () throws(CheckpointError) in
@@ -28,9 +28,9 @@ struct PlaintextTensors {
   }
 
   private func lazy(
-    _ name: String, _ shape: [Int], _ tensor: @escaping @Sendable () throws(CheckpointError) -> Tensor<Float>
+    _ name: String, _ shape: [Int], _ tensor: @escaping @Sendable () throws(CheckpointError) -> Tensor<Element>
   ) -> SafetensorsTensor {
-    SafetensorsTensor(name: name, type: .float32, shape: shape) { (writer) throws(CheckpointError) in
+    SafetensorsTensor(name: name, type: SafetensorsType(Element.elementType), shape: shape) { (writer) throws(CheckpointError) in
       let values = try tensor()
       try values.withUnsafeBufferPointer { (buffer) throws(CheckpointError) in
         try writer.write(UnsafeRawBufferPointer(buffer))

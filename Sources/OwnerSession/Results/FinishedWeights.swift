@@ -3,11 +3,11 @@ import Checkpoints
 import Tensors
 
 /// Trained weights by name, and what training left as it was from where it came.
-struct FinishedWeights: PlaintextWeights {
-  private let trained: NamedTensors<Float>
+struct FinishedWeights<Stored: FloatingElement>: PlaintextWeights {
+  private let trained: NamedTensors<Stored>
   private let frozen: (any PlaintextWeights)?
 
-  init(trained: NamedTensors<Float>, frozen: (any PlaintextWeights)?) {
+  init(trained: NamedTensors<Stored>, frozen: (any PlaintextWeights)?) {
     self.trained = trained
     self.frozen = frozen
   }

@@ -1,8 +1,8 @@
-package import Architecture
+import Architecture
 import Checkpoints
 package import Foundation
 import JobSpec
-package import Tensors
+import Tensors
 
 /// `model/`: the unmasked weights under the names and in the layout that PyTorch and Hugging Face load, the standardisation if any, and
 /// how to load them.
@@ -19,7 +19,9 @@ package struct ModelDirectory {
   /// Writes everything; the weights last, so that a directory with weights is complete.
   ///
   /// - Parameter trained: the trained parameters, unmasked, by name.
-  func write(_ trained: NamedTensors<Float>, shape: JobShape, standardization fitted: Standardization?) throws {
+  func write<Element: FloatingElement>(
+    _ trained: NamedTensors<Element>, shape: JobShape, standardization fitted: Standardization?
+  ) throws {
     do {
       try FileManager.default.createDirectory(at: root, withIntermediateDirectories: true)
     } catch {
@@ -37,8 +39,9 @@ package struct ModelDirectory {
 
   /// Reads the weights back as the engine holds them.
   package func weights(_ shape: JobShape) throws -> any PlaintextWeights {
-    if shape.pretrained != nil { return try TransformerExport.weights(in: root.path, shape: shape) }
-    let plaintext: NamedTensors<Float> = try SafetensorsFile(path: weightsFile.path).tensors()
+    if shape.pretrained != nil { return try TransformerExport<Float>.weights(in: root.path, shape: shape) }
+    // Widened, so that nothing is lost of weights that were trained in double.
+    let plaintext: NamedTensors<Double> = try SafetensorsFile(path: weightsFile.path).tensors()
     let trained = try PlaintextLayout.trainedTensors(from: plaintext, specifications: shape.structure.parameters)
     return FinishedWeights(trained: trained, frozen: nil)
   }
@@ -51,7 +54,8 @@ package struct ModelDirectory {
   static func writeWeights(_ weights: any PlaintextWeights, shape: JobShape, to file: URL) throws {
     let specifications = shape.structure.parameters
     if let pretrained = shape.pretrained {
-      let tensors = PlaintextTensors(model: pretrained, specifications: specifications, weights: weights).tensors
+      let tensors = PlaintextTensors<Float>(
+        model: pretrained, specifications: specifications, weights: weights).tensors
       return try SafetensorsFile.write(tensors, metadata: ["format": "pt"], to: file.path)
     }
     var trained = NamedTensors<Float>()
@@ -59,8 +63,8 @@ package struct ModelDirectory {
     try writeTrained(trained, specifications: specifications, to: file)
   }
 
-  private static func writeTrained(
-    _ trained: NamedTensors<Float>, specifications: [ParameterSpecification], to file: URL
+  private static func writeTrained<Element: FloatingElement>(
+    _ trained: NamedTensors<Element>, specifications: [ParameterSpecification], to file: URL
   ) throws {
     let plaintext = try PlaintextLayout.plaintextTensors(from: trained, specifications: specifications)
     try SafetensorsFile.write(plaintext.map { SafetensorsTensor($0.name, $0.tensor) }, to: file.path)
