@@ -24,4 +24,23 @@ package struct Workers: Sendable {
       while let piece = next.take(below: pieces) { body(piece) }
     }
   }
+
+  /// As `perform(pieces:_:)`, with something of its own for each thread: `make` is called once by every thread that takes
+  /// part. What a piece leaves in it the next one finds, so a piece must not read what it has not written.
+  package func perform<Scratch>(
+    pieces: Int, scratch make: @Sendable () -> Scratch, _ body: @Sendable (Int, Scratch) -> Void
+  ) {
+    let width = min(threads, pieces)
+    if width <= 1 {
+      if pieces < 1 { return }
+      let scratch = make()
+      for piece in 0..<pieces { body(piece, scratch) }
+      return
+    }
+    let next = PieceCounter()
+    DispatchQueue.concurrentPerform(iterations: width) { _ in
+      let scratch = make()
+      while let piece = next.take(below: pieces) { body(piece, scratch) }
+    }
+  }
 }

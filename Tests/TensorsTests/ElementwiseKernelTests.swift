@@ -11,6 +11,7 @@ import Testing
     case .gelu: x * 0.5 * erfc(-x / 2.0.squareRoot())
     case .silu: x / (1 + exp(-x))
     case .tanh: tanh(x)
+    case .geluTanh: x / 2 * (1 + tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
     }
   }
 
@@ -28,8 +29,8 @@ import Testing
       single.elements[index] = Float(double.elements[index])
     }
     let arguments = (0..<double.count).map { double.elements[$0] + bias[$0 % columns] }
-    Double.activate(function, double.view, bias: bias, argument: kept.view)
-    Float.activate(function, single.view, bias: bias.map(Float.init), argument: nil)
+    Double.activate(function, double.view, bias: bias, argument: kept.view, residual: nil)
+    Float.activate(function, single.view, bias: bias.map(Float.init), argument: nil, residual: nil)
     #expect(Array(kept.elements) == arguments)
     for (index, argument) in arguments.enumerated() {
       let expected = definition(function, argument)
@@ -43,7 +44,7 @@ import Testing
   @Test func relusKeepNotANumber() {
     let buffer = MatrixBuffer<Float>(rows: 1, columns: 40)
     buffer.elements.update(repeating: .nan)
-    Float.activate(.relu, buffer.view, bias: nil, argument: nil)
+    Float.activate(.relu, buffer.view, bias: nil, argument: nil, residual: nil)
     #expect(buffer.elements.allSatisfy { $0.isNaN })
   }
 
@@ -67,9 +68,9 @@ import Testing
   @Test func columnSumsCoverMoreColumnsThanOneBlock() {
     let gradient = MatrixBuffer<Float>(rows: 5, columns: 601)
     for index in 0..<gradient.count { gradient.elements[index] = Float(index % 601) }
-    var sums = Array(repeating: Float(0), count: 601)
+    var sums = Array(repeating: Double.nan, count: 601)
     Float.activateBackward(.identity, gradient.view, kept: nil, columnSums: &sums)
-    #expect(sums == (0..<601).map { Float(5 * $0) })
+    #expect(sums == (0..<601).map { Double(5 * $0) })
   }
 
   @Test func sumsOverElementsDoNotDependOnThreads() {

@@ -5,21 +5,49 @@ import Testing
 @testable import Training
 
 /// What every layer must satisfy, checked on random inputs: gradients against finite differences, the same bits for any
-/// number of threads, and single precision close to double.
+/// number of threads, single precision close to double, and gradients that add to what is there or are left out.
 ///
 /// The loss is Σ r ⊙ y with fixed weights r, so that ∂L/∂y = r.
 struct LayerHarness {
   let layer: any Layer
-  /// Width of each input and of the output, in the layer's order.
-  let inputWidths: [Int]
-  let outputWidth: Int
+  /// What each input and the output are, in the layer's order.
+  let inputValues: [ModelValue]
+  let outputValue: ModelValue
+  /// Tokens, or samples of one row where there are no sequences.
   let rows: Int
+  var sequences: SequenceLayout?
+
+  init(layer: any Layer, inputs: [ModelValue], output: ModelValue, sequences: SequenceLayout) {
+    self.layer = layer
+    inputValues = inputs
+    outputValue = output
+    rows = sequences.tokens
+    self.sequences = sequences
+  }
+
+  /// A layer whose samples are rows.
+  init(layer: any Layer, inputWidths: [Int], outputWidth: Int, rows: Int) {
+    self.layer = layer
+    inputValues = inputWidths.map { ModelValue(space: SpaceID("in"), width: $0, domain: .tokens) }
+    outputValue = ModelValue(space: SpaceID("out"), width: outputWidth, domain: .tokens)
+    self.rows = rows
+  }
 
   struct Gradients<Element: FloatingElement> {
     var output: [Element]
     var inputs: [[Element]]
     var parameters: [[Element]]
     var squares: Double
+  }
+
+  /// What is in the gradients before the backward pass, and which of them it leaves out.
+  struct Setting {
+    /// Above 0: inputs' gradients accumulate on it.
+    var startingInputGradient = 0.0
+    /// Above 0: parameters' gradients accumulate on it.
+    var startingParameterGradient = 0.0
+    var withoutInputs: Set<Int> = []
+    var withoutParameters: Set<Int> = []
   }
 
   /// Numbers in −1 … 1 that do not repeat, from a multiplicative generator: the same on every machine.
@@ -31,124 +59,102 @@ struct LayerHarness {
     }
   }
 
+  /// Samples of the given lengths; the pooled token of each is somewhere inside.
+  static func layout(_ lengths: [Int]) -> SequenceLayout {
+    var offsets = [0]
+    for length in lengths { offsets.append(offsets[offsets.count - 1] + length) }
+    return SequenceLayout(offsets: offsets, pooled: lengths.indices.map { offsets[$0] + lengths[$0] * 2 / 3 })
+  }
+
+  func rows(of value: ModelValue) -> Int {
+    value.domain == .samples ? sequences?.samples ?? rows : rows
+  }
+
   var inputs: [[Double]] {
-    inputWidths.enumerated().map { Self.noise(rows * $1, seed: UInt64(10 + $0)) }
+    inputValues.enumerated().map { Self.noise(rows(of: $1) * $1.width, seed: UInt64(10 + $0)) }
   }
 
   var parameters: [[Double]] {
     layer.parameters.enumerated().map { Self.noise($1.shape.reduce(1, *), seed: UInt64(50 + $0)) }
   }
 
-  var lossWeights: [Double] { Self.noise(rows * outputWidth, seed: 99) }
+  var lossWeights: [Double] { Self.noise(rows(of: outputValue) * outputValue.width, seed: 99) }
 
   /// Forward and backward of the layer alone.
   func run<Element: FloatingElement>(
-    _: Element.Type, inputs: [[Double]], parameters: [[Double]], threads: Int, startingInputGradient: Double = 0
+    _: Element.Type, inputs: [[Double]], parameters: [[Double]], threads: Int, _ setting: Setting = Setting()
   ) -> Gradients<Element> {
     let workers = Workers(threads: threads)
-    let inputBuffers = zip(inputs, inputWidths).map { Self.buffer($0, rows: rows, columns: $1, Element.self) }
+    let inputBuffers = zip(inputs, inputValues).map {
+      Self.buffer($0, rows: rows(of: $1), columns: $1.width, Element.self)
+    }
     let weights = zip(parameters, layer.parameters).map { values, specification in
       let (rows, columns) = specification.bufferShape
       return Self.buffer(values, rows: rows, columns: columns, Element.self)
     }
-    let output = MatrixBuffer<Element>(rows: rows, columns: outputWidth)
-    let kept = MatrixBuffer<Element>(rows: rows, columns: layer.keptColumns)
+    // Whatever memory held before must not matter.
+    func fresh(_ rows: Int, _ columns: Int, _ value: Double = .nan) -> MatrixBuffer<Element> {
+      let buffer = MatrixBuffer<Element>(rows: rows, columns: columns)
+      buffer.elements.update(repeating: Element(value))
+      return buffer
+    }
+    let outputRows = rows(of: outputValue)
+    let output = fresh(outputRows, outputValue.width)
+    let kept = fresh(outputRows, layer.keptColumns)
     layer.forward(
       ForwardPass(
-        workers: workers, parameters: weights.map(\.view)[...], inputs: inputBuffers.map(\.view), output: output.view,
-        kept: layer.keptColumns > 0 ? kept.view : nil))
+        workers: workers, sequences: sequences, parameters: weights.map(\.view)[...],
+        inputs: inputBuffers.map(\.view), output: output.view, kept: layer.keptColumns > 0 ? kept.view : nil))
     let outputs = Array(output.elements)
-    let outputGradient = Self.buffer(lossWeights, rows: rows, columns: outputWidth, Element.self)
-    let inputGradients = inputWidths.map { MatrixBuffer<Element>(rows: rows, columns: $0) }
-    for buffer in inputGradients { buffer.elements.update(repeating: Element(startingInputGradient)) }
-    let parameterGradients = weights.map { MatrixBuffer<Element>(rows: $0.rows, columns: $0.columns) }
+    for number in layer.inputs.indices where !layer.valuesReadBackward.contains(layer.inputs[number]) {
+      inputBuffers[number].elements.update(repeating: .nan)
+    }
+    if !layer.valuesReadBackward.contains(layer.output) { output.elements.update(repeating: .nan) }
+    let outputGradient = Self.buffer(lossWeights, rows: outputRows, columns: outputValue.width, Element.self)
+    let inputGradients = inputValues.map {
+      fresh(rows(of: $0), $0.width, setting.startingInputGradient > 0 ? setting.startingInputGradient : .nan)
+    }
+    let parameterGradients = weights.map {
+      fresh($0.rows, $0.columns, setting.startingParameterGradient > 0 ? setting.startingParameterGradient : .nan)
+    }
     let squares = layer.backward(
       BackwardPass(
-        workers: workers, parameters: weights.map(\.view)[...], inputs: inputBuffers.map(\.view), output: output.view,
-        kept: layer.keptColumns > 0 ? kept.view : nil, outputGradient: outputGradient.view,
-        inputGradients: inputGradients.map { InputGradient(view: $0.view, accumulates: startingInputGradient != 0) },
-        parameterGradients: parameterGradients.map(\.view)[...]))
+        workers: workers, sequences: sequences, parameters: weights.map(\.view)[...],
+        inputs: inputBuffers.map(\.view), output: output.view, kept: layer.keptColumns > 0 ? kept.view : nil,
+        outputGradient: outputGradient.view,
+        inputGradients: inputGradients.enumerated().map { number, buffer in
+          setting.withoutInputs.contains(number)
+            ? nil : InputGradient(view: buffer.view, accumulates: setting.startingInputGradient > 0)
+        },
+        parameterGradients: parameterGradients.enumerated().map { number, buffer in
+          setting.withoutParameters.contains(number)
+            ? nil : ParameterGradient(view: buffer.view, accumulates: setting.startingParameterGradient > 0)
+        }[...]))
     return Gradients(
       output: outputs, inputs: inputGradients.map { Array($0.elements) },
       parameters: parameterGradients.map { Array($0.elements) }, squares: squares)
   }
 
+  /// The layer's output without anything kept, as in inference.
+  func infer(threads: Int) -> [Double] {
+    let inputBuffers = zip(inputs, inputValues).map {
+      Self.buffer($0, rows: rows(of: $1), columns: $1.width, Double.self)
+    }
+    let weights = zip(parameters, layer.parameters).map { values, specification in
+      let (rows, columns) = specification.bufferShape
+      return Self.buffer(values, rows: rows, columns: columns, Double.self)
+    }
+    let output = MatrixBuffer<Double>(rows: rows(of: outputValue), columns: outputValue.width)
+    layer.forward(
+      ForwardPass(
+        workers: Workers(threads: threads), sequences: sequences, parameters: weights.map(\.view)[...],
+        inputs: inputBuffers.map(\.view), output: output.view, kept: nil))
+    return Array(output.elements)
+  }
+
   func loss(inputs: [[Double]], parameters: [[Double]]) -> Double {
     let output = run(Double.self, inputs: inputs, parameters: parameters, threads: 1).output
     return zip(output, lossWeights).reduce(0) { $0 + $1.0 * $1.1 }
-  }
-
-  // MARK: - Checks
-
-  /// Central differences with h = 1e-5: the third derivative costs h² ≈ 1e-10, rounding ε·L/h ≈ 2e-16·10/1e-5 = 2e-10, so
-  /// 1e-8 of the largest entry leaves a factor of ten. Every seventh entry is checked.
-  func checkFiniteDifferences() {
-    let (inputs, parameters) = (inputs, parameters)
-    let gradients = run(Double.self, inputs: inputs, parameters: parameters, threads: 2)
-    func check(_ analytic: [Double], _ name: String, _ moved: (Int, Double) -> Double) {
-      let scale = analytic.map(abs).max() ?? 0
-      #expect(scale > 0, "\(name): a gradient that is 0 everywhere shows nothing")
-      for index in stride(from: 0, to: analytic.count, by: 7) {
-        let numeric = (moved(index, 1e-5) - moved(index, -1e-5)) / 2e-5
-        #expect(abs(numeric - analytic[index]) <= 1e-8 * max(1, scale), "\(name)[\(index)]")
-      }
-    }
-    for number in inputs.indices {
-      check(gradients.inputs[number], "\(layer.name) input \(number)") { index, step in
-        var moved = inputs
-        moved[number][index] += step
-        return loss(inputs: moved, parameters: parameters)
-      }
-    }
-    for number in parameters.indices {
-      check(gradients.parameters[number], layer.parameters[number].name) { index, step in
-        var moved = parameters
-        moved[number][index] += step
-        return loss(inputs: inputs, parameters: moved)
-      }
-    }
-  }
-
-  func checkSumOfSquares() {
-    let gradients = run(Double.self, inputs: inputs, parameters: parameters, threads: 2)
-    let expected = gradients.parameters.joined().reduce(0) { $0 + $1 * $1 }
-    // Two orders of adding n ≤ 1e5 positive terms differ by less than n·ε ≈ 2e-11 of the sum, on average √n·ε.
-    #expect(abs(gradients.squares - expected) <= 1e-12 * expected)
-  }
-
-  func checkThreadCounts() {
-    let reference = run(Float.self, inputs: inputs, parameters: parameters, threads: 1)
-    for threads in [2, 3, 7] {
-      let other = run(Float.self, inputs: inputs, parameters: parameters, threads: threads)
-      #expect(other.output == reference.output, "\(threads) threads")
-      #expect(other.inputs == reference.inputs, "\(threads) threads")
-      #expect(other.parameters == reference.parameters, "\(threads) threads")
-      #expect(other.squares == reference.squares, "\(threads) threads")
-    }
-  }
-
-  /// A sum of n products of single-precision numbers is off by less than n·6e-8 of the sum of their magnitudes; with the
-  /// inner sizes used here (below 400) and a function of slope at most 1.2 that is 3e-5 of the largest entry.
-  func checkSinglePrecision() {
-    let single = run(Float.self, inputs: inputs, parameters: parameters, threads: 2)
-    let double = run(Double.self, inputs: inputs, parameters: parameters, threads: 2)
-    func check(_ single: [Float], _ double: [Double], _ name: String) {
-      let scale = double.map(abs).max() ?? 0
-      #expect(zip(single, double).allSatisfy { abs(Double($0) - $1) <= 3e-5 * scale }, "\(name)")
-    }
-    check(single.output, double.output, "output")
-    for (a, b) in zip(single.inputs, double.inputs) { check(a, b, "input gradient") }
-    for (a, b) in zip(single.parameters, double.parameters) { check(a, b, "parameter gradient") }
-  }
-
-  /// A value with several readers: the second adds to what the first has written.
-  func checkAccumulation() {
-    let alone = run(Double.self, inputs: inputs, parameters: parameters, threads: 1)
-    let added = run(Double.self, inputs: inputs, parameters: parameters, threads: 1, startingInputGradient: 3)
-    for (a, b) in zip(alone.inputs, added.inputs) {
-      // One more rounded addition of numbers below 100.
-      #expect(zip(a, b).allSatisfy { abs($0 + 3 - $1) < 1e-12 })
-    }
   }
 
   private static func buffer<Element: FloatingElement>(

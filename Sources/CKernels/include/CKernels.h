@@ -19,6 +19,8 @@ typedef enum {
   /// x / (1 + exp(-x)).
   CKERNELS_SILU = 3,
   CKERNELS_TANH = 4,
+  /// x/2 (1 + tanh(√(2/π) (x + 0.044715 x³))).
+  CKERNELS_GELU_TANH = 5,
 } ckernels_function;
 
 /// The widest floating-point vectors of this processor that the operating system lets programs use: 128, 256 or 512.

@@ -10,6 +10,9 @@ package protocol ArrayKernels: TensorElement {
   static func scale(_ count: Int, _ x: UnsafeMutablePointer<Self>, by factor: Self)
   /// y = a·x + b·y.
   static func combine(_ count: Int, _ a: Self, _ x: UnsafePointer<Self>, _ b: Self, _ y: UnsafeMutablePointer<Self>)
+  /// y = factor · x, whatever y held, or y + factor · x if `accumulates`.
+  static func putScaled(
+    _ count: Int, _ factor: Self, _ x: UnsafePointer<Self>, into y: UnsafeMutablePointer<Self>, accumulates: Bool)
 }
 
 extension Float: ArrayKernels {
@@ -30,6 +33,12 @@ extension Float: ArrayKernels {
   ) {
     ckernels_combine_float(count, a, x, b, y)
   }
+
+  package static func putScaled(
+    _ count: Int, _ factor: Float, _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, accumulates: Bool
+  ) {
+    ckernels_put_scaled_float(count, factor, x, y, accumulates)
+  }
 }
 
 extension Double: ArrayKernels {
@@ -49,5 +58,11 @@ extension Double: ArrayKernels {
     _ count: Int, _ a: Double, _ x: UnsafePointer<Double>, _ b: Double, _ y: UnsafeMutablePointer<Double>
   ) {
     ckernels_combine_double(count, a, x, b, y)
+  }
+
+  package static func putScaled(
+    _ count: Int, _ factor: Double, _ x: UnsafePointer<Double>, into y: UnsafeMutablePointer<Double>, accumulates: Bool
+  ) {
+    ckernels_put_scaled_double(count, factor, x, y, accumulates)
   }
 }

@@ -9,9 +9,16 @@ package enum ElementwiseFunction: Sendable, CaseIterable {
   /// x / (1 + exp(−x)).
   case silu
   case tanh
+  /// x/2 (1 + tanh(√(2/π) (x + 0.044715 x³))).
+  case geluTanh
 
   /// Whether the derivative is computed from the function's argument; otherwise its result is enough.
-  package var derivativeNeedsArgument: Bool { self == .gelu || self == .silu }
+  package var derivativeNeedsArgument: Bool {
+    switch self {
+    case .gelu, .silu, .geluTanh: true
+    case .identity, .relu, .tanh: false
+    }
+  }
 
   var code: ckernels_function {
     switch self {
@@ -20,6 +27,7 @@ package enum ElementwiseFunction: Sendable, CaseIterable {
     case .gelu: CKERNELS_GELU
     case .silu: CKERNELS_SILU
     case .tanh: CKERNELS_TANH
+    case .geluTanh: CKERNELS_GELU_TANH
     }
   }
 }

@@ -2,33 +2,56 @@ import CKernels
 
 /// The elementwise passes of a layer. Each reads and writes its block once.
 package protocol LayerKernels: TensorElement {
-  /// y = f(y + bias) in place.
+  /// y = residual + f(y + bias) in place.
   ///
-  /// `bias`, if any, has `y.columns` entries; `argument`, if any, has y's shape and receives y + bias.
+  /// `bias`, if any, has `y.columns` entries; `argument`, if any, has y's shape and receives y + bias; `residual`, if any, has
+  /// y's shape.
   static func activate(
-    _ function: ElementwiseFunction, _ y: MatrixView<Self>, bias: UnsafePointer<Self>?, argument: MatrixView<Self>?)
+    _ function: ElementwiseFunction, _ y: MatrixView<Self>, bias: UnsafePointer<Self>?, argument: MatrixView<Self>?,
+    residual: MatrixView<Self>?)
 
   /// gradient = gradient · f′ in place.
   ///
   /// `kept` has the gradient's shape: f's argument where `derivativeNeedsArgument`, its result otherwise; nil for the
-  /// identity. `columnSums`, if any, has `gradient.columns` entries and receives the new gradient summed over rows (in
-  /// double), which is the gradient of the bias.
+  /// identity. `columnSums`, if any, has `gradient.columns` entries and receives the new gradient summed over rows, a part of
+  /// the gradient of the bias.
   static func activateBackward(
     _ function: ElementwiseFunction, _ gradient: MatrixView<Self>, kept: MatrixView<Self>?,
-    columnSums: UnsafeMutablePointer<Self>?)
+    columnSums: UnsafeMutablePointer<Double>?)
+
+  /// Hands `gradient` on unchanged: writes it to `copy`, or adds it, and writes its sums over rows to `columnSums`; in one
+  /// pass over memory. Either may be nil.
+  static func passGradient(
+    _ gradient: MatrixView<Self>, to copy: MatrixView<Self>?, accumulates: Bool,
+    columnSums: UnsafeMutablePointer<Double>?)
+
+  /// sums = Σ over the rows of `partial`, pieces × columns, in order; added to what is there if `accumulates`.
+  static func totalColumns(
+    pieces: Int, columns: Int, _ partial: UnsafePointer<Double>, stride: Int, into sums: UnsafeMutablePointer<Self>,
+    accumulates: Bool)
+
+  /// y = silu(gate) ⊙ up; all of one shape.
+  static func gate(_ gate: MatrixView<Self>, _ up: MatrixView<Self>, into y: MatrixView<Self>)
+
+  /// The gradients of `gate`'s arguments, written or added; nil for one that nobody needs.
+  static func gateBackward(
+    _ gradient: MatrixView<Self>, gate: MatrixView<Self>, up: MatrixView<Self>, gateGradient: MatrixView<Self>?,
+    gateAccumulates: Bool, upGradient: MatrixView<Self>?, upAccumulates: Bool)
 }
 
 extension Float: LayerKernels {
   package static func activate(
-    _ function: ElementwiseFunction, _ y: MatrixView<Float>, bias: UnsafePointer<Float>?, argument: MatrixView<Float>?
+    _ function: ElementwiseFunction, _ y: MatrixView<Float>, bias: UnsafePointer<Float>?, argument: MatrixView<Float>?,
+    residual: MatrixView<Float>?
   ) {
     ckernels_activate_float(
-      function.code, y.rows, y.columns, y.base, y.stride, bias, argument?.base, argument?.stride ?? 0)
+      function.code, y.rows, y.columns, y.base, y.stride, bias, argument?.base, argument?.stride ?? 0, residual?.base,
+      residual?.stride ?? 0)
   }
 
   package static func activateBackward(
     _ function: ElementwiseFunction, _ gradient: MatrixView<Float>, kept: MatrixView<Float>?,
-    columnSums: UnsafeMutablePointer<Float>?
+    columnSums: UnsafeMutablePointer<Double>?
   ) {
     // Every function but the identity reads what it kept.
     guard function == .identity || kept != nil else { return }
@@ -36,15 +59,47 @@ extension Float: LayerKernels {
       function.code, gradient.rows, gradient.columns, gradient.base, gradient.stride, kept?.base, kept?.stride ?? 0,
       columnSums)
   }
+
+  package static func passGradient(
+    _ gradient: MatrixView<Float>, to copy: MatrixView<Float>?, accumulates: Bool,
+    columnSums: UnsafeMutablePointer<Double>?
+  ) {
+    ckernels_pass_gradient_float(
+      gradient.rows, gradient.columns, gradient.base, gradient.stride, copy?.base, copy?.stride ?? 0, accumulates,
+      columnSums)
+  }
+
+  package static func totalColumns(
+    pieces: Int, columns: Int, _ partial: UnsafePointer<Double>, stride: Int, into sums: UnsafeMutablePointer<Float>,
+    accumulates: Bool
+  ) {
+    ckernels_total_columns_float(pieces, columns, partial, stride, sums, accumulates)
+  }
+
+  package static func gate(_ gate: MatrixView<Float>, _ up: MatrixView<Float>, into y: MatrixView<Float>) {
+    ckernels_gate_float(y.rows, y.columns, gate.base, gate.stride, up.base, up.stride, y.base, y.stride)
+  }
+
+  package static func gateBackward(
+    _ gradient: MatrixView<Float>, gate: MatrixView<Float>, up: MatrixView<Float>, gateGradient: MatrixView<Float>?,
+    gateAccumulates: Bool, upGradient: MatrixView<Float>?, upAccumulates: Bool
+  ) {
+    ckernels_gate_backward_float(
+      gradient.rows, gradient.columns, gradient.base, gradient.stride, gate.base, gate.stride, up.base, up.stride,
+      gateGradient?.base, gateGradient?.stride ?? 0, gateAccumulates, upGradient?.base, upGradient?.stride ?? 0,
+      upAccumulates)
+  }
 }
 
 extension Double: LayerKernels {
   package static func activate(
     _ function: ElementwiseFunction, _ y: MatrixView<Double>, bias: UnsafePointer<Double>?,
-    argument: MatrixView<Double>?
+    argument: MatrixView<Double>?,
+    residual: MatrixView<Double>?
   ) {
     ckernels_activate_double(
-      function.code, y.rows, y.columns, y.base, y.stride, bias, argument?.base, argument?.stride ?? 0)
+      function.code, y.rows, y.columns, y.base, y.stride, bias, argument?.base, argument?.stride ?? 0, residual?.base,
+      residual?.stride ?? 0)
   }
 
   package static func activateBackward(
@@ -56,5 +111,35 @@ extension Double: LayerKernels {
     ckernels_activate_backward_double(
       function.code, gradient.rows, gradient.columns, gradient.base, gradient.stride, kept?.base, kept?.stride ?? 0,
       columnSums)
+  }
+
+  package static func passGradient(
+    _ gradient: MatrixView<Double>, to copy: MatrixView<Double>?, accumulates: Bool,
+    columnSums: UnsafeMutablePointer<Double>?
+  ) {
+    ckernels_pass_gradient_double(
+      gradient.rows, gradient.columns, gradient.base, gradient.stride, copy?.base, copy?.stride ?? 0, accumulates,
+      columnSums)
+  }
+
+  package static func totalColumns(
+    pieces: Int, columns: Int, _ partial: UnsafePointer<Double>, stride: Int, into sums: UnsafeMutablePointer<Double>,
+    accumulates: Bool
+  ) {
+    ckernels_total_columns_double(pieces, columns, partial, stride, sums, accumulates)
+  }
+
+  package static func gate(_ gate: MatrixView<Double>, _ up: MatrixView<Double>, into y: MatrixView<Double>) {
+    ckernels_gate_double(y.rows, y.columns, gate.base, gate.stride, up.base, up.stride, y.base, y.stride)
+  }
+
+  package static func gateBackward(
+    _ gradient: MatrixView<Double>, gate: MatrixView<Double>, up: MatrixView<Double>, gateGradient: MatrixView<Double>?,
+    gateAccumulates: Bool, upGradient: MatrixView<Double>?, upAccumulates: Bool
+  ) {
+    ckernels_gate_backward_double(
+      gradient.rows, gradient.columns, gradient.base, gradient.stride, gate.base, gate.stride, up.base, up.stride,
+      gateGradient?.base, gateGradient?.stride ?? 0, gateAccumulates, upGradient?.base, upGradient?.stride ?? 0,
+      upAccumulates)
   }
 }

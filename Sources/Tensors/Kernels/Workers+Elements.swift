@@ -10,6 +10,16 @@ extension Workers {
     }
   }
 
+  /// Calls `body` for consecutive ranges of rows that cover `view`, cut by its shape alone.
+  package func performOverRows<Element: TensorElement>(
+    _ view: MatrixView<Element>, _ body: @Sendable (Range<Int>) -> Void
+  ) {
+    let height = max(1, Self.elementsAPiece / 2 / max(1, view.columns))
+    perform(pieces: (view.rows + height - 1) / height) { piece in
+      body(piece * height..<min(view.rows, (piece + 1) * height))
+    }
+  }
+
   /// The sum of what `body` returns for each range of `performOverElements`, added in order.
   package func sumOverElements(_ count: Int, _ body: @Sendable (Range<Int>) -> Double) -> Double {
     let partial = PartialSums(count: (count + Self.elementsAPiece - 1) / Self.elementsAPiece)

@@ -14,6 +14,13 @@ package final class MatrixBuffer<Element: TensorElement> {
     storage.elements.initialize(repeating: 0)
   }
 
+  /// Memory with unspecified contents, for a computation that writes every element before it reads it.
+  package init(uninitializedRows rows: Int, columns: Int) {
+    self.rows = rows
+    self.columns = columns
+    storage = TensorStorage(count: rows * columns)
+  }
+
   package var count: Int { storage.elements.count }
   package var elements: UnsafeMutableBufferPointer<Element> { storage.elements }
 

@@ -21,6 +21,11 @@ package struct MatrixView<Element: TensorElement>: @unchecked Sendable {
     MatrixView(base + range.lowerBound * stride, rows: range.count, columns: columns, stride: stride)
   }
 
+  /// These columns of all rows; they must lie within the view.
+  package func columns(_ range: Range<Int>) -> MatrixView {
+    MatrixView(base + range.lowerBound, rows: rows, columns: range.count, stride: stride)
+  }
+
   /// The rectangle of these rows and columns, which must lie within the view.
   package func block(rows: Range<Int>, columns: Range<Int>) -> MatrixView {
     MatrixView(

@@ -10,6 +10,9 @@ package protocol Layer: LayerRules {
   /// Elements a row that the forward pass keeps for the backward pass, beside inputs and output.
   var keptColumns: Int { get }
 
+  /// The values, of `inputs` and `output`, that the backward pass reads; of the others' views only the shape counts there.
+  var valuesReadBackward: [Int] { get }
+
   /// Writes `pass.output`, and `pass.kept` where there is one.
   func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>)
 

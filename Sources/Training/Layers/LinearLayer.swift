@@ -1,10 +1,10 @@
 package import Architecture
 package import Tensors
 
-/// y = f(x Wᵀ + b), W out × in, f an elementwise function or none.
+/// y = residual + f(x Wᵀ + b), W out × in, f an elementwise function or none, the residual another value or none.
 ///
-/// B batch rows. The function is a part of the layer so that bias, function and derivative cost one pass over memory
-/// each, and most of the forward one happens while a tile of the product is still in cache.
+/// B rows, samples or tokens. Function and residual are a part of the layer so that bias, function, residual and derivative
+/// cost one pass over memory each, and the forward ones happen while a tile of the product is still in cache.
 package struct LinearLayer: Layer {
   package let name: String
   package let parameters: [ParameterSpecification]
@@ -12,23 +12,32 @@ package struct LinearLayer: Layer {
   package let inputs: [Int]
   package let output: Int
   package let keptColumns: Int
+  package let valuesReadBackward: [Int]
   private let function: ElementwiseFunction
 
-  /// - Parameter homogeneous: set when `source` is [x; 1; 0_k]; the bias is then a column of the weight, under the name
-  ///   the plaintext checkpoint has it by, and the layer has no bias parameter.
+  /// - Parameters:
+  ///   - homogeneous: set when `source` is [x; 1; 0_k]; the bias is then a column of the weight, under the name the
+  ///     plaintext checkpoint has it by, and the layer has no bias parameter.
+  ///   - residual: a value of the target's shape and space; only without an activation, whose derivative is computed from
+  ///     the output.
   init(
     name: String, from input: Int, _ source: ModelValue, to output: Int, _ target: ModelValue,
-    homogeneous: HomogeneousColumns?, activation: Activation?
+    homogeneous: HomogeneousColumns? = nil, activation: Activation? = nil, residual: Int? = nil,
+    _ starting: LinearParameters = LinearParameters()
   ) {
+    precondition(activation == nil || residual == nil, "\(name): a residual is added to a linear result")
     self.name = name
-    inputs = [input]
+    inputs = [input] + (residual.map { [$0] } ?? [])
     self.output = output
     let biasName = "\(name).bias"
     let weight = ParameterSpecification(
       name: "\(name).weight", shape: [target.width, source.width], rows: target.space, columns: source.space,
-      homogeneous: homogeneous, biasName: homogeneous == nil ? nil : biasName)
-    let bias = ParameterSpecification(name: biasName, shape: [target.width], rows: target.space, columns: nil)
-    parameters = homogeneous == nil ? [weight, bias] : [weight]
+      homogeneous: homogeneous, biasName: homogeneous == nil ? nil : biasName, isTrained: starting.isTrained,
+      origin: starting.weightOrigin)
+    let bias = ParameterSpecification(
+      name: biasName, shape: [target.width], rows: target.space, columns: nil, isTrained: starting.isTrained,
+      origin: starting.biasOrigin)
+    parameters = homogeneous == nil && starting.hasBias ? [weight, bias] : [weight]
     constraints = [
       SpaceConstraint(space: source.space, largest: .orthogonal, reason: "linear in of \(name)"),
       activation.map {
@@ -37,69 +46,100 @@ package struct LinearLayer: Layer {
     ]
     function = activation.map(ElementwiseFunction.init) ?? .identity
     keptColumns = function.derivativeNeedsArgument ? target.width : 0
+    valuesReadBackward =
+      (starting.isTrained ? [input] : []) + (keptColumns == 0 && function != .identity ? [output] : [])
   }
 
   package func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>) {
+    forward(pass, adding: nil)
+  }
+
+  /// - Parameter adding: adds something to a tile of x Wᵀ before bias and function.
+  func forward<Element: FloatingElement>(
+    _ pass: ForwardPass<Element>, adding: (@Sendable (_ rows: Range<Int>, _ columns: Range<Int>) -> Void)?
+  ) {
     guard let weight = pass.parameters.first, let input = pass.inputs.first else { return }
-    let bias = pass.parameters.count > 1 ? pass.parameters.last : nil
-    let (output, kept, function) = (pass.output, pass.kept, function)
-    if bias == nil && function == .identity {
+    let bias = parameters.count > 1 ? pass.parameters.dropFirst().first : nil
+    let residual = pass.inputs.dropFirst().first
+    let (output, kept, function) = (pass.output, keptColumns > 0 ? pass.kept : nil, function)
+    if bias == nil && residual == nil && function == .identity && adding == nil {
       pass.workers.matrixMultiply(input, weight, transposeB: true, into: output)
       return
     }
     pass.workers.matrixMultiply(input, weight, transposeB: true, into: output) { _, rows, columns in
+      adding?(rows, columns)
       Element.activate(
         function, output.block(rows: rows, columns: columns), bias: bias.map { $0.base + columns.lowerBound },
-        argument: kept?.block(rows: rows, columns: columns))
+        argument: kept?.block(rows: rows, columns: columns), residual: residual?.block(rows: rows, columns: columns))
     }
   }
 
   package func backward<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> Double {
-    guard let weight = pass.parameters.first, let input = pass.inputs.first,
-      let weightGradient = (pass.parameterGradients.first ?? nil)?.view
-    else { return 0 }
-    let biasGradient = pass.parameterGradients.count > 1 ? (pass.parameterGradients.last ?? nil)?.view : nil
-    // dZ = dY ⊙ f′ in place, and db with it.
+    guard let weight = pass.parameters.first, let input = pass.inputs.first else { return 0 }
     let gradient = pass.outputGradient
-    let kept = function.derivativeNeedsArgument ? pass.kept : pass.output
-    if let biasGradient {
-      let width = Self.columnsAPiece(rows: gradient.rows)
-      pass.workers.perform(pieces: (gradient.columns + width - 1) / width) { [function] piece in
-        let columns = piece * width..<min(gradient.columns, (piece + 1) * width)
-        let rows = 0..<gradient.rows
-        Element.activateBackward(
-          function, gradient.block(rows: rows, columns: columns), kept: kept?.block(rows: rows, columns: columns),
-          columnSums: biasGradient.base + columns.lowerBound)
-      }
-    } else if function != .identity {
-      let height = max(1, Workers.elementsAPiece / max(1, gradient.columns))
-      pass.workers.perform(pieces: (gradient.rows + height - 1) / height) { [function] piece in
-        let rows = piece * height..<min(gradient.rows, (piece + 1) * height)
-        Element.activateBackward(function, gradient.rows(rows), kept: kept?.rows(rows), columnSums: nil)
-      }
-    }
-    // dW = dZᵀ X over all rows of the batch, each tile's sum of squares while it is in cache.
-    let tiles = Workers.matrixMultiplyTiles(m: weightGradient.rows, n: weightGradient.columns, k: gradient.rows)
-    let squares = PartialSums(count: tiles)
-    pass.workers.matrixMultiply(gradient, transposeA: true, input, into: weightGradient) { tile, rows, columns in
-      var sum = 0.0
-      for row in rows {
-        sum += Element.sumOfSquares(
-          columns.count, weightGradient.base + row * weightGradient.stride + columns.lowerBound)
-      }
-      squares[tile] = sum
+    let biasGradient = parameters.count > 1 ? pass.parameterGradients.dropFirst().first ?? nil : nil
+    let biasSquares = passThroughFunction(pass, biasGradient)
+    var weightSquares = 0.0
+    if let weightGradient = pass.parameterGradients.first ?? nil {
+      weightSquares = pass.workers.multiplyForWeights(gradient, input, into: weightGradient)
     }
     // dX = dZ W.
     if let inputGradient = pass.inputGradients.first ?? nil {
       pass.workers.matrixMultiply(
         gradient, weight, beta: inputGradient.accumulates ? 1 : 0, into: inputGradient.view)
     }
-    return squares.total + (biasGradient.map { Element.sumOfSquares($0.count, $0.base) } ?? 0)
+    return weightSquares + biasSquares
   }
 
-  /// Columns of a piece whose sums over all rows are taken at once: at least enough for long runs in memory.
-  private static func columnsAPiece(rows: Int) -> Int {
-    max(256, (Workers.elementsAPiece / max(1, rows) + 63) / 64 * 64)
+  /// dZ = dY ⊙ f′ in place, with it the sum over rows that is db, and the residual's gradient, which is dY; returns ‖db‖².
+  private func passThroughFunction<Element: FloatingElement>(
+    _ pass: BackwardPass<Element>, _ biasGradient: ParameterGradient<Element>?
+  ) -> Double {
+    let gradient = pass.outputGradient
+    let residual = pass.inputGradients.dropFirst().first ?? nil
+    guard biasGradient != nil || residual != nil || function != .identity else { return 0 }
+    let kept = function.derivativeNeedsArgument ? pass.kept : pass.output
+    let sums = ColumnSums(
+      rows: gradient.rows, width: gradient.columns, columns: gradient.columns, isWanted: biasGradient != nil)
+    let summed = biasGradient != nil
+    pass.workers.perform(pieces: sums.pieces) { [function] piece in
+      let rows = sums.rows(ofPiece: piece)
+      let columnSums = summed ? sums.sums(ofPiece: piece) : nil
+      if function == .identity {
+        Element.passGradient(
+          gradient.rows(rows), to: residual?.view.rows(rows), accumulates: residual?.accumulates ?? false,
+          columnSums: columnSums)
+      } else {
+        Element.activateBackward(function, gradient.rows(rows), kept: kept?.rows(rows), columnSums: columnSums)
+      }
+    }
+    guard let biasGradient else { return 0 }
+    let width = gradient.columns
+    sums.total(0..<width, into: biasGradient.view.base, accumulates: biasGradient.accumulates)
+    return Element.sumOfSquares(width, biasGradient.view.base)
+  }
+}
+
+extension Workers {
+  /// dW = factor · dZᵀ X over all rows, added to what is there if the gradient accumulates; returns ‖dW‖² as it then stands,
+  /// each tile's part taken while it is in cache.
+  func multiplyForWeights<Element: FloatingElement>(
+    _ gradient: MatrixView<Element>, _ input: MatrixView<Element>, factor: Element = 1,
+    into target: ParameterGradient<Element>
+  ) -> Double {
+    let weights = target.view
+    let squares = PartialSums(
+      count: Self.matrixMultiplyTiles(m: weights.rows, n: weights.columns, k: gradient.rows))
+    matrixMultiply(
+      gradient, transposeA: true, input, alpha: factor, beta: target.accumulates ? 1 : 0, into: weights
+    ) { tile, rows, columns in
+      var sum = 0.0
+      for row in rows {
+        sum += Element.sumOfSquares(columns.count, weights.base + row * weights.stride + columns.lowerBound)
+      }
+      squares[tile] = sum
+    }
+    return squares.total
   }
 }
 
@@ -108,7 +148,7 @@ extension ElementwiseFunction {
     switch activation {
     case .relu: self = .relu
     case .gelu: self = .gelu
-    case .geluTanh: self = .gelu
+    case .geluTanh: self = .geluTanh
     case .silu: self = .silu
     case .tanh: self = .tanh
     }

@@ -16,4 +16,14 @@ package struct SequenceLayout: Sendable, Equatable {
   package func range(ofSample sample: Int) -> Range<Int> {
     offsets[sample]..<offsets[sample + 1]
   }
+
+  /// The sample that a token row belongs to.
+  func sample(ofToken row: Int) -> Int {
+    var (low, high) = (0, samples)
+    while high - low > 1 {
+      let middle = (low + high) / 2
+      if offsets[middle] <= row { low = middle } else { high = middle }
+    }
+    return low
+  }
 }

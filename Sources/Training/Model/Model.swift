@@ -9,7 +9,8 @@ package struct Model: Sendable {
   package let structure: ModelStructure
   package let values: [ModelValue]
   package let layers: [any Layer]
-
+  /// Ranges of layers, first to last and without overlap, that are computed again together where activations are not kept.
+  package let blocks: [Range<Int>]
   /// Elements of an input row: d + 1 + k.
   package var inputWidth: Int { values.first?.width ?? 0 }
   package var outputWidth: Int { outputValue < values.count ? values[outputValue].width : 0 }
@@ -28,10 +29,11 @@ package struct Model: Sendable {
     }
   }
 
-  init(structure: ModelStructure, values: [ModelValue], layers: [any Layer]) {
+  init(structure: ModelStructure, values: [ModelValue], layers: [any Layer], blocks: [Range<Int>] = []) {
     self.structure = structure
     self.values = values
     self.layers = layers
+    self.blocks = blocks
   }
 
   /// Where each layer's parameters lie in `structure.parameters`.

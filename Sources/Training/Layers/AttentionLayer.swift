@@ -1,0 +1,141 @@
+package import Architecture
+package import Tensors
+
+/// Scaled dot-product attention within each sample (Vaswani et al., Attention Is All You Need, 2017, section 3.2), over packed
+/// sequences: nothing is computed for padding because there is none.
+///
+/// T tokens, S samples, L tokens of one sample, H heads, w headWidth. Queries and context: T × H·w, or S × H·w where only the
+/// pooled token of each sample asks; keys and values: T × groups·w. Scores are computed a block of query rows at a time, so
+/// that they stay in cache whatever L is; of each row only log Σ exp(score) is kept, and the backward pass computes the
+/// weights again.
+package struct AttentionLayer: Layer {
+  package let name: String
+  package let constraints: [SpaceConstraint]
+  package let inputs: [Int]
+  package let output: Int
+  private let shape: AttentionShape
+  private let queryDomain: RowDomain
+
+  package var parameters: [ParameterSpecification] { [] }
+  package var keptColumns: Int { shape.heads }
+  package var valuesReadBackward: [Int] { inputs }
+
+  /// - Parameters:
+  ///   - inputs: query, key and value; their spaces and the context's have `HeadsForm`s, which say the rest about keys.
+  ///   - context: what the output is; the domain of its rows is the queries'.
+  init(
+    name: String, inputs: [Int], _ values: [ModelValue], to output: Int, _ context: ModelValue, shape: AttentionShape
+  ) {
+    self.name = name
+    self.inputs = inputs
+    self.output = output
+    self.shape = shape
+    queryDomain = context.domain
+    constraints = zip(values + [context], ["queries", "keys", "values", "context"]).map { value, role in
+      SpaceConstraint(space: value.space, largest: .orthogonal, reason: "\(role) of \(name)")
+    }
+  }
+
+  package func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>) {
+    guard pass.inputs.count == 3, let sequences = pass.sequences else { return }
+    let blocks = AttentionBlocks(sequences, queryDomain: queryDomain, isCausal: shape.isCausal)
+    let (query, key, value) = (pass.inputs[0], pass.inputs[1], pass.inputs[2])
+    let (shape, output, kept) = (shape, pass.output, pass.kept)
+    let factor = Element(1 / Double(shape.headWidth).squareRoot())
+    pass.workers.perform(
+      pieces: sequences.samples * shape.heads, scratch: { AttentionScratch<Element>(blocks, tiles: 1) }
+    ) { piece, scratch in
+      let (sample, head) = piece.quotientAndRemainder(dividingBy: shape.heads)
+      let keys = key.head(head / shape.headsAGroup, shape.headWidth, rows: sequences.range(ofSample: sample))
+      let values = value.head(head / shape.headsAGroup, shape.headWidth, rows: sequences.range(ofSample: sample))
+      blocks.forEach(ofSample: sample) { block in
+        let scores = scratch.tile(0, block)
+        Element.multiply(
+          query.head(head, shape.headWidth, rows: block.queries), keys.rows(0..<block.keys), transposeB: true,
+          alpha: factor, beta: 0, into: scores)
+        Element.attentionWeights(
+          scores, first: block.first, step: block.step, inverses: scratch.factors,
+          logarithms: kept?.head(head, 1, rows: block.queries))
+        let context = output.head(head, shape.headWidth, rows: block.queries)
+        Element.multiply(scores, values.rows(0..<block.keys), alpha: 1, beta: 0, into: context)
+        Element.scaleRows(context, by: scratch.factors)
+      }
+    }
+  }
+
+  package func backward<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> Double {
+    guard pass.inputs.count == 3, pass.inputGradients.count == 3, let sequences = pass.sequences, let kept = pass.kept
+    else { return 0 }
+    let blocks = AttentionBlocks(sequences, queryDomain: queryDomain, isCausal: shape.isCausal)
+    let (query, key, value) = (pass.inputs[0], pass.inputs[1], pass.inputs[2])
+    let (queryTarget, keyTarget, valueTarget) = (
+      pass.inputGradients[0], pass.inputGradients[1], pass.inputGradients[2]
+    )
+    let (shape, gradient) = (shape, pass.outputGradient)
+    let factor = Element(1 / Double(shape.headWidth).squareRoot())
+    let width = shape.headWidth
+    // All that adds to one head of keys and values is one piece, in a fixed order.
+    pass.workers.perform(
+      pieces: sequences.samples * shape.groups, scratch: { AttentionScratch<Element>(blocks, tiles: 2) }
+    ) { piece, scratch in
+      let (sample, group) = piece.quotientAndRemainder(dividingBy: shape.groups)
+      let tokens = sequences.range(ofSample: sample)
+      let keys = key.head(group, width, rows: tokens)
+      let values = value.head(group, width, rows: tokens)
+      let keyGradient = keyTarget?.view.head(group, width, rows: tokens)
+      let valueGradient = valueTarget?.view.head(group, width, rows: tokens)
+      var isFirst = true
+      for head in group * shape.headsAGroup..<(group + 1) * shape.headsAGroup {
+        // The last block, which sees every key, comes first, so that it can overwrite what was in the gradients.
+        blocks.forEach(ofSample: sample) { block in
+          let (weights, scoreGradient) = (scratch.tile(0, block), scratch.tile(1, block))
+          let queries = query.head(head, width, rows: block.queries)
+          let contextGradient = gradient.head(head, width, rows: block.queries)
+          let (seenKeys, seenValues) = (keys.rows(0..<block.keys), values.rows(0..<block.keys))
+          Element.multiply(queries, seenKeys, transposeB: true, alpha: factor, beta: 0, into: weights)
+          Element.multiply(contextGradient, seenValues, transposeB: true, alpha: 1, beta: 0, into: scoreGradient)
+          Element.attentionWeightsBackward(
+            weights, first: block.first, step: block.step, gradients: scoreGradient,
+            logarithms: kept.head(head, 1, rows: block.queries))
+          if let valueGradient {
+            Element.multiply(
+              transposeA: true, weights, contextGradient, alpha: 1,
+              beta: isFirst && valueTarget?.accumulates != true ? 0 : 1, into: valueGradient.rows(0..<block.keys))
+          }
+          if let keyGradient {
+            Element.multiply(
+              transposeA: true, scoreGradient, queries, alpha: factor,
+              beta: isFirst && keyTarget?.accumulates != true ? 0 : 1, into: keyGradient.rows(0..<block.keys))
+          }
+          if let queryTarget {
+            Element.multiply(
+              scoreGradient, seenKeys, alpha: factor, beta: queryTarget.accumulates ? 1 : 0,
+              into: queryTarget.view.head(head, width, rows: block.queries))
+          }
+          isFirst = false
+        }
+      }
+    }
+    return 0
+  }
+}
+
+extension MatrixView {
+  /// Columns of head `number` in the rows `rows`.
+  fileprivate func head(_ number: Int, _ width: Int, rows: Range<Int>) -> MatrixView {
+    block(rows: rows, columns: number * width..<(number + 1) * width)
+  }
+}
+
+extension FloatingElement {
+  /// C = alpha · op(A) op(B) + beta · C on the calling thread.
+  fileprivate static func multiply(
+    transposeA: Bool = false, _ a: MatrixView<Self>, _ b: MatrixView<Self>, transposeB: Bool = false, alpha: Self,
+    beta: Self, into c: MatrixView<Self>
+  ) {
+    multiply(
+      transposeA: transposeA, transposeB: transposeB, m: c.rows, n: c.columns, k: transposeA ? a.rows : a.columns,
+      alpha: alpha, a: a.base, leadingA: a.stride, b: b.base, leadingB: b.stride, beta: beta, c: c.base,
+      leadingC: c.stride)
+  }
+}

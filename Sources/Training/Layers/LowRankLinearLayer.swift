@@ -1,0 +1,104 @@
+package import Architecture
+package import Tensors
+
+/// A linear layer with a frozen or trained base and a low-rank addition (LoRA, Hu et al., 2021, section 4.1):
+/// y = residual + f(x Wᵀ + b + s (x Aᵀ) Bᵀ).
+///
+/// B rows, r rank; A is r × in, B out × r. The rank space is one more pair of linear layers' inner space, so its key is any
+/// orthogonal one.
+package struct LowRankLinearLayer: Layer {
+  package let name: String
+  package let parameters: [ParameterSpecification]
+  package let constraints: [SpaceConstraint]
+  package let keptColumns: Int
+  package let valuesReadBackward: [Int]
+  private let base: LinearLayer
+  private let rank: Int
+  private let scale: Double
+
+  package var inputs: [Int] { base.inputs }
+  package var output: Int { base.output }
+
+  /// - Parameter base: without homogeneous columns; its name is the adapter's prefix, as PEFT has it.
+  init(_ base: LinearLayer, input source: ModelValue, output target: ModelValue, _ adaptation: LowRankAdaptation) {
+    self.base = base
+    name = base.name
+    rank = adaptation.rank
+    scale = adaptation.scale
+    let space = Self.rankSpace(of: base.name)
+    parameters =
+      base.parameters + [
+        ParameterSpecification(
+          name: "\(base.name).lora_A.weight", shape: [adaptation.rank, source.width], rows: space,
+          columns: source.space),
+        ParameterSpecification(
+          name: "\(base.name).lora_B.weight", shape: [target.width, adaptation.rank], rows: target.space,
+          columns: space, origin: .zeros),
+      ]
+    constraints =
+      base.constraints + [
+        SpaceConstraint(space: space, largest: .orthogonal, reason: "low rank of \(base.name)")
+      ]
+    // x Aᵀ, and in the backward pass dZ B.
+    keptColumns = base.keptColumns + 2 * adaptation.rank
+    valuesReadBackward = [base.inputs[0]] + base.valuesReadBackward.filter { $0 != base.inputs[0] }
+  }
+
+  static func rankSpace(of name: String) -> SpaceID { SpaceID("\(name).rank") }
+
+  package func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>) {
+    guard let input = pass.inputs.first, pass.parameters.count == parameters.count,
+      let down = pass.parameters.dropLast().last, let up = pass.parameters.last
+    else { return }
+    let (output, factor, rank) = (pass.output, Element(scale), rank)
+    // Without a backward pass nobody keeps x Aᵀ.
+    let temporary = MatrixBuffer<Element>(rows: pass.kept == nil ? input.rows : 0, columns: rank)
+    defer { withExtendedLifetime(temporary) {} }
+    let reduced = pass.kept.map { $0.columns(base.keptColumns..<base.keptColumns + rank) } ?? temporary.view
+    pass.workers.matrixMultiply(input, down, transposeB: true, into: reduced)
+    base.forward(basePass(pass)) { rows, columns in
+      Element.multiply(
+        transposeA: false, transposeB: true, m: rows.count, n: columns.count, k: rank, alpha: factor,
+        a: reduced.base + rows.lowerBound * reduced.stride, leadingA: reduced.stride,
+        b: up.base + columns.lowerBound * up.stride, leadingB: up.stride, beta: 1,
+        c: output.base + rows.lowerBound * output.stride + columns.lowerBound, leadingC: output.stride)
+    }
+  }
+
+  package func backward<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> Double {
+    guard let input = pass.inputs.first, let kept = pass.kept, pass.parameters.count == parameters.count,
+      let down = pass.parameters.dropLast().last, let up = pass.parameters.last
+    else { return 0 }
+    // Leaves dZ in the output's gradient, and the base's share in the input's.
+    var squares = base.backward(basePass(pass))
+    let (gradient, factor) = (pass.outputGradient, Element(scale))
+    let reduced = kept.columns(base.keptColumns..<base.keptColumns + rank)
+    if let upGradient = pass.parameterGradients.last ?? nil {
+      squares += pass.workers.multiplyForWeights(gradient, reduced, factor: factor, into: upGradient)
+    }
+    // dZ B, through which the gradients of A and of x go.
+    let reducedGradient = kept.columns(base.keptColumns + rank..<base.keptColumns + 2 * rank)
+    pass.workers.matrixMultiply(gradient, up, into: reducedGradient)
+    if let downGradient = pass.parameterGradients.dropLast().last ?? nil {
+      squares += pass.workers.multiplyForWeights(reducedGradient, input, factor: factor, into: downGradient)
+    }
+    if let inputGradient = pass.inputGradients.first ?? nil {
+      pass.workers.matrixMultiply(reducedGradient, down, alpha: factor, beta: 1, into: inputGradient.view)
+    }
+    return squares
+  }
+
+  private func basePass<Element: FloatingElement>(_ pass: ForwardPass<Element>) -> ForwardPass<Element> {
+    ForwardPass(
+      workers: pass.workers, sequences: pass.sequences, parameters: pass.parameters.dropLast(2), inputs: pass.inputs,
+      output: pass.output, kept: pass.kept.map { $0.columns(0..<base.keptColumns) })
+  }
+
+  private func basePass<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> BackwardPass<Element> {
+    BackwardPass(
+      workers: pass.workers, sequences: pass.sequences, parameters: pass.parameters.dropLast(2), inputs: pass.inputs,
+      output: pass.output, kept: pass.kept.map { $0.columns(0..<base.keptColumns) },
+      outputGradient: pass.outputGradient, inputGradients: pass.inputGradients,
+      parameterGradients: pass.parameterGradients.dropLast(2))
+  }
+}

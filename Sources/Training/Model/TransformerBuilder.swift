@@ -1,0 +1,178 @@
+import Architecture
+import Tensors
+
+/// Grows a transformer's graph layer by layer: numbers its values, names its spaces, and puts adapters where the job wants them.
+struct TransformerBuilder {
+  static let residual = SpaceID("residual")
+  static let output = SpaceID("output")
+
+  let description: TransformerDescription
+  private(set) var values: [ModelValue] = []
+  private var spaces: [Space] = []
+  private var layers: [any Layer] = []
+  private var blocks: [Range<Int>] = []
+  /// Last components of the names of the linear layers that an adapter may target, in order of first use.
+  private var adaptableNames: [String] = []
+
+  /// A graph with the token vectors as value 0.
+  init(_ description: TransformerDescription) {
+    self.description = description
+    addSpace(Self.residual, width: description.width)
+    values.append(ModelValue(space: Self.residual, width: description.width, domain: .tokens))
+  }
+
+  // MARK: - Spaces and values
+
+  mutating func addSpace(_ id: SpaceID, width: Int, form: SpaceForm = .whole) {
+    guard !spaces.contains(where: { $0.id == id }) else { return }
+    spaces.append(Space(id: id, width: width, form: form))
+  }
+
+  /// The number of a new value in `space`, which must have been added.
+  private mutating func addValue(_ space: SpaceID, _ domain: RowDomain) -> Int {
+    let width = spaces.first { $0.id == space }?.width ?? 0
+    values.append(ModelValue(space: space, width: width, domain: domain))
+    return values.count - 1
+  }
+
+  // MARK: - Layers; each returns the number of the value it writes
+
+  /// A linear layer of the pretrained model, with an adapter if the job has one for it.
+  mutating func addLinear(
+    _ name: String, from input: Int, to space: SpaceID, hasBias: Bool, activation: Activation? = nil,
+    residual: Int? = nil
+  ) -> Int {
+    let parameters = LinearParameters.pretrained(hasBias: hasBias, isTrained: description.trained == .all)
+    let target = addValue(space, values[input].domain)
+    let layer = LinearLayer(
+      name: name, from: input, values[input], to: target, values[target], activation: activation, residual: residual,
+      parameters)
+    let component = String(name.split(separator: ".").last ?? "")
+    if !adaptableNames.contains(component) { adaptableNames.append(component) }
+    guard let adaptation = description.trained.adaptation, adaptation.targets.contains(component) else {
+      layers.append(layer)
+      return target
+    }
+    addSpace(LowRankLinearLayer.rankSpace(of: name), width: adaptation.rank)
+    layers.append(LowRankLinearLayer(layer, input: values[input], output: values[target], adaptation))
+    return target
+  }
+
+  /// The linear layer that makes the outputs: fresh and trained, or a language model's own.
+  mutating func addHead(_ name: String, from input: Int) {
+    let head = description.head
+    addSpace(Self.output, width: head.outputs)
+    if head.isLanguageModel {
+      guard description.trained == .head else {
+        _ = addLinear(name, from: input, to: Self.output, hasBias: head.hasBias)
+        return
+      }
+    }
+    let target = addValue(Self.output, values[input].domain)
+    layers.append(
+      LinearLayer(
+        name: name, from: input, values[input], to: target, values[target],
+        head.isLanguageModel
+          ? .pretrained(hasBias: head.hasBias, isTrained: true) : .classifier(hasBias: head.hasBias)))
+  }
+
+  mutating func addLayerNorm(_ name: String, from input: Int) -> Int {
+    let target = addValue(values[input].space, values[input].domain)
+    layers.append(
+      LayerNormLayer(
+        name: name, from: input, to: target, values[input], epsilon: description.normEpsilon,
+        isTrained: description.trained == .all))
+    return target
+  }
+
+  mutating func addRootMeanSquareNorm(_ name: String, from input: Int) -> Int {
+    let target = addValue(values[input].space, values[input].domain)
+    layers.append(
+      RootMeanSquareNormLayer(
+        name: name, from: input, to: target, values[input], epsilon: description.normEpsilon))
+    return target
+  }
+
+  mutating func addRotary(_ name: String, from input: Int, heads: Int, _ table: RotaryTable) -> Int {
+    let target = addValue(values[input].space, values[input].domain)
+    layers.append(RotaryLayer(name: name, from: input, to: target, values[input], heads: heads, table: table))
+    return target
+  }
+
+  mutating func addAttention(
+    _ name: String, query: Int, key: Int, value: Int, to space: SpaceID, isCausal: Bool
+  ) -> Int {
+    let target = addValue(space, values[query].domain)
+    let shape = AttentionShape(
+      heads: description.heads, groups: description.keyValueHeads, headWidth: description.headWidth,
+      isCausal: isCausal)
+    layers.append(
+      AttentionLayer(
+        name: name, inputs: [query, key, value], [query, key, value].map { values[$0] }, to: target, values[target],
+        shape: shape))
+    return target
+  }
+
+  mutating func addGate(_ name: String, gate: Int, up: Int) -> Int {
+    let target = addValue(values[up].space, values[up].domain)
+    layers.append(GatedLayer(name: name, gate: gate, values[gate], up: up, values[up], to: target))
+    return target
+  }
+
+  /// The pooled token's row of each sample.
+  mutating func addSelection(_ name: String, from input: Int) -> Int {
+    let target = addValue(values[input].space, .samples)
+    layers.append(SelectLayer(name: name, from: input, to: target, values[input]))
+    return target
+  }
+
+  mutating func addMean(_ name: String, from input: Int) -> Int {
+    let target = addValue(values[input].space, .samples)
+    layers.append(MeanPoolLayer(name: name, from: input, to: target, values[input]))
+    return target
+  }
+
+  // MARK: - Parts of a model
+
+  /// The four spaces of block `block`'s attention, in one order of heads.
+  mutating func addAttentionSpaces(block: Int) -> (query: SpaceID, key: SpaceID, value: SpaceID, context: SpaceID) {
+    let isRotary = description.rotary != nil
+    func add(_ name: String, heads: Int, rotation: String, isRotary: Bool) -> SpaceID {
+      let id = SpaceID("layers.\(block).\(name)")
+      addSpace(
+        id, width: heads * description.headWidth,
+        form: .heads(
+          HeadsForm(
+            attention: "layers.\(block).attention", rotation: rotation, heads: heads, groups: description.keyValueHeads,
+            headWidth: description.headWidth, isRotary: isRotary)))
+      return id
+    }
+    return (
+      add("query", heads: description.heads, rotation: "qk", isRotary: isRotary),
+      add("key", heads: description.keyValueHeads, rotation: "qk", isRotary: isRotary),
+      add("value", heads: description.keyValueHeads, rotation: "vo", isRotary: false),
+      add("context", heads: description.heads, rotation: "vo", isRotary: false)
+    )
+  }
+
+  /// Marks what `build` adds as one block.
+  mutating func addBlock(_ build: (inout TransformerBuilder) -> Int) -> Int {
+    let first = layers.count
+    let output = build(&self)
+    blocks.append(first..<layers.count)
+    return output
+  }
+
+  /// - Throws: `TrainingError.invalidModel` for an adapter's target that no linear layer has, with the names there are.
+  func model() throws(TrainingError) -> Model {
+    if let adaptation = description.trained.adaptation {
+      for target in adaptation.targets where !adaptableNames.contains(target) {
+        throw .invalidModel(
+          "no linear layer is named \"\(target)\" for an adapter; there are: \(adaptableNames.joined(separator: ", "))")
+      }
+    }
+    return Model(
+      structure: ModelStructure(spaces: spaces, layers: layers, input: Self.residual, output: Self.output),
+      values: values, layers: layers, blocks: blocks)
+  }
+}
