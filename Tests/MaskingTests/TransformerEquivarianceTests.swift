@@ -153,7 +153,9 @@ import Testing
   /// The tape's gradients are gradients: the fourth-order central difference with step h = 1e-4 along a random direction has
   /// an error of h⁴/30 · f⁽⁵⁾ ≈ 3e-18 · f⁽⁵⁾, with f⁽⁵⁾ up to 10⁷ in these networks, and a rounding of a few 1e-16 · |L| / h ≈
   /// 1e-10 for |L| ≈ 20, against directional derivatives that are mostly of order 1: 1e-8 leaves room.
-  @Test(arguments: [TransformerFixture.bert, .llamaAdapted]) func theTapeAgreesWithFiniteDifferences(_ fixture: TransformerFixture) throws {
+  @Test(arguments: [TransformerFixture.bert, .llamaAdapted]) func theTapeAgreesWithFiniteDifferences(
+    _ fixture: TransformerFixture
+  ) throws {
     let setting = Setting(fixture)
     let plain = setting.plain()
     let stream = KeyStream(secret: Array("directions".utf8), label: fixture.testDescription)

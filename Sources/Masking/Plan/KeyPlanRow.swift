@@ -55,11 +55,11 @@ package struct KeyPlanRow: Sendable, Equatable {
   }
 }
 
-/// The space is coded as its bare name, so that `plan --json` reads `"space": "input"`; what only spaces of heads have is
-/// left out elsewhere.
+/// The space is coded as its bare name, so that `plan --json` reads `"space": "input"`; a form that is not whole as `heads` or
+/// `sameOrderAs`, and heads in their order as `permutesHeads` false.
 extension KeyPlanRow: Codable {
   private enum CodingKeys: String, CodingKey {
-    case space, width, group, decidedBy, homogeneous, form, permutesHeads
+    case space, width, group, decidedBy, homogeneous, heads, sameOrderAs, permutesHeads
   }
 
   package init(from decoder: any Decoder) throws {
@@ -69,7 +69,9 @@ extension KeyPlanRow: Codable {
     group = try container.decode(SymmetryGroup.self, forKey: .group)
     decidedBy = try container.decode(String.self, forKey: .decidedBy)
     homogeneous = try container.decodeIfPresent(HomogeneousColumns.self, forKey: .homogeneous)
-    form = try container.decodeIfPresent(SpaceForm.self, forKey: .form) ?? .whole
+    let heads = try container.decodeIfPresent(HeadsForm.self, forKey: .heads)
+    let other = try container.decodeIfPresent(String.self, forKey: .sameOrderAs)
+    form = heads.map { .heads($0) } ?? other.map { .sameOrder(as: $0) } ?? .whole
     permutesHeads = try container.decodeIfPresent(Bool.self, forKey: .permutesHeads) ?? true
   }
 
@@ -80,7 +82,11 @@ extension KeyPlanRow: Codable {
     try container.encode(group, forKey: .group)
     try container.encode(decidedBy, forKey: .decidedBy)
     try container.encodeIfPresent(homogeneous, forKey: .homogeneous)
-    if form != .whole { try container.encode(form, forKey: .form) }
+    switch form {
+    case .whole: break
+    case .heads(let heads): try container.encode(heads, forKey: .heads)
+    case .sameOrder(let other): try container.encode(other, forKey: .sameOrderAs)
+    }
     if !permutesHeads { try container.encode(permutesHeads, forKey: .permutesHeads) }
   }
 }
