@@ -25,6 +25,7 @@ def main():
     parser.add_argument("--float64", action="store_true", help="replay in double precision")
     parser.add_argument("--rounding", action="store_true", help="also compare PyTorch's float32 replay with its float64 replay")
     parser.add_argument("--tolerance", type=float, default=1e-4)
+    parser.add_argument("--steps", type=int, help="compare only runs of just so many steps; another number is a failure")
     parser.add_argument("--threads", type=int, help="PyTorch threads")
     parser.add_argument("--json", action="store_true", help="one JSON object a run instead of tables")
     options = parser.parse_args()
@@ -58,6 +59,8 @@ def replay(run, options):
         return None
     element = torch.float64 if options.float64 else torch.float32
     plaintext = Repetition(run, element)
+    if options.steps not in (None, len(plaintext.batches)):
+        raise SystemExit(f"{run}: {len(plaintext.batches)} steps, not {options.steps}")
     epochs = plaintext.train()
     epoch, remark = plaintext.choose(epochs, finished.kept_epoch(run))
     report = compare(found, epochs[epoch]["weights"])
