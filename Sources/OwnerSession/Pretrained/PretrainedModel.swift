@@ -58,7 +58,7 @@ package struct PretrainedModel: Sendable {
     let head = TransformerHead(
       pooling: pooling, hasPooler: hasPooler, outputs: outputs,
       hasBias: configuration.family == .bert || task == .tokenClassification, isLanguageModel: isLanguageModel)
-    return configuration.description(
+    return configuration.transformer(
       head: head, trained: settings.train, maximumTokens: maximumTokens, recomputes: recomputes)
   }
 
@@ -94,7 +94,7 @@ package struct PretrainedModel: Sendable {
       return [
         TensorDescription(name: prefix + "word_embeddings.weight", shape: words),
         TensorDescription(name: prefix + "position_embeddings.weight", shape: [configuration.positions, width]),
-        TensorDescription(name: prefix + "token_type_embeddings.weight", shape: [configuration.types, width]),
+        TensorDescription(name: prefix + "token_type_embeddings.weight", shape: [configuration.tokenTypes, width]),
         TensorDescription(name: prefix + "LayerNorm.weight", shape: [width]),
         TensorDescription(name: prefix + "LayerNorm.bias", shape: [width]),
       ]
@@ -121,7 +121,7 @@ package struct PretrainedModel: Sendable {
         positions: try directory.tensor(
           named: "bert.embeddings.position_embeddings.weight", shape: [configuration.positions, width]),
         types: try directory.tensor(
-          named: "bert.embeddings.token_type_embeddings.weight", shape: [configuration.types, width]),
+          named: "bert.embeddings.token_type_embeddings.weight", shape: [configuration.tokenTypes, width]),
         norm: .init(
           gain: try directory.tensor(named: "bert.embeddings.LayerNorm.weight", shape: [width]),
           shift: try directory.tensor(named: "bert.embeddings.LayerNorm.bias", shape: [width]),

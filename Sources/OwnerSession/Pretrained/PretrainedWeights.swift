@@ -6,10 +6,11 @@ package import Tensors
 /// and whatever the checkpoint does not have drawn fresh.
 package struct PretrainedWeights: PlaintextWeights {
   let model: PretrainedModel
-  let fresh: FreshWeights
+  /// Nil where every tensor asked for is the checkpoint's.
+  let fresh: FreshWeights?
 
   package func tensor<Element: FloatingElement>(_ specification: ParameterSpecification) throws(CheckpointError) -> Tensor<Element> {
-    guard specification.origin == .pretrained else {
+    if specification.origin != .pretrained, let fresh {
       var tensor: Tensor<Element> = fresh.tensor(specification)
       // A fresh classifier reads the last norm as the checkpoint's own readers do; adapters are drawn for the folded weights.
       if specification.name == "score.weight", let gain: Tensor<Element> = try model.gain(readBy: specification.name) {

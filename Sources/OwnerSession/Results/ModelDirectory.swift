@@ -30,8 +30,8 @@ package struct ModelDirectory {
     if let fitted { try Self.writeStandardization(fitted, to: standardization) }
     try AtomicFile.write(
       Data(ModelReadme.text(shape, standardized: fitted != nil).utf8), to: root.appending(path: "README.md").path)
-    if shape.pretrained != nil {
-      try TransformerExport(shape: shape, trained: trained).write(to: root.path)
+    if let pretrained = shape.pretrained {
+      try TransformerExport(shape: shape, model: pretrained, trained: trained).write(to: root.path)
     } else {
       try Self.writeTrained(trained, specifications: shape.structure.parameters, to: weightsFile)
     }

@@ -25,7 +25,7 @@ package struct TokenInputs: Sendable {
     source = try file.openTokens(
       ids: columns.ids, mask: columns.mask, types: columns.types,
       limits: TokenLimits(
-        vocabulary: model.configuration.vocabulary, types: model.configuration.types,
+        vocabulary: model.configuration.vocabulary, types: model.configuration.tokenTypes,
         positions: model.configuration.positions, requiresTrailingPadding: !isEncoder))
     if job.task == .tokenClassification, readsLabels {
       guard let path = job.data.labels else { throw OwnerError.unfitJob("task: token-classification needs data.labels") }
