@@ -1,3 +1,4 @@
+import Failures
 import Foundation
 import Testing
 
@@ -9,7 +10,7 @@ import Testing
   }
 
   private func expectContradiction(
-    _ error: JobSpecError?, _ words: String, sourceLocation: SourceLocation = #_sourceLocation
+    _ error: JobSpecError?, _ words: String, sourceLocation: Testing.SourceLocation = #_sourceLocation
   ) {
     guard case .contradiction(let sentence)? = error?.reason else {
       Issue.record("\(String(describing: error))", sourceLocation: sourceLocation)
