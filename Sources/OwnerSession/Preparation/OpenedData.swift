@@ -1,3 +1,4 @@
+import Checkpoints
 import Architecture
 import Datasets
 import JobSpec

@@ -1,5 +1,5 @@
 import Checkpoints
-import Datasets
+package import Datasets
 package import Foundation
 package import Masking
 package import Tensors

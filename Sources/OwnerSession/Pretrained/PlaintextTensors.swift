@@ -13,7 +13,7 @@ struct PlaintextTensors<Element: FloatingElement> {
   var tensors: [SafetensorsTensor] {
     let kept = model.keptTensors.map { description in
       lazy(description.name, description.shape) { [model] () throws(CheckpointError) in
-        try model.directory.tensor(named: description.name, shape: description.shape)
+        try model.directory.tensor(named: description.name)
       }
     }
     let folded = model.foldedNorms.map { description in

@@ -1,10 +1,12 @@
 package import Architecture
-import Checkpoints
+package import Checkpoints
 package import JobSpec
 package import Tensors
 
 /// The checkpoint that a job names, joined with what the job asks of it.
 package struct PretrainedModel: Sendable {
+  private static let poolerWeight = "bert.pooler.dense.weight"
+
   package let directory: HuggingFaceDirectory
   package let settings: HuggingFaceModel
   package let task: LearningTask
@@ -17,6 +19,9 @@ package struct PretrainedModel: Sendable {
   ///   family or the task does not have.
   package init(_ settings: HuggingFaceModel, task: LearningTask) throws {
     directory = try HuggingFaceDirectory(settings.directory)
+    try directory.check(
+      expected: directory.configuration.tensors(
+        pooler: directory.contains(Self.poolerWeight), languageModelHead: task == .causalLanguageModel))
     self.settings = settings
     self.task = task
     if task == .causalLanguageModel, configuration.family != .llama {
@@ -54,7 +59,7 @@ package struct PretrainedModel: Sendable {
     outputs: Int, maximumTokens: Int, recomputes: Bool
   ) throws -> TransformerDescription {
     let isLanguageModel = task == .causalLanguageModel
-    let hasPooler = pooling == .cls && directory.contains("bert.pooler.dense.weight")
+    let hasPooler = pooling == .cls && directory.contains(Self.poolerWeight)
     let head = TransformerHead(
       pooling: pooling, hasPooler: hasPooler, outputs: outputs,
       hasBias: configuration.family == .bert || task == .tokenClassification, isLanguageModel: isLanguageModel)
@@ -62,11 +67,12 @@ package struct PretrainedModel: Sendable {
       head: head, trained: settings.train, maximumTokens: maximumTokens, recomputes: recomputes)
   }
 
-  /// A tensor under its Hugging Face name, its norm's gain folded in where there is one.
+  /// A tensor under its Hugging Face name, its norm's gain folded in where there is one. A tied head is the table of word vectors until
+  /// then, and a weight of its own from then on.
   ///
   /// - Throws: as `PretrainedWeights.tensor`.
-  func tensor<Element: FloatingElement>(_ name: String, shape: [Int]) throws(CheckpointError) -> Tensor<Element> {
-    var tensor: Tensor<Element> = try directory.tensor(named: source(of: name), shape: shape)
+  func tensor<Element: FloatingElement>(_ name: String) throws(CheckpointError) -> Tensor<Element> {
+    var tensor: Tensor<Element> = try directory.tensor(named: name)
     if let gain: Tensor<Element> = try gain(readBy: name) { tensor.scaleColumns(by: gain) }
     return tensor
   }
@@ -76,12 +82,7 @@ package struct PretrainedModel: Sendable {
     guard configuration.family == .llama, name.hasSuffix(".weight"), let norm = FoldedGain.norm(readBy: name) else {
       return nil
     }
-    return try directory.tensor(named: norm, shape: [configuration.width])
-  }
-
-  /// A tied head is the table of word vectors until its gain is folded in; from then on it is a weight of its own.
-  private func source(of name: String) -> String {
-    name == "lm_head.weight" && configuration.tiesWordEmbeddings ? "model.embed_tokens.weight" : name
+    return try directory.tensor(named: norm)
   }
 
   /// Tensors that stay with the owner as they are: what `embedding` is made of.
@@ -113,22 +114,19 @@ package struct PretrainedModel: Sendable {
 
   /// What turns this checkpoint's token ids into vectors.
   package func embedding<Element: FloatingElement>() throws -> TokenEmbedding<Element> {
-    let width = configuration.width
     switch configuration.family {
     case .bert:
       return TokenEmbedding(
-        words: try directory.tensor(named: "bert.embeddings.word_embeddings.weight", shape: [configuration.vocabulary, width]),
-        positions: try directory.tensor(
-          named: "bert.embeddings.position_embeddings.weight", shape: [configuration.positions, width]),
-        types: try directory.tensor(
-          named: "bert.embeddings.token_type_embeddings.weight", shape: [configuration.tokenTypes, width]),
+        words: try directory.tensor(named: "bert.embeddings.word_embeddings.weight"),
+        positions: try directory.tensor(named: "bert.embeddings.position_embeddings.weight"),
+        types: try directory.tensor(named: "bert.embeddings.token_type_embeddings.weight"),
         norm: .init(
-          gain: try directory.tensor(named: "bert.embeddings.LayerNorm.weight", shape: [width]),
-          shift: try directory.tensor(named: "bert.embeddings.LayerNorm.bias", shape: [width]),
+          gain: try directory.tensor(named: "bert.embeddings.LayerNorm.weight"),
+          shift: try directory.tensor(named: "bert.embeddings.LayerNorm.bias"),
           epsilon: configuration.normEpsilon))
     case .llama:
       return TokenEmbedding(
-        words: try directory.tensor(named: "model.embed_tokens.weight", shape: [configuration.vocabulary, width]),
+        words: try directory.tensor(named: "model.embed_tokens.weight"),
         positions: nil, types: nil, norm: nil)
     }
   }

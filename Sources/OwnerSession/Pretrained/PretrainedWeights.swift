@@ -18,6 +18,6 @@ package struct PretrainedWeights: PlaintextWeights {
       }
       return tensor
     }
-    return try model.tensor(specification.name, shape: specification.shape)
+    return try model.tensor(specification.name)
   }
 }

@@ -24,7 +24,7 @@ struct TransformerExport<Element: FloatingElement> {
     try HuggingFaceExport(
       architecture: architecture, task: model.task, outputs: shape.data.outputs, classNames: shape.data.classNames,
       tiesWordEmbeddings: false, paddingToken: model.configuration.paddingToken ?? 0
-    ).write(tensors, from: model.directory, to: directory)
+    ).write(tensors, original: model.directory, to: directory)
   }
 
   /// Adapters and classifier as the original checkpoint needs them: what was trained behind a folded gain is divided by it, because
@@ -69,7 +69,7 @@ struct TransformerExport<Element: FloatingElement> {
     }
     let finished = try HuggingFaceDirectory(directory)
     for specification in trained {
-      tensors[specification.name] = try finished.tensor(named: specification.name, shape: specification.shape)
+      tensors[specification.name] = try finished.tensor(named: specification.name)
     }
     return FinishedWeights(trained: tensors, frozen: PretrainedWeights(model: model, fresh: nil))
   }

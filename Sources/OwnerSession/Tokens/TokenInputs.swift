@@ -1,6 +1,7 @@
-import Architecture
+package import Checkpoints
+package import Architecture
 package import Datasets
-import JobSpec
+package import JobSpec
 
 /// Token sequences of a file, and the pretrained model that reads them.
 package struct TokenInputs: Sendable {

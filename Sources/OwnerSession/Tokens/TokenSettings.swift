@@ -1,4 +1,4 @@
-import Architecture
+package import Architecture
 
 /// How samples of tokens are packed for a model.
 package struct TokenSettings: Sendable, Equatable {

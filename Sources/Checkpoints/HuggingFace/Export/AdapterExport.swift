@@ -3,6 +3,10 @@ import Foundation
 
 /// Writes low-rank adapters as a directory that the peft library loads onto their base model.
 package struct AdapterExport: Sendable {
+  package static let fileName = "adapter_model.safetensors"
+  /// What peft puts before the base model's names.
+  package static let prefix = "base_model.model."
+
   package let adaptation: LowRankAdaptation
   package let task: LearningTask
   /// The base model's directory or name on the hub, which peft's `Auto` classes load it from.
@@ -22,8 +26,8 @@ package struct AdapterExport: Sendable {
   package func write(_ tensors: [SafetensorsTensor], to directory: String) throws(CheckpointError) {
     try Directory.create(directory)
     try SafetensorsFile.write(
-      tensors.map { $0.named("base_model.model." + $0.name) }, metadata: ["format": "pt"],
-      to: directory + "/adapter_model.safetensors")
+      tensors.map { $0.named(Self.prefix + $0.name) }, metadata: ["format": "pt"],
+      to: directory + "/" + Self.fileName)
     try AtomicFile.write(
       Data((JSONValue.object(settings).text() + "\n").utf8), to: directory + "/adapter_config.json")
   }
