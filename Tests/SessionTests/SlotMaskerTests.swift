@@ -1,4 +1,5 @@
 import Checkpoints
+import Datasets
 import Foundation
 import JobSpec
 import Masking
@@ -22,9 +23,11 @@ import Testing
 
   /// Each row's sum, its first number and the number of rows in its block.
   private static func mask(_ rows: Tensor<Float>) -> Tensor<Double> {
-    Tensor(
-      (0..<rows.rows).flatMap { [Double(rows[$0, 0] + rows[$0, 1]), Double(rows[$0, 0]), Double(rows.rows)] },
-      shape: [rows.rows, 3])
+    let values = (0..<rows.rows).flatMap { (row: Int) -> [Double] in
+      let sum: Float = rows[row, 0] + rows[row, 1]
+      return [Double(sum), Double(rows[row, 0]), Double(rows.rows)]
+    }
+    return Tensor(values, shape: [rows.rows, 3])
   }
 
   @Test(arguments: [1, 4, 5, 11])
@@ -34,7 +37,10 @@ import Testing
     let masker = SlotMasker(plain: plain, into: masked, rowsInBlock: 4) { Self.mask($0) }
     try masker.wait(upTo: first)
     try masker.wait(upTo: 11)
-    let expected = (0..<11).flatMap { [Double(4 * $0 + 1), Double(2 * $0), $0 < 8 ? 4 : 3] }
+    let expected = (0..<11).flatMap { (row: Int) -> [Double] in
+      let block: Double = row < 8 ? 4 : 3
+      return [Double(4 * row + 1), Double(2 * row), block]
+    }
     #expect(try masked.gather(0..<11) == Tensor(expected, shape: [11, 3]))
   }
 
