@@ -6,6 +6,10 @@ import re
 from safetensors.torch import load_file
 
 
+class Unlike(Exception):
+    """A run's files are not what they should be compared with: other tensors, other shapes, another number of steps."""
+
+
 def weights(folder):
     """Of an MLP or a Hugging Face directory, one file or several with an index, or of a PEFT directory; None when there is none."""
     adapter, single, index = (

@@ -21,6 +21,7 @@ import torch
 import transformers
 import yaml
 
+import finished
 import objectives
 import transformer
 from tokenfile import Tokens
@@ -52,8 +53,8 @@ def check(run, options):
         expected = outputs(model, job, tokens, rows)
         found = predicted(run.with_name(run.name + ".predictions.h5"), job["task"], tokens, rows)
         if found.shape != expected.shape:
-            raise Unfit(f"outputs {found.shape}, the model gives {expected.shape}")
-    except (Unfit, OSError, KeyError) as error:
+            raise finished.Unlike(f"outputs {found.shape}, the model gives {expected.shape}")
+    except (finished.Unlike, OSError, KeyError) as error:
         print(f"{run.name:<44} {'':<12} FAIL  {error}", flush=True)
         return False
     difference = float(np.abs(found - expected).max() / np.abs(expected).max())
@@ -65,16 +66,12 @@ def check(run, options):
     return passed
 
 
-class Unfit(Exception):
-    """The directory is not what the libraries take."""
-
-
 def load(job, folder):
     """The model, by the class for its task, and what loaded it."""
     loader = transformer.class_for(job["task"])
-    isAdapter = (folder / "adapter_config.json").exists()
+    is_adapter = (folder / "adapter_config.json").exists()
     path, settings, allowed = folder, {}, ()
-    if isAdapter:
+    if is_adapter:
         # The base has no classifier; how many classes, the adapter's weights say.
         path, allowed = job["model"]["huggingface"], ("classifier.", "score.")
         if job["task"] != "causal-lm":
@@ -88,10 +85,10 @@ def load(job, folder):
         # The class always makes one; a model without one, or with another pooling, has none in its files.
         model.bert.pooler = None
         kind += " without its pooler"
-    unexpected = set() if isAdapter else report["unexpected_keys"]
+    unexpected = set() if is_adapter else report["unexpected_keys"]
     if missing - pooler or unexpected or report["mismatched_keys"]:
-        raise Unfit(f"{kind}: lacks {missing - pooler}, has beside {unexpected}, misshapen {report['mismatched_keys']}")
-    return (adapted(model, folder), f"peft on {kind}") if isAdapter else (model.eval(), kind)
+        raise finished.Unlike(f"{kind}: lacks {missing - pooler}, has beside {unexpected}, misshapen {report['mismatched_keys']}")
+    return (adapted(model, folder), f"peft on {kind}") if is_adapter else (model.eval(), kind)
 
 
 def adapted(model, folder):
@@ -99,7 +96,7 @@ def adapted(model, folder):
     stored = safetensors.torch.load_file(folder / "adapter_model.safetensors")
     held = peft.get_peft_model_state_dict(model)
     if sorted(stored) != sorted(held) or any(not torch.equal(stored[name], held[name]) for name in stored):
-        raise Unfit(f"peft did not take the adapter as it is; it holds {sorted(held)}")
+        raise finished.Unlike(f"peft did not take the adapter as it is; it holds {sorted(held)}")
     # The adapters stay inside the layers of the model they were put into.
     return model.base_model.model.eval()
 
@@ -108,7 +105,7 @@ def classes(folder):
     for name, tensor in safetensors.torch.load_file(folder / "adapter_model.safetensors").items():
         if name.endswith(("classifier.weight", "score.weight")):
             return len(tensor)
-    raise Unfit("the adapter's directory has no classifier")
+    raise finished.Unlike("the adapter's directory has no classifier")
 
 
 @torch.no_grad()

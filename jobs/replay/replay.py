@@ -25,7 +25,7 @@ def main():
     parser.add_argument("--float64", action="store_true", help="replay in double precision")
     parser.add_argument("--rounding", action="store_true", help="also compare PyTorch's float32 replay with its float64 replay")
     parser.add_argument("--tolerance", type=float, default=1e-4)
-    parser.add_argument("--steps", type=int, help="compare only runs of just so many steps; another number is a failure")
+    parser.add_argument("--steps", type=int, help="a run of fewer steps than this fails")
     parser.add_argument("--threads", type=int, help="PyTorch threads")
     parser.add_argument("--json", action="store_true", help="one JSON object a run instead of tables")
     options = parser.parse_args()
@@ -35,20 +35,19 @@ def main():
     torch.use_deterministic_algorithms(True)
     codes = []
     if len(options.runs) > 1 and not options.json:
-        print(f"{'run':<44} {'difference':<12} bar {options.tolerance:.0e}")
+        print(f"{'run':<44} {'weights':<10} {'losses':<10} bar {options.tolerance:.0e}")
     for run in options.runs:
-        report = replay(run, options)
+        try:
+            report = replay(run, options)
+        except finished.Unlike as error:
+            report = {"run": str(run), "passed": False, "problem": str(error)}
         codes.append(2 if report is None else 0 if report["passed"] else 7)
         if report is None:
             print(f"{run}: there are no weights in model/: the run is not finished", file=sys.stderr)
         elif options.json:
             print(json.dumps(report), flush=True)
-        elif len(options.runs) > 1:
-            verdict = "pass" if report["passed"] else "FAIL"
-            remarks = [report["remark"], rounding_text(report)]
-            print(f"{run.name:<44} {report['largest']:<12.2e} {verdict}  {'; '.join(filter(None, remarks))}".rstrip(), flush=True)
         else:
-            print(table(report))
+            print(line(report) if len(options.runs) > 1 else table(report), flush=True)
     return max(codes)
 
 
@@ -59,8 +58,8 @@ def replay(run, options):
         return None
     element = torch.float64 if options.float64 else torch.float32
     plaintext = Repetition(run, element)
-    if options.steps not in (None, len(plaintext.batches)):
-        raise SystemExit(f"{run}: {len(plaintext.batches)} steps, not {options.steps}")
+    if len(plaintext.batches) < (options.steps or 0):
+        raise finished.Unlike(f"{len(plaintext.batches)} steps, fewer than {options.steps}")
     epochs = plaintext.train()
     epoch, remark = plaintext.choose(epochs, finished.kept_epoch(run))
     report = compare(found, epochs[epoch]["weights"])
@@ -80,13 +79,13 @@ def compare(found, expected):
     """The relative difference of every tensor, by name; both must hold the same."""
     if sorted(found) != sorted(expected):
         extra, lacking = sorted(set(found) - set(expected)), sorted(set(expected) - set(found))
-        raise SystemExit(f"model/ lacks {lacking} and has beside {extra}")
+        raise finished.Unlike(f"model/ lacks {lacking} and has beside {extra}")
     differences = {}
     for name, wanted in expected.items():
         if found[name].shape != wanted.shape:
-            raise SystemExit(f"{name} has shape {tuple(found[name].shape)}, not {tuple(wanted.shape)}")
+            raise finished.Unlike(f"{name} has shape {tuple(found[name].shape)}, not {tuple(wanted.shape)}")
         wanted = wanted.double()
-        # An adapter that never left zero is equal only if the other did not either.
+        # Of a tensor that is all zeros, only zeros are near.
         differences[name] = float((found[name].double() - wanted).abs().max() / wanted.abs().max().clamp(min=1e-30))
     # Not max(): a NaN must fail the check.
     return {"tensors": differences, "largest": float(np.max(list(differences.values())))}
@@ -99,7 +98,19 @@ def rounding_text(report):
     return f"PyTorch float32 against PyTorch float64: {report['rounding']['largest']:.2e} ({worst})"
 
 
+def line(report):
+    name = Path(report["run"]).name
+    if "problem" in report:
+        return f"{name:<44} {'':<21} FAIL  {report['problem']}"
+    losses = report["largest_loss_difference"]
+    losses = "" if losses is None else f"{losses:.2e}"
+    remarks = "; ".join(filter(None, [report["remark"], rounding_text(report)]))
+    return f"{name:<44} {report['largest']:<10.2e} {losses:<10} {'pass' if report['passed'] else 'FAIL'}  {remarks}".rstrip()
+
+
 def table(report):
+    if "problem" in report:
+        return report["problem"]
     width = max(map(len, report["tensors"])) + 2
     lines = [f"{name:<{width}} {difference:.2e}" for name, difference in report["tensors"].items()]
     verdict = "pass" if report["passed"] else "FAIL"

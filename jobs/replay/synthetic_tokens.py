@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 from safetensors.numpy import save_file
 
-ROWS, LENGTH, VOCABULARY = 300, 24, 180
+ROWS, LENGTH, VOCABULARY = 310, 24, 180
 WIDTH, HEADS, HIDDEN, BLOCKS, POSITIONS = 48, 4, 96, 2, 40
 
 
@@ -23,12 +23,12 @@ def main():
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(30)
-    bert(folder / "bert", random, "gelu", "", hasPooler=True)
-    bert(folder / "bert-tanh", random, "gelu_new", "bert.", hasPooler=False)
+    bert(folder / "bert", random, "gelu", "", has_pooler=True)
+    bert(folder / "bert-tanh", random, "gelu_new", "bert.", has_pooler=False)
     tokens(folder / "tokens.h5", random)
 
 
-def bert(folder, random, activation, prefix, hasPooler):
+def bert(folder, random, activation, prefix, has_pooler):
     """Linear layers of deviation 1/sqrt(inputs), so that attention and heads have something to do."""
     tensors = {}
 
@@ -52,7 +52,7 @@ def bert(folder, random, activation, prefix, hasPooler):
         linear(f"{layer}.intermediate.dense", HIDDEN, WIDTH)
         linear(f"{layer}.output.dense", WIDTH, HIDDEN)
         norm(f"{layer}.output.LayerNorm")
-    if hasPooler:
+    if has_pooler:
         linear("pooler.dense", WIDTH, WIDTH)
     folder.mkdir(exist_ok=True)
     configuration = {

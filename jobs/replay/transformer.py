@@ -6,6 +6,7 @@ from safetensors.torch import load_file
 from transformers import AutoConfig
 
 import adapters
+import finished
 import objectives
 from tokenfile import Tokens
 
@@ -27,10 +28,10 @@ def outputs(model, pooling, inputs):
     Pooling that the class itself does is left to it; the rest is done here, on its own backbone and head.
     """
     backbone = model.base_model
-    isBERT = model.config.model_type == "bert"
-    if not isBERT:
+    is_bert = model.config.model_type == "bert"
+    if not is_bert:
         inputs = {name: values for name, values in inputs.items() if name != "token_type_ids"}
-    if pooling is None or (isBERT and pooling == "cls" and backbone.pooler is not None):
+    if pooling is None or (is_bert and pooling == "cls" and backbone.pooler is not None):
         return model(**inputs).logits
     hidden = backbone(**inputs).last_hidden_state
     mask = inputs["attention_mask"]
@@ -38,7 +39,7 @@ def outputs(model, pooling, inputs):
         pooled = (hidden * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
     else:
         pooled = hidden[torch.arange(len(hidden)), mask.sum(1) - 1 if pooling == "last" else 0]
-    return (model.classifier if isBERT else model.score)(pooled)
+    return (model.classifier if is_bert else model.score)(pooled)
 
 
 class Transformer:
@@ -60,16 +61,16 @@ class Transformer:
         """Marks what is trained: never the embeddings, never gains of RMSNorm, which the owner folded into the layers that read them."""
         chosen = []
         for name, parameter in self.model.named_parameters():
-            isHead = name.startswith(("classifier.", "score.", "lm_head."))
+            is_head = name.startswith(("classifier.", "score.", "lm_head."))
             if self.part == "all":
-                isTrained = "embeddings." not in name and "embed_tokens." not in name
-                isTrained = isTrained and not (self.model.config.model_type == "llama" and "norm." in name)
+                is_trained = "embeddings." not in name and "embed_tokens." not in name
+                is_trained = is_trained and not (self.model.config.model_type == "llama" and "norm." in name)
             elif self.part == "head":
-                isTrained = isHead
+                is_trained = is_head
             else:
-                isTrained = ".lora_" in name or (isHead and not name.startswith("lm_head."))
-            parameter.requires_grad_(isTrained)
-            if isTrained:
+                is_trained = ".lora_" in name or (is_head and not name.startswith("lm_head."))
+            parameter.requires_grad_(is_trained)
+            if is_trained:
                 chosen.append(parameter)
         return chosen
 
@@ -111,7 +112,7 @@ def build(settings, task, initial, element):
     # A pooler that the head does not use may be kept for the export.
     unexpected = [name for name in unexpected if not name.startswith("bert.pooler.")]
     if missing or unexpected:
-        raise SystemExit(f"initial.safetensors lacks {missing} and has beside the model {unexpected}")
+        raise finished.Unlike(f"initial.safetensors lacks {missing} and has beside the model {unexpected}")
     # No dropout; the same as training otherwise.
     return model.eval()
 
