@@ -69,7 +69,7 @@ package struct Prediction<Element: FloatingElement> {
     defer { writer.abandon() }
     var parts = PredictionParts(connection: connection, window: window, outputs: shape.data.outputs)
     var done = 0
-    let use: ([PredictedRow], Tensor<Element>) throws -> Void = { rows, masked in
+    func use(_ rows: [PredictedRow], _ masked: Tensor<Element>) throws {
       try writer.append(rows, outputs: try keys.unmaskOutputs(masked))
       done += rows.count
       progress(done, source.rows)

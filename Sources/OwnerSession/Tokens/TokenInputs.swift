@@ -1,5 +1,5 @@
-package import Checkpoints
-package import Architecture
+import Checkpoints
+import Architecture
 package import Datasets
 package import JobSpec
 
