@@ -52,7 +52,9 @@ import Testing
     let bert = try parse(["model_type": "bert"])
     #expect([bert.width, bert.blocks, bert.heads, bert.headWidth, bert.hidden] == [768, 12, 12, 64, 3072])
     #expect([bert.vocabulary, bert.positions, bert.tokenTypes] == [30522, 512, 2])
-    let llama = try parse(["model_type": "llama", "num_key_value_heads": .null, "head_dim": .null, "rope_scaling": .null])
+    let llama = try parse([
+      "model_type": "llama", "num_key_value_heads": .null, "head_dim": .null, "rope_scaling": .null,
+    ])
     #expect([llama.width, llama.blocks, llama.heads, llama.keyValueHeads, llama.headWidth] == [4096, 32, 32, 32, 128])
     #expect([llama.vocabulary, llama.positions, llama.hidden] == [32000, 2048, 11008])
     #expect(llama.normEpsilon == 1e-6)

@@ -90,7 +90,8 @@ import Testing
       tiesWordEmbeddings: false, paddingToken: 3)
     #expect(try configuration(export, of: fixture(ModelFixture.llama))["pad_token_id"] == 3)
     #expect(
-      try configuration(export, of: fixture(ModelFixture.llama, changing: ["pad_token_id": .null]))["pad_token_id"] == 3)
+      try configuration(export, of: fixture(ModelFixture.llama, changing: ["pad_token_id": .null]))["pad_token_id"] == 3
+    )
     #expect(
       try configuration(export, of: fixture(ModelFixture.llama, changing: ["pad_token_id": 5]))["pad_token_id"] == 5)
   }
