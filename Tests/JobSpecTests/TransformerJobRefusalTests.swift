@@ -160,7 +160,7 @@ import Testing
 
   @Test(arguments: [
     ("model: {hugingface: m}", "model.huggingface"),
-    ("model: {huggingface: m, head: {pooling: cls}}", "model.head.pool"),
+    ("model: {huggingface: m, head: {pools: cls}}", "model.head.pool"),
     ("model: {huggingface: m, lora: {target: [a]}}", "model.lora.targets"), ("data: {token: ids}", "data.tokens"),
     ("masking: {shuffle: true}", nil), ("train: {accumulat: 2}", "train.accumulate"),
     ("model: {huggingface: m, rank: 4}", "model.lora.rank"),

@@ -87,7 +87,7 @@ enum JobFields {
     "masking.shuffle_tokens", default: .derived("true for an encoder"),
     "Send the tokens of a sample in a fresh secret order; only where a model does not read their order.")
   static let baseModel = JobField<BaseModelVisibility>.choice(
-    "masking.base_model", default: .derived("unsaid"),
+    "masking.base_model", default: .derived("not recorded"),
     "Whether the trainer may know the pretrained weights. Recorded with the job; changes no result.")
 
   static let lossLocation = JobField<LossLocation>.choice(

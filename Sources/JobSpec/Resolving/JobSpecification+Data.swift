@@ -17,6 +17,10 @@ extension JobSpecification {
   }
 
   private func resolvedInputs() throws(JobSpecError) -> JobInputs {
+    if isTransformer {
+      try refuse(
+        JobFields.features.path, "`data.features` is for `model.mlp`; `model.huggingface` reads `data.tokens`")
+    }
     guard let tokens = self[JobFields.tokens] else {
       for path in [JobFields.mask.path, JobFields.types.path] {
         try refuse(path, "`\(path)` stands beside `data.tokens`, which is missing")

@@ -40,8 +40,6 @@ extension JobSpecification {
     if places.mustExist {
       directory = try JobPath.existingDirectory(directory, holding: "config.json", key: path, at: location)
     }
-    try refuse(
-      JobFields.features.path, "`data.features` is for `model.mlp`; `model.huggingface` reads `data.tokens`")
     if self[JobFields.padding] ?? 0 > 0 {
       throw contradiction(
         JobFields.padding.path,

@@ -52,10 +52,10 @@ package struct AdapterExport: Sendable {
       "use_rslora": false,
       "rank_pattern": .object([:]),
       "alpha_pattern": .object([:]),
-      "layers_to_transform": nil,
-      "layers_pattern": nil,
-      "revision": nil,
-      "auto_mapping": nil,
+      "layers_to_transform": .null,
+      "layers_pattern": .null,
+      "revision": .null,
+      "auto_mapping": .null,
     ]
   }
 
@@ -69,6 +69,6 @@ package struct AdapterExport: Sendable {
 
   /// The two names that peft gives classifiers itself, whichever the model has.
   private var savedModules: JSONValue {
-    task == .causalLanguageModel ? nil : .array(["classifier", "score"])
+    task == .causalLanguageModel ? .null : .array(["classifier", "score"])
   }
 }

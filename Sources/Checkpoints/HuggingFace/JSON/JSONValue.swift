@@ -64,11 +64,8 @@ package enum JSONValue: Sendable, Equatable {
   }
 }
 
-extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
-  ExpressibleByNilLiteral
-{
+extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral {
   package init(stringLiteral value: String) { self = .string(value) }
   package init(integerLiteral value: Int) { self = .number("\(value)") }
   package init(booleanLiteral value: Bool) { self = .boolean(value) }
-  package init(nilLiteral: ()) { self = .null }
 }
