@@ -46,7 +46,7 @@ extension LayerHarness {
 
   func checkThreadCounts() {
     let reference = run(Float.self, inputs: inputs, parameters: parameters, threads: 1)
-    #expect(reference.output.allSatisfy(\.isFinite))
+    #expect(reference.output.allSatisfy { $0.isFinite })
     for threads in [2, 3, 7] {
       let other = run(Float.self, inputs: inputs, parameters: parameters, threads: threads)
       #expect(other.output == reference.output, "\(threads) threads")
@@ -93,9 +93,9 @@ extension LayerHarness {
         Double.self, inputs: inputs, parameters: parameters, threads: 2, Setting(withoutInputs: [number]))
       #expect(some.parameters == all.parameters && some.squares == all.squares)
       for other in inputs.indices {
-        #expect(
-          other == number
-            ? some.inputs[other].allSatisfy(\.isNaN) : some.inputs[other] == all.inputs[other], "input \(other)")
+        let isRight =
+          other == number ? some.inputs[other].allSatisfy { $0.isNaN } : some.inputs[other] == all.inputs[other]
+        #expect(isRight, "input \(other)")
       }
     }
     for number in parameters.indices {
@@ -103,13 +103,16 @@ extension LayerHarness {
         Double.self, inputs: inputs, parameters: parameters, threads: 2, Setting(withoutParameters: [number]))
       #expect(some.inputs == all.inputs)
       for other in parameters.indices {
-        #expect(
+        let isRight =
           other == number
-            ? some.parameters[other].allSatisfy(\.isNaN) : some.parameters[other] == all.parameters[other],
-          "\(layer.parameters[other].name)")
+          ? some.parameters[other].allSatisfy { $0.isNaN } : some.parameters[other] == all.parameters[other]
+        #expect(isRight, "\(layer.parameters[other].name)")
       }
       // The two sums are added in different orders: a few units.
-      let squares = some.parameters.enumerated().filter { $0.offset != number }.joined { $0 + $1 * $1 }
+      var squares = 0.0
+      for other in parameters.indices where other != number {
+        squares += some.parameters[other].reduce(0) { $0 + $1 * $1 }
+      }
       #expect(abs(some.squares - squares) <= 1e-12 * max(1, squares))
     }
   }
@@ -118,8 +121,8 @@ extension LayerHarness {
   func checkInference() {
     let trained = run(Double.self, inputs: inputs, parameters: parameters, threads: 2)
     #expect(infer(threads: 2) == trained.output)
-    #expect(trained.inputs.joined().allSatisfy(\.isFinite))
-    #expect(trained.parameters.joined().allSatisfy(\.isFinite))
+    #expect(trained.inputs.joined().allSatisfy { $0.isFinite })
+    #expect(trained.parameters.joined().allSatisfy { $0.isFinite })
   }
 
   /// The output against the definition as loops; `tolerance` of its largest entry.
@@ -138,11 +141,5 @@ extension LayerHarness {
     checkLeavingOut()
     checkInference()
     checkThreadCounts()
-  }
-}
-
-extension Sequence where Element == EnumeratedSequence<[[Double]]>.Element {
-  fileprivate func joined(_ add: (Double, Double) -> Double) -> Double {
-    reduce(0) { $1.element.reduce($0, add) }
   }
 }

@@ -29,7 +29,8 @@ import Testing
   static let cases = Result { try Fixture.read("losses", as: [Case].self) }
 
   @Test func theFixtureHoldsEveryTask() throws {
-    #expect(Set(try Self.cases.get().map(\.task)) == Set(LearningTask.allCases))
+    // Tasks with an output for each token have the loss of classification.
+    #expect(Set(try Self.cases.get().map(\.task)) == [.classification, .multilabel, .regression])
   }
 
   /// Logits reach 700. In double: sums of 126 terms with relative error 2.2e-16 each, 1e-13 with room. In single: outputs
@@ -110,7 +111,7 @@ import Testing
 
   @Test(arguments: LearningTask.allCases) func outputsThatAreNotFiniteAreRefused(_ task: LearningTask) {
     let targets: Targets<Float> =
-      task == .classification ? .classes([0, 1]) : .values(Tensor(zeros: [2, 3]))
+      task.hasClasses ? .classes([0, 1]) : .values(Tensor(zeros: [2, 3]))
     #expect(throws: TrainingError.nonFiniteLoss) {
       try LossFunction(task: task).evaluate(
         outputs: Tensor([0, 0, 0, 0, .nan, 0], shape: [2, 3]), targets: targets, normalizer: 2)

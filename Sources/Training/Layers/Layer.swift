@@ -23,3 +23,7 @@ package protocol Layer: LayerRules {
   /// added included), whose bits must not depend on the number of threads.
   func backward<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> Double
 }
+
+extension Layer {
+  package var valuesReadBackward: [Int] { inputs + [output] }
+}
