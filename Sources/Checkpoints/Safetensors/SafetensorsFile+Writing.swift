@@ -33,7 +33,7 @@ extension SafetensorsFile {
   }
 
   /// The 8 bytes of length and the padded JSON.
-  private static func encodedHeader(
+  static func encodedHeader(
     _ tensors: [SafetensorsTensor], _ metadata: [String: String]
   ) throws(SafetensorsProblem) -> [UInt8] {
     var entries: [String: String] = [:]

@@ -60,7 +60,7 @@ struct AutonomousTraining<Element: FloatingElement> {
       if done % stepsPerEpoch == 0 || done % context.description.checkpointEverySteps == 0 {
         try history.sync()
         try context.saveCheckpoint()
-        try context.checkpoints.removeAll(before: done)
+        try context.removeCheckpoints(before: done)
       }
       if done % stepsPerEpoch == 0 { try evaluate() }
     }
@@ -122,7 +122,7 @@ struct AutonomousTraining<Element: FloatingElement> {
       isBest = result.primary.value != nil
     }
     if context.description.keep == .best, isBest {
-      context.keepPresentWeights(epoch: epoch, metric: result.primary.value)
+      try context.keepPresentWeights(epoch: epoch, metric: result.primary.value)
     }
     try record(
       .evaluation(

@@ -74,11 +74,11 @@ struct OwnerPacedTraining<Element: FloatingElement> {
       context.send(.evaluated(epoch: epoch, part: part, values: try infer(delivery)))
     case .keep(let epoch):
       guard forwardedParts == 0 else { throw WireError.outOfOrder("keep inside a step") }
-      context.keepPresentWeights(epoch: epoch, metric: nil)
+      try context.keepPresentWeights(epoch: epoch, metric: nil)
     case .commit(let step):
       // The newest checkpoint within the owner's history stays, however old: the next attachment goes on from it.
-      if let kept = try context.checkpoints.steps().last(where: { $0 <= step }) {
-        try context.checkpoints.removeAll(before: kept)
+      if let kept = try context.checkpoints.files.steps().last(where: { $0 <= step }) {
+        try context.removeCheckpoints(before: kept)
       }
     case .save:
       try saveAndTell()

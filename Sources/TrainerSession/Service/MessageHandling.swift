@@ -99,8 +99,7 @@ extension TrainerService {
     guard var record = jobs[id] else { return }
     if record.stored.phase == .uploading || record.stored.phase == .ready {
       // A new connection uploads weights and labels from the first chunk; rows and plan go on.
-      record.upload =
-        hasWeights ? nil : ParameterUpload(try Model(record.stored.description.model).structure.parameters)
+      record.upload = hasWeights ? nil : try JobCheckpoints(record.stored, in: store).beginUpload()
       record.data?.restartTargets()
       jobs[id] = record
     }
