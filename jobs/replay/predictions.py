@@ -124,14 +124,17 @@ def outputs(model, job, tokens, rows):
 
 
 def predicted(path, task, tokens, rows):
-    """`outputs` of the predictions: samples, or the real tokens one sample after another (or as a padded cube)."""
+    """`outputs` of the predictions; of a per-token task those of the real tokens, which a row of the file has for all its columns."""
     with h5py.File(path) as file:
-        found = file["outputs"][()]
+        found = file["outputs"][: len(rows)]
     if task not in objectives.PER_TOKEN:
-        return found[: len(rows)]
-    if found.ndim == 3:
-        return found[: len(rows)][tokens.mask[rows].numpy()]
-    return found[: int(tokens.lengths[rows].sum())]
+        return found
+    columns = tokens.ids.shape[1]
+    if found.shape[1] % columns:
+        raise finished.Unlike(f"rows of {found.shape[1]} outputs, not a multiple of the {columns} columns of the file")
+    places = tokens.positions[rows, : int(tokens.lengths[rows].max())].numpy()
+    cube = np.take_along_axis(found.reshape(len(found), columns, -1), places[:, :, None], 1)
+    return cube[tokens.mask[rows, : places.shape[1]].numpy()]
 
 
 if __name__ == "__main__":
