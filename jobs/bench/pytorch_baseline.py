@@ -40,8 +40,6 @@ def main():
     trainings = {}
     for line in sys.stdin:
         mode, file, steps = line.split()
-        if mode not in MODES:
-            raise SystemExit(f"{mode} is none of {', '.join(MODES)}")
         batches = files[int(file)]
         try:
             if mode not in trainings:
@@ -72,6 +70,8 @@ class Batches:
 
 class Training:
     def __init__(self, mode, folder, classes):
+        if mode not in MODES:
+            raise ValueError(f"{mode} is none of {', '.join(MODES)}")
         self.mode = mode
         torch.manual_seed(0)
         model = transformers.BertForSequenceClassification.from_pretrained(
