@@ -5,8 +5,8 @@
 job, SGD with momentum, clipping; batches in the file's order, padded to its columns, as many threads as the process may use cores.
 Modes: fp32, bf16 (autocast), each also through torch.compile.
 
-Reads lines `MODE DATA STEPS` (DATA: which of the files, counted from 0) and answers each with one JSON line: seconds of each step, real tokens of
-each, peak memory. A mode's model is built, warmed up and compiled when it is first asked for, before its steps are timed.
+Reads lines `MODE DATA STEPS` (DATA: which of the files, counted from 0) and answers each with one JSON line: seconds of each step, real
+tokens of each, peak memory. A mode's model is built, warmed up and compiled when it is first asked for, before its steps are timed.
 
 Example: echo 'fp32 0 4' | pytorch_baseline.py .cache/minilm pubmed_sections_128.h5
 """

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Loads the model of a finished run as anybody would, with `transformers` or `peft`, and compares its outputs with those of `encryptor predict`.
+"""Loads the model of a finished run with `transformers` or `peft` and compares its outputs with those of `encryptor predict`.
 
-Reads what `encryptor predict RUN --data FILE --out RUN.predictions.h5` wrote for the job's own data file, or for --data. Every name and shape
-must fit the class that the libraries take for the task, with none missing and none left over. The difference is max|a-b| / max|b| over
+Reads what `encryptor predict RUN --data FILE --out RUN.predictions.h5` wrote for the job's own data file, or for --data. Every name and
+shape must fit the class that the libraries take for the task, with none missing and none left over. The difference is max|a-b| / max|b| over
 `outputs` (a: predict, b: the library). Exit 0 when every run's is at most the tolerance, 7 when not.
 
 Example: predictions.py runs/pubmed-minilm
