@@ -29,7 +29,7 @@ class Refused(Exception):
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("input", type=Path, help=".csv or .tsv with a header line; anything else is text, a row a line, empty ones left out")
+    parser.add_argument("input", type=Path, help=".csv or .tsv with a header line; else text, a row a line, empty ones left out")
     parser.add_argument("--tokenizer", type=Path, required=True, help="a tokenizer.json, or the model directory that has one")
     parser.add_argument("--out", type=Path, required=True, help="the HDF5 file; only written when all went well")
     parser.add_argument("--text", default="text", metavar="COLUMN", help="of a CSV: the text (default: text)")

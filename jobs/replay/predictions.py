@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Loads the model of a finished run as anybody would, with `transformers` or `peft`, and compares its outputs with those of `encryptor predict`.
+"""Loads the model of a finished run with `transformers` or `peft` and compares its outputs with those of `encryptor predict`.
 
-Reads what `encryptor predict RUN --data FILE --out RUN.predictions.h5` wrote for the job's own data file, or for --data. Every name and shape
-must fit the class that the libraries take for the task, with none missing and none left over. The difference is max|a-b| / max|b| over
+Reads what `encryptor predict RUN --data FILE --out RUN.predictions.h5` wrote for the job's own data file, or for --data. Every name and
+shape must fit the class that the libraries take for the task, with none missing and none left over. The difference is max|a-b| / max|b| over
 `outputs` (a: predict, b: the library). Exit 0 when every run's is at most the tolerance, 7 when not.
 
 Example: predictions.py runs/pubmed-minilm
@@ -124,14 +124,17 @@ def outputs(model, job, tokens, rows):
 
 
 def predicted(path, task, tokens, rows):
-    """`outputs` of the predictions: samples, or the real tokens one sample after another (or as a padded cube)."""
+    """`outputs` of the predictions; of a per-token task those of the real tokens, which a row of the file has for all its columns."""
     with h5py.File(path) as file:
-        found = file["outputs"][()]
+        found = file["outputs"][: len(rows)]
     if task not in objectives.PER_TOKEN:
-        return found[: len(rows)]
-    if found.ndim == 3:
-        return found[: len(rows)][tokens.mask[rows].numpy()]
-    return found[: int(tokens.lengths[rows].sum())]
+        return found
+    columns = tokens.ids.shape[1]
+    if found.shape[1] % columns:
+        raise finished.Unlike(f"rows of {found.shape[1]} outputs, not a multiple of the {columns} columns of the file")
+    places = tokens.positions[rows, : int(tokens.lengths[rows].max())].numpy()
+    cube = np.take_along_axis(found.reshape(len(found), columns, -1), places[:, :, None], 1)
+    return cube[tokens.mask[rows, : places.shape[1]].numpy()]
 
 
 if __name__ == "__main__":

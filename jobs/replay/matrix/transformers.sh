@@ -39,8 +39,8 @@ train_and_predict llama-class-lora "$llama" "${sgd[@]}" "${labelled[@]}" --set t
 train_and_predict llama-tags "$llama" "${sgd[@]}" "${labelled[@]}" --set task=token-classification --set data.labels=tags
 judge --steps 20
 
-# AdamW is replayed in double precision: the gradient of BERT's key biases is zero (softmax does not see what it adds to all keys alike), so in
-# single precision AdamW divides one rounding error by another there and PyTorch's own replays differ.
+# AdamW is replayed in double precision: the gradient of BERT's key biases is zero (what they add to a query's scores is the same for all keys),
+# so in single precision AdamW divides one rounding error by another there, and PyTorch's own replays differ.
 train_and_predict bert-adamw "$bert" "${adamw[@]}"
 train_and_predict llama-lm-adamw "$llama" "${adamw[@]}"
 judge --steps 20 --float64
