@@ -104,15 +104,6 @@ import Testing
       refusal("model: {huggingface: m, head: {classes: 2}}", ["task=causal-lm"]), "the model's vocabulary")
   }
 
-  @Test(arguments: ["rank: 8", "alpha: 16", "targets: [query]"])
-  func adapterSettingsWithoutAdapters(setting: String) {
-    for part in ["all", "head"] {
-      expectContradiction(
-        refusal("model: {huggingface: m, train: \(part), lora: {\(setting)}}"), "needs `model.train: lora`")
-    }
-    expectContradiction(refusal("model: {huggingface: m, lora: {\(setting)}}"), "needs `model.train: lora`")
-  }
-
   @Test func adaptersWithoutTargets() {
     guard case .missingKey("model.lora.targets", _)? = refusal("model: {huggingface: m, train: lora}")?.reason else {
       Issue.record("accepted")

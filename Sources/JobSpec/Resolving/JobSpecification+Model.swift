@@ -69,9 +69,7 @@ extension JobSpecification {
           rank: try value(JobFields.rank), alpha: try value(JobFields.alpha),
           targets: Set(try required(JobFields.targets)).sorted()))
     }
-    for path in [JobFields.rank.path, JobFields.alpha.path, JobFields.targets.path] {
-      try refuse(path, "`\(path)` needs `model.train: lora`; `model.train` is \(kind.rawValue)")
-    }
+    // Adapters' settings may stay in a job that trains without them: `model.train` alone says which is meant.
     return kind == .head ? .head : .all
   }
 }
