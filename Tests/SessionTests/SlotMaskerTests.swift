@@ -89,14 +89,14 @@ import Testing
     let run = try site.run(SmallJob().changing { $0.standardize = standardize })
     let keys = JobKeys<Float>(master: run.master, plan: run.prepared.shape.keyPlan, workers: Workers(threads: 2))
     let slots = Array(0..<run.prepared.plan.totalRows)
+    guard case .features(let source) = run.prepared.source else { throw OwnerError.unfitData("no features") }
     let standardization =
       standardize
-      ? try Standardization.fit(
-        run.prepared.source, isTraining: [Bool](repeating: true, count: run.prepared.source.rows)) : nil
+      ? try Standardization.fit(source, isTraining: [Bool](repeating: true, count: source.rows)) : nil
     func rows(_ limits: SpoolLimits) throws -> Tensor<Float> {
       var times = PhaseTimes()
       let spool = try RowSpool(
-        run.prepared, standardization: standardization, keys: keys, scratch: site.directory.url, limits: limits,
+        run.prepared, source: source, standardization: standardization, keys: keys, scratch: site.directory.url, limits: limits,
         times: &times
       ) { _, _ in }
       return try spool.rows(slots)
