@@ -96,7 +96,8 @@ import Testing
     func rows(_ limits: SpoolLimits) throws -> Tensor<Float> {
       var times = PhaseTimes()
       let spool = try RowSpool(
-        run.prepared, source: source, standardization: standardization, keys: keys, scratch: site.directory.url, limits: limits,
+        run.prepared, source: source, standardization: standardization, keys: keys, scratch: site.directory.url,
+        limits: limits,
         times: &times
       ) { _, _ in }
       return try spool.rows(slots)

@@ -7,5 +7,7 @@ package protocol PlaintextWeights: Sendable {
   /// The tensor that the trainer's model has under `specification`, unmasked.
   ///
   /// - Throws: for a tensor that is missing, misshapen or unreadable.
-  func tensor<Element: FloatingElement>(_ specification: ParameterSpecification) throws(CheckpointError) -> Tensor<Element>
+  func tensor<Element: FloatingElement>(_ specification: ParameterSpecification) throws(CheckpointError) -> Tensor<
+    Element
+  >
 }

@@ -28,7 +28,8 @@ package struct RowSpool<Element: FloatingElement> {
   /// - Parameter progress: rows done and rows in all; what it throws ends the work.
   /// - Throws: `DatasetError` from reading, `CheckpointError` of kind `.exhausted` when the scratch directory is full.
   package init(
-    _ prepared: PreparedJob, source: any FeatureSource, standardization: Standardization?, keys: JobKeys<Element>, scratch: URL,
+    _ prepared: PreparedJob, source: any FeatureSource, standardization: Standardization?, keys: JobKeys<Element>,
+    scratch: URL,
     limits: SpoolLimits = SpoolLimits(), times: inout PhaseTimes, progress: (Int, Int) throws -> Void
   ) throws {
     let plan = prepared.plan

@@ -30,7 +30,8 @@ struct PlaintextTensors<Element: FloatingElement> {
   private func lazy(
     _ name: String, _ shape: [Int], _ tensor: @escaping @Sendable () throws(CheckpointError) -> Tensor<Element>
   ) -> SafetensorsTensor {
-    SafetensorsTensor(name: name, type: SafetensorsType(Element.elementType), shape: shape) { (writer) throws(CheckpointError) in
+    SafetensorsTensor(name: name, type: SafetensorsType(Element.elementType), shape: shape) {
+      (writer) throws(CheckpointError) in
       let values = try tensor()
       try values.withUnsafeBufferPointer { (buffer) throws(CheckpointError) in
         try writer.write(UnsafeRawBufferPointer(buffer))

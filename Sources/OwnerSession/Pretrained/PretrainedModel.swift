@@ -25,11 +25,13 @@ package struct PretrainedModel: Sendable {
     self.settings = settings
     self.task = task
     if task == .causalLanguageModel, configuration.family != .llama {
-      throw OwnerError.unfitJob("task: causal-lm needs a decoder; \(settings.directory) holds a \(configuration.family.rawValue) model")
+      throw OwnerError.unfitJob(
+        "task: causal-lm needs a decoder; \(settings.directory) holds a \(configuration.family.rawValue) model")
     }
     if let pool = settings.pool {
       guard !task.isPerToken else {
-        throw OwnerError.unfitJob("model.head.pool does not apply to task: \(task.rawValue), which has an output for each token")
+        throw OwnerError.unfitJob(
+          "model.head.pool does not apply to task: \(task.rawValue), which has an output for each token")
       }
       guard pool != .cls || configuration.family == .bert else {
         throw OwnerError.unfitJob("model.head.pool: cls needs an encoder; use last or mean")

@@ -9,7 +9,9 @@ package struct PretrainedWeights: PlaintextWeights {
   /// Nil where every tensor asked for is the checkpoint's.
   let fresh: FreshWeights?
 
-  package func tensor<Element: FloatingElement>(_ specification: ParameterSpecification) throws(CheckpointError) -> Tensor<Element> {
+  package func tensor<Element: FloatingElement>(_ specification: ParameterSpecification) throws(CheckpointError)
+    -> Tensor<Element>
+  {
     if specification.origin != .pretrained, let fresh {
       var tensor: Tensor<Element> = fresh.tensor(specification)
       // A fresh classifier reads the last norm as the checkpoint's own readers do; adapters are drawn for the folded weights.

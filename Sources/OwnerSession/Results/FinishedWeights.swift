@@ -12,7 +12,9 @@ struct FinishedWeights<Stored: FloatingElement>: PlaintextWeights {
     self.frozen = frozen
   }
 
-  func tensor<Element: FloatingElement>(_ specification: ParameterSpecification) throws(CheckpointError) -> Tensor<Element> {
+  func tensor<Element: FloatingElement>(_ specification: ParameterSpecification) throws(CheckpointError) -> Tensor<
+    Element
+  > {
     if let tensor = trained[specification.name] { return tensor.converted(to: Element.self) }
     guard let frozen else { throw .layout(.missingTensor(specification.name)) }
     return try frozen.tensor(specification)

@@ -55,7 +55,8 @@ package struct ModelDirectory {
     let specifications = shape.structure.parameters
     if let pretrained = shape.pretrained {
       let tensors = PlaintextTensors<Float>(
-        model: pretrained, specifications: specifications, weights: weights).tensors
+        model: pretrained, specifications: specifications, weights: weights
+      ).tensors
       return try SafetensorsFile.write(tensors, metadata: ["format": "pt"], to: file.path)
     }
     var trained = NamedTensors<Float>()

@@ -62,7 +62,8 @@ package struct Prediction<Element: FloatingElement> {
   }
 
   private func infer(
-    _ source: SampleSource, keys: JobKeys<Element>, master: MasterKey, window: Int, to file: URL, progress: (Int, Int) -> Void
+    _ source: SampleSource, keys: JobKeys<Element>, master: MasterKey, window: Int, to file: URL,
+    progress: (Int, Int) -> Void
   ) throws {
     let writer = try PredictionWriter<Element>(
       file: file, task: shape.job.task, outputs: shape.data.outputs, tokens: try tokensOfRow(source))

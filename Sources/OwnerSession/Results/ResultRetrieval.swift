@@ -23,7 +23,8 @@ package struct ResultRetrieval<Element: FloatingElement> {
   ) throws {
     let specifications = shape.structure.parameters
     let trained = specifications.filter(\.isTrained)
-    var weights = try WeightTransfer(connection: connection, specifications: specifications).download(progress: progress)
+    var weights = try WeightTransfer(connection: connection, specifications: specifications).download(
+      progress: progress)
     for index in weights.indices { weights[index] = try keys.unmaskParameter(weights[index], trained[index]) }
     let finished = NamedTensors(zip(trained.map(\.name), weights).map { ($0, $1) })
     try ModelDirectory(directory.model).write(finished, shape: shape, standardization: standardization)

@@ -41,7 +41,8 @@ struct TransformerExport<Element: FloatingElement> {
   private func unfolded(_ tensor: Tensor<Element>, _ name: String) throws -> Tensor<Element> {
     guard let gain: Tensor<Element> = try Self.gain(model, of: name) else { return tensor }
     guard gain.elements.allSatisfy({ $0 != 0 }) else {
-      throw OwnerError.unfitData("a norm gain of the checkpoint is 0, so that adapters for it cannot be written: \(name)")
+      throw OwnerError.unfitData(
+        "a norm gain of the checkpoint is 0, so that adapters for it cannot be written: \(name)")
     }
     var result = tensor
     result.scaleColumns(by: gain, dividing: true)

@@ -155,7 +155,9 @@ package final class MaskedRun<Element: FloatingElement> {
       try WeightTransfer(connection: connection, specifications: specifications).upload { index in
         let specification = specifications[index]
         let plain: Tensor<Element> = try initial.tensor(specification)
-        guard plain.allFinite else { throw OwnerError.unfitData("\(specification.name) of the checkpoint holds NaN or an infinity") }
+        guard plain.allFinite else {
+          throw OwnerError.unfitData("\(specification.name) of the checkpoint holds NaN or an infinity")
+        }
         return try times.masking.measure { try keys.maskParameter(plain, specification) }
       } progress: {
         observe(.advanced(done: $0, total: $1))

@@ -29,7 +29,9 @@ package struct TokenInputs: Sendable {
         vocabulary: model.configuration.vocabulary, types: model.configuration.tokenTypes,
         positions: model.configuration.positions, requiresTrailingPadding: !isEncoder))
     if job.task == .tokenClassification, readsLabels {
-      guard let path = job.data.labels else { throw OwnerError.unfitJob("task: token-classification needs data.labels") }
+      guard let path = job.data.labels else {
+        throw OwnerError.unfitJob("task: token-classification needs data.labels")
+      }
       labels = try file.openTokenLabels(path: path, tokens: source, classes: model.settings.classes)
     } else {
       labels = nil

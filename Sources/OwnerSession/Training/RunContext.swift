@@ -21,7 +21,8 @@ final class RunContext<Element: FloatingElement> {
   private(set) var bytesAddedToRows = 0
 
   init(
-    prepared: PreparedJob, keys: JobKeys<Element>, samples: any MaskedSamples<Element>, connection: TrainerConnection<Element>,
+    prepared: PreparedJob, keys: JobKeys<Element>, samples: any MaskedSamples<Element>,
+    connection: TrainerConnection<Element>,
     history: RunHistory, times: PhaseTimes, interruption: Interruption, observe: @escaping (RunEvent) -> Void
   ) {
     self.prepared = prepared

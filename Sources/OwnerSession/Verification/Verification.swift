@@ -35,7 +35,8 @@ package struct Verification<Element: FloatingElement> {
       try masked.step(slots, epoch: epoch)
       progress(step + 1, total)
     }
-    return try zip(masked.plaintextWeights(), plain.plaintextWeights()).map { Self.relativeDifference($0, $1) }.max() ?? 0
+    return try zip(masked.plaintextWeights(), plain.plaintextWeights()).map { Self.relativeDifference($0, $1) }.max()
+      ?? 0
   }
 
   /// The same spaces with nothing masked.
