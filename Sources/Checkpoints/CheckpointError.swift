@@ -11,6 +11,8 @@ package enum CheckpointError: Failure, Equatable {
   case rows(path: String, RowFileProblem)
   case log(path: String, LineLogProblem)
   case layout(PlaintextLayoutProblem)
+  /// `path` is the directory, or the file in it that is wrong.
+  case huggingFace(path: String, HuggingFaceProblem)
 
   package var kind: FailureKind {
     switch self {
@@ -19,7 +21,7 @@ package enum CheckpointError: Failure, Equatable {
     case .rows(_, let problem): problem.kind
     case .log(_, let problem): problem.kind
     case .safetensors(_, let problem): problem.kind
-    case .layout: .inputData
+    case .layout, .huggingFace: .inputData
     }
   }
 
@@ -43,6 +45,7 @@ package enum CheckpointError: Failure, Equatable {
     case .rows(let path, let problem): "row file \(path): \(problem.description)"
     case .log(let path, let problem): "\(path): \(problem.description)"
     case .layout(let problem): problem.description
+    case .huggingFace(let path, let problem): "\(path): \(problem.description)"
     }
   }
 

@@ -11,6 +11,8 @@ package struct DatasetError: Failure, Equatable {
     case missingObject, wrongObject, wrongRank, wrongType, unsupportedLayout, tooLarge, empty
     // The content
     case damagedRows, notFinite, invalidSparseRow, rowCountMismatch, invalidLabels, tooManyClasses, invalidRowNumbers
+    // Tokens
+    case shapeMismatch, invalidTokens, invalidTypes, invalidMask, emptySequence, sequenceTooLong, misplacedPadding
     // Writing
     case diskFull, writeFailed
     /// A caller inside this program broke a rule of this module.

@@ -23,6 +23,8 @@ package struct JobSpecError: Failure, Equatable {
     case contradiction(String)
     case missingFile(key: String, path: String)
     case notARegularFile(key: String, path: String)
+    case missingDirectory(key: String, path: String)
+    case notADirectory(key: String, path: String)
     /// A `--set` argument that is not `key=value`.
     case malformedOverride
   }
@@ -69,6 +71,8 @@ extension JobSpecError.Reason {
     case .contradiction(let sentence): sentence
     case .missingFile(let key, let path): "`\(key)`: there is no file \(path)"
     case .notARegularFile(let key, let path): "`\(key)`: \(path) is not a regular file"
+    case .missingDirectory(let key, let path): "`\(key)`: there is no directory \(path)"
+    case .notADirectory(let key, let path): "`\(key)`: \(path) is not a directory"
     case .malformedOverride: "expected key.path=value, as in --set train.epochs=3"
     }
   }

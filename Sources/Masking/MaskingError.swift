@@ -7,11 +7,13 @@ package enum MaskingError: Failure, Equatable {
   case notExact(optimizer: OptimizerDescription.Kind, largest: SymmetryGroup, strength: MaskingStrength)
   /// A constraint or a parameter names a space that the model or the plan does not have.
   case unknownSpace(SpaceID)
+  /// The form of a space's key contradicts its width or another space's form.
+  case spaceForm(SpaceID, problem: String)
   /// A tensor or a label has another shape than the plan says. `what` names it: "layers.0.weight".
   case shape(what: String, expected: [Int], found: [Int])
   /// CSR parts that contradict one another or point outside the columns.
   case sparseRows(problem: String)
-  /// A class id outside 0 ..< classes.
+  /// A class id of `classes` or above.
   case classOutOfRange(classes: Int)
   /// A missing target cannot be rotated: every masked coordinate would be missing.
   case missingTarget(space: SpaceID)
@@ -30,7 +32,7 @@ package enum MaskingError: Failure, Equatable {
   package var kind: FailureKind {
     switch self {
     case .notExact, .needsSmallerGroup: .usage
-    case .unknownSpace: .defect
+    case .unknownSpace, .spaceForm: .defect
     case .shape, .sparseRows, .classOutOfRange, .missingTarget: .inputData
     case .keyFileNeedsRoom: .exhausted
     case .keyFileExists, .keyFileUnusable, .keyFileExposed, .notAKeyFile, .keyFileOfAnotherJob: .keyOrPermission
@@ -47,12 +49,14 @@ package enum MaskingError: Failure, Equatable {
       """
     case .unknownSpace(let space):
       "the key plan has no space \(space)"
+    case .spaceForm(let space, let problem):
+      "space \(space) cannot be keyed: \(problem)"
     case .shape(let what, let expected, let found):
       "\(what) has shape \(found) where \(expected) is needed"
     case .sparseRows(let problem):
       "sparse rows cannot be masked: \(problem)"
     case .classOutOfRange(let classes):
-      "a class id lies outside 0 ..< \(classes)"
+      "a class id lies beyond the last of \(classes) classes"
     case .missingTarget(let space):
       """
       a target of space \(space) is missing (NaN) and its key is a rotation, which would spread it over the whole row; \

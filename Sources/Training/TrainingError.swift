@@ -15,6 +15,14 @@ package enum TrainingError: Failure, Equatable {
   case optimizerState(String)
   case batchRows(rows: Int, capacity: Int)
   case rowsOutsideBatch(rows: Range<Int>, batch: Int)
+  /// Samples of several tokens whose lengths or pooled tokens do not fit, or that are missing or not expected.
+  case sequences(String)
+  /// A part of a batch of sequences larger than the engine was made for.
+  case partRows(rows: Int, capacity: Int)
+  /// A part of a batch of sequences out of turn; `due` is where the next one begins.
+  case partOrder(rows: Range<Int>, due: Int)
+  /// A part sent forward while as many as memory is kept for wait for their gradients.
+  case partsInFlight(limit: Int)
   /// A gradient for rows that were not sent through the model.
   case gradientBeforeForward(rows: Range<Int>)
   /// A step asked for while rows of the batch lack outputs or gradients.
@@ -27,13 +35,16 @@ package enum TrainingError: Failure, Equatable {
   case classOutOfRange(row: Int, classes: Int)
   /// A step asked for beyond the schedule's last.
   case finished(totalSteps: Int)
+  /// A batch for an engine that was made without an optimizer.
+  case inferenceOnly
 
   package var kind: FailureKind {
     switch self {
     case .invalidModel, .invalidSetting: .usage
     case .tooLarge: .exhausted
-    case .gradientBeforeForward, .incompleteBatch, .finished: .defect
+    case .gradientBeforeForward, .incompleteBatch, .finished, .partOrder, .partsInFlight, .inferenceOnly: .defect
     case .parameterCount, .parameterShape, .nonFiniteParameter, .optimizerState, .batchRows, .rowsOutsideBatch,
+      .sequences, .partRows,
       .gradientShape, .nonFiniteGradient, .nonFiniteLoss, .outputsShape, .targetsShape, .classOutOfRange:
       .inputData
     }
@@ -51,6 +62,11 @@ package enum TrainingError: Failure, Equatable {
     case .optimizerState(let what): "the saved optimizer state does not fit: \(what)"
     case .batchRows(let rows, let capacity): "a batch of \(rows) rows; this job takes 1 to \(capacity)"
     case .rowsOutsideBatch(let rows, let batch): "rows \(rows) are not a part of a batch of \(batch) rows"
+    case .sequences(let what): "the samples do not fit the model: \(what)"
+    case .partRows(let rows, let capacity): "a part of \(rows) rows; this job takes parts of 1 to \(capacity)"
+    case .partOrder(let rows, let due): "rows \(rows) came out of turn; the part that is due begins at row \(due)"
+    case .partsInFlight(let limit):
+      "\(limit) parts of the batch wait for their gradients already; no other can begin before the first of them has its own"
     case .gradientBeforeForward(let rows): "a gradient came for rows \(rows), not all of which have outputs yet"
     case .incompleteBatch(let missing): "the step cannot be taken: \(missing) rows of the batch have no gradient yet"
     case .gradientShape(let expected, let found): "an output gradient must have shape \(expected), not \(found)"
@@ -62,6 +78,7 @@ package enum TrainingError: Failure, Equatable {
     case .targetsShape(let what): "the targets do not fit: \(what)"
     case .classOutOfRange(let row, let classes): "row \(row) of the batch has a class id outside 0 ..< \(classes)"
     case .finished(let totalSteps): "all \(totalSteps) steps are done"
+    case .inferenceOnly: "this engine was made for inference, without an optimizer"
     }
   }
 }

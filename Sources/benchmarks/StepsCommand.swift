@@ -37,10 +37,11 @@ struct StepsCommand: ParsableCommand {
         / (try Timing.seconds {
           for _ in 0..<steps {
             try engine.beginBatch(rows: setup.batch)
-            _ = try engine.forward(rows: 0..<setup.batch) { target in
+            let outputs = try engine.forward(rows: 0..<setup.batch) { target in
               rows.withUnsafeBufferPointer { _ = target.update(fromContentsOf: $0) }
             }
-            _ = try engine.applyLoss(loss, targets: targets)
+            let result = try loss.evaluate(outputs: outputs, targets: targets, normalizer: Double(setup.batch))
+            try engine.setOutputGradient(result.gradient, rows: 0..<setup.batch)
             _ = try engine.finishStep()
           }
         })

@@ -12,6 +12,8 @@ final class JobFixture: Sendable {
     // The temporary directory may itself be reached through a link, which resolved jobs follow.
     directory = url.resolvingSymlinksInPath().path
     try Data("not looked into".utf8).write(to: URL(fileURLWithPath: directory + "/rows.h5"))
+    try FileManager.default.createDirectory(atPath: directory + "/model", withIntermediateDirectories: false)
+    try Data("{}".utf8).write(to: URL(fileURLWithPath: directory + "/model/config.json"))
   }
 
   deinit {
@@ -25,6 +27,35 @@ final class JobFixture: Sendable {
     task: classification
     model: {mlp: {hidden: []}}
     optimizer: {lr: 0.1}
+    """
+
+  /// The smallest job with a pretrained model.
+  static let smallestTransformer = """
+    name: small
+    data: {file: rows.h5, tokens: ids, labels: y}
+    task: classification
+    model: {huggingface: model}
+    optimizer: {lr: 0.1}
+    """
+
+  /// A pretrained model with every key given.
+  static let transformer = """
+    name: sections
+    trainer: tcp://127.0.0.1:5570
+    data: {file: rows.h5, tokens: input_ids, mask: attention_mask, types: token_type_ids, labels: labels,
+           split: {by: abstract, modulo: 5, equals: 4}, standardize: false}
+    task: classification
+    model:
+      huggingface: model
+      head: {pool: mean, classes: 4}
+      train: lora
+      lora: {rank: 4, alpha: 32, targets: [value, query]}
+    masking: {strength: rotation, padding: 0, exact: true, shuffle_tokens: true, base_model: private}
+    loss: {where: owner}
+    optimizer: {name: sgd, lr: 3e-2, momentum: 0.9, nesterov: false, weight_decay: 0.0, clip_norm: 1.0}
+    schedule: {warmup: 0.06, decay: linear}
+    train: {epochs: 2, batch: 32, accumulate: 2, micro_batch: 8, recompute: true, seed: 1, keep: best}
+    checkpoint: {every_steps: 100}
     """
 
   /// The interface's example, every key given.
@@ -65,9 +96,12 @@ final class JobFixture: Sendable {
   }
 
   /// `smallest` with `section` replaced or added.
-  static func smallest(with section: String) -> String {
+  static func smallest(with section: String) -> String { job(smallest, with: section) }
+
+  /// `job`, whose sections are lines, with `section` replaced or added.
+  static func job(_ job: String, with section: String) -> String {
     let name = section.prefix { $0 != ":" } + ":"
-    let kept = smallest.split(separator: "\n").filter { !$0.hasPrefix(name) }
+    let kept = job.split(separator: "\n").filter { !$0.hasPrefix(name) }
     return (kept + [section[...]]).joined(separator: "\n")
   }
 }

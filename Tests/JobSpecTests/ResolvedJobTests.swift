@@ -13,7 +13,7 @@ import Testing
         == ResolvedJob(
           name: "tox21", trainer: "tcp://127.0.0.1:5570",
           data: JobData(
-            file: fixture.directory + "/rows.h5", features: "fingerprints", labels: "labels",
+            file: fixture.directory + "/rows.h5", inputs: .features("fingerprints"), labels: "labels",
             split: .fraction(validation: 0.2, seed: 7), standardize: false),
           task: .multilabel, model: .mlp(hidden: [512, 128], activation: .relu),
           masking: MaskingDescription(strength: .rotation, padding: 1, exact: true), lossLocation: .owner,
@@ -72,10 +72,13 @@ import Testing
   /// A key that the resolved text left out would silently take its default when the text is read back.
   @Test func theResolvedTextHoldsEveryKeyThatApplies() throws {
     let fixture = try JobFixture()
-    let text = try fixture.resolve(JobFixture.example).yaml()
-    let keys = try JobSpecification.parse(bytes: Array(text.utf8)).keys
-    let others: Set = ["data.split.by", "data.split.modulo", "data.split.equals", "data.split.validation_rows"]
-    #expect(Set(keys) == Set(JobFields.all.map(\.path)).subtracting(others))
+    let texts = try [JobFixture.example, JobFixture.transformer].map { try fixture.resolve($0).yaml() }
+    let keys = try texts.map { Set(try JobSpecification.parse(bytes: Array($0.utf8)).keys) }
+    let all = Set(JobFields.all.map(\.path))
+    #expect(all.subtracting(keys[0].union(keys[1])) == ["data.split.validation_rows"])
+    #expect(keys[0].symmetricDifference(keys[1]).isSuperset(of: ["data.features", "data.tokens"]))
+    #expect(keys[0].isSuperset(of: try JobSpecification.parse(bytes: Array(JobFixture.example.utf8)).keys))
+    #expect(keys[1].isSuperset(of: try JobSpecification.parse(bytes: Array(JobFixture.transformer.utf8)).keys))
   }
 
   @Test func loadTakesPathsRelativeToTheJobsFile() throws {

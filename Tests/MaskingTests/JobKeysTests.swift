@@ -164,7 +164,18 @@ import Testing
     }
   }
 
-  @Test(arguments: [Int32(-1), 3, .max, .min])
+  @Test(arguments: [SymmetryGroup.permutation, .trivial])
+  func negativeClassesStayAsTheyAre(group: SymmetryGroup) throws {
+    let row = KeyPlanRow(space: SpaceID("output"), width: 5, group: group, decidedBy: "test")
+    let keys = JobKeys<Float>(
+      master: MasterKey(for: JobIdentifier()), plan: KeyPlan(rows: [row], input: row, output: row),
+      workers: Workers(threads: 1))
+    let masked = try keys.maskClasses([-1, 0, -100, 4, .min])
+    #expect([masked[0], masked[2], masked[4]] == [-1, -100, .min])
+    #expect(masked[1] >= 0 && masked[3] >= 0 && masked[1] != masked[3])
+  }
+
+  @Test(arguments: [Int32(3), 4, .max])
   func aClassOutOfRangeIsRefused(label: Int32) throws {
     let keys = try MLPFixture(outputs: 3).keys(.permutation, location: .trainer)
     let error = #expect(throws: MaskingError.classOutOfRange(classes: 3)) { try keys.maskClasses([0, label]) }
@@ -262,6 +273,60 @@ import Testing
     }
     let scale = plain.elements.map(abs).max() ?? 1
     #expect(zip(sorted(plain), sorted(product)).allSatisfy { abs($0 - $1) < 5e-6 * scale })
+  }
+
+  /// A vocabulary's rows: moved whole, in pieces, without a change of bits, and back.
+  @Test func wideOutputsUnderAPermutationKeepTheirBits() throws {
+    let row = KeyPlanRow(space: SpaceID("output"), width: 70_001, group: .permutation, decidedBy: "test")
+    func keys(_ threads: Int) -> JobKeys<Float> {
+      JobKeys(
+        master: .fixed(seed: 0), plan: KeyPlan(rows: [row], input: row, output: row), workers: Workers(threads: threads)
+      )
+    }
+    let outputs: Tensor<Float> = numbers([3, 70_001], "outputs")
+    let masked = try keys(1).maskOutputGradient(outputs)
+    #expect(try keys(3).maskOutputGradient(outputs) == masked)
+    #expect(try keys(3).unmaskOutputs(masked) == outputs)
+    let places = try keys(1).maskClasses(Array(0..<70_001))
+    for sample in [0, 1, 5000, 70_000] {
+      for row in 0..<3 { #expect(masked[row, Int(places[sample])] == outputs[row, sample]) }
+    }
+    #expect(Set(places).count == 70_001)
+  }
+
+  /// Under a permutation the row of a token is the same in any batch.
+  @Test(arguments: [SymmetryGroup.permutation, .signedPermutation])
+  func aTokenRowHasTheSameBitsInAnyCompany(group: SymmetryGroup) throws {
+    let row = KeyPlanRow(space: SpaceID("residual"), width: 90, group: group, decidedBy: "test")
+    let keys = JobKeys<Float>(
+      master: .fixed(seed: 0), plan: KeyPlan(rows: [row], input: row, output: row), workers: Workers(threads: 2))
+    let tokens: Tensor<Float> = numbers([2000, 90], "tokens")
+    let masked = try keys.maskInputs(tokens)
+    #expect(masked.shape == [2000, 90])
+    for token in [0, 1, 727, 728, 1999] {
+      #expect(try keys.maskInputs(tokens.slice(rows: token..<token + 1)) == masked.slice(rows: token..<token + 1))
+    }
+    #expect(try keys.unmaskInputs(masked) == tokens)
+  }
+
+  /// More numbers than are widened at a time: 4.5 million in rows of 64, the block's end after row 65,536. In Double, so that
+  /// a row turned by itself equals the row of the whole to the order of summation, 64 · 2⁻⁵³ · a few.
+  @Test func aVocabularysMatrixIsTurnedBlockByBlock() throws {
+    let vocabulary = KeyPlanRow(space: SpaceID("output"), width: 70_000, group: .permutation, decidedBy: "test")
+    let residual = KeyPlanRow(space: SpaceID("residual"), width: 64, group: .orthogonal, decidedBy: "test")
+    let keys = JobKeys<Double>(
+      master: .fixed(seed: 0), plan: KeyPlan(rows: [residual, vocabulary], input: residual, output: vocabulary),
+      workers: Workers(threads: 2))
+    let specification = ParameterSpecification(
+      name: "lm_head.weight", shape: [70_000, 64], rows: vocabulary.space, columns: residual.space)
+    let weight: Tensor<Double> = numbers([70_000, 64], "weight")
+    let masked = try keys.maskParameter(weight, specification)
+    let places = try keys.maskClasses([0, 1, 65_535, 65_536, 69_999])
+    for (row, place) in zip([0, 1, 65_535, 65_536, 69_999], places.map(Int.init)) {
+      let alone = try keys.maskInputs(weight.slice(rows: row..<row + 1))
+      #expect(isClose(alone, masked.slice(rows: place..<place + 1), 1e-14))
+    }
+    #expect(isClose(weight, try keys.unmaskParameter(masked, specification), 1e-13))
   }
 
   @Test func oneSpaceIsExpandedOnceForAllThreads() async throws {

@@ -107,4 +107,68 @@ struct MaskingTimings {
     try report("weight 512 x 2050") { _ = try keys.maskParameter(weight, specification) }
     try report("unmask weight 512 x 2050") { _ = try keys.unmaskParameter(weight, specification) }
   }
+
+  private func space(
+    _ name: String, _ width: Int, _ group: SymmetryGroup, heads: HeadsForm? = nil
+  ) -> KeyPlanRow {
+    KeyPlanRow(
+      space: SpaceID(name), width: width, group: group, decidedBy: "test", form: heads.map { .heads($0) } ?? .whole)
+  }
+
+  private func keys(_ rows: [KeyPlanRow]) -> JobKeys<Float> {
+    JobKeys(
+      master: MasterKey(for: JobIdentifier()), plan: KeyPlan(rows: rows, input: rows[0], output: rows[rows.count - 1]),
+      workers: workers)
+  }
+
+  @Test(arguments: [(384, SymmetryGroup.permutation), (768, .permutation), (2048, .orthogonal)])
+  func tokens(width: Int, group: SymmetryGroup) throws {
+    let keys = keys([space("residual", width, group)])
+    keys.expand()
+    let tokens = Tensor<Float>(repeating: 1, shape: [4096, width])
+    try report("tokens 4096 x \(width) under \(group)") { _ = try keys.maskInputs(tokens) }
+  }
+
+  @Test func vocabulary() throws {
+    let keys = keys([space("residual", 2048, .orthogonal), space("output", 32_000, .permutation)])
+    keys.expand()
+    let outputs = Tensor<Float>(repeating: 1, shape: [512, 32_000])
+    try report("unmask outputs 512 x 32000") { _ = try keys.unmaskOutputs(outputs) }
+    try report("mask gradient 512 x 32000") { _ = try keys.maskOutputGradient(outputs) }
+    let ids = (0..<32_000).map(Int32.init)
+    try report("mask 32000 class ids") { _ = try keys.maskClasses(ids) }
+    let weight = Tensor<Float>(repeating: 1, shape: [32_000, 2048])
+    let specification = ParameterSpecification(
+      name: "w", shape: weight.shape, rows: SpaceID("output"), columns: SpaceID("residual"))
+    try report("head 32000 x 2048", repeats: 2) { _ = try keys.maskParameter(weight, specification) }
+  }
+
+  @Test func heads() throws {
+    func form(_ rotation: String, isRotary: Bool) -> HeadsForm {
+      HeadsForm(
+        attention: "layers.0.attention", rotation: rotation, heads: 32, groups: 4, headWidth: 64, isRotary: isRotary)
+    }
+    let rows = [
+      space("residual", 2048, .orthogonal), space("query", 2048, .orthogonal, heads: form("qk", isRotary: true)),
+      space("context", 2048, .orthogonal, heads: form("vo", isRotary: false)),
+    ]
+    let keys = keys(rows)
+    keys.expand()
+    report("expansion of 32 heads of 64 in 4 groups") { self.keys([rows[2]]).expand() }
+    let weight = Tensor<Float>(repeating: 1, shape: [2048, 2048])
+    for (name, rows, columns) in [("query", "query", "residual"), ("output", "residual", "context")] {
+      let specification = ParameterSpecification(
+        name: "w", shape: weight.shape, rows: SpaceID(rows), columns: SpaceID(columns))
+      try report("\(name) weight 2048 x 2048", repeats: 3) { _ = try keys.maskParameter(weight, specification) }
+    }
+  }
+
+  @Test func tokenOrders() {
+    let orders = TokenOrder(master: MasterKey(for: JobIdentifier()), pass: 0)
+    var sum = 0
+    report("orders of 10000 samples of 128 tokens") {
+      for sample in 0..<10_000 { sum += orders.order(sample: sample, tokens: 128)[0] }
+    }
+    #expect(sum > 0)
+  }
 }

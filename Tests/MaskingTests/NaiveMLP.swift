@@ -1,5 +1,4 @@
 import Architecture
-import Foundation
 
 /// Forward and backward of a perceptron, written out: parameters as the model structure lists them, the first weight on
 /// homogeneous rows.
@@ -23,7 +22,7 @@ struct NaiveMLP {
           for column in 0..<given.columns { given[row, column] += bias[column, 0] }
         }
       }
-      defer { read = given.map { value(activation, $0) } }
+      defer { read = given.map { activation.value($0) } }
       return (read, given)
     }
   }
@@ -49,28 +48,9 @@ struct NaiveMLP {
       let before = layers[layer - 1].given
       let back = arriving * weight(layer)
       arriving = NaiveMatrix(rows: back.rows, columns: back.columns) {
-        back[$0, $1] * slope(activation, before[$0, $1])
+        back[$0, $1] * activation.slope(before[$0, $1])
       }
     }
     return gradients
-  }
-
-  private func value(_ activation: Activation, _ x: Double) -> Double {
-    switch activation {
-    case .relu: max(0, x)
-    case .gelu: x * (1 + erf(x / 2.0.squareRoot())) / 2
-    case .silu: x / (1 + exp(-x))
-    case .tanh: tanh(x)
-    }
-  }
-
-  private func slope(_ activation: Activation, _ x: Double) -> Double {
-    let sigmoid = 1 / (1 + exp(-x))
-    switch activation {
-    case .relu: return x > 0 ? 1 : 0
-    case .gelu: return (1 + erf(x / 2.0.squareRoot())) / 2 + x * exp(-x * x / 2) / (2 * Double.pi).squareRoot()
-    case .silu: return sigmoid * (1 + x * (1 - sigmoid))
-    case .tanh: return 1 - tanh(x) * tanh(x)
-    }
   }
 }

@@ -56,6 +56,11 @@ struct NaiveMatrix {
     NaiveMatrix(rows: rows, columns: columns, elements.map(transform))
   }
 
+  /// Each entry made from itself, its row and its column.
+  func combined(_ transform: (Double, Int, Int) -> Double) -> NaiveMatrix {
+    NaiveMatrix(rows: rows, columns: columns) { transform(self[$0, $1], $0, $1) }
+  }
+
   /// By elimination with row pivots.
   var determinant: Double {
     var work = self

@@ -30,7 +30,8 @@ import Wire
       shape: run.prepared.shape, model: ModelDirectory(run.directory.model), connection: connection,
       workers: Workers(threads: 1)
     ).write(
-      source: try HDF5File(path: new.file.path).openFeatures(path: "x"), to: file, patience: .seconds(5),
+      source: try .forPrediction(run.prepared.shape, file: new.file.path, features: nil), to: file,
+      patience: .seconds(5),
       progress: { _, _ in })
     let expected = try plaintext(run, new, standardize: standardize)
     let outputs = try matrix(file, "outputs")
@@ -53,9 +54,9 @@ import Wire
     let prediction = Prediction(
       shape: run.prepared.shape, model: ModelDirectory(run.directory.model), connection: connection,
       workers: Workers(threads: 1))
-    let source = try HDF5File(path: site.data.file.path).openFeatures(path: "targets")
     let file = site.directory.path("none.h5")
     #expect(throws: OwnerError.unfitData("the data has 3 features, the model takes 6")) {
+      let source = try SampleSource.forPrediction(run.prepared.shape, file: site.data.file.path, features: "targets")
       try prediction.write(source: source, to: file, patience: .seconds(5), progress: { _, _ in })
     }
     #expect(!FileManager.default.fileExists(atPath: file.path))
@@ -87,7 +88,7 @@ import Wire
   private func expectDerived(_ task: LearningTask, _ file: URL, _ outputs: [Double]) throws {
     let predictions = try matrix(file, "predictions")
     switch task {
-    case .classification:
+    case .classification, .tokenClassification, .causalLanguageModel:
       let expected = stride(from: 0, to: outputs.count, by: 3).map { first in
         (0..<3).max { outputs[first + $0] < outputs[first + $1] } ?? 0
       }

@@ -23,10 +23,8 @@ import Testing
     let data = try Self.trajectories.get()
     for padding in [0, 2] {
       let engine = try data.engine(run, padding: padding, Double.self)
-      let loss = LossFunction(task: .regression)
       for step in 0..<data.steps {
-        _ = try data.forward(engine, step: step, padding: padding, part: 2)
-        let mean = try engine.applyLoss(loss, targets: data.targets(step: step))
+        let mean = try self.step(engine, data, step, padding: padding)
         let report = try engine.finishStep()
         #expect(abs(mean - run.losses[step]) <= 1e-11 * run.losses[step], "loss of step \(step)")
         #expect(abs(report.gradientNorm - run.norms[step]) <= 1e-11 * run.norms[step], "norm of step \(step)")
@@ -40,26 +38,22 @@ import Testing
     }
   }
 
-  /// The loss at the owner: outputs out, gradients in, micro-batch by micro-batch.
-  @Test(arguments: runs) func theSameStepsWithTheLossOutside(_ run: Trajectories.Run) throws {
-    let data = try Self.trajectories.get()
-    let engine = try data.engine(run, padding: 1, Double.self)
+  /// Outputs out, gradients in, micro-batch by micro-batch; the batch's mean loss.
+  private func step(
+    _ engine: TrainingEngine<Double>, _ data: Trajectories, _ step: Int, padding: Int
+  ) throws -> Double {
     let loss = LossFunction(task: .regression)
-    for step in 0..<data.steps {
-      let targets: Targets<Double> = data.targets(step: step)
-      var sum = 0.0
-      var start = 0
-      for outputs in try data.forward(engine, step: step, padding: 1, part: 2) {
-        let range = start..<start + outputs.rows
-        let part = try loss.evaluate(
-          outputs: outputs, targets: targets[range], normalizer: Double(targets.observedCount))
-        try engine.setOutputGradient(part.gradient, rows: range)
-        sum += part.lossSum
-        start = range.upperBound
-      }
-      let mean = sum / Double(targets.observedCount)
-      #expect(abs(mean - run.losses[step]) <= 1e-11 * run.losses[step], "loss of step \(step)")
-      _ = try engine.finishStep()
+    let targets: Targets<Double> = data.targets(step: step)
+    var sum = 0.0
+    var start = 0
+    for outputs in try data.forward(engine, step: step, padding: padding, part: 2) {
+      let range = start..<start + outputs.rows
+      let part = try loss.evaluate(
+        outputs: outputs, targets: targets[range], normalizer: Double(targets.observedCount))
+      try engine.setOutputGradient(part.gradient, rows: range)
+      sum += part.lossSum
+      start = range.upperBound
     }
+    return sum / Double(targets.observedCount)
   }
 }

@@ -40,7 +40,7 @@ struct RejectionTests {
     reject([attach { $0.version = 0x0100 }], .version(theirs: 256, ours: 1))
   }
 
-  @Test(arguments: [0, 23, 100, 101, 117, 255] as [UInt8])
+  @Test(arguments: [0, 24, 100, 101, 117, 255] as [UInt8])
   func unknownKindFromAnOwner(_ kind: UInt8) {
     reject([Header(kind: kind).data], .malformed("an unknown kind of message"))
   }
@@ -104,9 +104,9 @@ struct RejectionTests {
 
   @Test func tooManyTensors() {
     let header = Header(
-      kind: 6, tensorCount: 5, descriptors: (0..<5).flatMap { _ in Header.descriptor(1) },
+      kind: 6, tensorCount: 9, descriptors: (0..<9).flatMap { _ in Header.descriptor(1) },
       fields: Header.index(0) + Header.index(0))
-    reject([header.data] + (0..<5).map { _ in Data(count: 4) }, .oversized(what: "tensor count", size: 5, limit: 4))
+    reject([header.data] + (0..<9).map { _ in Data(count: 4) }, .oversized(what: "tensor count", size: 9, limit: 8))
   }
 
   @Test func extraFrames() {

@@ -19,7 +19,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+import transformers_bench
 from local import BINARIES, ROOT, STATE, LocalTrainer, environment, fresh, make_keys, owner_command, peak_memory, run_owner
+from table import Table
 
 HEAD = """name: head
 data: {{file: {file}, features: x, labels: y, split: {{validation: 0}}}}
@@ -33,30 +35,13 @@ train: {{epochs: {epochs}, batch: 1024, seed: 1, keep: last}}
 """
 
 
-class Table:
-    def __init__(self):
-        self.rows = []
-
-    def add(self, what, measured, bar, passed, command, **values):
-        """`passed` None: no bar; a row that was skipped has no figure either."""
-        self.rows.append({"what": what, "measured": measured, "bar": bar, "passed": passed, "command": command, **values})
-        print(f"  {what}: {measured}", file=sys.stderr, flush=True)
-
-    def text(self):
-        verdict = {True: "pass", False: "FAIL", None: "-"}
-        lines = [("what", "measured", "bar", "", "command")]
-        lines += [(row["what"], row["measured"], row["bar"], verdict[row["passed"]], row["command"]) for row in self.rows]
-        widths = [max(len(line[column]) for line in lines) for column in range(4)]
-        return "\n".join(
-            "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths)), line[4]]).rstrip() for line in lines)
-
-
 class Bench:
     def __init__(self, options):
         self.options, self.table = options, Table()
         self.folder = fresh(STATE / "runs")
         make_keys(self.folder)
         self.tox21 = options.tox21 and Path(options.tox21).resolve()
+        self.pubmed = options.pubmed and Path(options.pubmed).resolve()
         self.pbmc = ROOT / ".cache" / "10x_pbmc68k_reduced.h5ad"
 
     def run(self):
@@ -76,17 +61,26 @@ class Bench:
 
     def replay(self):
         """Every exact combination, replayed outside."""
+        given = {name: str(path) for name, path in (("TOX21", self.tox21), ("PUBMED", self.pubmed)) if path}
         output = subprocess.run(
-            [ROOT / "jobs/replay/matrix.sh"] + ([self.tox21] if self.tox21 else []), capture_output=True, text=True,
-            env=environment() | {"PYTHON": sys.executable, "BIN": str(BINARIES)})
-        differences = {}
-        for line in output.stdout.splitlines()[1:]:
-            if " pass" in line or " FAIL" in line:
+            [ROOT / "jobs/replay/matrix.sh"], capture_output=True, text=True,
+            env=environment() | {"PYTHON": sys.executable, "BIN": str(BINARIES)} | given)
+        kinds = {"replay": {}, "predictions": {}}
+        kind = "replay"
+        for line in output.stdout.splitlines():
+            if line.startswith(("run ", "predictions by")):
+                kind = "replay" if line.startswith("run ") else "predictions"
+            elif " pass" in line or " FAIL" in line:
                 name, difference = line.split()[:2]
-                differences[name] = float(difference)
-        self.table.add(
-            f"outside replay in PyTorch, largest of {len(differences)} jobs", f"{max(differences.values(), default=1):.1e}", "≤ 1e-4",
-            output.returncode == 0, "make replay-matrix", differences=differences)
+                kinds[kind][name] = float("nan") if difference == "FAIL" else float(difference)
+        for kind, what in (
+            ("replay", "outside replay in PyTorch, largest of"), ("predictions", "predictions by transformers and peft, largest of")):
+            found = kinds[kind]
+            # Not max(): a NaN must fail the check.
+            largest = float(np.max(list(found.values()))) if found else float("nan")
+            self.table.add(
+                f"{what} {len(found)} jobs", f"{largest:.1e}", "≤ 1e-4", output.returncode == 0 and largest <= 1e-4, "make replay-matrix",
+                differences=found)
 
     def head(self):
         """52,500 × 768, ten classes, from HDF5 to unmasked weights; then masked beside unmasked."""
@@ -282,7 +276,8 @@ def benchmark(*arguments):
 PARTS = {
     "replay": Bench.replay, "head": Bench.head, "perceptron": Bench.perceptron, "cells": Bench.cells,
     "products": Bench.products, "keys": Bench.keys, "steps": Bench.steps, "reading": Bench.reading, "kill": Bench.kill,
-    "large": Bench.large,
+    "large": Bench.large, "speed": transformers_bench.speed, "overhead": transformers_bench.overhead,
+    "memory": transformers_bench.memory, "sections": transformers_bench.sections,
 }
 
 
@@ -291,9 +286,11 @@ def main():
     parser.add_argument("--only", nargs="+", choices=PARTS, help="just these parts")
     parser.add_argument("--large", action="store_true", help="also train on a 4 GB file (14 GB of disk while it runs)")
     parser.add_argument("--rounds", type=int, default=7, help="of the ratios; the median counts")
+    parser.add_argument("--transformer-rounds", type=int, default=3, help="the same for transformers")
     parser.add_argument("--trials", type=int, default=20, help="of kill -9")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--tox21", default=os.environ.get("TOX21"), help="the Tox21 file (or the variable TOX21)")
+    parser.add_argument("--pubmed", default=os.environ.get("PUBMED"), help="the file of the section task (or the variable PUBMED)")
     parser.add_argument("--out", type=Path, default=ROOT / "bench.json")
     options = parser.parse_args()
     # The bars are for two cores, both processes together.

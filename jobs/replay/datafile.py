@@ -4,6 +4,7 @@ import re
 
 import h5py
 import numpy as np
+import torch
 
 
 def split_field(path):
@@ -85,3 +86,10 @@ def standardized(matrix, training_rows):
     mean, deviation = rows.mean(0), rows.std(0)
     deviation[deviation == 0] = 1
     return ((matrix - mean) / deviation).astype(np.float32)
+
+
+def labels(file, path, task, element):
+    """A sample's class id, or its k numbers."""
+    if task == "classification":
+        return torch.from_numpy(classes(file, path)[0])
+    return torch.from_numpy(values(file, path)).to(element)

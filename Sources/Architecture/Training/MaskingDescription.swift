@@ -5,10 +5,19 @@ package struct MaskingDescription: Sendable, Equatable, Codable {
   package let padding: Int
   /// Refuse what would not equal plaintext training. False lets an optimizer run under keys it does not commute with.
   package let exact: Bool
+  /// Whether the tokens of a sample go in a fresh secret order; nil leaves it to the model, and where rows are samples.
+  package let shuffleTokens: Bool?
+  /// What the owner says of the pretrained model; decides nothing.
+  package let baseModel: BaseModelVisibility?
 
-  package init(strength: MaskingStrength, padding: Int, exact: Bool) {
+  package init(
+    strength: MaskingStrength, padding: Int, exact: Bool, shuffleTokens: Bool? = nil,
+    baseModel: BaseModelVisibility? = nil
+  ) {
     self.strength = strength
     self.padding = padding
     self.exact = exact
+    self.shuffleTokens = shuffleTokens
+    self.baseModel = baseModel
   }
 }

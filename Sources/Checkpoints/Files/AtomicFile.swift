@@ -43,7 +43,7 @@ package enum AtomicFile {
     }
   }
 
-  private static func publish(_ temporary: String, as path: String, replacing: Bool) throws(CheckpointError) {
+  static func publish(_ temporary: String, as path: String, replacing: Bool) throws(CheckpointError) {
     if replacing {
       guard rename(temporary, path) == 0 else { throw .system(.rename, path: path, code: errno) }
     } else {
@@ -55,7 +55,7 @@ package enum AtomicFile {
 
   private static let temporaryPrefix = ".writing-"
 
-  private static func temporaryName(_ number: UInt64) -> String {
+  static func temporaryName(_ number: UInt64) -> String {
     let digits = String(number, radix: 16)
     return temporaryPrefix + String(repeating: "0", count: 16 - digits.count) + digits
   }
@@ -68,7 +68,7 @@ package enum AtomicFile {
 
 extension CheckpointError {
   /// Errors name the file a person asked for, not its temporary.
-  fileprivate func renamed(from temporary: String, to path: String) -> CheckpointError {
+  func renamed(from temporary: String, to path: String) -> CheckpointError {
     guard case .system(let operation, temporary, let code) = self else { return self }
     return .system(operation, path: path, code: code)
   }

@@ -1,9 +1,9 @@
 /// Reads the part of JSON that safetensors headers use: objects, strings and non-negative integers, one token after the
 /// other. Not a general parser on purpose: there is no recursion to bound, and duplicate keys, which general parsers lose,
-/// are the caller's to see.
+/// are the caller's to see. `HeaderJSON+Values` adds the rest of JSON for configurations.
 struct HeaderJSON {
-  private let bytes: ArraySlice<UInt8>
-  private(set) var position: Int
+  let bytes: ArraySlice<UInt8>
+  var position: Int
 
   /// - Parameter bytes: valid UTF-8.
   init(_ bytes: ArraySlice<UInt8>) {
@@ -142,7 +142,7 @@ struct HeaderJSON {
     return value
   }
 
-  private mutating func skipSpace() {
+  mutating func skipSpace() {
     while position < bytes.endIndex, [0x20, 0x09, 0x0A, 0x0D].contains(bytes[position]) { position += 1 }
   }
 

@@ -33,7 +33,7 @@ extension SafetensorsFile {
   }
 
   /// The 8 bytes of length and the padded JSON.
-  private static func encodedHeader(
+  static func encodedHeader(
     _ tensors: [SafetensorsTensor], _ metadata: [String: String]
   ) throws(SafetensorsProblem) -> [UInt8] {
     var entries: [String: String] = [:]
@@ -49,10 +49,13 @@ extension SafetensorsFile {
       guard entries.updateValue(text, forKey: tensor.name) == nil else { throw .duplicateName(tensor.name) }
       offset = end
     }
-    var members = entries.sorted { $0.key < $1.key }.map { quoted($0.key) + ":" + $0.value }
+    var members = entries.sorted { $0.key < $1.key }.map { JSONValue.quoted($0.key) + ":" + $0.value }
     if !metadata.isEmpty {
-      let pairs = metadata.sorted { $0.key < $1.key }.map { quoted($0.key) + ":" + quoted($0.value) }
-      members.insert(quoted(SafetensorsHeader.metadataName) + ":{" + pairs.joined(separator: ",") + "}", at: 0)
+      let pairs = metadata.sorted { $0.key < $1.key }.map {
+        JSONValue.quoted($0.key) + ":" + JSONValue.quoted($0.value)
+      }
+      members.insert(
+        JSONValue.quoted(SafetensorsHeader.metadataName) + ":{" + pairs.joined(separator: ",") + "}", at: 0)
     }
     var json = Array(("{" + members.joined(separator: ",") + "}").utf8)
     json.append(contentsOf: [UInt8](repeating: 0x20, count: (8 - json.count % 8) % 8))
@@ -60,20 +63,5 @@ extension SafetensorsFile {
       throw .headerTooLarge(limit: SafetensorsHeader.maximumBytes)
     }
     return (0..<8).map { UInt8(truncatingIfNeeded: UInt64(json.count) >> (8 * $0)) } + json
-  }
-
-  private static func quoted(_ text: String) -> String {
-    var result = "\""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"": result += "\\\""
-      case "\\": result += "\\\\"
-      case "\u{0}"..<" ":
-        let digits = String(scalar.value, radix: 16)
-        result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-      default: result.unicodeScalars.append(scalar)
-      }
-    }
-    return result + "\""
   }
 }

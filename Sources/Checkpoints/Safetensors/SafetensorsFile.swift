@@ -119,10 +119,14 @@ package final class SafetensorsFile: Sendable {
     return result
   }
 
-  private func fill(
-    _ buffer: UnsafeMutableRawBufferPointer, from entry: SafetensorsEntry
+  /// Fills `buffer` with the tensor's bytes from number `offset` on.
+  func fill(
+    _ buffer: UnsafeMutableRawBufferPointer, from entry: SafetensorsEntry, at offset: Int = 0
   ) throws(CheckpointError) {
-    let got = try file.read(into: buffer, at: header.dataOffset + entry.begin)
+    guard offset >= 0, buffer.count <= entry.end - entry.begin - offset else {
+      throw .safetensors(path: file.path, .readShort(name: entry.name.printable))
+    }
+    let got = try file.read(into: buffer, at: header.dataOffset + entry.begin + offset)
     guard got == buffer.count else {
       throw .safetensors(path: file.path, .readShort(name: entry.name.printable))
     }

@@ -28,4 +28,9 @@ package struct SafetensorsTensor: Sendable {
     self.shape = shape
     self.write = write
   }
+
+  /// The same tensor under another name.
+  func named(_ name: String) -> SafetensorsTensor {
+    SafetensorsTensor(name: name, type: type, shape: shape, write: write)
+  }
 }

@@ -1,6 +1,7 @@
 import Tensors
 
-/// A directory of one job's checkpoints, one file a step. Plain files and rename, for one writing process.
+/// A directory of one job's checkpoints: one file a step, the best weights in files of their own, and what is never trained in
+/// one. Plain files and rename, for one writing process.
 package struct CheckpointStore: Sendable {
   package let directory: String
 
@@ -16,45 +17,99 @@ package struct CheckpointStore: Sendable {
 
   /// Steps with a checkpoint, smallest first.
   package func steps() throws(CheckpointError) -> [Int] {
-    try Directory.names(in: directory).compactMap(Self.step).sorted()
+    try Directory.names(in: directory).compactMap { Self.step($0, Self.prefix) }.sorted()
   }
 
-  /// Writes the checkpoint of its step, replacing one that is there.
-  package func save<Element>(_ checkpoint: TrainingCheckpoint<Element>) throws(CheckpointError) {
-    try checkpoint.write(to: path(checkpoint.step))
+  /// Steps whose weights were the best so far when they were kept, smallest first.
+  package func bestSteps() throws(CheckpointError) -> [Int] {
+    try Directory.names(in: directory).compactMap { Self.step($0, Self.bestPrefix) }.sorted()
   }
 
-  /// - Throws: as `TrainingCheckpoint.read`; `.checkpoint(.noSuchStep)`, also for a file that carries another step than its
-  ///   name.
-  package func load<Element>(
-    step: Int, as type: Element.Type = Element.self, jobDigest: String, parameters: [TensorDescription],
-    optimizerState: [TensorDescription]
-  ) throws(CheckpointError) -> TrainingCheckpoint<Element> {
+  /// The best weights that the checkpoint of a step speaks of; nil when it speaks of none.
+  ///
+  /// - Throws: `CheckpointError` for a file that is no checkpoint.
+  package func best(ofStep step: Int) throws(CheckpointError) -> CheckpointRecord.Best? {
     let path = path(step)
-    guard try steps().contains(step) else { throw .checkpoint(path: path, .noSuchStep(step)) }
-    let checkpoint = try TrainingCheckpoint<Element>.read(
-      from: path, jobDigest: jobDigest, parameters: parameters, optimizerState: optimizerState)
-    guard checkpoint.step == step else { throw .checkpoint(path: path, .noSuchStep(step)) }
-    return checkpoint
+    let file = try SafetensorsFile(path: path)
+    do throws(TrainingCheckpointProblem) {
+      return try CheckpointRecord(file.header.metadata).best
+    } catch {
+      throw .checkpoint(path: path, error)
+    }
   }
 
-  /// Removes the checkpoints of steps below `step`.
-  package func removeAll(before step: Int) throws(CheckpointError) {
+  /// Opens a file of a job.
+  ///
+  /// - Parameter step: of the state or the best weights; 0 for the frozen ones.
+  /// - Throws: as `CheckpointReader.init`; `.checkpoint(.noSuchStep)`, also for a file that carries another step than its name.
+  package func read<Element>(
+    _ content: CheckpointContent, step: Int = 0, as type: Element.Type = Element.self, jobDigest: String,
+    tensors: CheckpointTensors
+  ) throws(CheckpointError) -> CheckpointReader<Element> {
+    let path = path(content, step)
+    if content == .state, try !steps().contains(step) { throw .checkpoint(path: path, .noSuchStep(step)) }
+    let reader = try CheckpointReader<Element>(from: path, content: content, jobDigest: jobDigest) {
+      tensors.descriptions(content, step: $0)
+    }
+    guard reader.record.step == step else { throw .checkpoint(path: path, .noSuchStep(step)) }
+    return reader
+  }
+
+  /// Begins a file of a job; see `CheckpointWriter`.
+  package func write<Element>(
+    _ record: CheckpointRecord, as type: Element.Type = Element.self, tensors: CheckpointTensors
+  ) throws(CheckpointError) -> CheckpointWriter<Element> {
+    try CheckpointWriter(
+      to: path(record.content, record.step), record: record,
+      tensors: tensors.descriptions(record.content, step: record.step))
+  }
+
+  /// Removes the checkpoints of steps below `step`, and the best weights that neither the remaining ones nor the run itself
+  /// speaks of.
+  ///
+  /// - Parameter best: the step of the best weights so far.
+  package func removeAll(before step: Int, keepingBest best: Int?) throws(CheckpointError) {
     for old in try steps() where old < step { try Directory.remove(path(old)) }
+    let unused = try bestSteps().filter { $0 != best }
+    guard !unused.isEmpty else { return }
+    var spokenOf = Set<Int>()
+    for left in try steps() {
+      do throws(CheckpointError) {
+        if let best = try self.best(ofStep: left) { spokenOf.insert(best.step) }
+      } catch {
+        // What a damaged checkpoint needs is not known: everything stays.
+        return
+      }
+    }
+    for old in unused where !spokenOf.contains(old) { try Directory.remove(path(.best, old)) }
+  }
+
+  /// Where a file is kept: `checkpoint-000000123.safetensors`, `best-000000100.safetensors`, `frozen.safetensors`.
+  package func path(_ content: CheckpointContent, _ step: Int = 0) -> String {
+    switch content {
+    case .state: path(step)
+    case .best: path(step, Self.bestPrefix)
+    case .frozen: directory + "/frozen" + Self.suffix
+    }
   }
 
   /// Where the checkpoint of a step is kept: `checkpoint-000000123.safetensors`.
   package func path(_ step: Int) -> String {
+    path(step, Self.prefix)
+  }
+
+  private func path(_ step: Int, _ prefix: String) -> String {
     let digits = String(step)
-    return directory + "/" + Self.prefix + String(repeating: "0", count: max(0, 9 - digits.count)) + digits
+    return directory + "/" + prefix + String(repeating: "0", count: max(0, 9 - digits.count)) + digits
       + Self.suffix
   }
 
   private static let prefix = "checkpoint-"
+  private static let bestPrefix = "best-"
   private static let suffix = ".safetensors"
 
   /// The step a file name stands for; nil for any other file.
-  private static func step(_ name: String) -> Int? {
+  private static func step(_ name: String, _ prefix: String) -> Int? {
     guard name.hasPrefix(prefix), name.hasSuffix(suffix) else { return nil }
     let digits = name.dropFirst(prefix.count).dropLast(suffix.count)
     guard digits.utf8.count >= 9, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }

@@ -5,6 +5,8 @@ enum MemoryElement: Sendable, Equatable {
   case float
   case double
   case int64
+  /// What exceeds the range arrives as its end.
+  case int32
   /// Padded with zeros. `utf8` must be as stored: libhdf5 does not convert between its two character sets.
   case fixedString(bytes: Int, utf8: Bool)
   /// A pointer to a zero-terminated string that libhdf5 allocates, and `H5Dvlen_reclaim` frees.
@@ -12,7 +14,7 @@ enum MemoryElement: Sendable, Equatable {
 
   var byteCount: Int {
     switch self {
-    case .float: 4
+    case .float, .int32: 4
     case .double, .int64: 8
     case .fixedString(let bytes, _): bytes
     case .variableString: MemoryLayout<UnsafeMutablePointer<CChar>?>.size
@@ -25,6 +27,7 @@ enum MemoryElement: Sendable, Equatable {
     case .float: return H5Tcopy(hdf5NativeFloat())
     case .double: return H5Tcopy(hdf5NativeDouble())
     case .int64: return H5Tcopy(hdf5NativeInt64())
+    case .int32: return H5Tcopy(hdf5NativeInt32())
     case .fixedString(let bytes, let utf8):
       let type = H5Tcopy(hdf5CString())
       guard type >= 0, H5Tset_size(type, bytes) >= 0, H5Tset_strpad(type, H5T_STR_NULLPAD) >= 0,

@@ -93,9 +93,22 @@ extension JobField where Value == [Int] {
   }
 }
 
+extension JobField where Value == [String] {
+  static func identifiers(
+    _ path: String, maximum: Int, count: ClosedRange<Int>, default fallback: Fallback, _ meaning: String
+  ) -> JobField {
+    JobField(path, .identifiers(maximum: maximum, count: count), fallback, meaning, text: { "\($0)" }) {
+      if case .texts(let value) = $0 { value } else { nil }
+    }
+  }
+}
+
 extension JobField where Value: CaseIterable & RawRepresentable, Value.RawValue == String {
-  static func choice(_ path: String, default fallback: Fallback, _ meaning: String) -> JobField {
-    JobField(path, .choice(Value.allCases.map(\.rawValue)), fallback, meaning, text: \.rawValue) {
+  /// - Parameter choices: the values a job may give; every case unless said otherwise.
+  static func choice(
+    _ path: String, among choices: [Value] = Array(Value.allCases), default fallback: Fallback, _ meaning: String
+  ) -> JobField {
+    JobField(path, .choice(choices.map(\.rawValue)), fallback, meaning, text: \.rawValue) {
       if case .text(let value) = $0 { Value(rawValue: value) } else { nil }
     }
   }

@@ -11,11 +11,21 @@ enum JobFields {
     "data.file", .text(maximum: 4096), default: .required,
     "The HDF5 file. In a job, relative to the job's own file; on the command line, to the working directory.")
   static let features = JobField<String>.text(
-    "data.features", .text(maximum: 1024), default: .required,
+    "data.features", .text(maximum: 1024), default: .derived("required for `model.mlp`"),
     "The N×d feature matrix in the file: a numeric dataset, an AnnData CSR group, or a field: obs[column].")
+  static let tokens = JobField<String>.text(
+    "data.tokens", .text(maximum: 1024), default: .derived("required for `model.huggingface`"),
+    "The N×L token ids in the file, integers.")
+  static let mask = JobField<String>.text(
+    "data.mask", .text(maximum: 1024), default: .derived("only with `tokens`; without it every token counts"),
+    "N×L integers beside the tokens: 1 for a token, 0 for padding.")
+  static let types = JobField<String>.text(
+    "data.types", .text(maximum: 1024), default: .derived("only with `tokens`; without it all are 0"),
+    "N×L integers beside the tokens: which segment a token belongs to.")
   static let labels = JobField<String>.text(
-    "data.labels", .text(maximum: 1024), default: .required,
-    "The labels in the file: numbers (NaN is missing), strings, or AnnData categories.")
+    "data.labels", .text(maximum: 1024), default: .derived("required, but for `task: causal-lm`"),
+    "The labels in the file: numbers (NaN is missing), strings, or AnnData categories; N×L class ids for "
+      + "`token-classification`, negative where a token does not count.")
   static let validation = JobField<Double>.number(
     "data.split.validation", NumberRange(lower: 0, upper: 1, excludesUpper: true), default: .value(0.2),
     "Share of the rows held out for validation, drawn by `data.split.seed`.")
@@ -46,12 +56,39 @@ enum JobFields {
   static let activation = JobField<Activation>.choice(
     "model.mlp.activation", default: .value(.relu), "The function between layers.")
 
+  static let huggingFace = JobField<String>.text(
+    "model.huggingface", .text(maximum: 4096), default: .derived("a model of its own kind, beside `model.mlp`"),
+    "A directory with config.json and model.safetensors of a pretrained model. In a job, relative to the job's own "
+      + "file; on the command line, to the working directory.")
+  static let pool = JobField<TokenPooling>.choice(
+    "model.head.pool", among: [.cls, .mean, .last], default: .derived("cls for an encoder, last for a decoder"),
+    "Which tokens the head reads: the first (with the model's pooler if it has one), the average of all, or the last.")
+  static let classes = JobField<Int>.integer(
+    "model.head.classes", 1...1_000_000, default: .derived("counted in the labels"), "Classes or label columns.")
+  static let trainedPart = JobField<TrainedPartKind>.choice(
+    "model.train", default: .value(.all), "Which weights of a pretrained model are trained; embeddings never are.")
+  static let rank = JobField<Int>.integer(
+    "model.lora.rank", 1...4096, default: .value(8), "Rank of the adapters; with `model.train: lora`.")
+  static let alpha = JobField<Double>.number(
+    "model.lora.alpha", NumberRange(lower: 0, upper: 1_000_000, excludesLower: true), default: .value(16),
+    "The adapters' part is multiplied by alpha / rank; with `model.train: lora`.")
+  static let targets = JobField<[String]>.identifiers(
+    "model.lora.targets", maximum: 128, count: 1...64, default: .derived("required for `model.train: lora`"),
+    "Last parts of the names of the linear layers that get an adapter: [query, value].")
+
   static let strength = JobField<MaskingStrength>.choice(
     "masking.strength", default: .value(.rotation), "The largest keys asked for; `none` trains in plaintext.")
   static let padding = JobField<Int>.integer(
-    "masking.padding", 0...4096, default: .value(1), "Zero columns appended to each row before masking.")
+    "masking.padding", 0...4096, default: .derived("1; none for `model.huggingface`"),
+    "Zero columns appended to each row before masking; `model.huggingface` has none.")
   static let exact = JobField<Bool>.boolean(
     "masking.exact", default: .value(true), "Refuse a combination that would not equal plaintext training.")
+  static let shuffleTokens = JobField<Bool>.boolean(
+    "masking.shuffle_tokens", default: .derived("true for an encoder"),
+    "Send the tokens of a sample in a fresh secret order; only where a model does not read their order.")
+  static let baseModel = JobField<BaseModelVisibility>.choice(
+    "masking.base_model", default: .derived("not recorded"),
+    "Whether the trainer may know the pretrained weights. Recorded with the job; changes no result.")
 
   static let lossLocation = JobField<LossLocation>.choice(
     "loss.where", default: .value(.owner), "Which side computes the loss.")
@@ -82,10 +119,17 @@ enum JobFields {
   static let epochs = JobField<Int>.integer(
     "train.epochs", 1...100_000, default: .value(1), "Passes over the training rows.")
   static let batch = JobField<Int>.integer(
-    "train.batch", 1...1_048_576, default: .value(64), "Rows an optimizer step.")
+    "train.batch", 1...1_048_576, default: .value(64), "Rows a batch.")
+  static let accumulate = JobField<Int>.integer(
+    "train.accumulate", 1...4096, default: .value(1),
+    "Batches an optimizer step: its rows are `batch` × `accumulate`.")
   static let microBatch = JobField<Int>.integer(
-    "train.micro_batch", 1...1_048_576, default: .derived("the smaller of `batch` and 256"),
+    "train.micro_batch", 1...1_048_576,
+    default: .derived("the smaller of `batch` and 256, or 8 for `model.huggingface`"),
     "Rows a message: pieces of a batch overlap on the way. At most `batch`; changes no result.")
+  static let recompute = JobField<Bool>.boolean(
+    "train.recompute", default: .value(false),
+    "Keep only each block's input for the backward pass and compute the block again: less memory, more work.")
   static let seed = JobField<Int>.integer(
     "train.seed", 0...4_294_967_295, default: .value(1), "Seed of the starting weights and the order of rows.")
   static let keep = JobField<KeepPolicy>.choice(
@@ -97,15 +141,20 @@ enum JobFields {
   /// In the order of the interface; a key that is not listed here is unknown to the parser.
   static let all: [JobFieldDescription] = [
     name.description, trainer.description,
-    file.description, features.description, labels.description,
+    file.description, features.description, tokens.description, mask.description, types.description,
+    labels.description,
     validation.description, splitSeed.description, splitBy.description, modulo.description, equals.description,
     validationRows.description, standardize.description,
     task.description, hidden.description, activation.description,
-    strength.description, padding.description, exact.description, lossLocation.description,
+    huggingFace.description, pool.description, classes.description, trainedPart.description,
+    rank.description, alpha.description, targets.description,
+    strength.description, padding.description, exact.description, shuffleTokens.description, baseModel.description,
+    lossLocation.description,
     optimizer.description, learningRate.description, momentum.description, nesterov.description,
     weightDecay.description, clipNorm.description,
     warmup.description, decay.description,
-    epochs.description, batch.description, microBatch.description, seed.description, keep.description,
+    epochs.description, batch.description, accumulate.description, microBatch.description, recompute.description,
+    seed.description, keep.description,
     everySteps.description,
   ]
 }

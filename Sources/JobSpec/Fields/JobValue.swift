@@ -5,6 +5,7 @@ enum JobValue: Sendable, Equatable {
   case boolean(Bool)
   case text(String)
   case integers([Int])
+  case texts([String])
   /// An optional number that the job turns off by writing `none`.
   case none
 }

@@ -13,15 +13,8 @@ extension ValueRule {
   func value(of node: Node, key: String, source: SourceLocation) throws(JobSpecError) -> JobValue {
     switch self {
     case .integers(let each, let count):
-      guard case .sequence(let items) = node else {
-        throw JobSpecError(
-          .wrongType(key: key, expected: typeName, found: node.kindName), at: source.moved(to: node.mark))
-      }
-      guard count.contains(items.count) else {
-        throw JobSpecError(.outOfRange(key: key, range: documentation), at: source.moved(to: node.mark))
-      }
       var integers: [Int] = []
-      for item in items {
+      for item in try items(of: node, count: count, key: key, source: source) {
         let value = try scalarValue(of: item, key: key, source: source) { text, isPlain in
           guard isPlain, NumberText.isInteger(text) else { return .wrongType }
           guard let integer = NumberText.integer(text), each.contains(integer) else { return .outOfRange }
@@ -30,9 +23,30 @@ extension ValueRule {
         if case .integer(let integer) = value { integers.append(integer) }
       }
       return .integers(integers)
+    case .identifiers(let maximum, let count):
+      let each = ValueRule.identifier(maximum: maximum)
+      var texts: [String] = []
+      for item in try items(of: node, count: count, key: key, source: source) {
+        let value = try scalarValue(of: item, key: key, source: source) { each.outcome($0, isPlain: $1) }
+        if case .text(let text) = value { texts.append(text) }
+      }
+      return .texts(texts)
     default:
       return try scalarValue(of: node, key: key, source: source, outcome)
     }
+  }
+
+  private func items(
+    of node: Node, count: ClosedRange<Int>, key: String, source: SourceLocation
+  ) throws(JobSpecError) -> Node.Sequence {
+    let location = source.moved(to: node.mark)
+    guard case .sequence(let items) = node else {
+      throw JobSpecError(.wrongType(key: key, expected: typeName, found: node.kindName), at: location)
+    }
+    guard count.contains(items.count) else {
+      throw JobSpecError(.outOfRange(key: key, range: documentation), at: location)
+    }
+    return items
   }
 
   private func scalarValue(
@@ -73,7 +87,7 @@ extension ValueRule {
       // What YAML calls null is a forgotten value, not the text "null".
       if isPlain, Self.isNull(text) { return .wrongType }
       return value(ofText: text).map(Outcome.value) ?? .outOfRange
-    case .integers: return .wrongType
+    case .integers, .identifiers: return .wrongType
     }
   }
 

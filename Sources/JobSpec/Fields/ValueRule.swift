@@ -12,6 +12,8 @@ enum ValueRule: Sendable {
   case text(maximum: Int)
   case endpoint
   case integers(each: ClosedRange<Int>, count: ClosedRange<Int>)
+  /// A list of identifiers.
+  case identifiers(maximum: Int, count: ClosedRange<Int>)
 
   var typeName: String {
     switch self {
@@ -23,6 +25,7 @@ enum ValueRule: Sendable {
     case .identifier, .text: "text"
     case .endpoint: "an endpoint (tcp://HOST:PORT)"
     case .integers: "a list of integers"
+    case .identifiers: "a list of names"
     }
   }
 
@@ -38,6 +41,8 @@ enum ValueRule: Sendable {
     case .endpoint: "tcp://HOST:PORT with a port from 1 to 65535"
     case .integers(let each, let count):
       "a list of \(count.lowerBound) to \(count.upperBound) integers, each from \(each.lowerBound) to \(each.upperBound)"
+    case .identifiers(let maximum, let count):
+      "a list of \(count.lowerBound) to \(count.upperBound) names, each 1 to \(maximum) letters, digits, `.`, `_` or `-`"
     }
   }
 

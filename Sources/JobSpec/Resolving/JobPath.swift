@@ -13,17 +13,36 @@ enum JobPath {
   ///
   /// - Throws: `missingFile`, `notARegularFile`, or `unreadable` when a directory on the way may not be searched.
   static func existingFile(_ path: String, key: String, at location: SourceLocation) throws(JobSpecError) -> String {
+    let found = try resolved(path, missing: .missingFile(key: key, path: path), at: location)
+    guard found.kind == S_IFREG else { throw JobSpecError(.notARegularFile(key: key, path: path), at: location) }
+    return found.path
+  }
+
+  /// The directory itself, as `existingFile` has it.
+  ///
+  /// - Parameter holding: the name of a regular file that must be in it.
+  /// - Throws: `missingDirectory`, `notADirectory`, `missingFile` or `notARegularFile` for the file in it, `unreadable`.
+  static func existingDirectory(
+    _ path: String, holding name: String, key: String, at location: SourceLocation
+  ) throws(JobSpecError) -> String {
+    let found = try resolved(path, missing: .missingDirectory(key: key, path: path), at: location)
+    guard found.kind == S_IFDIR else { throw JobSpecError(.notADirectory(key: key, path: path), at: location) }
+    _ = try existingFile(found.path + "/" + name, key: key, at: location)
+    return found.path
+  }
+
+  private static func resolved(
+    _ path: String, missing: JobSpecError.Reason, at location: SourceLocation
+  ) throws(JobSpecError) -> (path: String, kind: mode_t) {
     guard let resolved = realpath(path, nil) else {
       let code = errno
-      if code == ENOENT || code == ENOTDIR { throw JobSpecError(.missingFile(key: key, path: path), at: location) }
+      if code == ENOENT || code == ENOTDIR { throw JobSpecError(missing, at: location) }
       throw JobSpecError(
         .unreadable(path: path, problem: String(cString: strerror(code)), isPermission: code == EACCES), at: location)
     }
     defer { free(resolved) }
     var status = stat()
-    guard stat(resolved, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-      throw JobSpecError(.notARegularFile(key: key, path: path), at: location)
-    }
-    return String(cString: resolved)
+    let kind = stat(resolved, &status) == 0 ? status.st_mode & S_IFMT : 0
+    return (String(cString: resolved), kind)
   }
 }

@@ -25,8 +25,4 @@ extension JobSpecification {
       kind: kind, learningRate: try required(JobFields.learningRate), momentum: momentum, nesterov: nesterov,
       weightDecay: try value(JobFields.weightDecay), clipNorm: try value(JobFields.clipNorm))
   }
-
-  private func refuse(_ path: String, _ sentence: String) throws(JobSpecError) {
-    if written[path] != nil { throw contradiction(path, sentence) }
-  }
 }

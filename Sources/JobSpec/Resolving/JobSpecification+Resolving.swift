@@ -6,27 +6,28 @@ extension JobSpecification {
   /// - Parameters:
   ///   - jobDirectory: absolute; what paths written in the job are relative to.
   ///   - workingDirectory: absolute; what paths given as overrides are relative to.
-  ///   - checkFiles: whether `data.file` must exist as a regular file.
-  /// - Throws: `missingKey`, `contradiction`, `missingFile`, `notARegularFile`.
+  ///   - checkFiles: whether `data.file` and `model.huggingface` must exist.
+  /// - Throws: `missingKey`, `contradiction`, `missingFile`, `notARegularFile`, `missingDirectory`, `notADirectory`.
   package func resolved(
     jobDirectory: String, workingDirectory: String, checkFiles: Bool = true
   ) throws(JobSpecError) -> ResolvedJob {
+    let places = JobPlaces(job: jobDirectory, working: workingDirectory, mustExist: checkFiles)
     let split = try resolvedSplit()
     let train = try resolvedTraining(split)
+    let data = try resolvedData(places, split: split)
+    let task = try required(JobFields.task)
+    let model = try resolvedModel(places, task: task)
+    try checkInputs(data.inputs, task: task)
     return ResolvedJob(
       name: try required(JobFields.name),
       trainer: try value(JobFields.trainer),
-      data: JobData(
-        file: try resolvedFile(jobDirectory, workingDirectory, checkFiles),
-        features: try required(JobFields.features),
-        labels: try required(JobFields.labels),
-        split: split,
-        standardize: try value(JobFields.standardize)),
-      task: try required(JobFields.task),
-      model: try resolvedModel(),
+      data: data,
+      task: task,
+      model: model,
       masking: MaskingDescription(
-        strength: try value(JobFields.strength), padding: try value(JobFields.padding),
-        exact: try value(JobFields.exact)),
+        strength: try value(JobFields.strength), padding: self[JobFields.padding] ?? (isTransformer ? 0 : 1),
+        exact: try value(JobFields.exact), shuffleTokens: self[JobFields.shuffleTokens],
+        baseModel: self[JobFields.baseModel]),
       lossLocation: try value(JobFields.lossLocation),
       optimizer: try resolvedOptimizer(),
       schedule: ScheduleDescription(warmup: try value(JobFields.warmup), decay: try value(JobFields.decay)),
@@ -48,29 +49,9 @@ extension JobSpecification {
     return try required(field)
   }
 
-  private func resolvedFile(
-    _ jobDirectory: String, _ workingDirectory: String, _ checkFiles: Bool
-  ) throws(JobSpecError) -> String {
-    let path = try required(JobFields.file)
-    let location = location(of: JobFields.file.path)
-    let absolute = JobPath.absolute(path, in: location.isOverride ? workingDirectory : jobDirectory)
-    guard checkFiles else { return absolute }
-    return try JobPath.existingFile(absolute, key: JobFields.file.path, at: location)
-  }
-
-  private func resolvedModel() throws(JobSpecError) -> JobModel {
-    let isMLP = [JobFields.hidden.path, JobFields.activation.path].contains { written[$0] != nil }
-    guard isMLP else {
-      throw JobSpecError(
-        .missingKey("model", meaning: "which model to train, such as mlp: {hidden: [512, 128], activation: relu}."),
-        at: SourceLocation(source: source))
-    }
-    return .mlp(hidden: try required(JobFields.hidden), activation: try value(JobFields.activation))
-  }
-
   private func resolvedTraining(_ split: DataSplit) throws(JobSpecError) -> JobTraining {
     let batch = try value(JobFields.batch)
-    let microBatch = self[JobFields.microBatch] ?? min(batch, 256)
+    let microBatch = self[JobFields.microBatch] ?? min(batch, isTransformer ? 8 : 256)
     guard microBatch <= batch else {
       throw contradiction(
         JobFields.microBatch.path, "`train.micro_batch` (\(microBatch)) must be at most `train.batch` (\(batch))")
@@ -82,7 +63,13 @@ extension JobSpecification {
     }
     return JobTraining(
       epochs: try value(JobFields.epochs), batch: batch, microBatch: microBatch,
-      seed: try value(JobFields.seed), keep: keep)
+      seed: try value(JobFields.seed), keep: keep, accumulate: try value(JobFields.accumulate),
+      recompute: try value(JobFields.recompute))
+  }
+
+  /// Refuses a key that was given where it has no meaning: the job would not do what it says.
+  func refuse(_ path: String, _ sentence: String) throws(JobSpecError) {
+    if written[path] != nil { throw contradiction(path, sentence) }
   }
 
   func contradiction(_ path: String, _ sentence: String) -> JobSpecError {

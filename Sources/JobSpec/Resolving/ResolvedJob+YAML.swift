@@ -8,22 +8,54 @@ extension ResolvedJob {
     text += "name: \(Self.quoted(name))\ntrainer: \(Self.quoted(trainer))\n"
     text += "data:\n"
     text += "  file: \(Self.quoted(data.file))\n"
-    text += "  features: \(Self.quoted(data.features))\n  labels: \(Self.quoted(data.labels))\n"
+    text += inputsText
+    if let labels = data.labels { text += "  labels: \(Self.quoted(labels))\n" }
     text += "  split: {\(splitText)}\n  standardize: \(data.standardize)\n"
     text += "task: \(task.rawValue)\n"
-    switch model {
-    case .mlp(let hidden, let activation):
-      text += "model:\n  mlp:\n    hidden: \(hidden)\n    activation: \(activation.rawValue)\n"
-    }
+    text += modelText
     text += "masking:\n  strength: \(masking.strength.rawValue)\n  padding: \(masking.padding)\n"
     text += "  exact: \(masking.exact)\n"
+    if let shuffles = masking.shuffleTokens { text += "  shuffle_tokens: \(shuffles)\n" }
+    if let visibility = masking.baseModel { text += "  base_model: \(visibility.rawValue)\n" }
     text += "loss:\n  where: \(lossLocation.rawValue)\n"
     text += optimizerText
     text += "schedule:\n  warmup: \(schedule.warmup)\n  decay: \(schedule.decay.rawValue)\n"
-    text += "train:\n  epochs: \(train.epochs)\n  batch: \(train.batch)\n  micro_batch: \(train.microBatch)\n"
+    text += "train:\n  epochs: \(train.epochs)\n  batch: \(train.batch)\n  accumulate: \(train.accumulate)\n"
+    text += "  micro_batch: \(train.microBatch)\n"
+    if case .huggingFace = model { text += "  recompute: \(train.recompute)\n" }
     text += "  seed: \(train.seed)\n  keep: \(train.keep.rawValue)\n"
     text += "checkpoint:\n  every_steps: \(checkpointEverySteps)\n"
     return text
+  }
+
+  private var inputsText: String {
+    switch data.inputs {
+    case .features(let path): return "  features: \(Self.quoted(path))\n"
+    case .tokens(let columns):
+      var text = "  tokens: \(Self.quoted(columns.ids))\n"
+      if let mask = columns.mask { text += "  mask: \(Self.quoted(mask))\n" }
+      if let types = columns.types { text += "  types: \(Self.quoted(types))\n" }
+      return text
+    }
+  }
+
+  private var modelText: String {
+    switch model {
+    case .mlp(let hidden, let activation):
+      return "model:\n  mlp:\n    hidden: \(hidden)\n    activation: \(activation.rawValue)\n"
+    case .huggingFace(let model):
+      var text = "model:\n  huggingface: \(Self.quoted(model.directory))\n"
+      if model.pool != nil || model.classes != nil { text += "  head:\n" }
+      if let pool = model.pool { text += "    pool: \(pool.rawValue)\n" }
+      if let classes = model.classes { text += "    classes: \(classes)\n" }
+      switch model.train {
+      case .all: return text + "  train: all\n"
+      case .head: return text + "  train: head\n"
+      case .lora(let adaptation):
+        text += "  train: lora\n  lora:\n    rank: \(adaptation.rank)\n    alpha: \(adaptation.alpha)\n"
+        return text + "    targets: [\(adaptation.targets.map(Self.quoted).joined(separator: ", "))]\n"
+      }
+    }
   }
 
   private var splitText: String {

@@ -7,23 +7,33 @@ struct KeyExpansion {
   let workers: Workers
 
   func key<Element: FloatingElement>(_ row: KeyPlanRow) -> any SpaceKey<Element> {
-    switch row.group {
-    case .trivial:
+    switch (row.group, row.form) {
+    case (.trivial, _):
       return IdentityKey(width: row.width)
-    case .permutation:
+    case (.orthogonal, .heads(let form)):
+      return heads(form, row).orthogonalKey()
+    case (_, .heads(let form)):
+      return PermutationKey(heads(form, row).table(signed: row.group == .signedPermutation))
+    case (.permutation, _):
       return PermutationKey(GatherTable(sources: order(row), factors: nil))
-    case .signedPermutation:
+    case (.signedPermutation, _):
       return PermutationKey(GatherTable(sources: order(row), factors: signs(row)))
-    case .orthogonal:
+    case (.orthogonal, _):
       let columns = master.stream(row.space, kind: "orthogonal").substreams()
       return OrthogonalKey(transposed: HaarExpansion(width: row.width, workers: workers).transposedKey(stream: columns))
     }
   }
 
+  private func heads(_ form: HeadsForm, _ row: KeyPlanRow) -> HeadsExpansion {
+    HeadsExpansion(master: master, form: form, permutesHeads: row.permutesHeads, workers: workers)
+  }
+
+  /// By the label of the space whose order it is.
   private func order(_ row: KeyPlanRow) -> SecretTensor<Int32> {
-    SecretTensor(shape: [row.width]) { order in
+    let owner = if case .sameOrder(let other) = row.form { SpaceID(other) } else { row.space }
+    return SecretTensor(shape: [row.width]) { order in
       for index in order.indices { order[index] = Int32(index) }
-      master.stream(row.space, kind: "permutation").shuffle(order)
+      master.stream(owner, kind: "permutation").shuffle(order)
     }
   }
 

@@ -4,8 +4,8 @@ package import Tensors
 extension JobKeys {
   /// x' = K [x; 1; 0_k] = T x + δ for every row, or K x when the input space is not homogeneous.
   ///
-  /// The last bits of a row may depend on how many rows come with it: present a row in the same block each time it must
-  /// have the same bits.
+  /// Under a rotation the last bits of a row may depend on how many rows come with it: present a row in the same block each
+  /// time it must have the same bits. A permutation changes no bits.
   ///
   /// - Parameter rows: `[n, d]`.
   /// - Returns: `[n, w]`.

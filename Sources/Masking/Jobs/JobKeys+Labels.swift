@@ -3,21 +3,16 @@ package import Tensors
 
 /// Labels for a loss computed by the trainer.
 extension JobKeys {
-  /// Class ids as the trainer's outputs number them.
+  /// Class ids as the trainer's outputs number them. A negative id, of a token that does not count, stays as it is.
   ///
   /// - Throws: `MaskingError.classOutOfRange`; `MaskingError.needsSmallerGroup` when the output key is not a permutation,
   ///   under which a class has no id.
   package func maskClasses(_ classes: [Int32]) throws(MaskingError) -> [Int32] {
     let key = outputKey
-    var masked = classes
-    for index in masked.indices {
-      let label = Int(masked[index])
-      guard label >= 0, label < key.width else { throw .classOutOfRange(classes: key.width) }
-      guard let position = key.position(of: label) else {
-        throw .needsSmallerGroup(
-          what: "masking class ids", space: plan.output.space, largest: .permutation, found: key.group)
-      }
-      masked[index] = Int32(position)
+    guard classes.allSatisfy({ Int($0) < key.width }) else { throw .classOutOfRange(classes: key.width) }
+    guard let masked = key.positions(of: classes) else {
+      throw .needsSmallerGroup(
+        what: "masking class ids", space: plan.output.space, largest: .permutation, found: key.group)
     }
     return masked
   }

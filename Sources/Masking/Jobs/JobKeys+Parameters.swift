@@ -1,7 +1,8 @@
 package import Architecture
 package import Tensors
 
-/// Parameters and optimizer state, computed in Double whatever the job's format; one tensor at a time is in memory twice.
+/// Parameters and optimizer state, one tensor at a time: rotated in Double whatever the job's format, moved and given signs in
+/// the format itself, which is exact.
 extension JobKeys {
   /// A' = K_rows A K_columns⁻¹ for a matrix, b' = K_rows b for a vector; a homogeneous matrix is [W | b | 0_k] whole.
   ///
@@ -86,13 +87,51 @@ extension JobKeys {
     let rowKey = try key(specification.rows)
     guard let columns = specification.columns else {
       try check(tensor.shape, is: [rowKey.width], specification.name)
-      let wide = tensor.converted(to: Double.self)
-      return rowKey.transform(columns: wide, direction, workers: workers).converted(to: Element.self)
+      return transform(columns: tensor, rowKey, direction)
     }
     let columnKey = try key(columns)
     try check(tensor.shape, is: [rowKey.width, columnKey.width], specification.name)
-    let wide = tensor.converted(to: Double.self)
-    let mixed = rowKey.transform(columns: wide, direction, workers: workers)
+    if rowKey.movesNumbers {
+      let moved = rowKey.transform(columns: tensor, direction, workers: workers)
+      return transform(rows: moved, columnKey, direction)
+    }
+    if columnKey.movesNumbers {
+      let moved = columnKey.transform(rows: tensor, direction, workers: workers)
+      return transform(columns: moved, rowKey, direction)
+    }
+    let mixed = rowKey.transform(columns: tensor.converted(to: Double.self), direction, workers: workers)
     return columnKey.transform(rows: mixed, direction, workers: workers).converted(to: Element.self)
   }
+
+  private func transform(
+    columns tensor: Tensor<Element>, _ key: any SpaceKey<Element>, _ direction: KeyDirection
+  ) -> Tensor<Element> {
+    if key.movesNumbers { return key.transform(columns: tensor, direction, workers: workers) }
+    return key.transform(columns: tensor.converted(to: Double.self), direction, workers: workers)
+      .converted(to: Element.self)
+  }
+
+  /// By blocks of rows, so that of a large matrix (a vocabulary's) only a block is in memory in Double.
+  private func transform(
+    rows tensor: Tensor<Element>, _ key: any SpaceKey<Element>, _ direction: KeyDirection
+  ) -> Tensor<Element> {
+    if key.movesNumbers { return key.transform(rows: tensor, direction, workers: workers) }
+    let width = tensor.columns
+    let rowsInBlock = max(1, Self.elementsInBlock / max(1, width))
+    var result = Tensor<Element>(uninitialized: tensor.shape)
+    for start in stride(from: 0, to: tensor.rows, by: rowsInBlock) {
+      let block = tensor.slice(rows: start..<min(tensor.rows, start + rowsInBlock)).converted(to: Double.self)
+      let turned = key.transform(rows: block, direction, workers: workers).converted(to: Element.self)
+      result.withUnsafeMutableBufferPointer { target in
+        turned.withUnsafeBufferPointer { source in
+          _ = UnsafeMutableBufferPointer(rebasing: target[start * width..<start * width + source.count])
+            .update(fromContentsOf: source)
+        }
+      }
+    }
+    return result
+  }
+
+  /// Numbers that are widened at a time: 32 MiB in Double.
+  private static var elementsInBlock: Int { 1 << 22 }
 }

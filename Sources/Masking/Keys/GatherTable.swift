@@ -40,6 +40,10 @@ struct GatherTable<Element: FloatingElement>: Sendable {
   ) {
     sources.withUnsafeBufferPointer { sources in
       for row in 0..<output.count / width {
+        if features == width {
+          for position in 0..<width { output[row * width + position] = input[row * width + Int(sources[position])] }
+          continue
+        }
         for position in 0..<width {
           let source = Int(sources[position])
           let value = source < features ? input[row * features + source] : source == features ? rest : 0
@@ -55,19 +59,22 @@ struct GatherTable<Element: FloatingElement>: Sendable {
     }
   }
 
-  /// Columns of w numbers, `[w, n]` to `[w, n]`: whole rows move.
+  /// Columns of w numbers, `[w, n]` to some rows of `[w, n]`: whole rows move.
+  ///
+  /// - Parameter output: the rows `positions` of the result.
   @specialized(where Element == Float, Scalar == Float)
   @specialized(where Element == Float, Scalar == Double)
   @specialized(where Element == Double, Scalar == Double)
   func gatherColumns<Scalar: FloatingElement>(
-    _ input: UnsafeBufferPointer<Scalar>, into output: UnsafeMutableBufferPointer<Scalar>
+    _ input: UnsafeBufferPointer<Scalar>, length: Int, positions: Range<Int>,
+    into output: UnsafeMutableBufferPointer<Scalar>
   ) {
-    let length = output.count / width
     sources.withUnsafeBufferPointer { sources in
-      for position in 0..<width {
+      for position in positions {
         let factor = factors.map { factors in Scalar(factors.withUnsafeBufferPointer { $0[position] }) } ?? 1
         let source = Int(sources[position]) * length
-        for column in 0..<length { output[position * length + column] = factor * input[source + column] }
+        let target = (position - positions.lowerBound) * length
+        for column in 0..<length { output[target + column] = factor * input[source + column] }
       }
     }
   }

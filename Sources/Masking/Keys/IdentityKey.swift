@@ -8,7 +8,9 @@ struct IdentityKey<Element: FloatingElement>: SpaceKey {
   var group: SymmetryGroup { .trivial }
   var magnitudes: (any SpaceKey<Element>)? { self }
 
-  func position(of coordinate: Int) -> Int? { coordinate }
+  var movesNumbers: Bool { true }
+
+  func positions(of coordinates: [Int32]) -> [Int32]? { coordinates }
 
   func transform<Scalar: FloatingElement>(
     rows: Tensor<Scalar>, _ direction: KeyDirection, workers: Workers

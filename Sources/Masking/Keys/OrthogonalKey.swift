@@ -13,7 +13,9 @@ struct OrthogonalKey<Element: FloatingElement>: SpaceKey {
   var group: SymmetryGroup { .orthogonal }
   var magnitudes: (any SpaceKey<Element>)? { nil }
 
-  func position(of coordinate: Int) -> Int? { nil }
+  var movesNumbers: Bool { false }
+
+  func positions(of coordinates: [Int32]) -> [Int32]? { nil }
 
   /// A fixed partition of the result, by its size alone: a tile is one GEMM call.
   private static var rowsInTile: Int { 1024 }
@@ -105,12 +107,8 @@ struct OrthogonalKey<Element: FloatingElement>: SpaceKey {
         body(same + corner, width)
         return
       }
-      let panel = SecretTensor<Scalar>(shape: [rows.count, columns.count]) { panel in
-        for row in 0..<rows.count {
-          convert(
-            UnsafeBufferPointer(start: base + corner + row * width, count: columns.count),
-            into: UnsafeMutableBufferPointer(rebasing: panel[row * columns.count..<(row + 1) * columns.count]))
-        }
+      let panel = SecretTensor<Scalar>(shape: [rows.count, columns.count]) {
+        transposed.copy(rows: rows, columns: columns, into: $0)
       }
       panel.withUnsafeBufferPointer { panel in
         if let panel = panel.baseAddress { body(panel, columns.count) }

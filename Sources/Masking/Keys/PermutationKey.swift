@@ -19,8 +19,13 @@ struct PermutationKey<Element: FloatingElement>: SpaceKey {
     PermutationKey(GatherTable(sources: masking.sources, factors: nil))
   }
 
-  func position(of coordinate: Int) -> Int? {
-    masking.factors == nil ? unmasking.sources.withUnsafeBufferPointer { Int($0[coordinate]) } : nil
+  var movesNumbers: Bool { true }
+
+  func positions(of coordinates: [Int32]) -> [Int32]? {
+    guard masking.factors == nil else { return nil }
+    return unmasking.sources.withUnsafeBufferPointer { places in
+      coordinates.map { $0 < 0 ? $0 : places[Int($0)] }
+    }
   }
 
   func transform<Scalar: FloatingElement>(
@@ -32,9 +37,18 @@ struct PermutationKey<Element: FloatingElement>: SpaceKey {
   func transform<Scalar: FloatingElement>(
     columns: Tensor<Scalar>, _ direction: KeyDirection, workers: Workers
   ) -> Tensor<Scalar> {
+    let (length, table) = (columns.columns, table(direction))
     var result = Tensor<Scalar>(uninitialized: columns.shape)
     result.withUnsafeMutableBufferPointer { output in
-      columns.withUnsafeBufferPointer { table(direction).gatherColumns($0, into: output) }
+      columns.withUnsafeBufferPointer { input in
+        // Safe to share: every piece reads the input and writes rows of its own.
+        nonisolated(unsafe) let (input, output) = (input, output)
+        forPieces(rows: columns.rows, of: length, workers) { range in
+          table.gatherColumns(
+            input, length: length, positions: range,
+            into: UnsafeMutableBufferPointer(rebasing: output[range.lowerBound * length..<range.upperBound * length]))
+        }
+      }
     }
     return result
   }
@@ -82,9 +96,7 @@ struct PermutationKey<Element: FloatingElement>: SpaceKey {
       rows.withUnsafeBufferPointer { input in
         // Safe to share: every piece reads the input and writes rows of its own.
         nonisolated(unsafe) let (input, output) = (input, output)
-        let rowsInPiece = 512
-        workers.perform(pieces: (count + rowsInPiece - 1) / rowsInPiece) { piece in
-          let range = piece * rowsInPiece..<min(count, (piece + 1) * rowsInPiece)
+        forPieces(rows: count, of: width, workers) { range in
           table.gatherRows(
             UnsafeBufferPointer(rebasing: input[range.lowerBound * features..<range.upperBound * features]),
             features: features, rest: rest,
@@ -93,5 +105,12 @@ struct PermutationKey<Element: FloatingElement>: SpaceKey {
       }
     }
     return result
+  }
+
+  private func forPieces(rows: Int, of width: Int, _ workers: Workers, _ body: @Sendable (Range<Int>) -> Void) {
+    let rowsInPiece = max(1, Workers.elementsAPiece / max(1, width))
+    workers.perform(pieces: (rows + rowsInPiece - 1) / rowsInPiece) { piece in
+      body(piece * rowsInPiece..<min(rows, (piece + 1) * rowsInPiece))
+    }
   }
 }

@@ -34,8 +34,25 @@ extension SecretTensor where Element: FloatingElement {
   /// The same numbers in another format; this tensor itself when the formats agree.
   func converted<Target: FloatingElement>() -> SecretTensor<Target> {
     if let same = self as? SecretTensor<Target> { return same }
-    return SecretTensor<Target>(shape: shape) { target in
-      withUnsafeBufferPointer { convert($0, into: target) }
+    let (rows, columns) = (shape[0], shape.dropFirst().reduce(1, *))
+    return SecretTensor<Target>(shape: shape) { copy(rows: 0..<rows, columns: 0..<columns, into: $0) }
+  }
+
+  /// A rectangle of the matrix, rounded or widened; what follows the first dimension counts as columns.
+  @specialized(where Element == Float, Target == Float)
+  @specialized(where Element == Float, Target == Double)
+  @specialized(where Element == Double, Target == Float)
+  @specialized(where Element == Double, Target == Double)
+  func copy<Target: FloatingElement>(
+    rows: Range<Int>, columns: Range<Int>, into target: UnsafeMutableBufferPointer<Target>
+  ) {
+    let stride = shape.dropFirst().reduce(1, *)
+    withUnsafeBufferPointer { source in
+      for row in rows {
+        let start = row * stride + columns.lowerBound
+        let position = (row - rows.lowerBound) * columns.count
+        for column in 0..<columns.count { target[position + column] = Target(source[start + column]) }
+      }
     }
   }
 }

@@ -4,8 +4,7 @@ internal import Tensors
 /// The secret K of one space, w × w with K⁻¹ = Kᵀ; each form a type of its own.
 ///
 /// All forms are orthogonal maps, so what a key does to a vector of the space it also does to a gradient in it
-/// (K⁻ᵀ = K) and to the rows of a weight that reads the space (A K⁻¹ is K applied to every row). A key made of keys (heads
-/// in secret order, each with its own rotation) is one more type that calls its parts.
+/// (K⁻ᵀ = K) and to the rows of a weight that reads the space (A K⁻¹ is K applied to every row).
 protocol SpaceKey<Element>: Sendable {
   associatedtype Element: FloatingElement
 
@@ -32,6 +31,9 @@ protocol SpaceKey<Element>: Sendable {
   /// |K|, entry by entry, when that is a key too: what second moments transform with. Nil for a rotation.
   var magnitudes: (any SpaceKey<Element>)? { get }
 
-  /// Where a coordinate, 0 ..< w, goes as it is; nil unless K is a plain permutation.
-  func position(of coordinate: Int) -> Int?
+  /// Whether K moves numbers and changes nothing but signs, so that any format is exact.
+  var movesNumbers: Bool { get }
+
+  /// Where coordinates below w go as they are, negative ones staying what they are; nil unless K is a plain permutation.
+  func positions(of coordinates: [Int32]) -> [Int32]?
 }

@@ -7,27 +7,31 @@ struct WeightTransfer<Element: FloatingElement> {
   private static var window: Int { 4 }
 
   let connection: TrainerConnection<Element>
+  /// Of the whole model.
   let specifications: [ParameterSpecification]
 
-  private var chunks: ParameterChunks {
-    ParameterChunks(specifications, elementBytes: MemoryLayout<Element>.size)
-  }
-
-  /// Sends all of `parameters`; returns when the trainer has made them durable.
-  func upload(_ parameters: [Tensor<Element>], progress: (Int, Int) -> Void) throws {
-    let chunks = chunks
+  /// Sends every parameter; returns when the trainer has made them durable.
+  ///
+  /// - Parameter masked: makes parameter number i; asked for one at a time, so that no second copy of a large model exists.
+  func upload(_ masked: (Int) throws -> Tensor<Element>, progress: (Int, Int) -> Void) throws {
+    let chunks = ParameterChunks(specifications, elementBytes: MemoryLayout<Element>.size)
     var acknowledged = 0
+    var present: (parameter: Int, values: Tensor<Element>)?
     for chunk in 0..<chunks.count {
+      let parameter = chunks.chunks[chunk].parameter
+      let values = try present.flatMap { $0.parameter == parameter ? $0.values : nil } ?? masked(parameter)
+      present = (parameter, values)
       while chunk - acknowledged >= Self.window { acknowledged = try awaitStored() }
-      try connection.send(.parameters(chunk: chunk, values: chunks.extract(chunk, from: parameters)))
+      try connection.send(.parameters(chunk: chunk, values: chunks.extract(chunk, of: values)))
       progress(chunk + 1, chunks.count)
     }
     while acknowledged < chunks.count { acknowledged = try awaitStored() }
   }
 
-  /// Fetches a finished job's weights.
+  /// Fetches a finished job's trained weights, in the order of the model's trained parameters.
   func download(progress: (Int, Int) -> Void) throws -> [Tensor<Element>] {
-    let chunks = chunks
+    let specifications = specifications.filter(\.isTrained)
+    let chunks = ParameterChunks(specifications, elementBytes: MemoryLayout<Element>.size)
     var parameters = specifications.map { Tensor<Element>(uninitialized: $0.shape) }
     var asked = 0
     for expected in 0..<chunks.count {

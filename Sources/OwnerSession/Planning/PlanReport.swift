@@ -44,17 +44,30 @@ package struct PlanReport: Sendable, Codable {
     parameters = shape.structure.parameters.map { Parameter(name: $0.name, shape: $0.shape) }
     parameterCount = parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }
     spaces = shape.keyPlan.rows
+    let rows = description.totalTokens > 0 ? description.totalTokens : description.totalRows
+    let outputRows = prepared.job.task.isPerToken ? description.totalTokens : description.totalRows
     let outputs =
-      description.lossLocation == .owner
-      ? description.epochs * description.totalRows * shape.outputs * 4 : 0
+      description.lossLocation == .owner ? description.epochs * outputRows * shape.data.outputs * 4 : 0
     let gradients =
       description.lossLocation == .owner
-      ? description.epochs * description.trainingRows * shape.outputs * 4 : 0
+      ? outputs / max(1, description.totalRows) * description.trainingRows : 0
     traffic = Traffic(
-      rowBytesOnce: description.totalRows * shape.inputWidth * 4,
-      rowBytesEveryEpoch: description.epochs * description.totalRows * shape.inputWidth * 4,
+      rowBytesOnce: rows * shape.inputWidth * 4,
+      rowBytesEveryEpoch: description.epochs * rows * shape.inputWidth * 4,
       outputBytes: outputs, gradientBytes: gradients, weightBytes: parameterCount * 4)
     trainerSees = Self.visible(prepared)
+  }
+
+  private static func visible(_ tokens: TokenInputs) -> [String] {
+    var seen = [
+      "the length of every sample, and the same vector wherever the same token stands at the same position: with a public checkpoint, "
+        + "which has the same weights up to the keys, tokens can be matched to its vocabulary"
+    ]
+    if !tokens.settings.shuffles { seen.append("the order of the tokens of every sample") }
+    if tokens.model.settings.train != .all {
+      seen.append("which weights are frozen: masked, and the same as the checkpoint's up to the keys")
+    }
+    return seen
   }
 
   private static func visible(_ prepared: PreparedJob) -> [String] {
@@ -68,6 +81,7 @@ package struct PlanReport: Sendable, Codable {
       "all distances, angles and clusters between rows: a fixed mask is an isometry; with d+1 known rows, or non-Gaussian features, "
         + "the rows themselves can be worked out")
     seen.append("which rows form a batch, and that a row comes back each epoch (its mask never changes)")
+    if case .tokens(let tokens) = prepared.source { seen += visible(tokens) }
     for row in prepared.shape.keyPlan.rows where row.group == .trivial {
       seen.append("the space \(row.space) in the clear")
     }

@@ -1,5 +1,5 @@
 import Architecture
-package import Datasets
+import Datasets
 package import JobSpec
 package import Wire
 
@@ -7,8 +7,9 @@ package import Wire
 /// always prepare the same, which is what a resumed run relies on.
 package struct PreparedJob: Sendable {
   package let job: ResolvedJob
-  package let source: any FeatureSource
-  package let labels: JobLabels
+  package let source: SampleSource
+  /// Nil for tasks whose targets are tokens.
+  package let labels: JobLabels?
   package let plan: TrainingPlan
   package let split: RowSplit
   package let secret: OrderSecret
@@ -22,18 +23,10 @@ package struct PreparedJob: Sendable {
   package init(job: ResolvedJob, secret: OrderSecret) throws {
     self.job = job
     self.secret = secret
-    let file = try HDF5File(path: job.data.file)
-    source = try file.openFeatures(path: job.data.features)
-    let kind: LabelKind =
-      switch job.task {
-      case .classification: .classes
-      case .multilabel: .binary
-      case .regression: .real
-      case .tokenClassification, .causalLanguageModel:
-        throw OwnerError.unfitJob("task: \(job.task.rawValue) needs a transformer")
-      }
-    labels = JobLabels(try file.readLabels(path: job.data.labels, as: kind, rows: source.rows))
-    split = try Self.split(job, file: file, rows: source.rows)
+    let data = try OpenedData(job)
+    source = data.source
+    labels = data.labels
+    split = data.split
     guard !split.training.isEmpty else { throw OwnerError.unfitData("the split leaves no rows to train on") }
     if job.train.keep == .best, split.validation.isEmpty {
       throw OwnerError.unfitJob("train.keep: best needs validation rows; data.split leaves none")
@@ -41,27 +34,14 @@ package struct PreparedJob: Sendable {
     guard source.rows <= Int(Int32.max) else {
       throw OwnerError.unfitData("the file has \(source.rows) rows; at most \(Int32.max) are supported")
     }
-    plan = TrainingPlan(split: split, batch: job.train.batch, epochs: job.train.epochs, orderSecret: secret)
-    shape = try JobShape(
-      job: job, features: source.columns, outputs: labels.outputs, classNames: labels.classNames,
-      labelsMissing: labels.isMissingSome)
+    plan = TrainingPlan(split: split, batch: job.train.rowsPerStep, epochs: job.train.epochs, orderSecret: secret)
+    shape = try JobShape(job: job, data: data.shape, pretrained: data.pretrained)
     description = JobDescription(
       purpose: .training, model: shape.model, optimizer: job.optimizer, schedule: job.schedule,
       lossLocation: job.lossLocation, task: job.lossLocation == .trainer ? job.task : nil,
-      epochs: job.train.epochs, stepsPerEpoch: plan.stepsPerEpoch, batch: job.train.batch,
+      epochs: job.train.epochs, stepsPerEpoch: plan.stepsPerEpoch, batch: job.train.rowsPerStep,
       microBatch: job.train.microBatch, keep: job.train.keep, checkpointEverySteps: job.checkpointEverySteps,
-      trainingRows: plan.trainingRows, validationRows: plan.validationRows)
+      trainingRows: plan.trainingRows, validationRows: plan.validationRows, totalTokens: data.totalTokens)
     try description.validate()
-  }
-
-  private static func split(_ job: ResolvedJob, file: HDF5File, rows: Int) throws -> RowSplit {
-    switch job.data.split {
-    case .fraction(let validation, let seed):
-      return .fraction(validation, seed: seed, rows: rows)
-    case .modulo(let by, let modulo, let equals):
-      return .groups(try file.readIntegers(path: by, rows: rows), modulus: modulo, remainder: equals)
-    case .rows(let path):
-      return .listed(try file.readRowNumbers(path: path, below: rows), rows: rows)
-    }
   }
 }

@@ -1,10 +1,11 @@
-package import Architecture
+import Architecture
 import Checkpoints
 package import Foundation
 import JobSpec
-package import Tensors
+import Tensors
 
-/// `model/`: the unmasked weights as PyTorch names and lays them out, the standardisation if any, and how to load them.
+/// `model/`: the unmasked weights under the names and in the layout that PyTorch and Hugging Face load, the standardisation if any, and
+/// how to load them.
 package struct ModelDirectory {
   private let root: URL
 
@@ -12,12 +13,14 @@ package struct ModelDirectory {
     self.root = root
   }
 
-  private var weights: URL { root.appending(path: "model.safetensors") }
+  private var weightsFile: URL { root.appending(path: "model.safetensors") }
   private var standardization: URL { root.appending(path: "standardization.safetensors") }
 
   /// Writes everything; the weights last, so that a directory with weights is complete.
+  ///
+  /// - Parameter trained: the trained parameters, unmasked, by name.
   func write<Element: FloatingElement>(
-    _ parameters: [Tensor<Element>], shape: JobShape, standardization fitted: Standardization?
+    _ trained: NamedTensors<Element>, shape: JobShape, standardization fitted: Standardization?
   ) throws {
     do {
       try FileManager.default.createDirectory(at: root, withIntermediateDirectories: true)
@@ -27,25 +30,43 @@ package struct ModelDirectory {
     if let fitted { try Self.writeStandardization(fitted, to: standardization) }
     try AtomicFile.write(
       Data(ModelReadme.text(shape, standardized: fitted != nil).utf8), to: root.appending(path: "README.md").path)
-    try Self.writeWeights(parameters, specifications: shape.structure.parameters, to: weights)
+    if let pretrained = shape.pretrained {
+      try TransformerExport(shape: shape, model: pretrained, trained: trained).write(to: root.path)
+    } else {
+      try Self.writeTrained(trained, specifications: shape.structure.parameters, to: weightsFile)
+    }
   }
 
   /// Reads the weights back as the engine holds them.
-  package func readWeights<Element: FloatingElement>(
-    _ specifications: [ParameterSpecification]
-  ) throws -> [Tensor<Element>] {
-    let plaintext: NamedTensors<Element> = try SafetensorsFile(path: weights.path).tensors()
-    return try PlaintextLayout.trainedTensors(from: plaintext, specifications: specifications).map(\.tensor)
+  package func weights(_ shape: JobShape) throws -> any PlaintextWeights {
+    if shape.pretrained != nil { return try TransformerExport<Float>.weights(in: root.path, shape: shape) }
+    // Widened, so that nothing is lost of weights that were trained in double.
+    let plaintext: NamedTensors<Double> = try SafetensorsFile(path: weightsFile.path).tensors()
+    let trained = try PlaintextLayout.trainedTensors(from: plaintext, specifications: shape.structure.parameters)
+    return FinishedWeights(trained: trained, frozen: nil)
   }
 
   package func readStandardization() throws -> Standardization? {
     try Self.readStandardization(standardization)
   }
 
-  static func writeWeights<Element: FloatingElement>(
-    _ parameters: [Tensor<Element>], specifications: [ParameterSpecification], to file: URL
+  /// A model's whole plaintext, as an outside program would have it.
+  static func writeWeights(_ weights: any PlaintextWeights, shape: JobShape, to file: URL) throws {
+    let specifications = shape.structure.parameters
+    if let pretrained = shape.pretrained {
+      let tensors = PlaintextTensors<Float>(
+        model: pretrained, specifications: specifications, weights: weights
+      ).tensors
+      return try SafetensorsFile.write(tensors, metadata: ["format": "pt"], to: file.path)
+    }
+    var trained = NamedTensors<Float>()
+    for specification in specifications { trained[specification.name] = try weights.tensor(specification) }
+    try writeTrained(trained, specifications: specifications, to: file)
+  }
+
+  private static func writeTrained<Element: FloatingElement>(
+    _ trained: NamedTensors<Element>, specifications: [ParameterSpecification], to file: URL
   ) throws {
-    let trained = NamedTensors(zip(specifications.map(\.name), parameters).map { ($0, $1) })
     let plaintext = try PlaintextLayout.plaintextTensors(from: trained, specifications: specifications)
     try SafetensorsFile.write(plaintext.map { SafetensorsTensor($0.name, $0.tensor) }, to: file.path)
   }

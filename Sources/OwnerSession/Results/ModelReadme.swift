@@ -22,7 +22,7 @@ enum ModelReadme {
       x = ((x - statistics["mean"]) / statistics["scale"]).float()
       """ : ""
     let classes =
-      shape.classNames.map { names in
+      shape.data.classNames.map { names in
         "\n## Classes\n\n"
           + names.enumerated().map { "- \($0.offset): \($0.element)" }.joined(separator: "\n") + "\n"
       } ?? ""

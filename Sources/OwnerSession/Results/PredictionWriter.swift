@@ -4,38 +4,64 @@ import Foundation
 import Tensors
 
 /// Turns plaintext outputs into predictions and appends them to an HDF5 file.
+///
+/// Where every token has an output, a row of the file holds those of all L columns: `predictions` L class ids, −1 for padding, and
+/// `outputs` and `probabilities` L × classes numbers, NaN for padding.
 struct PredictionWriter<Element: FloatingElement> {
   private let task: LearningTask
   private let writer: HDF5Writer
+  private let count: Int
+  private let tokens: Int?
 
-  init(file: URL, task: LearningTask, outputs count: Int) throws {
+  /// - Parameter tokens: L where every token has an output.
+  init(file: URL, task: LearningTask, outputs count: Int, tokens: Int?) throws {
     self.task = task
+    self.count = count
+    self.tokens = tokens
+    let width = count * (tokens ?? 1)
     writer = try HDF5Writer(path: file.path)
-    try writer.createMatrix("outputs", columns: count, of: Float.self)
-    if task != .regression { try writer.createMatrix("probabilities", columns: count, of: Float.self) }
+    try writer.createMatrix("outputs", columns: width, of: Float.self)
+    if task != .regression { try writer.createMatrix("probabilities", columns: width, of: Float.self) }
     if task.hasClasses {
-      try writer.createMatrix("predictions", columns: 1, of: Int64.self)
+      try writer.createMatrix("predictions", columns: tokens ?? 1, of: Int64.self)
     } else {
-      try writer.createMatrix("predictions", columns: count, of: Float.self)
+      try writer.createMatrix("predictions", columns: width, of: Float.self)
     }
   }
 
-  /// - Parameter logits: [n, outputs], unmasked.
-  func append(_ logits: Tensor<Element>) throws {
-    let floats = logits.elements.map { Float($0) }
-    try writer.append(floats, to: "outputs")
+  /// - Parameter logits: [outputs of all rows, outputs], unmasked.
+  func append(_ rows: [PredictedRow], outputs logits: Tensor<Element>) throws {
+    guard let tokens else { return try append(logits.elements.map { Float($0) }) }
+    var padded = [Float](repeating: .nan, count: rows.count * tokens * count)
+    var next = 0
+    for (row, sample) in rows.enumerated() {
+      for column in sample.columns {
+        for output in 0..<count { padded[(row * tokens + column) * count + output] = Float(logits[next, output]) }
+        next += 1
+      }
+    }
+    try append(padded)
+  }
+
+  private func append(_ values: [Float]) throws {
+    try writer.append(values, to: "outputs")
     switch task {
-    case .regression: try writer.append(floats, to: "predictions")
+    case .regression: try writer.append(values, to: "predictions")
     case .multilabel:
-      let shares = logits.elements.map { Float(1 / (1 + exp(-Double($0)))) }
+      let shares = values.map { Float(1 / (1 + exp(-Double($0)))) }
       try writer.append(shares, to: "probabilities")
       try writer.append(shares.map { $0 > 0.5 ? Float(1) : 0 }, to: "predictions")
     case .classification, .tokenClassification, .causalLanguageModel:
       var shares: [Float] = []
       var best: [Int64] = []
-      for row in 0..<logits.rows {
-        let scores = (0..<logits.columns).map { Double(logits[row, $0]) }
-        let largest = scores.max() ?? 0
+      shares.reserveCapacity(values.count)
+      for row in 0..<values.count / max(1, count) {
+        let scores = values[row * count..<(row + 1) * count].map(Double.init)
+        guard let largest = scores.max(), largest.isFinite else {
+          shares += scores.map { _ in .nan }
+          best.append(-1)
+          continue
+        }
         let weights = scores.map { exp($0 - largest) }
         let total = weights.reduce(0, +)
         shares += weights.map { Float($0 / total) }

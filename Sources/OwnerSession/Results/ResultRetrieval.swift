@@ -1,4 +1,5 @@
 import Architecture
+import Checkpoints
 import Foundation
 package import Masking
 package import Tensors
@@ -21,8 +22,11 @@ package struct ResultRetrieval<Element: FloatingElement> {
     to directory: RunDirectory, standardization: Standardization?, progress: (Int, Int) -> Void
   ) throws {
     let specifications = shape.structure.parameters
-    let masked = try WeightTransfer(connection: connection, specifications: specifications).download(progress: progress)
-    let weights = try keys.unmaskParameters(masked, specifications)
-    try ModelDirectory(directory.model).write(weights, shape: shape, standardization: standardization)
+    let trained = specifications.filter(\.isTrained)
+    var weights = try WeightTransfer(connection: connection, specifications: specifications).download(
+      progress: progress)
+    for index in weights.indices { weights[index] = try keys.unmaskParameter(weights[index], trained[index]) }
+    let finished = NamedTensors(zip(trained.map(\.name), weights).map { ($0, $1) })
+    try ModelDirectory(directory.model).write(finished, shape: shape, standardization: standardization)
   }
 }

@@ -19,6 +19,7 @@ package final class MaskedRun<Element: FloatingElement> {
   private let observe: (RunEvent) -> Void
   private let connection: TrainerConnection<Element>
   private let keys: JobKeys<Element>
+  private let masterKey: MasterKey
   private var state: RunState
   private let clock = ContinuousClock()
   private var times = PhaseTimes()
@@ -40,6 +41,7 @@ package final class MaskedRun<Element: FloatingElement> {
     connection = TrainerConnection(
       channel: channel, job: state.job, software: options.software, endpoint: state.trainer,
       silence: options.silence)
+    self.masterKey = masterKey
     keys = JobKeys(master: masterKey, plan: prepared.shape.keyPlan, workers: options.workers)
   }
 
@@ -55,17 +57,9 @@ package final class MaskedRun<Element: FloatingElement> {
     try greet(steps: try RunHistory(directory).steps)
     // Before any row is masked: a job that the trainer refuses costs nothing.
     try withTrainer(history: nil) { _ = try submit() }
-    let standardization = try fitStandardization()
-    observe(.began("reading and masking rows"))
-    let spool = try RowSpool(
-      prepared, standardization: standardization, keys: keys, scratch: directory.state,
-      times: &times,
-      progress: { done, total in
-        if self.interruption.isRequested { throw OwnerError.interrupted(step: try RunHistory(self.directory).steps) }
-        self.observe(.advanced(done: done, total: total))
-      })
+    let (samples, standardization) = try readSamples()
     let context = RunContext(
-      prepared: prepared, keys: keys, spool: spool, connection: connection, history: try RunHistory(directory),
+      prepared: prepared, keys: keys, samples: samples, connection: connection, history: try RunHistory(directory),
       times: times, interruption: interruption, observe: observe)
     return try withTrainer(history: context) {
       guard try train(context) else { return nil }
@@ -104,14 +98,43 @@ package final class MaskedRun<Element: FloatingElement> {
     }
   }
 
-  private func fitStandardization() throws -> Standardization? {
+  private func readSamples() throws -> (any MaskedSamples<Element>, Standardization?) {
+    let progress: (Int, Int) throws -> Void = { done, total in
+      if self.interruption.isRequested { throw OwnerError.interrupted(step: try RunHistory(self.directory).steps) }
+      self.observe(.advanced(done: done, total: total))
+    }
+    switch prepared.source {
+    case .features(let source):
+      let standardization = try fitStandardization(source)
+      observe(.began("reading and masking rows"))
+      let spool = try RowSpool(
+        prepared, source: source, standardization: standardization, keys: keys, scratch: directory.state,
+        times: &times, progress: progress)
+      guard let labels = prepared.labels else { throw OwnerError.unfitJob("rows of features need data.labels") }
+      return (RowSamples(spool: spool, prepared: prepared, labels: labels), standardization)
+    case .tokens(let tokens):
+      observe(.began("reading tokens"))
+      let spool = try times.reading.measure {
+        try TokenSpool(prepared, tokens: tokens, scratch: directory.state, progress: progress)
+      }
+      let packer = TokenPacker(
+        embedding: try tokens.model.embedding(), keys: keys, master: masterKey, settings: tokens.settings,
+        workers: options.workers)
+      return (
+        TokenSamples(
+          spool: spool, packer: packer, labels: prepared.labels, rowOfSlot: prepared.plan.rowOfSlot), nil
+      )
+    }
+  }
+
+  private func fitStandardization(_ source: any FeatureSource) throws -> Standardization? {
     guard prepared.job.data.standardize else { return nil }
     let file = directory.state.appending(path: "standardization.safetensors")
     if let known = try ModelDirectory.readStandardization(file) { return known }
     observe(.began("fitting the standardisation"))
-    var isTraining = [Bool](repeating: false, count: prepared.source.rows)
+    var isTraining = [Bool](repeating: false, count: source.rows)
     for row in prepared.split.training { isTraining[row] = true }
-    let fitted = try times.reading.measure { try Standardization.fit(prepared.source, isTraining: isTraining) }
+    let fitted = try times.reading.measure { try Standardization.fit(source, isTraining: isTraining) }
     try ModelDirectory.writeStandardization(fitted, to: file)
     return fitted
   }
@@ -127,12 +150,18 @@ package final class MaskedRun<Element: FloatingElement> {
     }
     if accepted.missing {
       observe(.began("uploading masked weights"))
-      let initial: [Tensor<Element>] = InitialWeights.draw(prepared.shape.structure.parameters, secret: prepared.secret)
-      let masked = try times.masking.measure {
-        try keys.maskParameters(initial, prepared.shape.structure.parameters)
+      let specifications = prepared.shape.structure.parameters
+      let initial = prepared.shape.startingWeights(secret: prepared.secret)
+      try WeightTransfer(connection: connection, specifications: specifications).upload { index in
+        let specification = specifications[index]
+        let plain: Tensor<Element> = try initial.tensor(specification)
+        guard plain.allFinite else {
+          throw OwnerError.unfitData("\(specification.name) of the checkpoint holds NaN or an infinity")
+        }
+        return try times.masking.measure { try keys.maskParameter(plain, specification) }
+      } progress: {
+        observe(.advanced(done: $0, total: $1))
       }
-      try WeightTransfer(connection: connection, specifications: prepared.shape.structure.parameters)
-        .upload(masked) { self.observe(.advanced(done: $0, total: $1)) }
       bytesAddedToWeights += paddingBytes
     }
     return (accepted.rows, accepted.steps)

@@ -24,8 +24,7 @@ package enum RunSetup {
     try MasterKeyFile(path: directory.jobKey.path).write(master)
     let state = RunState(
       job: job, phase: .prepared, trainer: trainer, trainerKey: trainerKey, keys: keys,
-      classNames: prepared.labels.classNames, features: prepared.source.columns, outputs: prepared.labels.outputs,
-      labelsMissing: prepared.labels.isMissingSome, owner: prepared.secret.ownerKey)
+      data: prepared.shape.data, owner: prepared.secret.ownerKey)
     try state.save(directory)
     return (state, master)
   }
@@ -37,9 +36,8 @@ package enum RunSetup {
     let manager = FileManager.default
     if !manager.fileExists(atPath: directory.plan.path) { try writeBatches(prepared, to: directory.plan.path) }
     guard !manager.fileExists(atPath: directory.initialWeights.path) else { return }
-    let specifications = prepared.shape.structure.parameters
-    let initial: [Tensor<Float>] = InitialWeights.draw(specifications, secret: prepared.secret)
-    try ModelDirectory.writeWeights(initial, specifications: specifications, to: directory.initialWeights)
+    try ModelDirectory.writeWeights(
+      prepared.shape.startingWeights(secret: prepared.secret), shape: prepared.shape, to: directory.initialWeights)
   }
 
   private static func writeBatches(_ prepared: PreparedJob, to path: String) throws {

@@ -9,9 +9,7 @@ extension RunState {
     if let owner, owner != prepared.secret.ownerKey {
       throw OwnerError.otherKey("the run was made with the owner key \(owner); give the --keys directory that holds it")
     }
-    guard features == prepared.source.columns, outputs == prepared.labels.outputs,
-      classNames == prepared.labels.classNames, labelsMissing == prepared.labels.isMissingSome
-    else {
+    guard data == prepared.shape.data else {
       throw OwnerError.unfitData(
         "\(prepared.job.data.file) has changed since the run began; put the old file back")
     }

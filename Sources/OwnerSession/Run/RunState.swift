@@ -22,28 +22,20 @@ package struct RunState: Sendable, Equatable, Codable {
   package var trainerKey: String
   /// Directory with owner.key.
   package var keys: String
-  /// Names of the classes in order of class id, when the labels have names.
-  package var classNames: [String]?
-  package var features: Int
-  package var outputs: Int
-  /// Whether some labels are missing, which decides the output's key for loss at the trainer.
-  package var labelsMissing: Bool
+  package var data: DataShape
   /// The owner's public key (z85). Batch orders and starting weights are drawn from its secret half, so that a run goes on with no other.
   package var owner: String?
 
   package init(
-    job: JobID, phase: Phase, trainer: String, trainerKey: String, keys: String, classNames: [String]?, features: Int,
-    outputs: Int, labelsMissing: Bool, owner: String? = nil
+    job: JobID, phase: Phase, trainer: String, trainerKey: String, keys: String, data: DataShape,
+    owner: String? = nil
   ) {
     self.job = job
     self.phase = phase
     self.trainer = trainer
     self.trainerKey = trainerKey
     self.keys = keys
-    self.classNames = classNames
-    self.features = features
-    self.outputs = outputs
-    self.labelsMissing = labelsMissing
+    self.data = data
     self.owner = owner
   }
 

@@ -12,7 +12,7 @@ import Wire
 /// the trainer when an update ends.
 struct OwnerLossTraining<Element: FloatingElement> {
   let context: RunContext<Element>
-  private var sender: RowSender<Element>
+  private var samples: any MaskedSamples<Element>
   private let window: Int
   private let lossFunction: LossFunction
   private var step: Int
@@ -55,7 +55,8 @@ struct OwnerLossTraining<Element: FloatingElement> {
       throw OwnerError.protocolViolation("it goes on at step \(step), past the history here")
     }
     try context.rewindHistory(toStep: step)
-    sender = RowSender(spool: context.spool, residentRows: residentRows)
+    samples = context.samples
+    samples.beginConversation(residentRows: residentRows)
     self.window = window
     lossFunction = LossFunction(task: context.prepared.job.task)
     self.step = step
@@ -70,7 +71,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
     while step < description.totalSteps {
       let epoch = step / description.stepsPerEpoch
       order = plan.order(epoch: epoch)
-      beginStep()
+      try beginStep()
       let end = (epoch + 1) * description.stepsPerEpoch
       while step < end {
         try sendRows(before: end)
@@ -91,8 +92,10 @@ struct OwnerLossTraining<Element: FloatingElement> {
       let batch = plan.range(ofBatch: nextStep % description.stepsPerEpoch)
       let first = batch.lowerBound + nextPart * description.microBatch
       let rows = order[first..<min(batch.upperBound, first + description.microBatch)]
-      let delivery = try context.measureReading { try sender.delivery(of: rows) }
-      context.countRows(delivery.values.rows)
+      try context.waitForMasking(of: rows)
+      let epoch = nextStep / description.stepsPerEpoch
+      let delivery = try context.measureReading { try samples.delivery(of: rows, pass: epoch) }
+      context.countAddedBytes(samples.bytesAdded(delivery))
       try context.connection.send(.batch(step: nextStep, part: nextPart, rows: delivery))
       unanswered += 1
       nextPart += 1
@@ -115,7 +118,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
       try answer(values, part: part)
     case .stepApplied(let applied, let gradientNorm, let learningRate):
       try recordStep(applied, gradientNorm: gradientNorm, learningRate: learningRate)
-      if step < epochEnd { beginStep() }
+      if step < epochEnd { try beginStep() }
     case .checkpointed(let saved): try context.commit(step: saved)
     default: break
     }
@@ -150,25 +153,26 @@ struct OwnerLossTraining<Element: FloatingElement> {
     }
   }
 
-  private mutating func beginStep() {
+  private mutating func beginStep() throws {
     outputParts = 0
     lossSum = 0
     let slots = order[plan.range(ofBatch: step % description.stepsPerEpoch)]
-    normalizer = Double(max(1, context.targets(slots).observedCount))
+    normalizer = Double(max(1, try samples.observedCount(of: slots)))
   }
 
   private mutating func answer(_ masked: Tensor<Element>, part: Int) throws {
     let batch = plan.range(ofBatch: step % description.stepsPerEpoch)
     let first = batch.lowerBound + part * description.microBatch
     let slots = order[first..<min(batch.upperBound, first + description.microBatch)]
-    guard masked.shape == [slots.count, context.prepared.labels.outputs] else {
+    guard masked.shape == [try samples.outputRows(of: slots), context.prepared.shape.data.outputs] else {
       throw OwnerError.protocolViolation("outputs of shape \(masked.shape)")
     }
     let gradient = try context.measureLoss { () throws -> Tensor<Element> in
       guard masked.allFinite else { throw OwnerError.diverged(step: step) }
       let outputs = try context.keys.unmaskOutputs(masked)
       let result = try lossFunction.evaluate(
-        outputs: outputs, targets: context.targets(slots), normalizer: normalizer)
+        outputs: outputs, targets: try samples.targets(of: slots, pass: step / description.stepsPerEpoch),
+        normalizer: normalizer)
       lossSum += result.lossSum
       return try context.keys.maskOutputGradient(result.gradient)
     }
@@ -186,12 +190,13 @@ struct OwnerLossTraining<Element: FloatingElement> {
     var observed = 0
     var sentUpTo = slots.lowerBound
     var answeredUpTo = slots.lowerBound
-    let size = max(description.batch, description.microBatch)
+    let size = description.evaluationRows
     while answeredUpTo < slots.upperBound {
       while sentUpTo < slots.upperBound, (sentUpTo - answeredUpTo) / size < window {
         let rows = (sentUpTo..<min(slots.upperBound, sentUpTo + size)).map { Int32($0) }
-        let delivery = try context.measureReading { try sender.delivery(of: rows) }
-        context.countRows(delivery.values.rows)
+        try context.waitForMasking(of: rows)
+        let delivery = try context.measureReading { try samples.delivery(of: rows[...], pass: epoch) }
+        context.countAddedBytes(samples.bytesAdded(delivery))
         try context.connection.send(.evaluate(epoch: epoch, part: (sentUpTo - slots.lowerBound) / size, rows: delivery))
         sentUpTo += rows.count
       }
@@ -200,12 +205,12 @@ struct OwnerLossTraining<Element: FloatingElement> {
       case .evaluated(let evaluated, let part, let masked):
         let rows = (answeredUpTo..<min(slots.upperBound, answeredUpTo + size)).map { Int32($0) }
         guard evaluated == epoch, part == (answeredUpTo - slots.lowerBound) / size,
-          masked.shape == [rows.count, context.prepared.labels.outputs]
+          masked.shape == [try samples.outputRows(of: rows[...]), context.prepared.shape.data.outputs]
         else { throw OwnerError.protocolViolation("an evaluation that was not asked for") }
         try context.measureLoss {
           guard masked.allFinite else { throw OwnerError.diverged(step: step) }
           let outputs = try context.keys.unmaskOutputs(masked)
-          let targets = context.targets(rows[...])
+          let targets = try samples.targets(of: rows[...], pass: epoch)
           sum += try lossFunction.evaluate(outputs: outputs, targets: targets, normalizer: 1).lossSum
           observed += targets.observedCount
           try metrics.add(outputs: outputs, targets: targets)

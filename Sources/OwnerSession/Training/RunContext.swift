@@ -11,7 +11,7 @@ import Wire
 final class RunContext<Element: FloatingElement> {
   let prepared: PreparedJob
   let keys: JobKeys<Element>
-  let spool: RowSpool<Element>
+  let samples: any MaskedSamples<Element>
   let connection: TrainerConnection<Element>
   let observe: (RunEvent) -> Void
   private let interruption: Interruption
@@ -21,21 +21,18 @@ final class RunContext<Element: FloatingElement> {
   private(set) var bytesAddedToRows = 0
 
   init(
-    prepared: PreparedJob, keys: JobKeys<Element>, spool: RowSpool<Element>, connection: TrainerConnection<Element>,
+    prepared: PreparedJob, keys: JobKeys<Element>, samples: any MaskedSamples<Element>,
+    connection: TrainerConnection<Element>,
     history: RunHistory, times: PhaseTimes, interruption: Interruption, observe: @escaping (RunEvent) -> Void
   ) {
     self.prepared = prepared
     self.keys = keys
-    self.spool = spool
+    self.samples = samples
     self.connection = connection
     self.history = history
     self.times = times
     self.interruption = interruption
     self.observe = observe
-  }
-
-  func targets(_ slots: ArraySlice<Int32>) -> Targets<Element> {
-    prepared.labels.targets(slots, rowOfSlot: prepared.plan.rowOfSlot)
   }
 
   func record(_ record: ProgressRecord, rows: Int) throws {
@@ -78,12 +75,17 @@ final class RunContext<Element: FloatingElement> {
     try times.masking.measure(work)
   }
 
+  /// Counts as masking what is left to wait for.
+  func waitForMasking(of slots: some Collection<Int32>) throws {
+    try measureMasking { try samples.waitForMasking(of: slots) }
+  }
+
   func measureLoss<Value>(_ work: () throws -> Value) rethrows -> Value {
     try times.loss.measure(work)
   }
 
-  func countRows(_ rows: Int) {
-    bytesAddedToRows += rows * (spool.width - prepared.source.columns) * MemoryLayout<Element>.size
+  func countAddedBytes(_ bytes: Int) {
+    bytesAddedToRows += bytes
   }
 
   var isInterrupted: Bool { interruption.isRequested }

@@ -9,7 +9,6 @@ import Wire
 /// owner may leave, and follows the history while it stays.
 struct TrainerLossTraining<Element: FloatingElement> {
   private static var window: Int { 4 }
-  private static var chunkBytes: Int { 4 << 20 }
 
   let context: RunContext<Element>
   private var description: JobDescription { context.prepared.description }
@@ -20,18 +19,17 @@ struct TrainerLossTraining<Element: FloatingElement> {
 
   /// Uploads whatever is missing and starts the job.
   func upload(storedRows: Int, storedSteps: Int) throws {
-    let rowBytes = context.spool.width * MemoryLayout<Element>.size
-    let rowsPerChunk = max(1, Self.chunkBytes / rowBytes)
     context.observe(.began("uploading masked rows"))
-    try inChunks(of: rowsPerChunk, from: storedRows, to: description.totalRows) { range in
-      context.countRows(range.count)
-      return .storeRows(
-        firstSlot: range.lowerBound, values: try context.measureReading { try context.spool.rows(Array(range)) })
+    try inChunks(of: context.samples.samplesPerChunk, from: storedRows, to: description.totalRows) { range in
+      try context.waitForMasking(of: range.map { Int32($0) })
+      let (message, addedBytes) = try context.measureReading { try context.samples.uploadMessage(range) }
+      context.countAddedBytes(addedBytes)
+      return message
     }
     context.observe(.began("uploading masked labels"))
     try inChunks(of: 1 << 16, from: 0, to: description.totalRows) { range in
       let targets = try context.measureMasking { () throws -> MaskedTargets<Element> in
-        switch context.targets(range.map { Int32($0) }[...]) {
+        switch try context.samples.targets(of: range.map { Int32($0) }[...], pass: 0) {
         case .classes(let ids): .classes(Tensor(try context.keys.maskClasses(ids), shape: [ids.count]))
         case .values(let values): .values(try context.keys.maskTargets(values))
         }

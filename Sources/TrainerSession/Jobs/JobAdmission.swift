@@ -7,19 +7,25 @@ import Wire
 /// Decides whether a job fits this trainer, before anything is uploaded.
 struct JobAdmission<Element: FloatingElement> {
   let configuration: TrainerConfiguration
+  /// Bytes of one tensor on the wire.
+  let largestMessage: Int
 
   /// - Returns: the model's number of parameters.
   /// - Throws: `TrainerError` of kind `.refused` that states the number and the limit.
   func admit(_ description: JobDescription) throws -> Int {
     let model = try Model(description.model)
-    let memory = TrainingEngine<Element>.memoryEstimate(
-      model: description.model, optimizer: description.optimizer,
-      batchRows: max(description.batch, description.microBatch))
+    try checkOutputs(description)
+    let memory = memoryNeeded(description, model)
     guard let memory, memory <= configuration.memoryLimit else {
+      let advice =
+        description.model.maximumTokens == nil
+        ? "make the layers or the batch smaller"
+        : "make train.micro_batch smaller, set train.recompute, or train fewer of its weights (model.train)"
       throw TrainerError.refused(
         "the job needs \(memory.map(Self.mebibytes) ?? "uncountably many") MiB of memory, this trainer's limit is "
-          + "\(Self.mebibytes(configuration.memoryLimit)) MiB a job; make the layers or the batch smaller")
+          + "\(Self.mebibytes(configuration.memoryLimit)) MiB a job; \(advice)")
     }
+    try checkMessages(description, model)
     if description.purpose == .training, description.lossLocation == .trainer {
       let needed = UploadedData<Element>.byteCount(
         description, width: model.inputWidth, outputs: model.outputWidth)
@@ -31,6 +37,51 @@ struct JobAdmission<Element: FloatingElement> {
       }
     }
     return model.structure.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }
+  }
+
+  /// The engine, and outputs and their gradients of one part outside of it.
+  private func memoryNeeded(_ description: JobDescription, _ model: Model) -> Int? {
+    Shape.sum([
+      TrainingEngine<Element>.memoryEstimate(
+        model: description.model, optimizer: description.purpose == .training ? description.optimizer : nil,
+        batchRows: max(description.batch, description.microBatch), partRows: description.microBatch),
+      Shape.byteCount([2, outputRows(description), model.outputWidth], Element.elementType),
+    ])
+  }
+
+  /// Outputs of the largest micro-batch, by sample or by token; validation keeps the product in range.
+  private func outputRows(_ description: JobDescription) -> Int {
+    description.microBatch * (hasOutputsByToken(description) ? description.model.maximumTokens ?? 1 : 1)
+  }
+
+  private func hasOutputsByToken(_ description: JobDescription) -> Bool {
+    guard case .transformer(let transformer) = description.model else { return false }
+    return transformer.head.pooling == .none
+  }
+
+  /// A loss that is computed here has a label for each output.
+  private func checkOutputs(_ description: JobDescription) throws {
+    guard let task = description.task, task.isPerToken != hasOutputsByToken(description) else { return }
+    throw TrainerError.refused(
+      task.isPerToken
+        ? "\(task.rawValue) needs an output for each token, and this model pools them"
+        : "\(task.rawValue) needs one output for each sample, and this model has one for each token")
+  }
+
+  /// What travels each step must fit a message, however long its samples are.
+  private func checkMessages(_ description: JobDescription, _ model: Model) throws {
+    guard let maximumTokens = description.model.maximumTokens,
+      description.purpose == .inference || description.lossLocation == .owner
+    else { return }
+    let inputs = Shape.byteCount([description.microBatch, maximumTokens, model.inputWidth], Element.elementType)
+    let outputs = Shape.byteCount([outputRows(description), model.outputWidth], Element.elementType)
+    for (what, bytes) in [("inputs", inputs), ("outputs", outputs)] {
+      guard let bytes, bytes <= largestMessage else {
+        throw TrainerError.refused(
+          "the \(what) of a micro-batch may take \(bytes.map(Self.mebibytes) ?? "uncountably many") MiB, a message holds "
+            + "\(Self.mebibytes(largestMessage)) MiB; make train.micro_batch smaller")
+      }
+    }
   }
 
   /// With one decimal.

@@ -26,9 +26,11 @@ struct AutonomousTraining<Element: FloatingElement> {
     self.inbox = inbox
     self.task = task
     loss = LossFunction(task: task)
-    data = try UploadedData(
+    var data = try UploadedData<Element>(
       description: context.description, width: context.engine.model.inputWidth,
       outputs: context.engine.model.outputWidth, folder: context.folder)
+    try data.reopen()
+    self.data = data
     history = try LineLog(path: RecordLog.path(in: context.folder))
     progress = ProgressMeter(job: context.job.id, totalSteps: context.description.totalSteps)
     let step = context.engine.step
@@ -60,7 +62,7 @@ struct AutonomousTraining<Element: FloatingElement> {
       if done % stepsPerEpoch == 0 || done % context.description.checkpointEverySteps == 0 {
         try history.sync()
         try context.saveCheckpoint()
-        try context.checkpoints.removeAll(before: done)
+        try context.removeCheckpoints(before: done)
       }
       if done % stepsPerEpoch == 0 { try evaluate() }
     }
@@ -76,10 +78,17 @@ struct AutonomousTraining<Element: FloatingElement> {
     let normalizer = Double(max(1, targets.observedCount))
     try context.engine.beginBatch(rows: slots.count)
     var lossSum = 0.0
+    var answered = 0
     for first in stride(from: 0, to: slots.count, by: context.description.microBatch) {
       let range = first..<min(slots.count, first + context.description.microBatch)
-      let outputs = try context.engine.forward(rows: range) { try data.gather(Array(slots[range]), into: $0) }
-      let part = try loss.evaluate(outputs: outputs, targets: targets[range], normalizer: normalizer)
+      let partSlots = Array(slots[range])
+      let outputs = try context.engine.forward(rows: range, sequences: data.layout(of: partSlots)) {
+        try data.gather(partSlots, into: $0)
+      }
+      // As many as samples, or as their tokens.
+      let part = try loss.evaluate(
+        outputs: outputs, targets: targets[answered..<answered + outputs.rows], normalizer: normalizer)
+      answered += outputs.rows
       lossSum += part.lossSum
       try context.engine.setOutputGradient(part.gradient, rows: range)
     }
@@ -104,7 +113,9 @@ struct AutonomousTraining<Element: FloatingElement> {
     for first in stride(from: all.lowerBound, to: all.upperBound, by: context.description.microBatch) {
       let slots = Array(first..<min(all.upperBound, first + context.description.microBatch))
       let targets = try data.targets(slots)
-      let outputs = try context.engine.infer(rows: slots.count) { try data.gather(slots, into: $0) }
+      let outputs = try context.engine.infer(rows: slots.count, sequences: data.layout(of: slots)) {
+        try data.gather(slots, into: $0)
+      }
       lossSum += try loss.evaluate(outputs: outputs, targets: targets, normalizer: 1).lossSum
       observed += targets.observedCount
       try metrics.add(outputs: outputs, targets: targets)
@@ -122,7 +133,7 @@ struct AutonomousTraining<Element: FloatingElement> {
       isBest = result.primary.value != nil
     }
     if context.description.keep == .best, isBest {
-      context.keepPresentWeights(epoch: epoch, metric: result.primary.value)
+      try context.keepPresentWeights(epoch: epoch, metric: result.primary.value)
     }
     try record(
       .evaluation(

@@ -1,3 +1,4 @@
+import Architecture
 import Checkpoints
 import Failures
 import Tensors
@@ -8,6 +9,9 @@ import Wire
 ///
 /// A step is applied once or not at all: its parts go forward in order, each part's gradient comes back in order, and the update runs
 /// when the last is in. Inputs of the next step may arrive before that and wait.
+///
+/// A part goes forward as soon as the engine has room for it, before any gradient that waits: while its outputs travel, and
+/// its loss is computed, the backward pass of the part before runs.
 struct OwnerPacedTraining<Element: FloatingElement> {
   /// Micro-batches an owner may have unanswered, at most; see `window`.
   ///
@@ -16,7 +20,7 @@ struct OwnerPacedTraining<Element: FloatingElement> {
 
   private var context: RunnerContext<Element>
   private let inbox: Inbox<Element>
-  private var rows: ResidentRows<Element>
+  private var inputs: DeliveredInputs<Element>
   private let window: Int
   private let slotLimit: Int
 
@@ -32,20 +36,23 @@ struct OwnerPacedTraining<Element: FloatingElement> {
   init(context: RunnerContext<Element>, inbox: Inbox<Element>) throws {
     self.context = context
     self.inbox = inbox
-    let description = context.description
-    let width = context.engine.model.inputWidth
-    slotLimit = description.totalRows
-    rows = try ResidentRows(
-      totalRows: description.totalRows, width: width, byteLimit: context.configuration.rowStoreLimit,
-      directory: context.folder, workers: context.configuration.workers)
-    // Evaluations come in parts of up to a whole batch.
-    let microBatchBytes = max(description.batch, description.microBatch) * width * MemoryLayout<Element>.size
-    window = min(Self.largestWindow, max(2, (64 << 20) / max(1, microBatchBytes)))
-    progress = ProgressMeter(job: context.job.id, totalSteps: description.totalSteps)
+    slotLimit = context.description.totalRows
+    inputs = try DeliveredInputs(context)
+    window = Self.window(context.description, width: context.engine.model.inputWidth)
+    progress = ProgressMeter(job: context.job.id, totalSteps: context.description.totalSteps)
+  }
+
+  /// What 64 MB of inputs allow; for sequences at least a part that is worked on, one that waits and one that travels.
+  private static func window(_ description: JobDescription, width: Int) -> Int {
+    let isOfSequences = description.model.maximumTokens != nil
+    // Evaluations of rows come in parts of up to a whole batch. Validation bounds each factor, but not their product.
+    let part = Shape.byteCount(
+      [description.evaluationRows, description.model.maximumTokens ?? 1, width], Element.elementType)
+    return min(largestWindow, max(isOfSequences ? 3 : 2, (64 << 20) / max(1, part ?? .max)))
   }
 
   mutating func run() throws -> RunnerOutcome {
-    context.send(.attached(step: context.engine.step, residentRows: rows.capacity, window: window))
+    context.send(.attached(step: context.engine.step, residentRows: inputs.residentRows, window: window))
     while true {
       switch inbox.next() {
       case .stop(.cancelled): return .cancelled
@@ -59,7 +66,8 @@ struct OwnerPacedTraining<Element: FloatingElement> {
   private mutating func handle(_ message: OwnerMessage<Element>) throws -> RunnerOutcome? {
     switch message {
     case .batch(let step, let part, let delivery):
-      try rows.check(delivery, slotLimit: slotLimit)
+      guard context.description.purpose == .training else { throw WireError.outOfOrder("a batch for masked inference") }
+      try inputs.check(delivery, slotLimit: slotLimit)
       waiting.append((step, part, delivery))
       guard waiting.count <= window else {
         throw WireError.outOfOrder("more micro-batches than the window of \(window)")
@@ -70,15 +78,15 @@ struct OwnerPacedTraining<Element: FloatingElement> {
       try forwardWaiting()
     case .evaluate(let epoch, let part, let delivery):
       guard forwardedParts == 0, waiting.isEmpty else { throw WireError.outOfOrder("an evaluation inside a step") }
-      try rows.check(delivery, slotLimit: slotLimit)
+      try inputs.check(delivery, slotLimit: slotLimit)
       context.send(.evaluated(epoch: epoch, part: part, values: try infer(delivery)))
     case .keep(let epoch):
       guard forwardedParts == 0 else { throw WireError.outOfOrder("keep inside a step") }
-      context.keepPresentWeights(epoch: epoch, metric: nil)
+      try context.keepPresentWeights(epoch: epoch, metric: nil)
     case .commit(let step):
       // The newest checkpoint within the owner's history stays, however old: the next attachment goes on from it.
-      if let kept = try context.checkpoints.steps().last(where: { $0 <= step }) {
-        try context.checkpoints.removeAll(before: kept)
+      if let kept = try context.checkpoints.files.steps().last(where: { $0 <= step }) {
+        try context.removeCheckpoints(before: kept)
       }
     case .save:
       try saveAndTell()
@@ -97,7 +105,9 @@ struct OwnerPacedTraining<Element: FloatingElement> {
   }
 
   private mutating func forwardWaiting() throws {
-    while let next = waiting.first, next.step == context.engine.step, gradientParts == 0 || forwardedRows < stepRows {
+    while let next = waiting.first, next.step == context.engine.step, gradientParts == 0 || forwardedRows < stepRows,
+      context.engine.hasRoom
+    {
       guard next.part == forwardedParts, forwardedRows < stepRows else {
         throw WireError.outOfOrder("part \(next.part) of step \(next.step) where part \(forwardedParts) is due")
       }
@@ -108,8 +118,8 @@ struct OwnerPacedTraining<Element: FloatingElement> {
       waiting.removeFirst()
       if forwardedParts == 0 { try context.engine.beginBatch(rows: stepRows) }
       let range = forwardedRows..<(forwardedRows + expected)
-      let outputs = try context.engine.forward(rows: range) { destination in
-        try rows.place(next.rows, into: destination)
+      let outputs = try context.engine.forward(rows: range, sequences: inputs.layout(of: next.rows)) { destination in
+        try inputs.place(next.rows, into: destination)
       }
       forwardedRows = range.upperBound
       forwardedParts += 1
@@ -138,12 +148,12 @@ struct OwnerPacedTraining<Element: FloatingElement> {
   }
 
   private mutating func infer(_ delivery: RowDelivery<Element>) throws -> Tensor<Element> {
-    guard delivery.count <= max(context.description.batch, context.description.microBatch) else {
+    guard delivery.count <= context.description.evaluationRows else {
       throw WireError.oversized(
-        what: "evaluation micro-batch", size: delivery.count, limit: context.description.microBatch)
+        what: "evaluation micro-batch", size: delivery.count, limit: context.description.evaluationRows)
     }
-    return try context.engine.infer(rows: delivery.count) { destination in
-      try rows.place(delivery, into: destination)
+    return try context.engine.infer(rows: delivery.count, sequences: inputs.layout(of: delivery)) { destination in
+      try inputs.place(delivery, into: destination)
     }
   }
 

@@ -31,6 +31,7 @@ struct ResidentRows<Element: FloatingElement> {
 
   /// Checks a delivery: right width, finite values, every slot in 0 ..< `slotLimit`, every row carried or kept.
   func check(_ delivery: RowDelivery<Element>, slotLimit: Int) throws(WireError) {
+    guard !delivery.hasSequences else { throw .misshapen("samples of several tokens for a model of rows") }
     guard delivery.values.rows == 0 || delivery.values.columns == width else {
       throw .misshapen("rows are \(delivery.values.columns) wide, the job's input is \(width)")
     }

@@ -10,11 +10,12 @@ struct RunnerContext<Element: FloatingElement> {
   let job: StoredJob
   let configuration: TrainerConfiguration
   let folder: URL
-  let checkpoints: CheckpointStore
+  let checkpoints: JobCheckpoints<Element>
   let outbox: Outbox<Element>
   let engine: TrainingEngine<Element>
-  /// Weights after the best epoch so far, when the job keeps the best.
-  var best: KeptWeights<Element>?
+  /// The weights after the best epoch so far, when the job keeps the best; they are durable.
+  private(set) var best: CheckpointRecord.Best?
+  private let frozenHash: String?
 
   var description: JobDescription { job.description }
 
@@ -36,22 +37,14 @@ struct RunnerContext<Element: FloatingElement> {
     self.configuration = configuration
     self.outbox = outbox
     folder = store.path(of: job.id)
-    checkpoints = try store.checkpoints(of: job.id)
-    guard let step = try checkpoints.steps().last(where: { $0 <= historySteps }) else {
+    checkpoints = try JobCheckpoints(job, in: store)
+    guard let step = try checkpoints.files.steps().last(where: { $0 <= historySteps }) else {
       throw TrainerError.refused("no checkpoint at or before step \(historySteps) is left; submit the job anew")
     }
-    let checkpoint: TrainingCheckpoint<Element> = try job.loadCheckpoint(step: step, from: checkpoints)
-    engine = try TrainingEngine(
-      model: job.description.model, optimizer: job.description.optimizer, schedule: job.description.schedule,
-      totalSteps: job.description.totalSteps, batchRows: job.description.batch, workers: configuration.workers,
-      parameters: checkpoint.parameters.map(\.tensor))
-    if step > 0 {
-      try engine.setOptimizerState(Array(checkpoint.optimizerState))
-      engine.step = step
-    }
-    if let best = checkpoint.best, let epoch = checkpoint.bestEpoch {
-      self.best = KeptWeights(epoch: epoch, metric: checkpoint.bestMetric, parameters: best)
-    }
+    let (engine, state) = try checkpoints.load(step: step, workers: configuration.workers)
+    self.engine = engine
+    best = state.best
+    frozenHash = state.frozenHash
   }
 
   /// Writes a durable checkpoint of the state after the last applied step.
@@ -60,22 +53,18 @@ struct RunnerContext<Element: FloatingElement> {
   func saveCheckpoint() throws {
     guard engine.step > 0 else { return }
     let clock = ContinuousClock()
-    let elapsed = try clock.measure {
-      try checkpoints.save(
-        TrainingCheckpoint(
-          step: engine.step, jobDigest: job.id.description, parameters: presentWeights,
-          optimizerState: NamedTensors(engine.optimizerState.map { ($0.name, $0.tensor) }), best: best?.parameters,
-          bestEpoch: best?.epoch, bestMetric: best?.metric))
-    }
+    let elapsed = try clock.measure { try checkpoints.save(engine, best: best, frozenHash: frozenHash) }
     report(.checkpoint(job: job.id, step: engine.step, seconds: elapsed / .seconds(1)))
   }
 
-  /// The engine's present weights as the best so far.
-  mutating func keepPresentWeights(epoch: Int, metric: Double?) {
-    best = KeptWeights(epoch: epoch, metric: metric, parameters: presentWeights)
+  /// The engine's present weights as the best so far, durable when this returns; the next checkpoint speaks of them.
+  mutating func keepPresentWeights(epoch: Int, metric: Double?) throws {
+    try checkpoints.saveBest(engine, frozenHash: frozenHash)
+    best = CheckpointRecord.Best(step: engine.step, epoch: epoch, metric: metric)
   }
 
-  private var presentWeights: NamedTensors<Element> {
-    NamedTensors(zip(engine.model.structure.parameters.map(\.name), engine.parameters).map { ($0, $1) })
+  /// Removes checkpoints of steps below `step`, and best weights that nothing speaks of any more.
+  func removeCheckpoints(before step: Int) throws {
+    try checkpoints.files.removeAll(before: step, keepingBest: best?.step)
   }
 }

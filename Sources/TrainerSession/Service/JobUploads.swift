@@ -12,20 +12,14 @@ extension TrainerService {
     guard var upload = jobs[id]?.upload, let record = jobs[id] else {
       throw WireError.outOfOrder("weights for a job that has them")
     }
-    // Taken out of the record while it is changed, so that the weights are never copied.
+    // After a refusal the upload starts over.
     jobs[id]?.upload = nil
-    try upload.place(values, chunk: chunk)
-    guard upload.isComplete else {
+    let isComplete = try upload.place(values, chunk: chunk)
+    if isComplete {
+      if !record.isAutonomous { try setPhase(.ready, of: id) }
+    } else {
       jobs[id]?.upload = upload
-      send(.stored(count: upload.received), job: id, to: peer)
-      return
     }
-    let names = try Model(record.stored.description.model).structure.parameters.map(\.name)
-    try store.checkpoints(of: id).save(
-      TrainingCheckpoint(
-        step: 0, jobDigest: id.description, parameters: NamedTensors(zip(names, upload.parameters).map { ($0, $1) }),
-        optimizerState: NamedTensors()))
-    if !record.isAutonomous { try setPhase(.ready, of: id) }
     send(.stored(count: upload.received), job: id, to: peer)
   }
 
@@ -88,7 +82,7 @@ extension TrainerService {
   func retrieve(_ id: JobID, chunk: Int, from peer: PeerID) throws {
     guard let record = jobs[id] else { return }
     guard record.stored.phase == .finished else { throw WireError.outOfOrder("the job is not finished") }
-    let result = try record.result ?? WeightRetrieval(job: record.stored, store: store)
+    let result = try record.result ?? JobCheckpoints(record.stored, in: store).result()
     jobs[id]?.result = result
     send(.parameters(chunk: chunk, values: try result.chunk(chunk)), job: id, to: peer)
   }

@@ -31,8 +31,10 @@ extension TrainerService {
     switch message {
     case .parameters(let chunk, let values): try upload(values, chunk: chunk, to: id, from: peer)
     case .attach(let historySteps): try attach(id, historySteps: historySteps, from: peer)
-    case .storeSequences:
-      throw WireError.misshapen("sequences for a model of rows")
+    case .storeSequences(let first, let lengths, let pooled, let values):
+      try store(id, from: peer) {
+        try $0.storeSequences(firstSlot: first, lengths: lengths, pooled: pooled, values)
+      }
     case .storeRows(let first, let values):
       try store(id, from: peer) { try $0.storeRows(firstSlot: first, values) }
     case .storeTargets(let first, let targets):
@@ -77,7 +79,9 @@ extension TrainerService {
       // A runner goes on speaking to whom it was started for, until an attachment ends it.
       if active?.job != id { jobs[id]?.peer = peer }
     } else {
-      let parameters = try JobAdmission<Element>(configuration: configuration).admit(description)
+      let parameters = try JobAdmission<Element>(
+        configuration: configuration, largestMessage: codec.limits.tensorBytes
+      ).admit(description)
       let stored = StoredJob(
         id: id, owner: peer.ownerKey.z85, description: description, phase: .uploading, failure: nil)
       try store.save(stored)
@@ -99,8 +103,7 @@ extension TrainerService {
     guard var record = jobs[id] else { return }
     if record.stored.phase == .uploading || record.stored.phase == .ready {
       // A new connection uploads weights and labels from the first chunk; rows and plan go on.
-      record.upload =
-        hasWeights ? nil : ParameterUpload(try Model(record.stored.description.model).structure.parameters)
+      record.upload = hasWeights ? nil : try JobCheckpoints(record.stored, in: store).beginUpload()
       record.data?.restartTargets()
       jobs[id] = record
     }

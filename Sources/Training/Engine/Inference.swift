@@ -1,41 +1,88 @@
 import Tensors
 
-/// Forward passes that keep nothing, on memory of their own.
-final class Inference<Element: FloatingElement> {
+/// Forward passes that keep nothing, over any number of rows.
+struct Inference<Element: FloatingElement> {
+  /// Rows or tokens whose activations are in memory at once: enough for the multiplications to run at full speed.
+  static var blockRows: Int { 256 }
+  static var blockTokens: Int { 1024 }
+
   private let model: Model
-  private let activations: ActivationBuffers<Element>
-  /// Kept between calls; grows to the largest rows asked for.
+  private let plan: PassPlan
+  /// Kept between calls; grows to the largest input asked for.
   private var input: MatrixBuffer<Element>
 
-  /// Rows whose activations are in memory at once: enough for the multiplications to run at full speed.
-  static var blockRows: Int { 256 }
-
-  init(_ model: Model) {
+  init(_ model: Model, _ plan: PassPlan) {
     self.model = model
-    activations = ActivationBuffers(model, rows: Self.blockRows, forTraining: false)
+    self.plan = plan
     input = MatrixBuffer(rows: 0, columns: model.inputWidth)
   }
 
-  func run(
-    rows: Int, parameters: [MatrixView<Element>], workers: Workers,
-    filling: (UnsafeMutableBufferPointer<Element>) throws -> Void
+  /// The most rows that are worked on at once; one sample may be longer than a block.
+  static func largestBlock(_ rules: SequenceRules?) -> RowCounts {
+    guard let rules else { return RowCounts(samples: blockRows, tokens: 0) }
+    return RowCounts(samples: blockTokens, tokens: max(blockTokens, rules.maximumTokens))
+  }
+
+  mutating func run(
+    rows: Int, sequences: SequenceLayout?, on runner: LayerRunner<Element>,
+    memoryLimit: RowCounts, filling: (UnsafeMutableBufferPointer<Element>) throws -> Void
   ) throws -> Tensor<Element> {
-    guard rows >= 1 else { throw TrainingError.invalidSetting("inference needs at least 1 row") }
-    guard Shape.byteCount([rows, model.inputWidth], Element.elementType) != nil,
-      Shape.byteCount([rows, model.outputWidth], Element.elementType) != nil
+    let inputRows = sequences?.tokens ?? rows
+    let outputDomain = model.values[model.outputValue].domain
+    let outputRows = outputDomain == .tokens ? inputRows : rows
+    guard Shape.byteCount([inputRows, model.inputWidth], Element.elementType) != nil,
+      Shape.byteCount([outputRows, model.outputWidth], Element.elementType) != nil
     else { throw TrainingError.tooLarge }
-    if input.rows < rows { input = MatrixBuffer(rows: rows, columns: model.inputWidth) }
-    let source = input.view.rows(0..<rows)
+    if input.rows < inputRows {
+      // The old memory goes first.
+      input = MatrixBuffer(rows: 0, columns: model.inputWidth)
+      input = MatrixBuffer(rows: inputRows, columns: model.inputWidth)
+    }
+    let source = input.view.rows(0..<inputRows)
     try filling(UnsafeMutableBufferPointer(start: source.base, count: source.count))
-    var result = Tensor<Element>(uninitialized: [rows, model.outputWidth])
+    var result = Tensor<Element>(uninitialized: [outputRows, model.outputWidth])
     result.withUnsafeMutableBufferPointer { target in
-      for first in stride(from: 0, to: rows, by: Self.blockRows) {
-        let block = first..<min(rows, first + Self.blockRows)
-        let outputs = activations.forward(
-          rows: 0..<block.count, input: source.rows(block), parameters: parameters, workers: workers)
-        target.baseAddress?.advanced(by: first * model.outputWidth).update(from: outputs.base, count: outputs.count)
+      guard var next = target.baseAddress else { return }
+      var first = 0
+      while first < rows {
+        let (block, span, layout) = Self.block(from: first, rows: rows, sequences)
+        runner.working.reserve(RowCounts(span), limit: memoryLimit)
+        let inputBlock = sequences.map { $0.offsets[block.lowerBound]..<$0.offsets[block.upperBound] } ?? block
+        let pass = LayerRunner<Element>.Pass(
+          span: span, sequences: layout, part: nil, input: source.rows(inputBlock))
+        runner.run(plan, pass)
+        if let outputs = runner.view(.value(model.outputValue), plan, pass) {
+          next.update(from: outputs.base, count: outputs.count)
+          next += outputs.count
+        }
+        first = block.upperBound
       }
     }
     return result
+  }
+
+  /// The next samples that are worked on together, what they are in a block of their own, and its layout.
+  private static func block(
+    from first: Int, rows: Int, _ sequences: SequenceLayout?
+  ) -> (block: Range<Int>, span: RowSpan, layout: SequenceLayout?) {
+    guard let sequences else {
+      let block = first..<min(rows, first + blockRows)
+      return (block, RowSpan(samples: 0..<block.count), nil)
+    }
+    let start = sequences.offsets[first]
+    var end = first + 1
+    while end < rows, sequences.offsets[end + 1] - start <= blockTokens { end += 1 }
+    let layout = sequences.samples(first..<end)
+    return (first..<end, RowSpan(layout), layout)
+  }
+}
+
+extension SequenceLayout {
+  /// The layout of consecutive samples alone.
+  func samples(_ range: Range<Int>) -> SequenceLayout {
+    let start = offsets[range.lowerBound]
+    return SequenceLayout(
+      offsets: offsets[range.lowerBound...range.upperBound].map { $0 - start },
+      pooled: pooled.isEmpty ? [] : pooled[range].map { $0 - start })
   }
 }

@@ -1,201 +1,270 @@
-package import Architecture
+import Architecture
 package import Tensors
 
 /// Trains one model: forward, backward, clipping, update. Knows nothing of keys: masked and plaintext training are the
 /// same arithmetic.
 ///
-/// A step is `beginBatch`, then for parts of the batch in any order `forward` and `setOutputGradient`, then `finishStep`,
-/// which changes the weights once or, when it throws, not at all. Result bits depend on the sizes and row ranges given
-/// and on the processor, never on the number of workers.
+/// A step is `beginBatch`, then `forward` and `setOutputGradient` for each part of the batch, then `finishStep`, which
+/// changes the weights once or, when it throws, not at all. Where a sample is one row, parts may come in any order and the
+/// backward pass runs over the whole batch in `finishStep`. Where samples are sequences, parts come in order, each one's
+/// backward pass runs in its `setOutputGradient`, and while `hasRoom` another part may go forward before that. Result bits
+/// depend on the sizes and parts given and on the processor, never on the number of workers.
 ///
 /// Not thread-safe: one thread at a time owns it.
 package final class TrainingEngine<Element: FloatingElement> {
-  package let model: Model
   package let totalSteps: Int
-  /// The most rows a batch may have.
-  package let batchCapacity: Int
   /// t of the next step, 0 … totalSteps; set to resume a run.
   package var step = 0
 
-  private let workers: Workers
+  let settings: EngineSettings
+  let weights: [MatrixBuffer<Element>]
+  /// Over the trained parameters alone, in their order; nil in inference.
+  let optimizer: (any Optimizer<Element>)?
+  let workers: Workers
+  /// Places of the trained parameters in `model.structure.parameters`.
+  private let trained: [Int]
+  /// Of each trained parameter.
+  private let gradients: [MatrixBuffer<Element>]
   private let schedule: LearningRateSchedule
-  private let clipNorm: Double?
-  private let optimizer: any Optimizer<Element>
-  private let weights: [MatrixBuffer<Element>]
-  private let weightViews: [MatrixView<Element>]
-  private let activations: ActivationBuffers<Element>
-  private let gradients: GradientBuffers<Element>
-  private var batch = BatchRows()
-  private var inference: Inference<Element>?
+  private let plan: MemoryPlan
+  private let runner: LayerRunner<Element>
+  private let largestPart: RowCounts
+  private let largestPass: RowCounts
+  private var inference: Inference<Element>
 
-  /// - Parameters:
-  ///   - batchRows: the most rows a batch may have; memory is set aside for them.
-  ///   - parameters: in the order of `model.structure.parameters`.
-  /// - Throws: `TrainingError` for a model, setting or parameter that cannot be used. Memory is the caller's question
-  ///   (`memoryEstimate`) before.
-  package init(
-    model description: ModelDescription, optimizer: OptimizerDescription, schedule: ScheduleDescription,
-    totalSteps: Int, batchRows: Int, workers: Workers, parameters: [Tensor<Element>]
+  private var batch = BatchRows()
+  /// Memory for parts, and which of it is in use, in the order of the batch.
+  private var freeMemory: [MatrixMemory<Element>]
+  private var inFlight: [BatchPart<Element>] = []
+  /// Where the next part of a batch of sequences begins, and whether one has had its backward pass.
+  private var nextRow = 0
+  private var hasGradients = false
+  private var squares = 0.0
+
+  package var model: Model { settings.model }
+  /// The most rows a batch may have.
+  package var batchCapacity: Int { settings.batchRows }
+
+  /// Weights are zeros until they are loaded.
+  init(
+    _ settings: EngineSettings, schedule: ScheduleDescription, totalSteps: Int, workers: Workers
   ) throws(TrainingError) {
     guard totalSteps >= 1 else { throw .invalidSetting("a run needs at least 1 step") }
-    guard batchRows >= 1 else { throw .invalidSetting("a batch needs at least 1 row") }
     guard schedule.warmup >= 0, schedule.warmup <= 1 else { throw .invalidSetting("schedule.warmup must be 0 to 1") }
-    try optimizer.validate()
-    guard Self.memoryEstimate(model: description, optimizer: optimizer, batchRows: batchRows) != nil else {
-      throw .tooLarge
+    guard Self.memoryEstimate(settings) != nil, let largestPart = settings.largestPart,
+      let largestPass = settings.largestPass
+    else { throw .tooLarge }
+    let flow = settings.flow
+    guard settings.optimizer == nil || !flow.isEmpty else {
+      throw .invalidModel("no parameter that its output depends on is trained")
     }
-    model = try Model(description)
-    try model.check(parameters)
+    self.settings = settings
     self.totalSteps = totalSteps
-    batchCapacity = batchRows
     self.workers = workers
+    (self.largestPart, self.largestPass) = (largestPart, largestPass)
     self.schedule = LearningRateSchedule(
-      schedule, learningRate: optimizer.learningRate, totalSteps: totalSteps)
-    clipNorm = optimizer.clipNorm
-    self.optimizer = optimizer.makeOptimizer(for: model.structure.parameters, Element.self)
-    activations = ActivationBuffers(model, rows: batchRows, forTraining: true)
-    gradients = GradientBuffers(model, rows: batchRows)
-    weights = model.structure.parameters.map { parameter in
-      let (rows, columns) = parameter.bufferShape
-      return MatrixBuffer(rows: rows, columns: columns)
+      schedule, learningRate: settings.optimizer?.learningRate ?? 0, totalSteps: totalSteps)
+    let specifications = settings.model.structure.parameters
+    weights = specifications.map(Self.buffer)
+    trained = settings.optimizer == nil ? [] : settings.trained
+    gradients = trained.map { Self.buffer(specifications[$0]) }
+    optimizer = settings.optimizer?.makeOptimizer(for: trained.map { specifications[$0] }, Element.self)
+    plan = settings.plan
+    runner = LayerRunner(
+      settings.model, flow: flow, weights: weights.map(\.view), working: MatrixMemory(plan.workingShapes),
+      workers: workers)
+    inference = Inference(settings.model, plan.inference)
+    let shapes = plan.partShapes
+    freeMemory = settings.optimizer == nil ? [] : (0..<settings.partsInFlight).map { _ in MatrixMemory(shapes) }
+    // A whole batch's memory is there from the start; that of sequences grows to what arrives.
+    if settings.rules == nil, settings.optimizer != nil {
+      freeMemory.forEach { $0.reserve(largestPart, limit: largestPart) }
+      runner.working.reserve(largestPart, limit: largestPass)
     }
-    weightViews = weights.map(\.view)
-    for (buffer, tensor) in zip(weights, parameters) { buffer.assign(tensor) }
   }
 
-  // MARK: - Weights and state
-
-  /// Copies of the weights, in the order of `model.structure.parameters`.
-  package var parameters: [Tensor<Element>] {
-    zip(model.structure.parameters, weights).map { parameter, buffer in buffer.copy(shape: parameter.shape) }
-  }
-
-  /// - Throws: `TrainingError.parameterCount`, `.parameterShape`, `.nonFiniteParameter`; nothing is changed then.
-  package func setParameters(_ parameters: [Tensor<Element>]) throws(TrainingError) {
-    try model.check(parameters)
-    for (buffer, tensor) in zip(weights, parameters) { buffer.assign(tensor) }
-  }
-
-  /// Copies of the optimizer's memory: "momentum.layers.0.weight"; "moment1.…", then "moment2.…". Empty for sgd without
-  /// momentum. With the weights and `step` it is all that a resumed run needs.
-  package var optimizerState: [(name: String, tensor: Tensor<Element>)] {
-    optimizer.state.map { ($0.name, $0.buffer.copy(shape: $0.shape)) }
-  }
-
-  /// - Throws: `TrainingError.optimizerState` unless names, order and shapes are those of `optimizerState`, all finite;
-  ///   nothing is changed then.
-  package func setOptimizerState(_ state: [(name: String, tensor: Tensor<Element>)]) throws(TrainingError) {
-    let expected = optimizer.state
-    guard state.count == expected.count else {
-      throw .optimizerState("\(state.count) tensors where the optimizer keeps \(expected.count)")
-    }
-    for (given, own) in zip(state, expected) {
-      guard given.name == own.name else { throw .optimizerState("\(given.name) where \(own.name) is due") }
-      guard given.tensor.shape == own.shape else {
-        throw .optimizerState("\(own.name) must have shape \(own.shape), not \(given.tensor.shape)")
-      }
-      guard workers.allFinite(given.tensor) else { throw .optimizerState("\(own.name) holds NaN or an infinity") }
-    }
-    for (given, own) in zip(state, expected) { own.buffer.assign(given.tensor) }
+  private static func buffer(_ parameter: ParameterSpecification) -> MatrixBuffer<Element> {
+    let (rows, columns) = parameter.bufferShape
+    return MatrixBuffer(rows: rows, columns: columns)
   }
 
   // MARK: - A step
 
   /// Starts a batch of 1 … `batchCapacity` rows; one in progress is forgotten.
   package func beginBatch(rows: Int) throws(TrainingError) {
+    guard optimizer != nil else { throw .inferenceOnly }
     guard rows >= 1, rows <= batchCapacity else { throw .batchRows(rows: rows, capacity: batchCapacity) }
+    forgetBatch()
     batch.begin(rows)
   }
 
-  /// Lets `filling` write the inputs of `rows` (row-major, `rows.count` × `model.inputWidth`) where the engine keeps them,
-  /// and runs the model on just them; returns their outputs, `[rows.count, outputs]`.
+  /// Whether another part may go forward before a gradient comes.
+  package var hasRoom: Bool {
+    settings.rules == nil || !freeMemory.isEmpty
+  }
+
+  /// Lets `filling` write the inputs of `rows` (row-major, as wide as `model.inputWidth`, a row a sample or a token) where
+  /// the engine keeps them, and runs the model on just them; returns their outputs, `[samples or tokens, outputs]`.
   ///
-  /// Asked again for the same rows it starts them anew. Throws what `filling` throws, and
-  /// `TrainingError.rowsOutsideBatch`.
+  /// Where a sample is one row, rows that are asked for again start anew.
+  /// - Parameters:
+  ///   - rows: samples of the batch.
+  ///   - sequences: how their tokens are divided; nil exactly where a sample is one row.
+  /// - Throws: what `filling` throws; `TrainingError.rowsOutsideBatch`, `.sequences`, `.partRows`, `.partOrder`,
+  ///   `.partsInFlight`.
   package func forward(
-    rows: Range<Int>, filling: (UnsafeMutableBufferPointer<Element>) throws -> Void
+    rows: Range<Int>, sequences: SequenceLayout? = nil,
+    filling: (UnsafeMutableBufferPointer<Element>) throws -> Void
   ) throws -> Tensor<Element> {
     try batch.check(rows)
-    batch.reset(rows)
-    let input = activations.value(0, rows: rows)
-    try filling(UnsafeMutableBufferPointer(start: input.base, count: input.count))
-    let output = activations.forward(rows: rows, parameters: weightViews, workers: workers)
+    try checkSequences(sequences, samples: rows.count)
+    guard let sequences else {
+      guard let memory = freeMemory.first else { throw TrainingError.inferenceOnly }
+      batch.reset(rows)
+      let pass = LayerRunner<Element>.Pass(span: RowSpan(samples: rows), sequences: nil, part: memory)
+      let outputs = try forward(pass, filling)
+      batch.setForwarded(rows)
+      return outputs
+    }
+    guard rows.count <= settings.partRows else {
+      throw TrainingError.partRows(rows: rows.count, capacity: settings.partRows)
+    }
+    guard rows.lowerBound == nextRow else { throw TrainingError.partOrder(rows: rows, due: nextRow) }
+    guard let memory = freeMemory.last else { throw TrainingError.partsInFlight(limit: settings.partsInFlight) }
+    let part = BatchPart(rows: rows, sequences: sequences, memory: memory)
+    let size = RowCounts(RowSpan(sequences))
+    memory.reserve(size, limit: largestPart)
+    runner.working.reserve(size, limit: largestPass)
+    let outputs = try forward(part.pass, filling)
+    freeMemory.removeLast()
+    inFlight.append(part)
+    nextRow = rows.upperBound
     batch.setForwarded(rows)
+    return outputs
+  }
+
+  private func forward(
+    _ pass: LayerRunner<Element>.Pass, _ filling: (UnsafeMutableBufferPointer<Element>) throws -> Void
+  ) throws -> Tensor<Element> {
+    guard let input = runner.view(.value(0), plan.forward, pass) else { throw TrainingError.inferenceOnly }
+    try filling(UnsafeMutableBufferPointer(start: input.base, count: input.count))
+    runner.run(plan.forward, pass)
+    guard let output = runner.view(.value(model.outputValue), plan.forward, pass) else {
+      throw TrainingError.inferenceOnly
+    }
     return Tensor(copying: output)
   }
 
-  /// ∂L/∂outputs of `rows`, of shape `[rows.count, outputs]`, scaled so that the batch's gradients add up to the mean's.
+  /// ∂L/∂outputs of `rows`, of the outputs' shape, scaled so that the batch's gradients add up to the mean's.
   ///
-  /// - Throws: `TrainingError.rowsOutsideBatch`, `.gradientBeforeForward`, `.gradientShape`, `.nonFiniteGradient`.
+  /// Where samples are sequences, `rows` is the part that went forward first of those without gradient, and its backward pass
+  /// runs here.
+  /// - Throws: `TrainingError.rowsOutsideBatch`, `.gradientBeforeForward`, `.partOrder`, `.gradientShape`,
+  ///   `.nonFiniteGradient`.
   package func setOutputGradient(_ gradient: Tensor<Element>, rows: Range<Int>) throws(TrainingError) {
     try batch.check(rows)
     guard batch.haveOutputs(rows) else { throw .gradientBeforeForward(rows: rows) }
-    let expected = [rows.count, model.outputWidth]
+    guard settings.rules != nil else {
+      guard let memory = freeMemory.first else { throw .inferenceOnly }
+      try place(
+        gradient, LayerRunner<Element>.Pass(span: RowSpan(samples: rows), sequences: nil, part: memory))
+      batch.setGradient(rows)
+      return
+    }
+    guard let part = inFlight.first, part.rows == rows else {
+      throw .partOrder(rows: rows, due: inFlight.first?.rows.lowerBound ?? nextRow)
+    }
+    try place(gradient, part.pass)
+    backward(part.pass)
+    inFlight.removeFirst()
+    freeMemory.append(part.memory)
+    batch.setGradient(rows)
+  }
+
+  private func place(_ gradient: Tensor<Element>, _ pass: LayerRunner<Element>.Pass) throws(TrainingError) {
+    guard let target = runner.view(.gradient(model.outputValue), plan.backward, pass) else { throw .inferenceOnly }
+    let expected = [target.rows, target.columns]
     guard gradient.shape == expected else { throw .gradientShape(expected: expected, found: gradient.shape) }
     guard workers.allFinite(gradient) else { throw .nonFiniteGradient }
-    guard let target = gradients.output(rows: rows) else { return }
     gradient.withUnsafeBufferPointer { source in
       guard let from = source.baseAddress else { return }
       target.base.update(from: from, count: target.count)
     }
-    batch.setGradient(rows)
   }
 
-  /// Computes loss and output gradients of the whole batch here: for jobs whose labels came to the trainer.
-  ///
-  /// Every row must have its outputs; `targets.rows` is the batch's. Returns the mean loss (0 where nothing is observed).
-  /// - Throws: as `LossFunction.evaluate`, and `TrainingError.gradientBeforeForward`, `.targetsShape`.
-  package func applyLoss(_ loss: LossFunction, targets: Targets<Element>) throws(TrainingError) -> Double {
-    let rows = 0..<batch.count
-    try batch.check(rows)
-    guard batch.haveOutputs(rows) else { throw .gradientBeforeForward(rows: rows) }
-    guard targets.rows == rows.count else {
-      throw .targetsShape("\(targets.rows) rows of targets for a batch of \(rows.count)")
+  private func backward(_ pass: LayerRunner<Element>.Pass) {
+    var all = [ParameterGradient<Element>?](repeating: nil, count: weights.count)
+    for (place, gradient) in zip(trained, gradients) {
+      all[place] = ParameterGradient(view: gradient.view, accumulates: hasGradients)
     }
-    guard let gradient = gradients.output(rows: rows) else { return 0 }
-    let normalizer = Double(targets.observedCount)
-    let outputs = activations.value(model.outputValue, rows: rows)
-    let sum = try loss.evaluate(
-      outputs: outputs.base, rows: outputs.rows, columns: outputs.columns, targets: targets, normalizer: normalizer,
-      gradient: gradient.base)
-    guard Element.allFinite(gradient.count, gradient.base) else { throw .nonFiniteGradient }
-    batch.setGradient(rows)
-    return normalizer > 0 ? sum / normalizer : 0
+    squares = runner.run(plan.backward, pass, gradients: all)
+    hasGradients = true
   }
 
-  /// The backward pass over the whole batch, clipping and the update; ends the batch and moves on to the next step.
+  /// What is left of the backward pass, clipping and the update; ends the batch and moves on to the next step.
   ///
   /// - Throws: `TrainingError.incompleteBatch`, `.nonFiniteGradient` (the norm of all gradients is not finite),
   ///   `.finished`; weights, optimizer state and step are then as before.
   package func finishStep() throws(TrainingError) -> StepReport {
+    guard let optimizer else { throw .inferenceOnly }
     guard step >= 0, step < totalSteps else { throw .finished(totalSteps: totalSteps) }
     guard batch.count > 0, batch.missing == 0 else { throw .incompleteBatch(missing: batch.missing) }
-    let squares = gradients.backward(
-      rows: batch.count, activations: activations, weights: weightViews, workers: workers)
-    batch.begin(0)
+    if settings.rules == nil {
+      backward(
+        LayerRunner<Element>.Pass(
+          span: RowSpan(samples: 0..<batch.count), sequences: nil, part: freeMemory.first))
+    }
     let norm = squares.squareRoot()
+    forgetBatch()
     guard norm.isFinite else { throw .nonFiniteGradient }
-    let settings = UpdateSettings(
+    let clipNorm = settings.optimizer?.clipNorm
+    let update = UpdateSettings(
       learningRate: schedule.rate(step: step), clip: clipNorm.map { min(1, $0 / (norm + 1e-6)) } ?? 1, step: step)
-    for (index, (weight, gradient)) in zip(weights, gradients.parameters).enumerated() {
-      optimizer.update(index, parameter: weight, gradient: gradient, settings, workers: workers)
+    for (number, place) in trained.enumerated() {
+      optimizer.update(
+        number, parameter: weights[place], gradient: gradients[number], update, workers: workers)
     }
     step += 1
-    return StepReport(step: settings.step, gradientNorm: norm, learningRate: settings.learningRate)
+    return StepReport(step: update.step, gradientNorm: norm, learningRate: update.learningRate)
+  }
+
+  private func forgetBatch() {
+    freeMemory += inFlight.map(\.memory)
+    inFlight = []
+    nextRow = 0
+    hasGradients = false
+    squares = 0
+    batch.begin(0)
   }
 
   // MARK: - Inference
 
-  /// Outputs of `rows` rows, `[rows, outputs]`, with the present weights. A batch in progress is not disturbed.
+  /// Outputs of `rows` samples, `[samples or tokens, outputs]`, with the present weights. A batch in progress is not disturbed.
   ///
-  /// `filling` writes the inputs, rows × `model.inputWidth`. Memory beside inputs and outputs is bounded whatever `rows`
-  /// is: activations are kept for one block of rows at a time.
-  /// - Throws: what `filling` throws; `TrainingError.invalidSetting` unless `rows` is at least 1, `.tooLarge`.
+  /// `filling` writes the inputs, as in `forward`. Memory beside inputs and outputs is bounded whatever `rows` is: activations
+  /// are kept for one block of samples at a time.
+  /// - Throws: what `filling` throws; `TrainingError.invalidSetting` unless `rows` is at least 1, `.sequences`, `.tooLarge`.
   package func infer(
-    rows: Int, filling: (UnsafeMutableBufferPointer<Element>) throws -> Void
+    rows: Int, sequences: SequenceLayout? = nil, filling: (UnsafeMutableBufferPointer<Element>) throws -> Void
   ) throws -> Tensor<Element> {
-    let pass = inference ?? Inference(model)
-    inference = pass
-    return try pass.run(rows: rows, parameters: weightViews, workers: workers, filling: filling)
+    guard rows >= 1 else { throw TrainingError.invalidSetting("inference needs at least 1 row") }
+    try checkSequences(sequences, samples: rows)
+    return try inference.run(
+      rows: rows, sequences: sequences, on: runner, memoryLimit: largestPass, filling: filling)
+  }
+
+  private func checkSequences(_ sequences: SequenceLayout?, samples: Int) throws(TrainingError) {
+    switch (settings.rules, sequences) {
+    case (let rules?, let sequences?): try rules.check(sequences, samples: samples)
+    case (nil, nil): break
+    case (.some, nil): throw .sequences("each is several tokens, and they came without their lengths")
+    case (nil, .some): throw .sequences("each is one row, and they came with lengths")
+    }
+  }
+}
+
+extension BatchPart {
+  fileprivate var pass: LayerRunner<Element>.Pass {
+    LayerRunner.Pass(span: RowSpan(sequences), sequences: sequences, part: memory)
   }
 }

@@ -14,6 +14,7 @@ package struct LinearLayer: Layer {
   package let keptColumns: Int
   package let valuesReadBackward: [Int]
   private let function: ElementwiseFunction
+  private let biasIsWithoutEffect: Bool
 
   /// - Parameters:
   ///   - homogeneous: set when `source` is [x; 1; 0_k]; the bias is then a column of the weight, under the name the
@@ -44,6 +45,7 @@ package struct LinearLayer: Layer {
         SpaceConstraint(space: target.space, largest: $0.largestGroup, reason: "\($0.rawValue) after \(name)")
       } ?? SpaceConstraint(space: target.space, largest: .orthogonal, reason: "linear out of \(name)"),
     ]
+    biasIsWithoutEffect = starting.biasIsWithoutEffect
     function = activation.map(ElementwiseFunction.init) ?? .identity
     keptColumns = function.derivativeIsKept ? target.width : 0
     valuesReadBackward =
@@ -100,8 +102,9 @@ package struct LinearLayer: Layer {
     guard biasGradient != nil || residual != nil || function != .identity else { return 0 }
     let kept = function.derivativeIsKept ? pass.kept : pass.output
     let sums = ColumnSums(
-      rows: gradient.rows, width: gradient.columns, columns: gradient.columns, isWanted: biasGradient != nil)
-    let summed = biasGradient != nil
+      rows: gradient.rows, width: gradient.columns, columns: gradient.columns,
+      isWanted: biasGradient != nil && !biasIsWithoutEffect)
+    let summed = biasGradient != nil && !biasIsWithoutEffect
     pass.workers.perform(pieces: sums.pieces) { [function] piece in
       let rows = sums.rows(ofPiece: piece)
       let columnSums = summed ? sums.sums(ofPiece: piece) : nil
@@ -115,6 +118,10 @@ package struct LinearLayer: Layer {
     }
     guard let biasGradient else { return 0 }
     let width = gradient.columns
+    guard summed else {
+      biasGradient.view.base.update(repeating: 0, count: width)
+      return 0
+    }
     sums.total(0..<width, into: biasGradient.view.base, accumulates: biasGradient.accumulates)
     return Element.sumOfSquares(width, biasGradient.view.base)
   }

@@ -44,7 +44,9 @@ extension TransformerBuilder {
     let spaces = addAttentionSpaces(block: block)
     let biases = description.hasAttentionBiases
     let query = addLinear("\(name).attention.self.query", from: stream, to: spaces.query, hasBias: biases)
-    let key = addLinear("\(name).attention.self.key", from: input, to: spaces.key, hasBias: biases)
+    // It adds the same q · b to the scores of one query with every key, which the softmax takes no notice of.
+    let key = addLinear(
+      "\(name).attention.self.key", from: input, to: spaces.key, hasBias: biases, biasIsWithoutEffect: true)
     let value = addLinear("\(name).attention.self.value", from: input, to: spaces.value, hasBias: biases)
     let context = addAttention(
       "\(name).attention.self", query: query, key: key, value: value, to: spaces.context, isCausal: false)

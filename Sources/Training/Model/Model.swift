@@ -11,6 +11,7 @@ package struct Model: Sendable {
   package let layers: [any Layer]
   /// Ranges of layers, first to last and without overlap, that are computed again together where activations are not kept.
   package let blocks: [Range<Int>]
+
   /// Elements of an input row: d + 1 + k.
   package var inputWidth: Int { values.first?.width ?? 0 }
   package var outputWidth: Int { outputValue < values.count ? values[outputValue].width : 0 }

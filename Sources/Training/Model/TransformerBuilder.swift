@@ -40,9 +40,10 @@ struct TransformerBuilder {
   /// A linear layer of the pretrained model, with an adapter if the job has one for it.
   mutating func addLinear(
     _ name: String, from input: Int, to space: SpaceID, hasBias: Bool, activation: Activation? = nil,
-    residual: Int? = nil
+    residual: Int? = nil, biasIsWithoutEffect: Bool = false
   ) -> Int {
-    let parameters = LinearParameters.pretrained(hasBias: hasBias, isTrained: description.trained == .all)
+    let parameters = LinearParameters.pretrained(
+      hasBias: hasBias, isTrained: description.trained == .all, biasIsWithoutEffect: biasIsWithoutEffect)
     let target = addValue(space, values[input].domain)
     let layer = LinearLayer(
       name: name, from: input, values[input], to: target, values[target], activation: activation, residual: residual,

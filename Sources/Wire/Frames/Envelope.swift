@@ -8,7 +8,7 @@ import Tensors
 struct Envelope {
   static let magic: [UInt8] = Array("EQTR".utf8)
   static let version: UInt16 = 1
-  static let largestTensorCount = 4
+  static let largestTensorCount = 8
 
   let kind: UInt8
   let job: JobID

@@ -54,4 +54,6 @@ package struct JobDescription: Sendable, Equatable, Codable {
   package var totalSteps: Int { epochs * stepsPerEpoch }
   /// Rows of both kinds.
   package var totalRows: Int { trainingRows + validationRows }
+  /// The most rows of one `evaluate` message: a batch, or a micro-batch where rows are sequences.
+  package var evaluationRows: Int { model.maximumTokens == nil ? max(batch, microBatch) : microBatch }
 }

@@ -34,8 +34,12 @@ package struct ParameterChunks: Sendable {
 
   /// The values of chunk `number` out of `parameters`.
   package func extract<Element>(_ number: Int, from parameters: [Tensor<Element>]) -> Tensor<Element> {
+    extract(number, of: parameters[chunks[number].parameter])
+  }
+
+  /// The values of chunk `number` out of its parameter.
+  package func extract<Element>(_ number: Int, of parameter: Tensor<Element>) -> Tensor<Element> {
     let chunk = chunks[number]
-    let parameter = parameters[chunk.parameter]
     let columns = parameter.columns
     return parameter.withUnsafeBufferPointer { elements in
       Tensor(elements[(chunk.rows.lowerBound * columns)..<(chunk.rows.upperBound * columns)], shape: chunk.shape)

@@ -22,7 +22,7 @@ struct PredictCommand: ParsableCommand {
   @Option(help: "An HDF5 file with the same features as the training data.", completion: .file())
   var data: String
 
-  @Option(help: "Path of the features in it. (default: data.features of the job)")
+  @Option(help: "Path of the features or token ids in it. (default: data.features or data.tokens of the job)")
   var features: String?
 
   @Option(name: .customLong("out"), help: "The HDF5 file to write.", completion: .file())
@@ -33,12 +33,13 @@ struct PredictCommand: ParsableCommand {
     guard opened.state.phase == .finished else {
       throw OwnerError.run("the run is \(opened.state.phase.rawValue), not finished; resume or retrieve it first")
     }
-    let source = try HDF5File(path: data).openFeatures(path: features ?? opened.job.data.features)
+    let shape = try opened.shape()
+    let source = try SampleSource.forPrediction(shape, file: data, features: features)
     let connection = try opened.greet(job: .random(), patience: waiting.patience)
     defer { connection.close() }
     let progress = CountDisplay("predicting")
     try Prediction(
-      shape: try opened.shape(), model: ModelDirectory(opened.directory.model), connection: connection,
+      shape: shape, model: ModelDirectory(opened.directory.model), connection: connection,
       workers: processing.workers
     ).write(
       source: source, to: URL(filePath: output), patience: .seconds(waiting.patience),

@@ -56,6 +56,6 @@ struct OpenedRun {
   }
 
   func shape() throws -> JobShape {
-    try JobShape(job: job, state: state)
+    try JobShape(job: job, data: state.data)
   }
 }

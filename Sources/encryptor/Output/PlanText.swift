@@ -18,7 +18,7 @@ extension PlanReport {
     lines +=
       TextTable(
         header: ["space", "width", "key", "decided by"],
-        rows: spaces.map { ["\($0.space)", "\($0.width)", $0.group.rawValue, $0.decidedBy] }
+        rows: spaces.map { ["\($0.space)", "\($0.width)", $0.keyDescription, $0.decidedBy] }
       ).lines
     lines += ["", "The trainer sees"] + trainerSees.map { "  - \($0)" } + [""]
     lines +=

@@ -33,7 +33,7 @@ final class ProgressDisplay {
     line(
       "\(prepared.job.name): \(NumberText.count(prepared.plan.trainingRows)) rows to train on, "
         + "\(NumberText.count(prepared.plan.validationRows)) to validate on, "
-        + "\(NumberText.count(prepared.shape.features)) features, \(prepared.shape.outputs) outputs; "
+        + "\(Self.width(prepared)), \(prepared.shape.data.outputs) outputs; "
         + "\(description.epochs) epochs of \(description.stepsPerEpoch) steps; masking \(prepared.job.masking.strength.rawValue), "
         + "loss at the \(prepared.job.lossLocation.rawValue); trainer \(prepared.job.trainer)")
   }
@@ -100,6 +100,13 @@ final class ProgressDisplay {
 
   private func line(_ text: String) {
     StandardError.write((isTerminal ? "\r\u{1B}[K" : "") + text + "\n")
+  }
+
+  private static func width(_ prepared: PreparedJob) -> String {
+    guard let longest = prepared.shape.data.maximumTokens else {
+      return "\(NumberText.count(prepared.shape.data.features)) features"
+    }
+    return "\(NumberText.count(prepared.description.totalTokens)) tokens, at most \(longest) a row"
   }
 
   private static func bar(_ done: Int, _ total: Int) -> String {

@@ -46,9 +46,10 @@ final class FixtureFile {
 
   /// Integers, converted from `Int64` to `type`; bytes of `type` itself for enumerations.
   func integers(
-    _ path: String, _ type: FixtureType = .integer(bytes: 8), shape: [Int]? = nil, values: [Int64]
+    _ path: String, _ type: FixtureType = .integer(bytes: 8), shape: [Int]? = nil, values: [Int64],
+    chunk: [Int]? = nil, filters: [Filter] = []
   ) throws {
-    try dataset(path, type, shape: shape ?? [values.count]) { dataset in
+    try dataset(path, type, shape: shape ?? [values.count], chunk: chunk, filters: filters) { dataset in
       guard case .enumeration = type else {
         return H5Dwrite(dataset, hdf5NativeInt64(), hdf5WholeSpace(), hdf5WholeSpace(), hdf5DefaultProperties(), values)
       }

@@ -8,7 +8,7 @@ struct NaiveLoss {
   /// The loss of one row, not divided by anything, and its gradient. `targets` hold the class id, or a value an output.
   func evaluate(_ outputs: [Double], _ targets: [Double]) -> (loss: Double, gradient: [Double]) {
     switch task {
-    case .classification:
+    case .classification, .tokenClassification, .causalLanguageModel:
       let largest = outputs.max() ?? 0
       let weights = outputs.map { exp($0 - largest) }
       let total = weights.reduce(0, +)
@@ -45,7 +45,7 @@ struct NaiveLoss {
   /// Higher is better: accuracy, mean area under the ROC curve, or −RMSE.
   func score(_ outputs: [[Double]], _ targets: [[Double]]) -> Double {
     switch task {
-    case .classification:
+    case .classification, .tokenClassification, .causalLanguageModel:
       let right = zip(outputs, targets).count { outputs, targets in outputs[Int(targets[0])] == outputs.max() }
       return Double(right) / Double(outputs.count)
     case .multilabel:

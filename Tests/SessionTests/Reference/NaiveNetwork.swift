@@ -82,7 +82,7 @@ struct NaiveNetwork {
   private func activate(_ x: Double) -> Double {
     switch activation {
     case .relu: max(0, x)
-    case .gelu: x * 0.5 * (1 + erf(x / 2.0.squareRoot()))
+    case .gelu, .geluTanh: x * 0.5 * (1 + erf(x / 2.0.squareRoot()))
     case .silu: x / (1 + exp(-x))
     case .tanh: tanh(x)
     }
@@ -91,7 +91,7 @@ struct NaiveNetwork {
   private func slope(_ x: Double) -> Double {
     switch activation {
     case .relu: return x > 0 ? 1 : 0
-    case .gelu:
+    case .gelu, .geluTanh:
       return 0.5 * (1 + erf(x / 2.0.squareRoot())) + x * exp(-x * x / 2) / (2 * Double.pi).squareRoot()
     case .silu:
       let share = 1 / (1 + exp(-x))

@@ -28,6 +28,15 @@ final class EventLog: Sendable {
     }
   }
 
+  var failures: [String] {
+    events.withLock { events in
+      events.compactMap { event in
+        if case .jobFailed(_, let reason) = event { return reason }
+        return nil
+      }
+    }
+  }
+
   var pauses: [Int] {
     events.withLock { events in
       events.compactMap { event in

@@ -49,7 +49,7 @@ struct SmallJob: Sendable {
 
   var labels: String {
     switch task {
-    case .classification: "classes"
+    case .classification, .tokenClassification, .causalLanguageModel: "classes"
     case .multilabel: "tasks"
     case .regression: hasGaps ? "targets_with_gaps" : "targets"
     }
@@ -59,7 +59,7 @@ struct SmallJob: Sendable {
     ResolvedJob(
       name: "small", trainer: "tcp://127.0.0.1:1",
       data: JobData(
-        file: data.file.path, features: "x", labels: labels, split: .fraction(validation: validation, seed: 3),
+        file: data.file.path, inputs: .features("x"), labels: labels, split: .fraction(validation: validation, seed: 3),
         standardize: standardize),
       task: task, model: .mlp(hidden: hidden, activation: activation),
       masking: MaskingDescription(strength: strength, padding: padding, exact: exact), lossLocation: loss,

@@ -1,0 +1,92 @@
+/// The settings of a config.json by name. `null` counts as absent, as it does in Python.
+struct ConfigurationSettings {
+  let members: [String: JSONValue]
+  /// What errors put before a name: "rope_scaling." for settings of that object.
+  var prefix = ""
+
+  func value(_ name: String) -> JSONValue? {
+    members[name].flatMap { $0 == .null ? nil : $0 }
+  }
+
+  /// - Parameter fallback: the default of the reference implementation; nil where there must be a value.
+  func integer(
+    _ name: String, in range: ClosedRange<Int>, default fallback: Int? = nil
+  ) throws(HuggingFaceProblem) -> Int {
+    guard let integer = try optionalInteger(name, in: range) ?? fallback else { throw .missingSetting(prefix + name) }
+    return integer
+  }
+
+  func optionalInteger(_ name: String, in range: ClosedRange<Int>) throws(HuggingFaceProblem) -> Int? {
+    guard let value = value(name) else { return nil }
+    guard case .number(let text) = value, let integer = Int(text), range.contains(integer) else {
+      throw .setting(prefix + name, expected: "an integer from \(range.lowerBound) to \(range.upperBound)")
+    }
+    return integer
+  }
+
+  /// A finite number, at least 0, or above 0 where `isPositive`.
+  func number(
+    _ name: String, isPositive: Bool, default fallback: Double? = nil
+  ) throws(HuggingFaceProblem) -> Double {
+    guard let value = value(name) else {
+      guard let fallback else { throw .missingSetting(prefix + name) }
+      return fallback
+    }
+    guard case .number(let text) = value, let number = Double(text), number.isFinite, number > 0 || !isPositive,
+      number >= 0
+    else { throw .setting(prefix + name, expected: "a number \(isPositive ? "above" : "at least") 0") }
+    return number
+  }
+
+  func boolean(_ name: String, default fallback: Bool) throws(HuggingFaceProblem) -> Bool {
+    guard let value = value(name) else { return fallback }
+    guard case .boolean(let boolean) = value else { throw .setting(prefix + name, expected: "true or false") }
+    return boolean
+  }
+
+  func text(_ name: String, default fallback: String? = nil) throws(HuggingFaceProblem) -> String {
+    guard let value = value(name) else {
+      guard let fallback else { throw .missingSetting(prefix + name) }
+      return fallback
+    }
+    guard case .string(let text) = value else { throw .setting(prefix + name, expected: "text") }
+    return text
+  }
+
+  func object(_ name: String) throws(HuggingFaceProblem) -> ConfigurationSettings? {
+    guard let value = value(name) else { return nil }
+    guard case .object(let members) = value else { throw .setting(prefix + name, expected: "an object") }
+    return ConfigurationSettings(members: members, prefix: prefix + name + ".")
+  }
+
+  /// One of the words that `meanings` explains.
+  func choice<Meaning>(
+    _ name: String, _ meanings: KeyValuePairs<String, Meaning>, default fallback: String? = nil
+  ) throws(HuggingFaceProblem) -> Meaning {
+    let word = try text(name, default: fallback)
+    guard let found = meanings.first(where: { $0.key == word }) else {
+      throw .unsupportedSetting(
+        prefix + name, found: word.printable, supported: meanings.map(\.key).joined(separator: ", "))
+    }
+    return found.value
+  }
+
+  /// Refuses a setting that is anything but absent, false, 0, empty or one of `harmless`.
+  func refuse(_ name: String, unless harmless: JSONValue..., supported: String) throws(HuggingFaceProblem) {
+    guard let value = value(name), value != .boolean(false), value != .object([:]), value != .array([]),
+      !harmless.contains(value)
+    else { return }
+    throw .unsupportedSetting(prefix + name, found: value.summary, supported: supported)
+  }
+}
+
+extension JSONValue {
+  /// For an error message: what a long value is rather than all of it.
+  fileprivate var summary: String {
+    switch self {
+    case .array: "a list"
+    case .object: "an object"
+    default: text().printable
+    }
+  }
+}

@@ -1,0 +1,97 @@
+package import Tensors
+
+/// A directory with a pretrained model as the Hugging Face libraries write it: config.json, and the weights in
+/// model.safetensors or in several files with model.safetensors.index.json.
+///
+/// Opening one reads the configuration and the headers of the weights. Tensors are read one at a time, each as often as it is
+/// asked for, and are known by the names that the family's classes with a head have: `bert.encoder.layer.0…`,
+/// `model.layers.0…`, whatever the file calls them.
+package struct HuggingFaceDirectory: Sendable {
+  private static let largestConfiguration = 16 << 20
+  private static let languageModelHead = "lm_head.weight"
+
+  package let path: String
+  package let configuration: HuggingFaceConfiguration
+  private let weights: HuggingFaceWeights
+
+  /// - Throws: `.huggingFace` naming the setting or the file that is wrong, `.safetensors`, `.system`.
+  package init(_ path: String) throws(CheckpointError) {
+    self.path = path
+    let file = path + "/config.json"
+    let bytes = try RegularFile.read(file, limit: Self.largestConfiguration)
+    do throws(HuggingFaceProblem) {
+      guard let bytes else { throw .tooLarge(limit: Self.largestConfiguration) }
+      configuration = try HuggingFaceConfiguration.parse(bytes)
+    } catch {
+      throw .huggingFace(path: file, error)
+    }
+    weights = try HuggingFaceWeights(directory: path, names: HuggingFaceNames(family: configuration.family))
+  }
+
+  /// The names of all tensors, sorted.
+  package var names: [String] { weights.names }
+
+  package func contains(_ name: String) -> Bool { place(name) != nil }
+
+  package func shape(of name: String) -> [Int]? { place(name)?.entry?.shape }
+
+  /// A tensor of any floating type; F16 and BF16 are widened exactly.
+  ///
+  /// - Throws: `.huggingFace` with `missingTensor` or `notFloating`; `.safetensors`, `.system` when it cannot be read.
+  package func tensor<Element: TensorElement & BinaryFloatingPoint>(
+    named name: String, as type: Element.Type = Element.self
+  ) throws(CheckpointError) -> Tensor<Element> {
+    let place = try required(name)
+    return try place.file.tensor(place.name, as: type)
+  }
+
+  /// A tensor to be written elsewhere as F32; it is read when its turn to be written comes.
+  ///
+  /// - Throws: as `tensor`, now or when it is written.
+  package func copy(of name: String) throws(CheckpointError) -> SafetensorsTensor {
+    let place = try required(name)
+    return SafetensorsTensor(name: name, type: .float32, shape: place.entry?.shape ?? []) {
+      (writer) throws(CheckpointError) in
+      let tensor: Tensor<Float> = try place.file.tensor(place.name)
+      try tensor.withUnsafeBufferPointer { (buffer) throws(CheckpointError) in
+        try writer.write(UnsafeRawBufferPointer(buffer))
+      }
+    }
+  }
+
+  /// Checks names, shapes and types without reading a tensor.
+  ///
+  /// - Parameter expected: everything that will be read. Other tensors are refused, except heads for other tasks and tables that
+  ///   follow from the sizes.
+  /// - Throws: `.huggingFace` with `missingTensor`, `shape`, `notFloating` or `unexpectedTensor`.
+  package func check(expected: [TensorDescription]) throws(CheckpointError) {
+    for description in expected {
+      let found = try required(description.name).entry?.shape ?? []
+      guard found == description.shape else {
+        throw .huggingFace(
+          path: path, .shape(name: description.name, expected: description.shape, found: found))
+      }
+    }
+    let known = Set(expected.map(\.name))
+    let names = HuggingFaceNames(family: configuration.family)
+    if let other = weights.names.first(where: { !known.contains($0) && !names.isIgnorable($0) }) {
+      throw .huggingFace(path: path, .unexpectedTensor(other.printable))
+    }
+  }
+
+  /// With tied embeddings the head is the word embedding, also where the file holds a head.
+  private func place(_ name: String) -> StoredPlace? {
+    guard name == Self.languageModelHead, configuration.tiesWordEmbeddings else { return weights[name] }
+    return weights[configuration.wordEmbeddings]
+  }
+
+  private func required(_ name: String) throws(CheckpointError) -> StoredPlace {
+    guard let place = place(name), let entry = place.entry else {
+      throw .huggingFace(path: path, .missingTensor(name))
+    }
+    guard entry.type.isFloating else {
+      throw .huggingFace(path: path, .notFloating(name: name, stored: entry.type.rawValue))
+    }
+    return place
+  }
+}

@@ -1,0 +1,58 @@
+/// A model.safetensors.index.json: which of several files holds which tensor.
+struct ShardIndex {
+  private static let largestFile = 64 << 20
+  private static let mostShards = 4096
+
+  private let path: String
+  /// Names of tensors by the name of their file.
+  private let shards: [String: Set<String>]
+
+  init(path: String) throws(CheckpointError) {
+    self.path = path
+    let bytes = try RegularFile.read(path, limit: Self.largestFile)
+    do throws(HuggingFaceProblem) {
+      guard let bytes else { throw .tooLarge(limit: Self.largestFile) }
+      shards = try Self.shards(bytes)
+    } catch {
+      throw .huggingFace(path: path, error)
+    }
+  }
+
+  private static func shards(_ bytes: [UInt8]) throws(HuggingFaceProblem) -> [String: Set<String>] {
+    guard case .object(let members) = try JSONValue.parse(bytes), case .object(let map)? = members["weight_map"] else {
+      throw .notAnIndex
+    }
+    var shards: [String: Set<String>] = [:]
+    for (tensor, value) in map {
+      guard case .string(let shard) = value else { throw .notAnIndex }
+      shards[shard, default: []].insert(tensor)
+    }
+    guard !shards.isEmpty else { throw .notAnIndex }
+    guard shards.count <= mostShards else { throw .tooManyShards(limit: mostShards) }
+    for shard in shards.keys.sorted() where !isPlainName(shard) { throw .shardName(shard.printable) }
+    return shards
+  }
+
+  /// A file in the same directory: no path, and no name that another program may have given something else.
+  private static func isPlainName(_ name: String) -> Bool {
+    name.hasSuffix(".safetensors") && !name.hasPrefix(".") && !name.utf8.contains(UInt8(ascii: "/"))
+      && name.utf8.count <= 255 && !name.unicodeScalars.contains { $0.value < 0x20 }
+  }
+
+  /// Opens the files; each must hold exactly the tensors that the index says.
+  func places() throws(CheckpointError) -> [StoredPlace] {
+    var places: [StoredPlace] = []
+    for (shard, tensors) in shards.sorted(by: { $0.key < $1.key }) {
+      let file = try SafetensorsFile(path: Directory.containing(path) + "/" + shard)
+      let stored = Set(file.names)
+      if let missing = tensors.subtracting(stored).min() {
+        throw .huggingFace(path: path, .notInShard(tensor: missing.printable, shard: shard))
+      }
+      if let other = stored.subtracting(tensors).min() {
+        throw .huggingFace(path: path, .notInIndex(tensor: other.printable, shard: shard))
+      }
+      places += file.names.map { StoredPlace(file: file, name: $0) }
+    }
+    return places
+  }
+}

@@ -1,0 +1,118 @@
+/// The token sequences of a job, streamed from a file.
+///
+/// As with `FeatureSource`, meant to be read by ascending blocks of `preferredRowBlock` rows, which inflates every chunk of the
+/// file once; any other range may be asked for at the price of inflating its chunks again. Calls from several threads are
+/// allowed and take turns.
+package struct TokenSource: Sendable {
+  private let ids: TokenMatrix
+  private let mask: TokenMatrix?
+  private let types: TokenMatrix?
+  package let limits: TokenLimits
+
+  init(ids: TokenMatrix, mask: TokenMatrix?, types: TokenMatrix?, limits: TokenLimits) {
+    self.ids = ids
+    self.mask = mask
+    self.types = types
+    self.limits = limits
+  }
+
+  /// N, at least 1.
+  package var rows: Int { ids.array.rows }
+  /// L, at least 1: tokens of a row with its padding.
+  package var columns: Int { ids.array.columns }
+  /// Rows to ask for at once: whole chunks of the ids, up to 8 MB of them.
+  package var preferredRowBlock: Int { min(ids.array.plan.rowBlock, rows) }
+  /// How often a chunk of the file is inflated when it is read once in such blocks.
+  package var inflationsPerChunk: Int {
+    [ids, mask, types].compactMap { $0?.array.plan.inflationsPerChunk }.max() ?? 0
+  }
+
+  /// The tokens of some rows, checked against the limits. What stands in padding is not looked at.
+  /// - Throws: `DatasetError` naming dataset, row and column: `invalidTokens` for an id outside of the vocabulary, `invalidTypes`,
+  ///   `invalidMask` for anything but 0 and 1, `emptySequence` for a row of padding alone, `sequenceTooLong`,
+  ///   `misplacedPadding`, `damagedRows`.
+  package func read(rows: Range<Int>) throws(DatasetError) -> TokenRows {
+    let numbers = try ids.read(rows)
+    let kept = try readMask(rows)
+    let segments = try types?.read(rows)
+    var offsets = [0]
+    offsets.reserveCapacity(rows.count + 1)
+    var result: (ids: [Int32], positions: [Int32], types: [Int32]) = ([], [], [])
+    for row in rows {
+      let first = (row - rows.lowerBound) * columns
+      for (column, index) in (first..<first + columns).enumerated() where kept?[index] ?? 1 == 1 {
+        let id = numbers[index]
+        guard id >= 0, Int(id) < limits.vocabulary else {
+          throw ids.failure(
+            .invalidTokens, row: row, column: column,
+            "is no token id of the model: ids are 0–\(limits.vocabulary - 1); tokenise with the model's own tokenizer")
+        }
+        result.ids.append(id)
+        result.positions.append(Int32(truncatingIfNeeded: column))
+        guard let types, let segments else { continue }
+        guard segments[index] >= 0, Int(segments[index]) < limits.types else {
+          throw types.failure(
+            .invalidTypes, row: row, column: column, "is no token type of the model: types are 0–\(limits.types - 1)")
+        }
+        result.types.append(segments[index])
+      }
+      offsets.append(result.ids.count)
+    }
+    if types == nil { result.types = [Int32](repeating: 0, count: result.ids.count) }
+    return TokenRows(ids: result.ids, positions: result.positions, types: result.types, offsets: offsets)
+  }
+
+  /// Tokens of each row, padding not counted: reads the masks and nothing else.
+  /// - Throws: as `read`, for what masks alone show.
+  package func readLengths() throws(DatasetError) -> [Int32] {
+    guard mask != nil else {
+      // The one check that needs no mask: every row is as long as the matrix is wide.
+      _ = try readMask(0..<1)
+      return [Int32](repeating: Int32(truncatingIfNeeded: columns), count: rows)
+    }
+    var lengths: [Int32] = []
+    lengths.reserveCapacity(rows)
+    for start in stride(from: 0, to: rows, by: preferredRowBlock) {
+      let block = start..<min(start + preferredRowBlock, rows)
+      guard let kept = try readMask(block) else { break }
+      for first in stride(from: 0, to: kept.count, by: columns) {
+        lengths.append(kept[first..<first + columns].reduce(0, +))
+      }
+    }
+    return lengths
+  }
+
+  /// The checked masks of some rows; nil without a mask.
+  func readMask(_ rows: Range<Int>) throws(DatasetError) -> [Int32]? {
+    guard let mask else {
+      guard columns <= limits.positions else { throw tooLong(row: rows.lowerBound, in: ids) }
+      return nil
+    }
+    let kept = try mask.read(rows)
+    for row in rows {
+      let first = (row - rows.lowerBound) * columns
+      let values = kept[first..<first + columns]
+      if let wrong = values.firstIndex(where: { $0 != 0 && $0 != 1 }) {
+        throw mask.failure(
+          .invalidMask, row: row, column: wrong - first, "is neither 0 (padding) nor 1 (a token)")
+      }
+      guard let last = values.lastIndex(of: 1) else {
+        throw mask.failure(.emptySequence, row: row, "is all padding; drop such rows first")
+      }
+      guard last - first < limits.positions else { throw tooLong(row: row, in: mask) }
+      if limits.requiresTrailingPadding, let gap = values.firstIndex(of: 0), gap < last {
+        throw mask.failure(
+          .misplacedPadding, row: row, column: gap - first,
+          "is padding before a token; a decoder takes padding at the end only: tokenise with padding_side=\"right\"")
+      }
+    }
+    return kept
+  }
+
+  private func tooLong(row: Int, in matrix: TokenMatrix) -> DatasetError {
+    matrix.failure(
+      .sequenceTooLong, row: row,
+      "has tokens beyond column \(limits.positions - 1); the model has \(limits.positions) positions: truncate the texts"
+    )
+  }
+}

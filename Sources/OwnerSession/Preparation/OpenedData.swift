@@ -1,0 +1,83 @@
+import Checkpoints
+import Architecture
+import Datasets
+import JobSpec
+
+/// A job's file once it is open: samples, labels and split, and what the model's sizes depend on.
+struct OpenedData {
+  let source: SampleSource
+  /// Nil for tasks whose targets are tokens.
+  let labels: JobLabels?
+  let split: RowSplit
+  let shape: DataShape
+  let pretrained: PretrainedModel?
+  /// Of all samples; 0 where samples are rows of features.
+  let totalTokens: Int
+
+  /// - Throws: `DatasetError`, `CheckpointError`, `OwnerError` for data or a checkpoint that does not fit the job.
+  init(_ job: ResolvedJob) throws {
+    let file = try HDF5File(path: job.data.file)
+    switch (job.data.inputs, job.model) {
+    case (.tokens(let columns), .huggingFace(let model)):
+      let tokens = try TokenInputs(columns, file: file, model: PretrainedModel(model, task: job.task), job: job)
+      let scan = try tokens.scan()
+      source = .tokens(tokens)
+      labels = job.task.isPerToken ? nil : try Self.labels(job, file: file, rows: tokens.source.rows)
+      pretrained = tokens.model
+      totalTokens = scan.totalTokens
+      shape = try Self.shape(job, model: tokens.model, scan: scan, labels: labels)
+      split = try Self.split(job, file: file, rows: tokens.source.rows)
+    case (.features(let path), .mlp):
+      let source = try file.openFeatures(path: path)
+      let labels = try Self.labels(job, file: file, rows: source.rows)
+      self.source = .features(source)
+      self.labels = labels
+      pretrained = nil
+      totalTokens = 0
+      shape = DataShape(
+        features: source.columns, outputs: labels.outputs, classNames: labels.classNames,
+        labelsMissing: labels.isMissingSome)
+      split = try Self.split(job, file: file, rows: source.rows)
+    default:
+      throw OwnerError.unfitJob("model.mlp reads data.features, and model.huggingface reads data.tokens")
+    }
+  }
+
+  private static func shape(
+    _ job: ResolvedJob, model: PretrainedModel, scan: TokenScan, labels: JobLabels?
+  ) throws -> DataShape {
+    let outputs: Int
+    switch job.task {
+    case .causalLanguageModel: outputs = model.configuration.vocabulary
+    case .tokenClassification: outputs = try model.outputs(found: scan.labelClasses)
+    default: outputs = try model.outputs(found: labels?.outputs ?? 1)
+    }
+    return DataShape(
+      features: 0, maximumTokens: scan.longest, outputs: outputs, classNames: labels?.classNames,
+      labelsMissing: labels?.isMissingSome ?? false)
+  }
+
+  private static func labels(_ job: ResolvedJob, file: HDF5File, rows: Int) throws -> JobLabels {
+    guard let path = job.data.labels else {
+      throw OwnerError.unfitJob("task: \(job.task.rawValue) needs data.labels")
+    }
+    let kind: LabelKind =
+      switch job.task {
+      case .classification, .tokenClassification, .causalLanguageModel: .classes
+      case .multilabel: .binary
+      case .regression: .real
+      }
+    return JobLabels(try file.readLabels(path: path, as: kind, rows: rows))
+  }
+
+  private static func split(_ job: ResolvedJob, file: HDF5File, rows: Int) throws -> RowSplit {
+    switch job.data.split {
+    case .fraction(let validation, let seed):
+      return .fraction(validation, seed: seed, rows: rows)
+    case .modulo(let by, let modulo, let equals):
+      return .groups(try file.readIntegers(path: by, rows: rows), modulus: modulo, remainder: equals)
+    case .rows(let path):
+      return .listed(try file.readRowNumbers(path: path, below: rows), rows: rows)
+    }
+  }
+}

@@ -1,0 +1,135 @@
+package import Architecture
+package import Checkpoints
+package import JobSpec
+package import Tensors
+
+/// The checkpoint that a job names, joined with what the job asks of it.
+package struct PretrainedModel: Sendable {
+  private static let poolerWeight = "bert.pooler.dense.weight"
+
+  package let directory: HuggingFaceDirectory
+  package let settings: HuggingFaceModel
+  package let task: LearningTask
+
+  package var configuration: HuggingFaceConfiguration { directory.configuration }
+
+  /// Reads `config.json` and the index of the weights.
+  ///
+  /// - Throws: `CheckpointError` for a directory that is no checkpoint of a supported model; `OwnerError.unfitJob` for a head that the
+  ///   family or the task does not have.
+  package init(_ settings: HuggingFaceModel, task: LearningTask) throws {
+    directory = try HuggingFaceDirectory(settings.directory)
+    try directory.check(
+      expected: directory.configuration.tensors(
+        pooler: directory.contains(Self.poolerWeight), languageModelHead: task == .causalLanguageModel))
+    self.settings = settings
+    self.task = task
+    if task == .causalLanguageModel, configuration.family != .llama {
+      throw OwnerError.unfitJob(
+        "task: causal-lm needs a decoder; \(settings.directory) holds a \(configuration.family.rawValue) model")
+    }
+    if let pool = settings.pool {
+      guard !task.isPerToken else {
+        throw OwnerError.unfitJob(
+          "model.head.pool does not apply to task: \(task.rawValue), which has an output for each token")
+      }
+      guard pool != .cls || configuration.family == .bert else {
+        throw OwnerError.unfitJob("model.head.pool: cls needs an encoder; use last or mean")
+      }
+    }
+  }
+
+  /// Outputs of the head: what the job says, which must cover what the labels have.
+  ///
+  /// - Parameter found: classes or label columns in the data.
+  func outputs(found: Int) throws -> Int {
+    guard let classes = settings.classes else { return found }
+    guard task.hasClasses ? classes >= found : classes == found else {
+      throw OwnerError.unfitData("the labels have \(found) classes, model.head.classes allows \(classes)")
+    }
+    return classes
+  }
+
+  /// How tokens become outputs: as the job says, else by the family's custom.
+  package var pooling: TokenPooling {
+    if task.isPerToken { return .none }
+    return settings.pool ?? (configuration.family == .bert ? .cls : .last)
+  }
+
+  /// - Parameter recomputes: whether the trainer keeps only block inputs for the backward pass.
+  package func description(
+    outputs: Int, maximumTokens: Int, recomputes: Bool
+  ) throws -> TransformerDescription {
+    let isLanguageModel = task == .causalLanguageModel
+    let hasPooler = pooling == .cls && directory.contains(Self.poolerWeight)
+    let head = TransformerHead(
+      pooling: pooling, hasPooler: hasPooler, outputs: outputs,
+      hasBias: configuration.family == .bert || task == .tokenClassification, isLanguageModel: isLanguageModel)
+    return configuration.transformer(
+      head: head, trained: settings.train, maximumTokens: maximumTokens, recomputes: recomputes)
+  }
+
+  /// A tensor under its Hugging Face name, its norm's gain folded in where there is one. A tied head is the table of word vectors until
+  /// then, and a weight of its own from then on.
+  ///
+  /// - Throws: as `PretrainedWeights.tensor`.
+  func tensor<Element: FloatingElement>(_ name: String) throws(CheckpointError) -> Tensor<Element> {
+    var tensor: Tensor<Element> = try directory.tensor(named: name)
+    if let gain: Tensor<Element> = try gain(readBy: name) { tensor.scaleColumns(by: gain) }
+    return tensor
+  }
+
+  /// The gain folded into the columns of a weight; nil where none is.
+  func gain<Element: FloatingElement>(readBy name: String) throws(CheckpointError) -> Tensor<Element>? {
+    guard configuration.family == .llama, name.hasSuffix(".weight"), let norm = FoldedGain.norm(readBy: name) else {
+      return nil
+    }
+    return try directory.tensor(named: norm)
+  }
+
+  /// Tensors that stay with the owner as they are: what `embedding` is made of.
+  var keptTensors: [TensorDescription] {
+    let width = configuration.width
+    let words = [configuration.vocabulary, width]
+    switch configuration.family {
+    case .bert:
+      let prefix = "bert.embeddings."
+      return [
+        TensorDescription(name: prefix + "word_embeddings.weight", shape: words),
+        TensorDescription(name: prefix + "position_embeddings.weight", shape: [configuration.positions, width]),
+        TensorDescription(name: prefix + "token_type_embeddings.weight", shape: [configuration.tokenTypes, width]),
+        TensorDescription(name: prefix + "LayerNorm.weight", shape: [width]),
+        TensorDescription(name: prefix + "LayerNorm.bias", shape: [width]),
+      ]
+    case .llama: return [TensorDescription(name: "model.embed_tokens.weight", shape: words)]
+    }
+  }
+
+  /// Norms whose gains the weights after them have taken in; they are 1 from then on.
+  var foldedNorms: [TensorDescription] {
+    guard configuration.family == .llama else { return [] }
+    let blocks = (0..<configuration.blocks).flatMap { block in
+      ["input_layernorm", "post_attention_layernorm"].map { "model.layers.\(block).\($0).weight" }
+    }
+    return (blocks + ["model.norm.weight"]).map { TensorDescription(name: $0, shape: [configuration.width]) }
+  }
+
+  /// What turns this checkpoint's token ids into vectors.
+  package func embedding<Element: FloatingElement>() throws -> TokenEmbedding<Element> {
+    switch configuration.family {
+    case .bert:
+      return TokenEmbedding(
+        words: try directory.tensor(named: "bert.embeddings.word_embeddings.weight"),
+        positions: try directory.tensor(named: "bert.embeddings.position_embeddings.weight"),
+        types: try directory.tensor(named: "bert.embeddings.token_type_embeddings.weight"),
+        norm: .init(
+          gain: try directory.tensor(named: "bert.embeddings.LayerNorm.weight"),
+          shift: try directory.tensor(named: "bert.embeddings.LayerNorm.bias"),
+          epsilon: configuration.normEpsilon))
+    case .llama:
+      return TokenEmbedding(
+        words: try directory.tensor(named: "model.embed_tokens.weight"),
+        positions: nil, types: nil, norm: nil)
+    }
+  }
+}

@@ -1,0 +1,29 @@
+import Datasets
+import Masking
+import Tensors
+import Wire
+
+/// Rows of features to predict, masked block by block.
+struct FeaturePredictionRows<Element: FloatingElement> {
+  let source: any FeatureSource
+  let standardization: Standardization?
+  let keys: JobKeys<Element>
+
+  func forEachPart(of size: Int, _ body: ([PredictedRow], RowDelivery<Element>) throws -> Void) throws {
+    let reader = BlockReader(source: source)
+    while let block = try reader.next() {
+      var values = block.values
+      if let standardization { values.withUnsafeMutableBufferPointer { standardization.apply(to: $0) } }
+      let masked = try keys.maskInputs(values.converted(to: Element.self))
+      for first in stride(from: 0, to: masked.rows, by: size) {
+        let range = first..<min(masked.rows, first + size)
+        let slots = range.map { Int32(block.rows.lowerBound + $0) }
+        try body(
+          slots.map { _ in PredictedRow() },
+          RowDelivery(
+            slots: Tensor(slots, shape: [slots.count]), carried: Tensor<UInt8>(repeating: 1, shape: [slots.count]),
+            values: masked.slice(rows: range)))
+      }
+    }
+  }
+}

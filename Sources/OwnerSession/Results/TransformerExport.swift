@@ -1,0 +1,77 @@
+import Architecture
+import Checkpoints
+import JobSpec
+import Tensors
+
+/// Writes a finished transformer as an ordinary Hugging Face directory, or its adapters as a PEFT directory, and reads them back.
+struct TransformerExport<Element: FloatingElement> {
+  let shape: JobShape
+  let model: PretrainedModel
+  /// The trained parameters, unmasked, by name.
+  let trained: NamedTensors<Element>
+
+  /// - Throws: `CheckpointError`, of kind `.exhausted` on a full disk.
+  func write(to directory: String) throws {
+    if let adaptation = model.settings.train.adaptation { return try writeAdapters(adaptation, to: directory) }
+    guard
+      let architecture = HuggingFaceArchitecture(family: model.configuration.family, task: model.task)
+    else { throw OwnerError.unfitJob("no class of the transformers library has this model and task") }
+    let base = PretrainedWeights(model: model, fresh: nil)
+    let tensors = PlaintextTensors<Element>(
+      model: model, specifications: shape.structure.parameters,
+      weights: FinishedWeights(trained: trained, frozen: base)
+    ).tensors
+    try HuggingFaceExport(
+      architecture: architecture, task: model.task, outputs: shape.data.outputs, classNames: shape.data.classNames,
+      tiesWordEmbeddings: false, paddingToken: model.configuration.paddingToken ?? 0
+    ).write(tensors, original: model.directory, to: directory)
+  }
+
+  /// Adapters and classifier as the original checkpoint needs them: what was trained behind a folded gain is divided by it, because
+  /// there the gain is still in its place.
+  private func writeAdapters(_ adaptation: LowRankAdaptation, to directory: String) throws {
+    var tensors: [SafetensorsTensor] = []
+    for (name, tensor) in trained {
+      tensors.append(SafetensorsTensor(name, try unfolded(tensor, name)))
+    }
+    try AdapterExport(adaptation: adaptation, task: model.task, baseModel: model.settings.directory)
+      .write(tensors, to: directory)
+  }
+
+  private func unfolded(_ tensor: Tensor<Element>, _ name: String) throws -> Tensor<Element> {
+    guard let gain: Tensor<Element> = try Self.gain(model, of: name) else { return tensor }
+    guard gain.elements.allSatisfy({ $0 != 0 }) else {
+      throw OwnerError.unfitData(
+        "a norm gain of the checkpoint is 0, so that adapters for it cannot be written: \(name)")
+    }
+    var result = tensor
+    result.scaleColumns(by: gain, dividing: true)
+    return result
+  }
+
+  /// The folded gain that the columns of a trained tensor stand behind; an adapter's second matrix reads the first, not the norm.
+  private static func gain(_ model: PretrainedModel, of name: String) throws -> Tensor<Element>? {
+    name.hasSuffix(".lora_B.weight") ? nil : try model.gain(readBy: name)
+  }
+
+  /// The weights that `write` wrote into `directory`, as the trainer has them.
+  static func weights(in directory: String, shape: JobShape) throws -> any PlaintextWeights {
+    guard let model = shape.pretrained else { throw OwnerError.unfitJob("the job names no checkpoint") }
+    let trained = shape.structure.parameters.filter(\.isTrained)
+    var tensors = NamedTensors<Element>()
+    if model.settings.train.adaptation != nil {
+      let file = try SafetensorsFile(path: directory + "/" + AdapterExport.fileName)
+      for specification in trained {
+        var tensor: Tensor<Element> = try file.tensor(AdapterExport.prefix + specification.name)
+        if let gain = try gain(model, of: specification.name) { tensor.scaleColumns(by: gain) }
+        tensors[specification.name] = tensor
+      }
+      return FinishedWeights(trained: tensors, frozen: PretrainedWeights(model: model, fresh: nil))
+    }
+    let finished = try HuggingFaceDirectory(directory)
+    for specification in trained {
+      tensors[specification.name] = try finished.tensor(named: specification.name)
+    }
+    return FinishedWeights(trained: tensors, frozen: PretrainedWeights(model: model, fresh: nil))
+  }
+}

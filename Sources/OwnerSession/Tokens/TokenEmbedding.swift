@@ -1,0 +1,102 @@
+package import Tensors
+
+/// The part of a transformer that the owner keeps: what turns token ids into vectors.
+///
+/// BERT: LayerNorm(word + type + position) (Devlin et al., 2019, section 3); Llama: the word vector alone.
+package struct TokenEmbedding<Element: FloatingElement>: Sendable {
+  package struct Norm: Sendable {
+    /// [d] each.
+    package let gain: Tensor<Element>
+    package let shift: Tensor<Element>
+    package let epsilon: Double
+
+    package init(gain: Tensor<Element>, shift: Tensor<Element>, epsilon: Double) {
+      self.gain = gain
+      self.shift = shift
+      self.epsilon = epsilon
+    }
+  }
+
+  /// [vocabulary, d].
+  private let words: Tensor<Element>
+  /// [positions, d], [types, d]; nil where the family has none.
+  private let positions: Tensor<Element>?
+  private let types: Tensor<Element>?
+  private let norm: Norm?
+
+  package init(words: Tensor<Element>, positions: Tensor<Element>?, types: Tensor<Element>?, norm: Norm?) {
+    self.words = words
+    self.positions = positions
+    self.types = types
+    self.norm = norm
+  }
+
+  /// d.
+  package var width: Int { words.columns }
+
+  /// The vectors of `tokens`, [n, d]. Ids, positions and types were checked against the tables when the data was read; one outside
+  /// its table would end the process, not read beyond it.
+  package func vectors(_ tokens: [Token], workers: Workers) -> Tensor<Element> {
+    var result = Tensor<Element>(uninitialized: [tokens.count, width])
+    result.withUnsafeMutableBufferPointer { output in
+      // Safe to share: every piece writes rows of its own.
+      nonisolated(unsafe) let output = output
+      let rowsInPiece = 256
+      workers.perform(pieces: (tokens.count + rowsInPiece - 1) / rowsInPiece) { piece in
+        let range = piece * rowsInPiece..<min(tokens.count, (piece + 1) * rowsInPiece)
+        fill(
+          UnsafeMutableBufferPointer(rebasing: output[range.lowerBound * width..<range.upperBound * width]),
+          tokens[range])
+      }
+    }
+    return result
+  }
+
+  @specialized(where Element == Float)
+  private func fill(_ output: UnsafeMutableBufferPointer<Element>, _ tokens: ArraySlice<Token>) {
+    let width = width
+    for (row, token) in tokens.enumerated() {
+      let vector = UnsafeMutableBufferPointer(rebasing: output[row * width..<(row + 1) * width])
+      copy(words, row: token.id, into: vector)
+      if let types { add(types, row: token.type, to: vector) }
+      if let positions { add(positions, row: token.position, to: vector) }
+      if let norm { normalize(vector, norm) }
+    }
+  }
+
+  @inline(__always)
+  private func copy(_ table: Tensor<Element>, row: Int32, into vector: UnsafeMutableBufferPointer<Element>) {
+    table.withUnsafeBufferPointer { entries in
+      let source = entries[Int(row) * vector.count..<(Int(row) + 1) * vector.count]
+      _ = vector.update(fromContentsOf: source)
+    }
+  }
+
+  @inline(__always)
+  private func add(_ table: Tensor<Element>, row: Int32, to vector: UnsafeMutableBufferPointer<Element>) {
+    table.withUnsafeBufferPointer { entries in
+      let source = UnsafeBufferPointer(rebasing: entries[Int(row) * vector.count..<(Int(row) + 1) * vector.count])
+      for column in 0..<vector.count { vector[column] += source[column] }
+    }
+  }
+
+  @inline(__always)
+  private func normalize(_ vector: UnsafeMutableBufferPointer<Element>, _ norm: Norm) {
+    var sum = 0.0
+    for value in vector { sum += Double(value) }
+    let mean = sum / Double(vector.count)
+    var squares = 0.0
+    for value in vector {
+      let difference = Double(value) - mean
+      squares += difference * difference
+    }
+    let scale = 1 / (squares / Double(vector.count) + norm.epsilon).squareRoot()
+    norm.gain.withUnsafeBufferPointer { gain in
+      norm.shift.withUnsafeBufferPointer { shift in
+        for column in 0..<vector.count {
+          vector[column] = Element((Double(vector[column]) - mean) * scale) * gain[column] + shift[column]
+        }
+      }
+    }
+  }
+}

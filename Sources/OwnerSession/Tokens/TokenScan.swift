@@ -1,0 +1,12 @@
+/// What a pass over all samples finds out before anything is sent.
+package struct TokenScan: Sendable, Equatable {
+  /// Tokens of the longest sample.
+  package var longest = 0
+  package var totalTokens = 0
+  /// Classes of the labels of tokens; 0 without any.
+  package let labelClasses: Int
+
+  package init(labelClasses: Int) {
+    self.labelClasses = labelClasses
+  }
+}

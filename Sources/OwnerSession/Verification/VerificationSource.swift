@@ -1,0 +1,103 @@
+import JobSpec
+import Wire
+import Datasets
+import Foundation
+import Masking
+import Tensors
+import Training
+
+/// Samples for a verification, masked with whatever keys are given.
+struct VerificationSource<Element: FloatingElement> {
+  struct Batch {
+    let values: Tensor<Element>
+    let sequences: SequenceLayout?
+    let targets: Targets<Element>
+  }
+
+  private struct Tokens {
+    let spool: TokenSpool
+    let embedding: TokenEmbedding<Element>
+    let settings: TokenSettings
+  }
+
+  private let prepared: PreparedJob
+  private let workers: Workers
+  private let standardization: Standardization?
+  private let tokens: Tokens?
+
+  /// Reads tokens once into scratch space; rows of features are read as they are asked for.
+  init(_ prepared: PreparedJob, workers: Workers) throws {
+    self.prepared = prepared
+    self.workers = workers
+    var standardization: Standardization?
+    switch prepared.source {
+    case .features(let source):
+      if prepared.job.data.standardize {
+        var isTraining = [Bool](repeating: false, count: source.rows)
+        for row in prepared.split.training { isTraining[row] = true }
+        standardization = try .fit(source, isTraining: isTraining)
+      }
+      tokens = nil
+    case .tokens(let inputs):
+      let spool = try TokenSpool(prepared, tokens: inputs, scratch: FileManager.default.temporaryDirectory) { _, _ in }
+      tokens = Tokens(spool: spool, embedding: try inputs.model.embedding(), settings: inputs.settings)
+    }
+    self.standardization = standardization
+  }
+
+  func observedCount(of slots: ArraySlice<Int32>) throws -> Int {
+    if let labels = prepared.labels {
+      let targets: Targets<Element> = labels.targets(slots, rowOfSlot: prepared.plan.rowOfSlot)
+      return targets.observedCount
+    }
+    return try tokens.map { tokens in
+      try tokens.spool.samples(slots).reduce(0) { $0 + tokens.settings.targets(of: $1).count { $0 >= 0 } }
+    } ?? 0
+  }
+
+  func batch(
+    _ slots: ArraySlice<Int32>, epoch: Int, keys: JobKeys<Element>, master: MasterKey
+  ) throws -> Batch {
+    guard let tokens else {
+      guard case .features(let source) = prepared.source, let labels = prepared.labels else {
+        throw OwnerError.unfitJob("the job has neither features nor tokens")
+      }
+      return Batch(
+        values: try keys.maskInputs(readRows(slots, source)), sequences: nil,
+        targets: labels.targets(slots, rowOfSlot: prepared.plan.rowOfSlot))
+    }
+    let samples = samples(tokens, keys: keys, master: master)
+    let delivery = try samples.delivery(of: slots, pass: epoch)
+    var offsets = [0]
+    for length in delivery.lengths.elements { offsets.append((offsets.last ?? 0) + Int(length)) }
+    let pooled = zip(offsets, delivery.pooled.elements).map { $0 + Int($1) }
+    return Batch(
+      values: delivery.values, sequences: SequenceLayout(offsets: offsets, pooled: pooled),
+      targets: try samples.targets(of: slots, pass: epoch))
+  }
+
+  private func samples(
+    _ tokens: Tokens, keys: JobKeys<Element>, master: MasterKey
+  ) -> TokenSamples<Element> {
+    TokenSamples(
+      spool: tokens.spool,
+      packer: TokenPacker(
+        embedding: tokens.embedding, keys: keys, master: master, settings: tokens.settings, workers: workers),
+      labels: prepared.labels, rowOfSlot: prepared.plan.rowOfSlot)
+  }
+
+  private func readRows(_ slots: ArraySlice<Int32>, _ source: any FeatureSource) throws -> Tensor<Element> {
+    let columns = source.columns
+    var values = Tensor<Float>(uninitialized: [slots.count, columns])
+    try values.withUnsafeMutableBufferPointer { buffer in
+      for (position, slot) in slots.enumerated() {
+        let row = Int(prepared.plan.rowOfSlot[Int(slot)])
+        try source.read(
+          rows: row..<(row + 1),
+          into: UnsafeMutableBufferPointer(rebasing: buffer[(position * columns)..<((position + 1) * columns)]))
+      }
+      standardization?.apply(to: buffer)
+    }
+    return values.converted()
+  }
+}

@@ -1,0 +1,77 @@
+import Architecture
+import Tensors
+
+/// What an engine works on and how: all that decides its memory.
+struct EngineSettings {
+  let model: Model
+  /// Nil where a sample is one row.
+  let rules: SequenceRules?
+  /// Whether only what crosses the borders of blocks is kept for the backward pass.
+  let recomputes: Bool
+  /// Nil for inference alone.
+  let optimizer: OptimizerDescription?
+  /// The most samples a batch may have, and a part of one; at least 1.
+  let batchRows: Int
+  let partRows: Int
+
+  /// - Parameter partRows: nil for whole batches. Where a sample is one row, parts share the batch's memory and may be of any size.
+  /// - Throws: `TrainingError` for a model or setting that cannot be used.
+  init(
+    model description: ModelDescription, optimizer: OptimizerDescription?, batchRows: Int, partRows: Int?
+  ) throws(TrainingError) {
+    let recomputes: Bool
+    switch description {
+    case .mlp: recomputes = false
+    case .transformer(let transformer): recomputes = transformer.recomputes
+    }
+    try self.init(
+      model: Model(description), rules: SequenceRules(description), recomputes: recomputes, optimizer: optimizer,
+      batchRows: batchRows, partRows: partRows)
+  }
+
+  init(
+    model: Model, rules: SequenceRules?, recomputes: Bool, optimizer: OptimizerDescription?, batchRows: Int,
+    partRows: Int?
+  ) throws(TrainingError) {
+    guard batchRows >= 1 else { throw .invalidSetting("a batch needs at least 1 row") }
+    if let partRows, partRows < 1 { throw .invalidSetting("a part of a batch needs at least 1 row") }
+    if let rules, rules.maximumTokens < 1 { throw .invalidModel("a sample needs at least 1 token") }
+    try optimizer?.validate()
+    self.model = model
+    self.rules = rules
+    self.recomputes = recomputes
+    self.optimizer = optimizer
+    self.batchRows = batchRows
+    self.partRows = rules == nil ? batchRows : min(batchRows, partRows ?? batchRows)
+  }
+
+  var flow: GradientFlow { GradientFlow(model) }
+
+  var plan: MemoryPlan {
+    MemoryPlan(
+      model, flow: flow, trains: optimizer != nil, recomputes: recomputes, keepsOutputGradient: rules == nil)
+  }
+
+  /// Parts between forward and backward pass, at most: one is worked on while the other's outputs travel.
+  var partsInFlight: Int {
+    rules == nil || partRows >= batchRows ? 1 : 2
+  }
+
+  /// The most rows of one part; nil when their count overflows.
+  var largestPart: RowCounts? {
+    guard let rules else { return RowCounts(samples: partRows, tokens: 0) }
+    let (tokens, overflow) = partRows.multipliedReportingOverflow(by: rules.maximumTokens)
+    return overflow ? nil : RowCounts(samples: partRows, tokens: tokens)
+  }
+
+  /// The most rows that the working memory holds.
+  var largestPass: RowCounts? {
+    let inference = Inference<Float>.largestBlock(rules)
+    return optimizer == nil ? inference : largestPart?.covering(inference)
+  }
+
+  /// Places of the parameters that are trained in `model.structure.parameters`.
+  var trained: [Int] {
+    model.structure.parameters.indices.filter { model.structure.parameters[$0].isTrained }
+  }
+}

@@ -1,0 +1,40 @@
+import Tensors
+
+/// Matrices of given shapes with room for as many rows as were asked for so far; nothing in them lasts.
+final class MatrixMemory<Element: FloatingElement> {
+  private let shapes: [MatrixShape]
+  private var buffers: [MatrixBuffer<Element>]
+  private var capacity = RowCounts(samples: 0, tokens: 0)
+
+  init(_ shapes: [MatrixShape]) {
+    self.shapes = shapes
+    buffers = shapes.map { MatrixBuffer(rows: 0, columns: $0.columns) }
+  }
+
+  /// Makes room, in steps, so that parts of growing size do not each move everything; contents are lost where it grows.
+  ///
+  /// - Parameter limit: what it need never exceed.
+  func reserve(_ rows: RowCounts, limit: RowCounts) {
+    let wanted = RowCounts(
+      samples: Self.rounded(rows.samples, limit: limit.samples), tokens: Self.rounded(rows.tokens, limit: limit.tokens)
+    ).covering(capacity)
+    guard rows.covering(capacity) != capacity else { return }
+    capacity = wanted
+    for (index, shape) in shapes.enumerated() where buffers[index].rows < wanted[shape.domain] {
+      // The old memory goes first.
+      buffers[index] = MatrixBuffer(rows: 0, columns: shape.columns)
+      buffers[index] = MatrixBuffer(rows: wanted[shape.domain], columns: shape.columns)
+    }
+  }
+
+  func view(_ number: Int, rows: (RowDomain) -> Range<Int>) -> MatrixView<Element> {
+    buffers[number].view.rows(rows(shapes[number].domain))
+  }
+
+  /// At most an eighth more than asked for.
+  private static func rounded(_ rows: Int, limit: Int) -> Int {
+    let step = max(1, limit / 8)
+    let (up, overflow) = ((rows + step - 1) / step).multipliedReportingOverflow(by: step)
+    return overflow ? rows : max(rows, min(limit, up))
+  }
+}

@@ -1,0 +1,116 @@
+package import Architecture
+package import Tensors
+
+extension TrainingEngine {
+  /// - Parameters:
+  ///   - optimizer: nil for inference alone.
+  ///   - batchRows: the most rows a batch may have.
+  ///   - partRows: the most samples of one part of a batch of sequences; nil for the whole batch. Where a sample is one row,
+  ///     parts are of any size.
+  ///   - parameters: in the order of `model.structure.parameters`.
+  /// - Throws: `TrainingError` for a model, setting or parameter that cannot be used. Memory is the caller's question
+  ///   (`memoryEstimate`) before.
+  package convenience init(
+    model description: ModelDescription, optimizer: OptimizerDescription?, schedule: ScheduleDescription,
+    totalSteps: Int, batchRows: Int, partRows: Int? = nil, workers: Workers, parameters: [Tensor<Element>]
+  ) throws(TrainingError) {
+    try self.init(
+      EngineSettings(model: description, optimizer: optimizer, batchRows: batchRows, partRows: partRows),
+      schedule: schedule, totalSteps: totalSteps, workers: workers)
+    try setParameters(parameters)
+  }
+
+  /// As above with parameters that are written one after the other to where they stay, so that there is one copy of them.
+  ///
+  /// - Parameter loading: writes all elements of parameter number `index`, row-major.
+  /// - Throws: also what `loading` throws, and `TrainingError.nonFiniteParameter`.
+  package convenience init(
+    model description: ModelDescription, optimizer: OptimizerDescription?, schedule: ScheduleDescription,
+    totalSteps: Int, batchRows: Int, partRows: Int? = nil, workers: Workers,
+    loading: (_ index: Int, _ elements: UnsafeMutableBufferPointer<Element>) throws -> Void
+  ) throws {
+    try self.init(
+      EngineSettings(model: description, optimizer: optimizer, batchRows: batchRows, partRows: partRows),
+      schedule: schedule, totalSteps: totalSteps, workers: workers)
+    for (index, buffer) in weights.enumerated() {
+      try loading(index, buffer.elements)
+      guard buffer.isFinite else {
+        throw TrainingError.nonFiniteParameter(name: model.structure.parameters[index].name)
+      }
+    }
+  }
+
+  /// Copies of the weights, in the order of `model.structure.parameters`.
+  package var parameters: [Tensor<Element>] {
+    zip(model.structure.parameters, weights).map { parameter, buffer in buffer.copy(shape: parameter.shape) }
+  }
+
+  /// - Throws: `TrainingError.parameterCount`, `.parameterShape`, `.nonFiniteParameter`; nothing is changed then.
+  package func setParameters(_ parameters: [Tensor<Element>]) throws(TrainingError) {
+    try model.check(parameters)
+    for (buffer, tensor) in zip(weights, parameters) { buffer.assign(tensor) }
+  }
+
+  /// The elements of parameter number `index` of `model.structure.parameters` where they are, row-major.
+  package func withParameter<Result, Failure: Error>(
+    _ index: Int, _ body: (UnsafeBufferPointer<Element>) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    try body(UnsafeBufferPointer(weights[index].elements))
+  }
+
+  // MARK: - The optimizer's memory
+
+  /// Names and shapes of the optimizer's memory, which trained parameters alone have: "momentum.layers.0.weight"; "moment1.…",
+  /// then "moment2.…". Empty for sgd without momentum. With the weights and `step` it is all that a resumed run needs.
+  package var optimizerStateShapes: [(name: String, shape: [Int])] {
+    (optimizer?.state ?? []).map { ($0.name, $0.shape) }
+  }
+
+  /// The elements of number `index` of `optimizerStateShapes` where they are, row-major.
+  package func withOptimizerState<Result, Failure: Error>(
+    _ index: Int, _ body: (UnsafeBufferPointer<Element>) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    guard let state = optimizer?.state else { return try body(UnsafeBufferPointer(start: nil, count: 0)) }
+    return try body(UnsafeBufferPointer(state[index].buffer.elements))
+  }
+
+  /// Lets `loading` write all elements of each tensor of `optimizerStateShapes` in turn, to where they stay.
+  ///
+  /// - Throws: what `loading` throws; `TrainingError.optimizerState` for NaN or an infinity. The engine is then of no more use.
+  package func loadOptimizerState(
+    _ loading: (_ index: Int, _ elements: UnsafeMutableBufferPointer<Element>) throws -> Void
+  ) throws {
+    for (index, own) in (optimizer?.state ?? []).enumerated() {
+      try loading(index, own.buffer.elements)
+      guard own.buffer.isFinite else { throw TrainingError.optimizerState("\(own.name) holds NaN or an infinity") }
+    }
+  }
+
+  /// Copies of the optimizer's memory.
+  package var optimizerState: [(name: String, tensor: Tensor<Element>)] {
+    (optimizer?.state ?? []).map { ($0.name, $0.buffer.copy(shape: $0.shape)) }
+  }
+
+  /// - Throws: `TrainingError.optimizerState` unless names, order and shapes are those of `optimizerState`, all finite;
+  ///   nothing is changed then.
+  package func setOptimizerState(_ state: [(name: String, tensor: Tensor<Element>)]) throws(TrainingError) {
+    let expected = optimizer?.state ?? []
+    guard state.count == expected.count else {
+      throw .optimizerState("\(state.count) tensors where the optimizer keeps \(expected.count)")
+    }
+    for (given, own) in zip(state, expected) {
+      guard given.name == own.name else { throw .optimizerState("\(given.name) where \(own.name) is due") }
+      guard given.tensor.shape == own.shape else {
+        throw .optimizerState("\(own.name) must have shape \(own.shape), not \(given.tensor.shape)")
+      }
+      guard workers.allFinite(given.tensor) else { throw .optimizerState("\(own.name) holds NaN or an infinity") }
+    }
+    for (given, own) in zip(state, expected) { own.buffer.assign(given.tensor) }
+  }
+}
+
+extension MatrixBuffer where Element: FloatingElement {
+  fileprivate var isFinite: Bool {
+    elements.baseAddress.map { Element.allFinite(count, $0) } ?? true
+  }
+}

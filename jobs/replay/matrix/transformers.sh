@@ -1,0 +1,64 @@
+# The transformer rows of the matrix; read by matrix.sh, which has set $root, $state, $bin, $python, `train` and `judge`.
+# All of them are 20 optimizer steps or more.
+bert=$root/jobs/replay/matrix/bert.yaml
+llama=$root/jobs/replay/matrix/llama.yaml
+sgd=(--set optimizer.momentum=0.9)
+muon=(--set optimizer.name=muon --set optimizer.lr=0.002)
+adamw=(--set optimizer.name=adamw --set optimizer.lr=0.0005 --set masking.strength=permutation)
+adapters=(--set 'model.lora={rank: 4, alpha: 8, targets: [query, value]}' --set model.train=lora)
+"$python" "$root/jobs/replay/synthetic_tokens.py" "$state"
+"$python" "$root/jobs/prepare/random-llama.py" "$state/llama" >/dev/null
+"$python" "$root/jobs/prepare/random-llama.py" "$state/llama-tied" --tied --seed 2 >/dev/null
+"$python" "$root/jobs/prepare/byte-tokens.py" "$root/README.md" "$state/bytes.h5" >/dev/null
+
+train_and_predict bert-sgd-owner "$bert" "${sgd[@]}"
+train_and_predict bert-sgd-trainer "$bert" "${sgd[@]}" --set loss.where=trainer
+train_and_predict bert-sgd-in-order "$bert" "${sgd[@]}" --set masking.shuffle_tokens=false
+train_and_predict bert-muon "$bert" "${muon[@]}"
+train_and_predict bert-accumulate "$bert" "${sgd[@]}" --set train.batch=12 --set train.micro_batch=5 --set train.accumulate=2
+train_and_predict bert-recompute "$bert" "${sgd[@]}" --set train.recompute=true
+train_and_predict bert-lora "$bert" "${sgd[@]}" "${adapters[@]}"
+train_and_predict bert-lora-everywhere "$bert" "${sgd[@]}" --set model.train=lora \
+  --set 'model.lora={rank: 3, alpha: 3, targets: [query, key, value, dense]}'
+train_and_predict bert-head "$bert" "${sgd[@]}" --set model.train=head
+train_and_predict bert-mean "$bert" "${sgd[@]}" --set model.head.pool=mean
+train_and_predict bert-tanh "$bert" "${sgd[@]}" --set model.huggingface="$state/bert-tanh"
+train_and_predict bert-regression "$bert" "${sgd[@]}" --set task=regression --set data.labels=doses
+train_and_predict bert-multilabel "$bert" "${sgd[@]}" --set task=multilabel --set data.labels=assays
+train_and_predict bert-tags "$bert" "${sgd[@]}" --set task=token-classification --set data.labels=tags
+train_and_predict llama-lm-sgd "$llama" "${sgd[@]}"
+train_and_predict llama-lm-muon "$llama" "${muon[@]}"
+train_and_predict llama-lm-owner "$llama" "${sgd[@]}" --set loss.where=owner
+train_and_predict llama-lm-tied "$llama" "${sgd[@]}" --set model.huggingface="$state/llama-tied"
+train_and_predict llama-lm-lora "$llama" "${sgd[@]}" --set model.train=lora \
+  --set 'model.lora={rank: 4, alpha: 8, targets: [q_proj, v_proj, o_proj, up_proj]}'
+labelled=(--set data.file="$state/tokens.h5" --set loss.where=owner)
+train_and_predict llama-class "$llama" "${sgd[@]}" "${labelled[@]}" --set task=classification --set data.labels=section
+train_and_predict llama-class-lora "$llama" "${sgd[@]}" "${labelled[@]}" --set task=classification --set data.labels=section \
+  --set model.train=lora --set 'model.lora={rank: 4, alpha: 8, targets: [q_proj, v_proj]}'
+train_and_predict llama-tags "$llama" "${sgd[@]}" "${labelled[@]}" --set task=token-classification --set data.labels=tags
+judge --steps 20
+
+# AdamW is replayed in double precision: the gradient of BERT's key biases is zero (what they add to a query's scores is the same for all keys),
+# so in single precision AdamW divides one rounding error by another there, and PyTorch's own replays differ.
+train_and_predict bert-adamw "$bert" "${adamw[@]}"
+train_and_predict llama-lm-adamw "$llama" "${adamw[@]}"
+judge --steps 20 --float64
+
+# The issue's own job, 20 steps of it.
+minilm=$root/.cache/minilm
+if [ -n "$pubmed" ] && [ -e "$minilm/model.safetensors" ]; then
+  "$python" "$root/jobs/replay/subset.py" "$pubmed" "$state/pubmed.h5" --by abstract --modulo 5 --equals 4 --training 640 >/dev/null
+  twenty=(--set data.file="$state/pubmed.h5" --set train.epochs=1 --set train.keep=last)
+  job=$root/jobs/pubmed-minilm.yaml
+  train_and_predict minilm-sgd "$job" "${twenty[@]}"
+  train_and_predict minilm-muon "$job" "${twenty[@]}" --set optimizer.name=muon --set optimizer.lr=0.001
+  train_and_predict minilm-lora "$job" "${twenty[@]}" --set model.train=lora \
+    --set 'model.lora={rank: 8, alpha: 16, targets: [query, value]}'
+  judge --steps 20
+  train_and_predict minilm-adamw "$job" "${twenty[@]}" --set optimizer.name=adamw --set optimizer.lr=0.0001 \
+    --set masking.strength=permutation
+  judge --steps 20 --float64
+else
+  echo "the MiniLM job is left out: it needs \`make .cache/minilm/model.safetensors\` and PUBMED=FILE" >&2
+fi

@@ -1,0 +1,54 @@
+"""An MLP job's data, model and starting weights in plaintext PyTorch."""
+
+import h5py
+import torch
+from safetensors.torch import load_file
+from torch.nn import functional
+
+import datafile
+
+ACTIVATIONS = {
+    "relu": functional.relu,
+    "gelu": functional.gelu,
+    "silu": functional.silu,
+    "tanh": torch.tanh,
+}
+
+
+class Perceptron:
+    # Muon takes the first layer's weight and bias as one matrix.
+    joined = True
+
+    def __init__(self, run, job, training_rows, element):
+        data, task = job["data"], job["task"]
+        with h5py.File(data["file"]) as file:
+            rows = datafile.features(file, data["features"])
+            self.labels = datafile.labels(file, data["labels"], task, element)
+        if data.get("standardize"):
+            rows = datafile.standardized(rows, training_rows)
+        self.rows, self.element = torch.from_numpy(rows), element
+        initial = load_file(run / "initial.safetensors")
+        layers = len(initial) // 2
+        self.names = [f"layers.{layer}.{kind}" for layer in range(layers) for kind in ("weight", "bias")]
+        self.trained = [initial[name].to(element).requires_grad_() for name in self.names]
+        self.activation = ACTIVATIONS[job["model"]["mlp"]["activation"]]
+
+    def parts(self, rows):
+        """Numbers of rows to go through the model at once."""
+        return rows.split(4096)
+
+    def targets(self, rows):
+        return self.labels[rows]
+
+    def outputs(self, rows):
+        """Activation between layers, none after the last."""
+        x = self.rows[rows].to(self.element)
+        for index in range(len(self.names) // 2):
+            x = functional.linear(x, *self.trained[2 * index : 2 * index + 2])
+            if 2 * index + 2 < len(self.names):
+                x = self.activation(x)
+        return x
+
+    def weights(self):
+        """What the run's model/ holds, by name."""
+        return {name: parameter.detach().clone() for name, parameter in zip(self.names, self.trained)}

@@ -1,0 +1,124 @@
+"""A transformer job's data, model and starting weights, with the classes of the `transformers` package."""
+
+import torch
+import transformers
+from safetensors.torch import load_file
+from transformers import AutoConfig
+
+import adapters
+import finished
+import objectives
+from tokenfile import Tokens
+
+# Rows that go through the model at once: memory, not results, depends on it.
+PART = 32
+
+
+def class_for(task):
+    """What of `transformers` holds the model of a task."""
+    return {
+        "token-classification": transformers.AutoModelForTokenClassification,
+        "causal-lm": transformers.AutoModelForCausalLM,
+    }.get(task, transformers.AutoModelForSequenceClassification)
+
+
+def outputs(model, pooling, inputs):
+    """[rows, outputs], or [rows, length, outputs] of a model with a per-token head (`pooling` None).
+
+    Pooling that the class itself does is left to it; the rest is done here, on its own backbone and head.
+    """
+    backbone = model.base_model
+    is_bert = model.config.model_type == "bert"
+    if not is_bert:
+        inputs = {name: values for name, values in inputs.items() if name != "token_type_ids"}
+    if pooling is None or (is_bert and pooling == "cls" and backbone.pooler is not None):
+        return model(**inputs).logits
+    hidden = backbone(**inputs).last_hidden_state
+    mask = inputs["attention_mask"]
+    if pooling == "mean":
+        pooled = (hidden * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
+    else:
+        pooled = hidden[torch.arange(len(hidden)), mask.sum(1) - 1 if pooling == "last" else 0]
+    return (model.classifier if is_bert else model.score)(pooled)
+
+
+class Transformer:
+    joined = False
+
+    def __init__(self, run, job, training_rows, element):
+        self.job, self.task = job, job["task"]
+        self.tokens = Tokens(job, element)
+        settings = job["model"]
+        initial = load_file(run / "initial.safetensors")
+        self.model = build(settings, self.task, initial, element)
+        # Sequence classifiers pool, whatever the head says or leaves to its default.
+        default = "cls" if self.model.config.model_type == "bert" else "last"
+        self.pooling = None if self.task in objectives.PER_TOKEN else (settings.get("head") or {}).get("pool", default)
+        self.part = settings.get("train", "all")
+        self.trained = self.choose_trained()
+
+    def choose_trained(self):
+        """Marks what is trained: never the embeddings, never gains of RMSNorm, which the owner folded into the layers that read them."""
+        chosen = []
+        for name, parameter in self.model.named_parameters():
+            is_head = name.startswith(("classifier.", "score.", "lm_head."))
+            if self.part == "all":
+                is_trained = "embeddings." not in name and "embed_tokens." not in name
+                is_trained = is_trained and not (self.model.config.model_type == "llama" and "norm." in name)
+            elif self.part == "head":
+                is_trained = is_head
+            else:
+                is_trained = ".lora_" in name or (is_head and not name.startswith("lm_head."))
+            parameter.requires_grad_(is_trained)
+            if is_trained:
+                chosen.append(parameter)
+        return chosen
+
+    def parts(self, rows):
+        return rows.split(PART)
+
+    def targets(self, rows):
+        # Part by part, as the outputs come.
+        return torch.cat([self.tokens.targets(part) for part in self.parts(rows)])
+
+    def outputs(self, rows):
+        found = outputs(self.model, self.pooling, self.tokens.batch(rows))
+        return found if self.pooling else found[self.tokens.counted(rows)]
+
+    def weights(self):
+        """What the run's model/ holds, by the names of the Hugging Face class; of LoRA the adapters and a fresh head."""
+        found = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        if self.part != "lora":
+            return found
+        return adapters.exported(found, self.job["model"]["huggingface"], self.model.config.model_type)
+
+
+def build(settings, task, initial, element):
+    config = AutoConfig.from_pretrained(settings["huggingface"])
+    # Llama's eager attention takes its softmax in float32 whatever the model's precision.
+    config._attn_implementation = "sdpa" if element == torch.float64 else "eager"
+    config.tie_word_embeddings = False
+    if task != "causal-lm":
+        head = initial["classifier.weight" if config.model_type == "bert" else "score.weight"]
+        config.num_labels = len(head)
+    model = class_for(task).from_config(config, dtype=element)
+    if config.model_type == "bert" and "bert.pooler.dense.weight" not in initial:
+        model.bert.pooler = None
+    if settings.get("train") == "lora":
+        adapters.insert(model, settings["lora"])
+    if element == torch.float64:
+        widen_norms(model)
+    missing, unexpected = model.to(element).load_state_dict(initial, strict=False)
+    # A pooler that the head does not use may be kept for the export.
+    unexpected = [name for name in unexpected if not name.startswith("bert.pooler.")]
+    if missing or unexpected:
+        raise finished.Unlike(f"initial.safetensors lacks {missing} and has beside the model {unexpected}")
+    # No dropout; the same as training otherwise.
+    return model.eval()
+
+
+def widen_norms(model):
+    """RMSNorm of `transformers` rounds to float32; in a float64 replay it must not."""
+    for module in model.modules():
+        if type(module).__name__ == "LlamaRMSNorm":
+            module.forward = lambda x, norm=module: norm.weight * x * (x.square().mean(-1, keepdim=True) + norm.variance_epsilon).rsqrt()
