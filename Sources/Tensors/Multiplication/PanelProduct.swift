@@ -16,6 +16,8 @@ struct PanelProduct {
   private static let fewestRows = 48
   private static let fewestColumns = 32
   private static let leastWork = 1 << 20
+  /// Above this a product on the calling thread is not one of attention's.
+  private static let mostSmallWork = 1 << 23
 
   /// Whether this processor runs it.
   static let isAvailable = ckernels_has_panel_products()
@@ -85,7 +87,7 @@ struct PanelProduct {
   /// depth 32, run at 101 GF/s here and at 85 there. Of the other orders it has kernels that pack nothing.
   static func suits(rows: Int, columns: Int, depth: Int) -> Bool {
     isAvailable && rows >= 2 * stripRows && columns >= panelColumns && depth >= 8 && depth <= mostDepth
-      && columns <= (1 << 18) / depth
+      && columns <= mostSmallWork / rows / depth
   }
 
   /// C (m × n) = alpha · A Bᵀ, added to C if `accumulates`.
