@@ -19,6 +19,8 @@ import Testing
     Sizes(m: 300, n: 280, k: 64), Sizes(m: 48, n: 33, k: 700), Sizes(m: 61, n: 47, k: 401),
     Sizes(m: 129, n: 417, k: 49),
     Sizes(m: 57, n: 64, k: 390),
+    // Rows of A 4 kB apart, with the three elements that are left alone.
+    Sizes(m: 130, n: 70, k: 1021),
   ]
 
   /// Entries are small integers, so that every sum is exact in either format and any order of adding gives the same bits.

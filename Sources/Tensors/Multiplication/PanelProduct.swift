@@ -19,6 +19,9 @@ struct PanelProduct {
   /// Above this a product on the calling thread is not one of attention's.
   private static let mostSmallWork = 1 << 23
 
+  /// Elements of 4 kB.
+  private static let collidingStride = 1024
+
   /// Whether this processor runs it.
   static let isAvailable = ckernels_has_panel_products()
 
@@ -52,7 +55,14 @@ struct PanelProduct {
     let largest = partition.tile(0)
     let panelElements =
       (largest.columns.count + Self.panelColumns - 1) / Self.panelColumns * Self.panelColumns * depth
-    let stripElements = transposeA ? Self.rowsAChunk / Self.stripRows * Int(CKERNELS_STRIP_STEP) * depth : 0
+    // Rows of A that lie a multiple of 4 kB apart share a place in the nearest cache, which has room for eight of a strip's
+    // fourteen: they are copied to where they do not.
+    let copiesRows = !transposeA && a.stride % Self.collidingStride == 0
+    let copyStride = depth + 16
+    let stripElements =
+      transposeA
+      ? Self.rowsAChunk / Self.stripRows * Int(CKERNELS_STRIP_STEP) * depth
+      : copiesRows ? Self.rowsAChunk * copyStride : 0
     workers.perform(pieces: partition.count, scratch: panelElements + stripElements, of: Float.self) { index, memory in
       let tile = partition.tile(index)
       let (panels, strips) = (memory, memory + panelElements)
@@ -70,6 +80,14 @@ struct PanelProduct {
             ckernels_pack_strips(depth, rows.count, a.base + first * a.stride + start, a.stride, strips)
             ckernels_multiply_strips(
               rows.count, tile.columns.count, depth, alpha, strips, panels, accumulates || first > 0, target, c.stride)
+          } else if copiesRows {
+            for row in rows {
+              (strips + (row - start) * copyStride).update(from: a.base + row * a.stride + first, count: depth)
+            }
+            ckernels_multiply_rows(
+              rows.count, tile.columns.count, depth, alpha, strips, copyStride, 0, panels, accumulates || first > 0,
+              target,
+              c.stride)
           } else {
             ckernels_multiply_rows(
               rows.count, tile.columns.count, depth, alpha, a.base + start * a.stride + first, a.stride,
