@@ -1,5 +1,6 @@
 import Wire
 import Architecture
+import Checkpoints
 package import JobSpec
 package import Masking
 

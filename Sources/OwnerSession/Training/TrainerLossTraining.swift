@@ -1,5 +1,7 @@
+import Architecture
 import Datasets
 import Failures
+import JobSpec
 import Masking
 import Tensors
 import Training
