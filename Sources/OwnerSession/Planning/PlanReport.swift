@@ -1,5 +1,6 @@
 import Wire
 import Architecture
+import Checkpoints
 package import JobSpec
 package import Masking
 
@@ -67,6 +68,12 @@ package struct PlanReport: Sendable, Codable {
     if tokens.model.settings.train != .all {
       seen.append("which weights are frozen: masked, and the same as the checkpoint's up to the keys")
     }
+    let model = tokens.model
+    if model.task == .causalLanguageModel, model.configuration.tiesWordEmbeddings {
+      seen.append(
+        "every token it is sent also as a row of the head, times the last norm's gain: as many pairs of both as the model is wide give "
+          + "the residual's key away up to signs; use a checkpoint whose head is not tied")
+    }
     return seen
   }
 
@@ -88,7 +95,11 @@ package struct PlanReport: Sendable, Codable {
     for row in prepared.shape.keyPlan.rows where row.group == .permutation {
       seen.append("the values in the space \(row.space) up to their order (permutation: \(row.decidedBy))")
     }
-    if prepared.job.lossLocation == .trainer {
+    if prepared.job.task == .causalLanguageModel {
+      seen.append(
+        "the next token of every token as a number of a secret order of the vocabulary: a substitution cipher of the text, open to "
+          + "counting how often each token occurs")
+    } else if prepared.job.lossLocation == .trainer {
       seen.append("masked labels: how rows group by label, not which label")
     } else {
       seen.append("output gradients, from which rows cluster by label, not which label")
