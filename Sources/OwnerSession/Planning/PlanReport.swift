@@ -84,11 +84,18 @@ package struct PlanReport: Sendable, Codable {
     if prepared.job.masking.strength == .none {
       return ["everything: strength none sends rows, weights and outputs in the clear"] + seen
     }
-    seen.append(
-      "all distances, angles and clusters between rows: a fixed mask is an isometry; with d+1 known rows, or non-Gaussian features, "
-        + "the rows themselves can be worked out")
-    seen.append("which rows form a batch, and that a row comes back each epoch (its mask never changes)")
-    if case .tokens(let tokens) = prepared.source { seen += visible(tokens) }
+    if case .tokens(let tokens) = prepared.source {
+      seen.append(
+        "all distances and angles between token vectors: a fixed mask is an isometry; with as many known tokens as a vector is wide under a "
+          + "rotation, or one under a permutation, every token can be worked out")
+      seen.append("which samples form a batch, and that a sample comes back each epoch")
+      seen += visible(tokens)
+    } else {
+      seen.append(
+        "all distances, angles and clusters between rows: a fixed mask is an isometry; with d+1 known rows, or non-Gaussian features, "
+          + "the rows themselves can be worked out")
+      seen.append("which rows form a batch, and that a row comes back each epoch (its mask never changes)")
+    }
     for row in prepared.shape.keyPlan.rows where row.group == .trivial {
       seen.append("the space \(row.space) in the clear")
     }

@@ -53,14 +53,26 @@ struct TransformerReadme {
       """
   }
 
+  /// What the head reads where that is not what the library's class gives it; nil where it is.
+  private var ownPooling: String? {
+    switch (model.configuration.family, model.pooling) {
+    case (_, .none), (.llama, .last), (.llama, .cls): nil
+    case (_, .mean): "the average over a sample's tokens"
+    case (.bert, .last): "a sample's last token"
+    case (.bert, .cls): model.hasPooler ? nil : "a sample's first token, without a pooler"
+    }
+  }
+
   private var notes: String {
     var notes = ""
     if !model.foldedNorms.isEmpty, model.settings.train.adaptation == nil {
       notes +=
         "\nThe gains of the norms are 1: they were multiplied into the layers that read them before training, which changes no output.\n"
     }
-    if model.pooling == .mean {
-      notes += "\nThe head reads the average over a sample's tokens, which the class above does not do by itself.\n"
+    if let pooling = ownPooling {
+      notes +=
+        "\nThe class above does not pool as this model was trained: its head reads \(pooling). Take the encoder's last hidden states, pool them "
+        + "so, and apply `\(model.configuration.family == .bert ? "classifier" : "score")` to the result.\n"
     }
     return notes
   }
