@@ -1,5 +1,6 @@
 import Wire
 import Architecture
+import Checkpoints
 package import JobSpec
 package import Masking
 
@@ -67,6 +68,12 @@ package struct PlanReport: Sendable, Codable {
     if tokens.model.settings.train != .all {
       seen.append("which weights are frozen: masked, and the same as the checkpoint's up to the keys")
     }
+    let model = tokens.model
+    if model.task == .causalLanguageModel, model.configuration.tiesWordEmbeddings {
+      seen.append(
+        "every token it is sent also as a row of the head, times the last norm's gain: as many pairs of both as the model is wide give "
+          + "the residual's key away up to signs; use a checkpoint whose head is not tied")
+    }
     return seen
   }
 
@@ -77,18 +84,29 @@ package struct PlanReport: Sendable, Codable {
     if prepared.job.masking.strength == .none {
       return ["everything: strength none sends rows, weights and outputs in the clear"] + seen
     }
-    seen.append(
-      "all distances, angles and clusters between rows: a fixed mask is an isometry; with d+1 known rows, or non-Gaussian features, "
-        + "the rows themselves can be worked out")
-    seen.append("which rows form a batch, and that a row comes back each epoch (its mask never changes)")
-    if case .tokens(let tokens) = prepared.source { seen += visible(tokens) }
+    if case .tokens(let tokens) = prepared.source {
+      seen.append(
+        "all distances and angles between token vectors: a fixed mask is an isometry; with as many known tokens as a vector is wide under a "
+          + "rotation, or one under a permutation, every token can be worked out")
+      seen.append("which samples form a batch, and that a sample comes back each epoch")
+      seen += visible(tokens)
+    } else {
+      seen.append(
+        "all distances, angles and clusters between rows: a fixed mask is an isometry; with d+1 known rows, or non-Gaussian features, "
+          + "the rows themselves can be worked out")
+      seen.append("which rows form a batch, and that a row comes back each epoch (its mask never changes)")
+    }
     for row in prepared.shape.keyPlan.rows where row.group == .trivial {
       seen.append("the space \(row.space) in the clear")
     }
     for row in prepared.shape.keyPlan.rows where row.group == .permutation {
       seen.append("the values in the space \(row.space) up to their order (permutation: \(row.decidedBy))")
     }
-    if prepared.job.lossLocation == .trainer {
+    if prepared.job.task == .causalLanguageModel {
+      seen.append(
+        "the next token of every token as a number of a secret order of the vocabulary: a substitution cipher of the text, open to "
+          + "counting how often each token occurs")
+    } else if prepared.job.lossLocation == .trainer {
       seen.append("masked labels: how rows group by label, not which label")
     } else {
       seen.append("output gradients, from which rows cluster by label, not which label")

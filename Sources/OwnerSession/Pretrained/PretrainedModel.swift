@@ -56,12 +56,14 @@ package struct PretrainedModel: Sendable {
     return settings.pool ?? (configuration.family == .bert ? .cls : .last)
   }
 
+  /// Whether BERT's dense layer over the first token stands before the classifier.
+  var hasPooler: Bool { pooling == .cls && directory.contains(Self.poolerWeight) }
+
   /// - Parameter recomputes: whether the trainer keeps only block inputs for the backward pass.
   package func description(
     outputs: Int, maximumTokens: Int, recomputes: Bool
   ) throws -> TransformerDescription {
     let isLanguageModel = task == .causalLanguageModel
-    let hasPooler = pooling == .cls && directory.contains(Self.poolerWeight)
     let head = TransformerHead(
       pooling: pooling, hasPooler: hasPooler, outputs: outputs,
       hasBias: configuration.family == .bert || task == .tokenClassification, isLanguageModel: isLanguageModel)
@@ -114,8 +116,27 @@ package struct PretrainedModel: Sendable {
     return (blocks + ["model.norm.weight"]).map { TensorDescription(name: $0, shape: [configuration.width]) }
   }
 
+  /// - Throws: `OwnerError.unfitData` for a gain of 0 that something trained stands behind: adapters for the original checkpoint could not
+  ///   be written.
+  func checkGains(before specifications: [ParameterSpecification]) throws {
+    guard settings.train.adaptation != nil else { return }
+    for specification in specifications where specification.isTrained {
+      guard let gain: Tensor<Float> = try gain(readBy: specification.name) else { continue }
+      if gain.elements.contains(0) {
+        throw OwnerError.unfitData(
+          "\(settings.directory): a norm gain before \(specification.name) is 0, behind which no adapter can be written; train all or other targets")
+      }
+    }
+  }
+
   /// What turns this checkpoint's token ids into vectors.
+  ///
+  /// - Throws: `CheckpointError`; `OwnerError.unfitData` for a table with NaN or an infinity.
   package func embedding<Element: FloatingElement>() throws -> TokenEmbedding<Element> {
+    for table in keptTensors {
+      let values: Tensor<Element> = try directory.tensor(named: table.name)
+      guard values.allFinite else { throw OwnerError.unfitData("\(settings.directory): \(table.name) holds NaN or an infinity") }
+    }
     switch configuration.family {
     case .bert:
       return TokenEmbedding(

@@ -12,14 +12,8 @@ package struct PretrainedWeights: PlaintextWeights {
   package func tensor<Element: FloatingElement>(_ specification: ParameterSpecification) throws(CheckpointError)
     -> Tensor<Element>
   {
-    if specification.origin != .pretrained, let fresh {
-      var tensor: Tensor<Element> = fresh.tensor(specification)
-      // A fresh classifier reads the last norm as the checkpoint's own readers do; adapters are drawn for the folded weights.
-      if specification.name == "score.weight", let gain: Tensor<Element> = try model.gain(readBy: specification.name) {
-        tensor.scaleColumns(by: gain)
-      }
-      return tensor
-    }
+    // Classifier and adapters are drawn for the folded weights: a Gaussian that no gain has stretched says nothing of the key.
+    if specification.origin != .pretrained, let fresh { return fresh.tensor(specification) }
     return try model.tensor(specification.name)
   }
 }

@@ -4,6 +4,7 @@ import Architecture
 /// The text of `model/README.md`.
 enum ModelReadme {
   static func text(_ shape: JobShape, standardized: Bool) -> String {
+    if let pretrained = shape.pretrained { return TransformerReadme(shape: shape, model: pretrained).text }
     guard case .mlp(let mlp) = shape.model else { return "" }
     let widths = [mlp.input.features] + mlp.hidden + [mlp.outputs]
     let activation =

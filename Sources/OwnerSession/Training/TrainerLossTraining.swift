@@ -1,5 +1,7 @@
+import Architecture
 import Datasets
 import Failures
+import JobSpec
 import Masking
 import Tensors
 import Training
@@ -27,17 +29,30 @@ struct TrainerLossTraining<Element: FloatingElement> {
       return message
     }
     context.observe(.began("uploading masked labels"))
-    try inChunks(of: 1 << 16, from: 0, to: description.totalRows) { range in
+    var labels = 0
+    try inChunks(of: samplesPerLabelChunk, from: 0, to: description.totalRows) { range in
       let targets = try context.measureMasking { () throws -> MaskedTargets<Element> in
         switch try context.samples.targets(of: range.map { Int32($0) }[...], pass: 0) {
         case .classes(let ids): .classes(Tensor(try context.keys.maskClasses(ids), shape: [ids.count]))
         case .values(let values): .values(try context.keys.maskTargets(values))
         }
       }
-      return .storeTargets(firstSlot: range.lowerBound, targets: targets)
+      defer { labels += targets.count }
+      return .storeTargets(firstSlot: labels, targets: targets)
     }
     try uploadPlan(from: storedSteps)
     try start()
+  }
+
+  /// Samples whose labels are at most 2^18 numbers, one a token where each token has one.
+  private var samplesPerLabelChunk: Int {
+    let numbers =
+      switch context.prepared.job.task {
+      case .classification: 1
+      case .multilabel, .regression: context.prepared.shape.data.outputs
+      case .tokenClassification, .causalLanguageModel: context.prepared.shape.data.maximumTokens ?? 1
+      }
+    return max(1, (1 << 18) / max(1, numbers))
   }
 
   /// Puts the job, all of whose data is there, in line.

@@ -39,13 +39,19 @@ struct JobAdmission<Element: FloatingElement> {
     return model.structure.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }
   }
 
-  /// The engine, and outputs and their gradients of one part outside of it.
+  /// The engine; outside of it outputs and their gradients of one part, and the inputs of sequences that wait their turn.
   private func memoryNeeded(_ description: JobDescription, _ model: Model) -> Int? {
-    Shape.sum([
+    let waiting =
+      description.purpose == .training && description.lossLocation == .owner
+      ? OwnerPacedTraining<Element>.window(description, width: model.inputWidth) : 0
+    return Shape.sum([
       TrainingEngine<Element>.memoryEstimate(
         model: description.model, optimizer: description.purpose == .training ? description.optimizer : nil,
         batchRows: max(description.batch, description.microBatch), partRows: description.microBatch),
       Shape.byteCount([2, outputRows(description), model.outputWidth], Element.elementType),
+      description.model.maximumTokens.map {
+        Shape.byteCount([waiting, description.microBatch, $0, model.inputWidth], Element.elementType)
+      } ?? 0,
     ])
   }
 

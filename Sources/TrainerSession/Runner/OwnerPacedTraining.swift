@@ -43,7 +43,7 @@ struct OwnerPacedTraining<Element: FloatingElement> {
   }
 
   /// What 64 MB of inputs allow; for sequences at least a part that is worked on, one that waits and one that travels.
-  private static func window(_ description: JobDescription, width: Int) -> Int {
+  static func window(_ description: JobDescription, width: Int) -> Int {
     let isOfSequences = description.model.maximumTokens != nil
     // Evaluations of rows come in parts of up to a whole batch. Validation bounds each factor, but not their product.
     let part = Shape.byteCount(

@@ -23,7 +23,7 @@ final class MatrixMemory<Element: FloatingElement> {
     for (index, shape) in shapes.enumerated() where buffers[index].rows < wanted[shape.domain] {
       // The old memory goes first.
       buffers[index] = MatrixBuffer(rows: 0, columns: shape.columns)
-      buffers[index] = MatrixBuffer(rows: wanted[shape.domain], columns: shape.columns)
+      buffers[index] = MatrixBuffer(uninitializedRows: wanted[shape.domain], columns: shape.columns)
     }
   }
 
@@ -31,9 +31,9 @@ final class MatrixMemory<Element: FloatingElement> {
     buffers[number].view.rows(rows(shapes[number].domain))
   }
 
-  /// At most an eighth more than asked for.
+  /// In 32 steps up to the limit.
   private static func rounded(_ rows: Int, limit: Int) -> Int {
-    let step = max(1, limit / 8)
+    let step = max(1, limit / 32)
     let (up, overflow) = ((rows + step - 1) / step).multipliedReportingOverflow(by: step)
     return overflow ? rows : max(rows, min(limit, up))
   }
