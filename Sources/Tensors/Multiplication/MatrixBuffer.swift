@@ -16,6 +16,13 @@ package final class MatrixBuffer<Element: TensorElement> {
       as: UInt8.self, repeating: 0, count: storage.elements.count * MemoryLayout<Element>.stride)
   }
 
+  /// Memory with unspecified contents, for a computation that writes every element before it reads it.
+  package init(uninitializedRows rows: Int, columns: Int) {
+    self.rows = rows
+    self.columns = columns
+    storage = TensorStorage(count: rows * columns)
+  }
+
   package var count: Int { storage.elements.count }
   package var elements: UnsafeMutableBufferPointer<Element> { storage.elements }
 
