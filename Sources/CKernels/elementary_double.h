@@ -7,6 +7,7 @@
 #include "multiversion.h"
 
 INLINE double exp_double(double x) { return exp(x); }
+INLINE double exp_of_weight_double(double x) { return exp(x); }
 INLINE double tanh_double(double x) { return tanh(x); }
 INLINE double logistic_double(double x) { return 1.0 / (1.0 + exp(-x)); }
 

@@ -48,6 +48,23 @@ INLINE float exp_of_sum_float(float x, float low) {
 
 INLINE float exp_float(float x) { return exp_of_sum_float(x, 0.0f); }
 
+// exp(x) for x ≤ 0, and for what rounding puts a little above; below −87, where the result would leave the normal numbers, it is
+// that of −87 (1.6e-38). NaN passes.
+INLINE float exp_of_weight_float(float x) {
+  x = x < -87.0f ? -87.0f : x;
+  const float shifter = 12582912.0f;
+  float shifted = x * 1.44269504f + shifter;
+  float n = shifted - shifter;
+  float r = (x - n * 0.693145752f) - n * 1.42860677e-6f;
+  float p = 0.0013814568816807f;
+  p = p * r + 0.0083687303952143f;
+  p = p * r + 0.0416683893831307f;
+  p = p * r + 0.1666652051980603f;
+  p = p * r + 0.4999999344017857f;
+  p = (p * r) * r + r + 1.0f;
+  return p * float_of((bits_of(shifted) - bits_of(shifter) + 127) << 23);
+}
+
 INLINE float tanh_float(float x) {
   float magnitude = fabsf(x);
   // Near 0: x + x³ P(x²).

@@ -7,6 +7,7 @@ import Dispatch
 package struct Workers: Sendable {
   /// 1 … the machine's cores (more is allowed and only shares them).
   package let threads: Int
+  private let scratch = ScratchPool()
 
   package init(threads: Int) {
     self.threads = max(1, threads)
@@ -25,22 +26,25 @@ package struct Workers: Sendable {
     }
   }
 
-  /// As `perform(pieces:_:)`, with something of its own for each thread: `make` is called once by every thread that takes
-  /// part. What a piece leaves in it the next one finds, so a piece must not read what it has not written.
-  package func perform<Scratch>(
-    pieces: Int, scratch make: @Sendable () -> Scratch, _ body: @Sendable (Int, Scratch) -> Void
+  /// As `perform(pieces:_:)`, with memory for `count` elements that the thread at work has to itself. What it holds at the start of
+  /// a piece is unspecified.
+  package func perform<Element: TensorElement>(
+    pieces: Int, scratch count: Int, of type: Element.Type,
+    _ body: @Sendable (Int, UnsafeMutablePointer<Element>) -> Void
   ) {
     let width = min(threads, pieces)
     if width <= 1 {
       if pieces < 1 { return }
-      let scratch = make()
-      for piece in 0..<pieces { body(piece, scratch) }
+      scratch.withMemory(count, of: type) { memory in
+        for piece in 0..<pieces { body(piece, memory) }
+      }
       return
     }
     let next = PieceCounter()
     DispatchQueue.concurrentPerform(iterations: width) { _ in
-      let scratch = make()
-      while let piece = next.take(below: pieces) { body(piece, scratch) }
+      scratch.withMemory(count, of: type) { memory in
+        while let piece = next.take(below: pieces) { body(piece, memory) }
+      }
     }
   }
 }

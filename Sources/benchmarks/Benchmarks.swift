@@ -14,5 +14,7 @@ struct Benchmarks: ParsableCommand {
 
       Example: env -u OPENBLAS_CORETYPE benchmarks --threads 2
       """,
-    subcommands: [ProductShareCommand.self, KeysCommand.self, StepsCommand.self, ReadingCommand.self])
+    subcommands: [
+      ProductShareCommand.self, TransformerShareCommand.self, KeysCommand.self, StepsCommand.self, ReadingCommand.self,
+    ])
 }

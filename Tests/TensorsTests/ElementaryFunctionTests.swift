@@ -36,6 +36,12 @@ import Testing
     #expect(largestError(ckernels_exp_float, exp, -103 ... -87) < 2)
   }
 
+  @Test func theExponentialOfAttentionIsWithinTwoUnitsAndNeverLeavesTheNormalNumbers() {
+    #expect(largestError(ckernels_exp_of_weight_float, exp, -87...0.01) < 2)
+    let small = values(ckernels_exp_of_weight_float, [-.infinity, -1000, -88, 0])
+    #expect(small.allSatisfy { $0.isNormal && $0 <= 1 } && small[0] < 2e-38 && small[3] == 1)
+  }
+
   @Test func hyperbolicTangentIsWithinTwoUnits() {
     #expect(largestError(ckernels_tanh_float, tanh, -10...10) < 2)
   }
@@ -59,7 +65,9 @@ import Testing
   }
 
   @Test func notANumberStaysSo() {
-    for kernel in [ckernels_exp_float, ckernels_tanh_float, ckernels_normal_distribution_float] as [Kernel] {
+    for kernel in [
+      ckernels_exp_float, ckernels_exp_of_weight_float, ckernels_tanh_float, ckernels_normal_distribution_float,
+    ] as [Kernel] {
       #expect(values(kernel, [.nan, 1]).map(\.isNaN) == [true, false])
     }
   }

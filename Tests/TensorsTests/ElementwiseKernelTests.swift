@@ -16,7 +16,7 @@ import Testing
   }
 
   /// Odd sizes, so that both the vector body and the rest of a row are used.
-  @Test(arguments: ElementwiseFunction.allCases) func activationAddsTheBiasAndKeepsTheArgument(
+  @Test(arguments: ElementwiseFunction.allCases) func activationAddsTheBiasAndKeepsTheDerivative(
     _ function: ElementwiseFunction
   ) {
     let (rows, columns) = (3, 37)
@@ -29,13 +29,17 @@ import Testing
       single.elements[index] = Float(double.elements[index])
     }
     let arguments = (0..<double.count).map { double.elements[$0] + bias[$0 % columns] }
-    Double.activate(function, double.view, bias: bias, argument: kept.view, residual: nil)
-    Float.activate(function, single.view, bias: bias.map(Float.init), argument: nil, residual: nil)
-    #expect(Array(kept.elements) == arguments)
+    Double.activate(function, double.view, bias: bias, slopes: kept.view, residual: nil)
+    Float.activate(function, single.view, bias: bias.map(Float.init), slopes: nil, residual: nil)
     for (index, argument) in arguments.enumerated() {
       let expected = definition(function, argument)
       // libm's functions are within 1 unit (2.2e-16 of the value), the formula rounds 3 times.
       #expect(abs(double.elements[index] - expected) <= 1e-15 * max(1, abs(expected)))
+      if function.derivativeIsKept {
+        // A central difference with h = 1e-5: h² of a third derivative below 2, and rounding 1e-15 · 8 / 1e-5.
+        let slope = (definition(function, argument + 1e-5) - definition(function, argument - 1e-5)) / 2e-5
+        #expect(abs(kept.elements[index] - slope) <= 1e-9)
+      }
       // 6 units of 1.2e-7, times at most |x| = 5.5 of the product's first factor.
       #expect(abs(Double(single.elements[index]) - expected) <= 4e-6 * max(abs(expected), 1e-6))
     }
@@ -44,7 +48,7 @@ import Testing
   @Test func relusKeepNotANumber() {
     let buffer = MatrixBuffer<Float>(rows: 1, columns: 40)
     buffer.elements.update(repeating: .nan)
-    Float.activate(.relu, buffer.view, bias: nil, argument: nil, residual: nil)
+    Float.activate(.relu, buffer.view, bias: nil, slopes: nil, residual: nil)
     #expect(buffer.elements.allSatisfy { $0.isNaN })
   }
 

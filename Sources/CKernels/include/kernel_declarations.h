@@ -2,14 +2,14 @@
 
 // -- Layers
 
-/// y = residual + f(y + bias) on a rows × columns block. `bias` has `columns` entries or is NULL. `before` is NULL or
-/// receives y + bias, which the backward pass of gelu and silu needs. `residual` is NULL or is added last.
+/// y = residual + f(y + bias) on a rows × columns block. `bias` has `columns` entries or is NULL. `slopes` is NULL or
+/// receives f′(y + bias), for the gelus and silu alone. `residual` is NULL or is added last.
 void NAME(ckernels_activate)(ckernels_function function, size_t rows, size_t columns, REAL *y, size_t stride,
-                             const REAL *bias, REAL *before, size_t before_stride, const REAL *residual,
+                             const REAL *bias, REAL *slopes, size_t slopes_stride, const REAL *residual,
                              size_t residual_stride);
 
-/// gradient = gradient · f′ on a rows × columns block. `kept` is f's result for relu and tanh, its argument for the other
-/// functions, unused for the identity. `column_sums` is NULL or receives the sums over rows of the result, a part of the
+/// gradient = gradient · f′ on a rows × columns block. `kept` is f's result for relu and tanh, its derivative for
+/// the gelus and silu, unused for the identity. `column_sums` is NULL or receives the sums over rows of the result, a part of the
 /// gradient of a bias.
 void NAME(ckernels_activate_backward)(ckernels_function function, size_t rows, size_t columns, REAL *gradient,
                                       size_t stride, const REAL *kept, size_t kept_stride, double *column_sums);
@@ -139,6 +139,7 @@ void NAME(ckernels_combine)(size_t count, REAL a, const REAL *x, REAL b, REAL *y
 
 // -- Elementary functions over arrays, for the accuracy tests.
 void NAME(ckernels_exp)(size_t count, const REAL *x, REAL *y);
+void NAME(ckernels_exp_of_weight)(size_t count, const REAL *x, REAL *y);
 void NAME(ckernels_tanh)(size_t count, const REAL *x, REAL *y);
 void NAME(ckernels_normal_distribution)(size_t count, const REAL *x, REAL *y);
 void NAME(ckernels_log1p_of_unit)(size_t count, const REAL *x, REAL *y);

@@ -12,8 +12,8 @@ package enum ElementwiseFunction: Sendable, CaseIterable {
   /// x/2 (1 + tanh(√(2/π) (x + 0.044715 x³))).
   case geluTanh
 
-  /// Whether the derivative is computed from the function's argument; otherwise its result is enough.
-  package var derivativeNeedsArgument: Bool {
+  /// Whether the forward pass computes the derivative, from the function's argument; otherwise its result is enough.
+  package var derivativeIsKept: Bool {
     switch self {
     case .gelu, .silu, .geluTanh: true
     case .identity, .relu, .tanh: false

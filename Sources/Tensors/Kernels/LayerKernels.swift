@@ -4,15 +4,15 @@ import CKernels
 package protocol LayerKernels: TensorElement {
   /// y = residual + f(y + bias) in place.
   ///
-  /// `bias`, if any, has `y.columns` entries; `argument`, if any, has y's shape and receives y + bias; `residual`, if any, has
-  /// y's shape.
+  /// `bias`, if any, has `y.columns` entries; `slopes`, if any, has y's shape and receives f′(y + bias) where
+  /// `derivativeIsKept`; `residual`, if any, has y's shape.
   static func activate(
-    _ function: ElementwiseFunction, _ y: MatrixView<Self>, bias: UnsafePointer<Self>?, argument: MatrixView<Self>?,
+    _ function: ElementwiseFunction, _ y: MatrixView<Self>, bias: UnsafePointer<Self>?, slopes: MatrixView<Self>?,
     residual: MatrixView<Self>?)
 
   /// gradient = gradient · f′ in place.
   ///
-  /// `kept` has the gradient's shape: f's argument where `derivativeNeedsArgument`, its result otherwise; nil for the
+  /// `kept` has the gradient's shape: f's derivative where `derivativeIsKept`, its result otherwise; nil for the
   /// identity. `columnSums`, if any, has `gradient.columns` entries and receives the new gradient summed over rows, a part of
   /// the gradient of the bias.
   static func activateBackward(
@@ -41,11 +41,11 @@ package protocol LayerKernels: TensorElement {
 
 extension Float: LayerKernels {
   package static func activate(
-    _ function: ElementwiseFunction, _ y: MatrixView<Float>, bias: UnsafePointer<Float>?, argument: MatrixView<Float>?,
+    _ function: ElementwiseFunction, _ y: MatrixView<Float>, bias: UnsafePointer<Float>?, slopes: MatrixView<Float>?,
     residual: MatrixView<Float>?
   ) {
     ckernels_activate_float(
-      function.code, y.rows, y.columns, y.base, y.stride, bias, argument?.base, argument?.stride ?? 0, residual?.base,
+      function.code, y.rows, y.columns, y.base, y.stride, bias, slopes?.base, slopes?.stride ?? 0, residual?.base,
       residual?.stride ?? 0)
   }
 
@@ -94,11 +94,11 @@ extension Float: LayerKernels {
 extension Double: LayerKernels {
   package static func activate(
     _ function: ElementwiseFunction, _ y: MatrixView<Double>, bias: UnsafePointer<Double>?,
-    argument: MatrixView<Double>?,
+    slopes: MatrixView<Double>?,
     residual: MatrixView<Double>?
   ) {
     ckernels_activate_double(
-      function.code, y.rows, y.columns, y.base, y.stride, bias, argument?.base, argument?.stride ?? 0, residual?.base,
+      function.code, y.rows, y.columns, y.base, y.stride, bias, slopes?.base, slopes?.stride ?? 0, residual?.base,
       residual?.stride ?? 0)
   }
 

@@ -42,23 +42,24 @@ package struct AttentionLayer: Layer {
     let (query, key, value) = (pass.inputs[0], pass.inputs[1], pass.inputs[2])
     let (shape, output, kept) = (shape, pass.output, pass.kept)
     let factor = Element(1 / Double(shape.headWidth).squareRoot())
+    let scratch = AttentionScratch(blocks, tiles: 1)
     pass.workers.perform(
-      pieces: sequences.samples * shape.heads, scratch: { AttentionScratch<Element>(blocks, tiles: 1) }
-    ) { piece, scratch in
+      pieces: sequences.samples * shape.heads, scratch: scratch.elements, of: Element.self
+    ) { piece, memory in
       let (sample, head) = piece.quotientAndRemainder(dividingBy: shape.heads)
       let keys = key.head(head / shape.headsAGroup, shape.headWidth, rows: sequences.range(ofSample: sample))
       let values = value.head(head / shape.headsAGroup, shape.headWidth, rows: sequences.range(ofSample: sample))
       blocks.forEach(ofSample: sample) { block in
-        let scores = scratch.tile(0, block)
+        let scores = scratch.tile(0, block, in: memory)
         Element.multiply(
           query.head(head, shape.headWidth, rows: block.queries), keys.rows(0..<block.keys), transposeB: true,
           alpha: factor, beta: 0, into: scores)
         Element.attentionWeights(
-          scores, first: block.first, step: block.step, inverses: scratch.factors,
+          scores, first: block.first, step: block.step, inverses: scratch.factors(in: memory),
           logarithms: kept?.head(head, 1, rows: block.queries))
         let context = output.head(head, shape.headWidth, rows: block.queries)
         Element.multiply(scores, values.rows(0..<block.keys), alpha: 1, beta: 0, into: context)
-        Element.scaleRows(context, by: scratch.factors)
+        Element.scaleRows(context, by: scratch.factors(in: memory))
       }
     }
   }
@@ -74,10 +75,11 @@ package struct AttentionLayer: Layer {
     let (shape, gradient) = (shape, pass.outputGradient)
     let factor = Element(1 / Double(shape.headWidth).squareRoot())
     let width = shape.headWidth
+    let scratch = AttentionScratch(blocks, tiles: 2)
     // All that adds to one head of keys and values is one piece, in a fixed order.
     pass.workers.perform(
-      pieces: sequences.samples * shape.groups, scratch: { AttentionScratch<Element>(blocks, tiles: 2) }
-    ) { piece, scratch in
+      pieces: sequences.samples * shape.groups, scratch: scratch.elements, of: Element.self
+    ) { piece, memory in
       let (sample, group) = piece.quotientAndRemainder(dividingBy: shape.groups)
       let tokens = sequences.range(ofSample: sample)
       let keys = key.head(group, width, rows: tokens)
@@ -88,7 +90,7 @@ package struct AttentionLayer: Layer {
       for head in group * shape.headsAGroup..<(group + 1) * shape.headsAGroup {
         // The last block, which sees every key, comes first, so that it can overwrite what was in the gradients.
         blocks.forEach(ofSample: sample) { block in
-          let (weights, scoreGradient) = (scratch.tile(0, block), scratch.tile(1, block))
+          let (weights, scoreGradient) = (scratch.tile(0, block, in: memory), scratch.tile(1, block, in: memory))
           let queries = query.head(head, width, rows: block.queries)
           let contextGradient = gradient.head(head, width, rows: block.queries)
           let (seenKeys, seenValues) = (keys.rows(0..<block.keys), values.rows(0..<block.keys))

@@ -1,23 +1,32 @@
 import Tensors
 
-/// Memory of one thread for blocks of attention scores.
-struct AttentionScratch<Element: FloatingElement> {
-  private let tiles: MatrixBuffer<Element>
-  private let rowFactors: MatrixBuffer<Element>
+/// How a thread's memory is divided among blocks of attention scores.
+struct AttentionScratch: Sendable {
+  private let tileElements: Int
+  private let tiles: Int
+  /// All of it.
+  let elements: Int
 
   /// - Parameter tiles: blocks of scores in use at once.
   init(_ blocks: AttentionBlocks, tiles: Int) {
-    self.tiles = MatrixBuffer(uninitializedRows: tiles, columns: blocks.tileElements)
-    rowFactors = MatrixBuffer(rows: 1, columns: blocks.tileRows)
+    self.tiles = tiles
+    tileElements = blocks.tileElements
+    elements = tiles * blocks.tileElements + blocks.tileRows
   }
 
-  /// Memory for the scores of `block`.
-  func tile(_ number: Int, _ block: AttentionBlocks.Block) -> MatrixView<Element> {
+  /// Where the scores of `block` lie.
+  func tile<Element: FloatingElement>(
+    _ number: Int, _ block: AttentionBlocks.Block, in memory: UnsafeMutablePointer<Element>
+  ) -> MatrixView<Element> {
     MatrixView(
-      tiles.view.base + number * tiles.columns, rows: block.queries.count, columns: block.keys,
+      memory + number * tileElements, rows: block.queries.count, columns: block.keys,
       stride: AttentionBlocks.rowStride(keys: block.keys))
   }
 
-  /// One for each row of a block.
-  var factors: UnsafeMutablePointer<Element> { rowFactors.view.base }
+  /// One number for each row of a block.
+  func factors<Element: FloatingElement>(
+    in memory: UnsafeMutablePointer<Element>
+  ) -> UnsafeMutablePointer<Element> {
+    memory + tiles * tileElements
+  }
 }

@@ -47,7 +47,7 @@ package struct LinearLayer: Layer {
     ]
     biasIsWithoutEffect = starting.biasIsWithoutEffect
     function = activation.map(ElementwiseFunction.init) ?? .identity
-    keptColumns = function.derivativeNeedsArgument ? target.width : 0
+    keptColumns = function.derivativeIsKept ? target.width : 0
     valuesReadBackward =
       (starting.isTrained ? [input] : []) + (keptColumns == 0 && function != .identity ? [output] : [])
   }
@@ -72,7 +72,7 @@ package struct LinearLayer: Layer {
       adding?(rows, columns)
       Element.activate(
         function, output.block(rows: rows, columns: columns), bias: bias.map { $0.base + columns.lowerBound },
-        argument: kept?.block(rows: rows, columns: columns), residual: residual?.block(rows: rows, columns: columns))
+        slopes: kept?.block(rows: rows, columns: columns), residual: residual?.block(rows: rows, columns: columns))
     }
   }
 
@@ -100,7 +100,7 @@ package struct LinearLayer: Layer {
     let gradient = pass.outputGradient
     let residual = pass.inputGradients.dropFirst().first ?? nil
     guard biasGradient != nil || residual != nil || function != .identity else { return 0 }
-    let kept = function.derivativeNeedsArgument ? pass.kept : pass.output
+    let kept = function.derivativeIsKept ? pass.kept : pass.output
     let sums = ColumnSums(
       rows: gradient.rows, width: gradient.columns, columns: gradient.columns,
       isWanted: biasGradient != nil && !biasIsWithoutEffect)
@@ -136,7 +136,8 @@ extension Workers {
   ) -> Double {
     let weights = target.view
     let squares = PartialSums(
-      count: Self.matrixMultiplyTiles(m: weights.rows, n: weights.columns, k: gradient.rows))
+      count: Self.matrixMultiplyTiles(
+        Element.self, m: weights.rows, n: weights.columns, k: gradient.rows, transposeA: true, transposeB: false))
     matrixMultiply(
       gradient, transposeA: true, input, alpha: factor, beta: target.accumulates ? 1 : 0, into: weights
     ) { tile, rows, columns in
@@ -144,7 +145,7 @@ extension Workers {
       for row in rows {
         sum += Element.sumOfSquares(columns.count, weights.base + row * weights.stride + columns.lowerBound)
       }
-      squares[tile] = sum
+      squares[tile] += sum
     }
     return squares.total
   }

@@ -1,0 +1,130 @@
+import Architecture
+import ArgumentParser
+import Foundation
+import Tensors
+import Training
+
+/// A transformer's training step beside the matrix products in it alone.
+///
+/// T tokens of a step, d width, h hidden. A BERT block has for the outputs four products T × d by d × d and two with h, as many for
+/// the weights' gradients, and for the inputs' (the first block's queries, keys and values need none); and for each
+/// sample and head seven products of attention. The products alone run whole on every thread at once.
+struct TransformerShareCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "transformer-share",
+    abstract: "A BERT training step's speed as a share of its matrix products alone on the same threads.",
+    discussion: "The default sizes are MiniLM-L6's, 1024 tokens a step.")
+
+  struct Result: Encodable {
+    let threads: Int
+    let kernel: String
+    let tokensPerSecond: Double
+    let stepGigaflops: Double
+    let productGigaflops: Double
+    let share: Double
+  }
+
+  @OptionGroup var measurement: MeasurementOptions
+  @Option(help: "Width d.") var width = 384
+  @Option(help: "Attention heads.") var heads = 12
+  @Option(help: "Width between a block's linear layers.") var hidden = 1536
+  @Option(help: "Blocks.") var blocks = 6
+  @Option(help: "Samples of a step.") var samples = 8
+  @Option(help: "Tokens of a sample.") var tokens = 128
+
+  func validate() throws {
+    guard (1...8192).contains(width), (1...256).contains(heads), width % heads == 0, (1...65536).contains(hidden),
+      (1...64).contains(blocks), (1...1024).contains(samples), (1...4096).contains(tokens)
+    else {
+      throw ValidationError(
+        "--width must be 1 … 8192 and a multiple of --heads, --hidden at most 65536, --blocks 64, --samples 1024, --tokens 4096"
+      )
+    }
+  }
+
+  func run() throws {
+    let workers = measurement.workers
+    let engine = try engine(workers)
+    let rows = SampleData.uniform([samples * tokens, width])
+    let gradient = SampleData.uniform([samples, 2], scale: 1e-3)
+    let layout = SequenceLayout(offsets: (0...samples).map { $0 * tokens }, pooled: [])
+    let products = products
+    let alone = (0..<workers.threads).map { _ in BareProducts(products) }
+    let operations = products.reduce(0) { $0 + $1.operations }
+    var stepTimes: [Double] = []
+    var productTimes: [Double] = []
+    for round in 0...measurement.rounds {
+      let step = try Timing.seconds {
+        try engine.beginBatch(rows: samples)
+        _ = try engine.forward(rows: 0..<samples, sequences: layout) { target in
+          rows.withUnsafeBufferPointer { _ = target.update(fromContentsOf: $0) }
+        }
+        try engine.setOutputGradient(gradient, rows: 0..<samples)
+        _ = try engine.finishStep()
+      }
+      let product = Timing.seconds {
+        workers.perform(pieces: workers.threads) { alone[$0].multiply() }
+      }
+      // The first round warms caches, pages and clocks.
+      if round > 0 {
+        stepTimes.append(step)
+        productTimes.append(product / Double(workers.threads))
+      }
+    }
+    try Report.write(
+      Result(
+        threads: workers.threads, kernel: OpenBLAS.kernelName,
+        tokensPerSecond: Double(samples * tokens) / Timing.median(stepTimes),
+        stepGigaflops: operations / Timing.median(stepTimes) / 1e9,
+        productGigaflops: operations / Timing.median(productTimes) / 1e9,
+        share: Timing.median(zip(stepTimes, productTimes).map { $1 / $0 })))
+  }
+
+  private func engine(_ workers: Workers) throws -> TrainingEngine<Float> {
+    let description = ModelDescription.transformer(
+      TransformerDescription(
+        family: .bert, width: width, blocks: blocks, heads: heads, keyValueHeads: heads, headWidth: width / heads,
+        hidden: hidden, activation: .gelu, normEpsilon: 1e-12, rotary: nil, hasAttentionBiases: true,
+        hasMLPBiases: true,
+        head: TransformerHead(
+          pooling: .mean, hasPooler: false, outputs: 2, hasBias: true, isLanguageModel: false), trained: .all,
+        maximumTokens: tokens, recomputes: false))
+    let parameters = try Model(description).structure.parameters.map { parameter in
+      // Gains near 1, everything else small.
+      parameter.name.hasSuffix("LayerNorm.weight")
+        ? Tensor<Float>(repeating: 1, shape: parameter.shape)
+        : SampleData.uniform(parameter.shape, scale: 1 / Float(width).squareRoot())
+    }
+    return try TrainingEngine(
+      model: description,
+      optimizer: OptimizerDescription(
+        kind: .sgd, learningRate: 1e-4, momentum: 0.9, nesterov: false, weightDecay: 0, clipNorm: 1),
+      schedule: ScheduleDescription(warmup: 0, decay: .none), totalSteps: 1_000_000, batchRows: samples,
+      workers: workers, parameters: parameters)
+  }
+
+  private var products: [BareProducts.Product] {
+    let rows = samples * tokens
+    func product(_ transposeA: Bool, _ transposeB: Bool, _ m: Int, _ n: Int, _ k: Int, _ count: Int)
+      -> BareProducts.Product
+    {
+      BareProducts.Product(transposeA: transposeA, transposeB: transposeB, m: m, n: n, k: k, count: count)
+    }
+    let pairs = blocks * samples * heads
+    let headWidth = width / heads
+    var products: [BareProducts.Product] = []
+    // Outputs × inputs of a block's layers, how many there are, and how many of them have an input gradient.
+    for (outputs, inputs, count, passing) in [
+      (width, width, 4 * blocks, 4 * blocks - 3), (hidden, width, blocks, blocks), (width, hidden, blocks, blocks),
+    ] {
+      products.append(product(false, true, rows, outputs, inputs, count))
+      products.append(product(true, false, outputs, inputs, rows, count))
+      products.append(product(false, false, rows, inputs, outputs, passing))
+    }
+    // Scores (twice) and their gradients; then context and queries' gradients; then keys' and values' gradients.
+    products.append(product(false, true, tokens, tokens, headWidth, 3 * pairs))
+    products.append(product(false, false, tokens, headWidth, tokens, 2 * pairs))
+    products.append(product(true, false, tokens, headWidth, tokens, 2 * pairs))
+    return products
+  }
+}
