@@ -10,8 +10,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "panel_products.h"
-
 /// The function a layer applies to each coordinate.
 typedef enum {
   CKERNELS_IDENTITY = 0,

@@ -25,13 +25,6 @@ extension Float: MultipliableElement {
         leadingB: leadingB, beta: beta, c: c, leadingC: leadingC)
       return
     }
-    if !transposeA, transposeB, beta == 0 || beta == 1, PanelProduct.suits(rows: m, columns: n, depth: k) {
-      PanelProduct.multiplyRows(
-        m: m, n: n, k: k, alpha: alpha, a: a, leadingA: leadingA, b: b, leadingB: leadingB, accumulates: beta == 1,
-        c: c,
-        leadingC: leadingC)
-      return
-    }
     OpenBLAS.oneThreadPerCall()
     guard OpenBLAS.hasSmallMatrixKernels, let part = SkinnyProduct(m: m, n: n, k: k) else {
       cblas_sgemm(

@@ -22,31 +22,22 @@ struct TilePartition {
   let count: Int
 
   init(m: Int, n: Int, k: Int) {
-    self.init(
-      m: m, n: n, k: k, usualRows: Self.usualRows, usualColumns: Self.usualColumns, rowUnit: Self.edgeUnit,
-      columnUnit: Self.edgeUnit)
-  }
-
-  /// - Parameters:
-  ///   - usualRows, usualColumns: a tile's edges where there is enough work.
-  ///   - rowUnit, columnUnit: what the edges are multiples of.
-  init(m: Int, n: Int, k: Int, usualRows: Int, usualColumns: Int, rowUnit: Int, columnUnit: Int) {
     rows = m
     columns = n
     let work = m.multipliedReportingOverflow(by: n).partialValue.multipliedReportingOverflow(by: max(1, k))
     let wanted =
       work.overflow ? 8 : max(min(4, work.partialValue / Self.smallWork), min(8, work.partialValue / Self.largeWork))
-    var down = Self.pieces(m, of: usualRows)
-    var across = Self.pieces(n, of: usualColumns)
+    var down = Self.pieces(m, of: Self.usualRows)
+    var across = Self.pieces(n, of: Self.usualColumns)
     // Cut the longer edge of a tile until there are enough tiles.
     while down * across < wanted {
       let height = m / down
       let width = n / across
-      if max(height, width) < 2 * max(rowUnit, columnUnit) { break }
+      if max(height, width) < 2 * Self.edgeUnit { break }
       if width >= height { across *= 2 } else { down *= 2 }
     }
-    tileRows = Self.edge(m, pieces: down, unit: rowUnit)
-    tileColumns = Self.edge(n, pieces: across, unit: columnUnit)
+    tileRows = Self.edge(m, pieces: down)
+    tileColumns = Self.edge(n, pieces: across)
     tilesAcross = (n + tileColumns - 1) / tileColumns
     count = (m + tileRows - 1) / tileRows * tilesAcross
   }
@@ -63,8 +54,8 @@ struct TilePartition {
     max(1, size / usual + (size % usual >= usual / 2 ? 1 : 0))
   }
 
-  private static func edge(_ size: Int, pieces: Int, unit: Int) -> Int {
+  private static func edge(_ size: Int, pieces: Int) -> Int {
     let even = max(1, (size + pieces - 1) / pieces)
-    return (even + unit - 1) / unit * unit
+    return (even + edgeUnit - 1) / edgeUnit * edgeUnit
   }
 }

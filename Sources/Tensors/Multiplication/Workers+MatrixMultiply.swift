@@ -3,8 +3,7 @@ extension Workers {
   ///
   /// op(A) is m × k, op(B) k × n, C m × n; the views' own shapes are those before transposition. Result bits depend on
   /// the sizes and the processor, not on `threads`.
-  /// - Parameter then: called for parts of each tile, in order and once for every row, by the worker that wrote them, while
-  ///   they are in its cache.
+  /// - Parameter then: called once for each tile by the worker that wrote it, while the tile is in its cache.
   package func matrixMultiply<Element: FloatingElement>(
     _ a: MatrixView<Element>, transposeA: Bool = false, _ b: MatrixView<Element>, transposeB: Bool = false,
     alpha: Element = 1, beta: Element = 0, into c: MatrixView<Element>,
@@ -15,14 +14,6 @@ extension Workers {
       (transposeA ? a.columns : a.rows) == c.rows && (transposeB ? b.rows : b.columns) == c.columns
         && (transposeB ? b.columns : b.rows) == k,
       "matrices do not fit: \(a.rows)×\(a.columns), \(b.rows)×\(b.columns) into \(c.rows)×\(c.columns)")
-    if beta == 0 || beta == 1,
-      let product = PanelProduct(
-        Element.self, m: c.rows, n: c.columns, k: k, transposeA: transposeA, transposeB: transposeB),
-      let a = a.inSinglePrecision, let b = b.inSinglePrecision, let c = c.inSinglePrecision
-    {
-      product.run(a, b, alpha: Float(alpha), accumulates: beta == 1, into: c, workers: self, then: then)
-      return
-    }
     let partition = TilePartition(m: c.rows, n: c.columns, k: k)
     perform(pieces: partition.count) { index in
       let tile = partition.tile(index)
@@ -36,20 +27,8 @@ extension Workers {
     }
   }
 
-  /// A number above every tile that `then` of a multiplication into m × n is called for.
-  package static func matrixMultiplyTiles<Element: FloatingElement>(
-    _: Element.Type, m: Int, n: Int, k: Int, transposeA: Bool, transposeB: Bool
-  ) -> Int {
-    PanelProduct(Element.self, m: m, n: n, k: k, transposeA: transposeA, transposeB: transposeB)?.partition.count
-      ?? TilePartition(m: m, n: n, k: k).count
-  }
-}
-
-extension MatrixView {
-  /// The same view where the elements are single precision already; nil for another format.
-  fileprivate var inSinglePrecision: MatrixView<Float>? {
-    guard Element.self == Float.self else { return nil }
-    return MatrixView<Float>(
-      UnsafeMutableRawPointer(base).assumingMemoryBound(to: Float.self), rows: rows, columns: columns, stride: stride)
+  /// Tiles that a multiplication of these sizes is cut into: what `then` counts to.
+  package static func matrixMultiplyTiles(m: Int, n: Int, k: Int) -> Int {
+    TilePartition(m: m, n: n, k: k).count
   }
 }

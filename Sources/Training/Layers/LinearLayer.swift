@@ -136,8 +136,7 @@ extension Workers {
   ) -> Double {
     let weights = target.view
     let squares = PartialSums(
-      count: Self.matrixMultiplyTiles(
-        Element.self, m: weights.rows, n: weights.columns, k: gradient.rows, transposeA: true, transposeB: false))
+      count: Self.matrixMultiplyTiles(m: weights.rows, n: weights.columns, k: gradient.rows))
     matrixMultiply(
       gradient, transposeA: true, input, alpha: factor, beta: target.accumulates ? 1 : 0, into: weights
     ) { tile, rows, columns in
@@ -145,7 +144,7 @@ extension Workers {
       for row in rows {
         sum += Element.sumOfSquares(columns.count, weights.base + row * weights.stride + columns.lowerBound)
       }
-      squares[tile] += sum
+      squares[tile] = sum
     }
     return squares.total
   }
