@@ -87,6 +87,22 @@ package struct PretrainedModel: Sendable {
     return try directory.tensor(named: norm)
   }
 
+  /// Adapters are written for the checkpoint as it is, so that what was trained behind a folded gain is divided by it in the end.
+  ///
+  /// - Parameter trained: names of the weights that are trained.
+  /// - Throws: `OwnerError.unfitData` for a gain that cannot be divided by; it would show only when everything is trained.
+  func checkGains(readBy trained: [String]) throws {
+    guard settings.train.adaptation != nil else { return }
+    for name in trained where !name.hasSuffix(".lora_B.weight") {
+      guard let gain: Tensor<Float> = try gain(readBy: name), let norm = FoldedGain.norm(readBy: name) else { continue }
+      if let column = gain.elements.firstIndex(where: { !$0.isNormal }) {
+        throw OwnerError.unfitData(
+          "\(settings.directory): `\(norm)` cannot be divided by in column \(column) (it is 0 or next to it, or no number), which "
+            + "adapters that read it need; set model.train: all")
+      }
+    }
+  }
+
   /// Tensors that stay with the owner as they are: what `embedding` is made of.
   var keptTensors: [TensorDescription] {
     let width = configuration.width
