@@ -131,21 +131,31 @@ package struct PretrainedModel: Sendable {
   }
 
   /// What turns this checkpoint's token ids into vectors.
+  ///
+  /// - Throws: `OwnerError.unfitData` for a table that holds NaN: it would show only where a token has it.
   package func embedding<Element: FloatingElement>() throws -> TokenEmbedding<Element> {
     switch configuration.family {
     case .bert:
       return TokenEmbedding(
-        words: try directory.tensor(named: "bert.embeddings.word_embeddings.weight"),
-        positions: try directory.tensor(named: "bert.embeddings.position_embeddings.weight"),
-        types: try directory.tensor(named: "bert.embeddings.token_type_embeddings.weight"),
+        words: try finite("bert.embeddings.word_embeddings.weight"),
+        positions: try finite("bert.embeddings.position_embeddings.weight"),
+        types: try finite("bert.embeddings.token_type_embeddings.weight"),
         norm: .init(
-          gain: try directory.tensor(named: "bert.embeddings.LayerNorm.weight"),
-          shift: try directory.tensor(named: "bert.embeddings.LayerNorm.bias"),
+          gain: try finite("bert.embeddings.LayerNorm.weight"),
+          shift: try finite("bert.embeddings.LayerNorm.bias"),
           epsilon: configuration.normEpsilon))
     case .llama:
       return TokenEmbedding(
-        words: try directory.tensor(named: "model.embed_tokens.weight"),
+        words: try finite("model.embed_tokens.weight"),
         positions: nil, types: nil, norm: nil)
     }
+  }
+
+  private func finite<Element: FloatingElement>(_ name: String) throws -> Tensor<Element> {
+    let tensor: Tensor<Element> = try directory.tensor(named: name)
+    guard tensor.allFinite else {
+      throw OwnerError.unfitData("\(settings.directory): `\(name)` holds NaN or an infinity; start from finite weights")
+    }
+    return tensor
   }
 }

@@ -36,8 +36,10 @@ package struct Prediction<Element: FloatingElement> {
       master: master, plan: shape.keyPlan, workers: workers)
     let specifications = shape.structure.parameters
     let weights = try model.weights(shape)
+    let longest = try longest(source)
+    let part = rowsPerPart(longest: longest)
     try connection.greet(patience: patience)
-    try connection.send(.submit(description(rows: source.rows, longest: try longest(source))))
+    try connection.send(.submit(description(rows: source.rows, longest: longest, part: part)))
     try connection.waitFor { message in
       if case .accepted = message { return true }
       return nil as Bool?
@@ -52,7 +54,7 @@ package struct Prediction<Element: FloatingElement> {
       guard window >= 1 else { throw OwnerError.protocolViolation("it takes no rows") }
       return window
     }
-    try infer(source, keys: keys, master: master, window: window, to: file, progress: progress)
+    try infer(source, keys: keys, master: master, part: part, window: window, to: file, progress: progress)
     try connection.send(.finish)
     try connection.waitFor { message in
       if case .finished = message { return true }
@@ -62,7 +64,7 @@ package struct Prediction<Element: FloatingElement> {
   }
 
   private func infer(
-    _ source: SampleSource, keys: JobKeys<Element>, master: MasterKey, window: Int, to file: URL,
+    _ source: SampleSource, keys: JobKeys<Element>, master: MasterKey, part: Int, window: Int, to file: URL,
     progress: (Int, Int) -> Void
   ) throws {
     let writer = try PredictionWriter<Element>(
@@ -79,20 +81,28 @@ package struct Prediction<Element: FloatingElement> {
     case .features(let features):
       try FeaturePredictionRows<Element>(
         source: features, standardization: try model.readStandardization(), keys: keys
-      ).forEachPart(of: Self.rowsPerPart) { rows, delivery in try parts.send(rows, delivery, use: use) }
+      ).forEachPart(of: part) { rows, delivery in try parts.send(rows, delivery, use: use) }
     case .tokens(let tokens):
       let packer = TokenPacker(
         embedding: try tokens.model.embedding(), keys: keys, master: master, settings: tokens.settings,
         workers: workers)
       try TokenPredictionRows(inputs: tokens, packer: packer)
-        .forEachPart(of: Self.sequencesPerPart) { rows, delivery in try parts.send(rows, delivery, use: use) }
+        .forEachPart(of: part) { rows, delivery in try parts.send(rows, delivery, use: use) }
     }
     try parts.finish(use: use)
     try writer.close()
   }
 
-  private static var rowsPerPart: Int { 256 }
-  private static var sequencesPerPart: Int { 16 }
+  private static var mostRowsPerPart: Int { 256 }
+  private static var mostSequencesPerPart: Int { 16 }
+
+  /// Sequences as many as a message holds with their outputs: a language model has its vocabulary for each token.
+  private func rowsPerPart(longest: Int?) -> Int {
+    guard let longest else { return Self.mostRowsPerPart }
+    let outputs = shape.data.outputs * (shape.job.task.isPerToken ? longest : 1)
+    let bytes = max(outputs, longest * shape.inputWidth, 1) * MemoryLayout<Element>.size
+    return max(1, min(Self.mostSequencesPerPart, WireLimits().tensorBytes / bytes))
+  }
 
   private func tokensOfRow(_ source: SampleSource) throws -> Int? {
     guard shape.job.task.isPerToken, case .tokens(let tokens) = source else { return nil }
@@ -104,16 +114,15 @@ package struct Prediction<Element: FloatingElement> {
     return try tokens.scan().longest
   }
 
-  private func description(rows: Int, longest: Int?) throws -> JobDescription {
+  private func description(rows: Int, longest: Int?, part: Int) throws -> JobDescription {
     var model = shape.model
     if let longest, let pretrained = shape.pretrained {
       model = .transformer(
         try pretrained.description(outputs: shape.data.outputs, maximumTokens: longest, recomputes: false))
     }
-    let batch = longest == nil ? Self.rowsPerPart : Self.sequencesPerPart
     return JobDescription(
       purpose: .inference, model: model, optimizer: shape.job.optimizer, schedule: shape.job.schedule,
-      lossLocation: .owner, task: nil, epochs: 1, stepsPerEpoch: 1, batch: batch, microBatch: batch, keep: .last,
+      lossLocation: .owner, task: nil, epochs: 1, stepsPerEpoch: 1, batch: part, microBatch: part, keep: .last,
       checkpointEverySteps: 1, trainingRows: 0, validationRows: rows)
   }
 }
