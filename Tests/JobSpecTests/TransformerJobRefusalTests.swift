@@ -32,6 +32,12 @@ import Testing
       refusal("data: {file: f, features: x, tokens: ids, labels: y}"), "`model.huggingface` reads `data.tokens`")
   }
 
+  @Test func accumulationBeyondTheRowsOfAStep() {
+    expectContradiction(refusal("train: {batch: 1048576, accumulate: 4096}"), "must be at most 1048576")
+    expectContradiction(refusal("train: {batch: 512, accumulate: 2049}"), "`train.accumulate` (1049088)")
+    #expect(refusal("train: {batch: 512, accumulate: 2048}") == nil)
+  }
+
   @Test func tokensWithAnMLP() {
     let text = JobFixture.smallest(with: "data: {file: f, tokens: ids, labels: y}")
     expectContradiction(JobFixture.refusal(text), "`data.tokens` needs `model.huggingface`")

@@ -27,6 +27,28 @@ struct ConnectionLossTests {
     #expect(received.peer.ownerKey == firstPeer.ownerKey)
   }
 
+  /// The owner gives up one socket after another here, each with events of libzmq still to come.
+  @Test func aTrainerThatEndsAndStartsManyTimesIsFoundAgain() throws {
+    let site = try Site()
+    let owner = try site.owner()
+    site.endpoint.close()
+    for life in 0..<60 {
+      let trainer = try ZeroMQTrainerEndpoint(
+        bind: site.endpoint.boundEndpoint, keys: site.trainerKeys,
+        authorized: AuthorizedKeys([site.ownerKeys[0].ownerKey]), options: site.options)
+      defer { trainer.close() }
+      // Every third is gone again in the middle of a handshake.
+      if life % 3 == 2 {
+        _ = try? owner.receive(timeout: .milliseconds(life % 7))
+        continue
+      }
+      let end = ContinuousClock.now + Site.patience
+      while !owner.isConnected, ContinuousClock.now < end { _ = try? owner.receive(timeout: .milliseconds(20)) }
+      try #require(owner.isConnected, "life \(life)")
+      try? owner.send(text("hello"))
+    }
+  }
+
   @Test func theLastWordsOfATrainerThatEndsAreDelivered() throws {
     let site = try Site()
     let owner = try site.owner()

@@ -49,12 +49,21 @@ extension JobSpecification {
     return try required(field)
   }
 
+  /// As `train.batch` alone: no trainer takes more.
+  private static let mostRowsPerStep = 1_048_576
+
   private func resolvedTraining(_ split: DataSplit) throws(JobSpecError) -> JobTraining {
     let batch = try value(JobFields.batch)
     let microBatch = self[JobFields.microBatch] ?? min(batch, isTransformer ? 8 : 256)
     guard microBatch <= batch else {
       throw contradiction(
         JobFields.microBatch.path, "`train.micro_batch` (\(microBatch)) must be at most `train.batch` (\(batch))")
+    }
+    let accumulate = try value(JobFields.accumulate)
+    guard batch * accumulate <= Self.mostRowsPerStep else {
+      throw contradiction(
+        JobFields.accumulate.path,
+        "`train.batch` × `train.accumulate` (\(batch * accumulate)) must be at most \(Self.mostRowsPerStep)")
     }
     let keep = try value(JobFields.keep)
     if keep == .best, case .fraction(validation: 0, _) = split {
@@ -63,7 +72,7 @@ extension JobSpecification {
     }
     return JobTraining(
       epochs: try value(JobFields.epochs), batch: batch, microBatch: microBatch,
-      seed: try value(JobFields.seed), keep: keep, accumulate: try value(JobFields.accumulate),
+      seed: try value(JobFields.seed), keep: keep, accumulate: accumulate,
       recompute: try value(JobFields.recompute))
   }
 

@@ -37,7 +37,6 @@ package struct JobShape: Sendable {
           outputs: data.outputs, maximumTokens: data.maximumTokens ?? 1, recomputes: job.train.recompute))
     }
     structure = try Model(model).structure
-    try pretrained?.checkGains(before: structure.parameters)
     keyPlan = try KeyResolver.resolve(
       structure: structure, masking: job.masking, optimizer: job.optimizer,
       lossConstraint: LossRules.constraint(

@@ -21,6 +21,7 @@ struct OpenedData {
     case (.tokens(let columns), .huggingFace(let model)):
       let tokens = try TokenInputs(columns, file: file, model: PretrainedModel(model, task: job.task), job: job)
       let scan = try tokens.scan()
+      try Self.checkTargets(job, scan)
       source = .tokens(tokens)
       labels = job.task.isPerToken ? nil : try Self.labels(job, file: file, rows: tokens.source.rows)
       pretrained = tokens.model
@@ -41,6 +42,14 @@ struct OpenedData {
     default:
       throw OwnerError.unfitJob("model.mlp reads data.features, and model.huggingface reads data.tokens")
     }
+  }
+
+  private static func checkTargets(_ job: ResolvedJob, _ scan: TokenScan) throws {
+    guard job.task.isPerToken, scan.countedTokens == 0 else { return }
+    throw OwnerError.unfitData(
+      job.task == .causalLanguageModel
+        ? "\(job.data.file): every row has one token, and none after it to predict; task: causal-lm needs longer texts"
+        : "\(job.data.file): '\(job.data.labels ?? "")': every label is negative, so that no token counts")
   }
 
   private static func shape(

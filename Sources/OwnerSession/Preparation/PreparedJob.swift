@@ -36,6 +36,7 @@ package struct PreparedJob: Sendable {
     }
     plan = TrainingPlan(split: split, batch: job.train.rowsPerStep, epochs: job.train.epochs, orderSecret: secret)
     shape = try JobShape(job: job, data: data.shape, pretrained: data.pretrained)
+    try shape.pretrained?.checkGains(readBy: shape.structure.parameters.filter(\.isTrained).map(\.name))
     description = JobDescription(
       purpose: .training, model: shape.model, optimizer: job.optimizer, schedule: job.schedule,
       lossLocation: job.lossLocation, task: job.lossLocation == .trainer ? job.task : nil,

@@ -89,6 +89,22 @@ package struct PretrainedModel: Sendable {
     return try directory.tensor(named: norm)
   }
 
+  /// Adapters are written for the checkpoint as it is, so that what was trained behind a folded gain is divided by it in the end.
+  ///
+  /// - Parameter trained: names of the weights that are trained.
+  /// - Throws: `OwnerError.unfitData` for a gain that cannot be divided by; it would show only when everything is trained.
+  func checkGains(readBy trained: [String]) throws {
+    guard settings.train.adaptation != nil else { return }
+    for name in trained where !name.hasSuffix(".lora_B.weight") {
+      guard let gain: Tensor<Float> = try gain(readBy: name), let norm = FoldedGain.norm(readBy: name) else { continue }
+      if let column = gain.elements.firstIndex(where: { !$0.isNormal }) {
+        throw OwnerError.unfitData(
+          "\(settings.directory): `\(norm)` cannot be divided by in column \(column) (it is 0 or next to it, or no number), which "
+            + "adapters that read it need; set model.train: all")
+      }
+    }
+  }
+
   /// Tensors that stay with the owner as they are: what `embedding` is made of.
   var keptTensors: [TensorDescription] {
     let width = configuration.width
@@ -116,41 +132,32 @@ package struct PretrainedModel: Sendable {
     return (blocks + ["model.norm.weight"]).map { TensorDescription(name: $0, shape: [configuration.width]) }
   }
 
-  /// - Throws: `OwnerError.unfitData` for a gain of 0 that something trained stands behind: adapters for the original checkpoint could not
-  ///   be written.
-  func checkGains(before specifications: [ParameterSpecification]) throws {
-    guard settings.train.adaptation != nil else { return }
-    for specification in specifications where specification.isTrained {
-      guard let gain: Tensor<Float> = try gain(readBy: specification.name) else { continue }
-      if gain.elements.contains(0) {
-        throw OwnerError.unfitData(
-          "\(settings.directory): a norm gain before \(specification.name) is 0, behind which no adapter can be written; train all or other targets")
-      }
-    }
-  }
-
   /// What turns this checkpoint's token ids into vectors.
   ///
-  /// - Throws: `CheckpointError`; `OwnerError.unfitData` for a table with NaN or an infinity.
+  /// - Throws: `OwnerError.unfitData` for a table that holds NaN: it would show only where a token has it.
   package func embedding<Element: FloatingElement>() throws -> TokenEmbedding<Element> {
-    for table in keptTensors {
-      let values: Tensor<Element> = try directory.tensor(named: table.name)
-      guard values.allFinite else { throw OwnerError.unfitData("\(settings.directory): \(table.name) holds NaN or an infinity") }
-    }
     switch configuration.family {
     case .bert:
       return TokenEmbedding(
-        words: try directory.tensor(named: "bert.embeddings.word_embeddings.weight"),
-        positions: try directory.tensor(named: "bert.embeddings.position_embeddings.weight"),
-        types: try directory.tensor(named: "bert.embeddings.token_type_embeddings.weight"),
+        words: try finite("bert.embeddings.word_embeddings.weight"),
+        positions: try finite("bert.embeddings.position_embeddings.weight"),
+        types: try finite("bert.embeddings.token_type_embeddings.weight"),
         norm: .init(
-          gain: try directory.tensor(named: "bert.embeddings.LayerNorm.weight"),
-          shift: try directory.tensor(named: "bert.embeddings.LayerNorm.bias"),
+          gain: try finite("bert.embeddings.LayerNorm.weight"),
+          shift: try finite("bert.embeddings.LayerNorm.bias"),
           epsilon: configuration.normEpsilon))
     case .llama:
       return TokenEmbedding(
-        words: try directory.tensor(named: "model.embed_tokens.weight"),
+        words: try finite("model.embed_tokens.weight"),
         positions: nil, types: nil, norm: nil)
     }
+  }
+
+  private func finite<Element: FloatingElement>(_ name: String) throws -> Tensor<Element> {
+    let tensor: Tensor<Element> = try directory.tensor(named: name)
+    guard tensor.allFinite else {
+      throw OwnerError.unfitData("\(settings.directory): `\(name)` holds NaN or an infinity; start from finite weights")
+    }
+    return tensor
   }
 }

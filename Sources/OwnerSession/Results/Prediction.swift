@@ -36,10 +36,10 @@ package struct Prediction<Element: FloatingElement> {
       master: master, plan: shape.keyPlan, workers: workers)
     let specifications = shape.structure.parameters
     let weights = try model.weights(shape)
-    try connection.greet(patience: patience)
     let longest = try longest(source)
-    let samples = longest.map { samplesPerPart(longest: $0) } ?? Self.rowsPerPart
-    try connection.send(.submit(description(rows: source.rows, longest: longest, samplesPerPart: samples)))
+    let part = rowsPerPart(longest: longest)
+    try connection.greet(patience: patience)
+    try connection.send(.submit(description(rows: source.rows, longest: longest, part: part)))
     try connection.waitFor { message in
       if case .accepted = message { return true }
       return nil as Bool?
@@ -54,8 +54,7 @@ package struct Prediction<Element: FloatingElement> {
       guard window >= 1 else { throw OwnerError.protocolViolation("it takes no rows") }
       return window
     }
-    try infer(
-      source, samplesPerPart: samples, keys: keys, master: master, window: window, to: file, progress: progress)
+    try infer(source, keys: keys, master: master, part: part, window: window, to: file, progress: progress)
     try connection.send(.finish)
     try connection.waitFor { message in
       if case .finished = message { return true }
@@ -65,8 +64,8 @@ package struct Prediction<Element: FloatingElement> {
   }
 
   private func infer(
-    _ source: SampleSource, samplesPerPart: Int, keys: JobKeys<Element>, master: MasterKey, window: Int,
-    to file: URL, progress: (Int, Int) -> Void
+    _ source: SampleSource, keys: JobKeys<Element>, master: MasterKey, part: Int, window: Int, to file: URL,
+    progress: (Int, Int) -> Void
   ) throws {
     let writer = try PredictionWriter<Element>(
       file: file, task: shape.job.task, outputs: shape.data.outputs, tokens: try tokensOfRow(source))
@@ -82,28 +81,27 @@ package struct Prediction<Element: FloatingElement> {
     case .features(let features):
       try FeaturePredictionRows<Element>(
         source: features, standardization: try model.readStandardization(), keys: keys
-      ).forEachPart(of: samplesPerPart) { rows, delivery in try parts.send(rows, delivery, use: use) }
+      ).forEachPart(of: part) { rows, delivery in try parts.send(rows, delivery, use: use) }
     case .tokens(let tokens):
       let packer = TokenPacker(
         embedding: try tokens.model.embedding(), keys: keys, master: master, settings: tokens.settings,
         workers: workers)
       try TokenPredictionRows(inputs: tokens, packer: packer)
-        .forEachPart(of: samplesPerPart) { rows, delivery in try parts.send(rows, delivery, use: use) }
+        .forEachPart(of: part) { rows, delivery in try parts.send(rows, delivery, use: use) }
     }
     try parts.finish(use: use)
     try writer.close()
   }
 
-  private static var rowsPerPart: Int { 256 }
+  private static var mostRowsPerPart: Int { 256 }
   private static var mostSequencesPerPart: Int { 16 }
-  /// What inputs or outputs of a part of sequences may take; half of what a message may.
-  private static var bytesPerPart: Int { 32 << 20 }
 
-  /// - Parameter longest: tokens of the longest sample.
-  private func samplesPerPart(longest: Int) -> Int {
-    let width = max(shape.inputWidth, shape.job.task.isPerToken ? shape.data.outputs : 1)
-    let rows = Self.bytesPerPart / MemoryLayout<Element>.size / max(1, width)
-    return max(1, min(Self.mostSequencesPerPart, rows / max(1, longest)))
+  /// Sequences as many as a message holds with their outputs: a language model has its vocabulary for each token.
+  private func rowsPerPart(longest: Int?) -> Int {
+    guard let longest else { return Self.mostRowsPerPart }
+    let outputs = shape.data.outputs * (shape.job.task.isPerToken ? longest : 1)
+    let bytes = max(outputs, longest * shape.inputWidth, 1) * MemoryLayout<Element>.size
+    return max(1, min(Self.mostSequencesPerPart, WireLimits().tensorBytes / bytes))
   }
 
   private func tokensOfRow(_ source: SampleSource) throws -> Int? {
@@ -116,7 +114,7 @@ package struct Prediction<Element: FloatingElement> {
     return try tokens.scan().longest
   }
 
-  private func description(rows: Int, longest: Int?, samplesPerPart batch: Int) throws -> JobDescription {
+  private func description(rows: Int, longest: Int?, part: Int) throws -> JobDescription {
     var model = shape.model
     if let longest, let pretrained = shape.pretrained {
       model = .transformer(
@@ -124,7 +122,7 @@ package struct Prediction<Element: FloatingElement> {
     }
     return JobDescription(
       purpose: .inference, model: model, optimizer: shape.job.optimizer, schedule: shape.job.schedule,
-      lossLocation: .owner, task: nil, epochs: 1, stepsPerEpoch: 1, batch: batch, microBatch: batch, keep: .last,
+      lossLocation: .owner, task: nil, epochs: 1, stepsPerEpoch: 1, batch: part, microBatch: part, keep: .last,
       checkpointEverySteps: 1, trainingRows: 0, validationRows: rows)
   }
 }

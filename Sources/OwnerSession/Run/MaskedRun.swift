@@ -156,7 +156,8 @@ package final class MaskedRun<Element: FloatingElement> {
         let specification = specifications[index]
         let plain: Tensor<Element> = try initial.tensor(specification)
         guard plain.allFinite else {
-          throw OwnerError.unfitData("\(specification.name) of the checkpoint holds NaN or an infinity")
+          throw OwnerError.unfitData(
+            "\(specification.name) of the checkpoint holds NaN or an infinity; start from finite weights")
         }
         return try times.masking.measure { try keys.maskParameter(plain, specification) }
       } progress: {

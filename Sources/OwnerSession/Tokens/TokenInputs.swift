@@ -64,6 +64,7 @@ package struct TokenInputs: Sendable {
     try forEachSample { _, sample in
       scan.longest = max(scan.longest, sample.count)
       scan.totalTokens += sample.count
+      if settings.task.isPerToken { scan.countedTokens += settings.targets(of: sample).count { $0 >= 0 } }
     }
     return scan
   }

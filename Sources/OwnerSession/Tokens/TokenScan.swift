@@ -3,6 +3,8 @@ package struct TokenScan: Sendable, Equatable {
   /// Tokens of the longest sample.
   package var longest = 0
   package var totalTokens = 0
+  /// Tokens with a target of their own, for tasks that have such; 0 where labels are not read.
+  package var countedTokens = 0
   /// Classes of the labels of tokens; 0 without any.
   package let labelClasses: Int
 

@@ -85,9 +85,17 @@ struct JobAdmission<Element: FloatingElement> {
       guard let bytes, bytes <= largestMessage else {
         throw TrainerError.refused(
           "the \(what) of a micro-batch may take \(bytes.map(Self.mebibytes) ?? "uncountably many") MiB, a message holds "
-            + "\(Self.mebibytes(largestMessage)) MiB; make train.micro_batch smaller")
+            + "\(Self.mebibytes(largestMessage)) MiB; \(Self.advice(description))")
       }
     }
+  }
+
+  /// What makes messages smaller: rows that were uploaded, and outputs that stay here, are in none.
+  private static func advice(_ description: JobDescription) -> String {
+    let ways =
+      (description.microBatch > 1 ? ["make train.micro_batch smaller"] : [])
+      + (description.purpose == .training ? ["set loss.where: trainer"] : []) + ["cut the texts shorter"]
+    return ways.dropLast().joined(separator: ", ") + (ways.count > 1 ? ", or " : "") + ways[ways.count - 1]
   }
 
   /// With one decimal.

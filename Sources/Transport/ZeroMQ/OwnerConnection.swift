@@ -43,6 +43,11 @@ final class OwnerConnection {
     try open()
   }
 
+  deinit {
+    // Before its monitor.
+    socket?.close()
+  }
+
   func isEstablishedNow() throws(TransportError) -> Bool {
     try noteEvents()
     return isEstablished
@@ -144,6 +149,7 @@ final class OwnerConnection {
   private func discardSocket() {
     // Nothing may linger: it would reach the trainer after the loss has been told.
     try? socket?.set(ZMQ_LINGER, 0)
+    socket?.close()
     socket = nil
     monitor = nil
     ending = nil

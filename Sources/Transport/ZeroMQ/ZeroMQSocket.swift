@@ -29,9 +29,11 @@ final class ZeroMQSocket {
     close()
   }
 
-  /// Goes on sending what is queued, for the linger time, in the background.
+  /// Goes on sending what is queued, for the linger time, in the background. Call before what observes it ends: libzmq's I/O thread waits,
+  /// and with it every connection of the context, when it has an event to tell and nobody listens any more.
   func close() {
     guard let pointer else { return }
+    zmq_socket_monitor(pointer, nil, 0)
     zmq_close(pointer)
     self.pointer = nil
   }

@@ -48,6 +48,7 @@ package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
       try socket.bind(endpoint)
       boundEndpoint = try socket.lastEndpoint()
     } catch {
+      socket.close()
       admission.stop()
       throw error
     }
@@ -106,6 +107,7 @@ package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
     wake()
     let wasOpen = socket.withLock { socket -> Bool in
       defer { socket = nil }
+      socket?.close()
       return socket != nil
     }
     guard wasOpen else { return }

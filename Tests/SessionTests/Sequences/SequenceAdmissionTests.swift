@@ -104,7 +104,8 @@ import Wire
         trained: .head, maximumTokens: 1024, recomputes: false))
     // 6 · 1024 · 4096 · 4 bytes are 96 MiB.
     let reason = try refusal(memoryLimit: 8 << 30, description)
-    #expect(reason.contains("may take 96.0 MiB, a message holds 64.0 MiB; make train.micro_batch smaller"))
+    #expect(reason.contains("may take 96.0 MiB, a message holds 64.0 MiB; make train.micro_batch smaller, "))
+    #expect(reason.contains("set loss.where: trainer, or cut the texts shorter"))
   }
 
   @Test func aLossThatDoesNotFitTheOutputs() throws {

@@ -8,7 +8,10 @@ enum TinyCheckpoint {
   static let vocabulary = 20
   static let positions = 12
 
-  static func write(_ family: TransformerFamily, to directory: URL, seed: UInt64 = 9) throws {
+  /// - Parameter zeroed: the name of a tensor that is to be nothing but zeros.
+  static func write(_ family: TransformerFamily, to directory: URL, seed: UInt64 = 9, zeroing zeroed: String? = nil)
+    throws
+  {
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     let settings = family == .bert ? bert : llama
     try Data(settings.utf8).write(to: directory.appending(path: "config.json"))
@@ -19,7 +22,7 @@ enum TinyCheckpoint {
       // Gains near 1 and of both sizes, so that folding one wrongly shows.
       let isGain = description.shape.count == 1 && description.name.hasSuffix("orm.weight")
       let values = (0..<description.shape.reduce(1, *)).map { _ in
-        random.nextValue() * 0.4 + (isGain ? 1 : 0)
+        description.name == zeroed ? 0 : random.nextValue() * 0.4 + (isGain ? 1 : 0)
       }
       return SafetensorsTensor(description.name, Tensor<Float>(values, shape: description.shape))
     }

@@ -46,6 +46,44 @@ import Testing
     #expect(failure.kind == .inputData)
   }
 
+  @Test func tagsOfWhichNoneCounts() throws {
+    let failure = try refusal(
+      TokenJob().changing { ($0.task, $0.classes) = (.tokenClassification, 3) }
+    ) { directory in
+      // Tags are -100 for ids that are 3 modulo 4.
+      try TokenData(in: directory) { _, ids, _, _ in ids = ids.map { _ in 3 } }
+    }
+    #expect(failure.kind == .inputData)
+    #expect(failure.description.contains("'tags': every label is negative"))
+  }
+
+  @Test func textsOfOneTokenForALanguageModel() throws {
+    let failure = try refusal(TokenJob().changing { ($0.family, $0.task) = (.llama, .causalLanguageModel) }) {
+      directory in
+      try TokenData(in: directory) { _, _, mask, _ in mask = mask.indices.map { $0 == 0 ? 1 : 0 } }
+    }
+    #expect(failure.kind == .inputData)
+    #expect(failure.description.contains("causal-lm needs longer texts"))
+  }
+
+  /// Adapters would have to be divided by it: known before anything is trained.
+  @Test func gainOfZeroBeforeAnAdapter() throws {
+    let job = TokenJob().changing { ($0.family, $0.train) = (.llama, TokenJob.lora(["q_proj"])) }
+    let norm = "model.layers.1.input_layernorm.weight"
+    let failure = try refusal(job) { directory in
+      try TinyCheckpoint.write(.llama, to: directory.path("llama"), zeroing: norm)
+      return try TokenData(in: directory)
+    }
+    #expect(failure.kind == .inputData)
+    #expect(failure.description.contains(norm) && failure.description.contains("model.train: all"))
+    // No adapter reads this one.
+    let directory = try TemporaryDirectory()
+    try TinyCheckpoint.write(
+      .llama, to: directory.path("llama"), zeroing: "model.layers.1.post_attention_layernorm.weight")
+    _ = try PreparedJob(
+      job: try job.resolved(on: TokenData(in: directory)), secret: try OrderSecret(ephemeralWithSeed: 1))
+  }
+
   @Test func labelOutsideTheClasses() throws {
     let failure = try refusal(TokenJob().changing { $0.classes = 3 }) { directory in
       try TokenData(in: directory) { row, _, _, label in if row == 9 { label = 3 } }
