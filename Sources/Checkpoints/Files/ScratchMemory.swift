@@ -13,11 +13,6 @@ final class ScratchMemory: @unchecked Sendable {
   init(count: Int, path: String) throws(CheckpointError) {
     guard let base = calloc(max(count, 1), 1) else { throw .system(.create, path: path, code: ENOMEM) }
     bytes = UnsafeMutableRawBufferPointer(start: base, count: count)
-    // Rows land in shuffled slots, so that nearly every one is the first in its page: in large pages far fewer are.
-    // Only advice, and only for whole pages; refusing it costs time and nothing else.
-    let page = Int(getpagesize())
-    let skipped = -Int(bitPattern: base) & (page - 1)
-    if count > skipped + page { madvise(base + skipped, (count - skipped) & -page, MADV_HUGEPAGE) }
   }
 
   deinit {

@@ -14,8 +14,6 @@ final class BlockReader: Sendable {
   private let source: any FeatureSource
   private let queue = DispatchQueue(label: "block-reader")
   private let state: Mutex<(next: Int, pending: PendingBlock?)>
-  /// Memory of blocks that are done with: fresh memory costs a page fault every few rows.
-  private let spare = Mutex<Tensor<Float>?>(nil)
 
   init(source: any FeatureSource) {
     self.source = source
@@ -31,29 +29,14 @@ final class BlockReader: Sendable {
     return block
   }
 
-  /// Gives a block's memory back, to be read into again; the caller keeps no other reference to it.
-  func recycle(_ block: consuming Block) {
-    let values = block.values
-    spare.withLock { $0 = values }
-  }
-
-  private func takeMemory(_ shape: [Int]) -> Tensor<Float> {
-    let recycled = spare.withLock { spare in
-      defer { spare = nil }
-      return spare
-    }
-    if let recycled, recycled.shape == shape { return recycled }
-    return Tensor(uninitialized: shape)
-  }
-
   private func schedule(from first: Int) -> PendingBlock? {
     guard first < source.rows else { return nil }
     let rows = first..<min(source.rows, first + max(1, source.preferredRowBlock))
     let pending = PendingBlock()
-    queue.async { [self] in
+    queue.async { [source] in
       pending.fulfil(
         Result {
-          var values = takeMemory([rows.count, source.columns])
+          var values = Tensor<Float>(uninitialized: [rows.count, source.columns])
           try values.withUnsafeMutableBufferPointer { try source.read(rows: rows, into: $0) }
           return Block(rows: rows, values: values)
         })

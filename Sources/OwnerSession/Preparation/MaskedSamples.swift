@@ -15,9 +15,6 @@ protocol MaskedSamples<Element> {
   /// Bytes of a delivery that plain float32 samples would not have.
   func bytesAdded(_ delivery: RowDelivery<Element>) -> Int
 
-  /// Waits until `slots` can be delivered, where masking goes on behind training.
-  func waitForMasking(of slots: some Collection<Int32>) throws
-
   /// Packs samples for one message. Called in the order of sending: a row that the trainer keeps is not carried again.
   mutating func delivery(of slots: ArraySlice<Int32>, pass: Int) throws -> RowDelivery<Element>
 

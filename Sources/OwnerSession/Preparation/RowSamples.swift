@@ -26,10 +26,6 @@ struct RowSamples<Element: FloatingElement>: MaskedSamples {
     sender = RowSender(spool: spool, residentRows: residentRows)
   }
 
-  func waitForMasking(of slots: some Collection<Int32>) throws {
-    try spool.waitForMasking(of: slots)
-  }
-
   func bytesAdded(_ delivery: RowDelivery<Element>) -> Int {
     bytesAdded(rows: delivery.values.rows)
   }

@@ -3,7 +3,7 @@ import Dispatch
 import Synchronization
 import Tensors
 
-/// Puts blocks into their rows' slots on a queue of its own, a few blocks behind.
+/// Puts masked blocks into their rows' slots on a queue of its own, a few blocks behind.
 final class SpoolWriter<Element: FloatingElement>: Sendable {
   private let file: RowFile<Element>
   private let slotOfRow: [Int32]
@@ -43,8 +43,7 @@ final class SpoolWriter<Element: FloatingElement>: Sendable {
     if let error = failure.withLock({ $0 }) { throw error }
   }
 
-  /// Stores a block at once, on the caller's thread.
-  func store(_ masked: Tensor<Element>, rows: Range<Int>) throws {
+  private func store(_ masked: Tensor<Element>, rows: Range<Int>) throws {
     let slots = slotOfRow[rows]
     if slots.allSatisfy({ $0 >= 0 }) { return try file.write(masked, to: slots) }
     let width = masked.columns

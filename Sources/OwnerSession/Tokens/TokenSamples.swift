@@ -22,9 +22,6 @@ struct TokenSamples<Element: FloatingElement>: MaskedSamples {
   /// Sequences are carried each time.
   func beginConversation(residentRows: Int) {}
 
-  /// Tokens are masked as they are sent.
-  func waitForMasking(of slots: some Collection<Int32>) {}
-
   func bytesAdded(_ delivery: RowDelivery<Element>) -> Int {
     delivery.values.count * (MemoryLayout<Element>.size - MemoryLayout<Float>.size)
   }

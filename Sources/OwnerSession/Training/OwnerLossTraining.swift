@@ -92,7 +92,6 @@ struct OwnerLossTraining<Element: FloatingElement> {
       let batch = plan.range(ofBatch: nextStep % description.stepsPerEpoch)
       let first = batch.lowerBound + nextPart * description.microBatch
       let rows = order[first..<min(batch.upperBound, first + description.microBatch)]
-      try context.waitForMasking(of: rows)
       let epoch = nextStep / description.stepsPerEpoch
       let delivery = try context.measureReading { try samples.delivery(of: rows, pass: epoch) }
       context.countAddedBytes(samples.bytesAdded(delivery))
@@ -194,7 +193,6 @@ struct OwnerLossTraining<Element: FloatingElement> {
     while answeredUpTo < slots.upperBound {
       while sentUpTo < slots.upperBound, (sentUpTo - answeredUpTo) / size < window {
         let rows = (sentUpTo..<min(slots.upperBound, sentUpTo + size)).map { Int32($0) }
-        try context.waitForMasking(of: rows)
         let delivery = try context.measureReading { try samples.delivery(of: rows[...], pass: epoch) }
         context.countAddedBytes(samples.bytesAdded(delivery))
         try context.connection.send(.evaluate(epoch: epoch, part: (sentUpTo - slots.lowerBound) / size, rows: delivery))

@@ -75,11 +75,6 @@ final class RunContext<Element: FloatingElement> {
     try times.masking.measure(work)
   }
 
-  /// Counts as masking what is left to wait for.
-  func waitForMasking(of slots: some Collection<Int32>) throws {
-    try measureMasking { try samples.waitForMasking(of: slots) }
-  }
-
   func measureLoss<Value>(_ work: () throws -> Value) rethrows -> Value {
     try times.loss.measure(work)
   }

@@ -23,7 +23,6 @@ struct TrainerLossTraining<Element: FloatingElement> {
   func upload(storedRows: Int, storedSteps: Int) throws {
     context.observe(.began("uploading masked rows"))
     try inChunks(of: context.samples.samplesPerChunk, from: storedRows, to: description.totalRows) { range in
-      try context.waitForMasking(of: range.map { Int32($0) })
       let (message, addedBytes) = try context.measureReading { try context.samples.uploadMessage(range) }
       context.countAddedBytes(addedBytes)
       return message
