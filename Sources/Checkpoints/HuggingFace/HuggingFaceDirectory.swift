@@ -35,6 +35,8 @@ package struct HuggingFaceDirectory: Sendable {
 
   package func shape(of name: String) -> [Int]? { place(name)?.entry?.shape }
 
+  func isFloating(_ name: String) -> Bool { place(name)?.entry?.type.isFloating ?? false }
+
   /// A tensor of any floating type; F16 and BF16 are widened exactly.
   ///
   /// - Throws: `.huggingFace` with `missingTensor` or `notFloating`; `.safetensors`, `.system` when it cannot be read.

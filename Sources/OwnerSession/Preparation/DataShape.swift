@@ -10,14 +10,18 @@ package struct DataShape: Sendable, Equatable, Codable {
   package var classNames: [String]?
   /// Whether some labels are missing, which decides the output's key for loss at the trainer.
   package var labelsMissing: Bool
+  /// Of the checkpoint that the job starts from: embeddings, frozen weights and folded gains are read from it again later.
+  package var checkpoint: String?
 
   package init(
-    features: Int, maximumTokens: Int? = nil, outputs: Int, classNames: [String]?, labelsMissing: Bool
+    features: Int, maximumTokens: Int? = nil, outputs: Int, classNames: [String]?, labelsMissing: Bool,
+    checkpoint: String? = nil
   ) {
     self.features = features
     self.maximumTokens = maximumTokens
     self.outputs = outputs
     self.classNames = classNames
     self.labelsMissing = labelsMissing
+    self.checkpoint = checkpoint
   }
 }

@@ -1,4 +1,5 @@
 package import Architecture
+import Checkpoints
 package import JobSpec
 package import Masking
 import Training
@@ -17,6 +18,10 @@ package struct JobShape: Sendable {
   package init(job: ResolvedJob, data: DataShape) throws {
     let pretrained: PretrainedModel? =
       if case .huggingFace(let model) = job.model { try PretrainedModel(model, task: job.task) } else { nil }
+    if let pretrained, let known = data.checkpoint, try pretrained.directory.fingerprint() != known {
+      throw OwnerError.unfitData(
+        "\(pretrained.settings.directory) holds other weights than when the run began; put the old checkpoint back")
+    }
     try self.init(job: job, data: data, pretrained: pretrained)
   }
 

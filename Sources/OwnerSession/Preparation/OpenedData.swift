@@ -63,7 +63,7 @@ struct OpenedData {
     }
     return DataShape(
       features: 0, maximumTokens: scan.longest, outputs: outputs, classNames: labels?.classNames,
-      labelsMissing: labels?.isMissingSome ?? false)
+      labelsMissing: labels?.isMissingSome ?? false, checkpoint: try model.directory.fingerprint())
   }
 
   private static func labels(_ job: ResolvedJob, file: HDF5File, rows: Int) throws -> JobLabels {

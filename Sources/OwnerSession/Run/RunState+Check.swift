@@ -9,6 +9,10 @@ extension RunState {
     if let owner, owner != prepared.secret.ownerKey {
       throw OwnerError.otherKey("the run was made with the owner key \(owner); give the --keys directory that holds it")
     }
+    guard data.checkpoint == prepared.shape.data.checkpoint else {
+      throw OwnerError.unfitData(
+        "the checkpoint that model.huggingface names holds other weights than when the run began; put the old one back")
+    }
     guard data == prepared.shape.data else {
       throw OwnerError.unfitData(
         "\(prepared.job.data.file) has changed since the run began; put the old file back")

@@ -22,6 +22,21 @@ import Testing
     return OwnerError.run("accepted")
   }
 
+  @Test func checkpointThatChangedSinceTheRunBegan() throws {
+    let site = try Site<Float>()
+    let job = try TokenJob().resolved(on: TokenData(in: site.directory))
+    let run = try OwnedRun<Float>(job, keys: site.keys, in: site.directory.path("run"))
+    try run.state.check(run.prepared)
+    try TinyCheckpoint.write(.bert, to: site.directory.path("bert"), seed: 10)
+    let later = try PreparedJob(job: job, secret: OrderSecret(owner: site.keys, seed: 1))
+    #expect {
+      try run.state.check(later)
+    } throws: { error in
+      (error as? OwnerError)?.kind == .inputData && "\(error)".contains("checkpoint")
+    }
+    #expect(throws: OwnerError.self) { _ = try JobShape(job: job, data: run.state.data) }
+  }
+
   @Test func tokenIdOutsideTheVocabulary() throws {
     let failure = try refusal(TokenJob()) { directory in
       try TokenData(in: directory) { row, ids, _, _ in if row == 7 { ids[1] = 20 } }

@@ -45,7 +45,7 @@ train_and_predict bert-adamw "$bert" "${adamw[@]}"
 train_and_predict llama-lm-adamw "$llama" "${adamw[@]}"
 judge --steps 20 --float64
 
-# The issue's own job, 20 steps of it.
+# The section task's job, 20 steps of it.
 minilm=$root/.cache/minilm
 if [ -n "$pubmed" ] && [ -e "$minilm/model.safetensors" ]; then
   "$python" "$root/jobs/replay/subset.py" "$pubmed" "$state/pubmed.h5" --by abstract --modulo 5 --equals 4 --training 640 >/dev/null
