@@ -17,7 +17,7 @@ package final class TrainerConnection<Element: FloatingElement> {
   private let clock = ContinuousClock()
   /// Time spent listening since anything was heard: the owner's own work must not count against the trainer.
   private var quiet = Duration.zero
-  private var lastPing: ContinuousClock.Instant
+  private var lastSent: ContinuousClock.Instant
   /// A trainer not heard of for this long, pings included, is taken for gone.
   private let silence: Duration
 
@@ -35,7 +35,7 @@ package final class TrainerConnection<Element: FloatingElement> {
     self.software = software
     peer = endpoint.map { "the trainer at \($0)" } ?? "the trainer"
     self.silence = silence
-    lastPing = clock.now
+    lastSent = clock.now
   }
 
   /// Says hello until the trainer answers.
@@ -102,7 +102,7 @@ package final class TrainerConnection<Element: FloatingElement> {
     }
   }
 
-  /// The next message, or nil after `timeout`. Refusals are thrown, pongs swallowed, pings sent when it is quiet.
+  /// The next message, or nil after `timeout`. Refusals are thrown, pongs swallowed, a ping sent when nothing else was for a while.
   ///
   /// - Throws: `OwnerError.trainerGone` when the trainer is silent for too long or says goodbye; `.refused`;
   ///   `WireError` for anything that is not a message.
@@ -110,6 +110,7 @@ package final class TrainerConnection<Element: FloatingElement> {
     let start = clock.now
     defer { waited += start.duration(to: clock.now) }
     do {
+      try speakUp()
       guard let frames = try channel.receive(timeout: timeout) else {
         quiet += start.duration(to: clock.now)
         try keepAlive()
@@ -156,20 +157,22 @@ package final class TrainerConnection<Element: FloatingElement> {
     channel.close()
   }
 
+  /// Says that the owner is alive when it has had nothing to send for a while: also while answers keep coming in, which keep it from
+  /// being quiet but not the trainer from missing it.
+  private func speakUp() throws {
+    if lastSent.duration(to: clock.now) > .seconds(1) { try sendNow(.ping) }
+  }
+
   private func sendNow(_ message: OwnerMessage<Element>) throws {
     let frames = codec.frames(message, job: job)
     bytesSent += frames.reduce(0) { $0 + $1.count }
     try channel.send(frames)
+    lastSent = clock.now
   }
 
   private func keepAlive() throws {
-    let now = clock.now
     if quiet > silence {
       throw OwnerError.trainerGone("the trainer has not been heard of for \(silence.components.seconds) s")
-    }
-    if lastPing.duration(to: now) > .seconds(1) {
-      lastPing = now
-      try sendNow(.ping)
     }
   }
 }

@@ -1,0 +1,42 @@
+import Foundation
+import OwnerSession
+import Synchronization
+import Tensors
+import Testing
+import Transport
+import Wire
+
+@Suite struct KeepAliveTests {
+  /// An answer every tenth of a second, and a count of what the owner says.
+  private final class TalkativeTrainer: OwnerChannel {
+    private let counted = Mutex(0)
+
+    var pings: Int { counted.withLock { $0 } }
+    var isConnected: Bool { true }
+
+    func send(_ message: Message) throws(TransportError) {
+      if let (_, spoken) = try? MessageCodec<Float>().ownerMessage(message), case .ping = spoken {
+        counted.withLock { $0 += 1 }
+      }
+    }
+
+    func receive(timeout: Duration) throws(TransportError) -> Message? {
+      Thread.sleep(forTimeInterval: 0.1)
+      return MessageCodec<Float>().frames(TrainerMessage<Float>.checkpointed(step: 1), job: KeepAliveTests.job)
+    }
+
+    func wake() {}
+    func close() {}
+  }
+
+  private static let job = JobID.random()
+
+  /// A trainer at work on many parts answers often and hears nothing: it must not take the owner for lost.
+  @Test func anOwnerWithNothingToSendIsHeardWhileAnswersKeepComing() throws {
+    let channel = TalkativeTrainer()
+    let connection = TrainerConnection<Float>(channel: channel, job: Self.job, software: "test owner")
+    for _ in 0..<35 { _ = try connection.receive(timeout: .seconds(1)) }
+    // 3.5 seconds, a ping after each full one in which nothing was sent.
+    #expect((2...3).contains(channel.pings))
+  }
+}
