@@ -9,6 +9,8 @@ struct TransformerBuilder {
   let description: TransformerDescription
   private(set) var values: [ModelValue] = []
   private var spaces: [Space] = []
+  /// By name, so that a model of many blocks is not searched for each of its layers.
+  private var widths: [SpaceID: Int] = [:]
   private var layers: [any Layer] = []
   private var blocks: [Range<Int>] = []
   /// Last components of the names of the linear layers that an adapter may target, in order of first use.
@@ -24,13 +26,13 @@ struct TransformerBuilder {
   // MARK: - Spaces and values
 
   mutating func addSpace(_ id: SpaceID, width: Int, form: SpaceForm = .whole) {
-    guard !spaces.contains(where: { $0.id == id }) else { return }
+    guard widths.updateValue(width, forKey: id) == nil else { return }
     spaces.append(Space(id: id, width: width, form: form))
   }
 
   /// The number of a new value in `space`, which must have been added.
   private mutating func addValue(_ space: SpaceID, _ domain: RowDomain) -> Int {
-    let width = spaces.first { $0.id == space }?.width ?? 0
+    let width = widths[space] ?? 0
     values.append(ModelValue(space: space, width: width, domain: domain))
     return values.count - 1
   }

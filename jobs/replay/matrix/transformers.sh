@@ -56,7 +56,7 @@ if [ -n "$pubmed" ] && [ -e "$minilm/model.safetensors" ]; then
   train_and_predict minilm-lora "$job" "${twenty[@]}" --set model.train=lora \
     --set 'model.lora={rank: 8, alpha: 16, targets: [query, value]}'
   judge --steps 20
-  train_and_predict minilm-adamw "$job" "${twenty[@]}" --set optimizer.name=adamw --set optimizer.lr=0.0001 \
+  train_and_predict minilm-adamw "$job" "${twenty[@]}" --set 'optimizer={name: adamw, lr: 0.0001, clip_norm: 1.0}' \
     --set masking.strength=permutation
   judge --steps 20 --float64
 else
