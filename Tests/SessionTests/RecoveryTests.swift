@@ -77,6 +77,21 @@ import Wire
     try expectEqual(run, undisturbed)
   }
 
+  /// The trainer that is there now was never asked and answers every ping: nothing to wait for.
+  @Test func connectionLostWhenTheJobIsLetGo() throws {
+    let site = try Site<Float>()
+    let trainer = site.trainer()
+    defer { trainer.shutDown() }
+    let run = try site.run(Self.job)
+    let channel = LosingChannel(site.network.connect(site.keys.ownerKey)) { message in
+      guard case (_, .release)? = try? MessageCodec<Float>().ownerMessage(message) else { return false }
+      return true
+    }
+    try run.execute(over: channel)
+    #expect(channel.didLose)
+    try expectEqual(run, site.undisturbed(run))
+  }
+
   /// A transport that has no room drops the message for the owner; neither side may wait for the other then.
   @Test(arguments: [LossLocation.owner, .trainer])
   func messagesLostInAFullQueue(_ loss: LossLocation) throws {

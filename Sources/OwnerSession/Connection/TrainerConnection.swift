@@ -153,6 +153,19 @@ package final class TrainerConnection<Element: FloatingElement> {
     }
   }
 
+  /// Lets the trainer remove the job, whose result is durable here.
+  package func release() {
+    do {
+      try send(.release)
+      try waitFor { message in
+        if case .removed = message { return true }
+        return nil as Bool?
+      }
+    } catch {
+      // A trainer that is gone by now, and may be back without ever having been asked, keeps the job until its operator removes it.
+    }
+  }
+
   package func close() {
     channel.close()
   }

@@ -2,6 +2,8 @@
 enum FoldedGain {
   /// The norm whose gain multiplies the columns of the weight called `name` in a Llama checkpoint; nil for other weights.
   static func norm(readBy name: String) -> String? {
+    // An adapter's second matrix reads the first, not the norm.
+    if name.hasSuffix(".lora_B.weight") { return nil }
     if name == "lm_head.weight" || name == "score.weight" { return "model.norm.weight" }
     guard let block = block(of: name) else { return nil }
     let layer = name.dropFirst(block.count)

@@ -95,7 +95,7 @@ package struct PretrainedModel: Sendable {
   /// - Throws: `OwnerError.unfitData` for a gain that cannot be divided by; it would show only when everything is trained.
   func checkGains(readBy trained: [String]) throws {
     guard settings.train.adaptation != nil else { return }
-    for name in trained where !name.hasSuffix(".lora_B.weight") {
+    for name in trained {
       guard let gain: Tensor<Float> = try gain(readBy: name), let norm = FoldedGain.norm(readBy: name) else { continue }
       if let column = gain.elements.firstIndex(where: { !$0.isNormal }) {
         throw OwnerError.unfitData(

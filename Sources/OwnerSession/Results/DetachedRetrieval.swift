@@ -46,11 +46,7 @@ package struct DetachedRetrieval<Element: FloatingElement> {
     var finished = state
     finished.phase = .finished
     try finished.save(directory)
-    try connection.send(.release)
-    try connection.waitFor { message in
-      if case .removed = message { return true }
-      return nil as Bool?
-    }
+    connection.release()
     return history
   }
 

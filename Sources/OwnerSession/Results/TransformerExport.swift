@@ -40,15 +40,10 @@ struct TransformerExport<Element: FloatingElement> {
 
   /// No gain is 0: `PretrainedModel.checkGains` ran before training.
   private func unfolded(_ tensor: Tensor<Element>, _ name: String) throws -> Tensor<Element> {
-    guard let gain: Tensor<Element> = try Self.gain(model, of: name) else { return tensor }
+    guard let gain: Tensor<Element> = try model.gain(readBy: name) else { return tensor }
     var result = tensor
     result.scaleColumns(by: gain, dividing: true)
     return result
-  }
-
-  /// The folded gain that the columns of a trained tensor stand behind; an adapter's second matrix reads the first, not the norm.
-  private static func gain(_ model: PretrainedModel, of name: String) throws -> Tensor<Element>? {
-    name.hasSuffix(".lora_B.weight") ? nil : try model.gain(readBy: name)
   }
 
   /// The weights that `write` wrote into `directory`, as the trainer has them.
@@ -60,7 +55,7 @@ struct TransformerExport<Element: FloatingElement> {
       let file = try SafetensorsFile(path: directory + "/" + AdapterExport.fileName)
       for specification in trained {
         var tensor: Tensor<Element> = try file.tensor(AdapterExport.prefix + specification.name)
-        if let gain = try gain(model, of: specification.name) { tensor.scaleColumns(by: gain) }
+        if let gain: Tensor<Element> = try model.gain(readBy: specification.name) { tensor.scaleColumns(by: gain) }
         tensors[specification.name] = tensor
       }
       return FinishedWeights(trained: tensors, frozen: PretrainedWeights(model: model, fresh: nil))

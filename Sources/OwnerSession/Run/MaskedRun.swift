@@ -217,12 +217,7 @@ package final class MaskedRun<Element: FloatingElement> {
       positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
     try AtomicFile.write(try encoder.encode(report), to: directory.summary.path)
     try setPhase(.finished)
-    // The result is durable here; a trainer that is gone by now removes the job when its operator does.
-    try? connection.send(.release)
-    _ = try? connection.waitFor { message in
-      if case .removed = message { return true }
-      return nil as Bool?
-    }
+    connection.release()
   }
 
   private func makeReport(

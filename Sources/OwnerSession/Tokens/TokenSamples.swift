@@ -46,8 +46,7 @@ struct TokenSamples<Element: FloatingElement>: MaskedSamples {
       let targets: Targets<Element> = labels.targets(slots, rowOfSlot: rowOfSlot)
       return targets.observedCount
     }
-    // The keys decide the order of tokens, not how many count.
-    return try spool.samples(slots).reduce(0) { $0 + packer.settings.targets(of: $1).count { $0 >= 0 } }
+    return try spool.countedTokens(of: slots, packer.settings)
   }
 
   func outputRows(of slots: ArraySlice<Int32>) throws -> Int {

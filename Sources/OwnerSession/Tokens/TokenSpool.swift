@@ -37,6 +37,11 @@ package struct TokenSpool: Sendable {
     try file.write(record, at: slot)
   }
 
+  /// Tokens of the samples in `slots` that a loss counts. Keys decide the order in which tokens are sent, not how many count.
+  func countedTokens(of slots: some Collection<Int32>, _ settings: TokenSettings) throws -> Int {
+    try samples(slots).reduce(0) { $0 + settings.targets(of: $1).count { $0 >= 0 } }
+  }
+
   /// The samples in `slots`, in that order.
   package func samples(_ slots: some Collection<Int32>) throws -> [[Token]] {
     let records = try file.gather(slots)

@@ -50,9 +50,7 @@ struct VerificationSource<Element: FloatingElement> {
       let targets: Targets<Element> = labels.targets(slots, rowOfSlot: prepared.plan.rowOfSlot)
       return targets.observedCount
     }
-    return try tokens.map { tokens in
-      try tokens.spool.samples(slots).reduce(0) { $0 + tokens.settings.targets(of: $1).count { $0 >= 0 } }
-    } ?? 0
+    return try tokens.map { try $0.spool.countedTokens(of: slots, $0.settings) } ?? 0
   }
 
   func batch(
@@ -68,11 +66,9 @@ struct VerificationSource<Element: FloatingElement> {
     }
     let samples = samples(tokens, keys: keys, master: master)
     let delivery = try samples.delivery(of: slots, pass: epoch)
-    var offsets = [0]
-    for length in delivery.lengths.elements { offsets.append((offsets.last ?? 0) + Int(length)) }
-    let pooled = zip(offsets, delivery.pooled.elements).map { $0 + Int($1) }
     return Batch(
-      values: delivery.values, sequences: SequenceLayout(offsets: offsets, pooled: pooled),
+      values: delivery.values,
+      sequences: SequenceLayout(lengths: delivery.lengths.elements, pooled: delivery.pooled.elements),
       targets: try samples.targets(of: slots, pass: epoch))
   }
 

@@ -32,17 +32,3 @@ struct SequenceRows<Element: FloatingElement> {
     delivery.values.withUnsafeBufferPointer { _ = destination.update(fromContentsOf: $0) }
   }
 }
-
-extension SequenceLayout {
-  /// Of samples with these lengths, and pooled tokens at these places within them.
-  init(lengths: some Sequence<Int32>, pooled: some Sequence<Int32>) {
-    var offsets = [0]
-    var places: [Int] = []
-    for (length, place) in zip(lengths, pooled) {
-      let start = offsets[offsets.count - 1]
-      places.append(start + Int(place))
-      offsets.append(start + Int(length))
-    }
-    self.init(offsets: offsets, pooled: places)
-  }
-}

@@ -10,6 +10,18 @@ package struct SequenceLayout: Sendable, Equatable {
     self.pooled = pooled
   }
 
+  /// Of samples with these lengths, and pooled tokens at these places within them.
+  package init(lengths: some Sequence<Int32>, pooled: some Sequence<Int32>) {
+    var offsets = [0]
+    var places: [Int] = []
+    for (length, place) in zip(lengths, pooled) {
+      let start = offsets[offsets.count - 1]
+      places.append(start + Int(place))
+      offsets.append(start + Int(length))
+    }
+    self.init(offsets: offsets, pooled: places)
+  }
+
   package var samples: Int { max(0, offsets.count - 1) }
   package var tokens: Int { offsets.last ?? 0 }
 
