@@ -62,14 +62,16 @@ let package = Package(
     library("Datasets", ["Tensors", "CHDF5", "Failures"]),
     library("Checkpoints", ["Tensors", "Architecture", "Failures"]),
     library("JobSpec", ["Architecture", "Failures", yams]),
+    library("Exposure", ["Tensors", "Architecture"]),
 
     // Level 3
     library(
       "OwnerSession",
       [
-        "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport", "Architecture", "Tensors",
-        "Failures",
+        "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport", "Exposure", "Architecture",
+        "Tensors", "Failures",
       ]),
+    library("Attacks", ["Exposure", "Architecture", "Tensors"]),
     library(
       "TrainerSession", ["Training", "Checkpoints", "Wire", "Transport", "Architecture", "Tensors", "Failures"]),
 
@@ -77,8 +79,8 @@ let package = Package(
     program(
       "encryptor",
       [
-        "OwnerSession", "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport",
-        "Architecture", "Tensors", "Failures", arguments,
+        "OwnerSession", "Attacks", "Exposure", "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire",
+        "Transport", "Architecture", "Tensors", "Failures", arguments,
       ]),
     program("trainer", ["TrainerSession", "Wire", "Transport", "Tensors", "Failures", arguments, logging]),
     program("benchmarks", ["Masking", "Training", "Datasets", "Architecture", "Tensors", arguments]),
@@ -95,6 +97,7 @@ let package = Package(
     tests("CheckpointsTests", ["Checkpoints", "Tensors", "Architecture", "Failures"]),
     // The programs themselves, started as a person would; Datasets only writes their input.
     tests("ProgramTests", ["Datasets", "CHDF5", "encryptor", "trainer"]),
+    tests("AttacksTests", ["Attacks", "Exposure", "Architecture", "Tensors"]),
     tests("JobSpecTests", ["JobSpec", "Architecture", "Failures"]),
     tests(
       "SessionTests",

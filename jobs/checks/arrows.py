@@ -8,13 +8,13 @@ import sys
 LEVELS = [
     {"CBLAS", "CHDF5", "CZeroMQ", "CKernels"},
     {"Failures", "Tensors", "Architecture"},
-    {"Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport"},
-    {"OwnerSession", "TrainerSession"},
+    {"Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport", "Exposure"},
+    {"OwnerSession", "Attacks", "TrainerSession"},
     {"encryptor", "trainer", "benchmarks", "fuzz"},
 ]
 # The vocabulary of errors has no dependencies and may be read by all of its level.
 SHARED = {"Failures"}
-FORBIDDEN = {"trainer": {"Masking", "Datasets", "JobSpec", "OwnerSession"}}
+FORBIDDEN = {"trainer": {"Masking", "Datasets", "JobSpec", "OwnerSession", "Attacks", "Exposure"}}
 
 level = {name: number for number, names in enumerate(LEVELS) for name in names}
 package = json.loads(subprocess.run(

@@ -1,0 +1,36 @@
+/// What one attempt amounts to.
+package struct Measurement: Sendable, Equatable, Codable {
+  /// The attack's metric; nil where the attempt reached no value, such as a number of rows beyond all that were tried.
+  package var value: Double?
+  /// Of the value, at 95 %; nil where the value has no spread to speak of.
+  package var interval: Interval?
+  /// What a guess without any knowledge reaches.
+  package var chance: Double
+  /// Rows (or tokens, or records) that the attempt worked on.
+  package var rows: Int
+  /// Further figures by name, in order.
+  package var details: [Detail]
+  /// Where a curve says more than a number.
+  package var curve: Curve?
+
+  package init(
+    value: Double?, interval: Interval?, chance: Double, rows: Int, details: [Detail] = [], curve: Curve? = nil
+  ) {
+    self.value = value
+    self.interval = interval
+    self.chance = chance
+    self.rows = rows
+    self.details = details
+    self.curve = curve
+  }
+
+  package struct Detail: Sendable, Equatable, Codable {
+    package var name: String
+    package var value: Double
+
+    package init(_ name: String, _ value: Double) {
+      self.name = name
+      self.value = value
+    }
+  }
+}

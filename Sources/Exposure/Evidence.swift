@@ -1,0 +1,29 @@
+package import Architecture
+
+/// All that an audit works on: the trainer's view of a job, the same view with nothing masked, and the truth to score against.
+package struct Evidence: Sendable {
+  package let masked: ProviderView
+  /// The same rows and steps with identity keys: where an attack that works must succeed.
+  package let control: ProviderView
+  package let truth: OwnerTruth
+  /// The truth of `control`: its input key is the identity.
+  package let controlTruth: OwnerTruth
+  package let knowledge: PublicKnowledge
+  package let task: LearningTask
+  /// Nil where training a model takes too long to do it many times.
+  package let shadows: (any ShadowTraining)?
+
+  package init(
+    masked: ProviderView, control: ProviderView, truth: OwnerTruth, controlTruth: OwnerTruth,
+    knowledge: PublicKnowledge,
+    task: LearningTask, shadows: (any ShadowTraining)?
+  ) {
+    self.masked = masked
+    self.control = control
+    self.truth = truth
+    self.controlTruth = controlTruth
+    self.knowledge = knowledge
+    self.task = task
+    self.shadows = shadows
+  }
+}

@@ -1,0 +1,30 @@
+import Attacks
+import Testing
+
+@Suite struct IntervalTests {
+  /// 5 of 10 by hand: centre 0.5, reach 1.96/(10 + 3.8415) · √(2.5 + 0.96036) = 0.26341.
+  @Test func wilsonOfHalf() {
+    let interval = Interval.wilson(successes: 5, trials: 10)
+    #expect(abs(interval.lower - 0.23659) < 1e-4)
+    #expect(abs(interval.upper - 0.76341) < 1e-4)
+  }
+
+  /// 0 of n reaches up to z²/(n + z²), never below 0.
+  @Test func wilsonOfNone() {
+    let interval = Interval.wilson(successes: 0, trials: 100)
+    #expect(interval.lower == 0)
+    #expect(abs(interval.upper - 3.8414588 / 103.8414588) < 1e-9)
+  }
+
+  /// The mean of n draws of 0 … 1 spreads by 1/√(12 n): at n = 400 the interval is ± 0.028, and 1000 draws find it within a fifth.
+  @Test func bootstrapOfAMean() {
+    var random = SystemRandomNumberGenerator()
+    let values = (0..<400).map { Double($0) / 399 }
+    let interval = Interval.bootstrap(items: 400, random: &random) { items in
+      items.reduce(0) { $0 + values[$1] } / 400
+    }
+    let reach = (interval.upper - interval.lower) / 2
+    #expect(abs(reach - 0.0283) < 0.0057)
+    #expect(interval.lower < 0.5 && interval.upper > 0.5)
+  }
+}
