@@ -69,9 +69,9 @@ let package = Package(
       "OwnerSession",
       [
         "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport", "Exposure", "Architecture",
-        "Tensors", "Failures",
+        "Tensors", "Failures", crypto,
       ]),
-    library("Attacks", ["Exposure", "Architecture", "Tensors"]),
+    library("Attacks", ["Exposure", "Checkpoints", "Architecture", "Tensors", "Failures"]),
     library(
       "TrainerSession", ["Training", "Checkpoints", "Wire", "Transport", "Architecture", "Tensors", "Failures"]),
 
@@ -97,7 +97,7 @@ let package = Package(
     tests("CheckpointsTests", ["Checkpoints", "Tensors", "Architecture", "Failures"]),
     // The programs themselves, started as a person would; Datasets only writes their input.
     tests("ProgramTests", ["Datasets", "CHDF5", "encryptor", "trainer"]),
-    tests("AttacksTests", ["Attacks", "Exposure", "Architecture", "Tensors"]),
+    tests("AttacksTests", ["Attacks", "Exposure", "Checkpoints", "Architecture", "Tensors", "Failures"]),
     tests("JobSpecTests", ["JobSpec", "Architecture", "Failures"]),
     tests(
       "SessionTests",

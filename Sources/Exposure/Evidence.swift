@@ -1,5 +1,3 @@
-package import Architecture
-
 /// All that an audit works on: the trainer's view of a job, the same view with nothing masked, and the truth to score against.
 package struct Evidence: Sendable {
   package let masked: ProviderView
@@ -9,21 +7,21 @@ package struct Evidence: Sendable {
   /// The truth of `control`: its input key is the identity.
   package let controlTruth: OwnerTruth
   package let knowledge: PublicKnowledge
-  package let task: LearningTask
+  package let traits: JobTraits
   /// Nil where training a model takes too long to do it many times.
   package let shadows: (any ShadowTraining)?
 
   package init(
     masked: ProviderView, control: ProviderView, truth: OwnerTruth, controlTruth: OwnerTruth,
     knowledge: PublicKnowledge,
-    task: LearningTask, shadows: (any ShadowTraining)?
+    traits: JobTraits, shadows: (any ShadowTraining)?
   ) {
     self.masked = masked
     self.control = control
     self.truth = truth
     self.controlTruth = controlTruth
     self.knowledge = knowledge
-    self.task = task
+    self.traits = traits
     self.shadows = shadows
   }
 }

@@ -8,7 +8,7 @@ package struct OwnerTruth: Sendable {
   package let tokens: [Int32]?
   package let positions: [Int32]?
   package let labels: TrueLabels
-  /// K of the input space, `[w, w]`: x' = K [x; 1; 0_k], or K x without a constant.
+  /// T of x' = T x + δ, `[w, d]`, and δ as a last column where there is one, `[w, d + 1]`.
   package let inputKey: Tensor<Double>
 
   package init(

@@ -26,7 +26,8 @@ struct Encryptor: ParsableCommand {
     version: Release.version,
     subcommands: [
       KeygenCommand.self, RunCommand.self, SubmitCommand.self, StatusCommand.self, RetrieveCommand.self,
-      CancelCommand.self, PredictCommand.self, VerifyCommand.self, PlanCommand.self, InspectCommand.self,
+      CancelCommand.self, PredictCommand.self, VerifyCommand.self, AuditCommand.self, PlanCommand.self,
+      InspectCommand.self,
     ])
 
   static func main() {

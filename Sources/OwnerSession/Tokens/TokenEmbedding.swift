@@ -18,11 +18,11 @@ package struct TokenEmbedding<Element: FloatingElement>: Sendable {
   }
 
   /// [vocabulary, d].
-  private let words: Tensor<Element>
+  let words: Tensor<Element>
   /// [positions, d], [types, d]; nil where the family has none.
-  private let positions: Tensor<Element>?
-  private let types: Tensor<Element>?
-  private let norm: Norm?
+  let positions: Tensor<Element>?
+  let types: Tensor<Element>?
+  let norm: Norm?
 
   package init(words: Tensor<Element>, positions: Tensor<Element>?, types: Tensor<Element>?, norm: Norm?) {
     self.words = words

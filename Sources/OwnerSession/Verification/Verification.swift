@@ -25,7 +25,7 @@ package struct Verification<Element: FloatingElement> {
     let total = min(steps, plan.totalSteps)
     let source = try VerificationSource<Element>(prepared, workers: workers)
     let masked = try VerifiedRun(prepared, plan: prepared.shape.keyPlan, source: source, workers: workers)
-    let plain = try VerifiedRun(prepared, plan: try identityPlan(), source: source, workers: workers)
+    let plain = try VerifiedRun(prepared, plan: try prepared.identityPlan(), source: source, workers: workers)
     var order: [Int32] = []
     for step in 0..<total {
       let epoch = step / plan.stepsPerEpoch
@@ -37,18 +37,6 @@ package struct Verification<Element: FloatingElement> {
     }
     return try zip(masked.plaintextWeights(), plain.plaintextWeights()).map { Self.relativeDifference($0, $1) }.max()
       ?? 0
-  }
-
-  /// The same spaces with nothing masked.
-  private func identityPlan() throws -> KeyPlan {
-    let job = prepared.job
-    return try KeyResolver.resolve(
-      structure: prepared.shape.structure,
-      masking: MaskingDescription(strength: .none, padding: job.masking.padding, exact: true),
-      optimizer: job.optimizer,
-      lossConstraint: LossRules.constraint(
-        on: prepared.shape.structure.output, task: job.task, location: job.lossLocation,
-        labelsMissing: prepared.shape.data.labelsMissing))
   }
 
   private static func relativeDifference(_ a: Tensor<Element>, _ b: Tensor<Element>) -> Double {

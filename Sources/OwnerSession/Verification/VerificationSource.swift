@@ -14,16 +14,16 @@ struct VerificationSource<Element: FloatingElement> {
     let targets: Targets<Element>
   }
 
-  private struct Tokens {
+  struct Tokens {
     let spool: TokenSpool
     let embedding: TokenEmbedding<Element>
     let settings: TokenSettings
   }
 
-  private let prepared: PreparedJob
-  private let workers: Workers
+  let prepared: PreparedJob
+  let workers: Workers
   private let standardization: Standardization?
-  private let tokens: Tokens?
+  let tokens: Tokens?
 
   /// Reads tokens once into scratch space; rows of features are read as they are asked for.
   init(_ prepared: PreparedJob, workers: Workers) throws {
@@ -72,7 +72,7 @@ struct VerificationSource<Element: FloatingElement> {
       targets: try samples.targets(of: slots, pass: epoch))
   }
 
-  private func samples(
+  func samples(
     _ tokens: Tokens, keys: JobKeys<Element>, master: MasterKey
   ) -> TokenSamples<Element> {
     TokenSamples(
@@ -82,7 +82,8 @@ struct VerificationSource<Element: FloatingElement> {
       labels: prepared.labels, rowOfSlot: prepared.plan.rowOfSlot)
   }
 
-  private func readRows(_ slots: ArraySlice<Int32>, _ source: any FeatureSource) throws -> Tensor<Element> {
+  /// Rows of features as they are before masking.
+  func readRows(_ slots: ArraySlice<Int32>, _ source: any FeatureSource) throws -> Tensor<Element> {
     let columns = source.columns
     var values = Tensor<Float>(uninitialized: [slots.count, columns])
     try values.withUnsafeMutableBufferPointer { buffer in

@@ -8,8 +8,8 @@ import Training
 final class VerifiedRun<Element: FloatingElement> {
   private let prepared: PreparedJob
   private let source: VerificationSource<Element>
-  private let keys: JobKeys<Element>
-  private let master = MasterKey(for: JobIdentifier())
+  let keys: JobKeys<Element>
+  let master = MasterKey(for: JobIdentifier())
   private let engine: TrainingEngine<Element>
   private let loss: LossFunction
 
@@ -28,8 +28,18 @@ final class VerifiedRun<Element: FloatingElement> {
       parameters: try specifications.map { try keys.maskParameter(initial.tensor($0), $0) })
   }
 
+  /// What a micro-batch was to the trainer, as it went over the wire.
+  struct Exchange {
+    let slots: ArraySlice<Int32>
+    let inputs: Tensor<Element>
+    let outputs: Tensor<Element>
+    let outputGradient: Tensor<Element>
+    /// Not masked.
+    let targets: Targets<Element>
+  }
+
   /// Trains on the samples in `slots`, micro-batch by micro-batch.
-  func step(_ slots: ArraySlice<Int32>, epoch: Int) throws {
+  func step(_ slots: ArraySlice<Int32>, epoch: Int, observe: (Exchange) throws -> Void = { _ in }) throws {
     let normalizer = Double(max(1, try source.observedCount(of: slots)))
     try engine.beginBatch(rows: slots.count)
     var done = 0
@@ -43,11 +53,18 @@ final class VerifiedRun<Element: FloatingElement> {
       guard masked.allFinite else { throw OwnerError.diverged(step: engine.step) }
       let result = try loss.evaluate(
         outputs: try keys.unmaskOutputs(masked), targets: batch.targets, normalizer: normalizer)
-      try engine.setOutputGradient(try keys.maskOutputGradient(result.gradient), rows: rows)
+      let gradient = try keys.maskOutputGradient(result.gradient)
+      try engine.setOutputGradient(gradient, rows: rows)
+      try observe(
+        Exchange(
+          slots: part, inputs: batch.values, outputs: masked, outputGradient: gradient, targets: batch.targets))
       done = rows.upperBound
     }
     _ = try engine.finishStep()
   }
+
+  /// All parameters as the trainer holds them.
+  var maskedWeights: [Tensor<Element>] { engine.parameters }
 
   /// The trained parameters, unmasked.
   func plaintextWeights() throws -> [Tensor<Element>] {

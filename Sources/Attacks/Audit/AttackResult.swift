@@ -1,0 +1,44 @@
+package import Exposure
+
+/// One row of a report.
+package struct AttackResult: Sendable, Equatable, Codable {
+  package enum Status: String, Sendable, Codable {
+    case measured
+    /// There is nothing for it in this job; `reason` says why.
+    case inapplicable
+    /// The audit's time was up before it began; a gate on it does not pass.
+    case outOfTime = "out_of_time"
+  }
+
+  package var attack: AttackKind
+  package var title: String
+  package var status: Status
+  package var reason: String?
+  /// What the provider is assumed to know beside what it sees.
+  package var knowledge: String
+  package var metric: String
+  package var isWorseWhenHigher: Bool
+  package var masked: Measurement?
+  /// The same attempt with nothing masked: what the attack reaches where nothing stands in its way.
+  package var unmasked: Measurement?
+  /// Of both attempts.
+  package var seconds: Double
+  package var meaning: String?
+  /// What would lower it, and the change in this job that does; `changes` is empty where nothing in a job helps.
+  package var advice: String?
+  package var changes: [String]
+  package var source: String
+
+  init(_ facts: AttackFacts, status: Status, reason: String? = nil) {
+    attack = facts.kind
+    title = facts.title
+    self.status = status
+    self.reason = reason
+    knowledge = facts.knowledge
+    metric = facts.metric
+    isWorseWhenHigher = facts.isWorseWhenHigher
+    seconds = 0
+    changes = []
+    source = facts.source
+  }
+}

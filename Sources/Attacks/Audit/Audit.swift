@@ -1,0 +1,81 @@
+package import Exposure
+package import Tensors
+
+/// Runs every attack on what the trainer would see, and on the same unmasked, within a time.
+package struct Audit {
+  private struct Entry {
+    let facts: AttackFacts
+    /// Of the time, relative to the others.
+    let share: Double
+    let run: (Duration) throws -> AttackResult
+  }
+
+  private let evidence: Evidence
+  private let workers: Workers
+
+  package init(_ evidence: Evidence, workers: Workers) {
+    self.evidence = evidence
+    self.workers = workers
+  }
+
+  /// - Parameters:
+  ///   - duration: for all attacks together; each gets its share of what is left, so that time one does not need goes to the next.
+  ///   - progress: the attack that begins, its number from 0, and how many there are.
+  /// - Throws: what shadow training throws; `DecompositionError`.
+  package func run(within duration: Duration, progress: (String, Int, Int) -> Void) throws -> [AttackResult] {
+    let clock = ContinuousClock()
+    let end = clock.now + duration
+    let entries = self.entries
+    var results: [AttackResult] = []
+    for (number, entry) in entries.enumerated() {
+      progress(entry.facts.title, number, entries.count)
+      let left = entries[number...].reduce(0) { $0 + $1.share }
+      results.append(try entry.run(clock.now.duration(to: end) * (entry.share / left)))
+    }
+    return results
+  }
+
+  private var entries: [Entry] {
+    [
+      entry(KnownRows(workers: workers), share: 3), entry(SpectralAlignment(workers: workers), share: 3),
+      entry(SourceSeparation(workers: workers), share: 4), entry(Linkage(workers: workers), share: 1),
+      entry(BaseWeights(workers: workers), share: 3), entry(TokenMatching(workers: workers), share: 3),
+      entry(LabelInference(workers: workers), share: 1), entry(MatchingGame(workers: workers), share: 1),
+      entry(ModelMembership(workers: workers), share: 5, seesMasking: false),
+    ]
+  }
+
+  /// - Parameter seesMasking: whether the outcome depends on keys at all; if not, one attempt stands for both.
+  private func entry<Attempted: Attack>(_ attack: Attempted, share: Double, seesMasking: Bool = true) -> Entry {
+    Entry(facts: Attempted.facts, share: share) { time in
+      guard time > .zero else { return AttackResult(Attempted.facts, status: .outOfTime) }
+      let clock = ContinuousClock()
+      let start = clock.now
+      var result = AttackResult(Attempted.facts, status: .measured)
+      do {
+        let masked = try measure(attack, evidence.masked, evidence.truth, within: seesMasking ? time / 2 : time)
+        result.masked = masked
+        result.unmasked =
+          seesMasking ? try measure(attack, evidence.control, evidence.controlTruth, within: time / 2) : masked
+        result.meaning = attack.meaning(of: masked, evidence: evidence)
+        let advice = Advice(on: Attempted.facts.kind, for: evidence.traits)
+        result.advice = advice.text
+        result.changes = advice.changes
+      } catch let inapplicable as Inapplicable {
+        result.status = .inapplicable
+        result.reason = inapplicable.reason
+      }
+      result.seconds = start.duration(to: clock.now) / .seconds(1)
+      return result
+    }
+  }
+
+  private func measure<Attempted: Attack>(
+    _ attack: Attempted, _ view: ProviderView, _ truth: OwnerTruth, within time: Duration
+  ) throws -> Measurement {
+    var random = SystemRandomNumberGenerator()
+    let knowledge = try attack.knowledge(of: evidence, truth: truth, random: &random)
+    let claim = try attack.attempt(on: view, knowing: knowledge, random: &random, until: Deadline(after: time))
+    return attack.score(claim, truth: truth)
+  }
+}

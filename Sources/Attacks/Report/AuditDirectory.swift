@@ -1,0 +1,43 @@
+import Checkpoints
+package import Foundation
+
+/// Where an audit leaves its report: `audit.json` and `audit.html`.
+package struct AuditDirectory: Sendable {
+  package let root: URL
+
+  package init(root: URL) {
+    self.root = root
+  }
+
+  package var json: URL { root.appending(path: "audit.json") }
+  package var page: URL { root.appending(path: "audit.html") }
+
+  /// Stable JSON: sorted keys, so that two reports can be compared line by line.
+  package static func text(_ report: AuditReport) throws -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+    return try encoder.encode(report)
+  }
+
+  /// Replaces an earlier report; readable by this user alone, for it tells about the data.
+  ///
+  /// - Throws: `CheckpointError` when the directory cannot be made or written, of kind `.exhausted` for a full disk.
+  package func write(_ report: AuditReport) throws {
+    try Directory.create(root.path)
+    try AtomicFile.write(try Self.text(report), to: json.path)
+    try AtomicFile.write(Data(ReportPage(report).html.utf8), to: page.path)
+  }
+
+  /// - Throws: `AuditError.missing`, `.unreadable`.
+  package func load() throws(AuditError) -> AuditReport {
+    guard let data = FileManager.default.contents(atPath: json.path) else { throw .missing(json.path) }
+    let decoder = JSONDecoder()
+    decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+    guard let report = try? decoder.decode(AuditReport.self, from: data), report.format == AuditReport.currentFormat
+    else { throw .unreadable(json.path) }
+    return report
+  }
+}

@@ -1,0 +1,27 @@
+import Foundation
+
+/// Numbers as a report shows them.
+package enum ReportNumber {
+  /// Three digits that count, without an exponent where it can be helped; "–" for none.
+  package static func text(_ value: Double?) -> String {
+    guard let value, value.isFinite else { return "–" }
+    if value == value.rounded(), abs(value) < 1e6 { return String(Int(value)) }
+    let size = abs(value)
+    if size >= 100 { return String(format: "%.0f", value) }
+    if size >= 10 { return String(format: "%.1f", value) }
+    if size >= 0.01 { return String(format: "%.3f", value) }
+    return String(format: "%.1e", value)
+  }
+
+  package static func text(_ interval: Interval?) -> String {
+    interval.map { "\(text($0.lower)) … \(text($0.upper))" } ?? ""
+  }
+
+  /// The value with its interval, or what it means to have none.
+  static func text(_ measurement: Measurement?) -> String {
+    guard let measurement else { return "–" }
+    guard let value = measurement.value else { return "not reached" }
+    guard let interval = measurement.interval else { return text(value) }
+    return "\(text(value)) (\(text(interval)))"
+  }
+}

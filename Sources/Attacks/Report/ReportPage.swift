@@ -1,0 +1,127 @@
+import Exposure
+
+/// A report as one HTML page that needs nothing else: no script, no style or picture from elsewhere.
+package struct ReportPage {
+  private let report: AuditReport
+
+  package init(_ report: AuditReport) {
+    self.report = report
+  }
+
+  package var html: String {
+    """
+    <!DOCTYPE html>
+    <html lang="en"><head><meta charset="utf-8">
+    <title>Leakage audit of \(text(report.job.name))</title>
+    <style>\(Self.style)</style></head><body>
+    <h1>What could the provider learn from “\(text(report.job.name))”?</h1>
+    <section class="limits">\(report.outOfScope.map { "<p>\(text($0))</p>" }.joined(separator: "\n"))</section>
+    \(summary)
+    \(overview)
+    \(report.attacks.map(section).joined(separator: "\n"))
+    </body></html>
+
+    """
+  }
+
+  private var summary: String {
+    let job = report.job
+    var lines = [
+      ("job", "\(job.name): \(job.task.rawValue), \(job.rows) rows, \(job.features) wide, \(job.epochs) epochs"),
+      ("masking", Self.masking(job)),
+      ("loss", "at the \(job.lossLocation.rawValue)"),
+      ("seen by the attacks", "\(report.rowsSeen) masked rows; \(report.publicRows) rows assumed public where an attack says so"),
+      ("made", "\(report.created) by \(report.program), in \(ReportNumber.text(report.seconds)) s"),
+      ("digests", "job \(report.jobDigest.prefix(16)), data \(report.dataDigest.prefix(16))"),
+    ]
+    if let cost = report.noiseCost {
+      lines.append(
+        (
+          "cost of the noise",
+          "\(cost.metric) \(ReportNumber.text(cost.withNoise)) with it, \(ReportNumber.text(cost.withoutNoise)) without"
+        ))
+    }
+    return "<table class=\"facts\">\(lines.map { "<tr><th>\($0.0)</th><td>\(text($0.1))</td></tr>" }.joined())</table>"
+  }
+
+  private static func masking(_ job: JobTraits) -> String {
+    var parts = ["strength \(job.strength.rawValue)"]
+    if let sigma = job.noise { parts.append("noise \(sigma)") }
+    if let width = job.adapterWidth { parts.append("adapter \(width)") }
+    if job.readsTokens { parts.append(job.shufflesTokens ? "secret order of tokens" : "tokens in their order") }
+    if let base = job.baseModel { parts.append("base model \(base.rawValue)") }
+    return parts.joined(separator: ", ")
+  }
+
+  private var overview: String {
+    let rows = report.attacks.map { result in
+      """
+      <tr><td><a href="#\(result.attack.rawValue)">\(text(result.title))</a></td><td>\(text(result.metric))</td>\
+      <td>\(result.status == .measured ? ReportNumber.text(result.masked) : Self.status(result))</td>\
+      <td>\(result.status == .measured ? ReportNumber.text(result.unmasked) : "")</td>\
+      <td>\(ReportNumber.text(result.masked?.chance))</td></tr>
+      """
+    }
+    return """
+      <table><tr><th>attack</th><th>metric</th><th>masked (95 %)</th><th>unmasked</th><th>chance</th></tr>
+      \(rows.joined(separator: "\n"))</table>
+      """
+  }
+
+  private static func status(_ result: AttackResult) -> String {
+    result.status == .outOfTime ? "no time left" : "does not apply"
+  }
+
+  private func section(_ result: AttackResult) -> String {
+    var parts = [
+      "<section id=\"\(result.attack.rawValue)\"><h2>\(text(result.title))</h2>",
+      "<p>Assumed to know: \(text(result.knowledge)).</p>",
+    ]
+    switch result.status {
+    case .inapplicable: parts.append("<p>Does not apply: \(text(result.reason ?? "")).</p>")
+    case .outOfTime: parts.append("<p>The audit’s time was up; give it more with <code>--minutes</code>.</p>")
+    case .measured: parts += measured(result)
+    }
+    parts.append("<p class=\"source\">\(text(result.source))</p></section>")
+    return parts.joined(separator: "\n")
+  }
+
+  private func measured(_ result: AttackResult) -> [String] {
+    var parts = [
+      "<p class=\"meaning\">\(text(result.meaning ?? ""))</p>",
+      "<table><tr><th></th><th>masked</th><th>unmasked</th></tr>",
+      row(result.metric, ReportNumber.text(result.masked), ReportNumber.text(result.unmasked)),
+    ]
+    for (index, detail) in (result.masked?.details ?? []).enumerated() {
+      let control = result.unmasked.flatMap { $0.details.indices.contains(index) ? $0.details[index].value : nil }
+      parts.append(row(detail.name, ReportNumber.text(detail.value), ReportNumber.text(control)))
+    }
+    parts.append(row("chance", ReportNumber.text(result.masked?.chance), ReportNumber.text(result.unmasked?.chance)))
+    parts.append(
+      row("worked on", result.masked.map { "\($0.rows)" } ?? "", result.unmasked.map { "\($0.rows)" } ?? "") + "</table>")
+    if let curve = result.masked?.curve { parts.append(CurvePlot(masked: curve, unmasked: result.unmasked?.curve).svg) }
+    if let advice = result.advice { parts.append("<p>What would lower it: \(text(advice))</p>") }
+    if !result.changes.isEmpty {
+      parts.append("<pre>\(result.changes.map { "--set \(text($0))" }.joined(separator: "\n"))</pre>")
+    }
+    parts.append("<p class=\"source\">\(ReportNumber.text(result.seconds)) s</p>")
+    return parts
+  }
+
+  private func row(_ name: String, _ masked: String, _ unmasked: String) -> String {
+    "<tr><td>\(text(name))</td><td>\(masked)</td><td>\(unmasked)</td></tr>"
+  }
+
+  private func text(_ text: String) -> String { PageText.escaped(text) }
+
+  private static let style = """
+    body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}
+    h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
+    .limits{border-left:4px solid #b54708;padding:.2rem 1rem;background:#fff7ed}
+    table{border-collapse:collapse;margin:1rem 0}th,td{border:1px solid #d0d7de;padding:.3rem .6rem;text-align:left;vertical-align:top}
+    .facts th{font-weight:600;width:12rem}.meaning{font-weight:600}.source,.legend{color:#57606a;font-size:.85rem}
+    pre{background:#f6f8fa;padding:.6rem}svg{max-width:30rem;display:block}svg text{font-size:10px;fill:#57606a}
+    .grid{stroke:#e3e7eb}polyline{fill:none;stroke-width:2}polyline.masked{stroke:#b54708}polyline.unmasked{stroke:#0b69c7;stroke-dasharray:4 3}
+    span.masked{color:#b54708}span.unmasked{color:#0b69c7}
+    """
+}

@@ -1,0 +1,63 @@
+import JobSpec
+import Architecture
+import Exposure
+import Foundation
+import Tensors
+import Training
+
+/// Shadow models for the membership attack: the job's own training on halves of its rows.
+struct MembershipShadows: ShadowTraining {
+  /// Rows that may be candidates, so that a model is trained in seconds.
+  private static let mostCandidates = 4096
+  /// Products of weights and rows a model may take: some ten seconds of a core.
+  private static let mostWork = 1e12
+
+  let candidates: Int
+  private let training: PlaintextTraining
+
+  /// - Returns: nil where a sample is not a row, or one training takes too long to repeat.
+  init?(_ prepared: PreparedJob, source: VerificationSource<Float>, workers: Workers) throws {
+    guard case .features(let features) = prepared.source, let labels = prepared.labels else { return nil }
+    let slots = prepared.plan.order(epoch: 0).prefix(Self.mostCandidates)
+    let weights = prepared.shape.structure.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }
+    // Forward and backward pass: six operations for each weight and row.
+    let work = 3.0 * Double(weights) * Double(slots.count) * Double(prepared.job.train.epochs)
+    guard work < Self.mostWork, slots.count >= 64 else { return nil }
+    candidates = slots.count
+    training = try PlaintextTraining(
+      prepared, rows: try source.readRows(slots, features), slots: Array(slots), labels: labels, workers: workers)
+  }
+
+  func scores(trainedOn isMember: [Bool], model: Int) throws -> [Double] {
+    let outputs = try training.outputs(trainedOn: isMember.indices.filter { isMember[$0] }, model: model)
+    switch training.targets {
+    case .classes(let ids): return ids.enumerated().map { Self.confidence(outputs, row: $0.offset, class: Int($0.element)) }
+    case .values(let values):
+      return (0..<values.rows).map { Self.confidence(outputs, row: $0, targets: values, isBinary: isBinary) }
+    }
+  }
+
+  private var isBinary: Bool { training.task == .multilabel }
+
+  /// ln(p / (1 − p)) of the true class's probability: its output less the logarithm of the sum of the others' exponentials.
+  private static func confidence(_ outputs: Tensor<Float>, row: Int, class truth: Int) -> Double {
+    let width = outputs.columns
+    let others = (0..<width).filter { $0 != truth }.map { Double(outputs[row * width + $0]) }
+    let largest = others.max() ?? 0
+    let sum = others.reduce(0) { $0 + exp($1 - largest) }
+    return Double(outputs[row * width + truth]) - largest - log(sum)
+  }
+
+  /// The mean over observed columns: of the output with the label's sign, which is the logit of its probability; or of minus the squared error.
+  private static func confidence(_ outputs: Tensor<Float>, row: Int, targets: Tensor<Float>, isBinary: Bool) -> Double {
+    var sum = 0.0
+    var observed = 0.0
+    for column in 0..<targets.columns {
+      let (output, target) = (Double(outputs[row * targets.columns + column]), Double(targets[row * targets.columns + column]))
+      guard !target.isNaN else { continue }
+      sum += isBinary ? (target > 0.5 ? output : -output) : -(output - target) * (output - target)
+      observed += 1
+    }
+    return sum / max(1, observed)
+  }
+}

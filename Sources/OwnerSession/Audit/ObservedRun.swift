@@ -1,0 +1,75 @@
+import JobSpec
+import Architecture
+import Exposure
+import Masking
+import Tensors
+import Training
+
+/// A short training run and what its trainer saw of it.
+struct ObservedRun {
+  let view: ProviderView
+  let truth: OwnerTruth
+
+  /// Trains once on each batch of `slots`, in this process.
+  ///
+  /// - Parameters:
+  ///   - plan: the job's keys, or identity keys for the control.
+  ///   - progress: steps done and steps in all.
+  /// - Throws: as reading and masking do; `OwnerError.diverged`.
+  init(
+    _ prepared: PreparedJob, plan: KeyPlan, source: VerificationSource<Float>, slots: ArraySlice<Int32>, workers: Workers,
+    progress: (Int, Int) -> Void
+  ) throws {
+    let run = try VerifiedRun(prepared, plan: plan, source: source, workers: workers)
+    let initial = run.maskedWeights
+    var parts = ObservedParts()
+    let batch = prepared.plan.batch
+    let steps = (slots.count + batch - 1) / batch
+    for step in 0..<steps {
+      let start = slots.startIndex + step * batch
+      try run.step(slots[start..<min(slots.endIndex, start + batch)], epoch: 0) { parts.add($0) }
+      progress(step + 1, steps)
+    }
+    let samples = try source.plaintext(of: slots, master: run.master)
+    view = ProviderView(
+      inputs: parts.inputs.joined(), lengths: samples.lengths,
+      groups: Dictionary(plan.rows.map { ($0.space, $0.group) }, uniquingKeysWith: { first, _ in first }),
+      input: plan.input.space, parameters: prepared.shape.structure.parameters, initialWeights: initial,
+      finalWeights: run.maskedWeights, outputs: parts.outputs.joined(),
+      targets: try Self.targets(prepared, parts, keys: run.keys))
+    truth = OwnerTruth(
+      rows: samples.rows, tokens: samples.ids, positions: samples.positions,
+      labels: parts.labels(isBinary: prepared.job.task == .multilabel),
+      inputKey: try Self.inputKey(run.keys))
+  }
+
+  /// What of the targets the provider has.
+  private static func targets(
+    _ prepared: PreparedJob, _ parts: ObservedParts, keys: JobKeys<Float>
+  ) throws -> ProviderTargets {
+    guard prepared.job.lossLocation == .trainer else { return .gradients(parts.gradients.joined()) }
+    switch parts.targets {
+    case .classes(let ids): return .classes(try keys.maskClasses(ids))
+    case .values(let values): return .values(try keys.maskTargets(values))
+    }
+  }
+
+  /// T and δ from what the key makes of the unit vectors and of zero.
+  private static func inputKey(_ keys: JobKeys<Float>) throws -> Tensor<Double> {
+    let input = keys.plan.input
+    let features = input.homogeneous?.features ?? input.width
+    var units = Tensor<Float>(zeros: [features + 1, features])
+    for index in 0..<features { units[index * features + index] = 1 }
+    let images: Tensor<Double> = try keys.maskInputs(units).converted()
+    let columns = input.homogeneous == nil ? features : features + 1
+    var key = Tensor<Double>(zeros: [input.width, columns])
+    for row in 0..<input.width {
+      let shift = images[features * input.width + row]
+      for column in 0..<features {
+        key[row * columns + column] = images[column * input.width + row] - shift
+      }
+      if columns > features { key[row * columns + features] = shift }
+    }
+    return key
+  }
+}

@@ -1,0 +1,79 @@
+import Architecture
+import JobSpec
+import Masking
+import Tensors
+import Training
+
+/// Whole plaintext runs of a job's model on some of its rows, by the engine that masked runs use: for questions about the model that comes
+/// out. For rows of features, all of which are kept in memory.
+struct PlaintextTraining {
+  private let prepared: PreparedJob
+  private let workers: Workers
+  private let keys: JobKeys<Float>
+  /// As the model reads them, [n, d + 1 + k], and their slots.
+  private let inputs: Tensor<Float>
+  private let slots: [Int32]
+  private let labels: JobLabels
+
+  /// - Parameter rows: of `slots`, `[n, d]`.
+  init(_ prepared: PreparedJob, rows: Tensor<Float>, slots: [Int32], labels: JobLabels, workers: Workers) throws {
+    self.prepared = prepared
+    self.workers = workers
+    self.slots = slots
+    self.labels = labels
+    keys = JobKeys(master: MasterKey(for: JobIdentifier()), plan: try prepared.identityPlan(), workers: workers)
+    inputs = try keys.maskInputs(rows)
+  }
+
+  /// Trains on the rows with these places in `slots`, for as many epochs as the job, and returns the outputs of all rows.
+  ///
+  /// - Parameter model: numbers the runs: starting weights and orders are drawn anew for each.
+  /// - Throws: `OwnerError.diverged`.
+  func outputs(trainedOn places: [Int], model: Int) throws -> Tensor<Float> {
+    let job = prepared.job
+    let secret = try OrderSecret(ephemeralWithSeed: model)
+    let batch = min(prepared.plan.batch, places.count)
+    let steps = (places.count + batch - 1) / batch
+    let weights = FreshWeights(prepared.shape.structure.parameters, secret: secret)
+    let engine = try TrainingEngine<Float>(
+      model: prepared.shape.model, optimizer: job.optimizer, schedule: job.schedule,
+      totalSteps: steps * job.train.epochs, batchRows: batch, workers: workers,
+      parameters: try prepared.shape.structure.parameters.map { try keys.maskParameter(weights.tensor($0), $0) })
+    for epoch in 0..<job.train.epochs {
+      let order = secret.stream(label: "order/\(epoch)").permutation(places.count).map { places[$0] }
+      for start in stride(from: 0, to: order.count, by: batch) {
+        try step(engine, Array(order[start..<min(order.count, start + batch)]))
+      }
+    }
+    return try engine.infer(rows: slots.count) { target in
+      inputs.withUnsafeBufferPointer { _ = target.update(fromContentsOf: $0) }
+    }
+  }
+
+  var task: LearningTask { prepared.job.task }
+
+  /// The targets of all rows.
+  var targets: Targets<Float> { labels.targets(slots[...], rowOfSlot: prepared.plan.rowOfSlot) }
+
+  private func step(_ engine: TrainingEngine<Float>, _ places: [Int]) throws {
+    let targets: Targets<Float> = labels.targets(
+      places.map { slots[$0] }[...], rowOfSlot: prepared.plan.rowOfSlot)
+    try engine.beginBatch(rows: places.count)
+    let outputs = try engine.forward(rows: 0..<places.count) { gather(places, into: $0) }
+    guard outputs.allFinite else { throw OwnerError.diverged(step: engine.step) }
+    let result = try LossFunction(task: prepared.job.task).evaluate(
+      outputs: outputs, targets: targets, normalizer: Double(max(1, targets.observedCount)))
+    try engine.setOutputGradient(result.gradient, rows: 0..<places.count)
+    _ = try engine.finishStep()
+  }
+
+  private func gather(_ places: [Int], into target: UnsafeMutableBufferPointer<Float>) {
+    let width = inputs.columns
+    inputs.withUnsafeBufferPointer { source in
+      for (row, place) in places.enumerated() {
+        _ = UnsafeMutableBufferPointer(rebasing: target[row * width..<(row + 1) * width])
+          .update(fromContentsOf: source[place * width..<(place + 1) * width])
+      }
+    }
+  }
+}

@@ -1,0 +1,69 @@
+import ArgumentParser
+import Attacks
+import Exposure
+import Foundation
+import JobSpec
+import OwnerSession
+
+struct AuditCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "audit", abstract: "Attack a job as its provider could, here, and report what that finds. Sends nothing.",
+    discussion: """
+      Masks a sample of the job's rows with throw-away keys, trains on them, and tries the strongest known attacks on exactly what the trainer \
+      would see, each beside the same attack on unmasked data. A fixed linear mask is obfuscation, not semantic security: an attack that \
+      fails here has failed in the time it had. Writes audit.json and audit.html to --out and prints a table. Exits 7 when the job has an \
+      audit.gate that the result does not pass.
+
+      Example: encryptor audit jobs/tox21.yaml --set data.file=/data/tox21_morgan2048.h5 --minutes 5
+      """)
+
+  @OptionGroup var job: JobOptions
+  @OptionGroup var processing: ThreadsOption
+
+  @Option(
+    name: .customLong("out"), help: "Where the report goes. (default: audits/NAME, NAME being the job's)",
+    completion: .directory)
+  var output: String?
+
+  @Option(help: "How long the attacks may take together.")
+  var minutes: Double = 5
+
+  @Flag(help: "Print the report as JSON instead of the table.")
+  var json = false
+
+  func validate() throws {
+    guard minutes > 0, minutes <= 10_000 else { throw ValidationError("--minutes must be above 0 and at most 10000") }
+  }
+
+  func run() throws {
+    let resolved = try job.load()
+    let prepared = try PreparedJob(job: resolved, secret: try OrderSecret(ephemeralWithSeed: resolved.train.seed))
+    let report = try measure(prepared)
+    let directory = AuditDirectory(root: URL(filePath: output ?? AuditOption.defaultDirectory(resolved)))
+    try directory.write(report)
+    print(
+      json
+        ? String(decoding: try AuditDirectory.text(report), as: UTF8.self)
+        : AuditTable(report: report, page: directory.page.path).text)
+    if let gate = resolved.audit { try GateCheck(gate).check(report) }
+  }
+
+  private func measure(_ prepared: PreparedJob) throws -> AuditReport {
+    let clock = ContinuousClock()
+    let start = clock.now
+    let subject = try AuditSubject(prepared.job)
+    let training = CountDisplay("observing a short run: step")
+    let evidence = try EvidenceCollection(prepared: prepared, workers: processing.workers).collect {
+      training.show($0, of: $1)
+    }
+    training.end()
+    let attacks = try Audit(evidence, workers: processing.workers).run(within: .seconds(60 * minutes)) { title, number, count in
+      StandardError.write("attack \(number + 1) of \(count): \(title)\n")
+    }
+    return AuditReport(
+      job: evidence.traits, jobDigest: subject.jobDigest, dataDigest: subject.dataDigest,
+      created: Date.now.formatted(.iso8601), program: Release.software, rowsSeen: evidence.masked.inputs.rows,
+      publicRows: evidence.knowledge.sampleRows.rows, minutes: minutes,
+      seconds: start.duration(to: clock.now) / .seconds(1), attacks: attacks, noiseCost: evidence.noiseCost)
+  }
+}
