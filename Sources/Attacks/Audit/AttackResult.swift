@@ -29,7 +29,7 @@ package struct AttackResult: Sendable, Equatable, Codable {
   package var changes: [String]
   package var source: String
 
-  init(_ facts: AttackFacts, status: Status, reason: String? = nil) {
+  package init(_ facts: AttackFacts, status: Status, reason: String? = nil) {
     attack = facts.kind
     title = facts.title
     self.status = status

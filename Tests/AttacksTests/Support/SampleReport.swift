@@ -1,0 +1,27 @@
+import Attacks
+import Exposure
+
+/// A report with chosen outcomes.
+enum SampleReport {
+  static func with(_ results: [AttackResult], name: String = "sample") -> AuditReport {
+    AuditReport(
+      job: JobTraits(
+        name: name, task: .classification, strength: .rotation, readsTokens: false, shufflesTokens: false, baseModel: nil,
+        lossLocation: .owner, noise: nil, adapterWidth: nil, rows: 100, features: 10, epochs: 2),
+      jobDigest: String(repeating: "a", count: 64), dataDigest: String(repeating: "b", count: 64),
+      created: "2026-01-01T00:00:00Z", program: "test", rowsSeen: 50, publicRows: 25, minutes: 1, seconds: 1,
+      attacks: results, noiseCost: nil)
+  }
+
+  static func result(_ kind: AttackKind, _ value: Double?, status: AttackResult.Status = .measured) -> AttackResult {
+    var result = AttackResult(
+      AttackFacts(
+        kind: kind, title: "Title", knowledge: "nothing", metric: "share", isWorseWhenHigher: true, source: "none"),
+      status: status)
+    if status == .measured {
+      result.masked = Measurement(value: value, interval: nil, chance: 0, rows: 50)
+      result.unmasked = Measurement(value: 1, interval: nil, chance: 0, rows: 50)
+    }
+    return result
+  }
+}
