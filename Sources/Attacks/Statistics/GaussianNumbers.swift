@@ -2,7 +2,7 @@ import Foundation
 
 /// Independent standard normal numbers for attacks. Keys are never drawn from these: an owner's come from a cryptographic stream.
 package enum GaussianNumbers {
-  /// By the polar form's ancestor, two from two uniform ones (Box and Muller, Ann. Math. Stat. 29, 1958).
+  /// Two at a time from two uniform numbers (Box and Muller, Ann. Math. Stat. 29, 1958).
   package static func fill(_ count: Int, random: inout some RandomNumberGenerator) -> [Double] {
     var numbers: [Double] = []
     numbers.reserveCapacity(count + 1)

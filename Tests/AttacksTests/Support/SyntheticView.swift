@@ -2,7 +2,7 @@ import Architecture
 import Exposure
 import Tensors
 
-@testable import Attacks
+import Attacks
 
 /// A view of rows masked by a key that the test chose, and the truth behind it: x' = K [x; 1; 0_k], or K x without a constant.
 struct SyntheticView {
