@@ -6,7 +6,7 @@ import Masking
 import Tensors
 import Training
 
-/// Samples for a verification, masked with whatever keys are given.
+/// Samples for a verification, masked with whatever keys are given. Their noise, where the job has any, is the same for all keys.
 struct VerificationSource<Element: FloatingElement> {
   struct Batch {
     let values: Tensor<Element>
@@ -23,12 +23,14 @@ struct VerificationSource<Element: FloatingElement> {
   private let prepared: PreparedJob
   private let workers: Workers
   private let standardization: Standardization?
+  private let noise: InputNoise?
   private let tokens: Tokens?
 
   /// Reads tokens once into scratch space; rows of features are read as they are asked for.
   init(_ prepared: PreparedJob, workers: Workers) throws {
     self.prepared = prepared
     self.workers = workers
+    noise = InputNoise(prepared.job.masking, master: MasterKey(for: JobIdentifier()), for: .training)
     var standardization: Standardization?
     switch prepared.source {
     case .features(let source):
@@ -78,7 +80,8 @@ struct VerificationSource<Element: FloatingElement> {
     TokenSamples(
       spool: tokens.spool,
       packer: TokenPacker(
-        embedding: tokens.embedding, keys: keys, master: master, settings: tokens.settings, workers: workers),
+        embedding: tokens.embedding, keys: keys, master: master, noise: noise, settings: tokens.settings,
+        workers: workers),
       labels: prepared.labels, rowOfSlot: prepared.plan.rowOfSlot)
   }
 
@@ -94,6 +97,7 @@ struct VerificationSource<Element: FloatingElement> {
       }
       standardization?.apply(to: buffer)
     }
+    noise?.add(to: &values, numbers: Array(slots), workers: workers)
     return values.converted()
   }
 }
