@@ -150,7 +150,8 @@ enum JobFields {
   static let knownRowsMin = JobField<Int>.integer(
     "audit.gate.known_rows_min", 1...1_000_000_000, default: .derived("no bound"),
     "Fewest rows with plaintext from which an audit could work out the others.")
-  static let spectralRecoveryMax = share("spectral_recovery_max", "Largest share of columns found by spectral alignment.")
+  static let spectralRecoveryMax = share(
+    "spectral_recovery_max", "Largest share of columns found by spectral alignment.")
   static let sourceSeparationMax = share(
     "source_separation_max", "Largest share of columns found by blind source separation.")
   static let linkageMax = share(

@@ -9,7 +9,8 @@ extension JobSpecification {
       throw JobSpecError(
         .missingKey(
           JobFields.baseModel.path,
-          meaning: "under `masking.strength: \(strength.rawValue)` say whether the trainer can have the pretrained weights. "
+          meaning:
+            "under `masking.strength: \(strength.rawValue)` say whether the trainer can have the pretrained weights. "
             + "`public`: it can (they are published, or known to it), and can then work out the residual key from the masked "
             + "weights and with it every token; `private`: only you have them."),
         at: SourceLocation(source: source))

@@ -64,6 +64,7 @@ enum ModelReadme {
   /// What a model's inputs had at training that its readers' inputs do not have.
   static func noise(_ job: ResolvedJob) -> String {
     guard let sigma = job.masking.noise else { return "" }
-    return " It was trained, and its validation metrics were taken, on inputs with Gaussian noise of deviation \(sigma)."
+    return
+      " It was trained, and its validation metrics were taken, on inputs with Gaussian noise of deviation \(sigma)."
   }
 }
