@@ -35,7 +35,7 @@ struct HeaderFormatTests {
   @Test func appliedStep() {
     let message = TrainerMessage<Float>.stepApplied(step: 1, gradientNorm: 1, learningRate: -2)
     let header: [UInt8] =
-      [0x45, 0x51, 0x54, 0x52, 1, 0, 107, 0] + [UInt8](repeating: 0, count: 16)
+      [0x45, 0x51, 0x54, 0x52, 2, 0, 107, 0] + [UInt8](repeating: 0, count: 16)
       + [1, 0, 0, 0, 0, 0, 0, 0] + [0, 0, 0, 0, 0, 0, 0xF0, 0x3F] + [0, 0, 0, 0, 0, 0, 0, 0xC0]
     #expect(MessageCodec<Float>().frames(message, job: .none).map(Array.init) == [header])
   }
