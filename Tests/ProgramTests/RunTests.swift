@@ -51,7 +51,7 @@ struct RunTests {
   @Test func everyCommandWithAnAdapterAndNoise() throws {
     let defences = "masking={strength: rotation, adapter: {width: 6}, noise: {sigma: 0.05}}"
     let planned = try site.encryptor("plan", "job.yaml", "--set", defences)
-    for words in ["adapter.weight  6 × 5", "linear out of adapter", "not for the clean ones"] {
+    for words in ["adapter.weight   6 × 5", "adapter   6      orthogonal", "not for the clean ones"] {
       #expect(planned.output.contains(words), "\(words): \(planned.output)\(planned.errors)")
     }
     let verified = try site.encryptor("verify", "job.yaml", "--steps", "6", "--set", defences)

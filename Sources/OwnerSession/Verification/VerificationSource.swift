@@ -63,7 +63,7 @@ struct VerificationSource<Element: FloatingElement> {
         throw OwnerError.unfitJob("the job has neither features nor tokens")
       }
       return Batch(
-        values: try keys.maskInputs(readRows(slots, source)), sequences: nil,
+        values: try keys.maskInputs(noisedRows(slots, source)), sequences: nil,
         targets: labels.targets(slots, rowOfSlot: prepared.plan.rowOfSlot))
     }
     let samples = samples(tokens, keys: keys, master: master)
@@ -85,7 +85,15 @@ struct VerificationSource<Element: FloatingElement> {
       labels: prepared.labels, rowOfSlot: prepared.plan.rowOfSlot)
   }
 
-  private func readRows(_ slots: ArraySlice<Int32>, _ source: any FeatureSource) throws -> Tensor<Element> {
+  /// Rows of features as they are masked.
+  func noisedRows(_ slots: ArraySlice<Int32>, _ source: any FeatureSource) throws -> Tensor<Element> {
+    var rows = try readRows(slots, source)
+    noise?.add(to: &rows, numbers: Array(slots), workers: workers)
+    return rows
+  }
+
+  /// Rows of features before noise and masking.
+  func readRows(_ slots: ArraySlice<Int32>, _ source: any FeatureSource) throws -> Tensor<Element> {
     let columns = source.columns
     var values = Tensor<Float>(uninitialized: [slots.count, columns])
     try values.withUnsafeMutableBufferPointer { buffer in
@@ -97,7 +105,6 @@ struct VerificationSource<Element: FloatingElement> {
       }
       standardization?.apply(to: buffer)
     }
-    noise?.add(to: &values, numbers: Array(slots), workers: workers)
     return values.converted()
   }
 }
