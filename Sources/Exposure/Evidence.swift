@@ -10,11 +10,13 @@ package struct Evidence: Sendable {
   package let traits: JobTraits
   /// Nil where training a model takes too long to do it many times.
   package let shadows: (any ShadowTraining)?
+  /// Nil without noise, or where it takes too long to find out.
+  package let noiseCost: NoiseCost?
 
   package init(
     masked: ProviderView, control: ProviderView, truth: OwnerTruth, controlTruth: OwnerTruth,
     knowledge: PublicKnowledge,
-    traits: JobTraits, shadows: (any ShadowTraining)?
+    traits: JobTraits, shadows: (any ShadowTraining)?, noiseCost: NoiseCost? = nil
   ) {
     self.masked = masked
     self.control = control
@@ -23,5 +25,6 @@ package struct Evidence: Sendable {
     self.knowledge = knowledge
     self.traits = traits
     self.shadows = shadows
+    self.noiseCost = noiseCost
   }
 }

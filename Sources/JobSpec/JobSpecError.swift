@@ -16,6 +16,8 @@ package struct JobSpecError: Failure, Equatable {
     case keyIsNotText
     case unknownKey(String, suggestion: String?, known: [String])
     case duplicateKey([String])
+    /// A section that asks for something by being there, without any of its keys.
+    case emptySection(String, known: [String])
     case wrongType(key: String, expected: String, found: String)
     case outOfRange(key: String, range: String)
     case missingKey(String, meaning: String)
@@ -65,6 +67,8 @@ extension JobSpecError.Reason {
         + (suggestion.map { "; did you mean `\($0)`?" } ?? "; known here: \(known.joined(separator: ", "))")
     case .duplicateKey(let keys):
       "\(keys.map { "`\($0)`" }.joined(separator: ", ")) given more than once; keep one"
+    case .emptySection(let section, let known):
+      "`\(section)` is empty: give at least one of \(known.joined(separator: ", ")), or delete it"
     case .wrongType(let key, let expected, let found): "`\(key)` must be \(expected), not \(found)"
     case .outOfRange(let key, let range): "`\(key)` is out of range: it must be \(range)"
     case .missingKey(let key, let meaning): "`\(key)` is missing: \(meaning)"

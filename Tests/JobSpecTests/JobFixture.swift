@@ -35,6 +35,7 @@ final class JobFixture: Sendable {
     data: {file: rows.h5, tokens: ids, labels: y}
     task: classification
     model: {huggingface: model}
+    masking: {base_model: private}
     optimizer: {lr: 0.1}
     """
 
@@ -77,6 +78,27 @@ final class JobFixture: Sendable {
     schedule: {warmup: 0.06, decay: linear}
     train: {epochs: 8, batch: 64, micro_batch: 16, seed: 1, keep: best}
     checkpoint: {every_steps: 100}
+    """
+
+  /// A job with every defence and every bound on an audit.
+  static let defended = """
+    name: tox21
+    data: {file: rows.h5, features: fingerprints, labels: labels}
+    task: multilabel
+    model: {mlp: {hidden: [512, 128], activation: relu}}
+    masking: {strength: rotation, adapter: {width: 256}, noise: {sigma: 0.25}}
+    optimizer: {lr: 0.2}
+    audit:
+      gate:
+        known_rows_min: 32
+        spectral_recovery_max: 0.11
+        source_separation_max: 0.12
+        linkage_max: 0.13
+        key_error_min: 1.5
+        token_recovery_max: 0.05
+        label_information_max: 0.14
+        matching_max: 0.6
+        membership_max: 0.015
     """
 
   func resolve(_ text: String, _ overrides: [String] = []) throws(JobSpecError) -> ResolvedJob {

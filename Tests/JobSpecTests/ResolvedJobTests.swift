@@ -58,7 +58,9 @@ import Testing
     "optimizer={name: muon, lr: 1e-3, clip_norm: none}", "optimizer={name: adamw, lr: 5.0e-324, weight_decay: 0.01}",
     "optimizer={lr: 0.1, nesterov: true}", "model.mlp.activation=tanh", "masking.strength=input-only",
     "data.features=obs[a \"quoted\" \\ name: # \u{2028} é]", "schedule.warmup=-0.0", "train.seed=4294967295",
-    "loss.where=trainer",
+    "loss.where=trainer", "masking.adapter.width=1048576", "masking={strength: none, padding: 0, adapter: {width: 1}}",
+    "masking.noise.sigma=1e-300", "masking.noise={sigma: 1000}", "audit.gate.known_rows_min=1000000000",
+    "audit={gate: {membership_max: 0, matching_max: 1, key_error_min: 2}}",
   ])
   func theResolvedTextParsesToTheSameJob(override: String) throws {
     let fixture = try JobFixture()
@@ -72,10 +74,12 @@ import Testing
   /// A key that the resolved text left out would silently take its default when the text is read back.
   @Test func theResolvedTextHoldsEveryKeyThatApplies() throws {
     let fixture = try JobFixture()
-    let texts = try [JobFixture.example, JobFixture.transformer].map { try fixture.resolve($0).yaml() }
+    let texts = try [JobFixture.example, JobFixture.transformer, JobFixture.defended].map {
+      try fixture.resolve($0).yaml()
+    }
     let keys = try texts.map { Set(try JobSpecification.parse(bytes: Array($0.utf8)).keys) }
     let all = Set(JobFields.all.map(\.path))
-    #expect(all.subtracting(keys[0].union(keys[1])) == ["data.split.validation_rows"])
+    #expect(all.subtracting(keys[0].union(keys[1]).union(keys[2])) == ["data.split.validation_rows"])
     #expect(keys[0].symmetricDifference(keys[1]).isSuperset(of: ["data.features", "data.tokens"]))
     #expect(keys[0].isSuperset(of: try JobSpecification.parse(bytes: Array(JobFixture.example.utf8)).keys))
     #expect(keys[1].isSuperset(of: try JobSpecification.parse(bytes: Array(JobFixture.transformer.utf8)).keys))

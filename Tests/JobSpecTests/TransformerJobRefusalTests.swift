@@ -70,7 +70,8 @@ import Testing
   }
 
   @Test func paddedTokens() {
-    expectContradiction(refusal("masking: {padding: 1}"), "`masking.padding` is for `model.mlp`")
+    expectContradiction(
+      refusal("masking: {padding: 1, base_model: public}"), "`masking.padding` is for `model.mlp`")
   }
 
   @Test(arguments: ["token-classification", "causal-lm"])

@@ -43,7 +43,8 @@ import Testing
     #expect(
       model(job)
         == HuggingFaceModel(directory: fixture.directory + "/model", pool: nil, classes: nil, train: .all))
-    #expect(job.masking == MaskingDescription(strength: .rotation, padding: 0, exact: true))
+    #expect(
+      job.masking == MaskingDescription(strength: .rotation, padding: 0, exact: true, baseModel: .private))
     #expect(job.train == JobTraining(epochs: 1, batch: 64, microBatch: 8, seed: 1, keep: .last))
   }
 
@@ -73,6 +74,7 @@ import Testing
 
   @Test(arguments: [
     "model.train=head", "model.head={pool: last}", "model.head={classes: 1000000}", "masking.base_model=public",
+    "masking.noise.sigma=0.5", "masking={strength: none}", "masking={strength: input-only}",
     "masking.shuffle_tokens=false", "task=token-classification", "task=causal-lm", "data.mask=a b: #",
     "data={file: rows.h5, tokens: ids, types: t, labels: y}", "train.recompute=true", "train.accumulate=7",
     "model={huggingface: model, train: lora, lora: {alpha: 0.1, targets: [\"null\", \"1.5\", a-b.c_d]}}",

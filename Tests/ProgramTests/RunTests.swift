@@ -48,6 +48,21 @@ struct RunTests {
     #expect(again.code == 0 && again.output.contains("already finished"))
   }
 
+  @Test func everyCommandWithAnAdapterAndNoise() throws {
+    let defences = "masking={strength: rotation, adapter: {width: 6}, noise: {sigma: 0.05}}"
+    let planned = try site.encryptor("plan", "job.yaml", "--set", defences)
+    for words in ["adapter.weight   6 × 5", "adapter   6      orthogonal", "not for the clean ones"] {
+      #expect(planned.output.contains(words), "\(words): \(planned.output)\(planned.errors)")
+    }
+    let verified = try site.encryptor("verify", "job.yaml", "--steps", "6", "--set", defences)
+    #expect(verified.code == 0, "\(verified.output)\(verified.errors)")
+    let trainer = try site.startTrainer()
+    let ended = try site.run(.encryptor, site.launch(trainer: trainer.endpoint, ["--set", defences]))
+    #expect(ended.code == 0, "\(ended.errors)")
+    let predicted = try site.encryptor("predict", "run", "--data", "data.h5", "--out", "p.h5")
+    #expect(predicted.code == 0, "\(predicted.errors)")
+  }
+
   @Test func predict() throws {
     let trainer = try site.startTrainer()
     #expect(try site.run(.encryptor, site.launch(trainer: trainer.endpoint)).code == 0)

@@ -15,7 +15,7 @@ struct TokenRunTests {
 
   private func writeJob(
     task: String = "classification", labels: String = "labels", model: String = "", loss: String = "owner",
-    train: String = "micro_batch: 4"
+    train: String = "micro_batch: 4", masking: String = "base_model: private"
   ) throws {
     try site.write(
       """
@@ -23,6 +23,7 @@ struct TokenRunTests {
       data: {file: tokens.h5, tokens: ids, mask: mask, labels: \(labels), split: {validation: 0.25, seed: 7}}
       task: \(task)
       model: {huggingface: bert\(model)}
+      masking: {\(masking)}
       loss: {where: \(loss)}
       optimizer: {name: sgd, lr: 0.05, momentum: 0.9}
       train: {epochs: 2, batch: 8, seed: 1, keep: best, \(train)}
@@ -78,6 +79,40 @@ struct TokenRunTests {
     let predicted = try site.encryptor("predict", "run", "--data", "tokens.h5", "--out", "p.h5")
     #expect(predicted.code == 0, "\(predicted.errors)")
     try expectColumns("p.h5", "predictions", TokenFiles.columns, rows: 40)
+  }
+
+  private static let publicBase =
+    "masking.base_model is public: a provider that has the checkpoint can work the residual key out"
+
+  @Test(arguments: ["run", "submit"], ["owner", "trainer"])
+  func aPublicBaseModelIsToldBeforeAnythingIsSent(command: String, loss: String) throws {
+    try writeJob(loss: loss, masking: "base_model: public")
+    // Nobody listens: what is told is told before.
+    let ended = try site.run(.encryptor, site.launch(command, trainer: Site.unusedEndpoint(), ["--patience", "0"]))
+    #expect(ended.code == 5, "\(ended.errors)")
+    #expect(ended.errors.contains(Self.publicBase) && !ended.output.contains(Self.publicBase), "\(ended.errors)")
+    #expect(try plan().output.contains(Self.publicBase))
+  }
+
+  @Test func aPrivateBaseModelIsNotWarnedOf() throws {
+    let ended = try site.run(.encryptor, site.launch(trainer: Site.unusedEndpoint(), ["--patience", "0"]))
+    #expect(ended.code == 5 && !ended.errors.contains("base_model"), "\(ended.errors)")
+  }
+
+  @Test func aBaseModelOfWhichItIsNotSaidWhoHasIt() throws {
+    try writeJob(masking: "strength: permutation")
+    try plan().expectRefusal(2, saying: "`masking.base_model` is missing", "`public`: it can", "`private`: only you")
+  }
+
+  @Test func runAndPredictWithNoise() throws {
+    try writeJob(masking: "base_model: private, noise: {sigma: 0.1}")
+    let trainer = try site.startTrainer()
+    let ended = try site.run(.encryptor, site.launch(trainer: trainer.endpoint))
+    #expect(ended.code == 0 && ended.errors.contains("secret noise of deviation 0.1"), "\(ended.errors)")
+    #expect(site.text("run/model/README.md").contains("Gaussian noise of deviation 0.1"))
+    let predicted = try site.encryptor("predict", "run", "--data", "tokens.h5", "--out", "p.h5")
+    #expect(predicted.code == 0, "\(predicted.errors)")
+    try expectColumns("p.h5", "predictions", 1, rows: 40)
   }
 
   @Test func interruptedInTheMiddle() throws {

@@ -104,6 +104,41 @@ struct ExactnessCase: Sendable, CustomTestStringConvertible {
       $0.batch = 9
       $0.microBatch = 4
     },
+    // Adapters: the layer that reads the input is another, and has no activation behind it.
+    ExactnessCase("an adapter, sgd, relu") { ($0.adapter, $0.padding) = (4, 0) },
+    ExactnessCase("an adapter wider than the input, sgd with decay and clipping, standardised") {
+      ($0.adapter, $0.padding, $0.standardize) = (9, 0, true)
+      $0.optimizer = SmallJob.sgd(nesterov: true, decay: 0.01, clip: 0.5)
+      $0.activation = .silu
+    },
+    ExactnessCase("an adapter, muon, tanh") {
+      ($0.adapter, $0.padding, $0.activation) = (8, 0, .tanh)
+      $0.optimizer = SmallJob.muon()
+    },
+    ExactnessCase("an adapter, adamw, permutation, loss at the trainer") {
+      ($0.adapter, $0.padding, $0.strength, $0.loss) = (5, 0, .permutation, .trainer)
+      $0.optimizer = SmallJob.adamw()
+    },
+    ExactnessCase("an adapter of a linear model, multilabel at the trainer") {
+      ($0.adapter, $0.padding, $0.hidden) = (5, 0, [])
+      ($0.task, $0.loss) = (.multilabel, .trainer)
+    },
+    ExactnessCase("an adapter, input-only") { ($0.adapter, $0.padding, $0.strength) = (5, 0, .inputOnly) },
+    ExactnessCase("an adapter, nothing masked, the best epoch") {
+      ($0.adapter, $0.padding, $0.strength, $0.keep) = (5, 0, .none, .best)
+      $0.optimizer = SmallJob.sgd(rate: 0.2, clip: 1)
+    },
+    // Noise: plaintext training on the noised rows.
+    ExactnessCase("noise, loss at the owner") { $0.noise = 0.3 },
+    ExactnessCase("noise, standardised, loss at the trainer, the best epoch") {
+      ($0.noise, $0.standardize, $0.loss, $0.keep) = (0.3, true, .trainer, .best)
+      $0.optimizer = SmallJob.sgd(rate: 0.2, clip: 1)
+    },
+    ExactnessCase("noise with nothing masked") { ($0.noise, $0.strength) = (0.3, .none) },
+    ExactnessCase("noise and an adapter, muon") {
+      ($0.noise, $0.adapter, $0.padding) = (0.3, 7, 0)
+      $0.optimizer = SmallJob.muon()
+    },
     // Preparation and result.
     ExactnessCase("standardised") { $0.standardize = true },
     ExactnessCase("standardised, loss at the trainer") {

@@ -1,6 +1,8 @@
 import Architecture
 import Masking
+import JobSpec
 import OwnerSession
+import Tensors
 import Testing
 import Wire
 
@@ -18,7 +20,7 @@ import Wire
     defer { trainer.shutDown() }
     let run = try site.run(example.job)
     try run.execute(on: site.network)
-    let plain = try PlaintextRun(run.directory, job: run.prepared.job, data: site.data)
+    let plain = try PlaintextRun(run.directory, job: run.prepared.job, data: site.data, noising: noising(run))
     #expect(plain.losses.count == 50)
     #expect(try plain.largestRelativeDifference(to: run.directory) <= Self.bound)
     var losses: [Double] = []
@@ -31,6 +33,32 @@ import Wire
     // Losses are of order 1 and carry the same rounding as the outputs.
     #expect(zip(losses, plain.losses).allSatisfy { abs($0 - $1) <= Self.bound })
     if example.job.keep == .best { #expect(kept == plain.keptEpoch) }
+  }
+
+  /// The noise that a run's rows have, from its master key and their slots.
+  private func noising(_ run: OwnedRun<Double>) -> ([Float], Int) throws -> [Float] {
+    guard let noise = InputNoise(run.prepared.job.masking, master: run.master, for: .training) else {
+      return { row, _ in row }
+    }
+    let slots = run.prepared.plan.rowOfSlot
+    return { row, number in
+      let slot = try #require(slots.firstIndex(of: Int32(number)))
+      var noised = Tensor(row, shape: [1, row.count])
+      noise.add(to: &noised, numbers: [Int32(slot)], workers: Workers(threads: 1))
+      #expect(noised.elements != row)
+      return noised.elements
+    }
+  }
+
+  /// A job on noised rows is not the job on clean ones: the reference above must be able to see the difference.
+  @Test func noisedRowsGiveOtherWeightsThanCleanOnes() throws {
+    let site = try Site<Double>()
+    let trainer = site.trainer()
+    defer { trainer.shutDown() }
+    let run = try site.run(SmallJob().changing { $0.noise = 0.3 })
+    try run.execute(on: site.network)
+    let plain = try PlaintextRun(run.directory, job: run.prepared.job, data: site.data)
+    #expect(try plain.largestRelativeDifference(to: run.directory) > 1e-2)
   }
 
   /// Adam divides coordinate by coordinate, which a rotation does not pass: the claim that fails must be seen to fail.

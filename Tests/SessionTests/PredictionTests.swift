@@ -43,6 +43,83 @@ import Wire
     #expect(try FileManager.default.contentsOfDirectory(atPath: trainer.store.appending(path: "jobs").path).isEmpty)
   }
 
+  /// What comes back is the plaintext model's output for x + σ·g with fresh g: through a linear model w it differs from the clean
+  /// output by a Gaussian of variance σ²‖w‖², which the mean square of 600 rows gives to √(2/600) ≈ 0.058; five such are 0.3.
+  @Test func rowsToPredictGetFreshNoiseOfTheJobsDeviation() throws {
+    let sigma = 0.25
+    let site = try Site<Double>()
+    let trainer = site.trainer()
+    defer { trainer.shutDown() }
+    let run = try site.run(
+      SmallJob().changing {
+        ($0.task, $0.hidden, $0.epochs, $0.noise) = (.regression, [], 2, sigma)
+        $0.optimizer = SmallJob.sgd(rate: 0.02, clip: 1)
+      })
+    try run.execute(on: site.network)
+    let new = try SmallData(in: site.directory, rows: 600, seed: 5)
+    var predictions: [[Float]] = []
+    for name in ["first", "second"] {
+      let file = site.directory.path("\(name).h5")
+      try Prediction(
+        shape: run.prepared.shape, model: ModelDirectory(run.directory.model),
+        connection: TrainerConnection<Double>(
+          channel: site.network.connect(site.keys.ownerKey), job: .random(), software: "test owner"),
+        workers: Workers(threads: 1)
+      ).write(
+        source: try .forPrediction(run.prepared.shape, file: new.file.path, features: nil), to: file,
+        patience: .seconds(5), progress: { _, _ in })
+      predictions.append(try matrix(file, "outputs"))
+    }
+    let model: NamedTensors<Double> = try SafetensorsFile(
+      path: run.directory.model.appending(path: "model.safetensors").path
+    ).tensors()
+    let weight = try #require(model["layers.0.weight"]).elements
+    let bias = try #require(model["layers.0.bias"]).elements
+    #expect(zip(predictions[0], predictions[1]).allSatisfy { $0 != $1 })
+    for outputs in predictions {
+      for output in 0..<3 {
+        let row = weight[output * 6..<output * 6 + 6]
+        let expected = sigma * sigma * row.reduce(0) { $0 + $1 * $1 }
+        let found = new.features.indices.reduce(0.0) { sum, index in
+          let clean = zip(row, new.features[index]).reduce(bias[output]) { $0 + $1.0 * Double($1.1) }
+          return sum + pow(Double(outputs[index * 3 + output]) - clean, 2) / Double(new.rows)
+        }
+        #expect(abs(found / expected - 1) < 0.3)
+      }
+    }
+  }
+
+  @Test func anAdapterIsPartOfTheModel() throws {
+    let site = try Site<Double>()
+    let trainer = site.trainer()
+    defer { trainer.shutDown() }
+    let run = try site.run(SmallJob().changing { ($0.adapter, $0.padding, $0.epochs) = (4, 0, 2) })
+    try run.execute(on: site.network)
+    let file = site.directory.path("predictions.h5")
+    try Prediction(
+      shape: run.prepared.shape, model: ModelDirectory(run.directory.model),
+      connection: TrainerConnection<Double>(
+        channel: site.network.connect(site.keys.ownerKey), job: .random(), software: "test owner"),
+      workers: Workers(threads: 1)
+    ).write(
+      source: try .forPrediction(run.prepared.shape, file: site.data.file.path, features: nil), to: file,
+      patience: .seconds(5), progress: { _, _ in })
+    let model: NamedTensors<Double> = try SafetensorsFile(
+      path: run.directory.model.appending(path: "model.safetensors").path
+    ).tensors()
+    let names = ["adapter", "layers.0", "layers.1", "layers.2"]
+    let network = NaiveNetwork(
+      widths: [6, 4, 7, 5, 3], activation: .relu, hasAdapter: true,
+      weights: names.map { model["\($0).weight"]?.elements ?? [] },
+      biases: names.map { model["\($0).bias"]?.elements ?? [] })
+    let expected = site.data.features.flatMap { network.forward($0.map(Double.init)).last ?? [] }
+    let outputs = try matrix(file, "outputs")
+    #expect(outputs.count == expected.count)
+    #expect(zip(outputs, expected).allSatisfy { abs(Double($0) - $1) <= 1e-7 * max(1, abs($1)) })
+    let readme = try String(contentsOf: run.directory.model.appending(path: "README.md"), encoding: .utf8)
+    #expect(readme.contains("[\"adapter\"] + "))
+  }
+
   @Test func dataOfAnotherWidthIsRefused() throws {
     let site = try Site<Float>()
     let trainer = site.trainer()

@@ -27,16 +27,25 @@ import Wire
 
   @Test(arguments: [LossLocation.owner, .trainer], [1, 2, 3, 4, 5] as [UInt64])
   func ownerKilledAtRandomMoments(_ loss: LossLocation, _ seed: UInt64) throws {
+    try killOwner(of: Self.job(loss), seed)
+  }
+
+  @Test(arguments: [LossLocation.owner, .trainer])
+  func ownerKilledWithAnAdapterAndNoise(_ loss: LossLocation) throws {
+    try killOwner(of: Self.job(loss).changing { ($0.adapter, $0.noise, $0.padding) = (5, 0.1, 0) }, 6)
+  }
+
+  private func killOwner(of job: SmallJob, _ seed: UInt64) throws {
     let site = try Site<Float>()
     let trainer = site.trainer()
     defer { trainer.shutDown() }
     var random = SplitMix(seed: seed)
-    let run = try site.run(Self.job(loss))
+    let run = try site.run(job)
     let undisturbed = try site.undisturbed(run)
     var kills = 0
     while kills < 20 {
       // From a kill in the greeting to one near the end: a whole run takes some 400 operations, or 60 with the loss there.
-      let life = Int.random(in: 1...(loss == .owner ? 150 : 40), using: &random)
+      let life = Int.random(in: 1...(job.loss == .owner ? 150 : 40), using: &random)
       do {
         try run.reopened().execute(over: MortalChannel(site.network.connect(site.keys.ownerKey), operations: life))
         break

@@ -4,13 +4,13 @@ import Testing
 @testable import Training
 
 @Suite struct ModelTests {
-  private func description(features: Int = 3, padding: Int = 1, hidden: [Int] = [5, 4], outputs: Int = 2)
-    -> ModelDescription
-  {
+  private func description(
+    features: Int = 3, padding: Int = 1, hidden: [Int] = [5, 4], outputs: Int = 2, adapter: Int? = nil
+  ) -> ModelDescription {
     .mlp(
       MLPDescription(
         input: HomogeneousColumns(features: features, padding: padding), hidden: hidden, activation: .relu,
-        outputs: outputs))
+        outputs: outputs, adapter: adapter))
   }
 
   @Test func aPerceptronHasPyTorchNamesAndAHomogeneousFirstLayer() throws {
@@ -32,6 +32,37 @@ import Testing
     let structure = try Model(description(hidden: [])).structure
     #expect(structure.parameters.map(\.name) == ["layers.0.weight"])
     #expect(structure.constraints.allSatisfy { $0.largest == .orthogonal })
+  }
+
+  @Test func anAdapterStandsBetweenTheInputAndTheFirstLayer() throws {
+    let structure = try Model(description(features: 4, padding: 0, adapter: 6)).structure
+    #expect(
+      structure.parameters.map(\.name) == [
+        "adapter.weight", "layers.0.weight", "layers.0.bias", "layers.1.weight", "layers.1.bias", "layers.2.weight",
+        "layers.2.bias",
+      ])
+    #expect(structure.parameters.map(\.shape) == [[6, 5], [5, 6], [5], [4, 5], [4], [2, 4], [2]])
+    #expect(structure.spaces.map(\.id.name) == ["input", "adapter", "hidden.0", "hidden.1", "output"])
+    #expect(structure.spaces.map(\.width) == [5, 6, 5, 4, 2])
+    let adapter = try #require(structure.parameters.first)
+    #expect(adapter.biasName == "adapter.bias")
+    #expect(adapter.homogeneous == HomogeneousColumns(features: 4, padding: 0))
+    #expect(adapter.origin == .normal(deviation: 0.5))
+    #expect(structure.parameters.dropFirst().allSatisfy { $0.homogeneous == nil && $0.origin == .linear })
+    // Linear on both sides, so that nothing narrows its key.
+    #expect(
+      structure.constraints.filter { $0.space == SpaceID("adapter") }.map(\.largest) == [.orthogonal, .orthogonal])
+  }
+
+  @Test func anAdapterOfALinearModel() throws {
+    let structure = try Model(description(hidden: [], adapter: 6)).structure
+    #expect(structure.parameters.map(\.name) == ["adapter.weight", "layers.0.weight", "layers.0.bias"])
+    #expect(structure.spaces.map(\.id.name) == ["input", "adapter", "output"])
+    #expect(structure.constraints.allSatisfy { $0.largest == .orthogonal })
+  }
+
+  @Test func anAdapterWithoutOutputsIsRefused() {
+    #expect(throws: TrainingError.self) { try Model(description(adapter: 0)) }
   }
 
   @Test(arguments: [

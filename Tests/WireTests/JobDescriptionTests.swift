@@ -8,12 +8,12 @@ struct JobDescriptionTests {
   typealias Change = @Sendable (inout JobDescription) -> Void
 
   private static func model(
-    features: Int = 5, padding: Int = 2, hidden: [Int] = [7], outputs: Int = 4
+    features: Int = 5, padding: Int = 2, hidden: [Int] = [7], outputs: Int = 4, adapter: Int? = nil
   ) -> ModelDescription {
     .mlp(
       MLPDescription(
         input: HomogeneousColumns(features: features, padding: padding), hidden: hidden, activation: .relu,
-        outputs: outputs))
+        outputs: outputs, adapter: adapter))
   }
 
   private static func optimizer(
@@ -29,6 +29,9 @@ struct JobDescriptionTests {
     ("features must", { $0.model = model(features: 1 << 24 + 1) }),
     ("padding must", { $0.model = model(padding: -1) }),
     ("padding must", { $0.model = model(padding: 4097) }),
+    ("adapter width must", { $0.model = model(adapter: 0) }),
+    ("adapter width must", { $0.model = model(adapter: -1) }),
+    ("adapter width must", { $0.model = model(adapter: 1 << 24 + 1) }),
     ("hidden layers must", { $0.model = model(hidden: Array(repeating: 1, count: 257)) }),
     ("hidden width must", { $0.model = model(hidden: [0]) }),
     ("hidden width must", { $0.model = model(hidden: [3, .max]) }),
@@ -132,6 +135,8 @@ struct JobDescriptionTests {
   @Test func moreParametersThanCanBeCounted() {
     var description = MessageFixtures.description
     description.model = Self.model(hidden: [1 << 24, 1 << 24])
+    #expect(refusal(description) == "parameters must be at most 1099511627776")
+    description.model = Self.model(features: 1 << 24, adapter: 1 << 24)
     #expect(refusal(description) == "parameters must be at most 1099511627776")
   }
 

@@ -36,8 +36,9 @@ struct RejectionTests {
   }
 
   @Test func wrongVersion() {
-    reject([attach { $0.version = 2 }], .version(theirs: 2, ours: 1))
-    reject([attach { $0.version = 0x0100 }], .version(theirs: 256, ours: 1))
+    reject([attach { $0.version = 1 }], .version(theirs: 1, ours: 2))
+    reject([attach { $0.version = 3 }], .version(theirs: 3, ours: 2))
+    reject([attach { $0.version = 0x0200 }], .version(theirs: 512, ours: 2))
   }
 
   @Test(arguments: [0, 24, 100, 101, 117, 255] as [UInt8])

@@ -10,6 +10,19 @@ class Unlike(Exception):
     """A run's files are not what they should be compared with: other tensors, other shapes, another number of steps."""
 
 
+class Noised(Exception):
+    """A run on rows with secret noise, which only its owner can draw again."""
+
+
+def refuse_noise(job):
+    """For a comparison that has only the clean rows, and would compare another training's weights or outputs."""
+    sigma = ((job.get("masking") or {}).get("noise") or {}).get("sigma")
+    if sigma is not None:
+        raise Noised(
+            f"masking.noise (sigma {sigma}): every row was sent with secret noise that stands in no file of the run, so this cannot be "
+            "repeated from outside; nothing was compared. `encryptor verify` compares masked and plaintext training on the same noised rows")
+
+
 def weights(folder):
     """Of an MLP or a Hugging Face directory, one file or several with an index, or of a PEFT directory; None when there is none."""
     adapter, single, index = (

@@ -16,7 +16,7 @@ ACTIVATIONS = {
 
 
 class Perceptron:
-    # Muon takes the first layer's weight and bias as one matrix.
+    # Muon takes the weight and the bias of the layer that reads the rows, the adapter where there is one, as one matrix.
     joined = True
 
     def __init__(self, run, job, training_rows, element):
@@ -28,8 +28,10 @@ class Perceptron:
             rows = datafile.standardized(rows, training_rows)
         self.rows, self.element = torch.from_numpy(rows), element
         initial = load_file(run / "initial.safetensors")
-        layers = len(initial) // 2
-        self.names = [f"layers.{layer}.{kind}" for layer in range(layers) for kind in ("weight", "bias")]
+        adapters = ["adapter"] if "adapter.weight" in initial else []
+        layers = adapters + [f"layers.{layer}" for layer in range(len(initial) // 2 - len(adapters))]
+        self.names = [f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")]
+        self.without_activation = {*adapters, layers[-1]}
         self.trained = [initial[name].to(element).requires_grad_() for name in self.names]
         self.activation = ACTIVATIONS[job["model"]["mlp"]["activation"]]
 
@@ -41,11 +43,11 @@ class Perceptron:
         return self.labels[rows]
 
     def outputs(self, rows):
-        """Activation between layers, none after the last."""
+        """Activation between layers, none after an adapter or the last."""
         x = self.rows[rows].to(self.element)
-        for index in range(len(self.names) // 2):
-            x = functional.linear(x, *self.trained[2 * index : 2 * index + 2])
-            if 2 * index + 2 < len(self.names):
+        for index in range(0, len(self.names), 2):
+            x = functional.linear(x, *self.trained[index : index + 2])
+            if self.names[index].removesuffix(".weight") not in self.without_activation:
                 x = self.activation(x)
         return x
 

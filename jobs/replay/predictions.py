@@ -3,7 +3,8 @@
 
 Reads what `encryptor predict RUN --data FILE --out RUN.predictions.h5` wrote for the job's own data file, or for --data. Every name and
 shape must fit the class that the libraries take for the task, with none missing and none left over. The difference is max|a-b| / max|b| over
-`outputs` (a: predict, b: the library). Exit 0 when every run's is at most the tolerance, 7 when not.
+`outputs` (a: predict, b: the library). Exit 0 when every run's is at most the tolerance, 7 when not, or when a run cannot be compared
+(masking.noise).
 
 Example: predictions.py runs/pubmed-minilm
 """
@@ -47,6 +48,7 @@ def check(run, options):
     if options.data:
         job["data"]["file"] = options.data
     try:
+        finished.refuse_noise(job)
         tokens = Tokens(job, torch.float32)
         model, kind = load(job, run / "model")
         rows = torch.arange(min(options.rows or len(tokens.ids), len(tokens.ids)))
@@ -54,7 +56,7 @@ def check(run, options):
         found = predicted(run.with_name(run.name + ".predictions.h5"), job["task"], tokens, rows)
         if found.shape != expected.shape:
             raise finished.Unlike(f"outputs {found.shape}, the model gives {expected.shape}")
-    except (finished.Unlike, OSError, KeyError) as error:
+    except (finished.Unlike, finished.Noised, OSError, KeyError) as error:
         print(f"{run.name:<44} {'':<12} FAIL  {error}", flush=True)
         return False
     difference = float(np.abs(found - expected).max() / np.abs(expected).max())

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import yaml
 
+import finished
 import objectives
 import optimizers
 
@@ -15,6 +16,7 @@ class Repetition:
     def __init__(self, run, element):
         self.run = run
         self.job = yaml.safe_load((run / "job.resolved.yaml").read_text())
+        finished.refuse_noise(self.job)
         with h5py.File(run / "plan.h5") as plan:
             self.batches = plan["batches"][()]
             training, self.validation = plan["split/train"][()], plan["split/validation"][()]

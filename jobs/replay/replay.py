@@ -3,7 +3,7 @@
 
 Reads RUN/initial.safetensors, RUN/plan.h5, RUN/job.resolved.yaml and the job's data file; uses none of the project's code.
 Prints the relative difference max|a-b| / max|b| of every tensor (a: masked run, b: replay). Exit 0 when the largest is at most the
-tolerance, 7 when it is not, 2 when there is nothing to compare. Every file is read and every step repeated with numpy, h5py, PyTorch and,
+tolerance, 7 when it is not, 2 when there is nothing to compare or the run cannot be repeated (masking.noise). Every file is read and every step repeated with numpy, h5py, PyTorch and,
 for transformers, the classes of the `transformers` package.
 """
 
@@ -39,6 +39,10 @@ def main():
     for run in options.runs:
         try:
             report = replay(run, options)
+        except finished.Noised as error:
+            print(f"{run}: {error}", file=sys.stderr)
+            codes.append(2)
+            continue
         except finished.Unlike as error:
             report = {"run": str(run), "passed": False, "problem": str(error)}
         codes.append(2 if report is None else 0 if report["passed"] else 7)

@@ -79,16 +79,25 @@ enum JobFields {
   static let strength = JobField<MaskingStrength>.choice(
     "masking.strength", default: .value(.rotation), "The largest keys asked for; `none` trains in plaintext.")
   static let padding = JobField<Int>.integer(
-    "masking.padding", 0...4096, default: .derived("1; none for `model.huggingface`"),
+    "masking.padding", 0...4096, default: .derived("1; none for `model.huggingface` or with `masking.adapter`"),
     "Zero columns appended to each row before masking; `model.huggingface` has none.")
+  static let adapterWidth = JobField<Int>.integer(
+    "masking.adapter.width", 1...1_048_576, default: .derived("no adapter"),
+    "Outputs of a fresh secret Gaussian linear layer between the input and `model.mlp`, trained with the rest: its "
+      + "masked weights say nothing of the input's key.")
+  static let noise = JobField<Double>.number(
+    "masking.noise.sigma", NumberRange(lower: 0, upper: 1000, excludesLower: true), default: .derived("no noise"),
+    "Deviation of secret Gaussian noise added to every input value after standardisation and before masking, the same "
+      + "each time a row is sent. Training is exact for the noised rows.")
   static let exact = JobField<Bool>.boolean(
     "masking.exact", default: .value(true), "Refuse a combination that would not equal plaintext training.")
   static let shuffleTokens = JobField<Bool>.boolean(
     "masking.shuffle_tokens", default: .derived("true for an encoder"),
     "Send the tokens of a sample in a fresh secret order; only where a model does not read their order.")
   static let baseModel = JobField<BaseModelVisibility>.choice(
-    "masking.base_model", default: .derived("not recorded"),
-    "Whether the trainer may know the pretrained weights. Recorded with the job; changes no result.")
+    "masking.base_model", default: .derived("required for `model.huggingface` under rotation or permutation"),
+    "Whether the trainer can have the pretrained weights in the clear. `public`: it can, and with them work out the "
+      + "residual key from the masked weights and so every token; `private`: it cannot. Changes no result.")
 
   static let lossLocation = JobField<LossLocation>.choice(
     "loss.where", default: .value(.owner), "Which side computes the loss.")
@@ -138,6 +147,30 @@ enum JobFields {
   static let everySteps = JobField<Int>.integer(
     "checkpoint.every_steps", 1...1_000_000_000, default: .value(100), "Steps between checkpoints.")
 
+  static let knownRowsMin = JobField<Int>.integer(
+    "audit.gate.known_rows_min", 1...1_000_000_000, default: .derived("no bound"),
+    "Fewest rows with plaintext from which an audit could work out the others.")
+  static let spectralRecoveryMax = share(
+    "spectral_recovery_max", "Largest share of columns found by spectral alignment.")
+  static let sourceSeparationMax = share(
+    "source_separation_max", "Largest share of columns found by blind source separation.")
+  static let linkageMax = share(
+    "linkage_max", "Largest rate of candidate records told to be in the data, at 0.1 % false positives.")
+  static let keyErrorMin = JobField<Double>.number(
+    "audit.gate.key_error_min", NumberRange(lower: 0, upper: 2), default: .derived("no bound"),
+    "Smallest relative error of the key worked out from base weights.")
+  static let tokenRecoveryMax = share("token_recovery_max", "Largest share of tokens recovered.")
+  static let labelInformationMax = share(
+    "label_information_max", "Largest adjusted mutual information between the labels and what is inferred of them.")
+  static let matchingMax = share(
+    "matching_max", "Largest share of right guesses which of two data sets was used; 0.5 is chance.")
+  static let membershipMax = share(
+    "membership_max", "Largest rate of rows told to be training rows from the model, at 0.1 % false positives.")
+
+  private static func share(_ name: String, _ meaning: String) -> JobField<Double> {
+    .number("audit.gate.\(name)", NumberRange(lower: 0, upper: 1), default: .derived("no bound"), meaning)
+  }
+
   /// In the order of the interface; a key that is not listed here is unknown to the parser.
   static let all: [JobFieldDescription] = [
     name.description, trainer.description,
@@ -148,7 +181,8 @@ enum JobFields {
     task.description, hidden.description, activation.description,
     huggingFace.description, pool.description, classes.description, trainedPart.description,
     rank.description, alpha.description, targets.description,
-    strength.description, padding.description, exact.description, shuffleTokens.description, baseModel.description,
+    strength.description, padding.description, adapterWidth.description, noise.description, exact.description,
+    shuffleTokens.description, baseModel.description,
     lossLocation.description,
     optimizer.description, learningRate.description, momentum.description, nesterov.description,
     weightDecay.description, clipNorm.description,
@@ -156,5 +190,8 @@ enum JobFields {
     epochs.description, batch.description, accumulate.description, microBatch.description, recompute.description,
     seed.description, keep.description,
     everySteps.description,
+    knownRowsMin.description, spectralRecoveryMax.description, sourceSeparationMax.description,
+    linkageMax.description, keyErrorMin.description, tokenRecoveryMax.description, labelInformationMax.description,
+    matchingMax.description, membershipMax.description,
   ]
 }

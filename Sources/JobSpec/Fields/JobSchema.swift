@@ -9,6 +9,9 @@ enum JobSchema {
       return (0..<parts.count).map { parts.prefix($0).joined(separator: ".") }
     })
 
+  /// Sections that are asked for by being there: an empty one would silently ask for nothing.
+  static let neverEmpty: Set<String> = ["masking.adapter", "masking.noise", "audit", "audit.gate"]
+
   /// The names directly below a section, in the order of the interface.
   static func children(of section: String) -> [String] {
     let prefix = section.isEmpty ? "" : section + "."

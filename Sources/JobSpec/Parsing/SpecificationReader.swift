@@ -20,6 +20,9 @@ struct SpecificationReader {
     guard mapping.tag.description == Tag.Name.implicit.rawValue else {
       throw JobSpecError(.explicitTag, at: source.moved(to: node.mark))
     }
+    if mapping.isEmpty, JobSchema.neverEmpty.contains(path) {
+      throw JobSpecError(.emptySection(path, known: JobSchema.children(of: path)), at: source.moved(to: node.mark))
+    }
     for (keyNode, value) in mapping { try readEntry(keyNode, value, section: path) }
   }
 

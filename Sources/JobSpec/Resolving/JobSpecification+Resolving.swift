@@ -24,15 +24,13 @@ extension JobSpecification {
       data: data,
       task: task,
       model: model,
-      masking: MaskingDescription(
-        strength: try value(JobFields.strength), padding: self[JobFields.padding] ?? (isTransformer ? 0 : 1),
-        exact: try value(JobFields.exact), shuffleTokens: self[JobFields.shuffleTokens],
-        baseModel: self[JobFields.baseModel]),
+      masking: try resolvedMasking(),
       lossLocation: try value(JobFields.lossLocation),
       optimizer: try resolvedOptimizer(),
       schedule: ScheduleDescription(warmup: try value(JobFields.warmup), decay: try value(JobFields.decay)),
       train: train,
-      checkpointEverySteps: try value(JobFields.everySteps))
+      checkpointEverySteps: try value(JobFields.everySteps),
+      audit: resolvedAudit())
   }
 
   func required<Value>(_ field: JobField<Value>) throws(JobSpecError) -> Value {

@@ -4,8 +4,18 @@ extension ResolvedJob {
   /// The job as YAML with every key that applies: what `job.resolved.yaml` holds and what a digest of the job is taken
   /// of. Equal jobs give equal text; parsing and resolving the text gives an equal job.
   package func yaml() -> String {
-    var text = "# Every default filled in, paths absolute. Holds no secret.\n"
-    text += "name: \(Self.quoted(name))\ntrainer: \(Self.quoted(trainer))\n"
+    headText + "trainer: \(Self.quoted(trainer))\n" + auditedText + auditText
+  }
+
+  /// What an audit of the job is an audit of: `yaml` without where the job is sent and what is asked of the audit.
+  package var auditedYAML: String { headText + auditedText }
+
+  private var headText: String {
+    "# Every default filled in, paths absolute. Holds no secret.\nname: \(Self.quoted(name))\n"
+  }
+
+  private var auditedText: String {
+    var text = ""
     text += "data:\n"
     text += "  file: \(Self.quoted(data.file))\n"
     text += inputsText
@@ -14,6 +24,8 @@ extension ResolvedJob {
     text += "task: \(task.rawValue)\n"
     text += modelText
     text += "masking:\n  strength: \(masking.strength.rawValue)\n  padding: \(masking.padding)\n"
+    if let width = masking.adapterWidth { text += "  adapter:\n    width: \(width)\n" }
+    if let sigma = masking.noise { text += "  noise:\n    sigma: \(sigma)\n" }
     text += "  exact: \(masking.exact)\n"
     if let shuffles = masking.shuffleTokens { text += "  shuffle_tokens: \(shuffles)\n" }
     if let visibility = masking.baseModel { text += "  base_model: \(visibility.rawValue)\n" }
@@ -26,6 +38,22 @@ extension ResolvedJob {
     text += "  seed: \(train.seed)\n  keep: \(train.keep.rawValue)\n"
     text += "checkpoint:\n  every_steps: \(checkpointEverySteps)\n"
     return text
+  }
+
+  private var auditText: String {
+    guard let audit else { return "" }
+    let shares: [(JobField<Double>, Double?)] = [
+      (JobFields.spectralRecoveryMax, audit.spectralRecoveryMax),
+      (JobFields.sourceSeparationMax, audit.sourceSeparationMax), (JobFields.linkageMax, audit.linkageMax),
+      (JobFields.keyErrorMin, audit.keyErrorMin), (JobFields.tokenRecoveryMax, audit.tokenRecoveryMax),
+      (JobFields.labelInformationMax, audit.labelInformationMax), (JobFields.matchingMax, audit.matchingMax),
+      (JobFields.membershipMax, audit.membershipMax),
+    ]
+    var lines = audit.knownRowsMin.map { ["    known_rows_min: \($0)\n"] } ?? []
+    for case (let field, let bound?) in shares {
+      lines.append("    \(field.path.split(separator: ".").last ?? ""): \(bound)\n")
+    }
+    return "audit:\n  gate:\n" + lines.joined()
   }
 
   private var inputsText: String {

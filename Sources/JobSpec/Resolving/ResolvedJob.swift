@@ -16,11 +16,13 @@ package struct ResolvedJob: Sendable, Equatable, Codable {
   package let train: JobTraining
   /// Steps between checkpoints, at least 1.
   package let checkpointEverySteps: Int
+  /// What an audit must have found before the job is sent; nil where nothing is asked of one.
+  package let audit: AuditGate?
 
   package init(
     name: String, trainer: String, data: JobData, task: LearningTask, model: JobModel, masking: MaskingDescription,
     lossLocation: LossLocation, optimizer: OptimizerDescription, schedule: ScheduleDescription, train: JobTraining,
-    checkpointEverySteps: Int
+    checkpointEverySteps: Int, audit: AuditGate? = nil
   ) {
     self.name = name
     self.trainer = trainer
@@ -33,6 +35,7 @@ package struct ResolvedJob: Sendable, Equatable, Codable {
     self.schedule = schedule
     self.train = train
     self.checkpointEverySteps = checkpointEverySteps
+    self.audit = audit
   }
 
   /// Reads, parses and resolves a job file.

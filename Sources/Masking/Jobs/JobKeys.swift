@@ -7,7 +7,7 @@ package import Tensors
 /// overwritten with zeros. Shapes: n rows, d features, w = d + 1 + k the width of the masked input.
 package final class JobKeys<Element: FloatingElement>: Sendable {
   package let plan: KeyPlan
-  let workers: Workers
+  package let workers: Workers
   private let keys: [SpaceID: ExpandedKey<Element>]
   private let input: ExpandedKey<Element>
   private let output: ExpandedKey<Element>

@@ -38,7 +38,8 @@ package struct EvidenceCollection {
     return Evidence(
       masked: masked.view, control: control.view, truth: masked.truth, controlTruth: control.truth,
       knowledge: try knowledge(source, slots), traits: prepared.traits,
-      shadows: try MembershipShadows(prepared, source: source, workers: workers))
+      shadows: try MembershipShadows(prepared, source: source, workers: workers),
+      noiseCost: try NoiseComparison(prepared, source: source, workers: workers).cost())
   }
 
   private var rowLimit: Int {
@@ -50,7 +51,9 @@ package struct EvidenceCollection {
   private func knowledge(_ source: VerificationSource<Float>, _ slots: AuditedSlots) throws -> PublicKnowledge {
     let sample = try source.plaintext(of: slots.publicSample, master: MasterKey(for: JobIdentifier()))
     var weights: [Tensor<Float>?]?
-    if prepared.shape.pretrained != nil {
+    // The owner's word: a provider without the checkpoint has neither its weights nor its vectors.
+    let isPublic = prepared.job.masking.baseModel != .private
+    if prepared.shape.pretrained != nil, isPublic {
       let initial = prepared.shape.startingWeights(secret: prepared.secret)
       weights = try prepared.shape.structure.parameters.map { specification -> Tensor<Float>? in
         specification.origin == .pretrained ? try initial.tensor(specification) : nil
@@ -58,7 +61,7 @@ package struct EvidenceCollection {
     }
     return PublicKnowledge(
       sampleRows: sample.rows, sampleTexts: try source.texts(of: slots.publicSample), baseWeights: weights,
-      vocabulary: source.tokens?.embedding.vocabulary)
+      vocabulary: isPublic ? source.tokens?.embedding.vocabulary : nil)
   }
 }
 

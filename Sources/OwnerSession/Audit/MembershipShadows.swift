@@ -25,7 +25,8 @@ struct MembershipShadows: ShadowTraining {
     guard work < Self.mostWork, slots.count >= 64 else { return nil }
     candidates = slots.count
     training = try PlaintextTraining(
-      prepared, rows: try source.readRows(slots, features), slots: Array(slots), labels: labels, workers: workers)
+      prepared, rows: try source.noisedRows(slots, features), questions: try source.readRows(slots, features),
+      slots: Array(slots), labels: labels, workers: workers)
   }
 
   func scores(trainedOn isMember: [Bool], model: Int) throws -> [Double] {

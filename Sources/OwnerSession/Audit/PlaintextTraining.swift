@@ -10,19 +10,26 @@ struct PlaintextTraining {
   private let prepared: PreparedJob
   private let workers: Workers
   private let keys: JobKeys<Float>
-  /// As the model reads them, [n, d + 1 + k], and their slots.
-  private let inputs: Tensor<Float>
+  /// As the model reads them, [n, d + 1 + k]: what is trained on, and what outputs are asked for.
+  private let trained: Tensor<Float>
+  private let asked: Tensor<Float>
   private let slots: [Int32]
   private let labels: JobLabels
 
-  /// - Parameter rows: of `slots`, `[n, d]`.
-  init(_ prepared: PreparedJob, rows: Tensor<Float>, slots: [Int32], labels: JobLabels, workers: Workers) throws {
+  /// - Parameters:
+  ///   - rows: of `slots`, `[n, d]`, as they are trained on.
+  ///   - questions: the same rows as outputs are asked for, with or without the noise.
+  init(
+    _ prepared: PreparedJob, rows: Tensor<Float>, questions: Tensor<Float>, slots: [Int32], labels: JobLabels,
+    workers: Workers
+  ) throws {
     self.prepared = prepared
     self.workers = workers
     self.slots = slots
     self.labels = labels
     keys = JobKeys(master: MasterKey(for: JobIdentifier()), plan: try prepared.identityPlan(), workers: workers)
-    inputs = try keys.maskInputs(rows)
+    trained = try keys.maskInputs(rows)
+    asked = try keys.maskInputs(questions)
   }
 
   /// Trains on the rows with these places in `slots`, for as many epochs as the job, and returns the outputs of all rows.
@@ -46,7 +53,7 @@ struct PlaintextTraining {
       }
     }
     return try engine.infer(rows: slots.count) { target in
-      inputs.withUnsafeBufferPointer { _ = target.update(fromContentsOf: $0) }
+      asked.withUnsafeBufferPointer { _ = target.update(fromContentsOf: $0) }
     }
   }
 
@@ -68,8 +75,8 @@ struct PlaintextTraining {
   }
 
   private func gather(_ places: [Int], into target: UnsafeMutableBufferPointer<Float>) {
-    let width = inputs.columns
-    inputs.withUnsafeBufferPointer { source in
+    let width = trained.columns
+    trained.withUnsafeBufferPointer { source in
       for (row, place) in places.enumerated() {
         _ = UnsafeMutableBufferPointer(rebasing: target[row * width..<(row + 1) * width])
           .update(fromContentsOf: source[place * width..<(place + 1) * width])

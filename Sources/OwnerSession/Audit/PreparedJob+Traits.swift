@@ -13,8 +13,8 @@ extension PreparedJob {
     }
     return JobTraits(
       name: job.name, task: job.task, strength: job.masking.strength, readsTokens: readsTokens,
-      shufflesTokens: shuffles, baseModel: job.masking.baseModel, lossLocation: job.lossLocation, noise: nil,
-      adapterWidth: nil, rows: description.totalRows,
+      shufflesTokens: shuffles, baseModel: job.masking.baseModel, lossLocation: job.lossLocation, noise: job.masking.noise,
+      adapterWidth: job.masking.adapterWidth, rows: description.totalRows,
       features: readsTokens ? shape.inputWidth : shape.data.features, epochs: job.train.epochs)
   }
 }

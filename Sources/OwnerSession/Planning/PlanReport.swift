@@ -28,12 +28,14 @@ package struct PlanReport: Sendable, Codable {
   package var trainingRows: Int
   package var validationRows: Int
   package var steps: Int
-  /// As the trainer holds them; the first layer's weight is [W | b | 0_k] in homogeneous coordinates.
+  /// As the trainer holds them; the weight of the layer that reads the input is [W | b | 0_k] in homogeneous coordinates.
   package var parameters: [Parameter]
   package var parameterCount: Int
   package var spaces: [KeyPlanRow]
   package var traffic: Traffic
   package var trainerSees: [String]
+  /// What the owner is told again before anything is sent.
+  package var notices: [String]
 
   package init(_ prepared: PreparedJob) {
     let description = prepared.description
@@ -57,12 +59,17 @@ package struct PlanReport: Sendable, Codable {
       rowBytesEveryEpoch: description.epochs * rows * shape.inputWidth * 4,
       outputBytes: outputs, gradientBytes: gradients, weightBytes: parameterCount * 4)
     trainerSees = Self.visible(prepared)
+    notices = SendingNotices.of(prepared.job)
   }
 
-  private static func visible(_ tokens: TokenInputs) -> [String] {
+  private static func visible(_ tokens: TokenInputs, noise: Double?) -> [String] {
+    let vectors =
+      noise == nil
+      ? "the same vector wherever the same token stands at the same position"
+      : "a vector with noise of its own for every token of every sample, the same again each epoch"
     var seen = [
-      "the length of every sample, and the same vector wherever the same token stands at the same position: with a public checkpoint, "
-        + "which has the same weights up to the keys, tokens can be matched to its vocabulary"
+      "the length of every sample, and \(vectors): with a public checkpoint, which has the same weights up to the keys, tokens can be "
+        + "matched to its vocabulary\(noise == nil ? "" : " as far as the noise allows")"
     ]
     if !tokens.settings.shuffles { seen.append("the order of the tokens of every sample") }
     if tokens.model.settings.train != .all {
@@ -89,11 +96,14 @@ package struct PlanReport: Sendable, Codable {
         "all distances and angles between token vectors: a fixed mask is an isometry; with as many known tokens as a vector is wide under a "
           + "rotation, or one under a permutation, every token can be worked out")
       seen.append("which samples form a batch, and that a sample comes back each epoch")
-      seen += visible(tokens)
+      seen += visible(tokens, noise: prepared.job.masking.noise)
     } else {
       seen.append(
         "all distances, angles and clusters between rows: a fixed mask is an isometry; with d+1 known rows, or non-Gaussian features, "
           + "the rows themselves can be worked out")
+      if prepared.job.masking.noise != nil {
+        seen.append("of all that, what the noise on every value leaves: each row with its noise, the same each epoch")
+      }
       seen.append("which rows form a batch, and that a row comes back each epoch (its mask never changes)")
     }
     for row in prepared.shape.keyPlan.rows where row.group == .trivial {

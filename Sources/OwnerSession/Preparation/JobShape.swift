@@ -34,7 +34,7 @@ package struct JobShape: Sendable {
       model = .mlp(
         MLPDescription(
           input: HomogeneousColumns(features: data.features, padding: job.masking.padding), hidden: hidden,
-          activation: activation, outputs: data.outputs))
+          activation: activation, outputs: data.outputs, adapter: job.masking.adapterWidth))
     case .huggingFace:
       guard let pretrained else { throw OwnerError.unfitJob("the job names no checkpoint") }
       model = .transformer(

@@ -19,14 +19,15 @@ package struct RowSpool<Element: FloatingElement> {
   private let file: RowFile<Element>
   package let width: Int
 
-  /// Reads, standardises, masks and stores all rows of the plan. Reading the next block and storing the last one overlap
+  /// Reads, standardises, noises, masks and stores all rows of the plan. Reading the next block and storing the last one overlap
   /// with masking this one.
   ///
+  /// - Parameter noise: nil for a job without.
   /// - Parameter progress: rows done and rows in all; what it throws ends the work.
   /// - Throws: `DatasetError` from reading, `CheckpointError` of kind `.exhausted` when the scratch directory is full.
   package init(
-    _ prepared: PreparedJob, source: any FeatureSource, standardization: Standardization?, keys: JobKeys<Element>,
-    scratch: URL, times: inout PhaseTimes, progress: (Int, Int) throws -> Void
+    _ prepared: PreparedJob, source: any FeatureSource, standardization: Standardization?, noise: InputNoise?,
+    keys: JobKeys<Element>, scratch: URL, times: inout PhaseTimes, progress: (Int, Int) throws -> Void
   ) throws {
     let plan = prepared.plan
     var slotOfRow = [Int32](repeating: -1, count: source.rows)
@@ -37,7 +38,9 @@ package struct RowSpool<Element: FloatingElement> {
     let reader = BlockReader(source: source)
     let writer = SpoolWriter(file: file, slotOfRow: slotOfRow)
     while let block = try times.reading.measure({ try reader.next() }) {
-      let masked = try times.masking.measure { try Self.mask(block.values, standardization, keys) }
+      let masked = try times.masking.measure {
+        try Self.mask(block.values, standardization, noise, slots: Array(slotOfRow[block.rows]), keys)
+      }
       try times.reading.measure { try writer.append(masked, rows: block.rows) }
       try progress(block.rows.upperBound, source.rows)
     }
@@ -45,11 +48,13 @@ package struct RowSpool<Element: FloatingElement> {
   }
 
   private static func mask(
-    _ rows: Tensor<Float>, _ standardization: Standardization?, _ keys: JobKeys<Element>
+    _ rows: Tensor<Float>, _ standardization: Standardization?, _ noise: InputNoise?, slots: [Int32],
+    _ keys: JobKeys<Element>
   ) throws -> Tensor<Element> {
-    if let standardization {
+    if standardization != nil || noise != nil {
       var values = rows
-      values.withUnsafeMutableBufferPointer { standardization.apply(to: $0) }
+      if let standardization { values.withUnsafeMutableBufferPointer { standardization.apply(to: $0) } }
+      noise?.add(to: &values, numbers: slots, workers: keys.workers)
       return try keys.maskInputs(values.converted(to: Element.self))
     }
     if let sparse: Masking.SparseRows<Element> = try SparseBlock.compress(rows, below: sparseShare) {

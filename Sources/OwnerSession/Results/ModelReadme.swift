@@ -6,7 +6,8 @@ enum ModelReadme {
   static func text(_ shape: JobShape, standardized: Bool) -> String {
     if let pretrained = shape.pretrained { return TransformerReadme(shape: shape, model: pretrained).text }
     guard case .mlp(let mlp) = shape.model else { return "" }
-    let widths = [mlp.input.features] + mlp.hidden + [mlp.outputs]
+    let adapters = mlp.adapter.map { [$0] } ?? []
+    let widths = [mlp.input.features] + adapters + mlp.hidden + [mlp.outputs]
     let activation =
       switch mlp.activation {
       case .relu: "torch.nn.ReLU()"
@@ -31,7 +32,7 @@ enum ModelReadme {
       # \(shape.job.name)
 
       A multi-layer perceptron for \(shape.job.task.rawValue), widths \(widths.map(String.init).joined(separator: " → ")), \
-      trained on masked data and unmasked by its owner. These weights are plaintext.
+      trained on masked data and unmasked by its owner. These weights are plaintext.\(adapter(mlp))\(noise(shape.job))
 
       ```python
       import torch
@@ -39,18 +40,31 @@ enum ModelReadme {
 
       widths = \(widths)
       weights = load_file("model.safetensors")
+      names = \(mlp.adapter == nil ? "" : "[\"adapter\"] + ")[f"layers.{i}" for i in range(\(mlp.hidden.count + 1))]
       linears = [torch.nn.Linear(a, b) for a, b in zip(widths, widths[1:])]
-      for i, linear in enumerate(linears):
-          linear.weight.data = weights[f"layers.{i}.weight"]
-          linear.bias.data = weights[f"layers.{i}.bias"]
+      for name, linear in zip(names, linears):
+          linear.weight.data = weights[f"{name}.weight"]
+          linear.bias.data = weights[f"{name}.bias"]
 
       x = ...  # rows × \(mlp.input.features), float32\(standardize)
-      for i, linear in enumerate(linears):
+      for name, linear in zip(names, linears):
           x = linear(x)
-          if i + 1 < len(linears):
+          if name not in ("adapter", names[-1]):
               x = \(activation)(x)
       ```
       \(classes)
       """
+  }
+
+  private static func adapter(_ mlp: MLPDescription) -> String {
+    guard mlp.adapter != nil else { return "" }
+    return " The first layer, `adapter`, has no activation behind it; it may be multiplied into `layers.0`."
+  }
+
+  /// What a model's inputs had at training that its readers' inputs do not have.
+  static func noise(_ job: ResolvedJob) -> String {
+    guard let sigma = job.masking.noise else { return "" }
+    return
+      " It was trained, and its validation metrics were taken, on inputs with Gaussian noise of deviation \(sigma)."
   }
 }

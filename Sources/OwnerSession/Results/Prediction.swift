@@ -8,6 +8,7 @@ import Training
 import Wire
 
 /// Masked inference with a finished run's model: the trainer sees masked weights and samples under a key made for this prediction alone.
+/// Samples of a job with noise get fresh noise, another each time they are predicted.
 package struct Prediction<Element: FloatingElement> {
   private let shape: JobShape
   private let model: ModelDirectory
@@ -77,15 +78,16 @@ package struct Prediction<Element: FloatingElement> {
       done += rows.count
       progress(done, source.rows)
     }
+    let noise = InputNoise(shape.job.masking, master: master, for: .prediction)
     switch source {
     case .features(let features):
       try FeaturePredictionRows<Element>(
-        source: features, standardization: try model.readStandardization(), keys: keys
+        source: features, standardization: try model.readStandardization(), noise: noise, keys: keys
       ).forEachPart(of: part) { rows, delivery in try parts.send(rows, delivery, use: use) }
     case .tokens(let tokens):
       let packer = TokenPacker(
-        embedding: try tokens.model.embedding(), keys: keys, master: master, settings: tokens.settings,
-        workers: workers)
+        embedding: try tokens.model.embedding(), keys: keys, master: master, noise: noise,
+        settings: tokens.settings, workers: workers)
       try TokenPredictionRows(inputs: tokens, packer: packer)
         .forEachPart(of: part) { rows, delivery in try parts.send(rows, delivery, use: use) }
     }

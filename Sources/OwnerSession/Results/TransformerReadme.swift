@@ -16,7 +16,8 @@ struct TransformerReadme {
     return """
       # \(shape.job.name)
 
-      \(what), fine-tuned for \(shape.job.task.rawValue) on masked data and unmasked by its owner. These weights are plaintext.
+      \(what), fine-tuned for \(shape.job.task.rawValue) on masked data and unmasked by its owner. These weights are plaintext.\
+      \(ModelReadme.noise(shape.job))
 
       ```python
       \(loading)

@@ -103,13 +103,14 @@ package final class MaskedRun<Element: FloatingElement> {
       if self.interruption.isRequested { throw OwnerError.interrupted(step: try RunHistory(self.directory).steps) }
       self.observe(.advanced(done: done, total: total))
     }
+    let noise = InputNoise(prepared.job.masking, master: masterKey, for: .training)
     switch prepared.source {
     case .features(let source):
       let standardization = try fitStandardization(source)
       observe(.began("reading and masking rows"))
       let spool = try RowSpool(
-        prepared, source: source, standardization: standardization, keys: keys, scratch: directory.state,
-        times: &times, progress: progress)
+        prepared, source: source, standardization: standardization, noise: noise, keys: keys,
+        scratch: directory.state, times: &times, progress: progress)
       guard let labels = prepared.labels else { throw OwnerError.unfitJob("rows of features need data.labels") }
       return (RowSamples(spool: spool, prepared: prepared, labels: labels), standardization)
     case .tokens(let tokens):
@@ -118,8 +119,8 @@ package final class MaskedRun<Element: FloatingElement> {
         try TokenSpool(prepared, tokens: tokens, scratch: directory.state, progress: progress)
       }
       let packer = TokenPacker(
-        embedding: try tokens.model.embedding(), keys: keys, master: masterKey, settings: tokens.settings,
-        workers: options.workers)
+        embedding: try tokens.model.embedding(), keys: keys, master: masterKey, noise: noise,
+        settings: tokens.settings, workers: options.workers)
       return (
         TokenSamples(
           spool: spool, packer: packer, labels: prepared.labels, rowOfSlot: prepared.plan.rowOfSlot), nil

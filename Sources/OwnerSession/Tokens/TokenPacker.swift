@@ -2,12 +2,14 @@ import Masking
 import Tensors
 import Wire
 
-/// Embeds, shuffles and masks samples of tokens for one message.
+/// Embeds, noises, shuffles and masks samples of tokens for one message.
 struct TokenPacker<Element: FloatingElement> {
   let embedding: TokenEmbedding<Element>
   let keys: JobKeys<Element>
   /// What orders of tokens are drawn from: the key that `keys` are expanded from.
   let master: MasterKey
+  /// Nil for a job without.
+  let noise: InputNoise?
   let settings: TokenSettings
   let workers: Workers
 
@@ -17,6 +19,7 @@ struct TokenPacker<Element: FloatingElement> {
     tokens.reserveCapacity(samples.reduce(0) { $0 + $1.count })
     var lengths: [Int32] = []
     var pooled: [Int32] = []
+    var placed: [(number: Int32, places: [Int])] = []
     let orders = orders(pass: pass)
     for (slot, sample) in zip(slots, samples) {
       let order = orders(sample.count, slot)
@@ -24,11 +27,14 @@ struct TokenPacker<Element: FloatingElement> {
       lengths.append(Int32(sample.count))
       let marked = settings.poolsLast ? sample.count - 1 : 0
       pooled.append(Int32(order.firstIndex(of: marked) ?? 0))
+      placed.append((slot, order))
     }
+    var vectors = embedding.vectors(tokens, workers: workers)
+    noise?.add(to: &vectors, samples: placed, workers: workers)
     return RowDelivery(
       slots: Tensor(Array(slots), shape: [slots.count]), lengths: Tensor(lengths, shape: [lengths.count]),
       pooled: Tensor(pooled, shape: [pooled.count]),
-      values: try keys.maskInputs(embedding.vectors(tokens, workers: workers)))
+      values: try keys.maskInputs(vectors))
   }
 
   /// Places in the file's order, in the order they are sent, for a number of tokens and a slot.

@@ -6,7 +6,7 @@ import Masking
 import Tensors
 import Training
 
-/// Samples for a verification, masked with whatever keys are given.
+/// Samples for a verification, masked with whatever keys are given. Their noise, where the job has any, is the same for all keys.
 struct VerificationSource<Element: FloatingElement> {
   struct Batch {
     let values: Tensor<Element>
@@ -23,12 +23,14 @@ struct VerificationSource<Element: FloatingElement> {
   let prepared: PreparedJob
   let workers: Workers
   private let standardization: Standardization?
+  private let noise: InputNoise?
   let tokens: Tokens?
 
   /// Reads tokens once into scratch space; rows of features are read as they are asked for.
   init(_ prepared: PreparedJob, workers: Workers) throws {
     self.prepared = prepared
     self.workers = workers
+    noise = InputNoise(prepared.job.masking, master: MasterKey(for: JobIdentifier()), for: .training)
     var standardization: Standardization?
     switch prepared.source {
     case .features(let source):
@@ -61,7 +63,7 @@ struct VerificationSource<Element: FloatingElement> {
         throw OwnerError.unfitJob("the job has neither features nor tokens")
       }
       return Batch(
-        values: try keys.maskInputs(readRows(slots, source)), sequences: nil,
+        values: try keys.maskInputs(noisedRows(slots, source)), sequences: nil,
         targets: labels.targets(slots, rowOfSlot: prepared.plan.rowOfSlot))
     }
     let samples = samples(tokens, keys: keys, master: master)
@@ -78,11 +80,19 @@ struct VerificationSource<Element: FloatingElement> {
     TokenSamples(
       spool: tokens.spool,
       packer: TokenPacker(
-        embedding: tokens.embedding, keys: keys, master: master, settings: tokens.settings, workers: workers),
+        embedding: tokens.embedding, keys: keys, master: master, noise: noise, settings: tokens.settings,
+        workers: workers),
       labels: prepared.labels, rowOfSlot: prepared.plan.rowOfSlot)
   }
 
-  /// Rows of features as they are before masking.
+  /// Rows of features as they are masked.
+  func noisedRows(_ slots: ArraySlice<Int32>, _ source: any FeatureSource) throws -> Tensor<Element> {
+    var rows = try readRows(slots, source)
+    noise?.add(to: &rows, numbers: Array(slots), workers: workers)
+    return rows
+  }
+
+  /// Rows of features before noise and masking.
   func readRows(_ slots: ArraySlice<Int32>, _ source: any FeatureSource) throws -> Tensor<Element> {
     let columns = source.columns
     var values = Tensor<Float>(uninitialized: [slots.count, columns])

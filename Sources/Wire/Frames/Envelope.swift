@@ -7,7 +7,8 @@ import Tensors
 /// tensor its type (u8), rank (u8) and dimensions (u64 each); then the kind's own fields, which must fill the frame exactly.
 struct Envelope {
   static let magic: [UInt8] = Array("EQTR".utf8)
-  static let version: UInt16 = 1
+  /// 2: a perceptron's description may have an adapter, which a reader of version 1 would leave out of the model without a word.
+  static let version: UInt16 = 2
   static let largestTensorCount = 8
 
   let kind: UInt8

@@ -52,10 +52,12 @@ extension JobDescription {
     case .mlp(let mlp):
       try check("features", mlp.input.features, 1...Self.largestWidth)
       try check("padding", mlp.input.padding, 0...4096)
+      if let adapter = mlp.adapter { try check("adapter width", adapter, 1...Self.largestWidth) }
       try check("hidden layers", mlp.hidden.count, 0...256)
       for width in mlp.hidden { try check("hidden width", width, 1...Self.largestWidth) }
       try check("outputs", mlp.outputs, 1...Self.largestWidth)
-      try validateParameterCount([mlp.input.width] + mlp.hidden + [mlp.outputs])
+      let adapters = mlp.adapter.map { [$0] } ?? []
+      try validateParameterCount([mlp.input.width] + adapters + mlp.hidden + [mlp.outputs])
       guard totalTokens == 0 else { throw .invalidJob("rows of a perceptron have no tokens") }
     case .transformer(let transformer):
       try validate(transformer)

@@ -10,7 +10,9 @@ struct PredictCommand: ParsableCommand {
     commandName: "predict", abstract: "Masked inference with the model of a finished run.",
     discussion: """
       Rows and weights are masked under a key made for this prediction. Writes `predictions` (class ids, 0/1 or values), \
-      `probabilities` and the raw `outputs`, one row a row of the data.
+      `probabilities` and the raw `outputs`, one row a row of the data. After a job \
+      with masking.noise the rows to predict are sent with noise of the same deviation, drawn afresh each time from the system's \
+      generator, so that two predictions of one row differ by what the noise does.
 
       Example: encryptor predict runs/pbmc --data new.h5ad --out predictions.h5
       """)

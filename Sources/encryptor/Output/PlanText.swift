@@ -21,6 +21,7 @@ extension PlanReport {
         rows: spaces.map { ["\($0.space)", "\($0.width)", $0.keyDescription, $0.decidedBy] }
       ).lines
     lines += ["", "The trainer sees"] + trainerSees.map { "  - \($0)" } + [""]
+    if !notices.isEmpty { lines += ["Before anything is sent"] + notices.map { "  - \($0)" } + [""] }
     lines +=
       TextTable(
         header: ["bytes on the wire", ""],

@@ -28,6 +28,7 @@ final class ProgressDisplay {
     trainingBegan = clock.now
   }
 
+  /// The job in a line, and what the owner must have read before anything is sent.
   func showPlan() {
     let description = prepared.description
     line(
@@ -36,6 +37,7 @@ final class ProgressDisplay {
         + "\(Self.width(prepared)), \(prepared.shape.data.outputs) outputs; "
         + "\(description.epochs) epochs of \(description.stepsPerEpoch) steps; masking \(prepared.job.masking.strength.rawValue), "
         + "loss at the \(prepared.job.lossLocation.rawValue); trainer \(prepared.job.trainer)")
+    for notice in SendingNotices.of(prepared.job) { line(notice) }
   }
 
   func show(_ event: RunEvent) {

@@ -5,11 +5,14 @@ import Foundation
 struct NaiveNetwork {
   let widths: [Int]
   let activation: Activation
+  /// Whether layer 0 is an adapter: a linear layer without activation.
+  let hasAdapter: Bool
   /// Layer 0 as [W | b] (what Muon takes for one matrix), then W and b of each further layer.
   var parameters: [NaiveParameter]
 
-  init(widths: [Int], activation: Activation, weights: [[Double]], biases: [[Double]]) {
+  init(widths: [Int], activation: Activation, hasAdapter: Bool = false, weights: [[Double]], biases: [[Double]]) {
     self.widths = widths
+    self.hasAdapter = hasAdapter
     self.activation = activation
     parameters = []
     for layer in weights.indices {
@@ -33,6 +36,13 @@ struct NaiveNetwork {
 
   var layers: Int { widths.count - 1 }
 
+  /// PyTorch's name of a layer.
+  func name(_ layer: Int) -> String { Self.name(layer, hasAdapter: hasAdapter) }
+
+  static func name(_ layer: Int, hasAdapter: Bool) -> String {
+    hasAdapter ? layer == 0 ? "adapter" : "layers.\(layer - 1)" : "layers.\(layer)"
+  }
+
   func weight(_ layer: Int, _ row: Int, _ column: Int) -> Double {
     layer == 0 ? parameters[0][row, column] : parameters[2 * layer - 1][row, column]
   }
@@ -50,7 +60,7 @@ struct NaiveNetwork {
         present.indices.reduce(bias(layer, row)) { $0 + weight(layer, row, $1) * present[$1] }
       }
       sums.append(sum)
-      present = sum.map(activate)
+      present = sum.map { activate($0, after: layer) }
     }
     return sums
   }
@@ -59,7 +69,7 @@ struct NaiveNetwork {
   func backward(_ input: [Double], sums: [[Double]], outputGradient: [Double], into gradients: inout [NaiveParameter]) {
     var gradient = outputGradient
     for layer in (0..<layers).reversed() {
-      let entering = layer == 0 ? input : sums[layer - 1].map(activate)
+      let entering = layer == 0 ? input : sums[layer - 1].map { activate($0, after: layer - 1) }
       for row in gradient.indices {
         for column in entering.indices {
           let part = gradient[row] * entering[column]
@@ -74,13 +84,14 @@ struct NaiveNetwork {
       guard layer > 0 else { return }
       gradient = entering.indices.map { column in
         gradient.indices.reduce(0) { $0 + weight(layer, $1, column) * gradient[$1] }
-          * slope(sums[layer - 1][column])
+          * slope(sums[layer - 1][column], after: layer - 1)
       }
     }
   }
 
-  private func activate(_ x: Double) -> Double {
-    switch activation {
+  private func activate(_ x: Double, after layer: Int) -> Double {
+    if hasAdapter && layer == 0 { return x }
+    return switch activation {
     case .relu: max(0, x)
     case .gelu, .geluTanh: x * 0.5 * (1 + erf(x / 2.0.squareRoot()))
     case .silu: x / (1 + exp(-x))
@@ -88,7 +99,8 @@ struct NaiveNetwork {
     }
   }
 
-  private func slope(_ x: Double) -> Double {
+  private func slope(_ x: Double, after layer: Int) -> Double {
+    if hasAdapter && layer == 0 { return 1 }
     switch activation {
     case .relu: return x > 0 ? 1 : 0
     case .gelu, .geluTanh:

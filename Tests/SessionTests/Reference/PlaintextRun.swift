@@ -20,7 +20,12 @@ struct PlaintextRun {
   private let batches: [[Int]]
   private let validation: [Int]
 
-  init(_ directory: RunDirectory, job: ResolvedJob, data: SmallData) throws {
+  /// - Parameter noising: turns a row, standardised if the job says so, into the row that was sent; the second is its number in the
+  ///   file.
+  init(
+    _ directory: RunDirectory, job: ResolvedJob, data: SmallData,
+    noising: ([Float], Int) throws -> [Float] = { row, _ in row }
+  ) throws {
     self.job = job
     let plan = try HDF5File(path: directory.plan.path)
     let source = try plan.openFeatures(path: "batches")
@@ -31,8 +36,8 @@ struct PlaintextRun {
     }
     let training = try plan.readRowNumbers(path: "split/train", below: data.rows)
     validation = (0..<data.rows).filter { !training.contains($0) }
-    rows =
-      job.data.standardize ? Self.standardized(data.features, by: training) : data.features.map { $0.map(Double.init) }
+    let clean = job.data.standardize ? Self.standardized(data.features, by: training) : data.features
+    rows = try clean.enumerated().map { try noising($0.element, $0.offset).map(Double.init) }
     targets =
       switch job.data.labels {
       case "classes": data.classes.map { [Double($0)] }
@@ -44,7 +49,7 @@ struct PlaintextRun {
   }
 
   /// Population statistics of the training rows; features are single precision, whatever the job computes in.
-  private static func standardized(_ features: [[Float]], by training: [Int]) -> [[Double]] {
+  private static func standardized(_ features: [[Float]], by training: [Int]) -> [[Float]] {
     let columns = features[0].indices
     let count = Double(training.count)
     let means = columns.map { column in training.reduce(0) { $0 + Double(features[$1][column]) } / count }
@@ -52,19 +57,20 @@ struct PlaintextRun {
       (training.reduce(0) { $0 + pow(Double(features[$1][column]) - means[column], 2) } / count).squareRoot()
     }
     return features.map { row in
-      columns.map { Double(Float((Double(row[$0]) - means[$0]) / (deviations[$0] == 0 ? 1 : deviations[$0]))) }
+      columns.map { Float((Double(row[$0]) - means[$0]) / (deviations[$0] == 0 ? 1 : deviations[$0])) }
     }
   }
 
   private mutating func train(initial: URL) throws {
     guard case .mlp(let hidden, let activation) = job.model else { return }
-    let widths = [SmallData.columns] + hidden + [SmallData.outputs]
+    let adapter = job.masking.adapterWidth
+    let widths = [SmallData.columns] + (adapter.map { [$0] } ?? []) + hidden + [SmallData.outputs]
     let start: NamedTensors<Double> = try SafetensorsFile(path: initial.path).tensors()
-    let layers = 0..<(widths.count - 1)
+    let layers = (0..<(widths.count - 1)).map { NaiveNetwork.name($0, hasAdapter: adapter != nil) }
     var network = NaiveNetwork(
-      widths: widths, activation: activation,
-      weights: layers.map { start["layers.\($0).weight"]?.elements ?? [] },
-      biases: layers.map { start["layers.\($0).bias"]?.elements ?? [] })
+      widths: widths, activation: activation, hasAdapter: adapter != nil,
+      weights: layers.map { start["\($0).weight"]?.elements ?? [] },
+      biases: layers.map { start["\($0).bias"]?.elements ?? [] })
     var optimizer = NaiveOptimizer(job.optimizer, parameters: network.parameters)
     let stepsPerEpoch = batches.count / job.train.epochs
     var best: (score: Double, network: NaiveNetwork)?
@@ -117,10 +123,10 @@ struct PlaintextRun {
     var result: [String: [Double]] = [:]
     for layer in 0..<network.layers {
       let (inputs, outputs) = (network.widths[layer], network.widths[layer + 1])
-      result["layers.\(layer).weight"] = (0..<(outputs * inputs)).map {
+      result["\(network.name(layer)).weight"] = (0..<(outputs * inputs)).map {
         network.weight(layer, $0 / inputs, $0 % inputs)
       }
-      result["layers.\(layer).bias"] = (0..<outputs).map { network.bias(layer, $0) }
+      result["\(network.name(layer)).bias"] = (0..<outputs).map { network.bias(layer, $0) }
     }
     return result
   }

@@ -11,6 +11,8 @@ struct SmallJob: Sendable {
   var activation = Activation.relu
   var strength = MaskingStrength.rotation
   var padding = 1
+  var adapter: Int?
+  var noise: Double?
   var exact = true
   var loss = LossLocation.owner
   var optimizer = SmallJob.sgd()
@@ -62,7 +64,9 @@ struct SmallJob: Sendable {
         file: data.file.path, inputs: .features("x"), labels: labels, split: .fraction(validation: validation, seed: 3),
         standardize: standardize),
       task: task, model: .mlp(hidden: hidden, activation: activation),
-      masking: MaskingDescription(strength: strength, padding: padding, exact: exact), lossLocation: loss,
+      masking: MaskingDescription(
+        strength: strength, padding: padding, exact: exact, adapterWidth: adapter, noise: noise),
+      lossLocation: loss,
       optimizer: optimizer, schedule: schedule,
       train: JobTraining(epochs: epochs, batch: batch, microBatch: microBatch, seed: seed, keep: keep),
       checkpointEverySteps: checkpointEverySteps)

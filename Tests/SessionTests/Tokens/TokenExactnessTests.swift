@@ -57,6 +57,12 @@ import Testing
         ($0.family, $0.strength, $0.optimizer) = (.llama, .permutation, SmallJob.adamw())
       }
     ),
+    // Both runs of a verification have the same noise.
+    ("bert with noise", TokenJob().changing { $0.noise = 0.1 }),
+    (
+      "llama language model with noise",
+      TokenJob().changing { ($0.family, $0.task, $0.noise) = (.llama, .causalLanguageModel, 0.1) }
+    ),
     ("accumulation and recomputation", TokenJob().changing { ($0.accumulate, $0.recompute) = (2, true) }),
   ]
 

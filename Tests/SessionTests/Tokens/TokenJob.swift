@@ -10,6 +10,7 @@ struct TokenJob: Sendable {
   var classes: Int?
   var train = TrainedPart.all
   var strength = MaskingStrength.rotation
+  var noise: Double?
   var loss = LossLocation.owner
   var optimizer = SmallJob.sgd(rate: 0.05, clip: 1)
   var epochs = 3
@@ -52,7 +53,7 @@ struct TokenJob: Sendable {
         split: .fraction(validation: 0.2, seed: 3), standardize: false),
       task: task,
       model: .huggingFace(HuggingFaceModel(directory: checkpoint.path, pool: pool, classes: classes, train: train)),
-      masking: MaskingDescription(strength: strength, padding: 0, exact: true), lossLocation: loss,
+      masking: MaskingDescription(strength: strength, padding: 0, exact: true, noise: noise), lossLocation: loss,
       optimizer: optimizer, schedule: ScheduleDescription(warmup: 0.1, decay: .linear),
       train: JobTraining(
         epochs: epochs, batch: batch, microBatch: microBatch, seed: 1, keep: keep, accumulate: accumulate,

@@ -11,6 +11,7 @@ import Transport
   static let jobs: [TokenJob] = [
     TokenJob().changing { ($0.optimizer, $0.keep) = (SmallJob.muon(), .best) },
     TokenJob().changing { ($0.family, $0.task, $0.loss) = (.llama, .causalLanguageModel, .trainer) },
+    TokenJob().changing { $0.noise = 0.1 },
     TokenJob().changing { ($0.train, $0.accumulate, $0.recompute) = (TokenJob.lora(["query", "dense"]), 2, true) },
   ]
 

@@ -12,7 +12,8 @@ enum MessageFixtures {
     purpose: .training,
     model: .mlp(
       MLPDescription(
-        input: HomogeneousColumns(features: 5, padding: 2), hidden: [7, 3], activation: .gelu, outputs: 4)),
+        input: HomogeneousColumns(features: 5, padding: 2), hidden: [7, 3], activation: .gelu, outputs: 4,
+        adapter: 11)),
     optimizer: OptimizerDescription(
       kind: .muon, learningRate: 0.02, momentum: 0.95, nesterov: false, weightDecay: 0.01, clipNorm: 1.5),
     schedule: ScheduleDescription(warmup: 0.06, decay: .cosine), lossLocation: .trainer, task: .classification,

@@ -13,6 +13,12 @@ for task in classification multilabel regression; do
     done
   done
 done
+adapter=(--set 'masking={strength: rotation, adapter: {width: 40}}')
+train adapter-sgd-rotation-owner "$root/jobs/replay/matrix/classification.yaml" --set optimizer.momentum=0.9 "${adapter[@]}"
+train adapter-muon-rotation-trainer "$root/jobs/replay/matrix/regression.yaml" --set optimizer.name=muon --set optimizer.lr=0.02 \
+  --set loss.where=trainer "${adapter[@]}"
+train adapter-adamw-permutation-owner "$root/jobs/replay/matrix/multilabel.yaml" --set optimizer.name=adamw --set optimizer.lr=0.003 \
+  --set 'masking={strength: permutation, adapter: {width: 40}}'
 train older-sgd-rotation-owner "$root/jobs/replay/matrix/older.yaml" --set optimizer.lr=0.02
 train older-sgd-rotation-trainer "$root/jobs/replay/matrix/older.yaml" --set loss.where=trainer --set optimizer.lr=0.02
 [ ! -e "$root/.cache/10x_pbmc68k_reduced.h5ad" ] || train pbmc "$root/jobs/pbmc.yaml"

@@ -1,0 +1,47 @@
+import Architecture
+import Exposure
+import Tensors
+import Training
+
+/// What a job's noise costs: the metric of the whole job in plaintext with the noise and without, both from the same starting weights and
+/// orders.
+struct NoiseComparison {
+  /// Bytes of rows in memory, of which there are four copies, and operations of a run, at most.
+  private static let mostBytes = 1 << 28
+  private static let mostWork = 2e12
+
+  private let prepared: PreparedJob
+  private let source: VerificationSource<Float>
+  private let workers: Workers
+
+  init(_ prepared: PreparedJob, source: VerificationSource<Float>, workers: Workers) {
+    self.prepared = prepared
+    self.source = source
+    self.workers = workers
+  }
+
+  /// - Returns: nil for a job without noise or validation rows, whose samples are no rows, or that is too large to train twice here.
+  func cost() throws -> NoiseCost? {
+    guard let sigma = prepared.job.masking.noise, case .features(let features) = prepared.source,
+      let labels = prepared.labels, prepared.plan.validationRows > 0
+    else { return nil }
+    let plan = prepared.plan
+    let weights = prepared.shape.structure.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }
+    let work = 6 * Double(weights) * Double(plan.trainingRows) * Double(plan.epochs)
+    guard plan.totalRows * prepared.shape.inputWidth * 4 < Self.mostBytes, work < Self.mostWork else { return nil }
+    let slots = (0..<Int32(plan.totalRows)).map { $0 }
+    func metric(_ rows: Tensor<Float>) throws -> Metric {
+      let training = try PlaintextTraining(
+        prepared, rows: rows, questions: rows, slots: slots, labels: labels, workers: workers)
+      let outputs = try training.outputs(trainedOn: Array(0..<plan.trainingRows), model: prepared.job.train.seed)
+      let validation = plan.validationSlots
+      var accumulator = MetricAccumulator(task: prepared.job.task)
+      try accumulator.add(outputs: outputs.slice(rows: validation), targets: training.targets[validation])
+      return accumulator.result().primary
+    }
+    let noised = try metric(try source.noisedRows(slots[...], features))
+    let clean = try metric(try source.readRows(slots[...], features))
+    guard let withNoise = noised.value, let withoutNoise = clean.value else { return nil }
+    return NoiseCost(metric: clean.name, sigma: sigma, withNoise: withNoise, withoutNoise: withoutNoise)
+  }
+}
