@@ -30,7 +30,8 @@ struct MembershipShadows: ShadowTraining {
   }
 
   func scores(trainedOn isMember: [Bool], model: Int) throws -> [Double] {
-    let outputs = try training.outputs(trainedOn: isMember.indices.filter { isMember[$0] }, model: model)
+    let outputs = try training.outputs(
+      trainedOn: isMember.indices.filter { isMember[$0] }, secret: OrderSecret(ephemeralWithSeed: model))
     switch training.targets {
     case .classes(let ids): return ids.enumerated().map { Self.confidence(outputs, row: $0.offset, class: Int($0.element)) }
     case .values(let values):

@@ -1,5 +1,6 @@
 import Architecture
 import Exposure
+import JobSpec
 import Tensors
 import Training
 
@@ -33,7 +34,7 @@ struct NoiseComparison {
     func metric(_ rows: Tensor<Float>) throws -> Metric {
       let training = try PlaintextTraining(
         prepared, rows: rows, questions: rows, slots: slots, labels: labels, workers: workers)
-      let outputs = try training.outputs(trainedOn: Array(0..<plan.trainingRows), model: prepared.job.train.seed)
+      let outputs = try training.outputs(trainedOn: Array(0..<plan.trainingRows), secret: prepared.secret)
       let validation = plan.validationSlots
       var accumulator = MetricAccumulator(task: prepared.job.task)
       try accumulator.add(outputs: outputs.slice(rows: validation), targets: training.targets[validation])

@@ -34,11 +34,10 @@ struct PlaintextTraining {
 
   /// Trains on the rows with these places in `slots`, for as many epochs as the job, and returns the outputs of all rows.
   ///
-  /// - Parameter model: numbers the runs: starting weights and orders are drawn anew for each.
+  /// - Parameter secret: what starting weights and orders are drawn from.
   /// - Throws: `OwnerError.diverged`.
-  func outputs(trainedOn places: [Int], model: Int) throws -> Tensor<Float> {
+  func outputs(trainedOn places: [Int], secret: OrderSecret) throws -> Tensor<Float> {
     let job = prepared.job
-    let secret = try OrderSecret(ephemeralWithSeed: model)
     let batch = min(prepared.plan.batch, places.count)
     let steps = (places.count + batch - 1) / batch
     let weights = FreshWeights(prepared.shape.structure.parameters, secret: secret)
