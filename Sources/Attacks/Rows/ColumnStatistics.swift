@@ -87,8 +87,9 @@ struct ColumnStatistics: Sendable {
       var isTaken = [Bool](repeating: false, count: columns)
       for row in (0..<rows).sorted(by: { largest[$0] > largest[$1] }) {
         var best = (column: -1, score: -Double.infinity)
-        for column in 0..<columns where !isTaken[column] && (best.column < 0 || elements[row * columns + column] > best.score) {
-          best = (column, elements[row * columns + column])
+        for column in 0..<columns where !isTaken[column] {
+          let score = elements[row * columns + column]
+          if best.column < 0 || score > best.score { best = (column, score) }
         }
         result[row] = best.column
         isTaken[best.column] = true

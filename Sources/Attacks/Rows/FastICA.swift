@@ -34,10 +34,11 @@ struct FastICA: Sendable {
         let start = try Self.randomTurn(rows.columns, random: &random, workers: workers)
         let turn = try fixedPoint(columns, function: function, start: start, until: deadline)
         let negentropy = Self.negentropy(turn.times(columns, workers: workers))
-        if best.map({ negentropy > $0.negentropy }) ?? true { best = Result(turn: turn, negentropy: negentropy) }
+        if negentropy > best?.negentropy ?? -1 { best = Result(turn: turn, negentropy: negentropy) }
       }
     }
-    return best ?? Result(turn: try Self.randomTurn(rows.columns, random: &random, workers: workers), negentropy: 0)
+    if let best { return best }
+    return Result(turn: try Self.randomTurn(rows.columns, random: &random, workers: workers), negentropy: 0)
   }
 
   /// Uniform over the orthogonal matrices.
@@ -61,7 +62,9 @@ struct FastICA: Sendable {
       var next = sources.times(columns, otherTransposed: true, workers: workers)
       next.withUnsafeMutableBufferPointer { target in
         turn.withUnsafeBufferPointer { source in
-          for index in source.indices { target[index] = (target[index] - slopes[index / k] * source[index]) / Double(n) }
+          for index in source.indices {
+            target[index] = (target[index] - slopes[index / k] * source[index]) / Double(n)
+          }
         }
       }
       let decorrelated = try decorrelate(next)

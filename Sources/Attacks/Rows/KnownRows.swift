@@ -65,7 +65,8 @@ package struct KnownRows: Attack {
     until deadline: Deadline
   ) throws -> Claim {
     let known = Set(knowledge.order)
-    let others = Array((0..<view.inputs.rows).filter { !known.contains($0) }.shuffled(using: &random).prefix(mostOthers))
+    let unknown = (0..<view.inputs.rows).filter { !known.contains($0) }.shuffled(using: &random)
+    let others = Array(unknown.prefix(mostOthers))
     let wanted = view.inputs.selecting(rows: others).converted(to: Double.self)
     let masked = view.inputs.selecting(rows: knowledge.order).converted(to: Double.self)
     let plain = knowledge.plaintext.converted(to: Double.self)

@@ -59,7 +59,9 @@ package struct SourceSeparation: Attack {
     var claims: [Tensor<Double>] = []
     // The weights first: there are few of them.
     var fromWeights = 0
-    if let weights = firstLayer(of: view), let directions = try separatedWeights(weights, random: &random, until: deadline) {
+    if let weights = firstLayer(of: view),
+      let directions = try separatedWeights(weights, random: &random, until: deadline)
+    {
       fromWeights = directions.rows
       claims.append(masked.times(directions, otherTransposed: true, workers: workers))
     }
