@@ -1,14 +1,14 @@
 import Foundation
 import Tensors
 
-/// Which masked column is which public one, by what a permutation of columns leaves as it is: each column's values in order, its moments, and
+/// Which masked column is which public one, by what a permutation of columns leaves as it is: each column's values in order, its moments, the size of its covariances, and
 /// then its covariances with the columns matched already.
 struct ColumnStatistics: Sendable {
   /// Points of a column's distribution that are compared.
   private static let quantiles = 32
   /// Above this many columns the assignment is greedy: the exact one takes their number to the third power.
   private static let mostAssigned = 512
-  private static let covarianceRounds = 8
+  private static let covarianceRounds = 16
 
   let workers: Workers
 
@@ -16,34 +16,51 @@ struct ColumnStatistics: Sendable {
   ///
   /// - Parameters:
   ///   - masked, sample: `[n, w]` and `[s, d]`, d ≤ w.
+  ///   - hint: the plaintext as another method sees it, `[n, d]`: a second matching to start from. The likelier end is kept.
   func reconstruction(
-    masked: Tensor<Double>, sample: Tensor<Double>, isSigned: Bool, until deadline: Deadline
+    masked: Tensor<Double>, sample: Tensor<Double>, hint: Tensor<Double>, isSigned: Bool, until deadline: Deadline
   ) -> Tensor<Double> {
     let (d, w) = (sample.columns, masked.columns)
-    let wanted = Self.profiles(of: sample)
     // With signs, the columns turned round are candidates too: w … 2 w − 1.
     let pool = isSigned ? Self.joined(masked) : masked
-    let found = Self.profiles(of: pool)
-    var similarity = Neighbours.squaredDistances(wanted, found, workers: workers)
-    similarity.withUnsafeMutableBufferPointer { for index in $0.indices { $0[index].negate() } }
-    var matching = assign(similarity, originals: w)
+    let covariance = (
+      sample: Self.covariance(of: sample, workers: workers), pool: Self.covariance(of: pool, workers: workers)
+    )
+    let deviations = (0..<d).map { covariance.sample[$0, $0].squareRoot() }
+    let evidence = MatchEvidence(
+      deviations: deviations, rows: (Double(sample.rows), Double(masked.rows)), workers: workers)
+    let profiles = evidence.scores(
+      Self.profiles(of: sample), Self.profiles(of: pool), scale: Double(4 * Self.quantiles), freedom: 4)
+    let fingerprints = (sample: Self.fingerprints(covariance.sample), pool: Self.fingerprints(covariance.pool))
+    let largest = deviations.sorted(by: >).prefix(Self.quantiles)
+    let byStatistics = assign(
+      profiles.adding(
+        evidence.scores(
+          fingerprints.sample, fingerprints.pool, scale: largest.reduce(0) { $0 + $1 * $1 },
+          freedom: Double(largest.count))),
+      originals: w)
+    let centredHint = hint.subtracting(hint.columnMeans)
+    let hinted = Neighbours.squaredDistances(
+      centredHint.transposed, pool.subtracting(pool.columnMeans).transposed, workers: workers)
+    let byHint = assign(
+      hinted.scalingRows(by: deviations.map { -1 / max($0 * $0, 1e-30) }), originals: w)
 
-    let sampleCovariance = Self.covariance(of: sample, workers: workers)
-    let poolCovariance = Self.covariance(of: pool, workers: workers)
-    for _ in 0..<Self.covarianceRounds {
-      if deadline.hasPassed { break }
-      // Row c: masked column c's covariances with the columns that the sample's columns are matched with.
-      let seen = poolCovariance.selecting(rows: matching).transposed
-      var scores = Neighbours.squaredDistances(sampleCovariance, seen, workers: workers)
-      let weight = Self.mean(of: scores) / max(-Self.mean(of: similarity), 1e-30)
-      scores.withUnsafeMutableBufferPointer { target in
-        similarity.withUnsafeBufferPointer { source in
-          for index in source.indices { target[index] = weight * source[index] - target[index] }
-        }
+    let total = deviations.reduce(0) { $0 + $1 * $1 }
+    var matching = byStatistics
+    var likelihood = -Double.infinity
+    for start in [byStatistics, byHint] {
+      var current = start
+      for _ in 0...Self.covarianceRounds {
+        // Row c: masked column c's covariances with the columns that the sample's columns are matched with.
+        let seen = covariance.pool.selecting(rows: current).transposed
+        let scores = profiles.adding(evidence.scores(covariance.sample, seen, scale: total, freedom: Double(d)))
+        let sum = current.enumerated().reduce(0) { $0 + scores[$1.offset, $1.element] }
+        if sum > likelihood { (matching, likelihood) = (current, sum) }
+        if deadline.hasPassed { break }
+        let next = assign(scores, originals: w)
+        if next == current { break }
+        current = next
       }
-      let next = assign(scores, originals: w)
-      if next == matching { break }
-      matching = next
     }
     var result = Tensor<Double>(uninitialized: [masked.rows, d])
     result.withUnsafeMutableBufferPointer { target in
@@ -54,11 +71,6 @@ struct ColumnStatistics: Sendable {
       }
     }
     return result
-  }
-
-  /// How little the columns' distributions differ from the sample's: the mean squared distance of quantiles. The attacker's own measure.
-  static func misfit(_ rows: Tensor<Double>, sample: Tensor<Double>) -> Double {
-    profiles(of: rows).squaredDistance(to: profiles(of: sample)) / Double(max(1, sample.columns))
   }
 
   /// For each row of `scores` a column, of `c` and `c + originals` at most one.
@@ -98,8 +110,8 @@ struct ColumnStatistics: Sendable {
     }
   }
 
-  /// `[columns, quantiles + 3]`: each column's values in order at evenly spaced places, then its mean, deviation and the cube root of its
-  /// third moment, all in the column's own unit so that distances of any of them count alike.
+  /// `[columns, quantiles + 3]`: each column's values in order at evenly spaced places, then its mean, its deviation and its third moment
+  /// over its variance: all in the column's own unit, so that they count alike.
   private static func profiles(of rows: Tensor<Double>) -> Tensor<Double> {
     let (n, count) = (rows.rows, rows.columns)
     let values = rows.transposed
@@ -115,11 +127,12 @@ struct ColumnStatistics: Sendable {
       let mean = sorted.reduce(0, +) / Double(n)
       let second = sorted.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(n)
       let third = sorted.reduce(0) { $0 + ($1 - mean) * ($1 - mean) * ($1 - mean) } / Double(n)
-      // Each counts as much as all quantiles together: a rare value shows in moments only.
+      // Mean and deviation count as much as all quantiles together: a rare value shows in moments only. The third moment is the
+      // most easily moved by a single value.
       let weight = Double(quantiles).squareRoot()
       result[column, quantiles] = weight * mean
       result[column, quantiles + 1] = weight * second.squareRoot()
-      result[column, quantiles + 2] = weight * cbrt(third)
+      result[column, quantiles + 2] = weight / 4 * (second > 0 ? third / second : 0)
     }
     return result
   }
@@ -130,8 +143,14 @@ struct ColumnStatistics: Sendable {
       .scalingRows(by: [Double](repeating: 1 / Double(max(1, rows.rows)), count: rows.columns))
   }
 
-  private static func mean(of matrix: Tensor<Double>) -> Double {
-    matrix.withUnsafeBufferPointer { $0.reduce(0, +) } / Double(max(1, matrix.count))
+  /// `[columns, quantiles]`: each column's largest absolute covariances, in order, which say something of it before any other column is known.
+  private static func fingerprints(_ covariance: Tensor<Double>) -> Tensor<Double> {
+    var result = Tensor<Double>(zeros: [covariance.rows, quantiles])
+    for column in 0..<covariance.rows {
+      let sorted = covariance.slice(rows: column..<column + 1).elements.map(abs).sorted(by: >)
+      for (point, value) in sorted.prefix(quantiles).enumerated() { result[column, point] = value }
+    }
+    return result
   }
 
   /// `[n, 2 w]`: the columns, then minus the columns.

@@ -28,10 +28,12 @@ struct InnerProductRegression: Sendable {
 
   /// - Parameters:
   ///   - plain, masked: `[m, d]` and `[m, w]`, row by row the same; m at least 1, for `.mean` at least 3.
+  ///   - isExact: whether masked rows have the inner products of the plaintext, for which its own are taken then: they are not rounded, and
+  ///     what is not in the known rows' span is exactly that.
   ///   - penalties: tried, relative to the mean eigenvalue.
   /// - Throws: `DecompositionError`.
   init(
-    plain: Tensor<Double>, masked: Tensor<Double>, origin: Origin, penalties: [Double],
+    plain: Tensor<Double>, masked: Tensor<Double>, origin: Origin, isExact: Bool = false, penalties: [Double],
     random: inout some RandomNumberGenerator, workers: Workers
   ) throws(DecompositionError) {
     let m = plain.rows
@@ -44,10 +46,11 @@ struct InnerProductRegression: Sendable {
     known = isCentred ? masked.subtracting(maskedMean) : masked
     let targets = isCentred ? plain.subtracting(mean) : plain
 
-    var kernel = known.times(known, otherTransposed: true, workers: workers)
+    var kernel = isExact ? targets : known
+    kernel = kernel.times(kernel, otherTransposed: true, workers: workers)
     let trace = (0..<m).reduce(0.0) { $0 + kernel[$1, $1] }
     // Centred rows have no part along (1, …, 1): made the last eigenvector, it can be left out exactly.
-    let shift = isCentred ? 2 * trace / Double(m) : -constant
+    let shift = isCentred ? 2 * trace / Double(m) : isExact ? 0 : -constant
     kernel.withUnsafeMutableBufferPointer { for index in $0.indices { $0[index] += shift } }
     let eigen = try SymmetricEigenvectors(of: kernel)
     let used = isCentred ? max(1, m - 1) : m
@@ -106,18 +109,5 @@ struct InnerProductRegression: Sendable {
       }
     }
     return (weights, weights.scalingRows(by: diagonal.map { $0 > 0 ? -1 / $0 : 0 }))
-  }
-}
-
-extension Tensor where Element == Double {
-  /// The sum of two tensors of one shape.
-  func adding(_ other: Tensor) -> Tensor {
-    var result = self
-    result.withUnsafeMutableBufferPointer { target in
-      other.withUnsafeBufferPointer { source in
-        for index in source.indices { target[index] += source[index] }
-      }
-    }
-    return result
   }
 }

@@ -45,15 +45,17 @@ struct KnownRowsEstimator {
     plain: Tensor<Double>, masked: Tensor<Double>, others: Tensor<Double>, random: inout some RandomNumberGenerator
   ) throws(DecompositionError) -> Outcome {
     func regression(
-      _ origin: InnerProductRegression.Origin, _ penalties: [Double]
+      _ origin: InnerProductRegression.Origin, isExact: Bool = false, _ penalties: [Double]
     ) throws(DecompositionError) -> (InnerProductRegression, Outcome) {
       let fit = try InnerProductRegression(
-        plain: plain, masked: masked, origin: origin, penalties: penalties, random: &random, workers: workers)
+        plain: plain, masked: masked, origin: origin, isExact: isExact, penalties: penalties, random: &random,
+        workers: workers)
       return (fit, Outcome(estimates: others, held: fit.leaveOneOut, heldPlain: plain))
     }
-    // Without noise the equations hold and only their rounding calls for a penalty.
+    // Without noise the equations hold. A direction of s of the rows' size is found with Float32's rounding (6e-8) over s; those below 3e-5,
+    // which would be lost in it, are what the penalty gives up.
     if isExact(plain: plain, masked: masked) {
-      var (fit, outcome) = try regression(.plaintext, [1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7])
+      var (fit, outcome) = try regression(.plaintext, isExact: true, [1e-9])
       outcome.estimates = fit.predict(others)
       return outcome
     }
@@ -64,7 +66,8 @@ struct KnownRowsEstimator {
       if outcome.error < best.error { (fit, best) = (centred, outcome) }
     }
     best.estimates = fit.predict(others)
-    if plain.rows >= 8, let turned = try procrustes(plain: plain, masked: masked, others: others) {
+    if plain.rows >= 8 {
+      let turned = try procrustes(plain: plain, masked: masked, others: others)
       // On the same rows: the regression's other rows do not count.
       let rows = turned.held.rows
       let compared = Outcome(
@@ -83,40 +86,52 @@ struct KnownRowsEstimator {
     return outer.squaredDistance(to: inner) <= 1e-12 * (inner.sumOfSquares + constant)
   }
 
-  /// Fitted to seven known rows of eight for the error, then to all of them.
+  /// Held out in turn are four parts of the known rows, or one of eight where a fit takes long.
   private func procrustes(
     plain: Tensor<Double>, masked: Tensor<Double>, others: Tensor<Double>
-  ) throws(DecompositionError) -> Outcome? {
-    let held = max(2, plain.rows / 8)
-    let (heldPlain, heldMasked) = (plain.slice(rows: 0..<held), masked.slice(rows: 0..<held))
-    let fitted = held..<plain.rows
-    let part = try ProcrustesMap(plain: plain.slice(rows: fitted), masked: masked.slice(rows: fitted), workers: workers)
-    let mean = plain.slice(rows: fitted).columnMeans
-    let full = part.predict(heldMasked).subtracting(mean)
-    let wanted = heldPlain.subtracting(mean)
+  ) throws(DecompositionError) -> Outcome {
+    let isQuick = min(plain.rows, plain.columns) <= 256
+    var held = (full: Tensor<Double>(zeros: [0, plain.columns]), wanted: Tensor<Double>(zeros: [0, plain.columns]))
+    var means = held.full
+    for part in Self.parts(of: plain.rows, count: isQuick ? 4 : 8).prefix(isQuick ? 4 : 1) {
+      let fitted = plain.selecting(rows: part.fitted)
+      let map = try ProcrustesMap(plain: fitted, masked: masked.selecting(rows: part.fitted), workers: workers)
+      let mean = Tensor<Double>(zeros: [part.held.count, plain.columns]).adding(fitted.columnMeans)
+      held.full = held.full.followed(by: map.predict(masked.slice(rows: part.held)).adding(mean, scale: -1))
+      held.wanted = held.wanted.followed(by: plain.slice(rows: part.held).adding(mean, scale: -1))
+      means = means.followed(by: mean)
+    }
     // The factor with the least squared error: less than 1 where noise is in the estimate.
-    let size = full.sumOfSquares
-    let cross = (size + wanted.sumOfSquares - full.squaredDistance(to: wanted)) / 2
+    let size = held.full.sumOfSquares
+    let cross = (size + held.wanted.sumOfSquares - held.full.squaredDistance(to: held.wanted)) / 2
     let shrinkage = size > 0 ? min(1, max(0, cross / size)) : 0
     let whole = try ProcrustesMap(plain: plain, masked: masked, workers: workers)
     return Outcome(
-      estimates: whole.predict(others, shrinkage: shrinkage), held: part.predict(heldMasked, shrinkage: shrinkage),
-      heldPlain: heldPlain)
+      estimates: whole.predict(others, shrinkage: shrinkage), held: means.adding(held.full, scale: shrinkage),
+      heldPlain: plain.slice(rows: 0..<held.full.rows))
   }
 
-  /// Matched by all known rows; held out is a quarter of them, matched by the rest.
+  /// Matched by all known rows; held out in turn are quarters of them, matched by the rest.
   private func columnMatching(
     plain: Tensor<Double>, masked: Tensor<Double>, others: Tensor<Double>, isSigned: Bool
   ) -> Outcome {
     let estimates = ColumnMatching(plain: plain, masked: masked, isSigned: isSigned, workers: workers).predict(others)
-    let held = plain.rows / 4
-    guard held > 0 else {
-      return Outcome(estimates: estimates, held: plain.slice(rows: 0..<0), heldPlain: plain.slice(rows: 0..<0))
+    var held = Tensor<Double>(zeros: [0, plain.columns])
+    for part in Self.parts(of: plain.rows, count: 4) {
+      let matching = ColumnMatching(
+        plain: plain.selecting(rows: part.fitted), masked: masked.selecting(rows: part.fitted), isSigned: isSigned,
+        workers: workers)
+      held = held.followed(by: matching.predict(masked.slice(rows: part.held)))
     }
-    let fitted = held..<plain.rows
-    let part = ColumnMatching(
-      plain: plain.slice(rows: fitted), masked: masked.slice(rows: fitted), isSigned: isSigned, workers: workers)
-    return Outcome(
-      estimates: estimates, held: part.predict(masked.slice(rows: 0..<held)), heldPlain: plain.slice(rows: 0..<held))
+    return Outcome(estimates: estimates, held: held, heldPlain: plain.slice(rows: 0..<held.rows))
+  }
+
+  /// `count` consecutive parts of the rows, each with the rows that are not in it; none where there are fewer rows than parts.
+  private static func parts(of rows: Int, count: Int) -> [(held: Range<Int>, fitted: [Int])] {
+    guard rows >= count else { return [] }
+    return (0..<count).map { part in
+      let held = part * rows / count..<(part + 1) * rows / count
+      return (held, (0..<rows).filter { !held.contains($0) })
+    }
   }
 }

@@ -3,12 +3,12 @@ import Tensors
 /// The nearest point of another set for every point of two sets, each way.
 struct Neighbours {
   /// Of each left point the nearest right one.
-  private(set) var forward: [Int]
+  let forward: [Int]
   /// Of each right point the nearest left one.
-  private(set) var backward: [Int]
-  /// Means of the squared distances to them.
-  private(set) var forwardMean = 0.0
-  private(set) var backwardMean = 0.0
+  let backward: [Int]
+  /// Squared distances to them.
+  let forwardDistances: [Double]
+  let backwardDistances: [Double]
 
   /// - Parameters:
   ///   - left, right: `[n, q]` and `[s, q]`, at least one each.
@@ -17,8 +17,8 @@ struct Neighbours {
     let (rows, columns) = (left.rows, right.rows)
     var forwardBest = [Double](repeating: .infinity, count: rows)
     var backwardBest = [Double](repeating: .infinity, count: columns)
-    forward = [Int](repeating: 0, count: rows)
-    backward = [Int](repeating: 0, count: columns)
+    var forward = [Int](repeating: 0, count: rows)
+    var backward = [Int](repeating: 0, count: columns)
     distances.withUnsafeBufferPointer { distance in
       for row in 0..<rows {
         for column in 0..<columns {
@@ -34,8 +34,10 @@ struct Neighbours {
         }
       }
     }
-    forwardMean = forwardBest.reduce(0, +) / Double(rows)
-    backwardMean = backwardBest.reduce(0, +) / Double(columns)
+    self.forward = forward
+    self.backward = backward
+    forwardDistances = forwardBest
+    backwardDistances = backwardBest
   }
 
   /// `[n, s]`, never negative.

@@ -37,12 +37,16 @@ package struct SpectralAlignment: Attack {
   /// - Parameters:
   ///   - mostComponents: principal components taken into the reconstruction.
   ///   - mostRefined: the first of them, which are turned against each other in the refinement.
-  ///   - batch: rows matched softly at a time.
-  package init(workers: Workers, mostComponents: Int = 512, mostRefined: Int = 64, batch: Int = 256, rounds: Int = 40) {
+  ///   - batch, rounds: rows matched softly at a time, and how often.
+  ///   - judged: rows that a turn is judged by at most.
+  package init(
+    workers: Workers, mostComponents: Int = 512, mostRefined: Int = 64, batch: Int = 256, rounds: Int = 40,
+    judged: Int = 1024
+  ) {
     self.workers = workers
     self.mostComponents = mostComponents
     self.mostRefined = mostRefined
-    settings = PointClouds.Settings(batch: batch, rounds: rounds)
+    settings = PointClouds.Settings(batch: batch, rounds: rounds, judged: judged)
   }
 
   package func knowledge(
@@ -62,19 +66,13 @@ package struct SpectralAlignment: Attack {
     let masked = view.inputs.converted(to: Double.self)
     let sample = knowledge.sample.converted(to: Double.self)
     let isPermuted = knowledge.group == .permutation || knowledge.group == .signedPermutation
-    var matched: Tensor<Double>?
-    if isPermuted {
-      matched = ColumnStatistics(workers: workers).reconstruction(
-        masked: masked, sample: sample, isSigned: knowledge.group == .signedPermutation, until: deadline)
-    }
-    if let matched, deadline.hasPassed { return Claim(rows: matched.converted(), components: 0) }
     let aligned = try alignment(masked: masked, sample: sample, random: &random, until: deadline)
-    if let matched,
-      ColumnStatistics.misfit(matched, sample: sample) <= ColumnStatistics.misfit(aligned.rows, sample: sample)
-    {
-      return Claim(rows: matched.converted(), components: 0)
-    }
-    return Claim(rows: aligned.rows.converted(), components: aligned.components)
+    guard isPermuted else { return Claim(rows: aligned.rows.converted(), components: aligned.components) }
+    // The key is known to move columns only: the turn found is one hint at which, the columns' statistics are another.
+    let matched = ColumnStatistics(workers: workers).reconstruction(
+      masked: masked, sample: sample, hint: aligned.rows, isSigned: knowledge.group == .signedPermutation,
+      until: deadline)
+    return Claim(rows: matched.converted(), components: 0)
   }
 
   private func alignment(
@@ -94,11 +92,11 @@ package struct SpectralAlignment: Attack {
       var turn = Tensor<Double>(zeros: [refined, refined])
       for index in 0..<refined { turn[index, index] = 1 }
       // Where a third moment says nothing, the distance between the clouds decides.
-      var least = clouds.distance(under: turn)
+      var nearest = clouds.distances(under: turn)
       for index in 0..<min(refined, 24) where !signs[index].isCertain && !deadline.hasPassed {
         turn[index, index] = -1
-        let distance = clouds.distance(under: turn)
-        if distance < least { least = distance } else { turn[index, index] = 1 }
+        let distances = clouds.distances(under: turn)
+        if PointClouds.areCloser(distances, than: nearest) { nearest = distances } else { turn[index, index] = 1 }
       }
       turn = try clouds.refined(from: turn, random: &random, until: deadline)
       let turned = scores.firstColumns(refined).times(turn, workers: workers)

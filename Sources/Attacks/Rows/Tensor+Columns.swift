@@ -45,6 +45,22 @@ extension Tensor where Element == Double {
     return result
   }
 
+  /// The sum with `scale` times a matrix of the same shape.
+  func adding(_ other: Tensor, scale: Double = 1) -> Tensor {
+    var result = self
+    result.withUnsafeMutableBufferPointer { target in
+      other.withUnsafeBufferPointer { source in
+        for index in source.indices { target[index] += scale * source[index] }
+      }
+    }
+    return result
+  }
+
+  /// These rows, then those of `other`.
+  func followed(by other: Tensor) -> Tensor {
+    Tensor(elements + other.elements, shape: [rows + other.rows, columns])
+  }
+
   /// Row i times `factors[i]`.
   func scalingRows(by factors: [Double]) -> Tensor {
     var result = self

@@ -39,4 +39,20 @@ enum SyntheticRows {
     }
     return result
   }
+
+  /// Bits of which each is set where a mixture of a row's hidden Gaussian numbers is above a threshold of the column's own.
+  static func correlatedBits(_ rows: Int, _ columns: Int, hidden: Int, random: inout SplitMix) -> Tensor<Float> {
+    let factors = gaussian(rows, hidden, random: &random)
+    let loadings = gaussian(hidden, columns, random: &random)
+    var result = factors.times(loadings, workers: SyntheticView.workers)
+    let own = GaussianNumbers.fill(rows * columns, random: &random)
+    let scale = Float(hidden).squareRoot()
+    result.withUnsafeMutableBufferPointer { elements in
+      for index in elements.indices {
+        let threshold = 0.5 + 2 * Float(index % columns) / Float(columns)
+        elements[index] = elements[index] / scale + 0.3 * Float(own[index]) > threshold ? 1 : 0
+      }
+    }
+    return result
+  }
 }
