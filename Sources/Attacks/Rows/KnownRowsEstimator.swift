@@ -1,0 +1,137 @@
+import Architecture
+import Tensors
+
+/// The best of what can be made of known rows, by its error on known rows that it was not fitted to: all of it is the attacker's to try.
+struct KnownRowsEstimator {
+  let workers: Workers
+
+  /// What an estimator says of the rows asked for, and of known rows that it was not fitted to.
+  private struct Outcome {
+    var estimates: Tensor<Double>
+    var held: Tensor<Double>
+    var heldPlain: Tensor<Double>
+
+    /// Σ error² over Σ plaintext² of the known rows held out.
+    var error: Double { held.squaredDistance(to: heldPlain) / max(heldPlain.sumOfSquares, 1e-30) }
+  }
+
+  /// Estimates `[n, d]` of the plaintext of `others`.
+  ///
+  /// - Parameters:
+  ///   - plain, masked: `[m, d]` and `[m, w]`, the known rows, in random order; m at least 1.
+  ///   - others: `[n, w]`, masked.
+  /// - Throws: `DecompositionError`.
+  func estimates(
+    plain: Tensor<Double>, masked: Tensor<Double>, others: Tensor<Double>, group: SymmetryGroup,
+    random: inout some RandomNumberGenerator
+  ) throws(DecompositionError) -> Tensor<Double> {
+    var best: Outcome
+    if group == .permutation || group == .signedPermutation {
+      best = columnMatching(plain: plain, masked: masked, others: others, isSigned: group == .signedPermutation)
+    } else {
+      best = try rotation(plain: plain, masked: masked, others: others, random: &random)
+    }
+    // Below 1e-6 (an error of 0.1 %) there is nothing to win.
+    guard best.error > 1e-6, let levels = ValueLevels(estimates: best.held, plain: best.heldPlain) else {
+      return best.estimates
+    }
+    let refined = Outcome(
+      estimates: levels.refine(best.estimates), held: levels.refine(best.held), heldPlain: best.heldPlain)
+    if refined.error < 0.98 * best.error { best = refined }
+    return best.estimates
+  }
+
+  private func rotation(
+    plain: Tensor<Double>, masked: Tensor<Double>, others: Tensor<Double>, random: inout some RandomNumberGenerator
+  ) throws(DecompositionError) -> Outcome {
+    func regression(
+      _ origin: InnerProductRegression.Origin, isExact: Bool = false, _ penalties: [Double]
+    ) throws(DecompositionError) -> (InnerProductRegression, Outcome) {
+      let fit = try InnerProductRegression(
+        plain: plain, masked: masked, origin: origin, isExact: isExact, penalties: penalties, random: &random,
+        workers: workers)
+      return (fit, Outcome(estimates: others, held: fit.leaveOneOut, heldPlain: plain))
+    }
+    // Without noise the equations hold. A direction of s of the rows' size is found with Float32's rounding (6e-8) over s; those below 3e-5,
+    // which would be lost in it, are what the penalty gives up.
+    if isExact(plain: plain, masked: masked) {
+      var (fit, outcome) = try regression(.plaintext, isExact: true, [1e-9])
+      outcome.estimates = fit.predict(others)
+      return outcome
+    }
+    let penalties = [1e-6, 1e-5, 1e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30]
+    var (fit, best) = try regression(.plaintext, penalties)
+    if plain.rows > 2 {
+      let (centred, outcome) = try regression(.mean, penalties)
+      if outcome.error < best.error { (fit, best) = (centred, outcome) }
+    }
+    best.estimates = fit.predict(others)
+    if plain.rows >= 8 {
+      let turned = try procrustes(plain: plain, masked: masked, others: others)
+      // On the same rows: the regression's other rows do not count.
+      let rows = turned.held.rows
+      let compared = Outcome(
+        estimates: best.estimates, held: best.held.slice(rows: 0..<rows), heldPlain: turned.heldPlain)
+      if turned.error < compared.error { best = turned }
+    }
+    return best
+  }
+
+  /// Whether the masked rows' inner products are the known ones up to Float32's rounding (2⁻²⁴ each number, far less in a sum).
+  private func isExact(plain: Tensor<Double>, masked: Tensor<Double>) -> Bool {
+    let inner = plain.times(plain, otherTransposed: true, workers: workers)
+    var outer = masked.times(masked, otherTransposed: true, workers: workers)
+    let constant: Double = masked.columns > plain.columns ? 1 : 0
+    outer.withUnsafeMutableBufferPointer { for index in $0.indices { $0[index] -= constant } }
+    return outer.squaredDistance(to: inner) <= 1e-12 * (inner.sumOfSquares + constant)
+  }
+
+  /// Held out in turn are four parts of the known rows, or one of eight where a fit takes long.
+  private func procrustes(
+    plain: Tensor<Double>, masked: Tensor<Double>, others: Tensor<Double>
+  ) throws(DecompositionError) -> Outcome {
+    let isQuick = min(plain.rows, plain.columns) <= 256
+    var held = (full: Tensor<Double>(zeros: [0, plain.columns]), wanted: Tensor<Double>(zeros: [0, plain.columns]))
+    var means = held.full
+    for part in Self.parts(of: plain.rows, count: isQuick ? 4 : 8).prefix(isQuick ? 4 : 1) {
+      let fitted = plain.selecting(rows: part.fitted)
+      let map = try ProcrustesMap(plain: fitted, masked: masked.selecting(rows: part.fitted), workers: workers)
+      let mean = Tensor<Double>(zeros: [part.held.count, plain.columns]).adding(fitted.columnMeans)
+      held.full = held.full.followed(by: map.predict(masked.slice(rows: part.held)).adding(mean, scale: -1))
+      held.wanted = held.wanted.followed(by: plain.slice(rows: part.held).adding(mean, scale: -1))
+      means = means.followed(by: mean)
+    }
+    // The factor with the least squared error: less than 1 where noise is in the estimate.
+    let size = held.full.sumOfSquares
+    let cross = (size + held.wanted.sumOfSquares - held.full.squaredDistance(to: held.wanted)) / 2
+    let shrinkage = size > 0 ? min(1, max(0, cross / size)) : 0
+    let whole = try ProcrustesMap(plain: plain, masked: masked, workers: workers)
+    return Outcome(
+      estimates: whole.predict(others, shrinkage: shrinkage), held: means.adding(held.full, scale: shrinkage),
+      heldPlain: plain.slice(rows: 0..<held.full.rows))
+  }
+
+  /// Matched by all known rows; held out in turn are quarters of them, matched by the rest.
+  private func columnMatching(
+    plain: Tensor<Double>, masked: Tensor<Double>, others: Tensor<Double>, isSigned: Bool
+  ) -> Outcome {
+    let estimates = ColumnMatching(plain: plain, masked: masked, isSigned: isSigned, workers: workers).predict(others)
+    var held = Tensor<Double>(zeros: [0, plain.columns])
+    for part in Self.parts(of: plain.rows, count: 4) {
+      let matching = ColumnMatching(
+        plain: plain.selecting(rows: part.fitted), masked: masked.selecting(rows: part.fitted), isSigned: isSigned,
+        workers: workers)
+      held = held.followed(by: matching.predict(masked.slice(rows: part.held)))
+    }
+    return Outcome(estimates: estimates, held: held, heldPlain: plain.slice(rows: 0..<held.rows))
+  }
+
+  /// `count` consecutive parts of the rows, each with the rows that are not in it; none where there are fewer rows than parts.
+  private static func parts(of rows: Int, count: Int) -> [(held: Range<Int>, fitted: [Int])] {
+    guard rows >= count else { return [] }
+    return (0..<count).map { part in
+      let held = part * rows / count..<(part + 1) * rows / count
+      return (held, (0..<rows).filter { !held.contains($0) })
+    }
+  }
+}

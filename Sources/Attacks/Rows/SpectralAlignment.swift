@@ -1,0 +1,132 @@
+package import Architecture
+package import Exposure
+package import Tensors
+
+/// Rows from their covariance: a key turns the principal components of the masked rows, but keeps their order and their distributions, and
+/// those of public rows of the same kind are known.
+///
+/// Known as PCA attack (Liu, Giannella and Kargupta, PKDD 2006, section 4; signs after Giannella, Liu and Kargupta, Data Min. Knowl. Discov.
+/// 2013), refined by bringing the two sets of rows together (`PointClouds`).
+package struct SpectralAlignment: Attack {
+  package struct Knowledge: Sendable {
+    /// Which kind of key the masked job's input has: the protocol says it.
+    package let group: SymmetryGroup
+    /// `[s, d]`: public rows, none of them in the view.
+    package let sample: Tensor<Float>
+  }
+
+  package struct Claim: Sendable {
+    /// `[n, d]`.
+    package let rows: Tensor<Float>
+    /// Components whose sign and order were worked out; 0 where columns were matched by their statistics.
+    package let components: Int
+  }
+
+  package static let facts = AttackFacts(
+    kind: .spectralAlignment, title: "Spectral alignment", knowledge: "a public sample of the same kind of data",
+    metric: "share of columns reconstructed with an absolute correlation above 0.9", isWorseWhenHigher: true,
+    source: "Liu, Giannella and Kargupta, PKDD 2006, section 4; Grave, Joulin and Berthet, AISTATS 2019, algorithm 1")
+  /// Of the absolute correlation: what counts as a column reconstructed.
+  package static let threshold = 0.9
+
+  private let workers: Workers
+  private let mostComponents: Int
+  private let mostRefined: Int
+  private let settings: PointClouds.Settings
+
+  /// - Parameters:
+  ///   - mostComponents: principal components taken into the reconstruction.
+  ///   - mostRefined: the first of them, which are turned against each other in the refinement.
+  ///   - batch, rounds: rows matched softly at a time, and how often.
+  ///   - judged: rows that a turn is judged by at most.
+  package init(
+    workers: Workers, mostComponents: Int = 512, mostRefined: Int = 64, batch: Int = 256, rounds: Int = 40,
+    judged: Int = 1024
+  ) {
+    self.workers = workers
+    self.mostComponents = mostComponents
+    self.mostRefined = mostRefined
+    settings = PointClouds.Settings(batch: batch, rounds: rounds, judged: judged)
+  }
+
+  package func knowledge(
+    of evidence: Evidence, truth: OwnerTruth, random: inout some RandomNumberGenerator
+  ) throws(Inapplicable) -> Knowledge {
+    let sample = evidence.knowledge.sampleRows
+    guard sample.rows >= 8, sample.columns == truth.rows.columns else {
+      throw Inapplicable("there are fewer than eight public rows of the same kind")
+    }
+    return Knowledge(group: evidence.masked.inputGroup, sample: sample)
+  }
+
+  package func attempt(
+    on view: ProviderView, knowing knowledge: Knowledge, random: inout some RandomNumberGenerator,
+    until deadline: Deadline
+  ) throws -> Claim {
+    let masked = view.inputs.converted(to: Double.self)
+    let sample = knowledge.sample.converted(to: Double.self)
+    let isPermuted = knowledge.group == .permutation || knowledge.group == .signedPermutation
+    let aligned = try alignment(masked: masked, sample: sample, random: &random, until: deadline)
+    guard isPermuted else { return Claim(rows: aligned.rows.converted(), components: aligned.components) }
+    // The key is known to move columns only: the turn found is one hint at which, the columns' statistics are another.
+    let matched = ColumnStatistics(workers: workers).reconstruction(
+      masked: masked, sample: sample, hint: aligned.rows, isSigned: knowledge.group == .signedPermutation,
+      until: deadline)
+    return Claim(rows: matched.converted(), components: 0)
+  }
+
+  private func alignment(
+    masked: Tensor<Double>, sample: Tensor<Double>, random: inout some RandomNumberGenerator, until deadline: Deadline
+  ) throws -> (rows: Tensor<Double>, components: Int) {
+    let left = try PrincipalComponents(of: masked, most: mostComponents, workers: workers)
+    let right = try PrincipalComponents(of: sample, most: mostComponents, workers: workers)
+    let count = min(left.variances.count, right.variances.count)
+    let signs = ThirdMoments.signs(left.scores.firstColumns(count), right.scores.firstColumns(count))
+    var scores = left.scores.firstColumns(count).scalingColumns(by: signs.map { $0.sign })
+
+    let refined = min(count, mostRefined)
+    if refined > 0 {
+      let clouds = PointClouds(
+        masked: scores.firstColumns(refined), sample: right.scores.firstColumns(refined), settings: settings,
+        workers: workers)
+      var turn = Tensor<Double>(zeros: [refined, refined])
+      for index in 0..<refined { turn[index, index] = 1 }
+      // Where a third moment says nothing, the distance between the clouds decides.
+      var nearest = clouds.distances(under: turn)
+      for index in 0..<min(refined, 24) where !signs[index].isCertain && !deadline.hasPassed {
+        turn[index, index] = -1
+        let distances = clouds.distances(under: turn)
+        if PointClouds.areCloser(distances, than: nearest) { nearest = distances } else { turn[index, index] = 1 }
+      }
+      turn = try clouds.refined(from: turn, random: &random, until: deadline)
+      let turned = scores.firstColumns(refined).times(turn, workers: workers)
+      for row in 0..<scores.rows {
+        for column in 0..<refined { scores[row, column] = turned[row, column] }
+      }
+    }
+    let rows = scores.times(right.directions.slice(rows: 0..<count), workers: workers).adding(right.mean)
+    return (rows, count)
+  }
+
+  /// Chance: a claim that knows nothing correlates by about 1/√n with a column, 0.9 never.
+  package func score(_ claim: Claim, truth: OwnerTruth) -> Measurement {
+    let same = ColumnCorrelations(truth: truth.rows, claimed: claim.rows, workers: workers).same
+    let found = same.filter { $0 > Self.threshold }.count
+    let error = RelativeError(of: claim.rows, against: truth.rows)
+    return Measurement(
+      value: same.isEmpty ? nil : Double(found) / Double(same.count),
+      interval: same.isEmpty ? nil : .wilson(successes: found, trials: same.count), chance: 0,
+      rows: claim.rows.rows,
+      details: [
+        Measurement.Detail("relative error", error.value),
+        Measurement.Detail("mean absolute correlation", same.reduce(0, +) / Double(max(1, same.count))),
+        Measurement.Detail("components aligned", Double(claim.components)),
+      ])
+  }
+
+  package func meaning(of measurement: Measurement, evidence: Evidence) -> String {
+    guard let value = measurement.value else { return "No column varies: there is nothing to reconstruct." }
+    return "A provider with public rows of the same kind rebuilds \(Int((100 * value).rounded())) % of the columns "
+      + "with a correlation above 0.9, without knowing any of these rows."
+  }
+}
