@@ -97,7 +97,7 @@ let package = Package(
     tests("CheckpointsTests", ["Checkpoints", "Tensors", "Architecture", "Failures"]),
     // The programs themselves, started as a person would; Datasets only writes their input.
     tests("ProgramTests", ["Datasets", "CHDF5", "encryptor", "trainer"]),
-    tests("AttacksTests", ["Attacks", "Exposure", "Architecture", "Tensors"]),
+    tests("AttacksTests", ["Attacks", "Exposure", "Masking", "Training", "Architecture", "Tensors", crypto]),
     tests("JobSpecTests", ["JobSpec", "Architecture", "Failures"]),
     tests(
       "SessionTests",
