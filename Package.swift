@@ -97,7 +97,9 @@ let package = Package(
     tests("CheckpointsTests", ["Checkpoints", "Tensors", "Architecture", "Failures"]),
     // The programs themselves, started as a person would; Datasets only writes their input.
     tests("ProgramTests", ["Datasets", "CHDF5", "encryptor", "trainer"]),
-    tests("AttacksTests", ["Attacks", "Exposure", "Checkpoints", "Architecture", "Tensors", "Failures"]),
+    tests(
+      "AttacksTests",
+      ["Attacks", "Exposure", "Checkpoints", "Masking", "Training", "Architecture", "Tensors", "Failures", crypto]),
     tests("JobSpecTests", ["JobSpec", "Architecture", "Failures"]),
     tests(
       "SessionTests",

@@ -1,0 +1,124 @@
+import Foundation
+import Tensors
+
+/// Tells the tokens of an encoder's rows apart without its checkpoint: a row's vector stands for a token at a position, and those are
+/// matched to the ones of public texts by how often they occur in samples of each length.
+///
+/// Frequency analysis of a substitution, as a linear assignment by likelihood: each pair of token and position is there or not in a sample, with a
+/// rate for each length of sample.
+struct PositionedTokenMatching: Sendable {
+  /// At most so many vectors and pairs, the most frequent ones.
+  var vectors = 768
+  var pairs = 1024
+  let workers: Workers
+
+  private struct Pair: Hashable {
+    let token: Int32
+    let position: Int
+  }
+
+  /// - Parameters:
+  ///   - clusters: of all rows.
+  ///   - lengths: rows of each sample.
+  ///   - texts: public samples, each token at its position.
+  /// - Returns: a token for each cluster; −1 for those that are too rare to tell.
+  func tokens(_ clusters: VectorClusters, lengths: [Int], texts: [[Int32]]) -> [Int32] {
+    var result = [Int32](repeating: -1, count: clusters.count)
+    // Samples of one length share their rates; lengths are numbered.
+    let known = Array(Set(lengths)).sorted()
+    let number = Dictionary(uniqueKeysWithValues: known.enumerated().map { ($1, $0) })
+    var samples = [Double](repeating: 0, count: known.count)
+    for length in lengths { samples[number[length] ?? 0] += 1 }
+    let top = min(vectors, clusters.count)
+    guard top > 0, !known.isEmpty else { return result }
+    var counts = Tensor<Double>(zeros: [top, known.count])
+    // The place in its samples of a vector that always has the same; −1 where it varies or is not seen often enough.
+    var place = [Int](repeating: -2, count: top)
+    var start = 0
+    for length in lengths {
+      for index in 0..<length where start + index < clusters.cluster.count {
+        let cluster = clusters.cluster[start + index]
+        guard cluster < top else { continue }
+        counts[cluster, number[length] ?? 0] += 1
+        place[cluster] = place[cluster] == -2 || place[cluster] == index ? index : -1
+      }
+      start += length
+    }
+    let candidates = frequentPairs(texts)
+    guard !candidates.isEmpty else { return result }
+    let (presence, absence) = rates(candidates, texts: texts, lengths: known)
+    // Σ over lengths of n ln r + (N − n) ln (1 − r).
+    var missing = counts
+    for row in 0..<top {
+      for column in known.indices { missing[row, column] = max(0, samples[column] - counts[row, column]) }
+    }
+    var scores = counts.times(presence, workers: workers)
+    scores.add(missing.times(absence, workers: workers), scaled: 1)
+    if isOrderVisible(counts, place) {
+      for row in 0..<top where place[row] >= 0 {
+        for (column, pair) in candidates.enumerated() where pair.position != place[row] { scores[row, column] -= 1e6 }
+      }
+    }
+    let matched = min(top, candidates.count)
+    for (row, column) in LinearAssignment.maximum(scores.slice(rows: 0..<matched)).enumerated() {
+      result[row] = candidates[column].token
+    }
+    return result
+  }
+
+  /// Whether samples come in their own order: then a frequent vector has one place in all of them.
+  private func isOrderVisible(_ counts: Tensor<Double>, _ place: [Int]) -> Bool {
+    let frequent = (0..<counts.rows).filter { row in
+      (0..<counts.columns).reduce(0) { $0 + counts[row, $1] } >= 3
+    }
+    return !frequent.isEmpty && frequent.filter { place[$0] >= 0 }.count * 10 >= frequent.count * 9
+  }
+
+  private func frequentPairs(_ texts: [[Int32]]) -> [Pair] {
+    var counts: [Pair: Int] = [:]
+    for text in texts {
+      for (position, token) in text.enumerated() { counts[Pair(token: token, position: position), default: 0] += 1 }
+    }
+    let order = counts.sorted {
+      ($0.value, $1.key.position, $1.key.token) > ($1.value, $0.key.position, $0.key.token)
+    }
+    return order.prefix(pairs).map(\.key)
+  }
+
+  /// ln r and ln (1 − r), `[lengths, pairs]`: how often public texts of a length have the pair, drawn towards how often all those do that are long
+  /// enough.
+  private func rates(
+    _ candidates: [Pair], texts: [[Int32]], lengths: [Int]
+  ) -> (presence: Tensor<Double>, absence: Tensor<Double>) {
+    let number = Dictionary(uniqueKeysWithValues: candidates.enumerated().map { ($1, $0) })
+    let place = Dictionary(uniqueKeysWithValues: lengths.enumerated().map { ($1, $0) })
+    var seen = Tensor<Double>(zeros: [lengths.count, candidates.count])
+    var total = [Double](repeating: 0, count: candidates.count)
+    var textsOf = [Double](repeating: 0, count: lengths.count)
+    for text in texts {
+      let row = place[text.count]
+      if let row { textsOf[row] += 1 }
+      for (position, token) in text.enumerated() {
+        guard let column = number[Pair(token: token, position: position)] else { continue }
+        total[column] += 1
+        if let row { seen[row, column] += 1 }
+      }
+    }
+    var longEnough: [Int: Double] = [:]
+    let weight = 2.0
+    var presence = Tensor<Double>(zeros: [lengths.count, candidates.count])
+    var absence = presence
+    for (column, pair) in candidates.enumerated() {
+      let reaching = longEnough[pair.position] ?? Double(texts.filter { $0.count > pair.position }.count)
+      longEnough[pair.position] = reaching
+      for (row, length) in lengths.enumerated() {
+        let prior = length > pair.position ? total[column] / max(1, reaching) : 0
+        let rate = (seen[row, column] + weight * prior) / (textsOf[row] + weight)
+        let bounded = min(max(rate, 1e-5), 1 - 1e-3)
+        presence[row, column] = log(bounded)
+        absence[row, column] = log(1 - bounded)
+      }
+    }
+    return (presence, absence)
+  }
+}

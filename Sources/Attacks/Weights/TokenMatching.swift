@@ -1,0 +1,147 @@
+import Architecture
+package import Exposure
+package import Tensors
+
+/// Tells which token each masked row is: with the base checkpoint by the nearest vector of its vocabulary after unmasking with the key that the
+/// weights give, without it by how often rows repeat.
+///
+/// Thomas et al., "An attack to break permutation-based private third-party inference schemes for LLMs", arXiv 2505.18332, 2025: hidden states are
+/// matched to those of every token of the vocabulary.
+package struct TokenMatching: Attack {
+  package struct Knowledge: Sendable {
+    /// Tokens of public texts of the same kind; empty where there are none.
+    package let texts: [[Int32]]
+    /// The checkpoint; nil where it is not public.
+    package let base: Base?
+    /// Whether samples come in their own order, as a decoder needs them.
+    package let isDecoder: Bool
+
+    package struct Base: Sendable {
+      package let weights: BaseWeights.Knowledge
+      package let vocabulary: TokenVocabulary
+    }
+  }
+
+  package static let facts = AttackFacts(
+    kind: .tokenMatching, title: "Token matching",
+    knowledge: "texts of the same kind; the base checkpoint with its vocabulary, where that is public",
+    metric: "share of tokens recovered", isWorseWhenHigher: true,
+    source: "Thomas et al. 2025, section 4; Jakobsen 1995, section 3")
+
+  private let workers: Workers
+  private let alignment: ResidualAlignment
+  /// Rows that are compared with the whole vocabulary, at most.
+  package var rows = 1024
+  /// Rows whose repetitions are looked for, at most: the first ones, in whole samples.
+  package var repeated = 4096
+
+  package init(workers: Workers) {
+    self.workers = workers
+    alignment = ResidualAlignment(workers: workers)
+  }
+
+  package func knowledge(
+    of evidence: Evidence, truth: OwnerTruth, random: inout some RandomNumberGenerator
+  ) throws(Inapplicable) -> Knowledge {
+    guard truth.tokens != nil else { throw Inapplicable("the rows are features, not tokens") }
+    var base: Knowledge.Base?
+    if let weights = evidence.knowledge.baseWeights, let vocabulary = evidence.knowledge.vocabulary,
+      vocabulary.words.columns == evidence.masked.inputs.columns,
+      ResidualAlignment.applies(to: evidence.masked, base: weights)
+    {
+      base = Knowledge.Base(
+        weights: BaseWeights.Knowledge(weights: weights, group: evidence.masked.inputGroup), vocabulary: vocabulary)
+    }
+    let texts = evidence.knowledge.sampleTexts?.filter { !$0.isEmpty } ?? []
+    guard base != nil || !texts.isEmpty else {
+      throw Inapplicable("neither the base checkpoint nor texts of the same kind are public")
+    }
+    // The trainer is told which model to build, and its parameters' names.
+    return Knowledge(
+      texts: texts, base: base, isDecoder: !evidence.masked.parameters.contains { $0.name.hasPrefix("bert.") })
+  }
+
+  package func attempt(
+    on view: ProviderView, knowing knowledge: Knowledge, random: inout some RandomNumberGenerator,
+    until deadline: Deadline
+  ) -> TokenClaim {
+    let common = Self.mostFrequent(knowledge.texts)
+    var matched: TokenClaim.Tokens?
+    if let base = knowledge.base {
+      let chosen = Array((0..<view.inputs.rows).shuffled(using: &random).prefix(rows)).sorted()
+      let key = alignment.key(
+        of: view, base: base.weights.weights, group: base.weights.group, random: &random, until: deadline)
+      // A key that explains little of the weights is of another base; repetitions then tell more.
+      if let key, key.agreement > 0.5 || knowledge.texts.isEmpty {
+        matched = .init(
+          rows: chosen, tokens: nearest(view, chosen, key, base.vocabulary, until: deadline).map { $0 < 0 ? common : $0 })
+      }
+    }
+    var counted: TokenClaim.Tokens?
+    if !knowledge.texts.isEmpty, !deadline.hasPassed {
+      let tokens = repetitions(view, knowledge, until: deadline)
+      // What cannot be told is guessed: the most frequent token is right most often.
+      counted = .init(rows: Array(tokens.indices), tokens: tokens.map { $0 < 0 ? common : $0 })
+    }
+    return TokenClaim(withBase: matched, withoutBase: counted, mostFrequent: common)
+  }
+
+  private func nearest(
+    _ view: ProviderView, _ chosen: [Int], _ key: ResidualAlignment.Key, _ vocabulary: TokenVocabulary,
+    until deadline: Deadline
+  ) -> [Int32] {
+    let width = view.inputs.columns
+    let elements = chosen.flatMap { row in (0..<width).map { view.inputs[row, $0] } }
+    let masked = Tensor(elements, shape: [chosen.count, width])
+    var plain = masked.times(key.matrix.converted(to: Float.self), workers: workers)
+    let longest = view.lengths?.max().map(Int.init) ?? 1
+    let search = NearestVocabulary(vocabulary, positions: longest, workers: workers)
+    let first = search.match(plain, until: deadline)
+    if key.hasSign { return first.tokens }
+    plain.withUnsafeMutableBufferPointer { entries in for index in entries.indices { entries[index] = -entries[index] } }
+    let second = search.match(plain, until: deadline)
+    return second.score > first.score && !deadline.hasPassed ? second.tokens : first.tokens
+  }
+
+  /// A token for each of the first rows; −1 where it cannot be told.
+  private func repetitions(_ view: ProviderView, _ knowledge: Knowledge, until deadline: Deadline) -> [Int32] {
+    var (lengths, count) = ([Int](), 0)
+    for length in view.lengths?.map(Int.init) ?? [view.inputs.rows] {
+      if count + length > min(repeated, view.inputs.rows), count > 0 { break }
+      lengths.append(length)
+      count += length
+    }
+    count = min(count, view.inputs.rows)
+    let clusters = VectorClusters(view.inputs.slice(rows: 0..<count), workers: workers)
+    let tokens =
+      knowledge.isDecoder
+      ? BigramMatching().tokens(clusters, lengths: lengths, texts: knowledge.texts, until: deadline)
+      : PositionedTokenMatching(workers: workers).tokens(clusters, lengths: lengths, texts: knowledge.texts)
+    return clusters.cluster.map { tokens[$0] }
+  }
+
+  private static func mostFrequent(_ texts: [[Int32]]) -> Int32 {
+    var counts: [Int32: Int] = [:]
+    for text in texts { for token in text { counts[token, default: 0] += 1 } }
+    return counts.max { ($0.value, $1.key) < ($1.value, $0.key) }?.key ?? -1
+  }
+
+  package func score(_ claim: TokenClaim, truth: OwnerTruth) -> Measurement {
+    claim.measurement(truth: truth.tokens ?? [])
+  }
+
+  package func meaning(of measurement: Measurement, evidence: Evidence) -> String {
+    guard let value = measurement.value else { return "No token was matched in the time there was." }
+    let share = "\(Int((100 * value).rounded())) % of the tokens"
+    let isPublic = evidence.knowledge.baseWeights != nil && evidence.knowledge.vocabulary != nil
+    if isPublic, value > 0.5 {
+      return "Whoever has the base checkpoint reads \(share) of every text: the masking does not hide texts from them."
+    }
+    if value > 2 * measurement.chance + 0.02 {
+      return isPublic
+        ? "With the base checkpoint \(share) are read from the masked rows."
+        : "Even without the base checkpoint \(share) are told from how often rows repeat."
+    }
+    return "About as many tokens were told as by always guessing the most frequent one."
+  }
+}
