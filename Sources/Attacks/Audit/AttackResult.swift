@@ -1,4 +1,3 @@
-package import Exposure
 
 /// One row of a report.
 package struct AttackResult: Sendable, Equatable, Codable {

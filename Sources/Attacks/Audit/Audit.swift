@@ -41,7 +41,7 @@ package struct Audit {
       entry(SourceSeparation(workers: workers), share: 4), entry(Linkage(workers: workers), share: 1),
       entry(BaseWeights(workers: workers), share: 3), entry(TokenMatching(workers: workers), share: 3),
       entry(LabelInference(workers: workers), share: 1), entry(MatchingGame(workers: workers), share: 1),
-      entry(ModelMembership(workers: workers), share: 5, seesMasking: false),
+      entry(ModelMembership(), share: 5, seesMasking: false),
     ]
   }
 

@@ -1,3 +1,4 @@
+import Architecture
 import Exposure
 
 /// A report as one HTML page that needs nothing else: no script, no style or picture from elsewhere.

@@ -4,6 +4,7 @@ import Exposure
 import Foundation
 import JobSpec
 import OwnerSession
+import Tensors
 
 struct AuditCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

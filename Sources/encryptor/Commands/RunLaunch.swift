@@ -12,6 +12,7 @@ struct RunLaunch {
   let job: JobOptions
   let keys: KeyOptions
   let processing: ProcessingOptions
+  let audit: AuditOption
   let output: String
   let detach: Bool
 
@@ -23,6 +24,8 @@ struct RunLaunch {
     if detach, resolved.lossLocation != .trainer {
       throw OwnerError.unfitJob("--detach needs the loss at the trainer; set loss.where: trainer in the job")
     }
+    // What is under way has been let through before.
+    if !resume { try audit.check(resolved) }
     let owner = try keys.owner()
     let trainer = try keys.trainer()
     let directory = RunDirectory(root: URL(filePath: output))

@@ -1,4 +1,5 @@
 import Attacks
+import Exposure
 
 /// What `audit` shows.
 struct AuditTable {
