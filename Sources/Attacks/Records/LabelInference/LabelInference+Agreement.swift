@@ -1,0 +1,117 @@
+import Foundation
+import Tensors
+
+extension LabelInference {
+  func classAgreement(_ clusters: [Int], _ classes: [Int32]) -> Measurement {
+    // What a cluster was claimed for and has a class.
+    let rows = (0..<min(clusters.count, classes.count)).filter { classes[$0] >= 0 && clusters[$0] >= 0 }
+    let (claimed, truth) = (rows.map { clusters[$0] }, rows.map { Int(classes[$0]) })
+    guard rows.count > 1, Set(truth).count > 1 else {
+      return Measurement(value: nil, interval: nil, chance: 0, rows: rows.count)
+    }
+    let information = AdjustedMutualInformation(items: rows.count)
+    var random = SystemRandomNumberGenerator()
+    let interval = Interval.halfSamples(items: rows.count, draws: draws, random: &random) { items in
+      information.between(items.map { claimed[$0] }, items.map { truth[$0] })
+    }
+    return Measurement(
+      value: information.between(claimed, truth), interval: interval, chance: 0, rows: rows.count,
+      details: [
+        .init("accuracy under the best matching", ClusterMatching.accuracy(claimed, truth)),
+        .init("share of the largest class", ClusterMatching.largestShare(truth)),
+        .init("classes", Double(Set(truth).count)),
+      ])
+  }
+
+  /// Of columns with both answers: each is matched with a claimed one so that the sum of agreements is greatest.
+  func binaryAgreement(_ columns: [[Int]], _ values: Tensor<Float>) -> Measurement {
+    let width = values.columns
+    let truth = (0..<width).map { column in
+      (0..<values.rows).map { row in
+        let value = values[row * width + column]
+        return value.isNaN ? -1 : value > 0.5 ? 1 : 0
+      }
+    }
+    let judged = truth.indices.filter { Set(truth[$0]).isSuperset(of: [0, 1]) }
+    guard !judged.isEmpty, columns.count >= judged.count else {
+      return Measurement(value: nil, interval: nil, chance: 0, rows: values.rows)
+    }
+    let information = AdjustedMutualInformation(items: values.rows)
+    func agreement(_ column: Int, _ claimed: Int, _ rows: some Sequence<Int>) -> Double {
+      let known = rows.filter { truth[column][$0] >= 0 }
+      return information.between(known.map { columns[claimed][$0] }, known.map { truth[column][$0] })
+    }
+    var scores = Tensor<Double>(zeros: [judged.count, columns.count])
+    for (place, column) in judged.enumerated() {
+      for claimed in columns.indices { scores[place, claimed] = agreement(column, claimed, 0..<values.rows) }
+    }
+    let matches = Array(zip(judged, LinearAssignment.maximum(scores)))
+    func mean(_ statistic: ((column: Int, claimed: Int)) -> Double) -> Double {
+      matches.reduce(0) { $0 + statistic(($1.0, $1.1)) } / Double(matches.count)
+    }
+    func known(_ column: Int) -> [Int] { (0..<values.rows).filter { truth[column][$0] >= 0 } }
+    var random = SystemRandomNumberGenerator()
+    return Measurement(
+      value: mean { agreement($0.column, $0.claimed, 0..<values.rows) },
+      interval: .halfSamples(items: values.rows, draws: draws, random: &random) { items in
+        mean { agreement($0.column, $0.claimed, items) }
+      }, chance: 0, rows: values.rows,
+      details: [
+        .init(
+          "accuracy under the best matching",
+          mean { match in
+            let rows = known(match.column)
+            return ClusterMatching.accuracy(
+              rows.map { columns[match.claimed][$0] }, rows.map { truth[match.column][$0] })
+          }),
+        .init(
+          "share of the largest class",
+          mean { match in ClusterMatching.largestShare(known(match.column).map { truth[match.column][$0] }) }),
+        .init("columns", Double(judged.count)),
+      ])
+  }
+
+  /// Of each column the greatest squared correlation with a claimed one.
+  func numberAgreement(_ claimed: Tensor<Double>, _ values: Tensor<Float>) -> Measurement {
+    let count = min(claimed.rows, values.rows)
+    func column(_ column: Int) -> [Double] { (0..<count).map { Double(values[$0 * values.columns + column]) } }
+    func claim(_ column: Int) -> [Double] { (0..<count).map { claimed[$0 * claimed.columns + column] } }
+    let claims = (0..<claimed.columns).map(claim)
+    let best = (0..<values.columns).map { number -> (correlation: Double, claimed: Int) in
+      let truth = column(number)
+      let all = claims.map { abs(Self.correlation($0, truth, 0..<count)) }
+      return all.enumerated().map { ($0.element, $0.offset) }.max { $0.0 < $1.0 } ?? (0, 0)
+    }
+    guard !best.isEmpty, count > 2, claimed.columns > 0 else {
+      return Measurement(value: nil, interval: nil, chance: 0, rows: count)
+    }
+    var random = SystemRandomNumberGenerator()
+    let truths = (0..<values.columns).map(column)
+    return Measurement(
+      value: best.reduce(0) { $0 + $1.correlation * $1.correlation } / Double(best.count),
+      interval: .halfSamples(items: count, draws: draws, random: &random) { items in
+        best.enumerated().reduce(0) { sum, match in
+          let value = Self.correlation(claims[match.element.claimed], truths[match.offset], items)
+          return sum + value * value
+        } / Double(best.count)
+      }, chance: 1 / Double(count - 1), rows: count,
+      details: [
+        .init("mean absolute correlation", best.reduce(0) { $0 + $1.correlation } / Double(best.count))
+      ])
+  }
+
+  /// Pearson's, of the items in which both are known.
+  private static func correlation(_ first: [Double], _ second: [Double], _ items: some Sequence<Int>) -> Double {
+    let known = items.filter { first[$0].isFinite && second[$0].isFinite }
+    let count = Double(max(1, known.count))
+    let means = (known.reduce(0) { $0 + first[$1] } / count, known.reduce(0) { $0 + second[$1] } / count)
+    var (both, one, other) = (0.0, 0.0, 0.0)
+    for item in known {
+      let (left, right) = (first[item] - means.0, second[item] - means.1)
+      both += left * right
+      one += left * left
+      other += right * right
+    }
+    return one > 0 && other > 0 ? both / (one * other).squareRoot() : 0
+  }
+}

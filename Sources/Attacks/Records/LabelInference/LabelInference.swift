@@ -1,0 +1,126 @@
+import Architecture
+package import Exposure
+import Foundation
+package import Tensors
+
+/// Which rows have the same label, from what the provider gets to train with.
+///
+/// With the loss at the owner it gets ∂L/∂y' for its outputs y': a permuted gradient tells the class by its greatest entry and each answer by
+/// its sign; behind a rotation, rows of one class point the same way (Li et al., "Label Leakage and Protection in Two-party Split Learning",
+/// ICLR 2022, section 3), and the form of the loss then gives rotation and labels together. What the classes are called stays hidden.
+package struct LabelInference: Attack {
+  package static let facts = AttackFacts(
+    kind: .labelInference, title: "Label inference", knowledge: "nothing but what kind of task it is",
+    metric: "adjusted mutual information of claimed and true labels (for numbers: share of variance)",
+    isWorseWhenHigher: true,
+    source: "Li et al., Label Leakage and Protection in Two-party Split Learning, ICLR 2022, section 3")
+
+  private let workers: Workers
+  private let restarts: Int
+  /// Rows of rotated gradients that are looked at; nothing is said of others.
+  private let mostRows: Int
+  /// Half samples that the interval is taken from.
+  let draws: Int
+
+  package init(workers: Workers, restarts: Int = 8, mostRows: Int = 1 << 16, draws: Int = 200) {
+    self.workers = workers
+    self.restarts = restarts
+    self.mostRows = mostRows
+    self.draws = draws
+  }
+
+  package func knowledge(
+    of evidence: Evidence, truth: OwnerTruth, random: inout some RandomNumberGenerator
+  ) throws(Inapplicable) -> LabelKind {
+    guard evidence.masked.outputs.rows > 1 else { throw Inapplicable("no targets were sent") }
+    return LabelKind(truth.labels)
+  }
+
+  package func attempt(
+    on view: ProviderView, knowing kind: LabelKind, random: inout some RandomNumberGenerator, until deadline: Deadline
+  ) throws -> LabelClaim {
+    switch view.targets {
+    case .classes(let ids): return .classes(ids.map { Int($0) })
+    case .values(let values):
+      return kind == .numbers
+        ? .numbers(values.converted()) : .binaries(Self.columns(values) { $0.isNaN ? -1 : $0 > 0.5 ? 1 : 0 })
+    case .gradients(let gradients):
+      let isRotated = view.outputGroup == .orthogonal && gradients.columns > 1
+      switch kind {
+      case .numbers:
+        // Where a model begins, its outputs vary little: the gradient of the squared error is the label, turned round.
+        return .numbers(gradients.converted())
+      case .binaries where !isRotated: return .binaries(Self.columns(gradients) { $0 == 0 ? -1 : $0 < 0 ? 1 : 0 })
+      case .binaries:
+        let parts = BinaryGradients(
+          outputs: view.outputs.converted(), gradients: gradients.converted(), workers: workers)
+        let fit = parts.fit(restarts: restarts, random: &random, until: deadline)
+        let width = gradients.columns
+        return .binaries(
+          (0..<width).map { column in (0..<gradients.rows).map { Int(fit.labels[$0 * width + column]) } })
+      case .classes where !isRotated: return .classes(Self.greatest(gradients))
+      case .classes: return .classes(clusters(view.outputs, gradients, &random, deadline))
+      }
+    }
+  }
+
+  /// Of p − e_class no entry is greater in magnitude than the class's own: 1 − p is the sum of the others.
+  private static func greatest(_ gradients: Tensor<Float>) -> [Int] {
+    let width = gradients.columns
+    return gradients.withUnsafeBufferPointer { elements in
+      (0..<gradients.rows).map { row in
+        var (best, most) = (-1, Float(0))
+        for column in 0..<width where abs(elements[row * width + column]) > most {
+          (best, most) = (column, abs(elements[row * width + column]))
+        }
+        return best
+      }
+    }
+  }
+
+  private static func columns(_ values: Tensor<Float>, _ label: (Float) -> Int) -> [[Int]] {
+    let width = values.columns
+    return (0..<width).map { column in (0..<values.rows).map { label(values[$0 * width + column]) } }
+  }
+
+  /// Rows without a gradient have no label.
+  private func clusters(
+    _ outputs: Tensor<Float>, _ gradients: Tensor<Float>, _ random: inout some RandomNumberGenerator,
+    _ deadline: Deadline
+  ) -> [Int] {
+    let norms = gradients.converted(to: Double.self).squaredNorms
+    let counted = norms.indices.filter { norms[$0] > 0 }
+    var result = [Int](repeating: -1, count: norms.count)
+    let fitted = Array(counted.prefix(mostRows))
+    let search = ClassSearch(
+      outputs: outputs.picking(fitted).converted(), gradients: gradients.picking(fitted).converted(),
+      restarts: restarts, workers: workers)
+    for (row, cluster) in zip(fitted, search.clusters(random: &random, until: deadline)) { result[row] = cluster }
+    return result
+  }
+
+  package func score(_ claim: LabelClaim, truth: OwnerTruth) -> Measurement {
+    switch (claim, truth.labels) {
+    case (.classes(let clusters), .classes(let classes)): return classAgreement(clusters, classes)
+    case (.binaries(let columns), .values(let values, _)): return binaryAgreement(columns, values)
+    case (.numbers(let claimed), .values(let values, _)): return numberAgreement(claimed, values)
+    default: return Measurement(value: nil, interval: nil, chance: 0, rows: 0)
+    }
+  }
+
+  package func meaning(of measurement: Measurement, evidence: Evidence) -> String {
+    guard let value = measurement.value else { return "No labels could be compared." }
+    let isChance = (measurement.interval?.lower ?? value) <= 0.01
+    if isChance { return "What the provider gets back says next to nothing about which rows have the same label." }
+    let share = Int((100 * value).rounded())
+    return
+      "The provider can sort the rows by label (agreement \(share) % of what is possible); what the labels are called stays hidden."
+  }
+}
+
+extension ProviderView {
+  /// Of the space that the last layer writes to: the last parameter with a row for each output.
+  fileprivate var outputGroup: SymmetryGroup {
+    parameters.last { $0.shape.first == outputs.columns }.map { groups[$0.rows] ?? .trivial } ?? .orthogonal
+  }
+}

@@ -1,0 +1,92 @@
+package import Exposure
+import Foundation
+
+/// Was this record trained on? A question to the published model, which masking does not touch: it answers alike with and without.
+///
+/// The likelihood-ratio attack of Carlini et al., "Membership Inference Attacks From First Principles" (IEEE S&P 2022), section IV: models
+/// are trained on random halves of the candidates; each candidate's scaled confidence is normal among the models that know it and among those
+/// that do not, and the published model's is judged by both (online, algorithm 1). Below 64 models the variances are those of all
+/// candidates together (section V-B).
+package struct ModelMembership: Attack {
+  package static let facts = AttackFacts(
+    kind: .modelMembership, title: "Model membership",
+    knowledge: "the final model in plaintext, if the owner publishes it, and other records of the same kind",
+    metric: "true-positive rate at 0.1 % false positives", isWorseWhenHigher: true,
+    source: "Carlini et al., IEEE S&P 2022, section IV")
+
+  static let falsePositiveRate = 0.001
+  /// With fewer, a normal distribution has one or two records to be judged by.
+  static let fewestModels = 8
+
+  private let models: Int
+
+  /// - Parameter models: trained at most; an even number.
+  package init(models: Int = 64) {
+    self.models = max(Self.fewestModels, models - models % 2)
+  }
+
+  package func knowledge(
+    of evidence: Evidence, truth: OwnerTruth, random: inout some RandomNumberGenerator
+  ) throws(Inapplicable) -> any ShadowTraining {
+    guard let shadows = evidence.shadows else {
+      throw Inapplicable("training this model many times takes longer than the audit")
+    }
+    guard shadows.candidates >= 16 else { throw Inapplicable("there are too few records to hold some back") }
+    return shadows
+  }
+
+  /// Each model in turn is taken for the published one, and judged by the others.
+  package func attempt(
+    on view: ProviderView, knowing shadows: any ShadowTraining, random: inout some RandomNumberGenerator,
+    until deadline: Deadline
+  ) throws -> MembershipScores {
+    let candidates = shadows.candidates
+    var trained: [ShadowModels.Model] = []
+    while trained.count < models, !deadline.hasPassed {
+      // A half and the other half: each candidate is known to one of the two.
+      let half = Set((0..<candidates).shuffled(using: &random).prefix(candidates / 2))
+      for isFirst in [true, false] {
+        let isMember = (0..<candidates).map { half.contains($0) == isFirst }
+        trained.append(
+          .init(isMember: isMember, confidences: try shadows.scores(trainedOn: isMember, model: trained.count)))
+      }
+    }
+    guard trained.count >= Self.fewestModels else {
+      return MembershipScores(members: [], others: [], candidates: candidates, models: trained.count)
+    }
+    return ShadowModels(models: trained, candidates: candidates).judged()
+  }
+
+  package func score(_ claim: MembershipScores, truth: OwnerTruth) -> Measurement {
+    let models = Measurement.Detail("models trained", Double(claim.models))
+    let curve = ReceiverOperatingCharacteristic(positives: claim.members, negatives: claim.others)
+    guard !claim.members.isEmpty else {
+      return Measurement(
+        value: nil, interval: nil, chance: Self.falsePositiveRate, rows: claim.candidates, details: [models])
+    }
+    let rate = curve.truePositiveRate(atFalsePositiveRate: Self.falsePositiveRate)
+    // A candidate is judged once for each model; only the candidates are independent.
+    let found = Int((rate * Double(claim.candidates)).rounded())
+    return Measurement(
+      value: rate, interval: .wilson(successes: found, trials: claim.candidates),
+      chance: curve.chance(atFalsePositiveRate: Self.falsePositiveRate),
+      rows: claim.candidates,
+      details: [
+        .init("true-positive rate at 1 % false positives", curve.truePositiveRate(atFalsePositiveRate: 0.01)),
+        .init("area under the curve", curve.areaUnderCurve),
+        models,
+      ])
+  }
+
+  package func meaning(of measurement: Measurement, evidence: Evidence) -> String {
+    guard let value = measurement.value else {
+      return "There was no time to train the \(Self.fewestModels) models that a judgement needs."
+    }
+    if let interval = measurement.interval, interval.lower <= measurement.chance {
+      return "If the model is published, it does not tell which records it was trained on."
+    }
+    let share = (1000 * value).rounded() / 10
+    return "If the model is published, \(share) % of its training records can be told with one error in a thousand; "
+      + "masking does not change that."
+  }
+}
