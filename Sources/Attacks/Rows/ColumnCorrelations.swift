@@ -1,35 +1,42 @@
 import Tensors
 
-/// How well columns of the truth are matched by columns that an attack claims, by Pearson's correlation.
-struct ColumnCorrelations {
-  /// Of the truth's columns that vary, in order.
-  let columns: [Int]
-  /// `[columns.count, claimed]`: correlations, 0 where a claimed column does not vary.
-  private let matrix: Tensor<Double>
-
+/// How well columns of the truth are matched by columns that an attack claims, by the absolute value of Pearson's correlation. Of the truth's
+/// columns that vary only: there is nothing to find of a constant one.
+enum ColumnCorrelations {
+  /// For each column of `truth` the largest correlation with any claimed one; 0 without claims.
+  ///
   /// - Parameters:
-  ///   - truth: `[n, d]`.
-  ///   - claimed: `[n, c]`, row by row the same.
-  init(truth: Tensor<Float>, claimed: Tensor<Float>, workers: Workers) {
-    let (left, varying) = Self.standardized(truth)
-    let (right, _) = Self.standardized(claimed)
+  ///   - truth, claimed: `[n, d]` and `[n, c]`, row by row the same.
+  static func best(_ truth: Tensor<Float>, claimed: Tensor<Float>, workers: Workers) -> [Double] {
+    let (left, varying) = standardized(truth)
+    let (right, _) = standardized(claimed)
     let all = left.times(right, transposed: true, workers: workers)
-    columns = varying
-    matrix = all.selecting(rows: varying)
-  }
-
-  /// The largest absolute correlation of each varying column with any claimed one; 0 without claims.
-  var best: [Double] {
-    let width = matrix.columns
-    return matrix.withUnsafeBufferPointer { elements in
-      columns.indices.map { row in
+    let width = all.columns
+    return all.withUnsafeBufferPointer { elements in
+      varying.map { row in
         (row * width..<(row + 1) * width).reduce(0) { max($0, abs(elements[$1])) }
       }
     }
   }
 
-  /// The absolute correlation of each varying column with the claimed column of the same number.
-  var same: [Double] { columns.indices.map { abs(matrix[$0, columns[$0]]) } }
+  /// For each column of `truth` the correlation with the claimed column of the same number.
+  ///
+  /// - Parameters:
+  ///   - truth, claimed: `[n, d]`, row by row the same.
+  static func same(_ truth: Tensor<Float>, claimed: Tensor<Float>) -> [Double] {
+    let (left, varying) = standardized(truth)
+    let (right, _) = standardized(claimed)
+    let width = left.columns
+    var sums = [Double](repeating: 0, count: width)
+    left.withUnsafeBufferPointer { a in
+      right.withUnsafeBufferPointer { b in
+        for row in 0..<left.rows {
+          for column in 0..<width { sums[column] += a[row * width + column] * b[row * width + column] }
+        }
+      }
+    }
+    return varying.map { abs(sums[$0]) }
+  }
 
   /// Columns less their means, of length 1; a column that does not vary (beyond rounding) is 0.
   private static func standardized(_ rows: Tensor<Float>) -> (Tensor<Double>, varying: [Int]) {
@@ -37,14 +44,18 @@ struct ColumnCorrelations {
     let means = wide.columnMeans
     let centred = wide.subtracting(means)
     var sums = [Double](repeating: 0, count: centred.columns)
-    let width = centred.columns
+    let (count, width) = (centred.rows, centred.columns)
     centred.withUnsafeBufferPointer { elements in
-      for index in elements.indices { sums[index % width] += elements[index] * elements[index] }
+      for row in 0..<count {
+        for column in 0..<width {
+          let element = elements[row * width + column]
+          sums[column] += element * element
+        }
+      }
     }
-    let count = Double(max(1, rows.rows))
     // Float32 keeps 24 bits: a spread below 1e-6 of the mean is rounding.
     let factors = zip(sums, means).map { sum, mean in
-      sum > count * max(1e-12 * mean * mean, 1e-30) ? 1 / sum.squareRoot() : 0
+      sum > Double(count) * max(1e-12 * mean * mean, 1e-30) ? 1 / sum.squareRoot() : 0
     }
     return (centred.scalingColumns(by: factors), factors.indices.filter { factors[$0] > 0 })
   }

@@ -76,7 +76,7 @@ package struct KnownRows: Attack {
       if !steps.isEmpty && deadline.hasPassed { break }
       let estimates = try estimator.estimates(
         plain: plain.slice(rows: 0..<count), masked: masked.slice(rows: 0..<count), others: wanted,
-        group: knowledge.group, random: &random)
+        group: knowledge.group, random: &random, until: deadline)
       steps.append(Claim.Step(known: count, rows: estimates.converted()))
     }
     return Claim(steps: steps, others: others)

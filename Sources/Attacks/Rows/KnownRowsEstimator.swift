@@ -20,16 +20,17 @@ struct KnownRowsEstimator {
   /// - Parameters:
   ///   - plain, masked: `[m, d]` and `[m, w]`, the known rows, in random order; m at least 1.
   ///   - others: `[n, w]`, masked.
+  ///   - deadline: after it only the first of several estimators is tried.
   /// - Throws: `DecompositionError`.
   func estimates(
     plain: Tensor<Double>, masked: Tensor<Double>, others: Tensor<Double>, group: SymmetryGroup,
-    random: inout some RandomNumberGenerator
+    random: inout some RandomNumberGenerator, until deadline: Deadline
   ) throws(DecompositionError) -> Tensor<Double> {
     var best: Outcome
     if group == .permutation || group == .signedPermutation {
       best = columnMatching(plain: plain, masked: masked, others: others, isSigned: group == .signedPermutation)
     } else {
-      best = try rotation(plain: plain, masked: masked, others: others, random: &random)
+      best = try rotation(plain: plain, masked: masked, others: others, random: &random, until: deadline)
     }
     // Below 1e-6 (an error of 0.1 %) there is nothing to win.
     guard best.error > 1e-6, let levels = ValueLevels(estimates: best.held, plain: best.heldPlain) else {
@@ -42,7 +43,8 @@ struct KnownRowsEstimator {
   }
 
   private func rotation(
-    plain: Tensor<Double>, masked: Tensor<Double>, others: Tensor<Double>, random: inout some RandomNumberGenerator
+    plain: Tensor<Double>, masked: Tensor<Double>, others: Tensor<Double>, random: inout some RandomNumberGenerator,
+    until deadline: Deadline
   ) throws(DecompositionError) -> Outcome {
     func regression(
       _ origin: InnerProductRegression.Origin, isExact: Bool = false, _ penalties: [Double]
@@ -61,12 +63,12 @@ struct KnownRowsEstimator {
     }
     let penalties = [1e-6, 1e-5, 1e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30]
     var (fit, best) = try regression(.plaintext, penalties)
-    if plain.rows > 2 {
+    if plain.rows > 2 && !deadline.hasPassed {
       let (centred, outcome) = try regression(.mean, penalties)
       if outcome.error < best.error { (fit, best) = (centred, outcome) }
     }
     best.estimates = fit.predict(others)
-    if plain.rows >= 8 {
+    if plain.rows >= 8 && !deadline.hasPassed {
       let turned = try procrustes(plain: plain, masked: masked, others: others)
       // On the same rows: the regression's other rows do not count.
       let rows = turned.held.rows

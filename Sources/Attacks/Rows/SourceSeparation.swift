@@ -106,10 +106,10 @@ package struct SourceSeparation: Attack {
   }
 
   package func score(_ claim: Claim, truth: OwnerTruth) -> Measurement {
-    let best = ColumnCorrelations(truth: truth.rows, claimed: claim.components, workers: workers).best
+    let best = ColumnCorrelations.best(truth.rows, claimed: claim.components, workers: workers)
     let found = best.filter { $0 > Self.threshold }.count
     let guessed = claim.guesses.map { guess in
-      let values = ColumnCorrelations(truth: truth.rows, claimed: guess, workers: workers).best
+      let values = ColumnCorrelations.best(truth.rows, claimed: guess, workers: workers)
       return Double(values.filter { $0 > Self.threshold }.count) / Double(max(1, values.count))
     }
     return Measurement(

@@ -110,7 +110,7 @@ package struct SpectralAlignment: Attack {
 
   /// Chance: a claim that knows nothing correlates by about 1/√n with a column, 0.9 never.
   package func score(_ claim: Claim, truth: OwnerTruth) -> Measurement {
-    let same = ColumnCorrelations(truth: truth.rows, claimed: claim.rows, workers: workers).same
+    let same = ColumnCorrelations.same(truth.rows, claimed: claim.rows)
     let found = same.filter { $0 > Self.threshold }.count
     let error = RelativeError(of: claim.rows, against: truth.rows)
     return Measurement(

@@ -24,17 +24,21 @@ struct RowAttackTimings {
     return (made, made.evidence(sample: all.slice(rows: 4096..<5120)))
   }
 
-  private func run<A: Attack>(_ attack: A, group: SymmetryGroup, sigma: Double = 0) throws -> Measurement {
+  private func run<A: Attack>(_ attack: A, group: SymmetryGroup, sigma: Double = 0) throws -> Attacks.Measurement {
     let (made, evidence) = try views(group: group, sigma: sigma)
     var random = SplitMix(seed: 2)
     let knowledge = try attack.knowledge(of: evidence, truth: made.truth, random: &random)
     let clock = ContinuousClock()
     let start = clock.now
+    let before = ProcessorTime.ofThisProcess
     let claim = try attack.attempt(
       on: made.view, knowing: knowledge, random: &random, until: Deadline(after: .seconds(60)))
     let attempted = clock.now - start
+    let used = ProcessorTime.ofThisProcess - before
     let measurement = attack.score(claim, truth: made.truth)
-    print("timing \(A.facts.title), \(group), sigma \(sigma): attempt \(attempted), with score \(clock.now - start)")
+    print(
+      "timing \(A.facts.title), \(group), sigma \(sigma): attempt \(attempted), of processors \(used) s, with score \(clock.now - start)"
+    )
     print(measurement.value as Any, measurement.details.map { "\($0.name) \($0.value)" })
     if let curve = measurement.curve { print(curve.points.map { ($0.x, $0.y) }) }
     return measurement
