@@ -23,6 +23,8 @@ package struct AttackResult: Sendable, Equatable, Codable {
   /// Of both attempts.
   package var seconds: Double
   package var meaning: String?
+  /// Set where the attack gets nowhere on the unmasked rows either, so that its failure under masking says nothing for the masking.
+  package var caution: String?
   /// What would lower it, and the change in this job that does; `changes` is empty where nothing in a job helps.
   package var advice: String?
   package var changes: [String]

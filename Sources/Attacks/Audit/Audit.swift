@@ -58,6 +58,11 @@ package struct Audit {
         result.unmasked =
           seesMasking ? try measure(attack, evidence.control, evidence.controlTruth, within: time / 2) : masked
         result.meaning = attack.meaning(of: masked, evidence: evidence)
+        if let control = result.unmasked, !Self.succeeds(control, Attempted.facts) {
+          result.caution =
+            "The attack gets nowhere on these rows unmasked either, for want of rows or of structure in them: that it fails under masking is "
+            + "no merit of the masking."
+        }
         let advice = Advice(on: Attempted.facts.kind, for: evidence.traits)
         result.advice = advice.text
         result.changes = advice.changes
@@ -68,6 +73,14 @@ package struct Audit {
       result.seconds = start.duration(to: clock.now) / .seconds(1)
       return result
     }
+  }
+
+  /// Whether an attempt is clearly better than a guess.
+  private static func succeeds(_ measurement: Measurement, _ facts: AttackFacts) -> Bool {
+    guard let value = measurement.value else { return false }
+    if facts.isWorseWhenHigher { return value - measurement.chance > 0.1 * (1 - measurement.chance) }
+    // A number of rows is reached or not; an error is held against that of a guess.
+    return facts.kind == .knownRows || value < 0.5 * measurement.chance
   }
 
   private func measure<Attempted: Attack>(

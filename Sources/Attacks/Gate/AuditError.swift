@@ -22,7 +22,7 @@ package enum AuditError: Failure, Equatable {
     case .otherSubject(let path, let difference):
       "\(path) is an audit of something else: \(difference). Make one of this job with `encryptor audit`"
     case .gate(let failures):
-      "the audit does not pass the job's audit.gate:\n" + failures.map { "  \($0)" }.joined(separator: "\n")
+      "the audit does not pass the job's audit.gate: " + failures.joined(separator: "; ")
     }
   }
 }

@@ -93,6 +93,7 @@ package struct ReportPage {
       "<table><tr><th></th><th>masked</th><th>unmasked</th></tr>",
       row(result.metric, ReportNumber.text(result.masked), ReportNumber.text(result.unmasked)),
     ]
+    if let caution = result.caution { parts.insert("<p class=\"caution\">\(text(caution))</p>", at: 1) }
     for (index, detail) in (result.masked?.details ?? []).enumerated() {
       let control = result.unmasked.flatMap { $0.details.indices.contains(index) ? $0.details[index].value : nil }
       parts.append(row(detail.name, ReportNumber.text(detail.value), ReportNumber.text(control)))
@@ -120,7 +121,7 @@ package struct ReportPage {
     h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
     .limits{border-left:4px solid #b54708;padding:.2rem 1rem;background:#fff7ed}
     table{border-collapse:collapse;margin:1rem 0}th,td{border:1px solid #d0d7de;padding:.3rem .6rem;text-align:left;vertical-align:top}
-    .facts th{font-weight:600;width:12rem}.meaning{font-weight:600}.source,.legend{color:#57606a;font-size:.85rem}
+    .facts th{font-weight:600;width:12rem}.meaning{font-weight:600}.caution{color:#9a3412}.source,.legend{color:#57606a;font-size:.85rem}
     pre{background:#f6f8fa;padding:.6rem}svg{max-width:30rem;display:block}svg text{font-size:10px;fill:#57606a}
     .grid{stroke:#e3e7eb}polyline{fill:none;stroke-width:2}polyline.masked{stroke:#b54708}polyline.unmasked{stroke:#0b69c7;stroke-dasharray:4 3}
     span.masked{color:#b54708}span.unmasked{color:#0b69c7}

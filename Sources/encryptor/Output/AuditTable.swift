@@ -19,7 +19,8 @@ struct AuditTable {
     var lines = report.outOfScope + [""] + table.lines + [""]
     for result in report.attacks {
       switch result.status {
-      case .measured: lines.append("\(result.title): \(result.meaning ?? "")")
+      case .measured:
+        lines.append(([result.title + ": " + (result.meaning ?? "")] + [result.caution].compactMap { $0 }).joined(separator: " "))
       case .inapplicable: lines.append("\(result.title) does not apply: \(result.reason ?? "").")
       case .outOfTime: lines.append("\(result.title): no time was left; give the audit more with --minutes.")
       }
