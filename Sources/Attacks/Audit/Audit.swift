@@ -38,7 +38,7 @@ package struct Audit {
   private var entries: [Entry] {
     [
       entry(KnownRows(workers: workers), share: 3), entry(SpectralAlignment(workers: workers), share: 3),
-      entry(SourceSeparation(workers: workers), share: 4), entry(Linkage(workers: workers), share: 1),
+      entry(SourceSeparation(workers: workers), share: 4), entry(Linkage(workers: workers), share: 3),
       entry(BaseWeights(workers: workers), share: 3), entry(TokenMatching(workers: workers), share: 3),
       entry(LabelInference(workers: workers), share: 1), entry(MatchingGame(workers: workers), share: 1),
       entry(ModelMembership(), share: 5, seesMasking: false),
@@ -58,7 +58,7 @@ package struct Audit {
         result.unmasked =
           seesMasking ? try measure(attack, evidence.control, evidence.controlTruth, within: time / 2) : masked
         result.meaning = attack.meaning(of: masked, evidence: evidence)
-        if let control = result.unmasked, !Self.succeeds(control, Attempted.facts) {
+        if let control = result.unmasked, Self.fails(control, Attempted.facts) {
           result.caution =
             "The attack gets nowhere on these rows unmasked either, for want of rows or of structure in them: that it fails under masking is "
             + "no merit of the masking."
@@ -75,12 +75,13 @@ package struct Audit {
     }
   }
 
-  /// Whether an attempt is clearly better than a guess.
-  private static func succeeds(_ measurement: Measurement, _ facts: AttackFacts) -> Bool {
-    guard let value = measurement.value else { return false }
-    if facts.isWorseWhenHigher { return value - measurement.chance > 0.1 * (1 - measurement.chance) }
+  /// Whether an attempt that came to an end is hardly better than a guess.
+  private static func fails(_ measurement: Measurement, _ facts: AttackFacts) -> Bool {
     // A number of rows is reached or not; an error is held against that of a guess.
-    return facts.kind == .knownRows || value < 0.5 * measurement.chance
+    guard facts.kind != .knownRows else { return measurement.value == nil }
+    guard let value = measurement.value else { return false }
+    if facts.isWorseWhenHigher { return value - measurement.chance < 0.1 * (1 - measurement.chance) }
+    return value > 0.5 * measurement.chance
   }
 
   private func measure<Attempted: Attack>(
