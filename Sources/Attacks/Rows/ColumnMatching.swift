@@ -42,16 +42,24 @@ struct ColumnMatching: Sendable {
     let scale = plainLengths.reduce(0, +) / Double(max(1, d)) / m
     let median = nearest.sorted()[d / 2] / m
     let variance = max(median, 1e-12 * scale, 1e-30)
+    // Likelihoods relative to the best; below e⁻⁵⁰ they are nothing beside it.
+    let sharpness = -1 / (2 * variance)
+    distances.withUnsafeMutableBufferPointer { elements in
+      for row in 0..<d {
+        for index in row * width..<(row + 1) * width {
+          let exponent = sharpness * (elements[index] - nearest[row])
+          elements[index] = exponent > -50 ? exp(exponent) : 0
+        }
+      }
+    }
     products.withUnsafeMutableBufferPointer { target in
-      distances.withUnsafeBufferPointer { distance in
+      distances.withUnsafeBufferPointer { likelihood in
         for row in 0..<d {
           var total = 0.0
-          for column in 0..<width {
-            total += exp((nearest[row] - distance[row * width + column]) / (2 * variance))
-          }
+          for index in row * width..<(row + 1) * width { total += likelihood[index] }
           for column in 0..<w {
-            var weight = exp((nearest[row] - distance[row * width + column]) / (2 * variance))
-            if isSigned { weight -= exp((nearest[row] - distance[row * width + w + column]) / (2 * variance)) }
+            var weight = likelihood[row * width + column]
+            if isSigned { weight -= likelihood[row * width + w + column] }
             target[row * w + column] = weight / total
           }
         }

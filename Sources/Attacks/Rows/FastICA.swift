@@ -3,8 +3,8 @@ import Tensors
 
 /// Independent component analysis: the turn of whitened rows whose columns are least Gaussian, all columns at once.
 ///
-/// The fixed point of Hyvärinen, IEEE Trans. Neural Netw. 10(3), 1999, equations 20 and 45 (symmetric decorrelation); Hyvärinen and Oja,
-/// Neural Netw. 13, 2000, section 6.
+/// The fixed point of Hyvärinen, IEEE Trans. Neural Netw. 10(3), 1999, with symmetric decorrelation; Hyvärinen and Oja, Neural Netw. 13,
+/// 2000, section 6.
 struct FastICA: Sendable {
   struct Result: Sendable {
     /// `[k, k]`, orthogonal: components = whitened rows · turnᵀ.
@@ -103,7 +103,7 @@ struct FastICA: Sendable {
     return eigen.vectors.times(parts, transposed: true, workers: workers)
   }
 
-  /// k₁ E[y exp(−y²/2)]² + k₂ (E[exp(−y²/2)] − √½)², summed over components y of variance 1 (Hyvärinen, NeurIPS 1997, equation 14).
+  /// k₁ E[y exp(−y²/2)]² + k₂ (E[exp(−y²/2)] − √½)², summed over components y of variance 1 (Hyvärinen, NIPS 1997).
   private static func negentropy(_ components: Tensor<Double>) -> Double {
     let (k, n) = (components.rows, components.columns)
     let (odd, even) = (36 / (8 * 3.0.squareRoot() - 9), 24 / (16 * 3.0.squareRoot() - 27))

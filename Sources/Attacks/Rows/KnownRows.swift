@@ -5,7 +5,7 @@ package import Tensors
 /// What a few rows with their plaintext say of all the others.
 ///
 /// The literature's bound: an orthogonal key of d columns is known entirely from d + 1 independent rows (Liu, Giannella and Kargupta, PKDD
-/// 2006, section 3), and the error before is what lies outside the known rows' span.
+/// 2006), and the error before is what lies outside the known rows' span.
 package struct KnownRows: Attack {
   package struct Knowledge: Sendable {
     /// Which kind of key the masked job's input has: the protocol says it.
@@ -33,7 +33,7 @@ package struct KnownRows: Attack {
   package static let facts = AttackFacts(
     kind: .knownRows, title: "Known rows", knowledge: "some of the rows with their plaintext",
     metric: "known rows from which the others follow to 10 % of their spread", isWorseWhenHigher: false,
-    source: "Schönemann, Psychometrika 31 (1966); Liu, Giannella and Kargupta, PKDD 2006, section 3")
+    source: "Schönemann, Psychometrika 31 (1966); Liu, Giannella and Kargupta, PKDD 2006")
   /// Of the relative error: what counts as knowing the other rows.
   package static let threshold = 0.1
 

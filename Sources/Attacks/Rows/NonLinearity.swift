@@ -1,7 +1,6 @@
 import Foundation
 
-/// The functions g of FastICA's fixed point (Hyvärinen, IEEE Trans. Neural Netw. 10(3), 1999, section III; Hyvärinen and Oja, Neural Netw. 13,
-/// 2000, section 4.3).
+/// The functions g of FastICA's fixed point (Hyvärinen, IEEE Trans. Neural Netw. 10(3), 1999; Hyvärinen and Oja, Neural Netw. 13, 2000).
 enum NonLinearity: CaseIterable, Sendable {
   /// tanh u, of ln cosh u: for most sources.
   case logcosh

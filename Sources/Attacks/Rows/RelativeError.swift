@@ -3,8 +3,7 @@ package import Tensors
 /// ‖X̂ − X‖ over ‖X − mean‖: 0 is exact, 1 what naming the mean for every row reaches.
 package struct RelativeError: Sendable {
   package let value: Double
-  /// At 95 %, over the rows as independent ones: by linearization of the ratio of two sums (Cochran, Sampling Techniques, 3rd ed. 1977,
-  /// section 6.4).
+  /// At 95 %, over the rows as independent ones: by linearization of the ratio of two sums (Cochran, Sampling Techniques, 3rd ed. 1977).
   package let interval: Interval
 
   /// - Parameters:

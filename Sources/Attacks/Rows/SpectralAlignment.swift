@@ -5,8 +5,8 @@ package import Tensors
 /// Rows from their covariance: a key turns the principal components of the masked rows, but keeps their order and their distributions, and
 /// those of public rows of the same kind are known.
 ///
-/// Known as PCA attack (Liu, Giannella and Kargupta, PKDD 2006, section 4; signs after Giannella, Liu and Kargupta, Data Min. Knowl. Discov.
-/// 2013), refined by bringing the two sets of rows together (`PointClouds`).
+/// Known as PCA attack (Liu, Giannella and Kargupta, PKDD 2006), here with signs by third moments, and refined by bringing the two sets of rows
+/// together (`PointClouds`).
 package struct SpectralAlignment: Attack {
   package struct Knowledge: Sendable {
     /// Which kind of key the masked job's input has: the protocol says it.
@@ -25,7 +25,7 @@ package struct SpectralAlignment: Attack {
   package static let facts = AttackFacts(
     kind: .spectralAlignment, title: "Spectral alignment", knowledge: "a public sample of the same kind of data",
     metric: "share of columns reconstructed with an absolute correlation above 0.9", isWorseWhenHigher: true,
-    source: "Liu, Giannella and Kargupta, PKDD 2006, section 4; Grave, Joulin and Berthet, AISTATS 2019, algorithm 1")
+    source: "Liu, Giannella and Kargupta, PKDD 2006; Grave, Joulin and Berthet, AISTATS 2019, algorithm 1")
   /// Of the absolute correlation: what counts as a column reconstructed.
   package static let threshold = 0.9
 
