@@ -36,7 +36,7 @@ struct RecordScene {
     return Evidence(
       masked: view, control: view, truth: truth, controlTruth: truth,
       knowledge: PublicKnowledge(
-        sampleRows: sample, sampleTexts: sampleTexts, baseWeights: nil, vocabulary: nil), task: .classification,
+        sampleRows: sample, sampleTexts: sampleTexts, baseWeights: nil, vocabulary: nil), traits: .sample(),
       shadows: shadows)
   }
 

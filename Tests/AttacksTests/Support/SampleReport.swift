@@ -5,9 +5,7 @@ import Exposure
 enum SampleReport {
   static func with(_ results: [AttackResult], name: String = "sample") -> AuditReport {
     AuditReport(
-      job: JobTraits(
-        name: name, task: .classification, strength: .rotation, readsTokens: false, shufflesTokens: false, baseModel: nil,
-        lossLocation: .owner, noise: nil, adapterWidth: nil, rows: 100, features: 10, epochs: 2),
+      job: .sample(name: name),
       jobDigest: String(repeating: "a", count: 64), dataDigest: String(repeating: "b", count: 64),
       created: "2026-01-01T00:00:00Z", program: "test", rowsSeen: 50, publicRows: 25, minutes: 1, seconds: 1,
       attacks: results, noiseCost: nil)

@@ -161,6 +161,6 @@ struct SmallTransformer {
       knowledge: PublicKnowledge(
         sampleRows: Tensor(zeros: [0, truth.rows.columns]), sampleTexts: sampleTexts,
         baseWeights: isPublic ? base : nil, vocabulary: isPublic ? vocabulary : nil),
-      task: .classification, shadows: nil)
+      traits: .sample(), shadows: nil)
   }
 }

@@ -51,7 +51,7 @@ struct SyntheticView {
     return Evidence(
       masked: view, control: control.view, truth: truth, controlTruth: control.truth,
       knowledge: PublicKnowledge(sampleRows: sample, sampleTexts: nil, baseWeights: nil, vocabulary: nil),
-      task: .classification, shadows: nil)
+      traits: .sample(), shadows: nil)
   }
 
   static func identity(_ size: Int) -> Tensor<Double> {

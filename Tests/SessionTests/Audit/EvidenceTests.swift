@@ -80,7 +80,7 @@ import Testing
     let shadows = try #require(found.shadows)
     let scores = try shadows.scores(trainedOn: (0..<shadows.candidates).map { $0 % 2 == 0 }, model: 3)
     #expect(scores.count == shadows.candidates)
-    #expect(scores.allSatisfy(\.isFinite))
+    #expect(scores.allSatisfy { $0.isFinite })
     #expect(Set(scores).count > 1)
   }
 
@@ -104,8 +104,8 @@ import Testing
     }
     let weights = try #require(found.knowledge.baseWeights)
     let origins = zip(found.masked.parameters, weights)
-    #expect(origins.allSatisfy { $0.origin == .pretrained || $1.elements.allSatisfy { $0 == 0 } })
-    #expect(origins.contains { $0.origin != .pretrained })
+    #expect(origins.allSatisfy { specification, tensor in specification.origin == .pretrained || tensor.elements.allSatisfy { $0 == 0 } })
+    #expect(origins.contains { specification, _ in specification.origin != .pretrained })
     #expect(found.shadows == nil)
   }
 }
