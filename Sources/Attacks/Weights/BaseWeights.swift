@@ -31,7 +31,7 @@ package struct BaseWeights: Attack {
     kind: .baseWeights, title: "Base weights",
     knowledge: "the plaintext checkpoint that training started from",
     metric: "relative error of the recovered key", isWorseWhenHigher: false,
-    source: "Umeyama 1988, section III; Ainsworth et al. 2023, section 3.2; Thomas et al. 2025")
+    source: "Umeyama 1988; Ainsworth et al. 2023, section 3.2; Thomas et al. 2025")
 
   private let alignment: ResidualAlignment
   private let workers: Workers
@@ -93,13 +93,15 @@ package struct BaseWeights: Attack {
   package func meaning(of measurement: Measurement, evidence: Evidence) -> String {
     guard let error = measurement.value else { return "The weights did not give the key away in the time there was." }
     if error < 0.1 {
-      return "Whoever has the base checkpoint computes the key of every row from the first weights it is sent: against them this job's "
+      return
+        "Whoever has the base checkpoint computes the key of every row from the first weights it is sent: against them this job's "
         + "masking hides nothing."
     }
     if error < 0.9 * measurement.chance {
       return "The base checkpoint gives part of the key away; a closer attack may give the rest."
     }
-    return "The key that was found is no nearer to the true one than a guess: this attack had no use of the base checkpoint."
+    return
+      "The key that was found is no nearer to the true one than a guess: this attack had no use of the base checkpoint."
   }
 
   /// Rows whose largest entry stands where the key's stands.

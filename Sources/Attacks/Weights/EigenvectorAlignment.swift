@@ -3,9 +3,8 @@ import Tensors
 /// Finds a rotation from invariants that it turns, M' = K M Kᵀ: eigenvectors of one combination give it up to signs, the other
 /// invariants give the signs.
 ///
-/// Umeyama, "An eigendecomposition approach to weighted graph matching problems", IEEE Trans. Pattern Anal. Mach. Intell. 10, 1988, section III;
-/// signs by the leading eigenvector of their comparisons: Singer, "Angular synchronization by eigenvectors", Appl. Comput. Harmon. Anal. 30, 2011,
-/// section 3.
+/// Umeyama, "An eigendecomposition approach to weighted graph matching problems", IEEE Trans. Pattern Anal. Mach. Intell. 10, 1988;
+/// signs by the leading eigenvector of their comparisons: Singer, "Angular synchronization by eigenvectors", Appl. Comput. Harmon. Anal. 30, 2011.
 struct EigenvectorAlignment: Sendable {
   let agreement: KeyAgreement
   let workers: Workers

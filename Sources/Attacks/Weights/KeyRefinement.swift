@@ -3,7 +3,7 @@ import Tensors
 /// Climbs from a key to one that explains the invariants better, within a group.
 ///
 /// The step is to the group's element nearest to the gradient: the generalised power method (Journée, Nesterov, Richtárik and Sepulchre,
-/// J. Mach. Learn. Res. 11, 2010, algorithm 1) for rotations, where that is the gradient's polar factor; a linear assignment for permutations
+/// J. Mach. Learn. Res. 11, 2010) for rotations, where that is the gradient's polar factor; a linear assignment for permutations
 /// (Vogelstein et al., Fast approximate quadratic programming, PLoS ONE 10, 2015).
 struct KeyRefinement: Sendable {
   let agreement: KeyAgreement
@@ -30,7 +30,7 @@ struct KeyRefinement: Sendable {
       var change = next
       change.add(key, scaled: -1)
       (key, value) = (next, reached)
-      if change.product(change) < 1e-16 * Double(key.rows) { break }
+      if change.product(change) < 1e-12 * Double(key.rows) { break }
     }
     return (key, agreement.mean(value))
   }
@@ -61,7 +61,9 @@ struct KeyRefinement: Sendable {
     let best = scores.withUnsafeBufferPointer { scores in
       (0..<(width == 0 ? 0 : scores.count / width)).map { row in
         var best = 0
-        for column in 1..<max(1, width) where scores[row * width + column] > scores[row * width + best] { best = column }
+        for column in 1..<max(1, width) where scores[row * width + column] > scores[row * width + best] {
+          best = column
+        }
         return best
       }
     }

@@ -7,10 +7,10 @@ import Tensors
 /// means (its norm's epsilon is left out). With y = γ ∘ (x − β), r = √d/|w̄ + p̄| and q = |γ ∘ (w̄ + p̄)|², least squares over the vocabulary is the
 /// largest 2 r (y·w̄ + y·p̄) − r² q: three products of matrices and a maximum.
 struct NearestVocabulary: Sendable {
-  /// Nearest tokens, −1 where no word was compared before the deadline, and Σ of what they leave of squared distances, less a constant of the rows.
+  /// Nearest tokens, −1 where no word was compared before the deadline.
   struct Match: Sendable {
     let tokens: [Int32]
-    /// The larger, the nearer.
+    /// Minus the sum of squared distances, up to a constant of the rows: the larger, the nearer.
     let score: Double
   }
 
@@ -22,7 +22,7 @@ struct NearestVocabulary: Sendable {
   private let isCentred: Bool
   private let workers: Workers
 
-  /// Words compared at a time, fewer for decoders' products, and rows that a worker takes.
+  /// Words compared at a time, and rows that a worker takes.
   private static let wordsInTile = 128
   private static let rowsInPiece = 32
 

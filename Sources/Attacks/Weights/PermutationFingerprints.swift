@@ -3,7 +3,7 @@ import Tensors
 /// Finds a permutation from what it does to the coordinates one by one: each has a fingerprint of its entries in vectors of the space
 /// and on the diagonals of products, that other keys do not change.
 ///
-/// Weights matched by what a permutation leaves of them: Ainsworth, Hayase and Srinivasa, Git Re-Basin, ICLR 2023, section 3.2.
+/// A matching of coordinates by weights, as a linear assignment: Ainsworth, Hayase and Srinivasa, Git Re-Basin, ICLR 2023, section 3.2.
 struct PermutationFingerprints: Sendable {
   /// `[d, features]`, features scaled by the base's spread.
   private let masked: Tensor<Double>
@@ -19,7 +19,9 @@ struct PermutationFingerprints: Sendable {
       features.append((vector.masked.map { ($0 - mean) / spread }, vector.base.map { ($0 - mean) / spread }))
     }
     let width = invariants.width
-    var (mine, theirs) = (Tensor<Double>(zeros: [width, features.count]), Tensor<Double>(zeros: [width, features.count]))
+    var (mine, theirs) = (
+      Tensor<Double>(zeros: [width, features.count]), Tensor<Double>(zeros: [width, features.count])
+    )
     for (column, feature) in features.enumerated() {
       for row in 0..<width {
         mine[row, column] = feature.masked[row]

@@ -32,15 +32,12 @@ struct PositionedTokenMatching: Sendable {
     let top = min(vectors, clusters.count)
     guard top > 0, !known.isEmpty else { return result }
     var counts = Tensor<Double>(zeros: [top, known.count])
-    // The place in its samples of a vector that always has the same; −1 where it varies or is not seen often enough.
-    var place = [Int](repeating: -2, count: top)
     var start = 0
     for length in lengths {
       for index in 0..<length where start + index < clusters.cluster.count {
         let cluster = clusters.cluster[start + index]
         guard cluster < top else { continue }
         counts[cluster, number[length] ?? 0] += 1
-        place[cluster] = place[cluster] == -2 || place[cluster] == index ? index : -1
       }
       start += length
     }
@@ -54,7 +51,7 @@ struct PositionedTokenMatching: Sendable {
     }
     var scores = counts.times(presence, workers: workers)
     scores.add(missing.times(absence, workers: workers), scaled: 1)
-    if isOrderVisible(counts, place) {
+    if let place = Self.places(clusters, lengths: lengths) {
       for row in 0..<top where place[row] >= 0 {
         for (column, pair) in candidates.enumerated() where pair.position != place[row] { scores[row, column] -= 1e6 }
       }
@@ -66,12 +63,23 @@ struct PositionedTokenMatching: Sendable {
     return result
   }
 
-  /// Whether samples come in their own order: then a frequent vector has one place in all of them.
-  private func isOrderVisible(_ counts: Tensor<Double>, _ place: [Int]) -> Bool {
-    let frequent = (0..<counts.rows).filter { row in
-      (0..<counts.columns).reduce(0) { $0 + counts[row, $1] } >= 3
+  /// The place in its samples of each vector that always has the same one, −1 for others; nil where samples come in no order of their own: of a
+  /// vector that is seen three times it would then be another each time.
+  static func places(_ clusters: VectorClusters, lengths: [Int]) -> [Int]? {
+    var place = [Int](repeating: -2, count: clusters.count)
+    var seen = [Int](repeating: 0, count: clusters.count)
+    var start = 0
+    for length in lengths {
+      for index in 0..<length where start + index < clusters.cluster.count {
+        let cluster = clusters.cluster[start + index]
+        seen[cluster] += 1
+        place[cluster] = place[cluster] == -2 || place[cluster] == index ? index : -1
+      }
+      start += length
     }
-    return !frequent.isEmpty && frequent.filter { place[$0] >= 0 }.count * 10 >= frequent.count * 9
+    let frequent = seen.indices.filter { seen[$0] >= 3 }
+    guard !frequent.isEmpty, frequent.filter({ place[$0] >= 0 }).count * 10 >= frequent.count * 9 else { return nil }
+    return place
   }
 
   private func frequentPairs(_ texts: [[Int32]]) -> [Pair] {

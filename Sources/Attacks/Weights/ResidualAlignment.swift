@@ -20,6 +20,8 @@ package struct ResidualAlignment: Sendable {
   package let workers: Workers
   /// Bytes for products of weights.
   package var memory = 512 << 20
+  /// Products that are turned as a whole, of the first blocks: what more of them add to the key is below rounding.
+  package var products = 24
 
   package init(workers: Workers) {
     self.workers = workers
@@ -48,7 +50,8 @@ package struct ResidualAlignment: Sendable {
     let legs = ResidualLegs(view, base: base)
     guard !legs.isEmpty, legs.width > 0 else { return nil }
     let invariants = ResidualInvariants(
-      legs, masked: view.initialWeights, base: base, memory: memory, workers: workers, until: deadline)
+      legs, masked: view.initialWeights, base: base, memory: memory, most: products, workers: workers,
+      until: deadline)
     let agreement = KeyAgreement(invariants: invariants, workers: workers)
     let refinement = KeyRefinement(agreement: agreement, workers: workers)
     guard group > .permutation else {

@@ -26,7 +26,7 @@ package struct TokenMatching: Attack {
     kind: .tokenMatching, title: "Token matching",
     knowledge: "texts of the same kind; the base checkpoint with its vocabulary, where that is public",
     metric: "share of tokens recovered", isWorseWhenHigher: true,
-    source: "Thomas et al. 2025, section 4; Jakobsen 1995, section 3")
+    source: "Thomas et al. 2025; Jakobsen 1995; Vogelstein et al. 2015")
 
   private let workers: Workers
   private let alignment: ResidualAlignment
@@ -74,7 +74,8 @@ package struct TokenMatching: Attack {
       // A key that explains little of the weights is of another base; repetitions then tell more.
       if let key, key.agreement > 0.5 || knowledge.texts.isEmpty {
         matched = .init(
-          rows: chosen, tokens: nearest(view, chosen, key, base.vocabulary, until: deadline).map { $0 < 0 ? common : $0 })
+          rows: chosen,
+          tokens: nearest(view, chosen, key, base.vocabulary, until: deadline).map { $0 < 0 ? common : $0 })
       }
     }
     var counted: TokenClaim.Tokens?
@@ -98,7 +99,8 @@ package struct TokenMatching: Attack {
     let search = NearestVocabulary(vocabulary, positions: longest, workers: workers)
     let first = search.match(plain, until: deadline)
     if key.hasSign { return first.tokens }
-    plain.withUnsafeMutableBufferPointer { entries in for index in entries.indices { entries[index] = -entries[index] } }
+    plain.withUnsafeMutableBufferPointer { entries in for index in entries.indices { entries[index] = -entries[index] }
+    }
     let second = search.match(plain, until: deadline)
     return second.score > first.score && !deadline.hasPassed ? second.tokens : first.tokens
   }
@@ -112,12 +114,24 @@ package struct TokenMatching: Attack {
       count += length
     }
     count = min(count, view.inputs.rows)
-    let clusters = VectorClusters(view.inputs.slice(rows: 0..<count), workers: workers)
-    let tokens =
-      knowledge.isDecoder
-      ? BigramMatching().tokens(clusters, lengths: lengths, texts: knowledge.texts, until: deadline)
-      : PositionedTokenMatching(workers: workers).tokens(clusters, lengths: lengths, texts: knowledge.texts)
-    return clusters.cluster.map { tokens[$0] }
+    let rows = view.inputs.slice(rows: 0..<count)
+    let clusters = VectorClusters(rows, workers: workers)
+    if knowledge.isDecoder {
+      let tokens = BigramMatching(workers: workers).tokens(
+        clusters, lengths: lengths, texts: knowledge.texts, until: deadline)
+      return clusters.cluster.map { tokens[$0] }
+    }
+    let groups = clusters.merged(rows, workers: workers)
+    if PositionedTokenMatching.places(clusters, lengths: lengths) != nil {
+      let tokens = BigramMatching(workers: workers).tokens(
+        groups, lengths: lengths, texts: knowledge.texts, until: deadline)
+      return groups.cluster.map { tokens[$0] }
+    }
+    let pairs = PositionedTokenMatching(workers: workers).tokens(clusters, lengths: lengths, texts: knowledge.texts)
+    let tokens = BagMatching(workers: workers).tokens(
+      groups, hints: groups.count < clusters.count ? clusters.cluster.map { pairs[$0] } : [], lengths: lengths,
+      texts: knowledge.texts)
+    return groups.cluster.map { tokens[$0] }
   }
 
   private static func mostFrequent(_ texts: [[Int32]]) -> Int32 {
@@ -140,7 +154,7 @@ package struct TokenMatching: Attack {
     if value > 2 * measurement.chance + 0.02 {
       return isPublic
         ? "With the base checkpoint \(share) are read from the masked rows."
-        : "Even without the base checkpoint \(share) are told from how often rows repeat."
+        : "Even without the base checkpoint \(share) are told from how often rows repeat and what they stand beside."
     }
     return "About as many tokens were told as by always guessing the most frequent one."
   }

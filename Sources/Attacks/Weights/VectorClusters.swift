@@ -3,8 +3,9 @@ import Tensors
 
 /// Groups rows that are the same vector: bit for bit, or but for rounding and noise that are small beside the distances between different ones.
 ///
-/// The distances of rows to their nearest neighbours have two modes then, and what lies below the border between them (Otsu, IEEE Trans. Syst.
-/// Man Cybern. 9, 1979, eq. 12, on logarithms) is joined.
+/// Joined one after the other by the shortest distance (single linkage; Gower and Ross, J. R. Stat. Soc. C 18, 1969: the edges of the minimum spanning
+/// tree), rows meet their likes at small distances and others at large ones: two modes, and what lies below the border between them (Otsu, IEEE
+/// Trans. Syst. Man Cybern. 9, 1979, on logarithms) is one cluster.
 struct VectorClusters: Sendable {
   /// Of each row, 0 ..< count; larger clusters first.
   let cluster: [Int]
@@ -14,17 +15,27 @@ struct VectorClusters: Sendable {
   /// Relative to the row: what rounding leaves of equal rows.
   private static let floor = 1e-6
 
-  /// - Parameter rows: `[n, d]`; n² numbers are looked at, block by block.
+  private struct Edge {
+    let row: Int
+    let other: Int
+    /// Relative to the root mean square of both lengths.
+    let distance: Double
+  }
+
+  private init(labels: [Int]) {
+    var sizes: [Int: Int] = [:]
+    for label in labels { sizes[label, default: 0] += 1 }
+    let order = sizes.sorted { ($0.value, $1.key) > ($1.value, $0.key) }
+    let number = Dictionary(uniqueKeysWithValues: order.enumerated().map { ($1.key, $0) })
+    cluster = labels.map { number[$0] ?? 0 }
+    count = order.count
+  }
+
+  /// - Parameter rows: `[n, d]`, n up to some thousands: n² distances are kept.
   init(_ rows: Tensor<Float>, workers: Workers) {
-    let rows = rows.converted(to: Double.self)
-    let count = rows.rows
-    var nearest = [Double](repeating: .infinity, count: count)
-    Self.forEachDistance(rows, workers: workers) { row, other, distance in
-      if distance < nearest[row] { nearest[row] = distance }
-      if distance < nearest[other] { nearest[other] = distance }
-    }
-    let border = Self.border(nearest.filter(\.isFinite))
-    var parent = Array(0..<count)
+    let edges = Self.spanningTree(rows.converted(to: Double.self), workers: workers)
+    let border = Self.border(edges.map(\.distance))
+    var parent = Array(0..<rows.rows)
     func root(_ row: Int) -> Int {
       var row = row
       while parent[row] != row {
@@ -33,37 +44,78 @@ struct VectorClusters: Sendable {
       }
       return row
     }
-    Self.forEachDistance(rows, workers: workers) { row, other, distance in
-      if distance < border { parent[root(row)] = root(other) }
-    }
-    var sizes: [Int: Int] = [:]
-    let roots = (0..<count).map(root)
-    for root in roots { sizes[root, default: 0] += 1 }
-    let order = sizes.keys.sorted { (sizes[$0] ?? 0, $1) > (sizes[$1] ?? 0, $0) }
-    let number = Dictionary(uniqueKeysWithValues: order.enumerated().map { ($1, $0) })
-    cluster = roots.map { number[$0] ?? 0 }
-    self.count = order.count
+    for edge in edges where edge.distance < border { parent[root(edge.row)] = root(edge.other) }
+    self.init(labels: (0..<rows.rows).map(root))
   }
 
-  /// Every pair of rows with their distance, relative to the root mean square of both lengths.
-  private static func forEachDistance(_ rows: Tensor<Double>, workers: Workers, _ body: (Int, Int, Double) -> Void) {
+  /// Clusters of clusters: an encoder's token at one position is nearer to itself at another than to other tokens, since words differ by more than
+  /// positions.
+  ///
+  /// - Parameter rows: those that these are the clusters of.
+  func merged(_ rows: Tensor<Float>, workers: Workers) -> VectorClusters {
+    var first = [Int](repeating: -1, count: count)
+    for (row, number) in cluster.enumerated() where first[number] < 0 { first[number] = row }
+    var one = Tensor<Float>(uninitialized: [count, rows.columns])
+    for (number, row) in first.enumerated() {
+      for column in 0..<rows.columns { one[number, column] = rows[row, column] }
+    }
+    let groups = VectorClusters(one, workers: workers)
+    return VectorClusters(labels: cluster.map { groups.cluster[$0] })
+  }
+
+  /// The n − 1 edges of Prim's tree.
+  private static func spanningTree(_ rows: Tensor<Double>, workers: Workers) -> [Edge] {
     let count = rows.rows
-    let squares = (0..<count).map { row in (0..<rows.columns).reduce(0) { $0 + rows[row, $1] * rows[row, $1] } }
+    guard count > 1 else { return [] }
+    let distances = squaredDistances(rows, workers: workers)
+    var edges: [Edge] = []
+    edges.reserveCapacity(count - 1)
+    var isInside = [Bool](repeating: false, count: count)
+    var (shortest, from) = ([Float](repeating: .infinity, count: count), [Int](repeating: 0, count: count))
+    var newest = 0
+    distances.withUnsafeBufferPointer { distances in
+      for _ in 1..<count {
+        isInside[newest] = true
+        var next = -1
+        for row in 0..<count where !isInside[row] {
+          let distance = distances[newest * count + row]
+          if distance < shortest[row] { (shortest[row], from[row]) = (distance, newest) }
+          if next < 0 || shortest[row] < shortest[next] { next = row }
+        }
+        edges.append(Edge(row: next, other: from[next], distance: Double(shortest[next]).squareRoot()))
+        newest = next
+      }
+    }
+    return edges
+  }
+
+  /// `[n, n]`, relative to the mean square of both lengths.
+  private static func squaredDistances(_ rows: Tensor<Double>, workers: Workers) -> Tensor<Float> {
+    let (count, width) = (rows.rows, rows.columns)
+    let squares = rows.withUnsafeBufferPointer { entries in
+      (0..<count).map { row in
+        var sum = 0.0
+        for column in 0..<width { sum += entries[row * width + column] * entries[row * width + column] }
+        return sum
+      }
+    }
+    var result = Tensor<Float>(uninitialized: [count, count])
     for start in stride(from: 0, to: count, by: rowsInBlock) {
       let block = start..<min(count, start + rowsInBlock)
-      let products = rows.slice(rows: block).times(
-        rows.slice(rows: block.lowerBound..<count), otherTransposed: true, workers: workers)
-      products.withUnsafeBufferPointer { products in
-        let width = count - start
-        for row in block {
-          for other in row + 1..<max(count, row + 1) {
-            let whole = max(squares[row] + squares[other], .leastNormalMagnitude)
-            let square = whole - 2 * products[(row - start) * width + other - start]
-            body(row, other, (2 * max(0, square) / whole).squareRoot())
+      let products = rows.slice(rows: block).times(rows, otherTransposed: true, workers: workers)
+      result.withUnsafeMutableBufferPointer { result in
+        products.withUnsafeBufferPointer { products in
+          for row in block {
+            for other in 0..<count {
+              let whole = max(squares[row] + squares[other], .leastNormalMagnitude)
+              let square = max(0, whole - 2 * products[(row - start) * count + other])
+              result[row * count + other] = Float(2 * square / whole)
+            }
           }
         }
       }
     }
+    return result
   }
 
   /// Between the distances of equal rows and those of different ones; only what is equal to rounding counts as equal where there is no such

@@ -63,8 +63,8 @@ struct SmallTransformer {
     }
     let isEncoder = description.family == .bert
     vocabulary = TokenVocabulary(
-      words: table(words), positions: isEncoder ? table(description.maximumTokens, scale: 0.5) : nil,
-      types: isEncoder ? table(2, scale: 0.2) : nil,
+      words: table(words), positions: isEncoder ? table(description.maximumTokens, scale: 0.3) : nil,
+      types: isEncoder ? table(2, scale: 0.1) : nil,
       gain: isEncoder
         ? Tensor((0..<description.width).map { _ in 1 + 0.3 * random.nextValue() }, shape: [description.width]) : nil,
       shift: isEncoder
@@ -88,7 +88,7 @@ struct SmallTransformer {
   }
 
   /// The vectors of tokens at their positions in their samples.
-  func rows(_ samples: [[Int32]]) -> Tensor<Float> {
+  func rows(_ samples: [[Int32]], type: Int = 0) -> Tensor<Float> {
     let width = vocabulary.words.columns
     var elements: [Float] = []
     for sample in samples {
@@ -97,10 +97,12 @@ struct SmallTransformer {
         if let positions = vocabulary.positions, let types = vocabulary.types, let gain = vocabulary.gain,
           let shift = vocabulary.shift
         {
-          for column in 0..<width { vector[column] += positions[position, column] + types[0, column] }
+          for column in 0..<width { vector[column] += positions[position, column] + types[type, column] }
           let mean = vector.reduce(0, +) / Float(width)
           let deviation = (vector.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Float(width)).squareRoot()
-          for column in 0..<width { vector[column] = (vector[column] - mean) / deviation * gain[column] + shift[column] }
+          for column in 0..<width {
+            vector[column] = (vector[column] - mean) / deviation * gain[column] + shift[column]
+          }
         }
         elements += vector
       }
@@ -112,7 +114,9 @@ struct SmallTransformer {
   ///   - samples: token ids; encoders' are sent in a secret order.
   ///   - noise: standard deviation of what is added to the masked rows.
   ///   - masked: false for the control.
-  func view(_ samples: [[Int32]], noise: Float = 0, masked: Bool = true) throws -> (view: ProviderView, truth: OwnerTruth) {
+  func view(_ samples: [[Int32]], noise: Float = 0, masked: Bool = true) throws -> (
+    view: ProviderView, truth: OwnerTruth
+  ) {
     var random = SplitMix(seed: seed ^ 0x1234)
     var positions = samples.map { Array($0.indices) }
     if vocabulary.positions != nil { for index in positions.indices { positions[index].shuffle(using: &random) } }
@@ -153,7 +157,9 @@ struct SmallTransformer {
     )
   }
 
-  func evidence(_ samples: [[Int32]], sampleTexts: [[Int32]]?, noise: Float = 0, isPublic: Bool = true) throws -> Evidence {
+  func evidence(_ samples: [[Int32]], sampleTexts: [[Int32]]?, noise: Float = 0, isPublic: Bool = true) throws
+    -> Evidence
+  {
     let (masked, truth) = try view(samples, noise: noise)
     let (control, controlTruth) = try view(samples, noise: noise, masked: false)
     return Evidence(
