@@ -71,7 +71,8 @@ let package = Package(
         "Failures",
       ]),
     library(
-      "TrainerSession", ["Training", "Checkpoints", "Wire", "Transport", "Architecture", "Tensors", "Failures"]),
+      "TrainerSession",
+      ["Training", "Checkpoints", "Wire", "Transport", "Architecture", "Tensors", "Failures", crypto]),
 
     // Level 4
     program(

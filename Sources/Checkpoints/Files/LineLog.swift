@@ -1,4 +1,4 @@
-import Foundation
+package import Foundation
 import Synchronization
 
 /// A text file that grows line by line and survives a kill at any moment: the history of a run.
@@ -16,8 +16,10 @@ package final class LineLog: Sendable {
   private let state: Mutex<State>
 
   /// Opens or makes the file and cuts off a torn last line.
-  package init(path: String) throws(CheckpointError) {
-    file = try OpenFile.open(path, O_RDWR | O_CREAT, as: .create)
+  ///
+  /// - Parameter mode: permissions of a new file before the process's umask.
+  package init(path: String, mode: mode_t = 0o644) throws(CheckpointError) {
+    file = try OpenFile.open(path, O_RDWR | O_CREAT, mode: mode, as: .create)
     let (lines, length) = try Self.completeLines(in: file, atMost: .max)
     if try file.length() > length { try file.truncate(to: length) }
     state = Mutex(State(lines: lines, length: length))
@@ -57,8 +59,8 @@ package final class LineLog: Sendable {
       }
       let kept = try Self.completeLines(in: file, atMost: lines)
       try file.truncate(to: kept.length)
-      try file.sync()
       state = State(lines: kept.lines, length: kept.length)
+      try file.sync()
     }
   }
 
