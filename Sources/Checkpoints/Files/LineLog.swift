@@ -69,6 +69,16 @@ package final class LineLog: Sendable {
     try file.sync()
   }
 
+  /// Everything in the file, also a torn last line.
+  ///
+  /// - Throws: `.system` when there is no such file, or it is not a regular one.
+  package static func content(of path: String) throws(CheckpointError) -> Data {
+    let file = try OpenFile.openRegular(path)
+    var bytes = [UInt8](repeating: 0, count: try file.length())
+    let got = try file.read(into: &bytes, at: 0)
+    return Data(bytes[..<got])
+  }
+
   /// The complete lines of a file without their line feeds; a torn last line is left out.
   ///
   /// - Throws: `.system` when there is no such file, `.log(.notUTF8)`.

@@ -37,7 +37,7 @@ struct AuditLine: Codable, Equatable {
   }
 
   private static var timeFormat: Date.ISO8601FormatStyle {
-    .iso8601(timeZone: .gmt, includingFractionalSeconds: true)
+    Date.ISO8601FormatStyle(includingFractionalSeconds: true)
   }
 
   /// Nil when `time` is none.

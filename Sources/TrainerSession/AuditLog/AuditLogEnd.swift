@@ -11,13 +11,14 @@ struct AuditLogEnd {
   /// Bytes after the last line feed.
   private let torn: Data
 
-  /// - Throws: `TrainerError` of kind `.checkFailed` when the last line is none of an audit log.
+  /// - Throws: `CheckpointError` when the file cannot be read; `TrainerError` of kind `.checkFailed` when the last line is none of an audit log.
   init(path: String) throws {
     self.path = path
     let content: Data
     do {
-      content = try Data(contentsOf: URL(filePath: path))
-    } catch  where (error as? CocoaError)?.code == .fileReadNoSuchFile {
+      content = try LineLog.content(of: path)
+    } catch {
+      guard case .system(.open, _, let code) = error, code == ENOENT else { throw error }
       content = Data()
     }
     let end = content.lastIndex(of: 0x0A)

@@ -27,7 +27,7 @@ package struct AuditVerification: Equatable {
   /// - Parameter expected: a hash that was noted; 64 hexadecimal digits in lower case.
   /// - Throws: `CheckpointError` when the file cannot be read.
   package init(path: String, expected: String? = nil) throws {
-    let content = try Self.read(path)
+    let content = try LineLog.content(of: path)
     var date: Date?
     var start = content.startIndex
     while start < content.endIndex {
@@ -66,17 +66,6 @@ package struct AuditVerification: Equatable {
     guard line.sequence == lines else { return broken("its number is \(line.sequence)") }
     guard let date = line.date else { return broken("its time cannot be read") }
     return .success(date)
-  }
-
-  private static func read(_ path: String) throws -> Data {
-    var status = stat()
-    guard stat(path, &status) == 0 else { throw CheckpointError.system(.open, path: path, code: errno) }
-    guard status.st_mode & S_IFMT == S_IFREG else { throw CheckpointError.system(.read, path: path, code: EISDIR) }
-    do {
-      return try Data(contentsOf: URL(filePath: path))
-    } catch {
-      throw CheckpointError.system(.open, path: path, code: EACCES)
-    }
   }
 }
 

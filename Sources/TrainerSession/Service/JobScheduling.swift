@@ -82,6 +82,8 @@ extension TrainerService {
       observe(.jobPaused(job: id, step: step, reason: reason))
       // Nobody comes back to an inference: its key was made for it alone.
       if record.stored.description.purpose == .inference {
+        configuration.audit?.note(
+          AuditEvent(.removed, owner: record.peer.ownerKey, job: id, reason: "its owner is gone"))
         try? remove(id, reason: "its owner is gone", for: record.peer)
       }
     case .finished(let steps):

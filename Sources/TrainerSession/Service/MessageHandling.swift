@@ -83,7 +83,11 @@ extension TrainerService {
       guard known.stored.description == description else {
         throw TrainerError.refused("a job of this id but another description is stored here")
       }
-      try configuration.audit?.require(AuditEvent(.resumed, owner: peer.ownerKey, job: id))
+      // A run submits its job more than once on a connection: to upload, and to train.
+      if known.submitter != peer {
+        try configuration.audit?.require(AuditEvent(.resumed, owner: peer.ownerKey, job: id))
+        jobs[id]?.submitter = peer
+      }
       // A runner goes on speaking to whom it was started for, until an attachment ends it.
       if active?.job != id { jobs[id]?.peer = peer }
     } else {
@@ -97,7 +101,7 @@ extension TrainerService {
       let stored = StoredJob(
         id: id, owner: peer.ownerKey.z85, description: description, phase: .uploading, failure: nil)
       try store.save(stored)
-      jobs[id] = JobRecord(stored: stored, peer: peer)
+      jobs[id] = JobRecord(stored: stored, peer: peer, submitter: peer)
       observe(
         .jobAccepted(
           job: id, owner: peer.ownerKey.prefix, parameters: parameters, steps: description.totalSteps))

@@ -35,7 +35,7 @@ struct JSONLogHandler: LogHandler {
     for (key, value) in metadata.merging(event.metadata ?? [:], uniquingKeysWith: { $1 }) {
       line[key] = .text("\(value)")
     }
-    line["time"] = .text(Date().ISO8601Format(.iso8601(timeZone: .gmt, includingFractionalSeconds: true)))
+    line["time"] = .text(Date().ISO8601Format(Date.ISO8601FormatStyle(includingFractionalSeconds: true)))
     line["level"] = .text(event.level.rawValue)
     line["message"] = .text("\(event.message)")
     let encoder = JSONEncoder()
