@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// The audit log as an operator meets it: written by `trainer serve`, checked by `trainer verify-log`.
-@Suite(.timeLimit(.minutes(3))) struct AuditLogTests {
+struct AuditLogTests {
   private let site: Site
 
   init() throws {

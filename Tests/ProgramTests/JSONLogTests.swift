@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// Logs for a collector: one object a line, with the job and the rank.
-@Suite(.timeLimit(.minutes(2))) struct JSONLogTests {
+struct JSONLogTests {
   private let site: Site
 
   init() throws {

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// `trainer serve --metrics`: what it tells, and that nobody who asks can hurt the training.
-@Suite(.timeLimit(.minutes(3))) struct MetricsTests {
+struct MetricsTests {
   private let site: Site
 
   init() throws {

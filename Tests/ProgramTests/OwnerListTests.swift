@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// Limits of single owners, and owners that leave the list, by the authorized file and SIGHUP.
-@Suite(.timeLimit(.minutes(3))) struct OwnerListTests {
+struct OwnerListTests {
   private let site: Site
 
   init() throws {
