@@ -73,7 +73,8 @@ let package = Package(
       ]),
     library("Attacks", ["Exposure", "Checkpoints", "Architecture", "Tensors", "Failures"]),
     library(
-      "TrainerSession", ["Training", "Checkpoints", "Wire", "Transport", "Architecture", "Tensors", "Failures"]),
+      "TrainerSession",
+      ["Training", "Checkpoints", "Wire", "Transport", "Architecture", "Tensors", "Failures", crypto]),
 
     // Level 4
     program(

@@ -14,6 +14,12 @@ package struct TrainerConfiguration: Sendable {
   package var ownerSilence: Duration
   /// Name and version for greetings.
   package var software: String
+  /// Where the service and its jobs count what they do.
+  package let metrics = TrainerMetrics()
+  /// Where what owners do is written down; nil in tests of other things.
+  package var audit: AuditLog?
+  /// Whose jobs are taken and run, and what each may use.
+  package var owners = ServedOwners()
 
   package init(
     store: URL, workers: Workers, memoryLimit: Int, rowStoreLimit: Int, ownerSilence: Duration = .seconds(8),

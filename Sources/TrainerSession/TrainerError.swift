@@ -4,16 +4,19 @@ package import Failures
 package struct TrainerError: Failure, Equatable {
   package let kind: FailureKind
   package let description: String
+  /// For counting.
+  package let cause: RefusalCause
 
-  package init(_ kind: FailureKind, _ description: String) {
+  package init(_ kind: FailureKind, _ description: String, cause: RefusalCause = .other) {
     self.kind = kind
     self.description = description
+    self.cause = cause
   }
 
-  static func refused(_ description: String) -> TrainerError {
-    TrainerError(.refused, description)
+  static func refused(_ description: String, cause: RefusalCause = .other) -> TrainerError {
+    TrainerError(.refused, description, cause: cause)
   }
 
   /// Another owner's job and a job that never was look the same from outside.
-  static let noSuchJob = TrainerError(.refused, "this trainer has no such job of yours")
+  static let noSuchJob = TrainerError(.refused, "this trainer has no such job of yours", cause: .noSuchJob)
 }

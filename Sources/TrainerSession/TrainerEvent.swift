@@ -14,6 +14,8 @@ package enum TrainerEvent: Sendable {
   case jobFailed(job: JobID, reason: String)
   case ownerGreeted(owner: String, software: String)
   case ownerSilent(owner: String, job: JobID)
-  /// A message, a job or a peer was turned away.
-  case refused(owner: String?, reason: String)
+  /// The owner is no longer listed; its job, if it ran, stops at the end of a step and is kept.
+  case ownerRemoved(owner: String, job: JobID)
+  /// A message, a job or a peer was turned away; `job` is `none` where it is about no job.
+  case refused(owner: String?, job: JobID, reason: String)
 }

@@ -1,4 +1,4 @@
-import Foundation
+package import Foundation
 import Synchronization
 
 /// A text file that grows line by line and survives a kill at any moment: the history of a run.
@@ -16,8 +16,10 @@ package final class LineLog: Sendable {
   private let state: Mutex<State>
 
   /// Opens or makes the file and cuts off a torn last line.
-  package init(path: String) throws(CheckpointError) {
-    file = try OpenFile.open(path, O_RDWR | O_CREAT, as: .create)
+  ///
+  /// - Parameter mode: permissions of a new file before the process's umask.
+  package init(path: String, mode: mode_t = 0o644) throws(CheckpointError) {
+    file = try OpenFile.open(path, O_RDWR | O_CREAT, mode: mode, as: .create)
     let (lines, length) = try Self.completeLines(in: file, atMost: .max)
     if try file.length() > length { try file.truncate(to: length) }
     state = Mutex(State(lines: lines, length: length))
@@ -57,14 +59,24 @@ package final class LineLog: Sendable {
       }
       let kept = try Self.completeLines(in: file, atMost: lines)
       try file.truncate(to: kept.length)
-      try file.sync()
       state = State(lines: kept.lines, length: kept.length)
+      try file.sync()
     }
   }
 
   /// Returns when every line is on the disk.
   package func sync() throws(CheckpointError) {
     try file.sync()
+  }
+
+  /// Everything in the file, also a torn last line.
+  ///
+  /// - Throws: `.system` when there is no such file, or it is not a regular one.
+  package static func content(of path: String) throws(CheckpointError) -> Data {
+    let file = try OpenFile.openRegular(path)
+    var bytes = [UInt8](repeating: 0, count: try file.length())
+    let got = try file.read(into: &bytes, at: 0)
+    return Data(bytes[..<got])
   }
 
   /// The complete lines of a file without their line feeds; a torn last line is left out.

@@ -2,11 +2,14 @@ import Architecture
 import Foundation
 import Tensors
 import Training
+import Transport
 import Wire
 
 /// Decides whether a job fits this trainer, before anything is uploaded.
 struct JobAdmission<Element: FloatingElement> {
   let configuration: TrainerConfiguration
+  /// Of the job's owner.
+  let limits: OwnerLimits
   /// Bytes of one tensor on the wire.
   let largestMessage: Int
 
@@ -16,14 +19,16 @@ struct JobAdmission<Element: FloatingElement> {
     let model = try Model(description.model)
     try checkOutputs(description)
     let memory = memoryNeeded(description, model)
-    guard let memory, memory <= configuration.memoryLimit else {
+    let memoryLimit = min(configuration.memoryLimit, limits.memory ?? .max)
+    guard let memory, memory <= memoryLimit else {
       let advice =
         description.model.maximumTokens == nil
         ? "make the layers or the batch smaller"
         : "make train.micro_batch smaller, set train.recompute, or train fewer of its weights (model.train)"
+      let whose = memoryLimit < configuration.memoryLimit ? "this owner's (memory=)" : "this trainer's"
       throw TrainerError.refused(
-        "the job needs \(memory.map(Self.mebibytes) ?? "uncountably many") MiB of memory, this trainer's limit is "
-          + "\(Self.mebibytes(configuration.memoryLimit)) MiB a job; \(advice)")
+        "the job needs \(memory.map(Mebibytes.text) ?? "uncountably many") MiB of memory, \(whose) limit is "
+          + "\(Mebibytes.text(memoryLimit)) MiB a job; \(advice)", cause: .memory)
     }
     try checkMessages(description, model)
     if description.purpose == .training, description.lossLocation == .trainer {
@@ -31,9 +36,9 @@ struct JobAdmission<Element: FloatingElement> {
         description, width: model.inputWidth, outputs: model.outputWidth)
       guard let needed, needed <= configuration.rowStoreLimit else {
         throw TrainerError.refused(
-          "the job's rows take \(needed.map(Self.mebibytes) ?? "uncountably many") MiB, this trainer keeps "
-            + "\(Self.mebibytes(configuration.rowStoreLimit)) MiB a job; compute the loss at the owner (loss.where: owner) to send rows as they are needed"
-        )
+          "the job's rows take \(needed.map(Mebibytes.text) ?? "uncountably many") MiB, this trainer keeps "
+            + "\(Mebibytes.text(configuration.rowStoreLimit)) MiB a job; compute the loss at the owner (loss.where: owner) to send rows as they are needed",
+          cause: .disk)
       }
     }
     return model.structure.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }
@@ -84,8 +89,8 @@ struct JobAdmission<Element: FloatingElement> {
     for (what, bytes) in [("inputs", inputs), ("outputs", outputs)] {
       guard let bytes, bytes <= largestMessage else {
         throw TrainerError.refused(
-          "the \(what) of a micro-batch may take \(bytes.map(Self.mebibytes) ?? "uncountably many") MiB, a message holds "
-            + "\(Self.mebibytes(largestMessage)) MiB; \(Self.advice(description))")
+          "the \(what) of a micro-batch may take \(bytes.map(Mebibytes.text) ?? "uncountably many") MiB, a message holds "
+            + "\(Mebibytes.text(largestMessage)) MiB; \(Self.advice(description))")
       }
     }
   }
@@ -96,11 +101,5 @@ struct JobAdmission<Element: FloatingElement> {
       (description.microBatch > 1 ? ["make train.micro_batch smaller"] : [])
       + (description.purpose == .training ? ["set loss.where: trainer"] : []) + ["cut the texts shorter"]
     return ways.dropLast().joined(separator: ", ") + (ways.count > 1 ? ", or " : "") + ways[ways.count - 1]
-  }
-
-  /// With one decimal.
-  private static func mebibytes(_ bytes: Int) -> String {
-    let tenths = bytes / (1 << 20) * 10 + bytes % (1 << 20) * 10 / (1 << 20)
-    return "\(tenths / 10).\(tenths % 10)"
   }
 }

@@ -21,6 +21,10 @@ struct JobRecord<Element: FloatingElement> {
   /// This process's CPU seconds when the job was last started, and what it took in all before that.
   var startedAt: Double?
   var processorSeconds = 0.0
+  /// The connection on which its owner last submitted it or came back to it.
+  var submitter: PeerID?
+  /// The connection that fetches the result.
+  var retriever: PeerID?
   /// Loaded while the owner retrieves.
   var result: WeightRetrieval<Element>?
 

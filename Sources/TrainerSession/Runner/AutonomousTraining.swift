@@ -32,7 +32,8 @@ struct AutonomousTraining<Element: FloatingElement> {
     try data.reopen()
     self.data = data
     history = try LineLog(path: RecordLog.path(in: context.folder))
-    progress = ProgressMeter(job: context.job.id, totalSteps: context.description.totalSteps)
+    progress = ProgressMeter(
+      job: context.job.id, totalSteps: context.description.totalSteps, metrics: context.configuration.metrics)
     let step = context.engine.step
     let known = try RecordLog.records(in: context.folder)
     let valid = known.prefix { record in
@@ -55,7 +56,7 @@ struct AutonomousTraining<Element: FloatingElement> {
       if let reason = inbox.stopRequested {
         if case .cancelled = reason { return .cancelled }
         try context.saveCheckpoint()
-        return .paused(step: context.engine.step, reason: "the trainer stops")
+        return .paused(step: context.engine.step, reason: reason.text)
       }
       try step(since: &lastStep)
       let done = context.engine.step
@@ -79,10 +80,13 @@ struct AutonomousTraining<Element: FloatingElement> {
     try context.engine.beginBatch(rows: slots.count)
     var lossSum = 0.0
     var answered = 0
+    var tokens = 0
     for first in stride(from: 0, to: slots.count, by: context.description.microBatch) {
       let range = first..<min(slots.count, first + context.description.microBatch)
       let partSlots = Array(slots[range])
-      let outputs = try context.engine.forward(rows: range, sequences: data.layout(of: partSlots)) {
+      let layout = data.layout(of: partSlots)
+      tokens += layout?.tokens ?? 0
+      let outputs = try context.engine.forward(rows: range, sequences: layout) {
         try data.gather(partSlots, into: $0)
       }
       // As many as samples, or as their tokens.
@@ -99,7 +103,7 @@ struct AutonomousTraining<Element: FloatingElement> {
         step: step, loss: lossSum / normalizer, learningRate: applied.learningRate,
         gradientNorm: applied.gradientNorm, seconds: lastStep.duration(to: now) / .seconds(1)))
     lastStep = now
-    progress.count(rows: slots.count, step: context.engine.step, report: context.report)
+    progress.count(rows: slots.count, tokens: tokens, step: context.engine.step, report: context.report)
   }
 
   private mutating func evaluate() throws {

@@ -59,7 +59,7 @@ final class Inbox<Element: FloatingElement>: @unchecked Sendable {
   /// these messages would be taken for those of the next runner.
   var isAbandoned: Bool {
     switch stopRequested {
-    case .ownerLost, .superseded: true
+    case .ownerLost, .superseded, .ownerRemoved: true
     case .shutdown, .cancelled, nil: false
     }
   }

@@ -27,6 +27,8 @@ struct OwnerPacedTraining<Element: FloatingElement> {
   /// Parts of the present step that went forward, and whose gradients are in.
   private var forwardedRows = 0
   private var forwardedParts = 0
+  /// Tokens of the parts that went forward, where samples are sequences.
+  private var forwardedTokens = 0
   private var gradientParts = 0
   private var gradientRows = 0
   /// Inputs of the next step, in order of arrival.
@@ -39,7 +41,8 @@ struct OwnerPacedTraining<Element: FloatingElement> {
     slotLimit = context.description.totalRows
     inputs = try DeliveredInputs(context)
     window = Self.window(context.description, width: context.engine.model.inputWidth)
-    progress = ProgressMeter(job: context.job.id, totalSteps: context.description.totalSteps)
+    progress = ProgressMeter(
+      job: context.job.id, totalSteps: context.description.totalSteps, metrics: context.configuration.metrics)
   }
 
   /// What 64 MB of inputs allow; for sequences at least a part that is worked on, one that waits and one that travels.
@@ -56,7 +59,7 @@ struct OwnerPacedTraining<Element: FloatingElement> {
     while true {
       switch inbox.next() {
       case .stop(.cancelled): return .cancelled
-      case .stop(let reason): return try pause(Self.text(reason))
+      case .stop(let reason): return try pause(reason.text)
       case .message(let message):
         if let outcome = try handle(message) { return outcome }
       }
@@ -123,6 +126,7 @@ struct OwnerPacedTraining<Element: FloatingElement> {
       }
       forwardedRows = range.upperBound
       forwardedParts += 1
+      if next.rows.hasSequences { forwardedTokens += next.rows.values.rows }
       context.send(.outputs(step: next.step, part: next.part, values: outputs))
     }
     if let next = waiting.first, next.step != context.engine.step, next.step != context.engine.step + 1 {
@@ -143,7 +147,9 @@ struct OwnerPacedTraining<Element: FloatingElement> {
     (forwardedRows, forwardedParts, gradientRows, gradientParts) = (0, 0, 0, 0)
     context.send(
       .stepApplied(step: step, gradientNorm: applied.gradientNorm, learningRate: applied.learningRate))
-    progress.count(rows: range.upperBound, step: context.engine.step, report: context.report)
+    progress.count(
+      rows: range.upperBound, tokens: forwardedTokens, step: context.engine.step, report: context.report)
+    forwardedTokens = 0
     if context.engine.step % context.description.checkpointEverySteps == 0 { try saveAndTell() }
   }
 
@@ -172,14 +178,5 @@ struct OwnerPacedTraining<Element: FloatingElement> {
   private func pause(_ reason: String) throws -> RunnerOutcome {
     if context.description.purpose == .training { try context.saveCheckpoint() }
     return .paused(step: context.engine.step, reason: reason)
-  }
-
-  private static func text(_ reason: StopReason) -> String {
-    switch reason {
-    case .ownerLost: "its owner is not heard of"
-    case .superseded: "its owner reconnected"
-    case .shutdown: "the trainer stops"
-    case .cancelled: "cancelled"
-    }
   }
 }

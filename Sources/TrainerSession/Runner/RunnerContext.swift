@@ -54,6 +54,7 @@ struct RunnerContext<Element: FloatingElement> {
     guard engine.step > 0 else { return }
     let clock = ContinuousClock()
     let elapsed = try clock.measure { try checkpoints.save(engine, best: best, frozenHash: frozenHash) }
+    configuration.metrics.countCheckpoint(elapsed)
     report(.checkpoint(job: job.id, step: engine.step, seconds: elapsed / .seconds(1)))
   }
 

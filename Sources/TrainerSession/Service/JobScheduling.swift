@@ -30,7 +30,7 @@ extension TrainerService {
   }
 
   func enqueue(_ id: JobID) {
-    guard let record = jobs[id], record.isRunnable, active?.job != id else { return }
+    guard let record = jobs[id], record.isRunnable, isServed(record), active?.job != id else { return }
     if !queue.contains(id) { queue.append(id) }
     startNext()
     tellPositions()
@@ -38,7 +38,8 @@ extension TrainerService {
 
   /// Starts the first job in line that can run, when none runs.
   func startNext() {
-    guard active == nil, let position = queue.firstIndex(where: { jobs[$0]?.isRunnable == true }) else { return }
+    let position = queue.firstIndex { jobs[$0].map { $0.isRunnable && isServed($0) } == true }
+    guard active == nil, let position else { return }
     let id = queue.remove(at: position)
     guard let record = jobs[id] else { return }
     jobs[id]?.startedAt = ProcessorTime.ofThisProcess
@@ -48,7 +49,7 @@ extension TrainerService {
     tellPositions()
   }
 
-  private func tellPositions() {
+  func tellPositions() {
     for (position, id) in queue.enumerated() {
       guard let record = jobs[id] else { continue }
       observe(.jobQueued(job: id, position: position + 1))
@@ -81,6 +82,8 @@ extension TrainerService {
       observe(.jobPaused(job: id, step: step, reason: reason))
       // Nobody comes back to an inference: its key was made for it alone.
       if record.stored.description.purpose == .inference {
+        configuration.audit?.note(
+          AuditEvent(.removed, owner: record.peer.ownerKey, job: id, reason: "its owner is gone"))
         try? remove(id, reason: "its owner is gone", for: record.peer)
       }
     case .finished(let steps):
@@ -139,22 +142,24 @@ extension TrainerService {
     if record.peer != peer, isConnected(record.peer) { send(.removed, job: id, to: record.peer) }
   }
 
+  func state(of record: JobRecord<Element>) -> JobState {
+    switch record.stored.phase {
+    case .uploading: .uploading
+    case .finished: .finished
+    case .failed: .failed
+    case .ready where active?.job == record.id: .running
+    case .ready where queue.contains(record.id): .queued
+    case .ready: .waitingForOwner
+    }
+  }
+
   func status(of id: JobID) -> JobStatus {
     guard let record = jobs[id] else {
       return JobStatus(state: .failed, step: 0, totalSteps: 0, queuePosition: 0, storedBytes: 0)
     }
-    let state: JobState =
-      switch record.stored.phase {
-      case .uploading: .uploading
-      case .finished: .finished
-      case .failed: .failed
-      case .ready where active?.job == id: .running
-      case .ready where queue.contains(id): .queued
-      case .ready: .waitingForOwner
-      }
     let saved = (try? store.checkpoints(of: id).steps().last) ?? 0
     return JobStatus(
-      state: state, step: max(record.step, saved), totalSteps: record.stored.description.totalSteps,
+      state: state(of: record), step: max(record.step, saved), totalSteps: record.stored.description.totalSteps,
       queuePosition: (queue.firstIndex(of: id) ?? -1) + 1, storedBytes: store.storedBytes(of: id),
       processorSeconds: record.processorSeconds + (record.startedAt.map { ProcessorTime.ofThisProcess - $0 } ?? 0),
       failure: record.stored.failure)

@@ -1,5 +1,6 @@
 import Architecture
 import Checkpoints
+import Failures
 import Foundation
 import Tensors
 import Training
@@ -82,6 +83,14 @@ extension TrainerService {
   func retrieve(_ id: JobID, chunk: Int, from peer: PeerID) throws {
     guard let record = jobs[id] else { return }
     guard record.stored.phase == .finished else { throw WireError.outOfOrder("the job is not finished") }
+    // Once a connection, whichever chunk it begins with.
+    if record.retriever != peer {
+      let isLogged = configuration.audit?.note(AuditEvent(.retrieved, owner: peer.ownerKey, job: id)) ?? true
+      guard isLogged else {
+        throw TrainerError(.exhausted, "the trainer cannot write its audit log; ask its operator", cause: .auditLog)
+      }
+      jobs[id]?.retriever = peer
+    }
     let result = try record.result ?? JobCheckpoints(record.stored, in: store).result()
     jobs[id]?.result = result
     send(.parameters(chunk: chunk, values: try result.chunk(chunk)), job: id, to: peer)

@@ -12,12 +12,15 @@ extension TrainerService {
     switch message {
     case .hello(let software):
       broken[peer] = nil
+      configuration.audit?.note(AuditEvent(.connectionAdmitted, owner: peer.ownerKey))
       observe(.ownerGreeted(owner: peer.ownerKey.prefix, software: String(software.prefix(80))))
       send(
         .welcome(
           TrainerGreeting(
             software: configuration.software, kernel: OpenBLAS.kernelName, threads: configuration.workers.threads,
-            memoryLimit: configuration.memoryLimit)), job: id, to: peer)
+            memoryLimit: min(
+              configuration.memoryLimit, configuration.owners.limits(of: peer.ownerKey)?.memory ?? .max))), job: id,
+        to: peer)
       return
     case .ping:
       send(.pong, job: id, to: peer)
@@ -45,8 +48,12 @@ extension TrainerService {
     case .follow(let first): try follow(id, from: first, peer: peer)
     case .retrieve(let chunk): try retrieve(id, chunk: chunk, from: peer)
     case .status: send(.status(status(of: id)), job: id, to: peer)
-    case .cancel: try cancel(id, for: peer)
-    case .release: try remove(id, reason: "its owner holds the result", for: peer)
+    case .cancel:
+      configuration.audit?.note(AuditEvent(.cancelled, owner: peer.ownerKey, job: id))
+      try cancel(id, for: peer)
+    case .release:
+      configuration.audit?.note(AuditEvent(.released, owner: peer.ownerKey, job: id))
+      try remove(id, reason: "its owner holds the result", for: peer)
     default: try forwardToRunner(message, job: id, from: peer)
     }
   }
@@ -76,16 +83,25 @@ extension TrainerService {
       guard known.stored.description == description else {
         throw TrainerError.refused("a job of this id but another description is stored here")
       }
+      // A run submits its job more than once on a connection: to upload, and to train.
+      if known.submitter != peer {
+        try configuration.audit?.require(AuditEvent(.resumed, owner: peer.ownerKey, job: id))
+        jobs[id]?.submitter = peer
+      }
       // A runner goes on speaking to whom it was started for, until an attachment ends it.
       if active?.job != id { jobs[id]?.peer = peer }
     } else {
+      let limits = configuration.owners.limits(of: peer.ownerKey) ?? OwnerLimits()
+      try checkQueue(limits, of: peer.ownerKey)
       let parameters = try JobAdmission<Element>(
-        configuration: configuration, largestMessage: codec.limits.tensorBytes
+        configuration: configuration, limits: limits, largestMessage: codec.limits.tensorBytes
       ).admit(description)
+      try checkDisk(limits, for: description, of: peer.ownerKey)
+      try configuration.audit?.require(AuditEvent(.submitted, owner: peer.ownerKey, job: id))
       let stored = StoredJob(
         id: id, owner: peer.ownerKey.z85, description: description, phase: .uploading, failure: nil)
       try store.save(stored)
-      jobs[id] = JobRecord(stored: stored, peer: peer)
+      jobs[id] = JobRecord(stored: stored, peer: peer, submitter: peer)
       observe(
         .jobAccepted(
           job: id, owner: peer.ownerKey.prefix, parameters: parameters, steps: description.totalSteps))
@@ -111,5 +127,42 @@ extension TrainerService {
       .accepted(
         missingParameters: !hasWeights, storedRows: record.data?.storedRows ?? 0,
         storedSteps: record.data?.storedSteps ?? 0), job: id, to: peer)
+  }
+
+  /// - Throws: `TrainerError` that names the limit, when the owner has as many jobs waiting as it may.
+  private func checkQueue(_ limits: OwnerLimits, of owner: OwnerKey) throws {
+    guard let limit = limits.queue else { return }
+    let waiting = jobs.values.count { record in
+      guard record.peer.ownerKey == owner, active?.job != record.id else { return false }
+      return record.stored.phase == .uploading || record.stored.phase == .ready
+    }
+    guard waiting < limit else {
+      throw TrainerError.refused(
+        "this owner has \(waiting) jobs waiting, and its limit here is \(limit) (queue=\(limit)); wait for one to finish, or cancel one",
+        cause: .queue)
+    }
+  }
+
+  /// Counts what jobs hold already or, while they may still grow, what they may come to hold.
+  ///
+  /// - Throws: `TrainerError` that states the numbers, when the owner's jobs would together take more disk than it may.
+  private func checkDisk(_ limits: OwnerLimits, for description: JobDescription, of owner: OwnerKey) throws {
+    guard let limit = limits.disk else { return }
+    let own = jobs.values.filter { $0.peer.ownerKey == owner }
+    let held = try Shape.sum(
+      own.map { record in
+        let stored = store.storedBytes(of: record.id)
+        let isGrowing = record.stored.phase == .uploading || record.stored.phase == .ready
+        guard isGrowing else { return stored }
+        let needed = try JobDisk<Element>.bytesNeeded(record.stored.description, Model(record.stored.description.model))
+        return needed.map { max($0, stored) }
+      })
+    let needed = try JobDisk<Element>.bytesNeeded(description, Model(description.model))
+    guard let held, let needed, let sum = Shape.sum([held, needed]), sum <= limit else {
+      throw TrainerError.refused(
+        "the job needs \(needed.map(Mebibytes.text) ?? "uncountably many") MiB of disk beside \(held.map(Mebibytes.text) ?? "uncountably many") MiB of this owner's "
+          + "jobs here, and its limit is \(Mebibytes.text(limit)) MiB (disk=); cancel or retrieve others, or train on fewer rows",
+        cause: .disk)
+    }
   }
 }

@@ -23,6 +23,8 @@ package final class TrainerService<Element: FloatingElement> {
   /// Jobs ready to run, in order of arrival; the running one is not in it.
   var queue: [JobID] = []
   var active: JobRunner<Element>?
+  /// When the jobs were last counted.
+  private var lastCount: ContinuousClock.Instant?
   private var lastHeard: [PeerID: ContinuousClock.Instant] = [:]
   /// Connections on which a message to an owner was lost, or a job was taken from a silent one: the owner may believe that
   /// its conversation goes on. It is told `goodbye` until it greets again.
@@ -43,8 +45,11 @@ package final class TrainerService<Element: FloatingElement> {
     store = try JobStore(store: configuration.store)
     outbox = Outbox(wake: { endpoint.wake() })
     stop.onRequest { endpoint.wake() }
+    configuration.owners.onChange { endpoint.wake() }
     let (stored, unreadable) = try store.load()
-    for name in unreadable { observe(.refused(owner: nil, reason: "unreadable job folder \(name) left alone")) }
+    for name in unreadable {
+      observe(.refused(owner: nil, job: JobID(hex: name) ?? .none, reason: "unreadable job folder \(name) left alone"))
+    }
     for job in stored {
       guard let owner = OwnerKey(z85: job.owner) else { continue }
       if job.description.purpose == .inference {
@@ -52,8 +57,10 @@ package final class TrainerService<Element: FloatingElement> {
         try store.remove(job.id)
         continue
       }
-      jobs[job.id] = JobRecord(stored: job, peer: PeerID(routingIdentity: [], ownerKey: owner))
-      if jobs[job.id]?.isRunnable == true { queue.append(job.id) }
+      let record = JobRecord<Element>(stored: job, peer: PeerID(routingIdentity: [], ownerKey: owner))
+      jobs[job.id] = record
+      // Those of owners that are not listed wait until they are.
+      if record.isRunnable, isServed(record) { queue.append(job.id) }
     }
   }
 
@@ -63,11 +70,14 @@ package final class TrainerService<Element: FloatingElement> {
   package func run() throws {
     // Without an endpoint nobody would ever end the runner.
     defer { active?.inbox.stop(.shutdown) }
+    configuration.audit?.note(AuditEvent(.started))
     startNext()
     while !stop.isRequested {
       if let incoming = try endpoint.receive(timeout: .seconds(1)) { handle(incoming) }
+      applyOwnerChanges()
       deliverOutbox()
       dropSilentOwners()
+      publishCounts()
     }
     if let active {
       active.inbox.stop(.shutdown)
@@ -79,11 +89,13 @@ package final class TrainerService<Element: FloatingElement> {
     for record in jobs.values where isConnected(record.peer) {
       send(.goodbye(step: record.step), job: record.id, to: record.peer)
     }
+    configuration.audit?.note(AuditEvent(.stopped))
   }
 
   private func handle(_ incoming: IncomingMessage) {
     let peer = incoming.peer
     lastHeard[peer] = clock.now
+    configuration.metrics.countReceived(bytes: Self.bytes(of: incoming.frames))
     var job = JobID.none
     do {
       let (id, message) = try codec.ownerMessage(incoming.frames)
@@ -92,25 +104,40 @@ package final class TrainerService<Element: FloatingElement> {
         send(.goodbye(step: 0), job: id, to: peer)
         return
       }
+      guard configuration.owners.limits(of: peer.ownerKey) != nil else {
+        throw TrainerError.refused("this owner is not listed here; ask the trainer's operator", cause: .notListed)
+      }
       try handle(message, job: id, from: peer)
     } catch let failure as any Failure {
-      observe(.refused(owner: peer.ownerKey.prefix, reason: failure.description))
+      refused(failure.description, RefusalCause(failure), job: job, of: peer)
       send(.refused(kind: failure.kind, reason: failure.description), job: job, to: peer)
     } catch {
-      observe(.refused(owner: peer.ownerKey.prefix, reason: "\(error)"))
+      refused("\(error)", .other, job: job, of: peer)
       send(.refused(kind: .defect, reason: "the trainer could not do that"), job: job, to: peer)
     }
+  }
+
+  private func refused(_ reason: String, _ cause: RefusalCause, job: JobID, of peer: PeerID) {
+    configuration.metrics.countRefusal(cause)
+    configuration.audit?.note(AuditEvent(.refused, owner: peer.ownerKey, job: job, reason: reason))
+    observe(.refused(owner: peer.ownerKey.prefix, job: job, reason: reason))
   }
 
   /// A peer that is gone, or whose queue is full, loses the message, and with it the job it was attached to: neither side
   /// would go on. It attaches anew when it is back.
   func send(_ message: TrainerMessage<Element>, job: JobID, to peer: PeerID) {
     do {
-      try endpoint.send(codec.frames(message, job: job), to: peer)
+      let frames = codec.frames(message, job: job)
+      try endpoint.send(frames, to: peer)
+      configuration.metrics.countSent(bytes: Self.bytes(of: frames))
     } catch {
       lastHeard[peer] = nil
       breakOff(peer)
     }
+  }
+
+  private static func bytes(of frames: Message) -> Int {
+    frames.reduce(0) { $0 + $1.count }
   }
 
   private func breakOff(_ peer: PeerID) {
@@ -143,6 +170,17 @@ package final class TrainerService<Element: FloatingElement> {
         if startingNext { startNext() }
       }
     }
+  }
+
+  /// Counts the jobs for whoever watches, and tries again to write what a full disk kept from the audit log, at most twice a second.
+  private func publishCounts() {
+    let now = clock.now
+    if let lastCount, lastCount.duration(to: now) < .milliseconds(500) { return }
+    lastCount = now
+    configuration.audit?.flush()
+    var byState: [JobState: Int] = [:]
+    for record in jobs.values { byState[state(of: record), default: 0] += 1 }
+    configuration.metrics.publish(queueLength: queue.count, byState: byState)
   }
 
   private func dropSilentOwners() {

@@ -18,16 +18,39 @@ package struct Refusal: Sendable, CustomStringConvertible {
     case routingIdentityClaimed
     /// The system had no room for another connection.
     case connectionNotAccepted(code: Int32)
+
+    /// Without the particulars, for counting: letters and underscores.
+    package var name: String {
+      switch self {
+      case .keyNotListed: "key_not_listed"
+      case .keyRemoved: "key_removed"
+      case .handshakeFailed: "handshake_failed"
+      case .frameCount: "frame_count"
+      case .frameTooLarge: "frame_too_large"
+      case .malformedMessage: "malformed_message"
+      case .routingIdentityClaimed: "routing_identity_claimed"
+      case .connectionNotAccepted: "connection_not_accepted"
+      }
+    }
+
+    /// Every `name`.
+    package static let names = [
+      Reason.keyNotListed, .keyRemoved, .handshakeFailed, .frameCount(0), .frameTooLarge(bytes: 0), .malformedMessage,
+      .routingIdentityClaimed, .connectionNotAccepted(code: 0),
+    ].map(\.name)
   }
 
   package let reason: Reason
-  /// The first 8 characters of the key, where there was one.
-  package let ownerKeyPrefix: String?
+  /// The key that the peer proved, where there was one.
+  package let ownerKey: OwnerKey?
   /// The peer's IP address, where it is known.
   package let address: String?
   package let time: Date
   /// Refusals since the last one told that were only counted.
   package let suppressed: Int
+
+  /// The first 8 characters of the key: enough for a log.
+  package var ownerKeyPrefix: String? { ownerKey?.prefix }
 
   package var description: String {
     var text =

@@ -5,6 +5,7 @@ import Synchronization
 final class RefusalReporter: Sendable {
   private struct Counts {
     var total = 0
+    var byReason = Dictionary(uniqueKeysWithValues: Refusal.Reason.names.map { ($0, 0) })
     var inPeriod = 0
     var suppressed = 0
     var periodEnd = Deadline(after: .zero)
@@ -23,9 +24,13 @@ final class RefusalReporter: Sendable {
   /// All refusals so far, told or not.
   var total: Int { counts.withLock(\.total) }
 
+  /// The same by `Refusal.Reason.name`, each of which is there.
+  var byReason: [String: Int] { counts.withLock(\.byReason) }
+
   func report(_ reason: Refusal.Reason, key: OwnerKey? = nil, address: String? = nil) {
     let suppressed: Int? = counts.withLock { counts in
       counts.total += 1
+      counts.byReason[reason.name, default: 0] += 1
       if counts.periodEnd.hasPassed {
         counts.periodEnd = Deadline(after: Self.period)
         counts.inPeriod = 0
@@ -41,7 +46,7 @@ final class RefusalReporter: Sendable {
     guard let suppressed else { return }
     tell(
       Refusal(
-        reason: reason, ownerKeyPrefix: key?.prefix, address: address.map(Self.printable), time: Date(),
+        reason: reason, ownerKey: key, address: address.map(Self.printable), time: Date(),
         suppressed: suppressed))
   }
 

@@ -1,15 +1,23 @@
 /// The owners a trainer serves.
 package struct AuthorizedKeys: Sendable, Equatable {
-  package let keys: Set<OwnerKey>
+  /// What each may use; its keys are the owners listed.
+  package let limits: [OwnerKey: OwnerLimits]
 
+  package var keys: Set<OwnerKey> { Set(limits.keys) }
+
+  package init(_ limits: [OwnerKey: OwnerLimits]) {
+    self.limits = limits
+  }
+
+  /// Without limits of their own.
   package init(_ keys: Set<OwnerKey>) {
-    self.keys = keys
+    limits = Dictionary(uniqueKeysWithValues: keys.map { ($0, OwnerLimits()) })
   }
 
   /// Thousands of owners with comments.
   private static let maximumBytes = 1 << 20
 
-  /// One public key a line, after which `# name` may follow; blank lines and lines that start with `#` are skipped. A list
+  /// One public key a line, after which limits and then `# name` may follow, as in `KEY memory=4G disk=20G queue=2 # name`; blank lines and lines that start with `#` are skipped. A list
   /// without a key is allowed and admits nobody.
   ///
   /// - Parameter path: names the file in errors.
@@ -17,7 +25,7 @@ package struct AuthorizedKeys: Sendable, Equatable {
   package static func parse(
     fileContents: String, path: String = "authorized keys"
   ) throws(KeyFileError) -> AuthorizedKeys {
-    var keys: Set<OwnerKey> = []
+    var limits: [OwnerKey: OwnerLimits] = [:]
     let lines = fileContents.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
     for (index, line) in lines.enumerated() {
       // Split at blanks first: z85 itself contains #.
@@ -27,12 +35,18 @@ package struct AuthorizedKeys: Sendable, Equatable {
         throw .unusableLine(
           index + 1, path: path, reason: "not a public key (40 characters of z85, as in the owner's owner.pub)")
       }
-      guard words.count == 1 || words[1].hasPrefix("#") else {
-        throw .unusableLine(index + 1, path: path, reason: "one key a line; put # before a comment")
+      let own: OwnerLimits
+      do {
+        own = try OwnerLimits(words: words.dropFirst().prefix { !$0.hasPrefix("#") })
+      } catch {
+        throw .unusableLine(index + 1, path: path, reason: error.reason)
       }
-      keys.insert(key)
+      if let earlier = limits[key], earlier != own {
+        throw .unusableLine(index + 1, path: path, reason: "the key is listed before with other limits")
+      }
+      limits[key] = own
     }
-    return AuthorizedKeys(keys)
+    return AuthorizedKeys(limits)
   }
 
   /// - Throws: as `parse`; `.missing`, `.notARegularFile`, `.malformed` (not text, or too long), `.system`.

@@ -67,6 +67,9 @@ package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
   /// Refusals so far, told or not.
   package var refusalCount: Int { refusals.total }
 
+  /// The same by `Refusal.Reason.name`, each of which is there.
+  package var refusalsByReason: [String: Int] { refusals.byReason }
+
   package func receive(timeout: Duration) throws(TransportError) -> IncomingMessage? {
     try withSocket { (socket) throws(TransportError) in
       let deadline = Deadline(after: timeout)

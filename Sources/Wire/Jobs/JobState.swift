@@ -1,5 +1,5 @@
 /// Where a job stands at the trainer.
-package enum JobState: String, Sendable, Codable {
+package enum JobState: String, Sendable, Codable, CaseIterable {
   /// Weights or rows are still arriving.
   case uploading
   /// Complete, waiting for its turn.

@@ -3,16 +3,18 @@ import Logging
 import Tensors
 import TrainerSession
 import Transport
+import Wire
 
 /// Puts what the trainer does into log lines.
 struct TrainerLog: Sendable {
   let logger: Logger
 
   static func make(format: LogFormat, level: Logger.Level) -> Logger {
+    let rank = ProcessRank.read(from: ProcessInfo.processInfo.environment)
     var logger = Logger(label: "trainer") { _ in
       switch format {
       case .text: TextLogHandler()
-      case .json: JSONLogHandler()
+      case .json: JSONLogHandler(rank: rank)
       }
     }
     logger.logLevel = level
@@ -26,6 +28,10 @@ struct TrainerLog: Sendable {
         "endpoint": "\(endpoint)", "owners": "\(owners)", "threads": "\(threads)", "kernel": "\(OpenBLAS.kernelName)",
       ])
     if let advice = OpenBLAS.advice(environment: ProcessInfo.processInfo.environment) { logger.warning("\(advice)") }
+  }
+
+  func servingMetrics(at address: String) {
+    logger.notice("serving metrics", metadata: ["address": "\(address)", "path": "/metrics"])
   }
 
   func refused(_ refusal: Refusal) {
@@ -60,8 +66,12 @@ struct TrainerLog: Sendable {
       logger.info("owner connected", metadata: ["owner": "\(owner)", "software": "\(software)"])
     case .ownerSilent(let owner, let job):
       logger.warning("owner silent; its job is saved", metadata: ["owner": "\(owner)", "job": "\(job)"])
-    case .refused(let owner, let reason):
-      logger.warning("refused", metadata: ["owner": "\(owner ?? "-")", "reason": "\(reason)"])
+    case .ownerRemoved(let owner, let job):
+      logger.warning("owner no longer listed; its job is kept", metadata: ["owner": "\(owner)", "job": "\(job)"])
+    case .refused(let owner, let job, let reason):
+      var metadata: Logger.Metadata = ["owner": "\(owner ?? "-")", "reason": "\(reason)"]
+      if job != .none { metadata["job"] = "\(job)" }
+      logger.warning("refused", metadata: metadata)
     }
   }
 }

@@ -54,9 +54,12 @@ final class Site {
   // MARK: Programs
 
   @discardableResult
-  func start(_ program: Program, _ arguments: [String], largestFile: Int? = nil) throws -> ChildProcess {
+  func start(
+    _ program: Program, _ arguments: [String], largestFile: Int? = nil, environment: [String] = []
+  ) throws -> ChildProcess {
     let child = try ChildProcess(
-      program, arguments, directory: path, workingDirectory: path, largestFile: largestFile)
+      program, arguments, directory: path, workingDirectory: path, largestFile: largestFile,
+      environment: environment)
     children.append(child)
     return child
   }
@@ -79,12 +82,13 @@ final class Site {
 
   /// A trainer that is ready.
   func startTrainer(
-    bind: String = "tcp://127.0.0.1:0", store: String = "store", largestFile: Int? = nil, _ options: String...
+    bind: String = "tcp://127.0.0.1:0", store: String = "store", largestFile: Int? = nil,
+    environment: [String] = [], _ options: String...
   ) throws -> RunningTrainer {
     let child = try start(
       .trainer,
       ["serve", "--keys", "trainer", "--authorized", "owners.txt", "--store", store, "--bind", bind, "--threads", "1"]
-        + options, largestFile: largestFile)
+        + options, largestFile: largestFile, environment: environment)
     _ = Waiting.until(30) { child.output.contains("\n") || child.hasEnded }
     let line = child.output.split(separator: "\n").first ?? ""
     try #require(line.hasPrefix("listening tcp://127.0.0.1:"), "\(child.output)\(child.errors)")

@@ -33,6 +33,10 @@ final class SmallDisk {
     while write(descriptor, block, block.count) > 0 {}
   }
 
+  func makeReadOnly() throws {
+    try #require(mount("tmpfs", path, "tmpfs", UInt(MS_REMOUNT | MS_RDONLY), nil) == 0)
+  }
+
   func empty() {
     unlink(filling)
   }

@@ -13,7 +13,7 @@ final class EventLog: Sendable {
   var refusals: [String] {
     events.withLock { events in
       events.compactMap { event in
-        if case .refused(_, let reason) = event { return reason }
+        if case .refused(_, _, let reason) = event { return reason }
         return nil
       }
     }

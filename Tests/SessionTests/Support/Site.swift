@@ -1,6 +1,7 @@
 import Foundation
 import JobSpec
 import Tensors
+import TrainerSession
 import Transport
 
 /// A place for one test: data, an owner, a network, and a trainer on it.
@@ -19,11 +20,11 @@ struct Site<Element: FloatingElement> {
 
   func trainer(
     store: String = "store", threads: Int = 1, memoryLimit: Int = 1 << 30, rowStoreLimit: Int = 1 << 24,
-    ownerSilence: Duration = .seconds(8)
+    ownerSilence: Duration = .seconds(8), owners: ServedOwners = ServedOwners(), isAudited: Bool = false
   ) -> TrainerHost<Element> {
     TrainerHost(
       on: network, store: directory.path(store), threads: threads, memoryLimit: memoryLimit,
-      rowStoreLimit: rowStoreLimit, ownerSilence: ownerSilence)
+      rowStoreLimit: rowStoreLimit, ownerSilence: ownerSilence, owners: owners, isAudited: isAudited)
   }
 
   func run(_ job: SmallJob, name: String = "run", keys other: CurveKeyPair? = nil) throws -> OwnedRun<Element> {

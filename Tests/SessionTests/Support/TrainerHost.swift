@@ -14,14 +14,17 @@ final class TrainerHost<Element: FloatingElement>: Sendable {
 
   init(
     on network: InProcessNetwork, store: URL, threads: Int = 1, memoryLimit: Int = 1 << 30,
-    rowStoreLimit: Int = 1 << 24, ownerSilence: Duration = .seconds(8)
+    rowStoreLimit: Int = 1 << 24, ownerSilence: Duration = .seconds(8), owners: ServedOwners = ServedOwners(),
+    isAudited: Bool = false
   ) {
     self.store = store
     endpoint = network.makeTrainerEndpoint()
-    let configuration = TrainerConfiguration(
+    var configuration = TrainerConfiguration(
       store: store, workers: Workers(threads: threads), memoryLimit: memoryLimit, rowStoreLimit: rowStoreLimit,
       ownerSilence: ownerSilence, software: "test trainer")
-    let thread = Thread { [endpoint, stop, events, ended] in
+    configuration.owners = owners
+    if isAudited { configuration.audit = try? AuditLog(store: store) }
+    let thread = Thread { [endpoint, stop, events, ended, configuration] in
       // An endpoint that is closed under the service ends it with an error, as a kill does without one.
       try? TrainerService<Element>(
         endpoint: endpoint, configuration: configuration, stop: stop, observe: { events.note($0) }

@@ -1,0 +1,130 @@
+import Checkpoints
+import Failures
+package import Foundation
+import Synchronization
+
+/// `store/audit.log`: who did what and when, a line an event, each with the hash of the line before, so that no line can be
+/// changed or taken out without every later one showing it.
+///
+/// What the end alone loses shows only to whoever noted the last hash elsewhere; see `AuditVerification`. One process writes
+/// at a time. What a full disk keeps from being written waits in memory, up to a number; until it is written no job is taken.
+package final class AuditLog: Sendable {
+  private struct State {
+    var nextSequence: Int
+    var previous: String
+    /// In order, not yet in the file.
+    var waiting: [(event: AuditEvent, date: Date)] = []
+    /// Events for which there was no room in `waiting` either.
+    var unlogged = 0
+    var throttle = AuditThrottle()
+  }
+
+  package let path: String
+  private let file: LineLog
+  private let now: @Sendable () -> Date
+  private let state: Mutex<State>
+
+  private static let longestWaiting = 1024
+
+  package static let fileName = "audit.log"
+
+  /// Opens or makes the log, putting aside a line that a crash left unfinished.
+  ///
+  /// - Throws: `CheckpointError`; `TrainerError` of kind `.checkFailed` when what is there is no such log.
+  package init(store: URL, now: @escaping @Sendable () -> Date = { Date() }) throws {
+    try Directory.create(store.path)
+    path = store.appending(path: Self.fileName).path
+    self.now = now
+    let end = try AuditLogEnd(path: path)
+    let putAside = try end.putTornLineAside()
+    file = try LineLog(path: path, mode: 0o600)
+    state = Mutex(State(nextSequence: end.lastSequence + 1, previous: end.lastHash))
+    if let putAside { note(AuditEvent(.recovered, reason: putAside)) }
+  }
+
+  /// Writes an event that must not go unlogged; on the disk when this returns, with all that waited.
+  ///
+  /// - Throws: `TrainerError` of kind `.exhausted`, said to the owner whose job is refused for it.
+  func require(_ event: AuditEvent) throws(TrainerError) {
+    let date = now()
+    do {
+      try state.withLock { state in
+        state.waiting.append((event, date))
+        do {
+          try write(&state)
+        } catch {
+          // What was refused did not happen.
+          _ = state.waiting.popLast()
+          throw error
+        }
+      }
+    } catch {
+      throw TrainerError(
+        .exhausted,
+        "the trainer cannot write its audit log and takes no job unlogged (\((error as? any Failure)?.description ?? "\(error)")); ask its operator",
+        cause: .auditLog)
+    }
+  }
+
+  /// Writes an event, or keeps it until it can be written.
+  ///
+  /// - Returns: false when there is no room to keep it; then it is only counted.
+  @discardableResult
+  package func note(_ event: AuditEvent) -> Bool {
+    let date = now()
+    return state.withLock { state in
+      guard let event = state.throttle.admit(event, at: .now) else { return true }
+      guard state.waiting.count < Self.longestWaiting else {
+        state.unlogged += 1
+        return false
+      }
+      state.waiting.append((event, date))
+      try? write(&state)
+      return true
+    }
+  }
+
+  /// Tries to write what waits.
+  func flush() {
+    state.withLock { state in
+      if !state.waiting.isEmpty || state.unlogged > 0 { try? write(&state) }
+    }
+  }
+
+  /// Events that a full disk keeps out of the file.
+  package var waitingCount: Int { state.withLock { $0.waiting.count + $0.unlogged } }
+
+  /// All that waits goes to the disk, or none of it.
+  private func write(_ state: inout State) throws {
+    var events = state.waiting
+    if state.unlogged > 0 {
+      events.append(
+        (AuditEvent(.unlogged, reason: "while the log could not be written", suppressed: state.unlogged), now()))
+    }
+    let before = (lines: file.lineCount, sequence: state.nextSequence, previous: state.previous)
+    do {
+      for (event, date) in events {
+        let line = AuditLine(event, at: date, sequence: state.nextSequence, previous: state.previous)
+        let text = try line.text()
+        try file.append(text)
+        state.nextSequence += 1
+        state.previous = AuditLine.hash(of: Data(text.utf8))
+      }
+      try file.sync()
+      state.waiting = []
+      state.unlogged = 0
+    } catch {
+      // A line that a failed sync leaves in doubt is taken back, and written anew later.
+      if file.lineCount > before.lines { try? file.truncate(toLines: before.lines) }
+      let written = file.lineCount - before.lines
+      if written <= 0 {
+        (state.nextSequence, state.previous) = (before.sequence, before.previous)
+      } else {
+        // It can neither be taken back nor be trusted to the disk: the chain goes on behind it.
+        if written > state.waiting.count { state.unlogged = 0 }
+        state.waiting.removeFirst(min(written, state.waiting.count))
+      }
+      throw error
+    }
+  }
+}

@@ -1,0 +1,121 @@
+import Synchronization
+import Wire
+
+/// What a trainer counts of its work, for whoever watches it. Counting is an atomic addition a step or a message; everything
+/// else happens when somebody asks.
+package final class TrainerMetrics: Sendable {
+  private let steps = Atomic(0)
+  private let rows = Atomic(0)
+  private let tokens = Atomic(0)
+  private let receivedBytes = Atomic(0)
+  private let sentBytes = Atomic(0)
+  private let checkpoints = Atomic(0)
+  private let checkpointNanoseconds = Atomic(0)
+  private let refusals = Mutex<[RefusalCause: Int]>([:])
+  private let jobs = Mutex<(queueLength: Int, byState: [JobState: Int])>((0, [:]))
+  private let start = ContinuousClock.now
+
+  package init() {}
+
+  // MARK: Counting
+
+  /// - Parameter tokens: 0 where a sample is one row.
+  func countStep(rows: Int, tokens: Int) {
+    steps.wrappingAdd(1, ordering: .relaxed)
+    self.rows.wrappingAdd(rows, ordering: .relaxed)
+    self.tokens.wrappingAdd(tokens, ordering: .relaxed)
+  }
+
+  func countReceived(bytes: Int) {
+    receivedBytes.wrappingAdd(bytes, ordering: .relaxed)
+  }
+
+  func countSent(bytes: Int) {
+    sentBytes.wrappingAdd(bytes, ordering: .relaxed)
+  }
+
+  func countCheckpoint(_ elapsed: Duration) {
+    checkpoints.wrappingAdd(1, ordering: .relaxed)
+    checkpointNanoseconds.wrappingAdd(Int(elapsed / .nanoseconds(1)), ordering: .relaxed)
+  }
+
+  func countRefusal(_ cause: RefusalCause) {
+    refusals.withLock { $0[cause, default: 0] += 1 }
+  }
+
+  /// Replaces what was known of the jobs.
+  func publish(queueLength: Int, byState: [JobState: Int]) {
+    jobs.withLock { $0 = (queueLength, byState) }
+  }
+
+  // MARK: Telling
+
+  /// Everything as Prometheus text (exposition format 0.0.4).
+  ///
+  /// - Parameters:
+  ///   - build: labels of this program's build: version, kernel and the like.
+  ///   - memoryLimit: bytes that one job may take.
+  ///   - auditWaiting: events that could not be written to the audit log yet.
+  ///   - connectionRefusals: by reason, of peers that never came to speak of a job.
+  package func text(
+    build: KeyValuePairs<String, String>, memoryLimit: Int, auditWaiting: Int = 0,
+    connectionRefusals: [String: Int] = [:]
+  ) -> String {
+    var text = MetricsText()
+    text.add(
+      "trainer_build_info", .gauge, "What this program is; always 1.",
+      [.init(build.map { ($0.key, $0.value) }, 1)])
+    text.add(
+      "trainer_uptime_seconds", .gauge, "Seconds since the trainer started.",
+      [.init([], (ContinuousClock.now - start) / .seconds(1))])
+    text.add("trainer_steps_total", .counter, "Training steps applied.", of: steps)
+    text.add("trainer_rows_total", .counter, "Rows (samples) of the steps applied.", of: rows)
+    text.add(
+      "trainer_tokens_total", .counter, "Tokens of the steps applied, of models whose samples are sequences.",
+      of: tokens)
+    addJobs(to: &text)
+    text.add(
+      "trainer_memory_resident_bytes", .gauge, "Memory this process holds.",
+      [.init([], Double(ProcessMemory.residentBytes))])
+    text.add(
+      "trainer_memory_limit_bytes", .gauge, "Memory one job may take (--memory-limit).",
+      [.init([], Double(memoryLimit))])
+    text.add(
+      "trainer_received_bytes_total", .counter, "Bytes of messages from owners, before encryption.", of: receivedBytes)
+    text.add("trainer_sent_bytes_total", .counter, "Bytes of messages to owners, before encryption.", of: sentBytes)
+    addRefusals(to: &text, connections: connectionRefusals)
+    text.add("trainer_checkpoints_total", .counter, "Checkpoints written.", of: checkpoints)
+    text.add(
+      "trainer_checkpoint_seconds_total", .counter, "Seconds spent on writing checkpoints.",
+      [.init([], Double(checkpointNanoseconds.load(ordering: .relaxed)) / 1e9)])
+    text.add(
+      "trainer_audit_waiting", .gauge, "Events that a full disk keeps out of the audit log.",
+      [.init([], Double(auditWaiting))])
+    return text.text
+  }
+
+  private func addJobs(to text: inout MetricsText) {
+    let (queueLength, byState) = jobs.withLock { $0 }
+    text.add(
+      "trainer_queue_length", .gauge, "Jobs that could run and wait for their turn.", [.init([], Double(queueLength))])
+    text.add(
+      "trainer_jobs", .gauge, "Jobs in the store by state.",
+      JobState.allCases.map { .init([("state", $0.metricLabel)], Double(byState[$0] ?? 0)) })
+  }
+
+  private func addRefusals(to text: inout MetricsText, connections: [String: Int]) {
+    let counts = refusals.withLock { $0 }
+    text.add(
+      "trainer_refusals_total", .counter, "Connections and messages turned away, by reason.",
+      RefusalCause.allCases.map { .init([("stage", "job"), ("reason", $0.rawValue)], Double(counts[$0] ?? 0)) }
+        + connections.sorted { $0.key < $1.key }.map {
+          .init([("stage", "connection"), ("reason", $0.key)], Double($0.value))
+        })
+  }
+}
+
+extension JobState {
+  fileprivate var metricLabel: String {
+    self == .waitingForOwner ? "waiting_for_owner" : rawValue
+  }
+}

@@ -1,0 +1,56 @@
+/// A strict reader of Prometheus' text format 0.0.4: more is refused than Prometheus itself would refuse.
+struct PrometheusText {
+  struct Malformed: Error, CustomStringConvertible {
+    let description: String
+  }
+
+  /// By name and labels as written.
+  private(set) var samples: [String: Double] = [:]
+  private(set) var types: [String: String] = [:]
+
+  init(_ text: String) throws {
+    guard text.hasSuffix("\n") else { throw Malformed(description: "the last line has no end") }
+    var helped: String?
+    var present: String?
+    for line in text.dropLast().split(separator: "\n", omittingEmptySubsequences: false) {
+      func expect(_ condition: Bool, _ what: String) throws {
+        if !condition { throw Malformed(description: "\(what): \(line)") }
+      }
+      let words = line.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false).map(String.init)
+      if line.hasPrefix("# HELP ") {
+        try expect(words.count == 4 && words[3].count > 1 && types[words[2]] == nil, "no help")
+        helped = words[2]
+      } else if line.hasPrefix("# TYPE ") {
+        try expect(words.count == 4 && words[2] == helped, "a type without its help")
+        try expect(["counter", "gauge"].contains(words[3]), "an unknown type")
+        try expect(words[3] != "counter" || words[2].hasSuffix("_total"), "a counter's name")
+        types[words[2]] = words[3]
+        present = words[2]
+      } else {
+        let key = String(line.prefix { $0 != " " })
+        let name = String(key.prefix { $0 != "{" })
+        try expect(name == present, "a sample of another metric")
+        let isName = name.utf8.allSatisfy {
+          (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == UInt8(ascii: "_")
+        }
+        try expect(isName, "a name")
+        // Labels without blanks are all that these tests meet.
+        try expect(
+          key == name || key.wholeMatch(of: /[a-z_0-9]+\{[a-z_]+="[^"\\]*"(,[a-z_]+="[^"\\]*")*\}/) != nil, "labels")
+        let value = Double(line.dropFirst(key.count + 1))
+        try expect(value.map { $0.isFinite && $0 >= 0 } == true && samples[key] == nil, "a value, once")
+        samples[key] = value
+      }
+    }
+    for name in types.keys where !samples.keys.contains(where: { $0 == name || $0.hasPrefix(name + "{") }) {
+      throw Malformed(description: "no sample of \(name)")
+    }
+  }
+
+  subscript(_ key: String) -> Double { samples[key] ?? -1 }
+
+  /// The sum over all labels.
+  func sum(_ name: String) -> Double {
+    samples.filter { $0.key == name || $0.key.hasPrefix(name + "{") }.values.reduce(0, +)
+  }
+}
