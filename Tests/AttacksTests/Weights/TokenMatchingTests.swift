@@ -53,7 +53,7 @@ import Testing
       controlTruth: whole.controlTruth,
       knowledge: PublicKnowledge(
         sampleRows: whole.knowledge.sampleRows, sampleTexts: nil, baseWeights: kept.map { transformer.base[$0] },
-        vocabulary: transformer.vocabulary), task: .classification, shadows: nil)
+        vocabulary: transformer.vocabulary), traits: .sample(), shadows: nil)
     #expect(try measure(evidence).value == 1)
   }
 
