@@ -5,14 +5,14 @@ import Tensors
 import Testing
 
 @Suite struct LinkageTests {
-  private let attack = Linkage(workers: RecordScene.workers, candidates: 128, groupSizes: [8], neighbourQueries: 50)
+  private let attack = Linkage(workers: RecordScene.workers, candidates: 64, groupSizes: [8], neighbourQueries: 64)
 
   private func scene(_ random: inout SplitMix) -> RecordScene {
     RecordScene(
-      rows: RecordScene.normals(256, 20, &random), sample: RecordScene.normals(256, 20, &random))
+      rows: RecordScene.normals(128, 20, &random), sample: RecordScene.normals(128, 20, &random))
   }
 
-  /// Norms of 21 coordinates spread over some units and agree to 10⁻⁶: of 256 rows, one agrees by chance with one candidate in thousands, and
+  /// Norms of 21 coordinates spread over some units and agree to 10⁻⁶: of 128 rows, one agrees by chance with one candidate in thousands, and
   /// with its distances never. Every member is found, and an isometry keeps every neighbour.
   @Test(arguments: [SymmetryGroup.trivial, .permutation, .signedPermutation, .orthogonal])
   func everyMemberUnder(group: SymmetryGroup) throws {
@@ -23,14 +23,14 @@ import Testing
     #expect(found.value == 1)
     #expect(found.detail("area under the curve") == 1)
     #expect(found.detail("neighbour-graph overlap") == 1)
-    #expect(found.detail("candidates not in the data") == 128)
-    #expect(found.rows == 256)
-    // No false positive is allowed of 128: any place among them is as likely.
-    #expect(abs(found.chance - 1.0 / 129) < 1e-12)
+    #expect(found.detail("candidates not in the data") == 64)
+    #expect(found.rows == 128)
+    // No false positive is allowed of 64: any place among them is as likely.
+    #expect(abs(found.chance - 1.0 / 65) < 1e-12)
   }
 
   /// Noise of a hundredth spreads squared distances of about 40 by 4 · 0.01 · √40 ≈ 0.2; by chance they spread by 9. An agreement of four
-  /// members' six distances is worth 6 ln(9/0.2) ≈ 23 nats against 4 ln 256 ≈ 22 for the choice of rows, and norms add 4 ln(6/0.1): most
+  /// members' six distances is worth 6 ln(9/0.2) ≈ 23 nats against 4 ln 128 ≈ 19 for the choice of rows, and norms add 4 ln(6/0.1): most
   /// groups come out.
   @Test func mostMembersUnderLittleNoise() throws {
     var random = SplitMix(seed: 2)
@@ -41,17 +41,17 @@ import Testing
   }
 
   /// Noise thirty times as long as the distances: nothing is left. The area under the curve of scores without information spreads by
-  /// √((2 N + 1)/(12 N²)) = 0.036 at N = 128 of each kind; four times that is allowed. Above the highest of as many others, k of them are
+  /// √((2 N + 1)/(12 N²)) = 0.051 at N = 64 of each kind; four times that is allowed. Above the highest of as many others, k of them are
   /// with a probability of 2⁻ᵏ: 14 happen once in 16,000 times.
   @Test func noMembersUnderNoiseFarAboveDistances() throws {
     var random = SplitMix(seed: 3)
     var scene = scene(&random)
     scene.noise = 30
     let found = try RecordScene.measure(attack, on: scene.evidence(&random), &random)
-    #expect(abs(try #require(found.detail("area under the curve")) - 0.5) < 0.145)
-    #expect(try #require(found.value) * 128 <= 14)
-    // Of 500 claimed neighbours, 10/255 by chance: 19.6 ± 4.3.
-    #expect(abs(try #require(found.detail("neighbour-graph overlap")) * 500 - 19.6) < 4 * 4.4)
+    #expect(abs(try #require(found.detail("area under the curve")) - 0.5) < 0.205)
+    #expect(try #require(found.value) * 64 <= 14)
+    // Of 640 claimed neighbours, 10/127 by chance: 50.4 ± 6.8.
+    #expect(abs(try #require(found.detail("neighbour-graph overlap")) * 640 - 50.4) < 4 * 6.8)
   }
 
   /// Fingerprints have whole numbers for norms and distances, that many rows share: one distance says little, those of half of 32
@@ -92,10 +92,10 @@ import Testing
   @Test func aCopyOfARecordIsAMember() throws {
     var random = SplitMix(seed: 6)
     var scene = scene(&random)
-    let half = scene.sample.slice(rows: 0..<128).elements + scene.rows.slice(rows: 0..<128).elements
-    scene.sample = Tensor(half, shape: [256, 20])
+    let half = scene.sample.slice(rows: 0..<64).elements + scene.rows.slice(rows: 0..<64).elements
+    scene.sample = Tensor(half, shape: [128, 20])
     let found = try RecordScene.measure(attack, on: scene.evidence(&random), &random)
-    #expect(found.detail("candidates not in the data") == 128)
+    #expect(found.detail("candidates not in the data") == 64)
     #expect(found.value == 1)
   }
 

@@ -9,7 +9,7 @@ import Tensors
 /// rotation, scale and labels are then fitted in turn as in `SoftmaxGradients`.
 struct BinaryGradients {
   struct Fit {
-    /// `[m, columns]` by rows: 0, 1, or −1 for missing. Yes and no of a column may have changed places: the loss is the same.
+    /// `[m, columns]` by rows: 0 or 1. Yes and no of a column may have changed places: the loss is the same.
     var labels: [Int8]
     var residual: Double
   }
@@ -28,6 +28,8 @@ struct BinaryGradients {
         for share in [0.95, 0.75, 0.55] {
           let found = fit(from: rotation, share: share, until: deadline)
           if found.residual < best.residual { best = found }
+          // Nothing is left to explain.
+          if best.residual < 1e-3 { return best }
         }
       }
     }
@@ -98,11 +100,12 @@ struct BinaryGradients {
       for index in labels.indices {
         let probability = 1 / (1 + exp(-target[index]))
         let value = turned[index] / scale
-        let choices: [(Int8, Double)] = [(0, probability), (1, probability - 1), (-1, 0)]
+        // Whether a label is missing matters to the fit alone: of what is not, one or the other is said.
+        labels[index] = value < probability - 0.5 ? 1 : 0
         var least = Double.infinity
-        for (label, expected) in choices where (value - expected) * (value - expected) < least {
+        for expected in [probability, probability - 1, 0] where (value - expected) * (value - expected) < least {
           least = (value - expected) * (value - expected)
-          (labels[index], target[index]) = (label, expected)
+          target[index] = expected
         }
         left += least * scale * scale
       }

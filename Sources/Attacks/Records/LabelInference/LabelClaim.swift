@@ -4,7 +4,7 @@ package import Tensors
 package enum LabelClaim: Sendable {
   /// A cluster for each row; negative where nothing is said.
   case classes([Int])
-  /// Columns of 0 and 1 (which of the two is yes remains open), −1 where a label is said to be missing; each in the order of the rows.
+  /// Columns of 0 and 1 (which of the two is yes remains open), −1 where nothing is said; each in the order of the rows.
   case binaries([[Int]])
   /// `[m, columns]`, up to scale and sign.
   case numbers(Tensor<Double>)

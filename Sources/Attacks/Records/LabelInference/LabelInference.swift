@@ -5,8 +5,8 @@ package import Tensors
 
 /// Which rows have the same label, from what the provider gets to train with.
 ///
-/// With the loss at the owner it gets ∂L/∂y' for its outputs y': a permuted gradient tells the class by its greatest entry and each answer by
-/// its sign; behind a rotation, rows of one class point the same way (Li et al., "Label Leakage and Protection in Two-party Split Learning",
+/// With the loss at the owner it gets ∂L/∂y' for its outputs y': a permuted gradient tells class and answers by the signs of its
+/// entries; behind a rotation, rows of one class point the same way (Li et al., "Label Leakage and Protection in Two-party Split Learning",
 /// ICLR 2022, section 3), and the form of the loss then gives rotation and labels together. What the classes are called stays hidden.
 package struct LabelInference: Attack {
   package static let facts = AttackFacts(
@@ -58,22 +58,25 @@ package struct LabelInference: Attack {
         let width = gradients.columns
         return .binaries(
           (0..<width).map { column in (0..<gradients.rows).map { Int(fit.labels[$0 * width + column]) } })
-      case .classes where !isRotated: return .classes(Self.greatest(gradients))
+      case .classes where !isRotated: return .classes(Self.ownEntries(gradients, view.outputGroup))
       case .classes: return .classes(clusters(view.outputs, gradients, &random, deadline))
       }
     }
   }
 
-  /// Of p − e_class no entry is greater in magnitude than the class's own: 1 − p is the sum of the others.
-  private static func greatest(_ gradients: Tensor<Float>) -> [Int] {
+  /// Of p − e_class only the class's own entry is negative; where signs are secret, it is the greatest in magnitude, 1 − p being the sum of
+  /// the others. Of two classes both entries are as great, and any sign tells.
+  private static func ownEntries(_ gradients: Tensor<Float>, _ group: SymmetryGroup) -> [Int] {
     let width = gradients.columns
     return gradients.withUnsafeBufferPointer { elements in
       (0..<gradients.rows).map { row in
-        var (best, most) = (-1, Float(0))
-        for column in 0..<width where abs(elements[row * width + column]) > most {
-          (best, most) = (column, abs(elements[row * width + column]))
+        let entries = elements[row * width..<(row + 1) * width]
+        guard entries.contains(where: { $0 != 0 }) else { return -1 }
+        guard group == .signedPermutation else {
+          return (0..<width).min { entries[row * width + $0] < entries[row * width + $1] } ?? -1
         }
-        return best
+        if width == 2 { return entries[row * width] < 0 ? 0 : 1 }
+        return (0..<width).max { abs(entries[row * width + $0]) < abs(entries[row * width + $1]) } ?? -1
       }
     }
   }

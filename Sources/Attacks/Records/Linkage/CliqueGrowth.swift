@@ -18,6 +18,9 @@ struct CliqueGrowth {
     var evidence: Double
   }
 
+  /// Rows whose support is counted at each step.
+  private static let considered = 32
+
   private let alone: Laying
   private let nodes: [Node]
   private let candidates: Int
@@ -86,9 +89,12 @@ struct CliqueGrowth {
       if laying.evidence > best.evidence { best = laying }
       alive = alive.filter { pairs[node * nodes.count + $0] > -.infinity }
       for other in alive { gains[other] += Double(pairs[node * nodes.count + other]) }
+      let likely =
+        alive.count <= Self.considered
+        ? alive : Array(alive.sorted { gains[$0] > gains[$1] }.prefix(Self.considered))
       var most = -Double.infinity
       next = nil
-      for other in alive {
+      for other in likely {
         let promise = gains[other] + support(of: other, among: alive)
         if promise > most { (most, next) = (promise, other) }
       }

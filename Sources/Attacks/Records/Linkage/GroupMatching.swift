@@ -11,14 +11,14 @@ struct GroupMatching {
     /// Rows that are tried for a candidate.
     var rowsPerCandidate = 256
     /// Rows that growth starts from, of the rarest candidates.
-    var roots = 384
+    var roots = 256
     /// The same of one candidate's rows, and candidates that growth starts from.
     var rootCandidates = 6
     /// Rows of another candidate, and of all others, that are kept beside a root.
     var branches = 16
     var nodes = 256
     /// Second steps that are tried from a root.
-    var starts = 8
+    var starts = 4
   }
 
   struct Outcome: Sendable {
@@ -33,9 +33,9 @@ struct GroupMatching {
   private static let leastEvidence = log(1e-3)
 
   private let scene: LinkageScene
-  private let group: [Int]
+  let group: [Int]
   private let settings: Settings
-  private let rows: [CandidateRows]
+  let rows: [CandidateRows]
   /// Of candidates i and j at `i * group.count + j`.
   private var expected: [Double] = []
   private var agreements: [Agreement] = []
@@ -86,9 +86,20 @@ struct GroupMatching {
 
   func outcome() -> Outcome {
     scene.distances.withUnsafeBufferPointer { distances in
-      let laid = best(distances)
+      let laid = completed(best(distances), distances)
       let scores = group.indices.map { score($0, beside: laid.rows, distances) }
       return Outcome(scores: scores, evidence: laid.evidence)
+    }
+  }
+
+  /// Of a row for a candidate, in view of where others are laid.
+  func evidence(
+    _ candidate: Int, _ place: CandidateRows.Place, _ others: [Int], _ laid: [Int],
+    _ distances: UnsafeBufferPointer<Float>
+  ) -> Double {
+    others.reduce(place.evidence) { sum, other in
+      let agreement = agreement(candidate, place.row, other, laid[other], distances)
+      return sum + max(Self.leastEvidence, agreement ?? -.infinity)
     }
   }
 
@@ -105,14 +116,15 @@ struct GroupMatching {
   /// The laying with the greatest evidence; `rows` by candidate, −1 where it is not laid.
   private func best(_ distances: UnsafeBufferPointer<Float>) -> CliqueGrowth.Laying {
     var best = CliqueGrowth.Laying(rows: Array(repeating: -1, count: group.count), evidence: 0)
-    let rarest = group.indices.filter { !rows[$0].agreeing.isEmpty }
+    let hopeful = hopeful
+    let rarest = group.indices.filter { hopeful.contains($0) }
       .sorted { rows[$0].agreeing.count < rows[$1].agreeing.count }
     var left = settings.roots
     for root in rarest.prefix(settings.rootCandidates) {
       for place in rows[root].agreeing.prefix(left) {
         left -= 1
         var growth = CliqueGrowth(
-          candidate: root, place: place, candidates: group.count, nodes: beside(root, place.row, distances)
+          candidate: root, place: place, candidates: group.count, nodes: beside(root, place.row, hopeful, distances)
         ) { first, second in
           agreement(first.candidate, first.row, second.candidate, second.row, distances)
         }
@@ -123,10 +135,28 @@ struct GroupMatching {
     return best
   }
 
+  /// The candidates that could add to the evidence if all others were laid and agreed perfectly. Under noise that drowns the distances there
+  /// are none, and nothing has to be searched.
+  private var hopeful: Set<Int> {
+    var left = Set(group.indices.filter { !rows[$0].agreeing.isEmpty })
+    while true {
+      let next = left.filter { candidate in
+        let own = rows[candidate].agreeing.map(\.evidence).max() ?? 0
+        return left.reduce(own) { sum, other in
+          other == candidate ? sum : sum + max(0, agreements[candidate * group.count + other].logRatio)
+        } > 0
+      }
+      if next.count == left.count { return left }
+      left = next
+    }
+  }
+
   /// Rows of the other candidates that are as far from the root as they should be.
-  private func beside(_ root: Int, _ row: Int, _ distances: UnsafeBufferPointer<Float>) -> [CliqueGrowth.Node] {
+  private func beside(
+    _ root: Int, _ row: Int, _ candidates: Set<Int>, _ distances: UnsafeBufferPointer<Float>
+  ) -> [CliqueGrowth.Node] {
     var nodes: [CliqueGrowth.Node] = []
-    for candidate in group.indices where candidate != root {
+    for candidate in group.indices where candidate != root && candidates.contains(candidate) {
       let found = rows[candidate].agreeing.compactMap { other -> CliqueGrowth.Node? in
         guard other.row != row, let evidence = agreement(root, row, candidate, other.row, distances) else { return nil }
         return CliqueGrowth.Node(candidate: candidate, row: other.row, evidence: other.evidence + evidence)
@@ -144,11 +174,8 @@ struct GroupMatching {
   private func score(_ candidate: Int, beside laid: [Int], _ distances: UnsafeBufferPointer<Float>) -> Double {
     let others = group.indices.filter { $0 != candidate && laid[$0] >= 0 }
     let taken = Set(others.map { laid[$0] })
-    let evidence = rows[candidate].nearest.filter { !taken.contains($0.row) }.map { place in
-      others.reduce(place.evidence) { sum, other in
-        let agreement = agreement(candidate, place.row, other, laid[other], distances)
-        return sum + max(Self.leastEvidence, agreement ?? -.infinity)
-      }
+    let evidence = rows[candidate].nearest.filter { !taken.contains($0.row) }.map {
+      self.evidence(candidate, $0, others, laid, distances)
     }
     guard let most = evidence.max() else { return -Double.greatestFiniteMagnitude }
     return most + log(evidence.reduce(0) { $0 + exp($1 - most) })

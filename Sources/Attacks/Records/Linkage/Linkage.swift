@@ -68,7 +68,7 @@ package struct Linkage: Attack {
     let neighbours = nearest(in: scene)
     // Groups that the noise is judged by: enough for some dozens of members.
     let size = max(2, groupSizes.first ?? 32)
-    let some = Self.groups(of: size, count: min(candidates.count, max(4 * size, 128)))
+    let some = Self.groups(of: size, count: min(candidates.count, max(3 * size, 64)))
     let noise = LinkageNoise.estimate(
       scene, groups: some, settings: matching, workers: workers, until: deadline)
     let groups = LinkageGroups(scene: scene, noise: noise, settings: matching)
