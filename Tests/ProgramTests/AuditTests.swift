@@ -28,7 +28,8 @@ struct AuditTests {
     let ended = try audit()
     #expect(ended.code == 0, "\(ended.errors)")
     #expect(ended.output.hasPrefix("Masking with a fixed linear key is obfuscation, not semantic security."))
-    #expect(ended.output.contains("Known rows") && ended.output.hasSuffix("report: \(site["audits/tiny/audit.html"])\n"))
+    #expect(
+      ended.output.contains("Known rows") && ended.output.hasSuffix("report: \(site["audits/tiny/audit.html"])\n"))
     #expect(ended.errors.contains("attack 9 of 9"), "progress")
     let json = try audit("--json", "--out", "elsewhere")
     #expect(json.code == 0, "\(json.errors)")

@@ -61,6 +61,7 @@ struct MetricsTests {
       data: {file: tokens.h5, tokens: ids, mask: mask, labels: labels, split: {validation: 0.25, seed: 7}}
       task: classification
       model: {huggingface: bert}
+      masking: {strength: rotation, base_model: public}
       loss: {where: owner}
       optimizer: {name: sgd, lr: 0.05}
       train: {epochs: 2, batch: 8, micro_batch: 4, seed: 1}

@@ -38,7 +38,8 @@ package struct Advice: Sendable, Equatable {
   private static func knownRows(_ job: JobTraits) -> Advice {
     let larger = "Keep rows out of the job that others may have; split it into jobs, each with a key of its own"
     guard job.strength != .permutation else {
-      return Advice("A permutation falls to a few rows. \(larger), and ask for a rotation.", ["masking.strength=rotation"])
+      return Advice(
+        "A permutation falls to a few rows. \(larger), and ask for a rotation.", ["masking.strength=rotation"])
     }
     return Advice("\(larger); noise on the inputs keeps a row from being worked out exactly.", noise(job))
   }
@@ -46,7 +47,8 @@ package struct Advice: Sendable, Equatable {
   private static func geometry(_ attack: AttackKind, _ job: JobTraits) -> Advice {
     if job.strength == .permutation {
       return Advice(
-        "A permutation leaves every value as it is. A rotation hides values, though no distances.", ["masking.strength=rotation"])
+        "A permutation leaves every value as it is. A rotation hides values, though no distances.",
+        ["masking.strength=rotation"])
     }
     switch attack {
     case .linkage, .matchingGame:
@@ -58,7 +60,8 @@ package struct Advice: Sendable, Equatable {
         "Noise on the inputs makes them more like Gaussians, which cannot be separated; an adapter keeps the first layer's weights from helping.",
         noise(job) + ["masking.adapter.width=\(job.features)"])
     default:
-      return Advice("Noise on the inputs makes them more like Gaussians, which a rotation hides; fewer rows help too.", noise(job))
+      return Advice(
+        "Noise on the inputs makes them more like Gaussians, which a rotation hides; fewer rows help too.", noise(job))
     }
   }
 

@@ -1,4 +1,3 @@
-
 /// One row of a report.
 package struct AttackResult: Sendable, Equatable, Codable {
   package enum Status: String, Sendable, Codable {

@@ -44,7 +44,9 @@ package struct GateCheck: Sendable {
 
   private func failure(_ limit: Limit, _ result: AttackResult?) -> String? {
     let asked = "\(limit.name): \(ReportNumber.text(limit.bound))"
-    guard let result, result.status != .outOfTime else { return "\(asked), but it was not measured; give the audit more --minutes" }
+    guard let result, result.status != .outOfTime else {
+      return "\(asked), but it was not measured; give the audit more --minutes"
+    }
     guard result.status == .measured else { return nil }
     guard let value = result.masked?.value, value.isFinite else {
       return limit.passesUnreached ? nil : "\(asked), but the attack reached no value; give the audit more --minutes"

@@ -31,7 +31,10 @@ package struct ReportPage {
       ("job", "\(job.name): \(job.task.rawValue), \(job.rows) rows, \(job.features) wide, \(job.epochs) epochs"),
       ("masking", Self.masking(job)),
       ("loss", "at the \(job.lossLocation.rawValue)"),
-      ("seen by the attacks", "\(report.rowsSeen) masked rows; \(report.publicRows) rows assumed public where an attack says so"),
+      (
+        "seen by the attacks",
+        "\(report.rowsSeen) masked rows; \(report.publicRows) rows assumed public where an attack says so"
+      ),
       ("made", "\(report.created) by \(report.program), in \(ReportNumber.text(report.seconds)) s"),
       ("digests", "job \(report.jobDigest.prefix(16)), data \(report.dataDigest.prefix(16))"),
     ]
@@ -100,7 +103,8 @@ package struct ReportPage {
     }
     parts.append(row("chance", ReportNumber.text(result.masked?.chance), ReportNumber.text(result.unmasked?.chance)))
     parts.append(
-      row("worked on", result.masked.map { "\($0.rows)" } ?? "", result.unmasked.map { "\($0.rows)" } ?? "") + "</table>")
+      row("worked on", result.masked.map { "\($0.rows)" } ?? "", result.unmasked.map { "\($0.rows)" } ?? "")
+        + "</table>")
     if let curve = result.masked?.curve { parts.append(CurvePlot(masked: curve, unmasked: result.unmasked?.curve).svg) }
     if let advice = result.advice { parts.append("<p>What would lower it: \(text(advice))</p>") }
     if !result.changes.isEmpty {

@@ -33,7 +33,8 @@ struct MembershipShadows: ShadowTraining {
     let outputs = try training.outputs(
       trainedOn: isMember.indices.filter { isMember[$0] }, secret: OrderSecret(ephemeralWithSeed: model))
     switch training.targets {
-    case .classes(let ids): return ids.enumerated().map { Self.confidence(outputs, row: $0.offset, class: Int($0.element)) }
+    case .classes(let ids):
+      return ids.enumerated().map { Self.confidence(outputs, row: $0.offset, class: Int($0.element)) }
     case .values(let values):
       return (0..<values.rows).map { Self.confidence(outputs, row: $0, targets: values, isBinary: isBinary) }
     }
@@ -55,7 +56,9 @@ struct MembershipShadows: ShadowTraining {
     var sum = 0.0
     var observed = 0.0
     for column in 0..<targets.columns {
-      let (output, target) = (Double(outputs[row * targets.columns + column]), Double(targets[row * targets.columns + column]))
+      let (output, target) = (
+        Double(outputs[row * targets.columns + column]), Double(targets[row * targets.columns + column])
+      )
       guard !target.isNaN else { continue }
       sum += isBinary ? (target > 0.5 ? output : -output) : -(output - target) * (output - target)
       observed += 1

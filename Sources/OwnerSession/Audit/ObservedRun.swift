@@ -17,7 +17,8 @@ struct ObservedRun {
   ///   - progress: steps done and steps in all.
   /// - Throws: as reading and masking do; `OwnerError.diverged`.
   init(
-    _ prepared: PreparedJob, plan: KeyPlan, source: VerificationSource<Float>, slots: ArraySlice<Int32>, workers: Workers,
+    _ prepared: PreparedJob, plan: KeyPlan, source: VerificationSource<Float>, slots: ArraySlice<Int32>,
+    workers: Workers,
     progress: (Int, Int) -> Void
   ) throws {
     let run = try VerifiedRun(prepared, plan: plan, source: source, workers: workers)

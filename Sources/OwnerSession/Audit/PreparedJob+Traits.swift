@@ -13,7 +13,8 @@ extension PreparedJob {
     }
     return JobTraits(
       name: job.name, task: job.task, strength: job.masking.strength, readsTokens: readsTokens,
-      shufflesTokens: shuffles, baseModel: job.masking.baseModel, lossLocation: job.lossLocation, noise: job.masking.noise,
+      shufflesTokens: shuffles, baseModel: job.masking.baseModel, lossLocation: job.lossLocation,
+      noise: job.masking.noise,
       adapterWidth: job.masking.adapterWidth, rows: plan.totalRows,
       features: readsTokens ? shape.inputWidth : shape.data.features, epochs: job.train.epochs)
   }

@@ -8,7 +8,8 @@ import Tensors
 
 struct AuditCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "audit", abstract: "Attack a job as its provider could, here, and report what that finds. Sends nothing.",
+    commandName: "audit",
+    abstract: "Attack a job as its provider could, here, and report what that finds. Sends nothing.",
     discussion: """
       Masks a sample of the job's rows with throw-away keys, trains on them, and tries the strongest known attacks on exactly what the trainer \
       would see, each beside the same attack on unmasked data. A fixed linear mask is obfuscation, not semantic security: an attack that \

@@ -20,14 +20,16 @@ struct AuditTable {
     for result in report.attacks {
       switch result.status {
       case .measured:
-        lines.append(([result.title + ": " + (result.meaning ?? "")] + [result.caution].compactMap { $0 }).joined(separator: " "))
+        lines.append(
+          ([result.title + ": " + (result.meaning ?? "")] + [result.caution].compactMap { $0 }).joined(separator: " "))
       case .inapplicable: lines.append("\(result.title) does not apply: \(result.reason ?? "").")
       case .outOfTime: lines.append("\(result.title): no time was left; give the audit more with --minutes.")
       }
     }
     if let cost = report.noiseCost {
       lines.append(
-        "cost of the noise: \(cost.metric) \(ReportNumber.text(cost.withNoise)) with it, \(ReportNumber.text(cost.withoutNoise)) without")
+        "cost of the noise: \(cost.metric) \(ReportNumber.text(cost.withNoise)) with it, \(ReportNumber.text(cost.withoutNoise)) without"
+      )
     }
     return (lines + ["", "report: \(page)"]).joined(separator: "\n")
   }

@@ -54,7 +54,8 @@ import Testing
 
   /// Each limit is on an attack of its own and of its own direction.
   @Test(arguments: [
-    (AuditGate(spectralRecoveryMax: 0.5), AttackKind.spectralAlignment), (AuditGate(sourceSeparationMax: 0.5), .sourceSeparation),
+    (AuditGate(spectralRecoveryMax: 0.5), AttackKind.spectralAlignment),
+    (AuditGate(sourceSeparationMax: 0.5), .sourceSeparation),
     (AuditGate(linkageMax: 0.5), .linkage), (AuditGate(labelInformationMax: 0.5), .labelInference),
     (AuditGate(matchingMax: 0.5), .matchingGame), (AuditGate(membershipMax: 0.5), .modelMembership),
   ])
@@ -66,6 +67,8 @@ import Testing
   @Test func smallestKeyError() throws {
     let gate = AuditGate(keyErrorMin: 1)
     try GateCheck(gate).check(SampleReport.with([SampleReport.result(.baseWeights, 1.3)]))
-    #expect(throws: AuditError.self) { try GateCheck(gate).check(SampleReport.with([SampleReport.result(.baseWeights, 0.3)])) }
+    #expect(throws: AuditError.self) {
+      try GateCheck(gate).check(SampleReport.with([SampleReport.result(.baseWeights, 0.3)]))
+    }
   }
 }

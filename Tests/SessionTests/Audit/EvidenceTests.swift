@@ -26,7 +26,9 @@ import Testing
       for row in 0..<rows.rows {
         for place in 0..<width {
           var sum = columns > rows.columns ? truth.inputKey[place * columns + rows.columns] : 0
-          for column in 0..<rows.columns { sum += truth.inputKey[place * columns + column] * rows[row * rows.columns + column] }
+          for column in 0..<rows.columns {
+            sum += truth.inputKey[place * columns + column] * rows[row * rows.columns + column]
+          }
           largest = max(largest, abs(sum - Double(view.inputs[row * width + place])))
         }
       }
@@ -41,7 +43,8 @@ import Testing
   @Test(arguments: [MaskingStrength.rotation, .permutation])
   func rowsAreTheKeysImages(_ strength: MaskingStrength) throws {
     let directory = try TemporaryDirectory()
-    let found = try evidence(SmallJob().changing { $0.strength = strength }.resolved(on: SmallData(in: directory, rows: 44)))
+    let found = try evidence(
+      SmallJob().changing { $0.strength = strength }.resolved(on: SmallData(in: directory, rows: 44)))
     expectMasked(found)
     #expect(!isIdentity(found.truth.inputKey))
     #expect(isIdentity(found.controlTruth.inputKey))
@@ -64,7 +67,8 @@ import Testing
 
   @Test func lossAtTheTrainerShowsMaskedLabelsInstead() throws {
     let directory = try TemporaryDirectory()
-    let found = try evidence(SmallJob().changing { $0.loss = .trainer }.resolved(on: SmallData(in: directory, rows: 44)))
+    let found = try evidence(
+      SmallJob().changing { $0.loss = .trainer }.resolved(on: SmallData(in: directory, rows: 44)))
     guard case .classes(let ids) = found.masked.targets, case .classes(let truth) = found.truth.labels else {
       Issue.record("no class ids")
       return
@@ -98,13 +102,19 @@ import Testing
     if family == .llama {
       // A decoder's token vector is the word's alone.
       let width = vocabulary.words.columns
-      #expect(tokens.indices.allSatisfy { row in
-        (0..<width).allSatisfy { found.truth.rows[row * width + $0] == vocabulary.words[Int(tokens[row]) * width + $0] }
-      })
+      #expect(
+        tokens.indices.allSatisfy { row in
+          (0..<width).allSatisfy {
+            found.truth.rows[row * width + $0] == vocabulary.words[Int(tokens[row]) * width + $0]
+          }
+        })
     }
     let weights = try #require(found.knowledge.baseWeights)
     let origins = zip(found.masked.parameters, weights)
-    #expect(origins.allSatisfy { specification, tensor in specification.origin == .pretrained || tensor.elements.allSatisfy { $0 == 0 } })
+    #expect(
+      origins.allSatisfy { specification, tensor in
+        specification.origin == .pretrained || tensor.elements.allSatisfy { $0 == 0 }
+      })
     #expect(origins.contains { specification, _ in specification.origin != .pretrained })
     #expect(found.shadows == nil)
   }
