@@ -17,10 +17,11 @@ struct Trainer: ParsableCommand {
         trainer keygen keys
         trainer serve --keys keys --authorized owners.txt --store /scratch/trainer --bind tcp://0.0.0.0:5570
 
-      Exit codes: 0 done · 2 usage · 4 keys or permissions · 5 the endpoint cannot be bound · 8 disk or memory exhausted · \
+      Exit codes: 0 done · 2 usage, an address in use, a store that another trainer holds · 3 a store of another version or damaged · \
+      4 keys or permissions · 8 disk or memory exhausted · \
       70 a defect of ours
       """,
-    version: Release.version, subcommands: [KeygenCommand.self, ServeCommand.self])
+    version: Release.version, subcommands: [KeygenCommand.self, ServeCommand.self, StatusCommand.self])
 
   static func main() {
     do {

@@ -77,7 +77,7 @@ package final class TrainerService<Element: FloatingElement> {
       }
     }
     for record in jobs.values where isConnected(record.peer) {
-      send(.goodbye(step: record.step), job: record.id, to: record.peer)
+      send(.goodbye(step: record.step, reason: stop.isPreempted ? .preempted : .stopping), job: record.id, to: record.peer)
     }
   }
 

@@ -42,6 +42,8 @@ package final class ZeroMQOwnerChannel: OwnerChannel {
     (try? withConnection { (connection) throws(TransportError) in try connection.isEstablishedNow() }) ?? false
   }
 
+  package var isAwaiting: Bool { listeningEndpoint != nil }
+
   package func send(_ message: Message) throws(TransportError) {
     try options.check(message)
     try withConnection { (connection) throws(TransportError) in try connection.send(message) }

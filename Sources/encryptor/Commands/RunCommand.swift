@@ -14,6 +14,7 @@ struct RunCommand: ParsableCommand {
   @OptionGroup var job: JobOptions
   @OptionGroup var keys: KeyOptions
   @OptionGroup var processing: ProcessingOptions
+  @OptionGroup var place: ListenOption
 
   @Option(name: .customLong("out"), help: "The run directory to make.", completion: .directory)
   var output: String
@@ -22,7 +23,7 @@ struct RunCommand: ParsableCommand {
   var resume = false
 
   func run() throws {
-    let launch = RunLaunch(job: job, keys: keys, processing: processing, output: output, detach: false)
+    let launch = RunLaunch(job: job, keys: keys, processing: processing, listen: place.listen, output: output, detach: false)
     try launch.start(resume: resume)
   }
 }

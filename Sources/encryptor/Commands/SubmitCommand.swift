@@ -14,6 +14,7 @@ struct SubmitCommand: ParsableCommand {
   @OptionGroup var job: JobOptions
   @OptionGroup var keys: KeyOptions
   @OptionGroup var processing: ProcessingOptions
+  @OptionGroup var place: ListenOption
 
   @Option(name: .customLong("out"), help: "The run directory to make.", completion: .directory)
   var output: String
@@ -25,7 +26,7 @@ struct SubmitCommand: ParsableCommand {
   var resume = false
 
   func run() throws {
-    let launch = RunLaunch(job: job, keys: keys, processing: processing, output: output, detach: detach)
+    let launch = RunLaunch(job: job, keys: keys, processing: processing, listen: place.listen, output: output, detach: detach)
     try launch.start(resume: resume)
   }
 }
