@@ -78,7 +78,7 @@ has_lines() { [ "$(lines)" -ge "$1" ]; }
 restarts() { scontrol show job "$job" | sed -n 's/.*Restarts=\([0-9]*\).*/\1/p'; }
 has_restarted() { [ "$(restarts)" -ge "$1" ]; }
 is_over() { ! squeue --noheader --states=RUNNING,COMPLETING --jobs="$job" 2>/dev/null | grep -q .; }
-# Slurm keeps a requeued job back for two minutes.
+# Slurm keeps a requeued job back for two minutes, which are cut short here.
 is_back() {
   scontrol update JobId="$job" StartTime=now 2>/dev/null || true
   [ "$(squeue --noheader --format=%T --jobs="$job")" = RUNNING ]
@@ -94,6 +94,8 @@ for number in $(seq "$requeues"); do
   if [ $((number % 2)) = 1 ]; then scontrol requeue "$job"; else scancel --batch --signal=TERM "$job"; fi
   wait_for 60 "requeue $number" has_restarted "$number"
   wait_for 60 "the end of the job" is_over
+  # In the second of its end a job's credential is not accepted again.
+  sleep 3
   wait_for 60 "the job's return" is_back
   echo "requeued at step $before of $total, restart $(restarts)"
 done
