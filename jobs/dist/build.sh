@@ -27,6 +27,11 @@ is_of_glibc() {
   esac
 }
 
+# Packages may know a file by its place from before /lib was /usr/lib.
+package_of() {
+  { dpkg-query -S "$1" || dpkg-query -S "${1#/usr}"; } 2>/dev/null | sed 's/:.*//'
+}
+
 : >"$stage/packages"
 for program in encryptor trainer; do
   install -m 755 "$scratch/release/$program" "$tree/bin/$program"
@@ -38,8 +43,7 @@ for program in encryptor trainer; do
     [ -e "$tree/lib/$library" ] && continue
     install -m 644 "$path" "$tree/lib/$library"
     patchelf --set-rpath '$ORIGIN' "$tree/lib/$library"
-    dpkg-query -S "$(readlink -f "$path")" 2>/dev/null | sed 's/:.*//' >>"$stage/packages" ||
-      { echo "no package knows $path" >&2; exit 1; }
+    package_of "$(readlink -f "$path")" >>"$stage/packages" || { echo "no package knows $path" >&2; exit 1; }
   done
 done
 sort -u "$stage/packages" -o "$stage/packages"

@@ -69,8 +69,8 @@ package final class TrainerConnection<Element: FloatingElement> {
       }
     }
     guard !interrupted() else { throw OwnerError.trainerGone("interrupted while waiting for \(peer)") }
-    throw OwnerError.trainerGone(channel.isAwaiting
-        ? "\(problem); check that it runs, with --connect and an address of this machine" : "\(problem); check that it runs there")
+    let advice = channel.isAwaiting ? "runs, with --connect and an address of this machine" : "runs there"
+    throw OwnerError.trainerGone("\(problem); check that it \(advice)")
   }
 
   /// - Returns: nil when there is no connection, or no answer, by `answerBy`.

@@ -76,8 +76,9 @@ package final class TrainerService<Element: FloatingElement> {
         deliverOutbox(startingNext: false)
       }
     }
+    let reason: GoodbyeReason = stop.isPreempted ? .preempted : .stopping
     for record in jobs.values where isConnected(record.peer) {
-      send(.goodbye(step: record.step, reason: stop.isPreempted ? .preempted : .stopping), job: record.id, to: record.peer)
+      send(.goodbye(step: record.step, reason: reason), job: record.id, to: record.peer)
     }
   }
 

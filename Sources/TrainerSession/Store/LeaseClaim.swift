@@ -25,7 +25,8 @@ struct LeaseClaim {
   /// - Throws: `StoreError.held`; `CheckpointError` when the store cannot be written.
   func take() throws {
     while true {
-      if try create() { return }
+      // Looked for first: on a full disk a new file would fail before it shows that there is one.
+      if LeaseRecord.renewalTime(store) == nil, try create() { return }
       if try replace() { return }
     }
   }

@@ -57,7 +57,8 @@ final class OwnerConnection: OwnerLink {
       }
       guard !deadline.hasPassed else { throw .unreachable(peer: "the trainer at \(endpoint)") }
       let room = isEstablished ? attempts.socket : nil
-      let sources = [room.map(SocketWait.Source.writable), attempts.monitor.map { .readable($0.socket) }].compactMap(\.self)
+      let sources = [room.map(SocketWait.Source.writable), attempts.monitor.map { .readable($0.socket) }].compactMap(
+        \.self)
       try SocketWait.wait(for: sources, until: deadline.earlier(attempts.nextAttempt))
     }
   }

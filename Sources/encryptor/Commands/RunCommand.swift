@@ -23,7 +23,8 @@ struct RunCommand: ParsableCommand {
   var resume = false
 
   func run() throws {
-    let launch = RunLaunch(job: job, keys: keys, processing: processing, listen: place.listen, output: output, detach: false)
+    let launch = RunLaunch(
+      job: job, keys: keys, processing: processing, listen: place.listen, output: output, detach: false)
     try launch.start(resume: resume)
   }
 }

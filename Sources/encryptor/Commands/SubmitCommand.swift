@@ -26,7 +26,8 @@ struct SubmitCommand: ParsableCommand {
   var resume = false
 
   func run() throws {
-    let launch = RunLaunch(job: job, keys: keys, processing: processing, listen: place.listen, output: output, detach: detach)
+    let launch = RunLaunch(
+      job: job, keys: keys, processing: processing, listen: place.listen, output: output, detach: detach)
     try launch.start(resume: resume)
   }
 }

@@ -80,7 +80,8 @@ struct ServeCommand: ParsableCommand {
     // More than the answers to any window: what is under way is bounded by credits, and a full queue would lose messages.
     options.sendQueueMessages = 1024
     let endpoint = try ZeroMQTrainerEndpoint(
-      bind: bind ?? (connect.isEmpty ? "tcp://127.0.0.1:5570" : nil), connect: connect, keys: keyPair, authorized: owners, options: options, onRefusal: { log.refused($0) })
+      bind: bind ?? (connect.isEmpty ? "tcp://127.0.0.1:5570" : nil), connect: connect, keys: keyPair,
+      authorized: owners, options: options, onRefusal: { log.refused($0) })
     defer { endpoint.close() }
     let service = try TrainerService<Float>(
       endpoint: endpoint,

@@ -23,7 +23,8 @@ struct TrainerLog: Sendable {
     logger.notice(
       endpoint == nil ? "connecting" : "listening",
       metadata: [
-        "endpoint": "\(([endpoint].compactMap(\.self) + connecting).joined(separator: ","))", "owners": "\(owners)", "threads": "\(threads)", "kernel": "\(OpenBLAS.kernelName)",
+        "endpoint": "\(([endpoint].compactMap(\.self) + connecting).joined(separator: ","))", "owners": "\(owners)",
+        "threads": "\(threads)", "kernel": "\(OpenBLAS.kernelName)",
       ])
     if let advice = OpenBLAS.advice(environment: ProcessInfo.processInfo.environment) { logger.warning("\(advice)") }
   }

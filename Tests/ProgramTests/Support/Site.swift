@@ -89,7 +89,7 @@ final class Site {
         + options, largestFile: largestFile)
     _ = Waiting.until(30) { child.output.contains("\n") || child.hasEnded }
     let line = child.output.split(separator: "\n").first ?? ""
-    try #require(line.hasPrefix("listening tcp://127.0.0.1:"), "\(child.output)\(child.errors)")
+    try #require(line.hasPrefix("listening tcp://"), "\(child.output)\(child.errors)")
     return RunningTrainer(process: child, endpoint: String(line.dropFirst("listening ".count)))
   }
 
