@@ -11,7 +11,7 @@ LLAMA := $(CACHE)/random-llama/model.safetensors
 BYTES := $(CACHE)/readme-bytes.h5
 PYTHON := .venv/bin/python
 
-.PHONY: help deps build run test lint format arrows tox21 minilm llama bench replay replay-matrix fuzz clean
+.PHONY: help deps build run test slurm-test dist dist-test lint format arrows tox21 minilm llama bench replay replay-matrix fuzz clean
 
 help:
 	@echo "make run      install what is missing, build, train a real single-cell job masked, show the result"
@@ -23,6 +23,8 @@ help:
 	@echo "make replay-matrix      the same for every combination that is promised to be exact (TOX21=FILE PUBMED=FILE: with those jobs)"
 	@echo "make bench    measure, print one table, write bench.json (LARGE=1: with a 4 GB file; TOX21=FILE PUBMED=FILE: with those jobs)"
 	@echo "make fuzz     the frame and job parsers under a fuzzer for a bounded time"
+	@echo "make slurm-test         a Slurm of its own on this machine (as root): a job requeued five times against an undisturbed one"
+	@echo "make dist     one tarball that runs on a bare Debian 12; make dist-test unpacks it into one (as root) and runs a job there"
 	@echo "make lint · make format · make arrows · make deps · make build · make clean"
 
 deps:
@@ -97,6 +99,20 @@ fuzz: deps
 	  echo "$$parser: $$(awk '/number_of_executed_units/ {print $$2}' .build-fuzz/$$parser.log) inputs in $$seconds s," \
 	    "$$(ls .build-fuzz/corpus/$$parser | wc -l) kept for what they reach, none trapped"; done
 
+# TASKS=2 with an MPI build; REQUEUES=5.
+slurm-test: build $(PBMC)
+	jobs/slurm/test.sh
+
+DIST ?= .dist
+
+dist: deps
+	@command -v patchelf >/dev/null || { export DEBIAN_FRONTEND=noninteractive; \
+	  $$( [ "$$(id -u)" = 0 ] || echo sudo ) apt-get install -y -qq --no-install-recommends patchelf >/dev/null; }
+	jobs/dist/build.sh $(DIST)
+
+dist-test: dist $(PBMC)
+	jobs/dist/test.sh $(DIST)/*.tar.gz
+
 # The outside checks' own Python: packages from PyPI by name.
 $(PYTHON): jobs/replay/requirements.txt | deps
 	python3 -m venv .venv
@@ -116,4 +132,4 @@ bench: build $(PBMC) $(MINILM) $(PYTHON)
 	env -u OPENBLAS_CORETYPE TOX21="$(TOX21)" PUBMED="$(PUBMED)" $(PYTHON) jobs/bench/bench.py $(if $(LARGE),--large)
 
 clean:
-	rm -rf .build .build-* runs
+	rm -rf .build .build-* .dist runs

@@ -18,10 +18,11 @@ struct Trainer: ParsableCommand {
         trainer serve --keys keys --authorized owners.txt --store /scratch/trainer --bind tcp://0.0.0.0:5570
         trainer verify-log /scratch/trainer
 
-      Exit codes: 0 done · 2 usage, or an address that cannot be listened on · 3 no such file · 4 keys or permissions · 7 an audit log is broken · 8 disk or memory exhausted · \
-      70 a defect of ours
+      Exit codes: 0 done · 2 usage, an address in use, a store that another trainer holds · 3 a store of another version or damaged, no \
+      such file · 4 keys or permissions · 7 an audit log is broken · 8 disk or memory exhausted · 70 a defect of ours
       """,
-    version: Release.version, subcommands: [KeygenCommand.self, ServeCommand.self, VerifyLogCommand.self])
+    version: Release.version,
+    subcommands: [KeygenCommand.self, ServeCommand.self, StatusCommand.self, VerifyLogCommand.self])
 
   static func main() {
     do {

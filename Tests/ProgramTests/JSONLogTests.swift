@@ -11,7 +11,7 @@ struct JSONLogTests {
     try site.write(JobText().text, to: "job.yaml")
   }
 
-  private func log(environment: [String]) throws -> JSONLog {
+  private func log(environment: [String: String]) throws -> JSONLog {
     let trainer = try site.startTrainer(environment: environment, "--log-format", "json", "--log-level", "debug")
     let ended = try site.run(.encryptor, site.launch(trainer: trainer.endpoint))
     #expect(ended.code == 0, "\(ended.errors)")
@@ -21,7 +21,7 @@ struct JSONLogTests {
   }
 
   @Test func everyLineAboutAJobNamesIt() throws {
-    let log = try log(environment: [])
+    let log = try log(environment: [:])
     let job = try #require(log.first("job accepted")?["job"] as? String)
     #expect(job.count == 32)
     let messages: Set = ["job accepted", "job started", "checkpoint", "job finished", "job removed"]
@@ -45,7 +45,7 @@ struct JSONLogTests {
     (["OMPI_COMM_WORLD_RANK=2", "PMIX_RANK=3", "SLURM_PROCID=4"], 2), (["PMIX_RANK=3", "SLURM_PROCID=4"], 3),
     (["SLURM_PROCID=4"], 4), (["SLURM_PROCID=-1"], 0), (["PMIX_RANK=none"], 0),
   ])
-  func rankOfMPIOrSlurm(_ environment: [String], _ rank: Int) throws {
+  func rankOfMPIOrSlurm(_ environment: [String: String], _ rank: Int) throws {
     let trainer = try site.startTrainer(environment: environment, "--log-format", "json")
     #expect(Waiting.until(10) { !trainer.process.errors.isEmpty })
     for line in try JSONLog(trainer.process.errors).lines { #expect(line["rank"] as? Int == rank) }

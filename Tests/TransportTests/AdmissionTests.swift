@@ -90,7 +90,7 @@ struct AdmissionTests {
     let socket = try ZeroMQSocket(ZMQ_DEALER, in: context)
     try socket.configure(site.options, endpoint: site.endpoint.boundEndpoint)
     try socket.configureOwner(
-      keys: site.ownerKeys[0], trainerKey: site.trainerKeys.publicKey, options: site.options)
+      keys: site.ownerKeys[0], trainerKey: site.trainerKeys.publicKey)
     try socket.set(ZMQ_ROUTING_ID, bytes: Array("somebody else".utf8))
     try socket.connect(site.endpoint.boundEndpoint)
     try SocketWait.wait(for: [.writable(socket)], until: Deadline(after: Site.patience))

@@ -48,7 +48,7 @@ struct LimitTests {
     let socket = try ZeroMQSocket(ZMQ_DEALER, in: context)
     try socket.configure(site.options, endpoint: site.endpoint.boundEndpoint)
     try socket.configureOwner(
-      keys: site.ownerKeys[0], trainerKey: site.trainerKeys.publicKey, options: site.options)
+      keys: site.ownerKeys[0], trainerKey: site.trainerKeys.publicKey)
     try socket.connect(site.endpoint.boundEndpoint)
     try SocketWait.wait(for: [.writable(socket)], until: Deadline(after: Site.patience))
     #expect(try socket.send([Data("nonsense".utf8), Data()]) == .sent)

@@ -17,7 +17,12 @@ package struct CheckpointStore: Sendable {
 
   /// Steps with a checkpoint, smallest first.
   package func steps() throws(CheckpointError) -> [Int] {
-    try Directory.names(in: directory).compactMap { Self.step($0, Self.prefix) }.sorted()
+    try Self.steps(in: directory)
+  }
+
+  /// As `steps()`, of a directory that is only read.
+  package static func steps(in directory: String) throws(CheckpointError) -> [Int] {
+    try Directory.names(in: directory).compactMap { step($0, prefix) }.sorted()
   }
 
   /// Steps whose weights were the best so far when they were kept, smallest first.
@@ -98,10 +103,17 @@ package struct CheckpointStore: Sendable {
     path(step, Self.prefix)
   }
 
+  package static func path(_ step: Int, in directory: String) -> String {
+    path(step, prefix, in: directory)
+  }
+
   private func path(_ step: Int, _ prefix: String) -> String {
+    Self.path(step, prefix, in: directory)
+  }
+
+  private static func path(_ step: Int, _ prefix: String, in directory: String) -> String {
     let digits = String(step)
-    return directory + "/" + prefix + String(repeating: "0", count: max(0, 9 - digits.count)) + digits
-      + Self.suffix
+    return directory + "/" + prefix + String(repeating: "0", count: max(0, 9 - digits.count)) + digits + suffix
   }
 
   private static let prefix = "checkpoint-"

@@ -26,14 +26,15 @@ package final class TrainerConnection<Element: FloatingElement> {
   /// Time spent in `greet` and `receive` with nothing to do.
   package private(set) var waited = Duration.zero
 
-  /// - Parameter endpoint: where the trainer is, for messages to a person.
+  /// - Parameter peer: the trainer and where it is, for messages to a person.
   package init(
-    channel: any OwnerChannel, job: JobID, software: String, endpoint: String? = nil, silence: Duration = .seconds(8)
+    channel: any OwnerChannel, job: JobID, software: String, peer: String = "the trainer",
+    silence: Duration = .seconds(8)
   ) {
     self.channel = channel
     self.job = job
     self.software = software
-    peer = endpoint.map { "the trainer at \($0)" } ?? "the trainer"
+    self.peer = peer
     self.silence = silence
     lastSent = clock.now
   }
@@ -51,7 +52,7 @@ package final class TrainerConnection<Element: FloatingElement> {
     let start = clock.now
     defer { waited += start.duration(to: clock.now) }
     let deadline = start + max(patience, .seconds(1))
-    var problem = "\(peer) does not answer"
+    var problem = channel.isAwaiting ? "\(peer) has not come" : "\(peer) does not answer"
     var isTold = false
     while clock.now < deadline, !interrupted() {
       do {
@@ -68,7 +69,8 @@ package final class TrainerConnection<Element: FloatingElement> {
       }
     }
     guard !interrupted() else { throw OwnerError.trainerGone("interrupted while waiting for \(peer)") }
-    throw OwnerError.trainerGone("\(problem); check that it runs there")
+    let advice = channel.isAwaiting ? "runs, with --connect and an address of this machine" : "runs there"
+    throw OwnerError.trainerGone("\(problem); check that it \(advice)")
   }
 
   /// - Returns: nil when there is no connection, or no answer, by `answerBy`.
@@ -125,7 +127,7 @@ package final class TrainerConnection<Element: FloatingElement> {
       }
       switch message {
       case .refused(let kind, let reason): throw OwnerError.refused(kind: kind, reason: reason)
-      case .goodbye: throw OwnerError.trainerGone("the trainer stops; the job is saved there")
+      case .goodbye(_, let reason): throw OwnerError.trainerGone("\(reason.text); the job is saved there")
       case .pong, .welcome: return nil
       default: return message
       }

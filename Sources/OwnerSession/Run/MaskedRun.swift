@@ -39,7 +39,7 @@ package final class MaskedRun<Element: FloatingElement> {
     self.interruption = interruption
     self.observe = observe
     connection = TrainerConnection(
-      channel: channel, job: state.job, software: options.software, endpoint: state.trainer,
+      channel: channel, job: state.job, software: options.software, peer: options.peer,
       silence: options.silence)
     self.masterKey = masterKey
     keys = JobKeys(master: masterKey, plan: prepared.shape.keyPlan, workers: options.workers)

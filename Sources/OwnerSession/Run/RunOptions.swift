@@ -10,14 +10,18 @@ package struct RunOptions: Sendable {
   /// A trainer not heard of for this long, asked each second, is taken for gone.
   package var silence: Duration
   package var software: String
+  /// The trainer, as errors name it.
+  package var peer: String
 
   package init(
-    workers: Workers, patience: Duration, detach: Bool = false, silence: Duration = .seconds(8), software: String
+    workers: Workers, patience: Duration, detach: Bool = false, silence: Duration = .seconds(8), software: String,
+    peer: String = "the trainer"
   ) {
     self.workers = workers
     self.patience = patience
     self.detach = detach
     self.silence = silence
     self.software = software
+    self.peer = peer
   }
 }

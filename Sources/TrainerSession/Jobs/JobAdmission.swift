@@ -18,7 +18,7 @@ struct JobAdmission<Element: FloatingElement> {
   func admit(_ description: JobDescription) throws -> Int {
     let model = try Model(description.model)
     try checkOutputs(description)
-    let memory = memoryNeeded(description, model)
+    let memory = Self.memoryNeeded(description, model)
     let memoryLimit = min(configuration.memoryLimit, limits.memory ?? .max)
     guard let memory, memory <= memoryLimit else {
       let advice =
@@ -45,7 +45,7 @@ struct JobAdmission<Element: FloatingElement> {
   }
 
   /// The engine; outside of it outputs and their gradients of one part, and the inputs of sequences that wait their turn.
-  private func memoryNeeded(_ description: JobDescription, _ model: Model) -> Int? {
+  private static func memoryNeeded(_ description: JobDescription, _ model: Model) -> Int? {
     let waiting =
       description.purpose == .training && description.lossLocation == .owner
       ? OwnerPacedTraining<Element>.window(description, width: model.inputWidth) : 0
@@ -60,19 +60,24 @@ struct JobAdmission<Element: FloatingElement> {
     ])
   }
 
+  /// Bytes of memory that the job takes; nil on overflow.
+  static func memoryEstimate(_ description: JobDescription) throws -> Int? {
+    memoryNeeded(description, try Model(description.model))
+  }
+
   /// Outputs of the largest micro-batch, by sample or by token; validation keeps the product in range.
-  private func outputRows(_ description: JobDescription) -> Int {
+  private static func outputRows(_ description: JobDescription) -> Int {
     description.microBatch * (hasOutputsByToken(description) ? description.model.maximumTokens ?? 1 : 1)
   }
 
-  private func hasOutputsByToken(_ description: JobDescription) -> Bool {
+  private static func hasOutputsByToken(_ description: JobDescription) -> Bool {
     guard case .transformer(let transformer) = description.model else { return false }
     return transformer.head.pooling == .none
   }
 
   /// A loss that is computed here has a label for each output.
   private func checkOutputs(_ description: JobDescription) throws {
-    guard let task = description.task, task.isPerToken != hasOutputsByToken(description) else { return }
+    guard let task = description.task, task.isPerToken != Self.hasOutputsByToken(description) else { return }
     throw TrainerError.refused(
       task.isPerToken
         ? "\(task.rawValue) needs an output for each token, and this model pools them"
@@ -85,7 +90,7 @@ struct JobAdmission<Element: FloatingElement> {
       description.purpose == .inference || description.lossLocation == .owner
     else { return }
     let inputs = Shape.byteCount([description.microBatch, maximumTokens, model.inputWidth], Element.elementType)
-    let outputs = Shape.byteCount([outputRows(description), model.outputWidth], Element.elementType)
+    let outputs = Shape.byteCount([Self.outputRows(description), model.outputWidth], Element.elementType)
     for (what, bytes) in [("inputs", inputs), ("outputs", outputs)] {
       guard let bytes, bytes <= largestMessage else {
         throw TrainerError.refused(

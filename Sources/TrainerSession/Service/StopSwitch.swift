@@ -2,14 +2,18 @@ import Synchronization
 
 /// Asks a service to stop, from any thread or signal source.
 package final class StopSwitch: Sendable {
-  private let state = Mutex<(requested: Bool, action: (@Sendable () -> Void)?)>((false, nil))
+  private let state = Mutex<(requested: Bool, preempted: Bool, action: (@Sendable () -> Void)?)>((false, false, nil))
 
   package init() {}
 
   package var isRequested: Bool { state.withLock(\.requested) }
 
-  package func request() {
+  /// Whether the trainer is to be started again by itself.
+  var isPreempted: Bool { state.withLock(\.preempted) }
+
+  package func request(preempted: Bool = false) {
     let action = state.withLock { state in
+      state.preempted = state.preempted || preempted
       state.requested = true
       return state.action
     }

@@ -86,8 +86,9 @@ package final class TrainerService<Element: FloatingElement> {
         deliverOutbox(startingNext: false)
       }
     }
+    let reason: GoodbyeReason = stop.isPreempted ? .preempted : .stopping
     for record in jobs.values where isConnected(record.peer) {
-      send(.goodbye(step: record.step), job: record.id, to: record.peer)
+      send(.goodbye(step: record.step, reason: reason), job: record.id, to: record.peer)
     }
     configuration.audit?.note(AuditEvent(.stopped))
   }

@@ -10,7 +10,8 @@ import Foundation
 /// starting a thread orders memory. Nothing else here changes. Hence `@unchecked Sendable`.
 final class AdmissionHandler: @unchecked Sendable {
   private let requests: ZeroMQSocket
-  private let monitor: SocketMonitor
+  /// Of the socket that listens, if there is one.
+  private let monitor: SocketMonitor?
   private let list: AdmissionList
   private let refusals: RefusalReporter
   private let stopSignal: WakeSignal
@@ -19,9 +20,11 @@ final class AdmissionHandler: @unchecked Sendable {
   /// Where libzmq looks for the handler of a context (fixed by RFC 27).
   private static let address = "inproc://zeromq.zap.01"
 
-  /// Starts answering for `observed`, which must not be bound yet.
+  /// Starts answering for every socket of the context.
+  ///
+  /// - Parameter observed: the socket that is going to listen and must not be bound yet.
   init(
-    for observed: ZeroMQSocket, in context: ZeroMQContext, list: AdmissionList, refusals: RefusalReporter
+    for observed: ZeroMQSocket?, in context: ZeroMQContext, list: AdmissionList, refusals: RefusalReporter
   ) throws(TransportError) {
     self.list = list
     self.refusals = refusals
@@ -29,7 +32,9 @@ final class AdmissionHandler: @unchecked Sendable {
     requests = try ZeroMQSocket(ZMQ_REP, in: context)
     try requests.set(ZMQ_LINGER, 0)
     try requests.bind(Self.address)
-    monitor = try SocketMonitor(observed, name: "trainer-connections", in: context)
+    monitor = try observed.map { (socket) throws(TransportError) in
+      try SocketMonitor(socket, name: "trainer-connections", in: context)
+    }
     let thread = Thread { [self] in run() }
     thread.name = "admission"
     thread.start()
@@ -44,15 +49,16 @@ final class AdmissionHandler: @unchecked Sendable {
   private func run() {
     defer {
       requests.close()
-      monitor.socket.close()
+      monitor?.socket.close()
       hasEnded.signal()
     }
     // An error here means that the socket or its context is gone. Without a handler nobody new is admitted.
     while !stopSignal.take() {
       do {
         try answerAll()
+        let connections = monitor.map { [SocketWait.Source.readable($0.socket)] } ?? []
         try SocketWait.wait(
-          for: [.readable(requests), .readable(monitor.socket), .descriptor(stopSignal.fileDescriptor)], until: nil)
+          for: [.readable(requests), .descriptor(stopSignal.fileDescriptor)] + connections, until: nil)
       } catch {
         return
       }
@@ -63,7 +69,7 @@ final class AdmissionHandler: @unchecked Sendable {
     while let request = try requests.receive(maximumParts: 16) {
       _ = try requests.send(answer(to: request.parts))
     }
-    while let event = try monitor.next() {
+    while let event = try monitor?.next() {
       switch event {
       case .handshakeBrokenOff, .protocolViolated: refusals.report(.handshakeFailed)
       case .acceptFailed(let code): refusals.report(.connectionNotAccepted(code: Int32(truncatingIfNeeded: code)))

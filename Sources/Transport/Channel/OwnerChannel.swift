@@ -10,6 +10,9 @@ package protocol OwnerChannel: AnyObject, Sendable {
   /// Whether the handshake with the trainer is done and the connection has not been seen to end.
   var isConnected: Bool { get }
 
+  /// Whether it is for the trainer to connect.
+  var isAwaiting: Bool { get }
+
   /// Hands a message over for sending, waiting for a connection and for room in the queue.
   ///
   /// - Throws: `.unreachable` when there is neither after `TransportOptions.sendTimeout`; `.peerGone`, `.refused`,
@@ -30,4 +33,8 @@ package protocol OwnerChannel: AnyObject, Sendable {
 
   /// Ends the connection after sending what is queued, for at most `TransportOptions.linger`.
   func close()
+}
+
+extension OwnerChannel {
+  package var isAwaiting: Bool { false }
 }

@@ -14,6 +14,8 @@ package enum TransportError: Failure, Equatable {
   case trainerKeyRejected(endpoint: String)
   /// Whoever listens there does not speak this protocol.
   case notATrainer(endpoint: String)
+  /// An owner listens, and whoever has connected so far has broken off: none holds the pinned key.
+  case strangersOnly(endpoint: String)
   /// Not `tcp://HOST:PORT`.
   case invalidEndpoint(String)
   case cannotBind(endpoint: String, reason: String)
@@ -30,7 +32,7 @@ package enum TransportError: Failure, Equatable {
 
   package var kind: FailureKind {
     switch self {
-    case .unreachable, .peerGone, .notATrainer: .unreachable
+    case .unreachable, .peerGone, .notATrainer, .strangersOnly: .unreachable
     case .refused, .notAuthorized: .refused
     case .trainerKeyRejected: .keyOrPermission
     case .invalidEndpoint, .cannotBind: .usage
@@ -55,6 +57,9 @@ package enum TransportError: Failure, Equatable {
         + "the trainer's trainer.pub, and check that a trainer listens at this address"
     case .notATrainer(let endpoint):
       "what listens at \(endpoint) is not a trainer of this version; check host and port"
+    case .strangersOnly(let endpoint):
+      "whoever connects to \(endpoint) breaks off the handshake: most likely not the trainer whose key was given; compare "
+        + "that file with the trainer's trainer.pub"
     case .invalidEndpoint(let text):
       "'\(text)' is not an address; write tcp://HOST:PORT"
     case .cannotBind(let endpoint, let reason):

@@ -13,6 +13,10 @@ package enum MessageEnvelope {
     case message(Message)
     /// The trainer no longer serves this key. libzmq offers no way to end one peer's connection.
     case keyRemoved
+    /// The first word of a trainer on a connection that it made: an owner that listens learns by it that it has one.
+    case trainerArrived
+    /// Says nothing; whether it can be sent shows whether the connection is still there.
+    case probe
   }
 
   /// Why what arrived is not a message. Holds no content.
@@ -27,10 +31,14 @@ package enum MessageEnvelope {
   private static let version: UInt8 = 1
   private static let messageKind: UInt8 = 0
   private static let keyRemovedKind: UInt8 = 1
+  private static let trainerArrivedKind: UInt8 = 2
+  private static let probeKind: UInt8 = 3
   private static let headerBytes = 8
   private static let lengthBytes = 8
 
   static let keyRemoved: [Data] = [header(keyRemovedKind)]
+  static let trainerArrived: [Data] = [header(trainerArrivedKind)]
+  static let probe: [Data] = [header(probeKind)]
 
   /// The table and the pieces, which share the frames' storage.
   package static func parts(of message: Message, pieceBytes: Int) -> [Data] {
@@ -63,7 +71,14 @@ package enum MessageEnvelope {
     let fields = Array(table.dropFirst(4))
     guard fields[0] == version else { throw .version(fields[0]) }
     guard fields[2] == 0, fields[3] == 0 else { throw .malformed }
-    if fields[1] == keyRemovedKind, parts.count == 1, table.count == headerBytes { return .keyRemoved }
+    if parts.count == 1, table.count == headerBytes {
+      switch fields[1] {
+      case keyRemovedKind: return .keyRemoved
+      case trainerArrivedKind: return .trainerArrived
+      case probeKind: return .probe
+      default: break
+      }
+    }
     guard fields[1] == messageKind else { throw .malformed }
 
     let lengths = Array(fields.dropFirst(headerBytes - 4))

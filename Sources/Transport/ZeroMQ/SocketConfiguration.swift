@@ -35,14 +35,16 @@ extension ZeroMQSocket {
   }
 
   /// The owner's side of CURVE; `trainerKey` is the only key it accepts at the other end.
-  func configureOwner(
-    keys: CurveKeyPair, trainerKey: CurvePublicKey, options: TransportOptions
-  ) throws(TransportError) {
+  func configureOwner(keys: CurveKeyPair, trainerKey: CurvePublicKey) throws(TransportError) {
     try set(ZMQ_CURVE_SERVERKEY, bytes: trainerKey.bytes)
     try set(ZMQ_CURVE_PUBLICKEY, bytes: keys.publicKey.bytes)
     try setSecretKey(keys)
+  }
+
+  /// For a socket that connects.
+  func configureAttempt(_ options: TransportOptions) throws(TransportError) {
     try set(ZMQ_CONNECT_TIMEOUT, options.connectTimeout.wholeMilliseconds)
-    // One attempt, then an event and weeks of quiet: `OwnerConnection` makes a new socket instead.
+    // One attempt, then an event and weeks of quiet: `SocketAttempts` makes a new socket instead.
     try set(ZMQ_RECONNECT_IVL, 2_000_000_000)
   }
 
@@ -53,7 +55,10 @@ extension ZeroMQSocket {
     try set(ZMQ_ZAP_DOMAIN, bytes: Array(Self.admissionDomain.utf8))
     // Without it libzmq would admit everyone if no handler were running.
     try set(czmq_zap_enforce_domain, 1)
-    // Sending to a connection that is gone is an error, not silence.
+  }
+
+  /// For the ROUTER socket of a side that listens: sending to a connection that is gone is an error, not silence.
+  func configureListening() throws(TransportError) {
     try set(ZMQ_ROUTER_MANDATORY, 1)
   }
 

@@ -5,7 +5,9 @@ package final class ZeroMQOwnerChannel: OwnerChannel {
   private let options: TransportOptions
   private let wakeSignal: WakeSignal
   /// Nil after `close`. The lock is also the memory fence libzmq asks for when a socket changes threads.
-  private let connection: Mutex<OwnerConnection?>
+  private let connection: Mutex<(any OwnerLink)?>
+  /// Where trainers are awaited, with the port the system chose for port 0; nil when this side connects.
+  package let listeningEndpoint: String?
 
   /// Begins to connect; whether that succeeds shows in the calls that follow.
   ///
@@ -16,13 +18,31 @@ package final class ZeroMQOwnerChannel: OwnerChannel {
   ) throws(TransportError) {
     self.options = options
     wakeSignal = try WakeSignal()
+    listeningEndpoint = nil
     connection = Mutex(
       try OwnerConnection(endpoint: endpoint, ownerKeys: ownerKeys, trainerKey: trainerKey, options: options))
+  }
+
+  /// Listens for a trainer that connects; one that does not hold the pinned key is not spoken to.
+  ///
+  /// - Parameter endpoint: `tcp://HOST:PORT`, `tcp://0.0.0.0:PORT` for all IPv4 interfaces; port 0 lets the system choose.
+  /// - Throws: `.invalidEndpoint`, `.cannotBind`, `.system`.
+  package init(
+    listen endpoint: String, ownerKeys: CurveKeyPair, trainerKey: CurvePublicKey, options: TransportOptions = .init()
+  ) throws(TransportError) {
+    self.options = options
+    wakeSignal = try WakeSignal()
+    let link = try ListeningOwnerConnection(
+      listen: endpoint, ownerKeys: ownerKeys, trainerKey: trainerKey, options: options)
+    listeningEndpoint = link.boundEndpoint
+    connection = Mutex(link)
   }
 
   package var isConnected: Bool {
     (try? withConnection { (connection) throws(TransportError) in try connection.isEstablishedNow() }) ?? false
   }
+
+  package var isAwaiting: Bool { listeningEndpoint != nil }
 
   package func send(_ message: Message) throws(TransportError) {
     try options.check(message)
@@ -45,7 +65,7 @@ package final class ZeroMQOwnerChannel: OwnerChannel {
   }
 
   private func withConnection<Result: Sendable>(
-    _ body: (OwnerConnection) throws(TransportError) -> Result
+    _ body: (any OwnerLink) throws(TransportError) -> Result
   ) throws(TransportError) -> Result {
     let result = try connection.withLockIfAvailable { (connection) throws(TransportError) -> Result in
       guard let connection else { throw .closed }

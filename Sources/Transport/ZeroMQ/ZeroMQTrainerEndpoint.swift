@@ -3,13 +3,14 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// The trainer's end over TCP with CURVE: a ROUTER socket that serves listed keys only.
+/// The trainer's end over TCP with CURVE, which serves listed keys only: a ROUTER socket where owners connect, and a DEALER socket
+/// for each owner that listens itself.
 ///
 /// What libzmq leaves open: it limits the size of a part of a message, but a message can be judged only when all its parts
 /// have arrived. A listed owner with a program of its own could therefore make the trainer buffer much.
 package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
-  /// The address in use, with the port the system chose for port 0.
-  package let boundEndpoint: String
+  /// The address in use, with the port the system chose for port 0; nil when owners are only connected to.
+  package let listeningEndpoint: String?
 
   private let options: TransportOptions
   private let list: AdmissionList
@@ -18,19 +19,21 @@ package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
   private let wakeSignal: WakeSignal
   private let context: ZeroMQContext
   /// Nil after `close`. The lock is also the memory fence libzmq asks for when a socket changes threads.
-  private let socket: Mutex<ZeroMQSocket?>
+  private let sockets: Mutex<TrainerSockets?>
 
-  /// Listens at once.
+  /// Listens and begins to connect at once.
   ///
   /// - Parameters:
-  ///   - endpoint: `tcp://HOST:PORT`, `tcp://*:PORT` for all IPv4 interfaces; port 0 lets the system choose.
+  ///   - endpoint: `tcp://HOST:PORT`, `tcp://*:PORT` for all IPv4 interfaces; port 0 lets the system choose; nil to listen nowhere.
+  ///   - owners: `tcp://HOST:PORT` of owners that listen.
   ///   - onRefusal: called on any thread, at most 10 times in 10 seconds; the rest is counted.
   /// - Throws: `.invalidEndpoint`, `.cannotBind`, `.system`.
   package init(
-    bind endpoint: String, keys: CurveKeyPair, authorized: AuthorizedKeys, options: TransportOptions = .init(),
-    onRefusal: @escaping @Sendable (Refusal) -> Void = { _ in }
+    bind endpoint: String?, connect owners: [String] = [], keys: CurveKeyPair, authorized: AuthorizedKeys,
+    options: TransportOptions = .init(), onRefusal: @escaping @Sendable (Refusal) -> Void = { _ in }
   ) throws(TransportError) {
-    try EndpointAddress.check(endpoint, anyPort: true)
+    if let endpoint { try EndpointAddress.check(endpoint, anyPort: true) }
+    for owner in owners { try EndpointAddress.check(owner, anyPort: false) }
     self.options = options
     list = AdmissionList(authorized.keys)
     refusals = RefusalReporter(onRefusal)
@@ -40,20 +43,34 @@ package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
     // listed owner with a ZeroMQ of its own could claim a number foreseen: stop the trainer, or get another's messages in
     // the seconds before the trainer knows that one gone.
     srand(UInt32.random(in: 0...UInt32.max))
-    let socket = try ZeroMQSocket(ZMQ_ROUTER, in: context)
-    try socket.configure(options, endpoint: endpoint)
-    try socket.configureTrainer(keys: keys)
-    admission = try AdmissionHandler(for: socket, in: context, list: list, refusals: refusals)
+    let router = try endpoint.map { [context] (endpoint) throws(TransportError) in
+      let router = try ZeroMQSocket(ZMQ_ROUTER, in: context)
+      try router.configure(options, endpoint: endpoint)
+      try router.configureTrainer(keys: keys)
+      try router.configureListening()
+      return router
+    }
+    admission = try AdmissionHandler(for: router, in: context, list: list, refusals: refusals)
+    let sockets = TrainerSockets(router: router)
     do {
-      try socket.bind(endpoint)
-      boundEndpoint = try socket.lastEndpoint()
+      if let endpoint { try router?.bind(endpoint) }
+      listeningEndpoint = try router?.lastEndpoint()
+      for (number, owner) in owners.enumerated() {
+        sockets.dials.append(
+          try OwnerDial(
+            endpoint: owner, number: UInt32(clamping: number), keys: keys, options: options, refusals: refusals,
+            in: context))
+      }
     } catch {
-      socket.close()
+      sockets.close()
       admission.stop()
       throw error
     }
-    self.socket = Mutex(socket)
+    self.sockets = Mutex(sockets)
   }
+
+  /// `listeningEndpoint`, empty when there is none.
+  package var boundEndpoint: String { listeningEndpoint ?? "" }
 
   deinit {
     close()
@@ -71,18 +88,20 @@ package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
   package var refusalsByReason: [String: Int] { refusals.byReason }
 
   package func receive(timeout: Duration) throws(TransportError) -> IncomingMessage? {
-    try withSocket { (socket) throws(TransportError) in
+    try withSockets { (sockets) throws(TransportError) in
       let deadline = Deadline(after: timeout)
       // One more: the peer's name.
       let maximumParts = MessageEnvelope.maximumParts(options) + 1
       while !wakeSignal.take() {
-        if let message = try socket.receive(maximumParts: maximumParts) {
-          if let incoming = try admit(message, from: socket) { return incoming }
+        if let message = try sockets.receive(maximumParts: maximumParts) {
+          if let incoming = try admit(message, sockets) { return incoming }
           if deadline.hasPassed { return nil }
           continue
         }
         if deadline.hasPassed { return nil }
-        try SocketWait.wait(for: [.readable(socket), .descriptor(wakeSignal.fileDescriptor)], until: deadline)
+        try SocketWait.wait(
+          for: sockets.sources + [.descriptor(wakeSignal.fileDescriptor)],
+          until: deadline.earlier(sockets.nextAttempt))
       }
       return nil
     }
@@ -90,13 +109,13 @@ package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
 
   package func send(_ message: Message, to peer: PeerID) throws(TransportError) {
     try options.check(message)
-    try withSocket { (socket) throws(TransportError) in
+    try withSockets { (sockets) throws(TransportError) in
+      let identity = Data(peer.routingIdentity)
       guard list.contains(peer.ownerKey) else {
-        try turnAway(Data(peer.routingIdentity), on: socket)
+        try sockets.turnAway(identity)
         throw .notAuthorized(peer.ownerKey)
       }
-      let parts = MessageEnvelope.parts(of: message, pieceBytes: options.pieceBytes)
-      guard try socket.send([Data(peer.routingIdentity)] + parts) == .sent else {
+      guard try sockets.send(MessageEnvelope.parts(of: message, pieceBytes: options.pieceBytes), to: identity) else {
         throw .unreachable(peer: "the owner \(peer)")
       }
     }
@@ -108,22 +127,22 @@ package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
 
   package func close() {
     wake()
-    let wasOpen = socket.withLock { socket -> Bool in
-      defer { socket = nil }
-      socket?.close()
-      return socket != nil
+    let wasOpen = sockets.withLock { sockets -> Bool in
+      defer { sockets = nil }
+      sockets?.close()
+      return sockets != nil
     }
     guard wasOpen else { return }
     admission.stop()
     context.terminate()
   }
 
-  private func withSocket<Result: Sendable>(
-    _ body: (ZeroMQSocket) throws(TransportError) -> Result
+  private func withSockets<Result: Sendable>(
+    _ body: (TrainerSockets) throws(TransportError) -> Result
   ) throws(TransportError) -> Result {
-    let result = try socket.withLockIfAvailable { (socket) throws(TransportError) -> Result in
-      guard let socket else { throw .closed }
-      return try body(socket)
+    let result = try sockets.withLockIfAvailable { (sockets) throws(TransportError) -> Result in
+      guard let sockets else { throw .closed }
+      return try body(sockets)
     }
     guard let result else { throw .concurrentUse }
     return result
@@ -131,8 +150,9 @@ package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
 
   /// The message with its sender, or nil when it is not to be served.
   private func admit(
-    _ message: ReceivedMessage, from socket: ZeroMQSocket
+    _ received: (message: ReceivedMessage, isAccepted: Bool), _ sockets: TrainerSockets
   ) throws(TransportError) -> IncomingMessage? {
+    let message = received.message
     guard let key = message.userID.flatMap(OwnerKey.init(z85:)) else {
       refusals.report(.handshakeFailed)
       return nil
@@ -142,30 +162,26 @@ package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
       return nil
     }
     // libzmq's own names are 5 bytes that start with 0. Peers with other names have chosen them.
-    guard identity.count == 5, identity.first == 0 else {
+    guard !received.isAccepted || identity.count == 5 && identity.first == 0 else {
       refusals.report(.routingIdentityClaimed, key: key)
       return nil
     }
     guard list.contains(key) else {
       refusals.report(.keyRemoved, key: key)
-      try turnAway(identity, on: socket)
+      try sockets.turnAway(identity)
       return nil
     }
     do {
       switch try MessageEnvelope.read(Array(message.parts.dropFirst()), options: options) {
       case .message(let frames):
         return IncomingMessage(peer: PeerID(routingIdentity: Array(identity), ownerKey: key), frames: frames)
-      case .keyRemoved:
+      case .probe: break
+      case .keyRemoved, .trainerArrived:
         refusals.report(.malformedMessage, key: key)
       }
     } catch {
       refusals.report(error.asRefusal, key: key)
     }
     return nil
-  }
-
-  /// Tells a connection that its key is no longer listed, if it takes messages at all.
-  private func turnAway(_ identity: Data, on socket: ZeroMQSocket) throws(TransportError) {
-    _ = try socket.send([identity] + MessageEnvelope.keyRemoved)
   }
 }

@@ -31,7 +31,7 @@ package enum TrainerMessage<Element: FloatingElement>: Sendable, Equatable {
   /// The job is removed, by `cancel` or `release`.
   case removed
   /// The trainer stops; the job is saved after `step` steps.
-  case goodbye(step: Int)
+  case goodbye(step: Int, reason: GoodbyeReason = .stopping)
   case pong
 
   private var code: UInt8 {
@@ -73,7 +73,8 @@ package enum TrainerMessage<Element: FloatingElement>: Sendable, Equatable {
       envelope.write(step)
       envelope.fields.write(gradientNorm)
       envelope.fields.write(learningRate)
-    case .checkpointed(let step), .goodbye(let step): envelope.write(step)
+    case .checkpointed(let step): envelope.write(step)
+    case .goodbye(let step, let reason): envelope.write(step, reason.rawValue)
     case .stored(let count): envelope.write(count)
     case .progress(let from, let records):
       envelope.write(from)
@@ -125,7 +126,12 @@ package enum TrainerMessage<Element: FloatingElement>: Sendable, Equatable {
         chunk: try envelope.fields.readIndex(), values: try envelope.takeTensor("weights", rank: 1...2))
     case 113: self = .status(try envelope.readJSON("status"))
     case 114: self = .removed
-    case 115: self = .goodbye(step: try envelope.fields.readIndex())
+    case 115:
+      let step = try envelope.fields.readIndex()
+      guard let reason = GoodbyeReason(rawValue: try envelope.fields.readIndex()) else {
+        throw .malformed("an unknown reason to stop")
+      }
+      self = .goodbye(step: step, reason: reason)
     case 116: self = .pong
     case 117: self = .finished
     default: throw .malformed("an unknown kind of message")

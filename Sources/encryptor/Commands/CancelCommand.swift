@@ -9,11 +9,12 @@ struct CancelCommand: ParsableCommand {
 
   @OptionGroup var selected: RunDirectoryOption
   @OptionGroup var waiting: PatienceOption
+  @OptionGroup var place: ListenOption
 
   func run() throws {
     let opened = try selected.open()
     guard opened.state.phase != .finished else { throw OwnerError.run("the run is finished; nothing to cancel") }
-    let connection = try opened.greet(patience: waiting.patience)
+    let connection = try opened.greet(listen: place.listen, patience: waiting.patience)
     defer { connection.close() }
     try connection.send(.cancel)
     try connection.waitFor { message in

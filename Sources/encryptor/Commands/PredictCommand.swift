@@ -19,6 +19,7 @@ struct PredictCommand: ParsableCommand {
 
   @OptionGroup var selected: RunDirectoryOption
   @OptionGroup var waiting: PatienceOption
+  @OptionGroup var place: ListenOption
   @OptionGroup var processing: ThreadsOption
 
   @Option(help: "An HDF5 file with the same features as the training data.", completion: .file())
@@ -37,7 +38,7 @@ struct PredictCommand: ParsableCommand {
     }
     let shape = try opened.shape()
     let source = try SampleSource.forPrediction(shape, file: data, features: features)
-    let connection = try opened.greet(job: .random(), patience: waiting.patience)
+    let connection = try opened.greet(job: .random(), listen: place.listen, patience: waiting.patience)
     defer { connection.close() }
     let progress = CountDisplay("predicting")
     try Prediction(

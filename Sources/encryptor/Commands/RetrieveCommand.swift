@@ -10,6 +10,7 @@ struct RetrieveCommand: ParsableCommand {
 
   @OptionGroup var selected: RunDirectoryOption
   @OptionGroup var waiting: PatienceOption
+  @OptionGroup var place: ListenOption
   @OptionGroup var processing: ThreadsOption
 
   func run() throws {
@@ -18,7 +19,7 @@ struct RetrieveCommand: ParsableCommand {
       print(opened.directory.model.path)
       return
     }
-    let connection = try opened.greet(patience: waiting.patience)
+    let connection = try opened.greet(listen: place.listen, patience: waiting.patience)
     defer { connection.close() }
     let retrieval = DetachedRetrieval(
       directory: opened.directory, state: opened.state, shape: try opened.shape(), masterKey: try opened.masterKey(),

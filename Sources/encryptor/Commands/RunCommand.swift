@@ -15,6 +15,7 @@ struct RunCommand: ParsableCommand {
   @OptionGroup var keys: KeyOptions
   @OptionGroup var processing: ProcessingOptions
   @OptionGroup var audit: AuditOption
+  @OptionGroup var place: ListenOption
 
   @Option(name: .customLong("out"), help: "The run directory to make.", completion: .directory)
   var output: String
@@ -23,7 +24,8 @@ struct RunCommand: ParsableCommand {
   var resume = false
 
   func run() throws {
-    let launch = RunLaunch(job: job, keys: keys, processing: processing, audit: audit, output: output, detach: false)
+    let launch = RunLaunch(
+      job: job, keys: keys, processing: processing, audit: audit, listen: place.listen, output: output, detach: false)
     try launch.start(resume: resume)
   }
 }

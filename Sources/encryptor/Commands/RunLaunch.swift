@@ -13,6 +13,8 @@ struct RunLaunch {
   let keys: KeyOptions
   let processing: ProcessingOptions
   let audit: AuditOption
+  /// Where to wait for the trainer instead of connecting to it.
+  let listen: String?
   let output: String
   let detach: Bool
 
@@ -43,12 +45,12 @@ struct RunLaunch {
     if state.phase == .cancelled { throw OwnerError.run("the run was cancelled; start a new one in another --out") }
     let progress = ProgressDisplay(job: prepared, patience: processing.patience)
     progress.showPlan()
-    let channel = try ZeroMQOwnerChannel(endpoint: state.trainer, ownerKeys: owner, trainerKey: trainer)
+    let place = try TrainerPlace(endpoint: state.trainer, listen: listen, ownerKeys: owner, trainerKey: trainer)
     let run = try MaskedRun<Float>(
-      prepared: prepared, directory: directory, state: state, masterKey: master, channel: channel,
+      prepared: prepared, directory: directory, state: state, masterKey: master, channel: place.channel,
       options: RunOptions(
         workers: processing.workers, patience: .seconds(processing.patience), detach: detach,
-        software: Release.software),
+        software: Release.software, peer: place.peer),
       interruption: interruption, observe: { progress.show($0) })
     defer { progress.end() }
     let report: RunReport?

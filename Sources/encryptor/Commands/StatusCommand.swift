@@ -10,6 +10,7 @@ struct StatusCommand: ParsableCommand {
 
   @OptionGroup var selected: RunDirectoryOption
   @OptionGroup var waiting: PatienceOption
+  @OptionGroup var place: ListenOption
 
   @Flag(help: "Print JSON.")
   var json = false
@@ -20,7 +21,7 @@ struct StatusCommand: ParsableCommand {
       try show(StatusReport(phase: opened.state.phase.rawValue, trainer: nil))
       return
     }
-    let connection = try opened.greet(patience: waiting.patience)
+    let connection = try opened.greet(listen: place.listen, patience: waiting.patience)
     defer { connection.close() }
     try show(StatusReport(phase: opened.state.phase.rawValue, trainer: try connection.status()))
   }

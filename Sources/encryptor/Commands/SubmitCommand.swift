@@ -15,6 +15,7 @@ struct SubmitCommand: ParsableCommand {
   @OptionGroup var keys: KeyOptions
   @OptionGroup var processing: ProcessingOptions
   @OptionGroup var audit: AuditOption
+  @OptionGroup var place: ListenOption
 
   @Option(name: .customLong("out"), help: "The run directory to make.", completion: .directory)
   var output: String
@@ -26,7 +27,8 @@ struct SubmitCommand: ParsableCommand {
   var resume = false
 
   func run() throws {
-    let launch = RunLaunch(job: job, keys: keys, processing: processing, audit: audit, output: output, detach: detach)
+    let launch = RunLaunch(
+      job: job, keys: keys, processing: processing, audit: audit, listen: place.listen, output: output, detach: detach)
     try launch.start(resume: resume)
   }
 }

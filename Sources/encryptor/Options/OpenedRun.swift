@@ -15,22 +15,21 @@ struct OpenedRun {
     try KeyFile(.owner, in: state.keys).readKeyPair()
   }
 
-  func channel() throws -> any OwnerChannel {
+  /// A connection about the run's own job, or about a new one.
+  ///
+  /// - Parameter listen: where to wait for the trainer instead of connecting to it.
+  func connect(job: JobID? = nil, listen: String?) throws -> TrainerConnection<Float> {
     guard let trainer = CurvePublicKey(z85: state.trainerKey) else {
       throw OwnerError.run("\(directory.runState.path) holds no trainer key")
     }
-    return try ZeroMQOwnerChannel(endpoint: state.trainer, ownerKeys: try owner(), trainerKey: trainer)
-  }
-
-  /// A connection about the run's own job, or about a new one.
-  func connect(job: JobID? = nil) throws -> TrainerConnection<Float> {
-    TrainerConnection(
-      channel: try channel(), job: job ?? state.job, software: Release.software, endpoint: state.trainer)
+    let place = try TrainerPlace(endpoint: state.trainer, listen: listen, ownerKeys: try owner(), trainerKey: trainer)
+    return TrainerConnection(
+      channel: place.channel, job: job ?? state.job, software: Release.software, peer: place.peer)
   }
 
   /// As `connect`, and spoken to: what waits for a trainer that does not answer says so.
-  func greet(job: JobID? = nil, patience: Int) throws -> TrainerConnection<Float> {
-    let connection = try connect(job: job)
+  func greet(job: JobID? = nil, listen: String?, patience: Int) throws -> TrainerConnection<Float> {
+    let connection = try connect(job: job, listen: listen)
     do {
       try connection.greet(
         patience: .seconds(patience),

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Dispatch
+import Failures
 import Foundation
 import Logging
 import Tensors
@@ -10,7 +11,8 @@ struct ServeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "serve", abstract: "Take jobs from listed owners and train them, one at a time.",
     discussion: """
-      Prints `listening tcp://HOST:PORT` on standard output when ready and logs to standard error. SIGHUP reads --authorized again; SIGTERM \
+      Prints `listening tcp://HOST:PORT` (and `connecting tcp://OWNER:PORT` for each --connect) on standard output when ready and logs to \
+      standard error. SIGHUP reads --authorized again; SIGTERM \
       or Ctrl-C finishes the step, writes a checkpoint, tells the owners and exits 0. After a kill, the same command on the same --store \
       goes on with every job in it.
 
@@ -39,10 +41,18 @@ struct ServeCommand: ParsableCommand {
   @Option(help: "Directory for jobs and checkpoints; made when missing.", completion: .directory)
   var store: String
 
-  @Option(help: "Where to listen; port 0 picks one.")
-  var bind: String = "tcp://127.0.0.1:5570"
+  @Option(
+    help: ArgumentHelp(
+      "Where to listen; port 0 picks one. (default: tcp://127.0.0.1:5570, without --connect)", valueName: "address"))
+  var bind: String?
 
-  @Option(help: "Worker threads; results do not depend on it. (default: all cores)")
+  @Option(
+    help: ArgumentHelp(
+      "Address of an owner that listens (encryptor … --listen), for machines that can only dial out (repeatable).",
+      valueName: "address"))
+  var connect: [String] = []
+
+  @Option(help: "Worker threads; results do not depend on it. (default: the processors this process may use)")
   var threads: Int?
 
   @Option(help: ArgumentHelp("Most memory one job may take.", valueName: "size"))
@@ -75,14 +85,24 @@ struct ServeCommand: ParsableCommand {
     let logger = TrainerLog.make(format: logFormat, level: logLevel)
     let keyPair = try KeyFile(.trainer, in: keys).readKeyPair()
     let owners = try AuthorizedKeys.read(at: authorized)
-    let workers = Workers(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
+    let workers = Workers(threads: threads ?? ThreadCount.standard())
     let log = TrainerLog(logger: logger)
-    let audit = try AuditLog(store: URL(filePath: store))
+    let directory = URL(filePath: store)
+    let lease = try StoreLease(
+      store: directory, software: Release.software, waiting: { logger.notice("\($0)") },
+      onLoss: { error in
+        logger.critical("\(error)")
+        // At once: whatever is written from now on would be written into the other trainer's store.
+        _exit(error.kind.exitCode)
+      })
+    defer { lease.release() }
+    let audit = try AuditLog(store: directory)
     var options = TransportOptions()
     // More than the answers to any window: what is under way is bounded by credits, and a full queue would lose messages.
     options.sendQueueMessages = 1024
     let endpoint = try ZeroMQTrainerEndpoint(
-      bind: bind, keys: keyPair, authorized: owners, options: options
+      bind: bind ?? (connect.isEmpty ? "tcp://127.0.0.1:5570" : nil), connect: connect, keys: keyPair,
+      authorized: owners, options: options
     ) { refusal in
       log.refused(refusal)
       audit.note(
@@ -96,9 +116,14 @@ struct ServeCommand: ParsableCommand {
     configuration.owners = ServedOwners(owners)
     let metricsServer = try metrics.map { try serveMetrics(at: $0, configuration.metrics, of: endpoint, audit) }
     let service = try TrainerService<Float>(
-      endpoint: endpoint, configuration: configuration, stop: stop, observe: { log.record($0) })
+      endpoint: endpoint, configuration: configuration, stop: stop,
+      observe: { event in
+        lease.record(event)
+        log.record(event)
+      })
     let served = configuration.owners
-    let signals = ServiceSignals(stop: stop) {
+    let isRequeued = ProcessInfo.processInfo.environment["SLURM_JOB_ID"] != nil
+    let signals = ServiceSignals(stop: stop, isRequeued: isRequeued) {
       do {
         let owners = try AuthorizedKeys.read(at: authorized)
         endpoint.authorize(owners.keys)
@@ -108,9 +133,15 @@ struct ServeCommand: ParsableCommand {
         logger.error("authorized owners kept as they were", metadata: ["reason": "\(error)"])
       }
     }
-    log.starting(endpoint: endpoint.boundEndpoint, owners: owners.keys.count, threads: workers.threads)
+    log.starting(
+      endpoint: endpoint.listeningEndpoint, connecting: connect, owners: owners.keys.count, threads: workers.threads)
     if let metricsServer { log.servingMetrics(at: "\(metricsServer.address)") }
-    print("listening \(endpoint.boundEndpoint)")
+    let place = EndpointRecord(
+      listening: endpoint.listeningEndpoint, connecting: connect, publicKey: keyPair.publicKey.z85)
+    try place.write(to: directory)
+    defer { place.remove(from: directory) }
+    if let bound = endpoint.listeningEndpoint { print("listening \(bound)") }
+    for owner in connect { print("connecting \(owner)") }
     fflush(nil)
     try withExtendedLifetime((signals, metricsServer)) { try service.run() }
     logger.notice("stopped")

@@ -6,9 +6,10 @@ import Transport
 struct ServiceSignals {
   private let watch: SignalWatch
 
-  init(stop: StopSwitch, reload: @escaping @Sendable () -> Void) {
+  /// - Parameter isRequeued: SIGTERM comes from a batch system that starts the trainer again.
+  init(stop: StopSwitch, isRequeued: Bool, reload: @escaping @Sendable () -> Void) {
     watch = SignalWatch([SIGTERM, SIGINT, SIGHUP]) { signal in
-      if signal == SIGHUP { reload() } else { stop.request() }
+      if signal == SIGHUP { reload() } else { stop.request(preempted: isRequeued && signal == SIGTERM) }
     }
   }
 }

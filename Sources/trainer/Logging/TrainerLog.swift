@@ -21,11 +21,12 @@ struct TrainerLog: Sendable {
     return logger
   }
 
-  func starting(endpoint: String, owners: Int, threads: Int) {
+  func starting(endpoint: String?, connecting: [String], owners: Int, threads: Int) {
     logger.notice(
-      "listening",
+      endpoint == nil ? "connecting" : "listening",
       metadata: [
-        "endpoint": "\(endpoint)", "owners": "\(owners)", "threads": "\(threads)", "kernel": "\(OpenBLAS.kernelName)",
+        "endpoint": "\(([endpoint].compactMap(\.self) + connecting).joined(separator: ","))", "owners": "\(owners)",
+        "threads": "\(threads)", "kernel": "\(OpenBLAS.kernelName)",
       ])
     if let advice = OpenBLAS.advice(environment: ProcessInfo.processInfo.environment) { logger.warning("\(advice)") }
   }

@@ -15,14 +15,15 @@ final class ChildProcess {
   /// - Parameters:
   ///   - directory: where the files with its output are kept.
   ///   - largestFile: bytes that no file it writes may exceed.
-  ///   - environment: `NAME=value`, beside this process's own.
+  ///   - environment: variables beside those of the test.
   init(
     _ program: Program, _ arguments: [String], directory: String, workingDirectory: String? = nil,
-    largestFile: Int? = nil, environment: [String] = []
+    largestFile: Int? = nil, environment: [String: String] = [:]
   ) throws {
     let name = directory + "/" + UUID().uuidString
     (outputFile, errorFile) = (name + ".out", name + ".err")
-    var command = (environment.isEmpty ? [] : ["/usr/bin/env"] + environment) + [program.path] + arguments
+    var command = [program.path] + arguments
+    if !environment.isEmpty { command = ["/usr/bin/env"] + environment.map { "\($0)=\($1)" } + command }
     // A shell sets what only a process can set for itself, and becomes the program.
     if let largestFile {
       command = ["/bin/sh", "-c", "ulimit -f \(largestFile / 512) && exec \"$0\" \"$@\""] + command

@@ -55,11 +55,10 @@ final class Site {
 
   @discardableResult
   func start(
-    _ program: Program, _ arguments: [String], largestFile: Int? = nil, environment: [String] = []
+    _ program: Program, _ arguments: [String], largestFile: Int? = nil, environment: [String: String] = [:]
   ) throws -> ChildProcess {
     let child = try ChildProcess(
-      program, arguments, directory: path, workingDirectory: path, largestFile: largestFile,
-      environment: environment)
+      program, arguments, directory: path, workingDirectory: path, largestFile: largestFile, environment: environment)
     children.append(child)
     return child
   }
@@ -91,8 +90,22 @@ final class Site {
         + options, largestFile: largestFile, environment: environment)
     _ = Waiting.until(30) { child.output.contains("\n") || child.hasEnded }
     let line = child.output.split(separator: "\n").first ?? ""
-    try #require(line.hasPrefix("listening tcp://127.0.0.1:"), "\(child.output)\(child.errors)")
+    try #require(line.hasPrefix("listening tcp://"), "\(child.output)\(child.errors)")
     return RunningTrainer(process: child, endpoint: String(line.dropFirst("listening ".count)))
+  }
+
+  /// A trainer that connects to owners; it has written its address to the store.
+  func startConnectingTrainer(
+    to owners: String..., keys: String = "trainer", store: String = "store", options: [String] = [],
+    environment: [String: String] = [:]
+  ) throws -> ChildProcess {
+    let child = try start(
+      .trainer,
+      ["serve", "--keys", keys, "--authorized", "owners.txt", "--store", store, "--threads", "1"]
+        + owners.flatMap { ["--connect", $0] } + options, environment: environment)
+    _ = Waiting.until(30) { child.output.contains("\n") || child.hasEnded }
+    try #require(child.output.contains("connecting \(owners[0])"), "\(child.output)\(child.errors)")
+    return child
   }
 
   /// Arguments of `run` or `submit`.

@@ -1,0 +1,41 @@
+import Checkpoints
+import Foundation
+
+/// What `trainer.lease` says: who has the store, and that it is alive.
+struct LeaseRecord: Codable, Equatable, Sendable {
+  let holder: ProcessIdentity
+  /// Different for every trainer.
+  let token: UInt64
+  /// Grows with every renewal.
+  var beat: UInt64
+  /// The job that runs.
+  var job: String?
+
+  static func path(_ store: URL) -> String {
+    store.appending(path: "trainer.lease").path
+  }
+
+  /// - Returns: nil when there is no lease.
+  /// - Throws: `StoreError.damaged`; `CheckpointError` when it cannot be read.
+  static func read(_ store: URL) throws -> LeaseRecord? {
+    let path = path(store)
+    guard let bytes = try SmallFile.read(path) else { return nil }
+    guard let record = try? JSONDecoder().decode(LeaseRecord.self, from: bytes) else {
+      throw StoreError.damaged(path: path)
+    }
+    return record
+  }
+
+  func write(_ store: URL, replacing: Bool = true) throws {
+    try AtomicFile.write(try JSONEncoder().encode(self), to: Self.path(store), replacing: replacing)
+  }
+
+  /// Of the lease's last renewal, by the clock of the file system it is on; nil when there is none.
+  static func renewalTime(_ store: URL) -> Double? {
+    var status = stat()
+    guard stat(path(store), &status) == 0 else { return nil }
+    return Double(status.st_mtim.tv_sec) + Double(status.st_mtim.tv_nsec) * 1e-9
+  }
+
+  var holderText: String { "process \(holder.pid) on \(holder.host)" }
+}

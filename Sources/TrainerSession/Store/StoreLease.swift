@@ -1,0 +1,100 @@
+import Checkpoints
+package import Foundation
+import Synchronization
+import Wire
+
+/// Holds a store for one trainer: `trainer.lease`, renewed every few seconds for as long as this lives.
+package final class StoreLease: Sendable {
+  private struct State {
+    var record: LeaseRecord
+    var isReleased = false
+  }
+
+  private let store: URL
+  private let times: LeaseTimes
+  private let state: Mutex<State>
+  private let onLoss: @Sendable (StoreError) -> Void
+  private let stopped = DispatchSemaphore(value: 0)
+
+  /// Makes the store where there is none, and waits for as long as another trainer may be alive that has it.
+  ///
+  /// - Parameters:
+  ///   - waiting: told when that is so.
+  ///   - onLoss: called on another thread when somebody else has taken the store over; nothing may be written to it then.
+  /// - Throws: `StoreError`; `CheckpointError` when the store cannot be read or written.
+  package convenience init(
+    store: URL, software: String, times: LeaseTimes = LeaseTimes(), waiting: @escaping (String) -> Void = { _ in },
+    onLoss: @escaping @Sendable (StoreError) -> Void
+  ) throws {
+    try self.init(store: store, software: software, holder: .own, times: times, waiting: waiting, onLoss: onLoss)
+  }
+
+  init(
+    store: URL, software: String, holder: ProcessIdentity, times: LeaseTimes,
+    waiting: @escaping (String) -> Void = { _ in }, onLoss: @escaping @Sendable (StoreError) -> Void
+  ) throws {
+    try Directory.create(store.path)
+    try StoreFormat.claim(store, software: software)
+    let record = LeaseRecord(holder: holder, token: .random(in: .min ... .max), beat: 0)
+    try LeaseClaim(store: store, times: times, record: record, waiting: waiting).take()
+    self.store = store
+    self.times = times
+    self.onLoss = onLoss
+    state = Mutex(State(record: record))
+    let thread = Thread { [weak self, stopped] in
+      while stopped.wait(timeout: .now() + times.interval.inSeconds) == .timedOut {
+        guard let self, self.renew() else { return }
+      }
+    }
+    thread.name = "lease"
+    thread.start()
+  }
+
+  deinit {
+    release()
+  }
+
+  /// Gives the store up. Call when nothing writes to it any more.
+  package func release() {
+    stopped.signal()
+    state.withLock { state in
+      guard !state.isReleased else { return }
+      state.isReleased = true
+      if (try? LeaseRecord.read(store))?.token == state.record.token { unlink(LeaseRecord.path(store)) }
+    }
+  }
+
+  /// Lets `trainer status` see which job runs.
+  package func record(_ event: TrainerEvent) {
+    state.withLock { state in
+      switch event {
+      case .jobStarted(let job, _): state.record.job = job.description
+      case .jobPaused(let job, _, _), .jobFinished(let job, _), .jobRemoved(let job, _), .jobFailed(let job, _):
+        if state.record.job == job.description { state.record.job = nil }
+      default: break
+      }
+    }
+  }
+
+  /// - Returns: false when there is nothing left to renew.
+  private func renew() -> Bool {
+    let isLost = state.withLock { state -> Bool? in
+      guard !state.isReleased else { return nil }
+      // One that cannot be read now may be there the next time; one that is gone is made anew.
+      if let present = try? LeaseRecord.read(store), present.token != state.record.token {
+        state.isReleased = true
+        return true
+      }
+      state.record.beat &+= 1
+      do {
+        try state.record.write(store)
+      } catch {
+        // A full disk takes no new file, but a new date.
+        utimensat(AT_FDCWD, LeaseRecord.path(store), nil, 0)
+      }
+      return false
+    }
+    if isLost == true { onLoss(.taken(path: store.path)) }
+    return isLost == false
+  }
+}

@@ -1,0 +1,113 @@
+import CZeroMQ
+import Foundation
+
+/// The connections a trainer makes to one owner that listens, one after another.
+///
+/// The trainer is the server of CURVE on them as on those it accepts: its admission handler decides on the owner's key.
+final class OwnerDial {
+  let endpoint: String
+  private let number: UInt32
+  private let attempts: SocketAttempts
+  private let refusals: RefusalReporter
+  private var isEstablished = false
+  /// The connection has ended; what had arrived over it is still to be read.
+  private var hasEnded = false
+  /// Told once for all attempts that fail in a row.
+  private var isFailureTold = false
+
+  /// An owner that cannot be agreed with is tried as much less often as one that is not there.
+  private static let slowing = 8
+
+  /// - Parameter number: different for each owner of an endpoint.
+  init(
+    endpoint: String, number: UInt32, keys: CurveKeyPair, options: TransportOptions, refusals: RefusalReporter,
+    in context: ZeroMQContext
+  ) throws(TransportError) {
+    self.endpoint = endpoint
+    self.number = number
+    self.refusals = refusals
+    attempts = try SocketAttempts(endpoint: endpoint, options: options) { (attempt) throws(TransportError) in
+      let socket = try ZeroMQSocket(ZMQ_DEALER, in: context)
+      try socket.configure(options, endpoint: endpoint)
+      try socket.configureTrainer(keys: keys)
+      try socket.configureAttempt(options)
+      return (socket, try SocketMonitor(socket, name: "trainer-connection-\(number)-\(attempt)", in: context))
+    }
+  }
+
+  /// The name of the present connection; libzmq's own start with 0 and are 5 bytes.
+  var identity: [UInt8] {
+    [1] + withUnsafeBytes(of: number.bigEndian, Array.init) + withUnsafeBytes(of: attempts.count.bigEndian, Array.init)
+  }
+
+  var sources: [SocketWait.Source] {
+    [attempts.socket.map { .readable($0) }, attempts.monitor.map { .readable($0.socket) }].compactMap(\.self)
+  }
+
+  /// When to look again, whatever the sources say.
+  var nextAttempt: Deadline? { attempts.nextAttempt }
+
+  /// The next message that has arrived; also makes the attempts that are due.
+  func receive(maximumParts: Int) throws(TransportError) -> ReceivedMessage? {
+    try attempts.openIfDue()
+    if let message = try attempts.socket?.receive(maximumParts: maximumParts) { return message }
+    try noteEvents()
+    guard hasEnded else { return nil }
+    // What had arrived before the connection ended is still delivered.
+    if let message = try attempts.socket?.receive(maximumParts: maximumParts) { return message }
+    discard()
+    return nil
+  }
+
+  /// False when the message is lost.
+  func send(_ parts: [Data]) throws(TransportError) -> Bool {
+    guard isEstablished, !hasEnded, let socket = attempts.socket else { return false }
+    return try socket.send(parts) == .sent
+  }
+
+  /// Ends the present connection with these last words; the next one is subject to admission anew.
+  func turnAway(_ parts: [Data]) throws(TransportError) {
+    guard try send(parts) else { return }
+    discard(slowing: Self.slowing, lingering: true)
+  }
+
+  private func discard(slowing: Int = 1, lingering: Bool = false) {
+    attempts.discard(slowing: slowing, lingering: lingering)
+    isEstablished = false
+    hasEnded = false
+  }
+
+  func close() {
+    attempts.close()
+  }
+
+  private func noteEvents() throws(TransportError) {
+    while let event = try attempts.monitor?.next() {
+      switch event {
+      case .handshakeSucceeded:
+        isEstablished = true
+        isFailureTold = false
+        attempts.succeeded()
+        // The owner cannot know otherwise that this connection is one of a trainer.
+        _ = try attempts.socket?.send(MessageEnvelope.trainerArrived)
+      case .disconnected where isEstablished:
+        hasEnded = true
+      // The handler has told who it was.
+      case .notAdmitted:
+        discard(slowing: Self.slowing)
+      case .protocolViolated where !isEstablished, .handshakeBrokenOff where !isEstablished:
+        if !isFailureTold { refusals.report(.handshakeFailed, address: host) }
+        isFailureTold = true
+        discard(slowing: Self.slowing)
+      case .notConnected where !isEstablished:
+        discard()
+      case .notConnected, .protocolViolated, .handshakeBrokenOff, .disconnected, .acceptFailed:
+        break
+      }
+    }
+  }
+
+  private var host: String {
+    String(endpoint.dropFirst("tcp://".count).prefix { $0 != ":" })
+  }
+}

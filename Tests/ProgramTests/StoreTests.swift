@@ -1,0 +1,168 @@
+import Foundation
+import Testing
+
+/// Stores that another trainer holds, that are of another version, read-only or full, and what `trainer status` says of them.
+struct StoreTests {
+  private let site: Site
+
+  init() throws {
+    site = try Site()
+    try DataFile().write(to: site["data.h5"])
+    try site.write(JobText().text, to: "job.yaml")
+  }
+
+  private let serve = [
+    "serve", "--keys", "trainer", "--authorized", "owners.txt", "--store", "store", "--bind", "tcp://127.0.0.1:0",
+  ]
+
+  private func status(_ options: String...) throws -> Ended {
+    try site.run(.trainer, ["status", "--store", "store"] + options)
+  }
+
+  /// The fields of a job or of the live trainer, as JSON says them.
+  private func report() throws -> [String: Any] {
+    let ended = try status("--json")
+    #expect(ended.code == 0, "\(ended.errors)")
+    let object = try JSONSerialization.jsonObject(with: Data(ended.output.utf8))
+    return try #require(object as? [String: Any])
+  }
+
+  @Test func aStoreAnotherLiveTrainerHolds() throws {
+    let trainer = try site.startTrainer()
+    try site.run(.trainer, serve)
+      .expectRefusal(2, saying: "is held by another trainer", "process", program: .trainer)
+    trainer.process.signal(SIGKILL)
+    _ = try trainer.process.wait()
+    // Killed here, it is known to be dead.
+    _ = try site.startTrainer()
+  }
+
+  @Test func aStoreWrittenByAnotherVersion() throws {
+    try FileManager.default.createDirectory(atPath: site["store"], withIntermediateDirectories: true)
+    try site.write(#"{"format":2,"software":"trainer 9.0"}"#, to: "store/store.json")
+    try site.run(.trainer, serve)
+      .expectRefusal(3, saying: "was written by another version", "format 2", program: .trainer)
+    try status().expectRefusal(3, saying: "was written by another version", program: .trainer)
+    #expect(!site.exists("store/jobs"), "it is left alone")
+  }
+
+  @Test(.enabled(if: SmallDisk.isPossible)) func aReadOnlyStore() throws {
+    let disk = try SmallDisk(at: site["store"], bytes: 1 << 20)
+    try #require(mount("none", site["store"], nil, UInt(MS_REMOUNT | MS_RDONLY), nil) == 0)
+    try site.run(.trainer, serve).expectRefusal(4, saying: "store", "Read-only file system", program: .trainer)
+    withExtendedLifetime(disk) {}
+  }
+
+  @Test(.enabled(if: SmallDisk.isPossible)) func aFullStore() throws {
+    let disk = try SmallDisk(at: site["store"], bytes: 1 << 20)
+    try disk.fill()
+    try site.run(.trainer, serve).expectRefusal(8, saying: "store", "No space left", program: .trainer)
+    disk.empty()
+    // A trainer that is at work keeps its store while the disk is full, and for longer than a renewal takes.
+    let trainer = try site.startTrainer()
+    try disk.fill()
+    usleep(7_000_000)
+    #expect(!trainer.process.hasEnded)
+    try site.run(.trainer, serve).expectRefusal(2, saying: "is held by another trainer", program: .trainer)
+    disk.empty()
+  }
+
+  @Test func addressOfATrainerThatListens() throws {
+    let trainer = try site.startTrainer(bind: "tcp://0.0.0.0:0")
+    let record = try #require(
+      try JSONSerialization.jsonObject(with: site.bytes("store/endpoint.json")) as? [String: Any])
+    let port = trainer.endpoint.split(separator: ":").last ?? ""
+    let host = ProcessInfo.processInfo.hostName
+    #expect(record["endpoints"] as? [String] == ["tcp://\(record["host"] as? String ?? ""):\(port)"])
+    #expect(host.hasPrefix(record["host"] as? String ?? "-"))
+    #expect(record["pid"] as? Int == Int(trainer.process.processID))
+    #expect(site.text("trainer/trainer.pub").contains(record["publicKey"] as? String ?? "-"))
+    trainer.process.signal(SIGTERM)
+    #expect(try trainer.process.wait() == 0)
+    #expect(!site.exists("store/endpoint.json"))
+    #expect(!site.exists("store/trainer.lease"))
+  }
+
+  @Test func statusOfAStoreThatIsMissing() throws {
+    try status().expectRefusal(3, saying: "there is no store", program: .trainer)
+  }
+
+  @Test func statusOfAStoreThatCannotBeRead() throws {
+    try FileManager.default.createDirectory(atPath: site["store"], withIntermediateDirectories: true)
+    try site.write("", to: "store/jobs")
+    try status().expectRefusal(3, saying: "cannot list", "store/jobs", program: .trainer)
+  }
+
+  @Test func statusWithAndWithoutATrainer() throws {
+    try site.write(JobText(epochs: 150, batch: 4).text, to: "job.yaml")
+    let trainer = try site.startTrainer()
+    let owner = try site.start(.encryptor, site.launch(trainer: trainer.endpoint, ["--patience", "0"]))
+    #expect(Waiting.until(30) { site.text("run/history.jsonl").split(separator: "\n").count > 100 })
+    let live = try #require(try report()["trainer"] as? [String: Any])
+    #expect(live["pid"] as? Int == Int(trainer.process.processID))
+    #expect(live["endpoints"] as? [String] == [trainer.endpoint])
+    trainer.process.signal(SIGTERM)
+    #expect(try trainer.process.wait() == 0)
+    _ = try owner.wait()
+    let stopped = try report()
+    #expect(stopped["trainer"] == nil)
+    let job = try #require((stopped["jobs"] as? [[String: Any]])?.first)
+    let checkpoint = try #require(job["checkpoint"] as? [String: Any])
+    #expect(job["state"] as? String == "ready")
+    #expect(job["totalSteps"] as? Int == 1800)
+    #expect((job["step"] as? Int ?? 0) > 50)
+    #expect(checkpoint["step"] as? Int == job["step"] as? Int)
+    #expect((checkpoint["bytes"] as? Int ?? 0) > 0)
+    #expect((job["memoryBytes"] as? Int ?? 0) > 0)
+    #expect(site.text("owner/owner.pub").contains(job["owner"] as? String ?? "-"))
+    let text = try status()
+    #expect(text.output.contains("no trainer is at work here"))
+    #expect(text.output.contains("step \(job["step"] as? Int ?? 0) of 1800"))
+  }
+
+  @Test func statusOfAJobThatIsBeingWritten() throws {
+    let trainer = try site.startTrainer()
+    trainer.process.signal(SIGTERM)
+    #expect(try trainer.process.wait() == 0)
+    try FileManager.default.createDirectory(atPath: site["store/jobs/1234"], withIntermediateDirectories: true)
+    try site.write("{", to: "store/jobs/1234/.writing-0000000000000001")
+    #expect(try (report()["jobs"] as? [[String: Any]])?.first?["state"] as? String == "writing")
+    try site.write("{", to: "store/jobs/1234/job.json")
+    #expect(try (report()["jobs"] as? [[String: Any]])?.first?["state"] as? String == "unreadable")
+  }
+
+  /// 4000 hidden units make checkpoints that take longer than the steps between them.
+  @Test func sigtermDuringACheckpoint() throws {
+    try site.write(JobText(hidden: "[4000]", epochs: 40, batch: 4).text, to: "job.yaml")
+    let endpoint = Site.unusedEndpoint()
+    #expect(try site.run(.encryptor, site.launch(trainer: endpoint, ["--patience", "0"])).code == 5)
+    try FileManager.default.copyItem(atPath: site["run"], toPath: site["undisturbed"])
+    let owner = try site.start(.encryptor, site.launch(trainer: endpoint, ["--resume", "--patience", "60"]))
+    for life in 0..<4 {
+      let trainer = try site.startTrainer(bind: endpoint)
+      let before = site.text("run/history.jsonl").split(separator: "\n").count
+      #expect(Waiting.until(30) { site.text("run/history.jsonl").split(separator: "\n").count > before + 20 })
+      let jobs = try FileManager.default.contentsOfDirectory(atPath: site["store/jobs"])
+      let folder = site["store/jobs/\(jobs.first ?? "")"]
+      func names() -> [String] { (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] }
+      #expect(Waiting.until(30) { names().contains { $0.hasPrefix(".writing-") } }, "life \(life)")
+      trainer.process.signal(SIGTERM)
+      #expect(try trainer.process.wait() == 0)
+      #expect(!names().contains { $0.hasPrefix(".writing-") })
+      #expect(names().contains { $0.hasPrefix("checkpoint-") })
+    }
+    _ = try site.startTrainer(bind: endpoint)
+    #expect(try owner.wait() == 0, "\(owner.errors)")
+    let other = try site.startTrainer(store: "other")
+    let undisturbed = try site.run(.encryptor, site.launch(out: "undisturbed", trainer: other.endpoint, ["--resume"]))
+    #expect(undisturbed.code == 0, "\(undisturbed.errors)")
+    #expect(try site.bytes("run/model/model.safetensors") == site.bytes("undisturbed/model/model.safetensors"))
+  }
+
+  @Test func threadsOfTheAllocation() throws {
+    let child = try site.start(
+      .trainer, serve, environment: ["SLURM_CPUS_PER_TASK": "1"])
+    #expect(Waiting.until(30) { child.output.contains("listening") || child.hasEnded })
+    #expect(child.errors.contains("threads=1"), "\(child.errors)")
+  }
+}

@@ -1,0 +1,163 @@
+import Checkpoints
+import Failures
+import Foundation
+import Synchronization
+import Testing
+
+@testable import TrainerSession
+
+@Suite("Whose store it is", .timeLimit(.minutes(1)))
+struct StoreLeaseTests {
+  private let folder: TemporaryDirectory
+  private let store: URL
+
+  init() throws {
+    folder = try TemporaryDirectory()
+    store = folder.url.appending(path: "store")
+  }
+
+  /// A tenth of a second and one second.
+  private static var quick: LeaseTimes {
+    var times = LeaseTimes()
+    times.interval = .milliseconds(100)
+    times.limit = .seconds(1)
+    return times
+  }
+
+  /// A process of another machine, which cannot be looked up.
+  private static let elsewhere = ProcessIdentity(
+    host: "elsewhere", pid: 1, boot: "another boot", namespace: "pid:[1]", startTicks: 1)
+
+  private func take(
+    _ holder: ProcessIdentity = .own, waited: Flag? = nil, lost: Flag? = nil
+  ) throws -> StoreLease {
+    try StoreLease(
+      store: store, software: "test", holder: holder, times: Self.quick,
+      waiting: { _ in waited?.set() }, onLoss: { _ in lost?.set() })
+  }
+
+  private func refusal(_ holder: ProcessIdentity = .own) -> (any Failure)? {
+    do {
+      _ = try take(holder)
+      return nil
+    } catch {
+      return error as? any Failure
+    }
+  }
+
+  private func setRenewalTime(_ secondsFromNow: Int) {
+    let time = timespec(tv_sec: time_t(Date().timeIntervalSince1970) + secondsFromNow, tv_nsec: 0)
+    var times = [time, time]
+    utimensat(AT_FDCWD, LeaseRecord.path(store), &times, 0)
+  }
+
+  /// What a trainer elsewhere leaves that is killed.
+  private func leaveLease(of holder: ProcessIdentity) throws {
+    try Directory.create(store.path)
+    try LeaseRecord(holder: holder, token: 7, beat: 3).write(store)
+  }
+
+  @Test func aStoreAnotherLiveTrainerHolds() throws {
+    let lease = try take()
+    let error = try #require(refusal())
+    #expect(error as? StoreError == .held(path: store.path, by: "process \(getpid()) on \(ProcessIdentity.hostName)"))
+    #expect(error.kind == .usage)
+    lease.release()
+    #expect(try LeaseRecord.read(store) == nil)
+    let next = try take()
+    next.release()
+  }
+
+  @Test func aStoreALiveTrainerOnAnotherMachineHolds() throws {
+    let lease = try take(Self.elsewhere)
+    #expect(refusal() as? StoreError == .held(path: store.path, by: "process 1 on elsewhere"))
+    withExtendedLifetime(lease) {}
+  }
+
+  @Test func aStoreOfATrainerThatWasKilledHereIsTakenAtOnce() throws {
+    let own = ProcessIdentity.own
+    // A number given again: another process has it now.
+    let gone = ProcessIdentity(
+      host: own.host, pid: own.pid, boot: own.boot, namespace: own.namespace, startTicks: own.startTicks &+ 1)
+    try leaveLease(of: gone)
+    let waited = Flag()
+    let lease = try take(waited: waited)
+    #expect(!waited.isSet)
+    #expect(try LeaseRecord.read(store)?.holder == own)
+    withExtendedLifetime(lease) {}
+  }
+
+  @Test func aStoreOfATrainerThatWasKilledElsewhereIsTakenWhenNobodyRenewsIt() throws {
+    try leaveLease(of: Self.elsewhere)
+    let waited = Flag()
+    let start = ContinuousClock.now
+    let lease = try take(waited: waited)
+    #expect(waited.isSet)
+    // It was renewed just before, so that nearly the whole limit passes.
+    #expect(ContinuousClock.now - start > .milliseconds(700))
+    withExtendedLifetime(lease) {}
+  }
+
+  @Test(arguments: [-1_000_000, 1_000_000])
+  func aClockThatJumps(seconds: Int) throws {
+    let lease = try take(Self.elsewhere)
+    // Whatever the date says, a lease that is renewed is held.
+    setRenewalTime(seconds)
+    #expect(refusal() as? StoreError == .held(path: store.path, by: "process 1 on elsewhere"))
+    lease.release()
+    // And one that is not is taken within the limit.
+    try leaveLease(of: Self.elsewhere)
+    setRenewalTime(seconds)
+    let start = ContinuousClock.now
+    let next = try take()
+    // The limit of a second, and what a busy machine adds.
+    #expect(ContinuousClock.now - start < .seconds(10))
+    withExtendedLifetime(next) {}
+  }
+
+  @Test func aTrainerWhoseStoreWasTakenOverIsTold() throws {
+    let lost = Flag()
+    let lease = try take(Self.elsewhere, lost: lost)
+    try leaveLease(of: .own)
+    let end = ContinuousClock.now + .seconds(20)
+    while !lost.isSet, ContinuousClock.now < end { Thread.sleep(forTimeInterval: 0.02) }
+    #expect(lost.isSet)
+    lease.release()
+    // The other's lease stays.
+    #expect(try LeaseRecord.read(store)?.token == 7)
+  }
+
+  @Test func ofManyTrainersThatStartAtOnceOneGetsTheStore() throws {
+    try leaveLease(of: Self.elsewhere)
+    let leases = Mutex<[StoreLease]>([])
+    DispatchQueue.concurrentPerform(iterations: 6) { number in
+      let holder = ProcessIdentity(
+        host: "machine \(number)", pid: 1, boot: "boot \(number)", namespace: "pid:[1]", startTicks: 1)
+      if let lease = try? take(holder) { leases.withLock { $0.append(lease) } }
+    }
+    #expect(leases.withLock { $0.count } == 1)
+  }
+
+  @Test func aStoreWrittenByAnotherVersion() throws {
+    try Directory.create(store.path)
+    try Data(#"{"format": 9, "software": "trainer 7"}"#.utf8).write(to: store.appending(path: "store.json"))
+    let error = try #require(refusal())
+    #expect(error as? StoreError == .otherVersion(path: store.path, format: "9"))
+    #expect(error.kind == .inputData)
+    #expect(throws: StoreError.otherVersion(path: store.path, format: "9")) {
+      try StoreSurvey(store: store).report()
+    }
+  }
+
+  @Test func aMarkThatIsDamaged() throws {
+    try Directory.create(store.path)
+    try Data("{".utf8).write(to: store.appending(path: "store.json"))
+    #expect(refusal() as? StoreError == .damaged(path: store.appending(path: "store.json").path))
+  }
+
+  @Test func theAddressOfAllInterfacesIsWrittenAsTheMachinesName() {
+    #expect(EndpointRecord.reachable("tcp://0.0.0.0:5570", host: "node7") == "tcp://node7:5570")
+    #expect(EndpointRecord.reachable("tcp://[::]:5570", host: "node7") == "tcp://node7:5570")
+    #expect(EndpointRecord.reachable("tcp://10.1.2.3:5570", host: "node7") == "tcp://10.1.2.3:5570")
+  }
+}
