@@ -82,7 +82,7 @@ final class Site {
   /// A trainer that is ready.
   func startTrainer(
     bind: String = "tcp://127.0.0.1:0", store: String = "store", largestFile: Int? = nil,
-    environment: [String] = [], _ options: String...
+    environment: [String: String] = [:], _ options: String...
   ) throws -> RunningTrainer {
     let child = try start(
       .trainer,
