@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 LEVELS = [
-    {"CBLAS", "CHDF5", "CZeroMQ", "CKernels"},
+    {"CBLAS", "CHDF5", "CZeroMQ", "CKernels", "CMPI"},
     {"Failures", "Tensors", "Architecture"},
-    {"Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport"},
+    {"Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport", "Collectives"},
     {"OwnerSession", "TrainerSession"},
     {"encryptor", "trainer", "benchmarks", "fuzz"},
 ]
