@@ -1,4 +1,5 @@
 import Architecture
+import Collectives
 import Foundation
 import Tensors
 import Training
@@ -15,6 +16,7 @@ struct JobAdmission<Element: FloatingElement> {
   func admit(_ description: JobDescription) throws -> Int {
     let model = try Model(description.model)
     try checkOutputs(description)
+    try checkRanks(description)
     let memory = memoryNeeded(description, model)
     guard let memory, memory <= configuration.memoryLimit else {
       let advice =
@@ -47,12 +49,42 @@ struct JobAdmission<Element: FloatingElement> {
     return Shape.sum([
       TrainingEngine<Element>.memoryEstimate(
         model: description.model, optimizer: description.purpose == .training ? description.optimizer : nil,
-        batchRows: max(description.batch, description.microBatch), partRows: description.microBatch),
+        batchRows: max(
+          ReplicatedRun<Element>.batchRows(description, replicas: configuration.communicator.size),
+          description.microBatch), partRows: description.microBatch),
+      handedOut(description, model),
       Shape.byteCount([2, outputRows(description), model.outputWidth], Element.elementType),
       description.model.maximumTokens.map {
         Shape.byteCount([waiting, description.microBatch, $0, model.inputWidth], Element.elementType)
       } ?? 0,
     ])
+  }
+
+  /// Inputs of two steps, which replicas have at once.
+  private func handedOut(_ description: JobDescription, _ model: Model) -> Int? {
+    guard configuration.usesReplicas, description.purpose == .training else { return 0 }
+    return Shape.byteCount(
+      [2, description.batch, description.model.maximumTokens ?? 1, model.inputWidth], Element.elementType)
+  }
+
+  /// Ranks that could never have a micro-batch of this job's are more than it is worth to hold.
+  private func checkRanks(_ description: JobDescription) throws {
+    let ranks = configuration.communicator.size
+    guard description.purpose == .training, ranks > 1 else { return }
+    let parts = (description.batch - 1) / description.microBatch + 1
+    guard ranks > parts else { return }
+    let advice =
+      ranks <= description.batch
+      ? "make train.micro_batch at most \(Self.largestPart(of: description.batch, for: ranks)), which changes no result"
+      : "make train.batch at least \(ranks)"
+    throw TrainerError.refused(
+      "this trainer runs on \(ranks) ranks, and a batch of the job has only \(parts) micro-batches, so that "
+        + "\(ranks - parts) ranks would never have work; \(advice), or use a trainer with fewer ranks")
+  }
+
+  /// The largest micro-batch that gives each rank one; `ranks` is at most `batch`.
+  private static func largestPart(of batch: Int, for ranks: Int) -> Int {
+    (1...max(1, batch / ranks + 1)).last { (batch - 1) / $0 + 1 >= ranks } ?? 1
   }
 
   /// Outputs of the largest micro-batch, by sample or by token; validation keeps the product in range.

@@ -174,7 +174,7 @@ struct OwnerPacedTraining<Element: FloatingElement> {
     return .paused(step: context.engine.step, reason: reason)
   }
 
-  private static func text(_ reason: StopReason) -> String {
+  static func text(_ reason: StopReason) -> String {
     switch reason {
     case .ownerLost: "its owner is not heard of"
     case .superseded: "its owner reconnected"

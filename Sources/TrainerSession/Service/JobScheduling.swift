@@ -1,4 +1,5 @@
 import Checkpoints
+import Collectives
 import Failures
 import Foundation
 import Tensors
@@ -38,7 +39,8 @@ extension TrainerService {
 
   /// Starts the first job in line that can run, when none runs.
   func startNext() {
-    guard active == nil, let position = queue.firstIndex(where: { jobs[$0]?.isRunnable == true }) else { return }
+    guard active == nil, configuration.communicator.failure == nil,
+      let position = queue.firstIndex(where: { jobs[$0]?.isRunnable == true }) else { return }
     let id = queue.remove(at: position)
     guard let record = jobs[id] else { return }
     jobs[id]?.startedAt = ProcessorTime.ofThisProcess
