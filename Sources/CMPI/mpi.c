@@ -26,8 +26,17 @@ static int duplicate(MPI_Comm *communicator) {
   return code ? code : MPI_Comm_set_errhandler(*communicator, MPI_ERRORS_RETURN);
 }
 
+// Programs that hold keys forbid others to read their memory (PR_SET_DUMPABLE), which is how ranks of one machine would otherwise copy
+// long messages; they go through shared memory instead. What an operator has set stays.
+static void copy_through_shared_memory(void) {
+  setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 0);
+  setenv("OMPI_MCA_smsc", "^cma", 0);
+  setenv("MPIR_CVAR_CH4_CMA_ENABLE", "0", 0);
+}
+
 int cmpi_initialize(int *rank, int *size) {
   int provided = 0;
+  copy_through_shared_memory();
   int code = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided);
   if (code) return code;
   if (provided < MPI_THREAD_FUNNELED) return MPI_ERR_OTHER;

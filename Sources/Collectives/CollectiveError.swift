@@ -8,6 +8,10 @@ package enum CollectiveError: Failure, Equatable {
   case library(String)
   /// A message of this many bytes is more than one can be.
   case messageSize(Int)
+  /// Several processes were started of a program that cannot work together.
+  case builtWithoutMPI(Int)
+  /// Several processes were started that do not know of each other.
+  case notConnected(Int)
   /// The communicator was left.
   case finished
 
@@ -15,6 +19,7 @@ package enum CollectiveError: Failure, Equatable {
     switch self {
     case .rankLost, .library: .unreachable
     case .messageSize: .exhausted
+    case .builtWithoutMPI, .notConnected: .usage
     case .finished: .defect
     }
   }
@@ -25,6 +30,12 @@ package enum CollectiveError: Failure, Equatable {
       "rank \(rank) of this trainer is gone or does not answer; start the trainer again on the same store, and its jobs go on"
     case .library(let text): "the message passing library reports: \(text)"
     case .messageSize(let bytes): "a message of \(bytes) bytes is more than the message passing library takes"
+    case .builtWithoutMPI(let processes):
+      "started as \(processes) processes, but this program was built without MPI, and each would serve for itself: build it with "
+        + "`make mpi` (swift build --traits MPI), or start one process"
+    case .notConnected(let processes):
+      "started as \(processes) processes that MPI does not join: start them with mpirun, or srun --mpi=pmix, of the MPI that this "
+        + "program was built with"
     case .finished: "the processes do not work together any more"
     }
   }

@@ -1,5 +1,5 @@
-// Thin wrappers round MPI, whose constants and handles are macros that Swift cannot read. Everything is compiled only with the
-// package trait MPI; this header never needs an MPI of its own.
+// Thin wrappers round MPI, whose constants and handles are macros that Swift cannot read. The functions are there only with
+// the package trait MPI; this header never needs an MPI of its own.
 //
 // All calls come from one thread, the one that called cmpi_initialize (MPI_THREAD_FUNNELED). Functions return 0, or an MPI error code.
 #ifndef CMPI_H
@@ -7,8 +7,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-
-#ifdef MPI
 
 // An operation under way.
 typedef struct cmpi_request cmpi_request;
@@ -45,5 +43,4 @@ void cmpi_error_text(int code, char *text, size_t capacity);
 // Lets the calling thread's short sleeps be short.
 void cmpi_sleep_precisely(void);
 
-#endif
 #endif

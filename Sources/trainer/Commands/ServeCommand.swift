@@ -1,5 +1,7 @@
 import ArgumentParser
+import Collectives
 import Dispatch
+import Failures
 import Foundation
 import Logging
 import Tensors
@@ -13,6 +15,9 @@ struct ServeCommand: ParsableCommand {
       Prints `listening tcp://HOST:PORT` on standard output when ready and logs to standard error. SIGHUP reads --authorized again; SIGTERM \
       or Ctrl-C finishes the step, writes a checkpoint, tells the owners and exits 0. After a kill, the same command on the same --store \
       goes on with every job in it.
+
+      Under mpirun, or srun --mpi=pmix, its processes share every batch: rank 0 serves owners and keeps the store, the others compute \
+      with it (a build with `make mpi`). Stop it by SIGTERM to rank 0.
 
       Example: trainer serve --keys keys --authorized owners.txt --store store --bind tcp://127.0.0.1:5570
       """)
@@ -51,11 +56,35 @@ struct ServeCommand: ParsableCommand {
   }
 
   func run() throws {
-    let stop = StopSwitch()
+    let communicator = try MPILaunch.join(environment: ProcessInfo.processInfo.environment)
+    do {
+      try run(communicator)
+    } catch where communicator.size > 1 {
+      // The others would wait for this one for ever.
+      let failure = error as? any Failure
+      StandardError.write("trainer: rank \(communicator.rank): \(failure?.description ?? "\(error)")\n")
+      communicator.abort(code: (failure?.kind ?? .defect).exitCode)
+    }
+    communicator.finish()
+  }
+
+  private func run(_ communicator: any Communicator) throws {
     let logger = TrainerLog.make(format: logFormat, level: logLevel)
+    let workers = Workers(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
+    guard communicator.rank == 0 else {
+      // When to stop is for rank 0 to say, which saves first.
+      let signals = ServiceSignals(stop: StopSwitch()) {}
+      return try withExtendedLifetime(signals) {
+        try TrainerWorker<Float>(communicator: communicator, workers: workers).run()
+      }
+    }
+    try serve(communicator, workers, logger)
+  }
+
+  private func serve(_ communicator: any Communicator, _ workers: Workers, _ logger: Logger) throws {
+    let stop = StopSwitch()
     let keyPair = try KeyFile(.trainer, in: keys).readKeyPair()
     let owners = try AuthorizedKeys.read(at: authorized)
-    let workers = Workers(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
     let log = TrainerLog(logger: logger)
     var options = TransportOptions()
     // More than the answers to any window: what is under way is bounded by credits, and a full queue would lose messages.
@@ -68,7 +97,7 @@ struct ServeCommand: ParsableCommand {
       configuration: TrainerConfiguration(
         store: URL(filePath: store), workers: workers, memoryLimit: memoryLimit.bytes,
         rowStoreLimit: rowStoreLimit.bytes,
-        software: Release.software),
+        software: Release.software, communicator: communicator),
       stop: stop, observe: { log.record($0) })
     let signals = ServiceSignals(stop: stop) {
       do {
@@ -79,7 +108,7 @@ struct ServeCommand: ParsableCommand {
         logger.error("authorized owners kept as they were", metadata: ["reason": "\(error)"])
       }
     }
-    log.starting(endpoint: endpoint.boundEndpoint, owners: owners.keys.count, threads: workers.threads)
+    log.starting(endpoint: endpoint.boundEndpoint, owners: owners.keys.count, threads: workers.threads, ranks: communicator.size)
     print("listening \(endpoint.boundEndpoint)")
     fflush(nil)
     try withExtendedLifetime(signals) { try service.run() }

@@ -19,11 +19,12 @@ struct TrainerLog: Sendable {
     return logger
   }
 
-  func starting(endpoint: String, owners: Int, threads: Int) {
+  func starting(endpoint: String, owners: Int, threads: Int, ranks: Int) {
     logger.notice(
       "listening",
       metadata: [
-        "endpoint": "\(endpoint)", "owners": "\(owners)", "threads": "\(threads)", "kernel": "\(OpenBLAS.kernelName)",
+        "endpoint": "\(endpoint)", "owners": "\(owners)", "threads": "\(threads)", "ranks": "\(ranks)",
+        "kernel": "\(OpenBLAS.kernelName)",
       ])
     if let advice = OpenBLAS.advice(environment: ProcessInfo.processInfo.environment) { logger.warning("\(advice)") }
   }

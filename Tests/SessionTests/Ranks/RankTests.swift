@@ -111,7 +111,7 @@ import Wire
     }
     killer.start()
     // Gone, unless it was done before.
-    try? run.reopened().execute(over: site.network.connect(site.keys.ownerKey), patience: .zero)
+    _ = try? run.reopened().execute(over: site.network.connect(site.keys.ownerKey), patience: .zero)
     first.killRank(1)
     #expect(first.events.failures == [])
     let second = site.trainer(ranks: 2)
@@ -148,7 +148,7 @@ import Wire
     let run = try site.run(SmallJob().changing { ($0.loss, $0.epochs) = (loss, 4) })
     let alone = try site.undisturbed(run)
     let first = site.trainer(ranks: 2)
-    try? run.execute(over: MortalChannel(site.network.connect(site.keys.ownerKey), operations: 30))
+    _ = try? run.execute(over: MortalChannel(site.network.connect(site.keys.ownerKey), operations: 30))
     first.shutDown()
     let second = site.trainer(ranks: 5)
     defer { second.shutDown() }
