@@ -1,3 +1,4 @@
+import Failures
 import Foundation
 import Synchronization
 import Tensors
@@ -6,17 +7,32 @@ import Testing
 @testable import Collectives
 
 @Suite(.timeLimit(.minutes(1))) struct ThreadCommunicatorTests {
+  private final class Results<Value: Sendable>: Sendable {
+    let values: Mutex<[Value?]>
+
+    init(_ size: Int) {
+      values = Mutex(Array(repeating: nil, count: size))
+    }
+  }
+
   /// Runs `body` as each rank.
   private func ranks<Value: Sendable>(
     _ size: Int, _ body: @escaping @Sendable (ThreadCommunicator) -> Value
   ) -> [Value?] {
-    let results = Mutex<[Value?]>(Array(repeating: nil, count: size))
+    let results = Results<Value>(size)
     let group = ThreadCommunicator.group(of: size)
-    DispatchQueue.concurrentPerform(iterations: size) { rank in
-      let value = body(group[rank])
-      results.withLock { $0[rank] = value }
+    // Each needs a thread of its own, because they wait for each other.
+    let running = DispatchGroup()
+    for communicator in group {
+      running.enter()
+      Thread {
+        let value = body(communicator)
+        results.values.withLock { $0[communicator.rank] = value }
+        running.leave()
+      }.start()
     }
-    return results.withLock { $0 }
+    running.wait()
+    return results.values.withLock { $0 }
   }
 
   @Test func sumsAreTheSameAtEveryRankInTheOrderOfRanks() throws {

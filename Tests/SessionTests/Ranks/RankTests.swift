@@ -11,7 +11,7 @@ import Wire
   /// Batches of 8 in parts of 3, 3, 2; the last of an epoch shorter (36 training rows: 4).
   static let rows: [SmallJob] = [
     SmallJob().changing { ($0.optimizer, $0.activation) = (SmallJob.muon(clip: 0.5), .gelu) },
-    SmallJob().changing { ($0.loss, $0.keep, $0.optimizer) = (.trainer, .best, SmallJob.adamw()) },
+    SmallJob().changing { ($0.loss, $0.strength, $0.optimizer) = (.trainer, .permutation, SmallJob.adamw()) },
     SmallJob().changing { ($0.task, $0.hasGaps, $0.loss, $0.microBatch) = (.regression, true, .trainer, 2) },
     SmallJob().changing { ($0.keep, $0.microBatch, $0.optimizer) = (.best, 1, SmallJob.sgd(clip: 0.1)) },
   ]
