@@ -16,7 +16,7 @@
     /// step, and what an owner notices.
     private static let naps = (busy: 50e-6, lively: 200e-6, idle: 2e-3)
     /// A rank whose thread for MPI answers nothing for so long is gone; where there is a reason to doubt, after less.
-    private static let silence = (usual: Duration.seconds(60), doubted: Duration.milliseconds(300))
+    private static let silence = (usual: Duration.seconds(60), doubted: Duration.seconds(1))
     private static let pings = (usual: Duration.seconds(1), doubted: Duration.milliseconds(100))
 
     private let operations: MPIOperations
@@ -29,10 +29,11 @@
     private var heard: ContinuousClock.Instant
     private var lastPing: ContinuousClock.Instant
     private var doubtedSince: ContinuousClock.Instant?
+    private var lastWatch: ContinuousClock.Instant
 
     init(_ operations: MPIOperations) {
       self.operations = operations
-      (lastMessage, heard, lastPing) = (clock.now, clock.now, clock.now)
+      (lastMessage, heard, lastPing, lastWatch) = (clock.now, clock.now, clock.now, clock.now)
     }
 
     mutating func initialize() -> Result<(Int, Int), CollectiveError> {
@@ -161,6 +162,12 @@
     private mutating func watchRanks(isEnding: Bool) {
       guard size > 1, !isEnding, operations.failure == nil else { return }
       let now = clock.now
+      if lastWatch.duration(to: now) > .seconds(5) {
+        // This process was suspended, and the others with it.
+        unanswered = unanswered.mapValues { _ in now }
+        heard = now
+      }
+      lastWatch = now
       guard rank == 0 else {
         if heard.duration(to: now) > Self.silence.usual { lose(.rankLost(0)) }
         return
@@ -169,6 +176,7 @@
       for (rank, sent) in unanswered where max(sent, doubtedSince ?? sent).duration(to: now) > silence {
         return lose(.rankLost(rank))
       }
+      if let since = doubtedSince, since.duration(to: now) > .seconds(10) { doubtedSince = nil }
       guard lastPing.duration(to: now) > (doubtedSince == nil ? Self.pings.usual : Self.pings.doubted) else { return }
       lastPing = now
       for rank in 1..<size where unanswered[rank] == nil {

@@ -99,7 +99,7 @@ struct ServeCommand: ParsableCommand {
         rowStoreLimit: rowStoreLimit.bytes,
         software: Release.software, communicator: communicator),
       stop: stop, observe: { log.record($0) })
-    let signals = ServiceSignals(stop: stop) {
+    let signals = ServiceSignals(stop: stop, checkRanks: { communicator.checkRanks() }) {
       do {
         let owners = try AuthorizedKeys.read(at: authorized)
         endpoint.authorize(owners.keys)
