@@ -11,7 +11,7 @@ LLAMA := $(CACHE)/random-llama/model.safetensors
 BYTES := $(CACHE)/readme-bytes.h5
 PYTHON := .venv/bin/python
 
-.PHONY: help deps build run test slurm-test dist dist-test lint format arrows tox21 minilm llama bench replay replay-matrix fuzz clean
+.PHONY: help deps mpi mpi-test build run test slurm-test dist dist-test lint format arrows tox21 minilm llama bench replay replay-matrix fuzz clean
 
 help:
 	@echo "make run      install what is missing, build, train a real single-cell job masked, show the result"
@@ -21,6 +21,7 @@ help:
 	@echo "make llama    low-rank adapters on a small random Llama, to see that it runs"
 	@echo "make replay RUN=DIR     repeat a finished run in plaintext PyTorch and compare the weights"
 	@echo "make replay-matrix      the same for every combination that is promised to be exact (TOX21=FILE PUBMED=FILE: with those jobs)"
+	@echo "make mpi      the programs as they run under mpirun and srun, in .build-mpi (mpi-test: and what can be shown of them here)"
 	@echo "make bench    measure, print one table, write bench.json (LARGE=1: with a 4 GB file; TOX21=FILE PUBMED=FILE: with those jobs)"
 	@echo "make fuzz     the frame and job parsers under a fuzzer for a bounded time"
 	@echo "make slurm-test         a Slurm of its own on this machine (as root): a job requeued five times against an undisturbed one"
@@ -40,6 +41,25 @@ deps:
 
 build: deps
 	swift build -c release
+
+# The trainer for several processes. The MPI is the one whose mpicc is on PATH, Debian's Open MPI where there is none.
+MPI_BUILD := .build-mpi
+MPI_CONFIGURATION ?= release
+
+mpi: deps
+	@command -v mpicc >/dev/null || $(MAKE) --no-print-directory deps PACKAGES="libopenmpi-dev openmpi-bin"
+	@compile=$$(mpicc --showme:compile 2>/dev/null || mpicc -compile_info | cut -d' ' -f2-); \
+	link=$$(mpicc --showme:link 2>/dev/null || mpicc -link_info | cut -d' ' -f2-); \
+	flags=(); \
+	for word in $$compile; do case $$word in -I*|-D*) flags+=(-Xcc $$word);; esac; done; \
+	flags+=(-Xlinker --as-needed); \
+	for word in $$link; do case $$word in -L*|-l*) flags+=(-Xlinker $$word);; -Wl,*) \
+	  for part in $${word//,/ }; do [ "$$part" = -Wl ] || flags+=(-Xlinker $$part); done;; esac; done; \
+	swift build -c $(MPI_CONFIGURATION) $(if $(PRODUCT),--product $(PRODUCT)) --traits MPI --scratch-path $(MPI_BUILD) "$${flags[@]}"
+
+# Two ranks of real processes: bits, a rank that dies, an orderly stop.
+mpi-test: mpi
+	jobs/checks/mpi.sh $(MPI_BUILD)/$(MPI_CONFIGURATION)
 
 run: build $(PBMC)
 	jobs/run-local.sh jobs/pbmc.yaml runs/pbmc

@@ -36,6 +36,9 @@ let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swif
 
 let package = Package(
   name: "equivariant-trainer",
+  traits: [
+    .trait(name: "MPI", description: "The trainer runs as several processes of an MPI job; needs an MPI, see `make mpi`.")
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
@@ -47,6 +50,8 @@ let package = Package(
     .systemLibrary(name: "CBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .target(name: "CKernels", cSettings: cSettings),
     .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
+    // Empty without the trait, so that no MPI is needed then.
+    .target(name: "CMPI", cSettings: [.define("MPI", .when(traits: ["MPI"]))]),
     .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
 
     // Level 1
@@ -59,6 +64,7 @@ let package = Package(
     library("Wire", ["Tensors", "Architecture", "Failures"]),
     library("Masking", ["Architecture", "Failures", "Tensors", crypto]),
     library("Transport", ["CZeroMQ", "Failures"]),
+    library("Collectives", [.target(name: "CMPI", condition: .when(traits: ["MPI"])), "Tensors", "Failures"]),
     library("Datasets", ["Tensors", "CHDF5", "Failures"]),
     library("Checkpoints", ["Tensors", "Architecture", "Failures"]),
     library("JobSpec", ["Architecture", "Failures", yams]),
@@ -74,7 +80,9 @@ let package = Package(
     library("Attacks", ["Exposure", "Checkpoints", "Architecture", "Tensors", "Failures"]),
     library(
       "TrainerSession",
-      ["Training", "Checkpoints", "Wire", "Transport", "Architecture", "Tensors", "Failures", crypto]),
+      [
+        "Training", "Collectives", "Checkpoints", "Wire", "Transport", "Architecture", "Tensors", "Failures", crypto,
+      ]),
 
     // Level 4
     program(
@@ -83,7 +91,8 @@ let package = Package(
         "OwnerSession", "Attacks", "Exposure", "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire",
         "Transport", "Architecture", "Tensors", "Failures", arguments,
       ]),
-    program("trainer", ["TrainerSession", "Wire", "Transport", "Tensors", "Failures", arguments, logging]),
+    program(
+      "trainer", ["TrainerSession", "Collectives", "Wire", "Transport", "Tensors", "Failures", arguments, logging]),
     program("benchmarks", ["Masking", "Training", "Datasets", "Architecture", "Tensors", arguments]),
     program("fuzz", ["Wire", "Transport", "JobSpec", "Checkpoints", "Architecture", "Tensors", "Failures"]),
 
@@ -94,6 +103,7 @@ let package = Package(
       "TrainingTests", ["Training", "Tensors", "Architecture", "Failures"], resources: [.copy("Fixtures")]),
     tests("WireTests", ["Wire", "Tensors", "Architecture", "Failures"]),
     tests("TransportTests", ["Transport"]),
+    tests("CollectivesTests", ["Collectives", "Tensors", "Failures"]),
     tests("DatasetsTests", ["Datasets", "Tensors", "CHDF5", "Failures"]),
     tests("CheckpointsTests", ["Checkpoints", "Tensors", "Architecture", "Failures"]),
     // The programs themselves, started as a person would; Datasets only writes their input.
@@ -105,8 +115,8 @@ let package = Package(
     tests(
       "SessionTests",
       [
-        "OwnerSession", "TrainerSession", "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire",
-        "Transport", "Architecture", "Tensors", "Failures",
+        "OwnerSession", "TrainerSession", "Masking", "Training", "Collectives", "Datasets", "Checkpoints", "JobSpec",
+        "Wire", "Transport", "Architecture", "Tensors", "Failures",
       ]),
   ]
 )

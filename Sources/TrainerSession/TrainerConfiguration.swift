@@ -1,3 +1,4 @@
+package import Collectives
 package import Foundation
 package import Tensors
 
@@ -20,11 +21,17 @@ package struct TrainerConfiguration: Sendable {
   package var audit: AuditLog?
   /// Whose jobs are taken and run, and what each may use.
   package var owners = ServedOwners()
+  /// The processes that share every batch; this one is rank 0.
+  package var communicator: any Communicator
+  /// Whether jobs run on replicas, as they must where there are several processes.
+  package var usesReplicas: Bool
 
   package init(
     store: URL, workers: Workers, memoryLimit: Int, rowStoreLimit: Int, ownerSilence: Duration = .seconds(8),
-    software: String
+    software: String, communicator: any Communicator = SingleProcessCommunicator()
   ) {
+    self.communicator = communicator
+    usesReplicas = communicator.size > 1
     self.store = store
     self.workers = workers
     self.memoryLimit = memoryLimit

@@ -6,6 +6,11 @@ package enum TrainerEvent: Sendable {
   case jobStarted(job: JobID, step: Int)
   case jobQueued(job: JobID, position: Int)
   case progress(job: JobID, step: Int, totalSteps: Int, rowsPerSecond: Double)
+  /// How long a sum of all gradients over all ranks takes when nothing else is done.
+  case reductionMeasured(job: JobID, ranks: Int, bytes: Int, seconds: Double)
+  /// Of one step's sum, on average: seconds that even the last rank to come had to wait, after its backward pass, and seconds that the
+  /// first one waited for the last.
+  case reductions(job: JobID, steps: Int, exposed: Double, imbalance: Double)
   case checkpoint(job: JobID, step: Int, seconds: Double)
   /// The job stopped before its end and can be resumed.
   case jobPaused(job: JobID, step: Int, reason: String)

@@ -37,11 +37,14 @@ package enum TrainingError: Failure, Equatable {
   case finished(totalSteps: Int)
   /// A batch for an engine that was made without an optimizer.
   case inferenceOnly
+  /// The gradients could not be summed over all replicas: one of them gave the step up, or is gone.
+  case notReduced
 
   package var kind: FailureKind {
     switch self {
     case .invalidModel, .invalidSetting: .usage
     case .tooLarge: .exhausted
+    case .notReduced: .unreachable
     case .gradientBeforeForward, .incompleteBatch, .finished, .partOrder, .partsInFlight, .inferenceOnly: .defect
     case .parameterCount, .parameterShape, .nonFiniteParameter, .optimizerState, .batchRows, .rowsOutsideBatch,
       .sequences, .partRows,
@@ -79,6 +82,7 @@ package enum TrainingError: Failure, Equatable {
     case .classOutOfRange(let row, let classes): "row \(row) of the batch has a class id outside 0 ..< \(classes)"
     case .finished(let totalSteps): "all \(totalSteps) steps are done"
     case .inferenceOnly: "this engine was made for inference, without an optimizer"
+    case .notReduced: "the step was not taken: its gradients were not summed over all processes"
     }
   }
 }

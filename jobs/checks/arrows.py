@@ -6,9 +6,11 @@ import subprocess
 import sys
 
 LEVELS = [
-    {"CBLAS", "CHDF5", "CZeroMQ", "CKernels"},
+    {"CBLAS", "CHDF5", "CZeroMQ", "CKernels", "CMPI"},
     {"Failures", "Tensors", "Architecture"},
-    {"Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport", "Exposure"},
+    {
+        "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport", "Exposure", "Collectives",
+    },
     {"OwnerSession", "Attacks", "TrainerSession"},
     {"encryptor", "trainer", "benchmarks", "fuzz"},
 ]

@@ -2,7 +2,10 @@
 ///
 /// Unlike `Tensor` it is never copied and has no value semantics; one thread at a time owns it.
 package final class MatrixBuffer<Element: TensorElement> {
+  /// Keeps the memory alive.
   private let storage: TensorStorage<Element>
+  private let base: UnsafeMutablePointer<Element>
+  package let elements: UnsafeMutableBufferPointer<Element>
   package let rows: Int
   package let columns: Int
 
@@ -11,6 +14,7 @@ package final class MatrixBuffer<Element: TensorElement> {
     self.rows = rows
     self.columns = columns
     storage = TensorStorage(count: rows * columns)
+    (base, elements) = (storage.base, storage.elements)
     // Zero bits are 0 in every format, and written as bytes at the speed of memory.
     UnsafeMutableRawPointer(storage.base).initializeMemory(
       as: UInt8.self, repeating: 0, count: storage.elements.count * MemoryLayout<Element>.stride)
@@ -21,21 +25,33 @@ package final class MatrixBuffer<Element: TensorElement> {
     self.rows = rows
     self.columns = columns
     storage = TensorStorage(count: rows * columns)
+    (base, elements) = (storage.base, storage.elements)
   }
 
-  package var count: Int { storage.elements.count }
-  package var elements: UnsafeMutableBufferPointer<Element> { storage.elements }
+  /// A part of another buffer's memory, from element `offset` on: the two see each other's writes.
+  package init(within other: MatrixBuffer, offset: Int, rows: Int, columns: Int) {
+    precondition(
+      offset >= 0 && rows >= 0 && columns >= 0 && offset + rows * columns <= other.count,
+      "\(rows)×\(columns) elements from \(offset) on are not within \(other.count)")
+    self.rows = rows
+    self.columns = columns
+    storage = other.storage
+    base = other.base + offset
+    elements = UnsafeMutableBufferPointer(start: base, count: rows * columns)
+  }
+
+  package var count: Int { elements.count }
 
   /// Valid while the buffer is alive.
   package var view: MatrixView<Element> {
-    MatrixView(storage.base, rows: rows, columns: columns)
+    MatrixView(base, rows: rows, columns: columns)
   }
 
   /// A copy under `shape`, whose count must be the buffer's.
   package func copy(shape: [Int]) -> Tensor<Element> {
     var tensor = Tensor<Element>(uninitialized: shape)
     tensor.withUnsafeMutableBufferPointer { target in
-      _ = target.initialize(from: UnsafeBufferPointer(storage.elements))
+      _ = target.initialize(from: UnsafeBufferPointer(elements))
     }
     return tensor
   }
@@ -44,7 +60,7 @@ package final class MatrixBuffer<Element: TensorElement> {
   package func assign(_ tensor: Tensor<Element>) {
     precondition(tensor.count == count, "a buffer of \(count) elements cannot take \(tensor.count)")
     tensor.withUnsafeBufferPointer { source in
-      _ = storage.elements.update(fromContentsOf: source)
+      _ = elements.update(fromContentsOf: source)
     }
   }
 }

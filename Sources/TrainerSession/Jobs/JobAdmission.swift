@@ -1,4 +1,5 @@
 import Architecture
+import Collectives
 import Foundation
 import Tensors
 import Training
@@ -18,7 +19,9 @@ struct JobAdmission<Element: FloatingElement> {
   func admit(_ description: JobDescription) throws -> Int {
     let model = try Model(description.model)
     try checkOutputs(description)
-    let memory = Self.memoryNeeded(description, model)
+    try checkRanks(description)
+    let memory = Self.memoryNeeded(
+      description, model, replicas: configuration.usesReplicas ? configuration.communicator.size : nil)
     let memoryLimit = min(configuration.memoryLimit, limits.memory ?? .max)
     guard let memory, memory <= memoryLimit else {
       let advice =
@@ -45,14 +48,19 @@ struct JobAdmission<Element: FloatingElement> {
   }
 
   /// The engine; outside of it outputs and their gradients of one part, and the inputs of sequences that wait their turn.
-  private static func memoryNeeded(_ description: JobDescription, _ model: Model) -> Int? {
+  ///
+  /// - Parameter replicas: how many share each batch; nil when the job does not run on replicas.
+  private static func memoryNeeded(_ description: JobDescription, _ model: Model, replicas: Int?) -> Int? {
     let waiting =
       description.purpose == .training && description.lossLocation == .owner
       ? OwnerPacedTraining<Element>.window(description, width: model.inputWidth) : 0
     return Shape.sum([
       TrainingEngine<Element>.memoryEstimate(
         model: description.model, optimizer: description.purpose == .training ? description.optimizer : nil,
-        batchRows: max(description.batch, description.microBatch), partRows: description.microBatch),
+        batchRows: max(
+          ReplicatedRun<Element>.batchRows(description, replicas: replicas ?? 1),
+          description.microBatch), partRows: description.microBatch),
+      replicas == nil ? 0 : handedOut(description, model),
       Shape.byteCount([2, outputRows(description), model.outputWidth], Element.elementType),
       description.model.maximumTokens.map {
         Shape.byteCount([waiting, description.microBatch, $0, model.inputWidth], Element.elementType)
@@ -60,9 +68,36 @@ struct JobAdmission<Element: FloatingElement> {
     ])
   }
 
-  /// Bytes of memory that the job takes; nil on overflow.
+  /// Bytes of memory that the job takes on one process; nil on overflow.
   static func memoryEstimate(_ description: JobDescription) throws -> Int? {
-    memoryNeeded(description, try Model(description.model))
+    memoryNeeded(description, try Model(description.model), replicas: nil)
+  }
+
+  /// Inputs of two steps, which replicas have at once.
+  private static func handedOut(_ description: JobDescription, _ model: Model) -> Int? {
+    guard description.purpose == .training else { return 0 }
+    return Shape.byteCount(
+      [2, description.batch, description.model.maximumTokens ?? 1, model.inputWidth], Element.elementType)
+  }
+
+  /// Ranks that could never have a micro-batch of this job's are more than it is worth to hold.
+  private func checkRanks(_ description: JobDescription) throws {
+    let ranks = configuration.communicator.size
+    guard description.purpose == .training, ranks > 1 else { return }
+    let parts = (description.batch - 1) / description.microBatch + 1
+    guard ranks > parts else { return }
+    let advice =
+      ranks <= description.batch
+      ? "make train.micro_batch at most \(Self.largestPart(of: description.batch, for: ranks)), which changes no result"
+      : "make train.batch at least \(ranks)"
+    throw TrainerError.refused(
+      "this trainer runs on \(ranks) ranks, and a batch of the job has only \(parts) micro-batches, so that "
+        + "\(ranks - parts) ranks would never have work; \(advice), or use a trainer with fewer ranks")
+  }
+
+  /// The largest micro-batch that gives each rank one; `ranks` is at most `batch`.
+  private static func largestPart(of batch: Int, for ranks: Int) -> Int {
+    (1...max(1, batch / ranks + 1)).last { (batch - 1) / $0 + 1 >= ranks } ?? 1
   }
 
   /// Outputs of the largest micro-batch, by sample or by token; validation keeps the product in range.

@@ -36,9 +36,10 @@ struct JobCheckpoints<Element: FloatingElement> {
 
   /// An engine as it was after `step` steps, and what is known of the best weights so far.
   ///
+  /// - Parameter batchRows: the most samples of a batch that the engine works on; nil for all.
   /// - Throws: `CheckpointError` for files that are damaged, truncated, or of another job; `TrainingError`.
   func load(
-    step: Int, workers: Workers
+    step: Int, workers: Workers, batchRows: Int? = nil
   ) throws -> (engine: TrainingEngine<Element>, state: CheckpointRecord) {
     let state: CheckpointReader<Element> = try files.read(
       .state, step: step, jobDigest: digest, tensors: tensors)
@@ -46,8 +47,8 @@ struct JobCheckpoints<Element: FloatingElement> {
     do {
       let engine = try TrainingEngine<Element>(
         model: description.model, optimizer: description.purpose == .training ? description.optimizer : nil,
-        schedule: description.schedule, totalSteps: description.totalSteps, batchRows: description.batch,
-        partRows: description.microBatch, workers: workers
+        schedule: description.schedule, totalSteps: description.totalSteps,
+        batchRows: batchRows ?? description.batch, partRows: description.microBatch, workers: workers
       ) { index, elements in
         if specifications[index].isTrained {
           try state.readNext(into: elements)

@@ -31,20 +31,9 @@ struct AutonomousTraining<Element: FloatingElement> {
       outputs: context.engine.model.outputWidth, folder: context.folder)
     try data.reopen()
     self.data = data
-    history = try LineLog(path: RecordLog.path(in: context.folder))
+    (history, records) = try RecordLog.open(in: context.folder, beforeStep: context.engine.step)
     progress = ProgressMeter(
       job: context.job.id, totalSteps: context.description.totalSteps, metrics: context.configuration.metrics)
-    let step = context.engine.step
-    let known = try RecordLog.records(in: context.folder)
-    let valid = known.prefix { record in
-      switch record {
-      case .step(let number, _, _, _, _): number < step
-      // An evaluation after `step` steps is run again: the checkpoint was written before it.
-      case .evaluation(_, let after, _, _, _, _): after < step
-      }
-    }
-    if valid.count != known.count { try history.truncate(toLines: valid.count) }
-    records = valid.count
   }
 
   mutating func run() throws -> RunnerOutcome {

@@ -1,3 +1,4 @@
+import Collectives
 import Foundation
 import Tensors
 import Wire
@@ -11,8 +12,18 @@ final class Inbox<Element: FloatingElement>: @unchecked Sendable {
     case stop(StopReason)
   }
 
+  /// What the coordinator of a job's replicas waits for.
+  enum Event {
+    case item(Item)
+    case answer(rank: Int, ReplicaAnswer<Element>)
+    /// Told once.
+    case lost(CollectiveError)
+  }
+
   private let condition = NSCondition()
   private let capacity: Int
+  private var answers: [(rank: Int, answer: ReplicaAnswer<Element>)] = []
+  private var lost: CollectiveError?
   private var messages: [OwnerMessage<Element>] = []
   private var taken = 0
   private var stopReason: StopReason?
@@ -43,16 +54,59 @@ final class Inbox<Element: FloatingElement>: @unchecked Sendable {
   /// Waits for the next item.
   func next() -> Item {
     condition.withLock {
-      while stopReason == nil, taken == messages.count { condition.wait() }
-      if let stopReason { return .stop(stopReason) }
-      let message = messages[taken]
-      taken += 1
-      if taken == messages.count {
-        messages.removeAll(keepingCapacity: true)
-        taken = 0
+      while true {
+        if let item = takeItem() { return item }
+        condition.wait()
       }
-      return .message(message)
     }
+  }
+
+  // MARK: - Replicas
+
+  func post(_ answer: ReplicaAnswer<Element>, from rank: Int) {
+    condition.withLock {
+      answers.append((rank, answer))
+      condition.signal()
+    }
+  }
+
+  func post(_ error: CollectiveError) {
+    condition.withLock {
+      lost = error
+      condition.signal()
+    }
+  }
+
+  /// Waits for the next event; answers come first.
+  ///
+  /// - Parameter itemsToo: whether what the owner and the service say is wanted.
+  func nextEvent(itemsToo: Bool) -> Event {
+    condition.withLock {
+      while true {
+        if !answers.isEmpty {
+          let (rank, answer) = answers.removeFirst()
+          return .answer(rank: rank, answer)
+        }
+        if let error = lost {
+          lost = nil
+          return .lost(error)
+        }
+        if itemsToo, let item = takeItem() { return .item(item) }
+        condition.wait()
+      }
+    }
+  }
+
+  private func takeItem() -> Item? {
+    if let stopReason { return .stop(stopReason) }
+    guard taken < messages.count else { return nil }
+    let message = messages[taken]
+    taken += 1
+    if taken == messages.count {
+      messages.removeAll(keepingCapacity: true)
+      taken = 0
+    }
+    return .message(message)
   }
 
   /// Whether the owner that this runner spoke with is not to hear from it any more: it is gone, or on another connection where

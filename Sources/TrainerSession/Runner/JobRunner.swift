@@ -34,6 +34,10 @@ final class JobRunner<Element: FloatingElement>: Sendable {
     outbox: Outbox<Element>, historySteps: Int
   ) -> RunnerOutcome {
     do {
+      if configuration.usesReplicas {
+        return try ReplicatedRun(job, configuration: configuration, inbox: inbox).run(
+          store: store, outbox: outbox, historySteps: historySteps)
+      }
       let context = try RunnerContext(
         job: job, configuration: configuration, store: store, outbox: outbox, historySteps: historySteps)
       outbox.post(.event(.jobStarted(job: job.id, step: context.engine.step)))

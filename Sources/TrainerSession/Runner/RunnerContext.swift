@@ -29,9 +29,11 @@ struct RunnerContext<Element: FloatingElement> {
 
   /// Opens the newest checkpoint of at most `historySteps` steps.
   ///
+  /// - Parameter batchRows: the most samples of a batch that the engine works on; nil for all.
   /// - Throws: `TrainerError` when there is none that the owner's history reaches.
   init(
-    job: StoredJob, configuration: TrainerConfiguration, store: JobStore, outbox: Outbox<Element>, historySteps: Int
+    job: StoredJob, configuration: TrainerConfiguration, store: JobStore, outbox: Outbox<Element>, historySteps: Int,
+    batchRows: Int? = nil
   ) throws {
     self.job = job
     self.configuration = configuration
@@ -41,7 +43,8 @@ struct RunnerContext<Element: FloatingElement> {
     guard let step = try checkpoints.files.steps().last(where: { $0 <= historySteps }) else {
       throw TrainerError.refused("no checkpoint at or before step \(historySteps) is left; submit the job anew")
     }
-    let (engine, state) = try checkpoints.load(step: step, workers: configuration.workers)
+    let (engine, state) = try checkpoints.load(
+      step: step, workers: configuration.workers, batchRows: batchRows)
     self.engine = engine
     best = state.best
     frozenHash = state.frozenHash

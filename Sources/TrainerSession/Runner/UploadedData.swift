@@ -11,7 +11,7 @@ import Wire
 /// class ids (Int32) or slots × outputs values; `plan.bin` steps × batch slots (Int32).
 struct UploadedData<Element: FloatingElement> {
   private let description: JobDescription
-  private let width: Int
+  let width: Int
   private let outputs: Int
   private let isPerToken: Bool
   private let rows: RowFile<Element>

@@ -1,4 +1,5 @@
 import Checkpoints
+import Collectives
 import Failures
 import Foundation
 import Tensors
@@ -39,7 +40,7 @@ extension TrainerService {
   /// Starts the first job in line that can run, when none runs.
   func startNext() {
     let position = queue.firstIndex { jobs[$0].map { $0.isRunnable && isServed($0) } == true }
-    guard active == nil, let position else { return }
+    guard active == nil, configuration.communicator.failure == nil, let position else { return }
     let id = queue.remove(at: position)
     guard let record = jobs[id] else { return }
     jobs[id]?.startedAt = ProcessorTime.ofThisProcess

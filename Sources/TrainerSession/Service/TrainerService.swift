@@ -1,3 +1,4 @@
+import Collectives
 import Failures
 import Foundation
 import Synchronization
@@ -44,7 +45,13 @@ package final class TrainerService<Element: FloatingElement> {
     self.observe = observe
     store = try JobStore(store: configuration.store)
     outbox = Outbox(wake: { endpoint.wake() })
-    stop.onRequest { endpoint.wake() }
+    let communicator = configuration.communicator
+    stop.onRequest {
+      // Launchers also ask to stop when a rank has died.
+      communicator.checkRanks()
+      endpoint.wake()
+    }
+    communicator.onFailure { _ in endpoint.wake() }
     configuration.owners.onChange { endpoint.wake() }
     let (stored, unreadable) = try store.load()
     for name in unreadable {
@@ -64,15 +71,15 @@ package final class TrainerService<Element: FloatingElement> {
     }
   }
 
-  /// Serves until `stop` is requested; then saves the running job, tells its owner, and returns.
+  /// Serves until `stop` is requested; then saves the running job, tells its owner, and returns. The other ranks stop with it.
   ///
-  /// - Throws: `TransportError` when the endpoint fails for good.
+  /// - Throws: `TransportError` when the endpoint fails for good; `CollectiveError`, when all that is done, if a rank is gone.
   package func run() throws {
     // Without an endpoint nobody would ever end the runner.
     defer { active?.inbox.stop(.shutdown) }
     configuration.audit?.note(AuditEvent(.started))
     startNext()
-    while !stop.isRequested {
+    while !stop.isRequested, configuration.communicator.failure == nil {
       if let incoming = try endpoint.receive(timeout: .seconds(1)) { handle(incoming) }
       applyOwnerChanges()
       deliverOutbox()
@@ -91,6 +98,14 @@ package final class TrainerService<Element: FloatingElement> {
       send(.goodbye(step: record.step, reason: reason), job: record.id, to: record.peer)
     }
     configuration.audit?.note(AuditEvent(.stopped))
+    try stopRanks()
+  }
+
+  private func stopRanks() throws {
+    let communicator = configuration.communicator
+    if let failure = communicator.failure { throw failure }
+    guard communicator.size > 1, let stop = ReplicaCommand<Element>.stop.packet?.encoded() else { return }
+    for rank in 1..<communicator.size { try communicator.send(stop, to: rank) }
   }
 
   private func handle(_ incoming: IncomingMessage) {

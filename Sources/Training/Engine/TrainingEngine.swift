@@ -24,7 +24,9 @@ package final class TrainingEngine<Element: FloatingElement> {
   /// Places of the trained parameters in `model.structure.parameters`.
   private let trained: [Int]
   /// Of each trained parameter.
-  private let gradients: [MatrixBuffer<Element>]
+  private var gradients: [MatrixBuffer<Element>]
+  /// Where the gradients are a share of those of several engines.
+  private var sharing: SharedGradients<Element>?
   private let schedule: LearningRateSchedule
   private let plan: MemoryPlan
   private let runner: LayerRunner<Element>
@@ -90,10 +92,10 @@ package final class TrainingEngine<Element: FloatingElement> {
 
   // MARK: - A step
 
-  /// Starts a batch of 1 … `batchCapacity` rows; one in progress is forgotten.
+  /// Starts a batch of 1 … `batchCapacity` rows; one in progress is forgotten. None is also a number where engines share a batch.
   package func beginBatch(rows: Int) throws(TrainingError) {
     guard optimizer != nil else { throw .inferenceOnly }
-    guard rows >= 1, rows <= batchCapacity else { throw .batchRows(rows: rows, capacity: batchCapacity) }
+    guard rows >= (sharing == nil ? 1 : 0), rows <= batchCapacity else { throw .batchRows(rows: rows, capacity: batchCapacity) }
     forgetBatch()
     batch.begin(rows)
   }
@@ -175,7 +177,7 @@ package final class TrainingEngine<Element: FloatingElement> {
       throw .partOrder(rows: rows, due: inFlight.first?.rows.lowerBound ?? nextRow)
     }
     try place(gradient, part.pass)
-    backward(part.pass)
+    backward(part.pass, isLast: rows.upperBound == batch.count)
     inFlight.removeFirst()
     freeMemory.append(part.memory)
     batch.setGradient(rows)
@@ -192,27 +194,38 @@ package final class TrainingEngine<Element: FloatingElement> {
     }
   }
 
-  private func backward(_ pass: LayerRunner<Element>.Pass) {
+  private func backward(_ pass: LayerRunner<Element>.Pass, isLast: Bool) {
     var all = [ParameterGradient<Element>?](repeating: nil, count: weights.count)
     for (place, gradient) in zip(trained, gradients) {
       all[place] = ParameterGradient(view: gradient.view, accumulates: hasGradients)
     }
-    squares = runner.run(plan.backward, pass, gradients: all)
+    let sharing = isLast ? sharing : nil
+    squares = runner.run(plan.backward, pass, gradients: all, finished: sharing.map { $0.layerFinished })
     hasGradients = true
   }
 
   /// What is left of the backward pass, clipping and the update; ends the batch and moves on to the next step.
   ///
+  /// Where engines share a batch it waits for all of them, and each makes the same update.
   /// - Throws: `TrainingError.incompleteBatch`, `.nonFiniteGradient` (the norm of all gradients is not finite),
-  ///   `.finished`; weights, optimizer state and step are then as before.
+  ///   `.finished`, `.notReduced`; weights, optimizer state and step are then as before.
   package func finishStep() throws(TrainingError) -> StepReport {
     guard let optimizer else { throw .inferenceOnly }
     guard step >= 0, step < totalSteps else { throw .finished(totalSteps: totalSteps) }
-    guard batch.count > 0, batch.missing == 0 else { throw .incompleteBatch(missing: batch.missing) }
-    if settings.rules == nil {
+    guard batch.count > 0 || sharing != nil, batch.missing == 0 else { throw .incompleteBatch(missing: batch.missing) }
+    if settings.rules == nil, batch.count > 0 {
       backward(
         LayerRunner<Element>.Pass(
-          span: RowSpan(samples: 0..<batch.count), sequences: nil, part: freeMemory.first))
+          span: RowSpan(samples: 0..<batch.count), sequences: nil, part: freeMemory.first), isLast: true)
+    }
+    if let sharing {
+      if batch.count == 0 { sharing.clear() }
+      guard sharing.finish() else {
+        forgetBatch()
+        throw .notReduced
+      }
+      // Of one replica alone the sum that the backward pass made stands, so that its bits are those of an engine by itself.
+      if sharing.replicas > 1 { squares = gradients.reduce(0) { $0 + workers.sumOfSquares($1) } }
     }
     let norm = squares.squareRoot()
     forgetBatch()
@@ -226,6 +239,37 @@ package final class TrainingEngine<Element: FloatingElement> {
     }
     step += 1
     return StepReport(step: update.step, gradientNorm: norm, learningRate: update.learningRate)
+  }
+
+  /// Makes this engine one of several that share each batch: each takes some of its parts, and all make the same update from
+  /// the sum of their gradients. Their models, optimizers, weights and steps must be the same.
+  ///
+  /// Called before the first batch.
+  package func share(over reduction: any GradientReduction<Element>) {
+    let specifications = model.structure.parameters
+    let shared = SharedGradients(
+      shapes: trained.map { specifications[$0].bufferShape },
+      parametersOfLayer: model.parameterRanges.map { range in
+        trained.indices.filter { range.contains(trained[$0]) }
+      },
+      layers: plan.backward.passes.compactMap { pass in
+        if case .backward(let layer) = pass { return layer }
+        return nil
+      }, reduction: reduction)
+    gradients = shared.gradients
+    sharing = shared
+  }
+
+  /// How long the sum of all gradients takes when nothing else is done: the least of three, which all engines that share batches
+  /// make together before the first one.
+  package func measureReduction() -> (bytes: Int, seconds: Double)? {
+    sharing?.measure()
+  }
+
+  /// Gives up the batch of a step that other engines may have completed their share of: none of them takes the step.
+  package func abandonStep() {
+    sharing?.abandon()
+    forgetBatch()
   }
 
   private func forgetBatch() {

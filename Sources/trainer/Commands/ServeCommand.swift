@@ -1,4 +1,5 @@
 import ArgumentParser
+import Collectives
 import Dispatch
 import Failures
 import Foundation
@@ -24,6 +25,9 @@ struct ServeCommand: ParsableCommand {
       it. While it cannot be written no job is taken.
 
       With --log-format json each line has time, level, message, rank (of MPI or Slurm, else 0) and, where it is about one, job.
+
+      Under mpirun, or srun --mpi=pmix, its processes share every batch: rank 0 serves owners and keeps the store, the others compute \
+      with it (a build with `make mpi`). Stop it by SIGTERM to rank 0.
 
       Example: trainer serve --keys keys --authorized owners.txt --store store --bind tcp://127.0.0.1:5570
         with metrics for Prometheus, and logs for a collector:
@@ -81,11 +85,35 @@ struct ServeCommand: ParsableCommand {
   }
 
   func run() throws {
-    let stop = StopSwitch()
+    let communicator = try MPILaunch.join(environment: ProcessInfo.processInfo.environment)
+    do {
+      try run(communicator)
+    } catch where communicator.size > 1 {
+      // The others would wait for this one for ever.
+      let failure = error as? any Failure
+      StandardError.write("trainer: rank \(communicator.rank): \(failure?.description ?? "\(error)")\n")
+      communicator.abort(code: (failure?.kind ?? .defect).exitCode)
+    }
+    communicator.finish()
+  }
+
+  private func run(_ communicator: any Communicator) throws {
     let logger = TrainerLog.make(format: logFormat, level: logLevel)
+    let workers = Workers(threads: threads ?? ThreadCount.standard())
+    guard communicator.rank == 0 else {
+      // When to stop is for rank 0 to say, which saves first.
+      let signals = ServiceSignals(stop: StopSwitch()) {}
+      return try withExtendedLifetime(signals) {
+        try TrainerWorker<Float>(communicator: communicator, workers: workers).run()
+      }
+    }
+    try serve(communicator, workers, logger)
+  }
+
+  private func serve(_ communicator: any Communicator, _ workers: Workers, _ logger: Logger) throws {
+    let stop = StopSwitch()
     let keyPair = try KeyFile(.trainer, in: keys).readKeyPair()
     let owners = try AuthorizedKeys.read(at: authorized)
-    let workers = Workers(threads: threads ?? ThreadCount.standard())
     let log = TrainerLog(logger: logger)
     let directory = URL(filePath: store)
     let lease = try StoreLease(
@@ -111,7 +139,7 @@ struct ServeCommand: ParsableCommand {
     defer { endpoint.close() }
     var configuration = TrainerConfiguration(
       store: URL(filePath: store), workers: workers, memoryLimit: memoryLimit.bytes,
-      rowStoreLimit: rowStoreLimit.bytes, software: Release.software)
+      rowStoreLimit: rowStoreLimit.bytes, software: Release.software, communicator: communicator)
     configuration.audit = audit
     configuration.owners = ServedOwners(owners)
     let metricsServer = try metrics.map { try serveMetrics(at: $0, configuration.metrics, of: endpoint, audit) }
@@ -123,7 +151,7 @@ struct ServeCommand: ParsableCommand {
       })
     let served = configuration.owners
     let isRequeued = ProcessInfo.processInfo.environment["SLURM_JOB_ID"] != nil
-    let signals = ServiceSignals(stop: stop, isRequeued: isRequeued) {
+    let signals = ServiceSignals(stop: stop, isRequeued: isRequeued, checkRanks: { communicator.checkRanks() }) {
       do {
         let owners = try AuthorizedKeys.read(at: authorized)
         endpoint.authorize(owners.keys)
@@ -134,7 +162,8 @@ struct ServeCommand: ParsableCommand {
       }
     }
     log.starting(
-      endpoint: endpoint.listeningEndpoint, connecting: connect, owners: owners.keys.count, threads: workers.threads)
+      endpoint: endpoint.listeningEndpoint, connecting: connect, owners: owners.keys.count, threads: workers.threads,
+      ranks: communicator.size)
     if let metricsServer { log.servingMetrics(at: "\(metricsServer.address)") }
     let place = EndpointRecord(
       listening: endpoint.listeningEndpoint, connecting: connect, publicKey: keyPair.publicKey.z85)

@@ -21,12 +21,12 @@ struct TrainerLog: Sendable {
     return logger
   }
 
-  func starting(endpoint: String?, connecting: [String], owners: Int, threads: Int) {
+  func starting(endpoint: String?, connecting: [String], owners: Int, threads: Int, ranks: Int) {
     logger.notice(
       endpoint == nil ? "connecting" : "listening",
       metadata: [
         "endpoint": "\(([endpoint].compactMap(\.self) + connecting).joined(separator: ","))", "owners": "\(owners)",
-        "threads": "\(threads)", "kernel": "\(OpenBLAS.kernelName)",
+        "threads": "\(threads)", "ranks": "\(ranks)", "kernel": "\(OpenBLAS.kernelName)",
       ])
     if let advice = OpenBLAS.advice(environment: ProcessInfo.processInfo.environment) { logger.warning("\(advice)") }
   }
@@ -52,6 +52,19 @@ struct TrainerLog: Sendable {
       logger.info(
         "progress",
         metadata: ["job": "\(job)", "step": "\(step)", "steps": "\(total)", "rows_per_second": "\(Int(rate))"])
+    case .reductionMeasured(let job, let ranks, let bytes, let seconds):
+      logger.info(
+        "gradient sum measured",
+        metadata: [
+          "job": "\(job)", "ranks": "\(ranks)", "bytes": "\(bytes)", "microseconds": "\(Int(seconds * 1e6))",
+        ])
+    case .reductions(let job, let steps, let exposed, let imbalance):
+      logger.info(
+        "gradient sums",
+        metadata: [
+          "job": "\(job)", "steps": "\(steps)", "exposed_microseconds": "\(Int(exposed * 1e6))",
+          "imbalance_microseconds": "\(Int(imbalance * 1e6))",
+        ])
     case .checkpoint(let job, let step, let seconds):
       logger.debug(
         "checkpoint", metadata: ["job": "\(job)", "step": "\(step)", "milliseconds": "\(Int(seconds * 1000))"])

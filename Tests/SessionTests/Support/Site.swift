@@ -20,11 +20,12 @@ struct Site<Element: FloatingElement> {
 
   func trainer(
     store: String = "store", threads: Int = 1, memoryLimit: Int = 1 << 30, rowStoreLimit: Int = 1 << 24,
-    ownerSilence: Duration = .seconds(8), owners: ServedOwners = ServedOwners(), isAudited: Bool = false
+    ownerSilence: Duration = .seconds(8), owners: ServedOwners = ServedOwners(), isAudited: Bool = false,
+    ranks: Int? = nil
   ) -> TrainerHost<Element> {
     TrainerHost(
       on: network, store: directory.path(store), threads: threads, memoryLimit: memoryLimit,
-      rowStoreLimit: rowStoreLimit, ownerSilence: ownerSilence, owners: owners, isAudited: isAudited)
+      rowStoreLimit: rowStoreLimit, ownerSilence: ownerSilence, owners: owners, isAudited: isAudited, ranks: ranks)
   }
 
   func run(_ job: SmallJob, name: String = "run", keys other: CurveKeyPair? = nil) throws -> OwnedRun<Element> {
@@ -32,11 +33,14 @@ struct Site<Element: FloatingElement> {
   }
 
   /// The run that nothing disturbed, by a trainer of its own.
-  func undisturbed(_ run: OwnedRun<Element>, threads: Int = 1) throws -> OwnedRun<Element> {
+  ///
+  /// - Parameter ranks: nil for the way without replicas.
+  func undisturbed(_ run: OwnedRun<Element>, threads: Int = 1, ranks: Int? = nil) throws -> OwnedRun<Element> {
     let twin = try run.twin(in: directory.path("undisturbed-\(UUID().uuidString)"))
     let network = InProcessNetwork()
     let trainer = TrainerHost<Element>(
-      on: network, store: directory.path("undisturbed-store-\(UUID().uuidString)"), threads: threads)
+      on: network, store: directory.path("undisturbed-store-\(UUID().uuidString)"), threads: threads,
+      ranks: ranks)
     defer { trainer.shutDown() }
     try twin.execute(on: network, threads: threads)
     return twin

@@ -1,29 +1,47 @@
+import Collectives
 import Dispatch
 import Foundation
 import Tensors
 import TrainerSession
 import Transport
 
-/// A trainer on a thread of its own.
+/// A trainer on a thread of its own, and each of its other ranks on another.
 final class TrainerHost<Element: FloatingElement>: Sendable {
   let store: URL
   let events = EventLog()
   private let endpoint: InProcessTrainerEndpoint
   private let stop = StopSwitch()
   private let ended = DispatchSemaphore(value: 0)
+  private let communicators: [ThreadCommunicator]
+  private let otherRanks = DispatchGroup()
 
   init(
     on network: InProcessNetwork, store: URL, threads: Int = 1, memoryLimit: Int = 1 << 30,
     rowStoreLimit: Int = 1 << 24, ownerSilence: Duration = .seconds(8), owners: ServedOwners = ServedOwners(),
-    isAudited: Bool = false
+    isAudited: Bool = false, ranks: Int? = nil
   ) {
+    communicators = ThreadCommunicator.group(of: ranks ?? 1)
     self.store = store
     endpoint = network.makeTrainerEndpoint()
+    let workers = Workers(threads: threads)
     var configuration = TrainerConfiguration(
-      store: store, workers: Workers(threads: threads), memoryLimit: memoryLimit, rowStoreLimit: rowStoreLimit,
-      ownerSilence: ownerSilence, software: "test trainer")
+      store: store, workers: workers, memoryLimit: memoryLimit, rowStoreLimit: rowStoreLimit,
+      ownerSilence: ownerSilence, software: "test trainer", communicator: communicators[0])
+    configuration.usesReplicas = ranks != nil
     configuration.owners = owners
     if isAudited { configuration.audit = try? AuditLog(store: store) }
+    for communicator in communicators.dropFirst() {
+      otherRanks.enter()
+      let thread = Thread { [otherRanks] in
+        // One that fails ends the others, as a process does.
+        do { try TrainerWorker<Element>(communicator: communicator, workers: workers).run() } catch {
+          communicator.abort(code: 1)
+        }
+        otherRanks.leave()
+      }
+      thread.stackSize = 8 << 20
+      thread.start()
+    }
     let thread = Thread { [endpoint, stop, events, ended, configuration] in
       // An endpoint that is closed under the service ends it with an error, as a kill does without one.
       try? TrainerService<Element>(
@@ -51,6 +69,13 @@ final class TrainerHost<Element: FloatingElement>: Sendable {
     awaitEnd()
   }
 
+  /// One of its other processes dies; the trainer ends by itself.
+  func killRank(_ rank: Int) {
+    communicators[rank].abort(code: 1)
+    awaitEnd()
+    endpoint.close()
+  }
+
   /// Gone without a word while the network stays.
   func vanish() {
     endpoint.close()
@@ -61,5 +86,8 @@ final class TrainerHost<Element: FloatingElement>: Sendable {
   private func awaitEnd() {
     ended.wait()
     ended.signal()
+    // After an endpoint that failed nobody stops them.
+    if !stop.isRequested { communicators[0].abort(code: 1) }
+    otherRanks.wait()
   }
 }

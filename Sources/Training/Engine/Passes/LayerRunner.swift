@@ -44,17 +44,23 @@ struct LayerRunner<Element: FloatingElement> {
 
   /// Runs `plan`.
   ///
-  /// - Parameter gradients: of every parameter, nil for one that is not trained; empty without backward passes.
+  /// - Parameters:
+  ///   - gradients: of every parameter, nil for one that is not trained; empty without backward passes.
+  ///   - finished: called after each layer's backward pass: its parameters' gradients stand.
   /// - Returns: the sum of squares over the gradients as they stand after it.
   @discardableResult
-  func run(_ plan: PassPlan, _ pass: Pass, gradients: [ParameterGradient<Element>?] = []) -> Double {
+  func run(
+    _ plan: PassPlan, _ pass: Pass, gradients: [ParameterGradient<Element>?] = [], finished: ((Int) -> Void)? = nil
+  ) -> Double {
     var squares = 0.0
     // A value's gradient is complete once all its readers, which come later in the model, have run.
     var written = Set<Int>()
     for step in plan.passes {
       switch step {
       case .forward(let layer): forward(layer, plan, pass)
-      case .backward(let layer): squares += backward(layer, plan, pass, gradients, &written)
+      case .backward(let layer):
+        squares += backward(layer, plan, pass, gradients, &written)
+        finished?(layer)
       }
     }
     return squares

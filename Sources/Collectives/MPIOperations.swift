@@ -1,0 +1,133 @@
+#if MPI
+  import Dispatch
+  import Foundation
+  import Synchronization
+  import Tensors
+
+  /// Memory of an operation under way.
+  ///
+  /// `@unchecked Sendable`: whoever starts an operation leaves its memory alone until it is complete.
+  struct MPIMemory: @unchecked Sendable {
+    let base: UnsafeMutableRawPointer
+
+    init(_ base: UnsafeMutableRawPointer) {
+      self.base = base
+    }
+  }
+
+  /// What the thread that calls MPI is to start.
+  enum MPIOperation: Sendable {
+    case sum(MPIMemory, count: Int, type: ElementType)
+    case broadcast(MPIMemory, count: Int, root: Int)
+    case barrier
+    case send(MPIMessage, rank: Int)
+  }
+
+  /// What is asked of that thread beside operations.
+  struct MPIRequests {
+    var checksRanks = false
+    var ends = false
+    var abortCode: Int32?
+  }
+
+  /// The outcome of a start, once.
+  final class MPIStart: Sendable {
+    private let result = Mutex<Result<(Int, Int), CollectiveError>>(.failure(.finished))
+    private let ended = DispatchSemaphore(value: 0)
+
+    func end(_ result: Result<(Int, Int), CollectiveError>) {
+      self.result.withLock { $0 = result }
+      ended.signal()
+    }
+
+    func wait() -> Result<(Int, Int), CollectiveError> {
+      ended.wait()
+      return result.withLock { $0 }
+    }
+  }
+
+  /// Between the threads that want something of MPI and the one that calls it.
+  ///
+  /// `@unchecked Sendable`: all state is read and written with `condition` locked.
+  final class MPIOperations: @unchecked Sendable {
+    private let condition = NSCondition()
+    private var queue: [(MPIOperation, PendingSum?)] = []
+    private var requests = MPIRequests()
+    private var received: [(from: Int, message: Data)] = []
+    private let arrived = NSCondition()
+    private var lost: CollectiveError?
+    private var actions: [@Sendable (CollectiveError) -> Void] = []
+
+    var failure: CollectiveError? { condition.withLock { lost } }
+
+    func post(_ operation: MPIOperation, _ pending: PendingSum?) {
+      let failure = condition.withLock { () -> CollectiveError? in
+        guard lost == nil else { return lost }
+        queue.append((operation, pending))
+        condition.signal()
+        return nil
+      }
+      if let failure { pending?.fail(failure) }
+    }
+
+    func ask(_ change: (inout MPIRequests) -> Void) {
+      condition.withLock {
+        change(&requests)
+        condition.signal()
+      }
+    }
+
+    func receive() throws(CollectiveError) -> (from: Int, message: Data) {
+      arrived.lock()
+      defer { arrived.unlock() }
+      while received.isEmpty {
+        if let failure { throw failure }
+        arrived.wait()
+      }
+      return received.removeFirst()
+    }
+
+    func onFailure(_ action: @escaping @Sendable (CollectiveError) -> Void) {
+      let known = condition.withLock { () -> CollectiveError? in
+        if lost == nil { actions.append(action) }
+        return lost
+      }
+      if let known { action(known) }
+    }
+
+    // MARK: - The thread that calls MPI
+
+    func deliver(_ message: Data, from rank: Int) {
+      arrived.withLock {
+        received.append((rank, message))
+        arrived.signal()
+      }
+    }
+
+    /// What was asked since; waits up to `seconds` where there is nothing.
+    func take(waiting seconds: Double) -> (operations: [(MPIOperation, PendingSum?)], requests: MPIRequests) {
+      condition.withLock {
+        if queue.isEmpty, !requests.checksRanks, requests.abortCode == nil, seconds > 0 {
+          _ = condition.wait(until: Date(timeIntervalSinceNow: seconds))
+        }
+        defer {
+          queue = []
+          requests.checksRanks = false
+        }
+        return (queue, requests)
+      }
+    }
+
+    func fail(_ error: CollectiveError) {
+      let (waiting, actions) = condition.withLock { () -> ([PendingSum], [@Sendable (CollectiveError) -> Void]) in
+        guard lost == nil else { return ([], []) }
+        lost = error
+        defer { (queue, self.actions) = ([], []) }
+        return (queue.compactMap(\.1), self.actions)
+      }
+      for pending in waiting { pending.fail(error) }
+      arrived.withLock { arrived.broadcast() }
+      for action in actions { action(error) }
+    }
+  }
+#endif

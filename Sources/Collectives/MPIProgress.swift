@@ -1,0 +1,207 @@
+#if MPI
+  import CMPI
+  import Foundation
+  import Tensors
+
+  /// The thread that calls MPI: starts what is asked for, moves it on, receives, and finds out whether other ranks still answer.
+  struct MPIProgress {
+    private struct Active {
+      var request: OpaquePointer?
+      let pending: PendingSum?
+      /// Kept until it is sent.
+      let message: MPIMessage?
+    }
+
+    /// Sleeps between looks while something is under way, while messages come, and otherwise: short beside a layer's arithmetic, a
+    /// step, and what an owner notices.
+    private static let naps = (busy: 50e-6, lively: 200e-6, idle: 2e-3)
+    /// A rank whose thread for MPI answers nothing for so long is gone; where there is a reason to doubt, after less.
+    private static let silence = (usual: Duration.seconds(60), doubted: Duration.seconds(1))
+    private static let pings = (usual: Duration.seconds(1), doubted: Duration.milliseconds(100))
+
+    private let operations: MPIOperations
+    private let clock = ContinuousClock()
+    private var (rank, size) = (0, 1)
+    private var active: [Active] = []
+    private var lastMessage: ContinuousClock.Instant
+    /// At rank 0, by rank: when the ping that waits for an answer was sent. At others: when rank 0 was last heard of.
+    private var unanswered: [Int: ContinuousClock.Instant] = [:]
+    private var heard: ContinuousClock.Instant
+    private var lastPing: ContinuousClock.Instant
+    private var doubtedSince: ContinuousClock.Instant?
+    private var lastWatch: ContinuousClock.Instant
+
+    init(_ operations: MPIOperations) {
+      self.operations = operations
+      (lastMessage, heard, lastPing, lastWatch) = (clock.now, clock.now, clock.now, clock.now)
+    }
+
+    mutating func initialize() -> Result<(Int, Int), CollectiveError> {
+      cmpi_sleep_precisely()
+      var (rank, size): (Int32, Int32) = (0, 1)
+      let code = cmpi_initialize(&rank, &size)
+      guard code == 0 else { return .failure(.library(Self.text(code))) }
+      (self.rank, self.size) = (Int(rank), Int(size))
+      return .success((self.rank, self.size))
+    }
+
+    mutating func run() {
+      (lastMessage, heard, lastPing) = (clock.now, clock.now, clock.now)
+      var nap = 0.0
+      while true {
+        let (asked, requests) = operations.take(waiting: nap)
+        if let code = requests.abortCode { cmpi_abort(code) }
+        if operations.failure == nil {
+          if requests.checksRanks { doubtedSince = clock.now }
+          var hasMoved = !asked.isEmpty
+          for (operation, pending) in asked { start(operation, pending) }
+          if testAll() { hasMoved = true }
+          if receiveAll() { hasMoved = true }
+          watchRanks(isEnding: requests.ends)
+          nap = hasMoved ? 0 : !active.isEmpty ? Self.naps.busy : isLively ? Self.naps.lively : Self.naps.idle
+        } else {
+          for (_, pending) in asked { operations.failure.map { pending?.fail($0) } }
+          // What is under way stays as it is: nothing of it can be waited for.
+          nap = 0.1
+        }
+        if requests.ends, active.isEmpty || operations.failure != nil {
+          if operations.failure == nil { _ = cmpi_finalize() }
+          operations.fail(.finished)
+          return
+        }
+      }
+    }
+
+    private var isLively: Bool { lastMessage.duration(to: clock.now) < .seconds(2) }
+
+    private mutating func start(_ operation: MPIOperation, _ pending: PendingSum?) {
+      var request: OpaquePointer?
+      var message: MPIMessage?
+      let code: Int32
+      switch operation {
+      case .sum(let memory, let count, .float64):
+        code = cmpi_sum_doubles(memory.base.assumingMemoryBound(to: Double.self), count, &request)
+      case .sum(let memory, let count, _):
+        code = cmpi_sum_floats(memory.base.assumingMemoryBound(to: Float.self), count, &request)
+      case .broadcast(let memory, let count, let root):
+        code = cmpi_broadcast(memory.base, count, Int32(root), &request)
+      case .barrier: code = cmpi_barrier(&request)
+      case .send(let sent, let rank):
+        message = sent
+        code = cmpi_send(sent.memory, sent.units, Int32(rank), sent.kind, &request)
+      }
+      guard code == 0, request != nil else {
+        pending?.fail(.library(Self.text(code)))
+        return fail(code)
+      }
+      active.append(Active(request: request, pending: pending, message: message))
+    }
+
+    /// - Returns: whether something is complete.
+    private mutating func testAll() -> Bool {
+      var left: [Active] = []
+      var isAny = false
+      for var one in active {
+        var isComplete: Int32 = 0
+        let code = cmpi_test(&one.request, &isComplete)
+        if code != 0 {
+          one.pending?.fail(.library(Self.text(code)))
+          fail(code)
+        } else if isComplete != 0 {
+          one.pending?.complete()
+          isAny = true
+        } else {
+          left.append(one)
+        }
+      }
+      active = left
+      if let failure = operations.failure { failAll(failure) }
+      return isAny
+    }
+
+    private mutating func receiveAll() -> Bool {
+      var isAny = false
+      while operations.failure == nil {
+        var (kind, from): (Int32, Int32) = (0, 0)
+        var units = 0
+        let code = cmpi_probe(&kind, &from, &units)
+        guard code == 0 else {
+          fail(code)
+          break
+        }
+        guard kind != 0 else { break }
+        let message = MPIMessage(units: units, kind: kind)
+        let received = cmpi_receive(message.memory, units, from, kind)
+        guard received == 0 else {
+          fail(received)
+          break
+        }
+        isAny = true
+        take(message, from: Int(from))
+      }
+      return isAny
+    }
+
+    private mutating func take(_ message: MPIMessage, from rank: Int) {
+      heard = clock.now
+      switch message.kind {
+      case Int32(cmpi_ping): sendSign(Int32(cmpi_pong), to: rank)
+      case Int32(cmpi_pong): unanswered[rank] = nil
+      default:
+        lastMessage = clock.now
+        guard let content = message.content else { return lose(.library("a message whose length does not fit")) }
+        operations.deliver(content, from: rank)
+      }
+    }
+
+    private mutating func sendSign(_ kind: Int32, to rank: Int) {
+      guard let sign = MPIMessage(Data(), kind: kind) else { return }
+      start(.send(sign, rank: rank), nil)
+    }
+
+    private mutating func watchRanks(isEnding: Bool) {
+      guard size > 1, !isEnding, operations.failure == nil else { return }
+      let now = clock.now
+      if lastWatch.duration(to: now) > .seconds(5) {
+        // This process was suspended, and the others with it.
+        unanswered = unanswered.mapValues { _ in now }
+        heard = now
+      }
+      lastWatch = now
+      guard rank == 0 else {
+        if heard.duration(to: now) > Self.silence.usual { lose(.rankLost(0)) }
+        return
+      }
+      let silence = doubtedSince == nil ? Self.silence.usual : Self.silence.doubted
+      for (rank, sent) in unanswered where max(sent, doubtedSince ?? sent).duration(to: now) > silence {
+        return lose(.rankLost(rank))
+      }
+      if let since = doubtedSince, since.duration(to: now) > .seconds(10) { doubtedSince = nil }
+      guard lastPing.duration(to: now) > (doubtedSince == nil ? Self.pings.usual : Self.pings.doubted) else { return }
+      lastPing = now
+      for rank in 1..<size where unanswered[rank] == nil {
+        unanswered[rank] = now
+        sendSign(Int32(cmpi_ping), to: rank)
+      }
+    }
+
+    private mutating func fail(_ code: Int32) {
+      lose(.library(Self.text(code)))
+    }
+
+    private mutating func lose(_ error: CollectiveError) {
+      operations.fail(error)
+      failAll(error)
+    }
+
+    private func failAll(_ error: CollectiveError) {
+      for one in active { one.pending?.fail(error) }
+    }
+
+    private static func text(_ code: Int32) -> String {
+      var text = [CChar](repeating: 0, count: 512)
+      cmpi_error_text(code, &text, text.count)
+      return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+  }
+#endif

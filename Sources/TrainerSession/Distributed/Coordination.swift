@@ -1,0 +1,117 @@
+import Architecture
+import Checkpoints
+import Collectives
+import Failures
+import Foundation
+import Tensors
+import Training
+import Wire
+
+/// What every coordinator of a job's replicas works with. It runs on a thread of its own at rank 0 and computes nothing, so that no
+/// replica ever waits behind another's arithmetic.
+struct Coordination<Element: FloatingElement> {
+  let job: StoredJob
+  let configuration: TrainerConfiguration
+  let folder: URL
+  let outbox: Outbox<Element>
+  let inbox: Inbox<Element>
+  let group: ReplicaGroup<Element>
+  /// Steps that rank 0's replica has taken.
+  var step: Int
+  /// The best weights so far, when the job keeps them.
+  var best: (epoch: Int, metric: Double?)?
+  /// Set when a rank is gone: then only rank 0's replica is left, to save.
+  private(set) var loss: CollectiveError?
+  private var meter: ReductionMeter
+
+  init(
+    context: RunnerContext<Element>, inbox: Inbox<Element>, group: ReplicaGroup<Element>
+  ) {
+    job = context.job
+    configuration = context.configuration
+    folder = context.folder
+    outbox = context.outbox
+    self.inbox = inbox
+    self.group = group
+    step = context.engine.step
+    best = context.best.map { ($0.epoch, $0.metric) }
+    meter = ReductionMeter(job: context.job.id, ranks: group.size)
+  }
+
+  var description: JobDescription { job.description }
+
+  func send(_ message: TrainerMessage<Element>) {
+    outbox.post(.send(job.id, message))
+  }
+
+  func report(_ event: TrainerEvent) {
+    outbox.post(.event(event))
+  }
+
+  /// Samples of each part of a step; the last batch of an epoch may be short.
+  func parts(ofStep step: Int) -> [Int] {
+    let position = step % description.stepsPerEpoch
+    let rows = min(description.batch, description.trainingRows - position * description.batch)
+    return stride(from: 0, to: rows, by: description.microBatch).map { min(description.microBatch, rows - $0) }
+  }
+
+  /// Tells all replicas of a step which parts of it are theirs.
+  func begin(step: Int, _ assignment: PartAssignment) {
+    let samples = parts(ofStep: step)
+    for rank in 0..<group.size {
+      group.send(.step(step, parts: assignment.parts(of: rank).map { samples[$0] }), to: rank)
+    }
+  }
+
+  /// A replica took a step.
+  mutating func count(_ report: StepReport, waited: Double) {
+    var meter = meter
+    meter.count(step: report.step, waited: waited, report: self.report)
+    self.meter = meter
+  }
+
+  mutating func noteLoss(_ error: CollectiveError) {
+    loss = error
+  }
+
+  /// Has every replica give up what is under way, and waits until they have.
+  ///
+  /// - Returns: what they answered meanwhile: a step that was taken, for one.
+  mutating func settle() -> [(rank: Int, answer: ReplicaAnswer<Element>)] {
+    var answers: [(rank: Int, answer: ReplicaAnswer<Element>)] = []
+    if loss == nil {
+      group.sendAll(.abandon)
+    } else {
+      group.send(.abandon, to: 0)
+    }
+    var busy = Set(loss == nil ? 0..<group.size : 0..<1)
+    while !busy.isEmpty {
+      switch inbox.nextEvent(itemsToo: false) {
+      case .answer(let rank, .abandoned(let reached)):
+        busy.remove(rank)
+        if rank == 0 { step = reached }
+      case .answer(let rank, let answer): answers.append((rank, answer))
+      case .lost(let error):
+        loss = error
+        busy.formIntersection([0])
+      case .item: break
+      }
+    }
+    return answers
+  }
+
+  /// A durable checkpoint after the last step taken, while nothing is under way.
+  ///
+  /// - Throws: `TrainerError` for why there is none.
+  mutating func save() throws {
+    group.send(.save, to: 0)
+    while true {
+      switch inbox.nextEvent(itemsToo: false) {
+      case .answer(0, .saved): return
+      case .answer(0, .failed(let kind, let text)): throw TrainerError(kind, text)
+      case .lost(let error): loss = error
+      case .answer, .item: break
+      }
+    }
+  }
+}

@@ -1,0 +1,75 @@
+package import Collectives
+import Dispatch
+import Failures
+import Foundation
+package import Tensors
+import Training
+import Wire
+
+/// What a process of rank 1 or above does: a replica of every job that rank 0 runs.
+package struct TrainerWorker<Element: FloatingElement>: Sendable {
+  private let communicator: any Communicator
+  private let workers: Workers
+
+  package init(communicator: any Communicator, workers: Workers) {
+    self.communicator = communicator
+    self.workers = workers
+  }
+
+  /// Serves until rank 0 stops in good order.
+  ///
+  /// - Throws: `CollectiveError` when a rank is gone; `Failure` for what keeps this rank from going on.
+  package func run() throws {
+    let mailbox = ReplicaMailbox<Element>()
+    let received = DispatchGroup()
+    received.enter()
+    let thread = Thread { [communicator] in
+      receive(communicator, into: mailbox)
+      received.leave()
+    }
+    thread.name = "commands"
+    thread.start()
+    var waiting: [ReplicaCommand<Element>] = []
+    while true {
+      if waiting.isEmpty { waiting = mailbox.take(waiting: true) }
+      guard !waiting.isEmpty else { throw communicator.failure ?? .finished }
+      switch waiting.removeFirst() {
+      case .begin(let description, let step):
+        waiting = try work(description, step: step, mailbox: mailbox, waiting)
+      case .stop:
+        received.wait()
+        return
+      default: break
+      }
+    }
+  }
+
+  private func receive(_ communicator: any Communicator, into mailbox: ReplicaMailbox<Element>) {
+    defer { mailbox.close() }
+    while let (_, message) = try? communicator.receive() {
+      guard let command = ReplicaPacket<Element>(decoding: message).flatMap(ReplicaCommand.init) else { continue }
+      mailbox.post(command)
+      if case .stop = command { return }
+    }
+  }
+
+  /// - Returns: commands that came after the job's end.
+  private func work(
+    _ description: JobDescription, step: Int, mailbox: ReplicaMailbox<Element>, _ first: [ReplicaCommand<Element>]
+  ) throws -> [ReplicaCommand<Element>] {
+    let engine = try TrainingEngine<Element>(
+      receivingOver: communicator, description, step: step, workers: workers)
+    let reduction = CollectiveReduction<Element>(communicator)
+    _ = engine.share(over: reduction, of: description)
+    var replica = Replica(
+      engine: engine, reduction: reduction, loss: description.task.map(LossFunction.init), mailbox: mailbox,
+      context: nil, first
+    ) { [communicator] answer in
+      // When it cannot be sent the communicator knows why, and this process ends.
+      try? communicator.send(answer.packet.encoded(), to: 0)
+    }
+    let rest = replica.run()
+    try communicator.send(ReplicaAnswer<Element>.ended.packet.encoded(), to: 0)
+    return rest
+  }
+}

@@ -1,0 +1,102 @@
+import Failures
+import Foundation
+import Synchronization
+import Tensors
+import Testing
+
+@testable import Collectives
+
+@Suite(.timeLimit(.minutes(1))) struct ThreadCommunicatorTests {
+  private final class Results<Value: Sendable>: Sendable {
+    let values: Mutex<[Value?]>
+
+    init(_ size: Int) {
+      values = Mutex(Array(repeating: nil, count: size))
+    }
+  }
+
+  /// Runs `body` as each rank.
+  private func ranks<Value: Sendable>(
+    _ size: Int, _ body: @escaping @Sendable (ThreadCommunicator) -> Value
+  ) -> [Value?] {
+    let results = Results<Value>(size)
+    let group = ThreadCommunicator.group(of: size)
+    // Each needs a thread of its own, because they wait for each other.
+    let running = DispatchGroup()
+    for communicator in group {
+      running.enter()
+      Thread {
+        let value = body(communicator)
+        results.values.withLock { $0[communicator.rank] = value }
+        running.leave()
+      }.start()
+    }
+    running.wait()
+    return results.values.withLock { $0 }
+  }
+
+  @Test func sumsAreTheSameAtEveryRankInTheOrderOfRanks() throws {
+    // Three numbers whose sum depends on the order.
+    let parts: [Float] = [1e8, 1, -1e8]
+    for _ in 0..<20 {
+      let results = ranks(3) { communicator -> Float in
+        var x = [parts[communicator.rank]]
+        return x.withUnsafeMutableBufferPointer { memory in
+          try? communicator.startSum(memory).wait()
+          return memory[0]
+        }
+      }
+      #expect(results == Array(repeating: (parts[0] + parts[1]) + parts[2], count: 3))
+    }
+  }
+
+  @Test func broadcastAndMessages() throws {
+    let results = ranks(2) { communicator -> [UInt8] in
+      var bytes: [UInt8] = communicator.rank == 1 ? [7, 8] : [0, 0]
+      bytes.withUnsafeMutableBufferPointer { try? communicator.broadcast($0, from: 1) }
+      try? communicator.send(Data(bytes + [UInt8(communicator.rank)]), to: 1 - communicator.rank)
+      return (try? communicator.receive()).map { [UInt8($0.from)] + $0.message } ?? []
+    }
+    #expect(results == [[1, 7, 8, 1], [0, 7, 8, 0]])
+  }
+
+  @Test func aRankThatDiesEndsEveryWait() throws {
+    let results = ranks(3) { communicator -> CollectiveError? in
+      var x: [Double] = [1]
+      if communicator.rank == 2 {
+        communicator.abort(code: 1)
+        return communicator.failure
+      }
+      return x.withUnsafeMutableBufferPointer { memory -> CollectiveError? in
+        do {
+          try communicator.startSum(memory).wait()
+          return nil
+        } catch {
+          return error as? CollectiveError
+        }
+      }
+    }
+    #expect(results == Array(repeating: .rankLost(2), count: 3))
+  }
+
+  @Test func launchersAreRecognized() {
+    #expect(MPILaunch(environment: [:]) == nil)
+    #expect(MPILaunch(environment: ["OMPI_COMM_WORLD_SIZE": "4"])?.processes == 4)
+    #expect(MPILaunch(environment: ["PMI_SIZE": "3"])?.processes == 3)
+    #expect(MPILaunch(environment: ["PMIX_RANK": "0", "SLURM_STEP_NUM_TASKS": "2"])?.processes == 2)
+    #expect(MPILaunch(environment: ["PMIX_RANK": "5"])?.processes == 6)
+    #expect(MPILaunch(environment: ["SLURM_STEP_NUM_TASKS": "2"])?.isConnected == false)
+    #expect(MPILaunch(environment: ["SLURM_STEP_NUM_TASKS": "1"]) == nil)
+  }
+
+  #if !MPI
+    @Test func mpiStartedWithoutTheTrait() throws {
+      let error = #expect(throws: CollectiveError.self) {
+        try MPILaunch.join(environment: ["OMPI_COMM_WORLD_SIZE": "2"])
+      }
+      #expect(error?.kind.exitCode == 2)
+      #expect(error?.description.contains("make mpi") == true)
+      #expect(try MPILaunch.join(environment: ["OMPI_COMM_WORLD_SIZE": "1"]).size == 1)
+    }
+  #endif
+}

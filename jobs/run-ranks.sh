@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Runs a job against a trainer of several MPI processes on this machine, as run-local.sh does for one.
+# Usage: run-ranks.sh RANKS THREADS JOB.yaml RUN [encryptor options …]     0 ranks: without mpirun.
+# BIN: where the programs are (.build-mpi/release); ENCRYPTOR: another encryptor; STATE: keys, store, log. KILL=STEPS: kill the last rank
+# when the history has so many lines. The run's exit code is that of the owner; the trainer's is the last line.
+set -euo pipefail
+ranks=$1 threads=$2 job=$3 run=$4
+shift 4
+root=$(cd "$(dirname "$0")/.." && pwd)
+bin=${BIN:-$root/.build-mpi/release}
+encryptor=${ENCRYPTOR:-$bin/encryptor}
+state=${STATE:-$root/.cache/ranks}
+mkdir -p "$state" "$(dirname "$run")"
+chmod 700 "$state"
+[ -e "$state/owner/owner.key" ] || "$encryptor" keygen "$state/owner" >/dev/null
+[ -e "$state/trainer/trainer.key" ] || "$bin/trainer" keygen "$state/trainer" >/dev/null
+
+# Open MPI refuses root, and more ranks than cores, unless it is told; it binds each rank to a core where it can. When a
+# rank dies the others are told by SIGCONT, after so many seconds by SIGTERM, and after as many again killed: time to save.
+launch=()
+if [ "$ranks" -gt 0 ]; then
+  launch=(mpirun -n "$ranks")
+  if mpirun --version 2>/dev/null | grep -q 'Open MPI'; then
+    [ "$(id -u)" != 0 ] || launch+=(--allow-run-as-root)
+    launch+=(--oversubscribe --bind-to none --mca odls_base_sigkill_timeout 5)
+  fi
+fi
+"${launch[@]}" "$bin/trainer" serve --keys "$state/trainer" --authorized "$state/owner/owner.pub" --store "$state/store" \
+  --threads "$threads" --bind "tcp://127.0.0.1:${PORT:-0}" >"$state/endpoint" 2>"$state/trainer.log" &
+trainer=$!
+trap 'kill "$trainer" 2>/dev/null || true; wait "$trainer" 2>/dev/null || true' EXIT
+for _ in $(seq 100); do
+  grep -q '^listening ' "$state/endpoint" && break
+  kill -0 "$trainer" 2>/dev/null || { cat "$state/trainer.log" >&2; exit 70; }
+  sleep 0.1
+done
+endpoint=$(sed -n 's/^listening //p' "$state/endpoint")
+if [ -n "${KILL:-}" ]; then
+  (
+    while [ "$(wc -l <"$run/history.jsonl" 2>/dev/null || echo 0)" -lt "$KILL" ]; do sleep 0.02; done
+    kill -9 "$(pgrep -P "$trainer" -n -x trainer)"
+  ) &
+fi
+code=0
+"$encryptor" run "$job" --keys "$state/owner" --trainer-key "$state/trainer/trainer.pub" --out "$run" \
+  --set trainer="$endpoint" "$@" || code=$?
+if [ "$ranks" -gt 0 ]; then
+  # Rank 0 says when to stop; it is the first that mpirun started.
+  kill -TERM "$(pgrep -P "$trainer" -o -x trainer)" 2>/dev/null || true
+else
+  kill -TERM "$trainer" 2>/dev/null || true
+fi
+trap - EXIT
+ended=0
+wait "$trainer" || ended=$?
+echo "trainer: $ended"
+exit "$code"
