@@ -6,7 +6,7 @@ import Testing
 
 @testable import Collectives
 
-@Suite(.timeLimit(.minutes(1))) struct ThreadCommunicatorTests {
+@Suite(.timeLimit(.minutes(10))) struct ThreadCommunicatorTests {
   private final class Results<Value: Sendable>: Sendable {
     let values: Mutex<[Value?]>
 

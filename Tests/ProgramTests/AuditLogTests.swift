@@ -173,7 +173,7 @@ struct AuditLogTests {
     }
     defer { site.setMode(0o700, of: "store") }
     try site.run(.trainer, ["serve", "--keys", "trainer", "--authorized", "owners.txt", "--store", "store"])
-      .expectRefusal(4, saying: "store/audit.log", program: .trainer)
+      .expectRefusal(4, saying: "store", program: .trainer)
   }
 
   @Test func aDirectoryWhereTheLogShouldBe() throws {

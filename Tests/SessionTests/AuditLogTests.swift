@@ -9,7 +9,7 @@ import Wire
 @testable import TrainerSession
 
 /// The chain of the audit log: what breaks it shows, what a crash leaves is put aside.
-@Suite(.timeLimit(.minutes(1))) struct AuditLogTests {
+@Suite(.timeLimit(.minutes(10))) struct AuditLogTests {
   private let directory: TemporaryDirectory
   private var store: URL { directory.path("store") }
   private var path: String { store.appending(path: "audit.log").path }

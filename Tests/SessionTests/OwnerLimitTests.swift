@@ -11,7 +11,7 @@ import Wire
 @testable import TrainerSession
 
 /// What an operator allows a single owner, and what a job over it is told.
-@Suite(.timeLimit(.minutes(1))) struct OwnerLimitTests {
+@Suite(.timeLimit(.minutes(10))) struct OwnerLimitTests {
   private let site: Site<Float>
 
   init() throws {

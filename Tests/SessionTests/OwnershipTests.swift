@@ -9,7 +9,7 @@ import Transport
 import Wire
 
 /// Several owners at one trainer, and several connections of one owner.
-@Suite(.timeLimit(.minutes(1))) struct OwnershipTests {
+@Suite(.timeLimit(.minutes(10))) struct OwnershipTests {
   @Test func anotherOwnersJobLooksLikeNoJob() throws {
     let site = try Site<Float>()
     let trainer = site.trainer()

@@ -7,7 +7,7 @@ import Transport
 import Wire
 
 /// Messages by hand: each is refused with a reason, and neither the trainer nor the job is the worse for it.
-@Suite(.timeLimit(.minutes(1))) struct ProtocolTests {
+@Suite(.timeLimit(.minutes(10))) struct ProtocolTests {
   typealias Job = RawJob<Float>
 
   private struct Stage {

@@ -9,7 +9,7 @@ import Wire
 @testable import TrainerSession
 
 /// An owner that leaves the list while its job runs.
-@Suite(.timeLimit(.minutes(2))) struct RemovedOwnerTests {
+@Suite(.timeLimit(.minutes(10))) struct RemovedOwnerTests {
   /// The "an owner removed from the authorized file mid-job".
   @Test(arguments: [LossLocation.owner, .trainer])
   func anOwnerRemovedFromTheAuthorizedFileMidJob(_ loss: LossLocation) throws {

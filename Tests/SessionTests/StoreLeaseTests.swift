@@ -6,7 +6,7 @@ import Testing
 
 @testable import TrainerSession
 
-@Suite("Whose store it is", .timeLimit(.minutes(1)))
+@Suite("Whose store it is", .timeLimit(.minutes(10)))
 struct StoreLeaseTests {
   private let folder: TemporaryDirectory
   private let store: URL

@@ -8,7 +8,7 @@ import Transport
 import Wire
 
 /// Jobs that the trainer runs by itself.
-@Suite(.timeLimit(.minutes(1))) struct TrainerLossTests {
+@Suite(.timeLimit(.minutes(10))) struct TrainerLossTests {
   static let job = SmallJob().changing {
     $0.loss = .trainer
     $0.keep = .best

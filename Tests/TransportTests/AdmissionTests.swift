@@ -6,7 +6,7 @@ import Testing
 
 @testable import Transport
 
-@Suite("Who is served", .timeLimit(.minutes(1)))
+@Suite("Who is served", .timeLimit(.minutes(10)))
 struct AdmissionTests {
   @Test func aPeerWithoutAListedKeyIsRefused() throws {
     let site = try Site()

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Transport
 
-@Suite("Peers that go", .timeLimit(.minutes(1)), .serialized)
+@Suite("Peers that go", .timeLimit(.minutes(10)), .serialized)
 struct ConnectionLossTests {
   @Test func aTrainerThatEndsIsNoticedOnceAndFoundAgainOnTheSamePort() throws {
     let site = try Site()

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Transport
 
-@Suite("Messages within one process", .timeLimit(.minutes(1)))
+@Suite("Messages within one process", .timeLimit(.minutes(10)))
 struct InProcessTests {
   private let network: InProcessNetwork
   private let keys: [OwnerKey]

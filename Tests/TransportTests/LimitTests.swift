@@ -5,7 +5,7 @@ import Testing
 
 @testable import Transport
 
-@Suite("What is not accepted", .timeLimit(.minutes(1)))
+@Suite("What is not accepted", .timeLimit(.minutes(10)))
 struct LimitTests {
   /// Limits an owner's program of its own would have: none that matter here.
   private var unlimited: TransportOptions {

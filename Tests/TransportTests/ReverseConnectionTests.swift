@@ -4,7 +4,7 @@ import Testing
 
 @testable import Transport
 
-@Suite("Owners that listen", .timeLimit(.minutes(1)), .serialized)
+@Suite("Owners that listen", .timeLimit(.minutes(10)), .serialized)
 struct ReverseConnectionTests {
   @Test func aMessageAndItsAnswerKeepTheirFrames() throws {
     let site = try ReverseSite()

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Transport
 
-@Suite("Messages over TCP with CURVE", .timeLimit(.minutes(1)))
+@Suite("Messages over TCP with CURVE", .timeLimit(.minutes(10)))
 struct RoundTripTests {
   @Test func aMessageAndItsAnswerKeepTheirFrames() throws {
     let site = try Site()

@@ -58,7 +58,7 @@ final class ChildProcess {
   ///
   /// - Returns: the exit code, or 128 + the signal that ended it, as a shell has it.
   /// - Throws: `NotEnded` after `seconds`, having killed it.
-  func wait(seconds: Double = 60) throws -> Int32 {
+  func wait(seconds: Double = 300) throws -> Int32 {
     guard Waiting.until(seconds, { hasEnded }), let exitStatus else {
       kill(processID, SIGKILL)
       throw NotEnded(description: "still running after \(seconds) s; it said:\n\(output)\(errors)")

@@ -64,12 +64,12 @@ final class Site {
   }
 
   func run(
-    _ program: Program, _ arguments: [String], largestFile: Int? = nil, seconds: Double = 60
+    _ program: Program, _ arguments: [String], largestFile: Int? = nil, seconds: Double = 300
   ) throws -> Ended {
     try end(try start(program, arguments, largestFile: largestFile), seconds: seconds)
   }
 
-  func end(_ child: ChildProcess, seconds: Double = 60) throws -> Ended {
+  func end(_ child: ChildProcess, seconds: Double = 300) throws -> Ended {
     let code = try child.wait(seconds: seconds)
     children.removeAll { $0 === child }
     return Ended(code: code, output: child.output, errors: child.errors)

@@ -9,7 +9,7 @@ import Transport
 import Wire
 
 /// Weights that are not trained: stored once, read with every checkpoint, never sent back.
-@Suite(.timeLimit(.minutes(1))) struct FrozenWeightTests {
+@Suite(.timeLimit(.minutes(10))) struct FrozenWeightTests {
   private let stage: SequenceStage
   private let job = SequenceJob().changing {
     $0.trained = .lora(LowRankAdaptation(rank: 2, alpha: 2, targets: ["query", "value"]))

@@ -8,7 +8,7 @@ import Transport
 import Wire
 
 /// What a trainer turns away before anything is uploaded.
-@Suite(.timeLimit(.minutes(1))) struct SequenceAdmissionTests {
+@Suite(.timeLimit(.minutes(10))) struct SequenceAdmissionTests {
   private func refusal(
     memoryLimit: Int = 1 << 30, rowStoreLimit: Int = 1 << 24, _ description: JobDescription
   ) throws -> String {

@@ -8,7 +8,7 @@ import Transport
 import Wire
 
 /// Sequences part by part, with the loss at the owner.
-@Suite(.timeLimit(.minutes(1))) struct SequenceProtocolTests {
+@Suite(.timeLimit(.minutes(10))) struct SequenceProtocolTests {
   typealias Job = SequenceJob
 
   private struct Session {

@@ -8,7 +8,7 @@ import Transport
 import Wire
 
 /// Sequences uploaded once, for a loss that the trainer computes.
-@Suite(.timeLimit(.minutes(1))) struct SequenceUploadTests {
+@Suite(.timeLimit(.minutes(10))) struct SequenceUploadTests {
   typealias Job = SequenceJob
 
   private let stage: SequenceStage

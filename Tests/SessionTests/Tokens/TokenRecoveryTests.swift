@@ -7,7 +7,7 @@ import Testing
 import Transport
 
 /// Jobs on tokens end as they would have, whoever is killed and however many threads work.
-@Suite(.timeLimit(.minutes(1))) struct TokenRecoveryTests {
+@Suite(.timeLimit(.minutes(10))) struct TokenRecoveryTests {
   static let jobs: [TokenJob] = [
     TokenJob().changing { ($0.optimizer, $0.keep) = (SmallJob.muon(), .best) },
     TokenJob().changing { ($0.family, $0.task, $0.loss) = (.llama, .causalLanguageModel, .trainer) },
