@@ -39,7 +39,7 @@ difference = max(abs(x - y) for x, y in zip(a, b)) / max(map(abs, b))
 print(f"two ranks and one: largest difference {difference:.1e} of the largest weight")
 sys.exit(difference > 1e-5)
 PYTHON
-ended=$(MAY_FAIL=1 KILL=50 train 2 killed)
+ended=$(MAY_FAIL=1 KILL=50 train 2 killed --patience 3)
 if [ -e "$(model killed)" ]; then refuse "the run was over before the rank was killed; set EPOCHS"; fi
 [ "$ended" != 0 ] || refuse "the trainer lost a rank and ended as if nothing had been"
 grep -q 'the trainer stops\|is gone' "$work/killed.log" || refuse "the owner was not told: $(tail -2 "$work/killed.log")"
