@@ -11,7 +11,7 @@ LLAMA := $(CACHE)/random-llama/model.safetensors
 BYTES := $(CACHE)/readme-bytes.h5
 PYTHON := .venv/bin/python
 
-.PHONY: help deps mpi mpi-test build run test slurm-test dist dist-test lint format arrows tox21 minilm llama bench replay replay-matrix fuzz clean
+.PHONY: help deps mpi mpi-test build run test slurm-test link-test dist dist-test lint format arrows tox21 minilm llama bench replay replay-matrix fuzz clean
 
 help:
 	@echo "make run      install what is missing, build, train a real single-cell job masked, show the result"
@@ -24,7 +24,8 @@ help:
 	@echo "make mpi      the programs as they run under mpirun and srun, in .build-mpi (mpi-test: and what can be shown of them here)"
 	@echo "make bench    measure, print one table, write bench.json (LARGE=1: with a 4 GB file; TOX21=FILE PUBMED=FILE: with those jobs)"
 	@echo "make fuzz     the frame and job parsers under a fuzzer for a bounded time"
-	@echo "make slurm-test         a Slurm of its own on this machine (as root): a job requeued five times against an undisturbed one"
+	@echo "make slurm-test         a Slurm of its own on this machine (as root): a job of two tasks, requeued five times, against an undisturbed one"
+	@echo "make link-test          owner and trainer as two hosts (as root): the link cut five times, 20 ms, 1 % loss (5 minutes)"
 	@echo "make dist     one tarball that runs on a bare Debian 12; make dist-test unpacks it into one (as root) and runs a job there"
 	@echo "make lint · make format · make arrows · make deps · make build · make clean"
 
@@ -58,7 +59,7 @@ mpi: deps
 	swift build -c $(MPI_CONFIGURATION) $(if $(PRODUCT),--product $(PRODUCT)) --traits MPI --scratch-path $(MPI_BUILD) "$${flags[@]}"
 
 # Two ranks of real processes: bits, a rank that dies, an orderly stop.
-mpi-test: mpi
+mpi-test: mpi $(PBMC)
 	jobs/checks/mpi.sh $(MPI_BUILD)/$(MPI_CONFIGURATION)
 
 run: build $(PBMC)
@@ -119,9 +120,13 @@ fuzz: deps
 	  echo "$$parser: $$(awk '/number_of_executed_units/ {print $$2}' .build-fuzz/$$parser.log) inputs in $$seconds s," \
 	    "$$(ls .build-fuzz/corpus/$$parser | wc -l) kept for what they reach, none trapped"; done
 
-# TASKS=2 with an MPI build; REQUEUES=5.
-slurm-test: build $(PBMC)
-	jobs/slurm/test.sh
+# A job of two tasks on a Slurm of its own. REQUEUES=5, EPOCHS=300, TASKS=2.
+slurm-test: mpi $(PBMC)
+	BIN=$(MPI_BUILD)/$(MPI_CONFIGURATION) TASKS=$${TASKS:-2} jobs/slurm/test.sh
+
+# Owner and trainer in network name spaces of their own (as root): the link cut, late and lossy.
+link-test: build $(PBMC)
+	SETTINGS="--set train.epochs=20 --set checkpoint.every_steps=7" jobs/checks/link.sh cut
 
 DIST ?= .dist
 
