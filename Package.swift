@@ -37,7 +37,8 @@ let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swif
 let package = Package(
   name: "equivariant-trainer",
   traits: [
-    .trait(name: "MPI", description: "The trainer runs as several processes of an MPI job; needs an MPI, see `make mpi`.")
+    .trait(
+      name: "MPI", description: "The trainer runs as several processes of an MPI job; needs an MPI, see `make mpi`.")
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

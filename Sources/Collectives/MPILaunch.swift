@@ -36,7 +36,9 @@ package struct MPILaunch: Equatable {
     #if MPI
       guard launch.isConnected else { throw .notConnected(launch.processes) }
       let communicator = try MPICommunicator()
-      guard communicator.size >= launch.processes || launch.processes == 1 else { throw .notConnected(launch.processes) }
+      guard communicator.size >= launch.processes || launch.processes == 1 else {
+        throw .notConnected(launch.processes)
+      }
       return communicator
     #else
       guard launch.processes == 1 else { throw .builtWithoutMPI(launch.processes) }

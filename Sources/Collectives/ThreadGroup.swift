@@ -53,7 +53,8 @@ final class ThreadGroup: @unchecked Sendable {
       return
     }
     meetings[kind]?[number] = nil
-    compute(meeting.memory.map { UnsafeMutableBufferPointer(rebasing: $0?.bindMemory(to: Element.self)[...] ?? memory[...]) })
+    compute(
+      meeting.memory.map { UnsafeMutableBufferPointer(rebasing: $0?.bindMemory(to: Element.self)[...] ?? memory[...]) })
     for pending in meeting.pending { pending.complete() }
   }
 

@@ -42,8 +42,8 @@ struct JSONLogTests {
 
   /// Open MPI's word comes first, then PMIx's, then Slurm's; what is no number says nothing.
   @Test(arguments: [
-    (["OMPI_COMM_WORLD_RANK": "2", "PMIX_RANK": "3", "SLURM_PROCID": "4"], 2),
-    (["PMIX_RANK": "3", "SLURM_PROCID": "4"], 3), (["SLURM_PROCID": "4"], 4), (["SLURM_PROCID": "-1"], 0),
+    (["OMPI_COMM_WORLD_RANK": "2", "PMIX_RANK": "0", "SLURM_PROCID": "4"], 2),
+    (["PMIX_RANK": "0", "SLURM_PROCID": "4"], 0), (["SLURM_PROCID": "4"], 4), (["SLURM_PROCID": "-1"], 0),
     (["PMIX_RANK": "none"], 0),
   ])
   func rankOfMPIOrSlurm(_ environment: [String: String], _ rank: Int) throws {

@@ -65,7 +65,8 @@ struct AutonomousCoordinator<Element: FloatingElement> {
       if case .cancelled = interruption.reason { return .cancelled }
       // A checkpoint beyond the history would be of no use: the one before it is.
       if isComplete { try common.save() }
-      return .paused(step: common.step, reason: common.loss?.description ?? interruption.reason?.text ?? "the trainer stops")
+      return .paused(
+        step: common.step, reason: common.loss?.description ?? interruption.reason?.text ?? "the trainer stops")
     } catch {
       _ = common.settle()
       throw error

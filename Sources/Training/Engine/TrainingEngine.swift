@@ -95,7 +95,9 @@ package final class TrainingEngine<Element: FloatingElement> {
   /// Starts a batch of 1 … `batchCapacity` rows; one in progress is forgotten. None is also a number where engines share a batch.
   package func beginBatch(rows: Int) throws(TrainingError) {
     guard optimizer != nil else { throw .inferenceOnly }
-    guard rows >= (sharing == nil ? 1 : 0), rows <= batchCapacity else { throw .batchRows(rows: rows, capacity: batchCapacity) }
+    guard rows >= (sharing == nil ? 1 : 0), rows <= batchCapacity else {
+      throw .batchRows(rows: rows, capacity: batchCapacity)
+    }
     forgetBatch()
     batch.begin(rows)
   }

@@ -88,7 +88,7 @@ struct ServeCommand: ParsableCommand {
     let communicator = try MPILaunch.join(environment: ProcessInfo.processInfo.environment)
     do {
       try run(communicator)
-    } catch where communicator.size > 1 {
+    } catch  where communicator.size > 1 {
       // The others would wait for this one for ever.
       let failure = error as? any Failure
       StandardError.write("trainer: rank \(communicator.rank): \(failure?.description ?? "\(error)")\n")
