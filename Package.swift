@@ -105,8 +105,8 @@ let package = Package(
     tests(
       "SessionTests",
       [
-        "OwnerSession", "TrainerSession", "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire",
-        "Transport", "Architecture", "Tensors", "Failures",
+        "OwnerSession", "TrainerSession", "Attacks", "Exposure", "Masking", "Training", "Datasets", "Checkpoints",
+        "JobSpec", "Wire", "Transport", "Architecture", "Tensors", "Failures",
       ]),
   ]
 )

@@ -8,15 +8,22 @@ package struct Evidence: Sendable {
   package let controlTruth: OwnerTruth
   package let knowledge: PublicKnowledge
   package let traits: JobTraits
-  /// Nil where training a model takes too long to do it many times.
+  /// Nil where no models like the job's can be trained; `shadowsMissing` says why.
   package let shadows: (any ShadowTraining)?
-  /// Nil without noise, or where it takes too long to find out.
+  package let shadowsMissing: String?
+  /// Nil without noise, or where it was not measured.
   package let noiseCost: NoiseCost?
+  /// Why the cost of the job's noise was not measured; nil where it was, and without noise.
+  package let noiseCostMissing: String?
+  /// Whether the run was ended for want of time before all its rows were seen.
+  package let isCutShort: Bool
 
   package init(
     masked: ProviderView, control: ProviderView, truth: OwnerTruth, controlTruth: OwnerTruth,
     knowledge: PublicKnowledge,
-    traits: JobTraits, shadows: (any ShadowTraining)?, noiseCost: NoiseCost? = nil
+    traits: JobTraits, shadows: (any ShadowTraining)?, shadowsMissing: String? = nil,
+    noiseCost: NoiseCost? = nil,
+    noiseCostMissing: String? = nil, isCutShort: Bool = false
   ) {
     self.masked = masked
     self.control = control
@@ -25,6 +32,9 @@ package struct Evidence: Sendable {
     self.knowledge = knowledge
     self.traits = traits
     self.shadows = shadows
+    self.shadowsMissing = shadowsMissing
     self.noiseCost = noiseCost
+    self.noiseCostMissing = noiseCostMissing
+    self.isCutShort = isCutShort
   }
 }

@@ -12,6 +12,8 @@ package struct Measurement: Sendable, Equatable, Codable {
   package var details: [Detail]
   /// Where a curve says more than a number.
   package var curve: Curve?
+  /// Whether the attempt's time was up before it was done: with more it might have found more.
+  package var isCutShort = false
 
   package init(
     value: Double?, interval: Interval?, chance: Double, rows: Int, details: [Detail] = [], curve: Curve? = nil

@@ -115,7 +115,7 @@ package struct KnownRows: Attack {
     guard let value = measurement.value else {
       guard let last else { return "No number of known rows was tried." }
       return "Whoever knows \(Int(last.x)) of these rows in the clear works out the others to no better than "
-        + "\(Int((100 * last.y).rounded())) % of their spread."
+        + "\(ReportNumber.percent(last.y)) % of their spread."
     }
     let rows = Int(value) == 1 ? "1 of these rows" : "\(Int(value)) of these rows"
     return "Whoever knows \(rows) in the clear can work out all the others to 10 % of their spread, "

@@ -46,12 +46,12 @@ package struct BaseWeights: Attack {
   ) throws(Inapplicable) -> Knowledge {
     guard let weights = evidence.knowledge.baseWeights else {
       throw Inapplicable(
-        evidence.traits.baseModel == .private
+        nothingToFind: evidence.traits.baseModel == .private
           ? "the job says that the provider does not have the checkpoint (masking.base_model: private); with public it would be tried"
           : "the starting weights are drawn from the owner's key: there is no public base")
     }
     guard ResidualAlignment.applies(to: evidence.masked, base: weights) else {
-      throw Inapplicable("no weight of the base reads or writes the space that the rows live in")
+      throw Inapplicable(nothingToFind: "no weight of the base reads or writes the space that the rows live in")
     }
     return Knowledge(weights: weights, group: evidence.masked.inputGroup)
   }

@@ -63,7 +63,7 @@ import Testing
     var random = SplitMix(seed: 2)
     let evidence = RecordScene(rows: RecordScene.normals(2, 2, &random), sample: RecordScene.normals(2, 2, &random))
       .evidence(&random)
-    #expect(throws: Inapplicable("training this model many times takes longer than the audit")) {
+    #expect(throws: Inapplicable("no models can be trained to compare with")) {
       try ModelMembership().knowledge(of: evidence, truth: evidence.truth, random: &random)
     }
   }

@@ -29,7 +29,7 @@ package struct ModelMembership: Attack {
     of evidence: Evidence, truth: OwnerTruth, random: inout some RandomNumberGenerator
   ) throws(Inapplicable) -> any ShadowTraining {
     guard let shadows = evidence.shadows else {
-      throw Inapplicable("training this model many times takes longer than the audit")
+      throw Inapplicable(evidence.shadowsMissing ?? "no models can be trained to compare with")
     }
     guard shadows.candidates >= 16 else { throw Inapplicable("there are too few records to hold some back") }
     return shadows
@@ -87,6 +87,6 @@ package struct ModelMembership: Attack {
     }
     let share = (1000 * value).rounded() / 10
     return "If the model is published, \(share) % of its training records can be told with one error in a thousand; "
-      + "masking does not change that."
+      + "no key changes that."
   }
 }
