@@ -1,3 +1,4 @@
+import Datasets
 import JobSpec
 import Architecture
 import Exposure
@@ -11,18 +12,33 @@ struct MembershipShadows: ShadowTraining {
   private static let mostCandidates = 4096
   /// Products of weights and rows a model may take: some ten seconds of a core.
   private static let mostWork = 1e12
+  private static let fewestCandidates = 64
 
   let candidates: Int
   private let training: PlaintextTraining
 
-  /// - Returns: nil where a sample is not a row, or one training takes too long to repeat.
-  init?(_ prepared: PreparedJob, source: VerificationSource<Float>, workers: Workers) throws {
-    guard case .features(let features) = prepared.source, let labels = prepared.labels else { return nil }
-    let slots = prepared.plan.order(epoch: 0).prefix(Self.mostCandidates)
+  /// The models, or why there are none, as a sentence without its full stop.
+  static func of(
+    _ prepared: PreparedJob, source: VerificationSource<Float>, workers: Workers
+  ) throws -> (shadows: MembershipShadows?, missing: String?) {
+    guard case .features(let features) = prepared.source, let labels = prepared.labels else {
+      return (nil, "training a transformer many times takes longer than an audit")
+    }
+    let slots = prepared.plan.order(epoch: 0).prefix(mostCandidates)
+    guard slots.count >= fewestCandidates else {
+      return (nil, "the job trains on fewer than \(fewestCandidates) rows, too few to hold half of them back")
+    }
     let weights = prepared.shape.structure.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }
     // Forward and backward pass: six operations for each weight and row.
     let work = 3.0 * Double(weights) * Double(slots.count) * Double(prepared.job.train.epochs)
-    guard work < Self.mostWork, slots.count >= 64 else { return nil }
+    guard work < mostWork else { return (nil, "training this model many times takes longer than an audit") }
+    return (try MembershipShadows(prepared, source, slots, features, labels, workers), nil)
+  }
+
+  private init(
+    _ prepared: PreparedJob, _ source: VerificationSource<Float>, _ slots: ArraySlice<Int32>,
+    _ features: any FeatureSource, _ labels: JobLabels, _ workers: Workers
+  ) throws {
     candidates = slots.count
     training = try PlaintextTraining(
       prepared, rows: try source.noisedRows(slots, features), questions: try source.readRows(slots, features),

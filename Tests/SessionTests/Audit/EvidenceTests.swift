@@ -1,5 +1,7 @@
 import Architecture
+import Datasets
 import Exposure
+import Failures
 import Foundation
 import JobSpec
 import OwnerSession
@@ -52,6 +54,60 @@ import Testing
     #expect(found.masked.initialWeights != found.masked.finalWeights)
     #expect(found.masked.outputs.rows == found.masked.inputs.rows)
     #expect(found.knowledge.baseWeights == nil)
+  }
+
+  /// A run whose time is up at once makes one step: its rows are all that the attacks have, and the control has the same ones.
+  @Test func aRunWithoutTimeSeesItsFirstBatchAndSaysSo() throws {
+    let directory = try TemporaryDirectory()
+    let job = SmallJob().changing { $0.noise = 0.1 }.resolved(on: try SmallData(in: directory, rows: 44))
+    let prepared = try PreparedJob(job: job, secret: OrderSecret(ephemeralWithSeed: 1))
+    let found = try EvidenceCollection(prepared: prepared, workers: workers)
+      .collect(until: ContinuousClock().now) { _, _ in }
+    #expect(found.isCutShort)
+    #expect(found.masked.inputs.rows == job.train.batch && found.truth.rows.rows == job.train.batch)
+    #expect(found.truth.rows == found.controlTruth.rows)
+    #expect(found.noiseCost == nil)
+    #expect(found.noiseCostMissing == "not measured for want of time; give the audit more --minutes")
+    #expect(try !evidence(job).isCutShort)
+  }
+
+  /// 12,000 columns make keys of 1.2 GB each; a layer of a million units as much for every hundred rows.
+  @Test func aJobThatIsTooLargeForMemoryIsRefusedAtOnce() throws {
+    let directory = try TemporaryDirectory()
+    let file = directory.path("wide.h5")
+    let writer = try HDF5Writer(path: file.path)
+    try writer.createMatrix("x", columns: 12_000, of: Float.self)
+    try writer.append((0..<20 * 12_000).map { Float($0 % 7) }, to: "x")
+    try writer.write((0..<20).map { Int64($0 % 3) }, to: "classes")
+    try writer.commit()
+    let small = SmallJob().resolved(on: try SmallData(in: directory, rows: 44))
+    let wide = ResolvedJob(
+      name: "wide", trainer: small.trainer,
+      data: JobData(
+        file: file.path, inputs: .features("x"), labels: "classes", split: small.data.split, standardize: false),
+      task: small.task, model: small.model, masking: small.masking, lossLocation: small.lossLocation,
+      optimizer: small.optimizer, schedule: small.schedule, train: small.train,
+      checkpointEverySteps: small.checkpointEverySteps)
+    let error = #expect(throws: OwnerError.self) { try evidence(wide) }
+    #expect(error?.kind == .exhausted)
+    #expect(error?.description.contains("would take about 6 GB") == true)
+  }
+
+  @Test func theCostOfTheNoiseIsMeasuredOrSaidNotToBe() throws {
+    let directory = try TemporaryDirectory()
+    let data = try SmallData(in: directory, rows: 44)
+    let noised = try evidence(SmallJob().changing { $0.noise = 0.1 }.resolved(on: data))
+    #expect(noised.noiseCost?.sigma == 0.1 && noised.noiseCostMissing == nil)
+    let clean = try evidence(SmallJob().resolved(on: data))
+    #expect(clean.noiseCost == nil && clean.noiseCostMissing == nil)
+    let unheld = SmallJob().changing {
+      $0.noise = 0.1
+      $0.validation = 0
+    }
+    #expect(
+      try evidence(unheld.resolved(on: data)).noiseCostMissing == "not measured: the job has no validation rows")
+    let tokens = try TokenJob().changing { $0.noise = 0.1 }.resolved(on: TokenData(in: directory))
+    #expect(try evidence(tokens).noiseCostMissing?.hasPrefix("not measured for token jobs") == true)
   }
 
   /// A quarter of all rows at least is what the public may have, and none of those is in the view.
