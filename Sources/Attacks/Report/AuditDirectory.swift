@@ -42,8 +42,9 @@ package struct AuditDirectory: Sendable {
   /// - Throws: `CheckpointError` when the directory cannot be made or written, of kind `.exhausted` for a full disk.
   package func write(_ report: AuditReport) throws {
     try Directory.create(root.path)
-    try AtomicFile.write(try Self.text(report), to: json.path, mode: 0o600)
     try AtomicFile.write(Data(ReportPage(report).html.utf8), to: page.path, mode: 0o600)
+    // Last: what a gate relies on is there only if everything is.
+    try AtomicFile.write(try Self.text(report), to: json.path, mode: 0o600)
   }
 
   /// - Throws: `AuditError.missing`, `.unreadable`.

@@ -154,7 +154,7 @@ import Testing
       rows: evidence.truth.rows, tokens: nil, positions: nil, labels: evidence.truth.labels,
       inputKey: evidence.truth.inputKey)
     var random = SplitMix(seed: 1)
-    #expect(throws: Inapplicable("the rows are features, not tokens")) {
+    #expect(throws: Inapplicable(nothingToFind: "the rows are features, not tokens")) {
       try Self.attack.knowledge(of: evidence, truth: truth, random: &random)
     }
   }
