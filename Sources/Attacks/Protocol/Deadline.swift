@@ -10,10 +10,21 @@ package struct Deadline: Sendable {
   }
 
   private let end: ContinuousClock.Instant
-  private let mark = Mark()
+  private let mark: Mark
 
   package init(after duration: Duration) {
-    end = ContinuousClock().now + duration
+    self.init(end: ContinuousClock().now + duration, mark: Mark())
+  }
+
+  private init(end: ContinuousClock.Instant, mark: Mark) {
+    self.end = end
+    self.mark = mark
+  }
+
+  /// When this share of the time that is left from now on has passed. A part of an attempt that it cuts short cuts the attempt short.
+  package func after(share: Double) -> Deadline {
+    let now = ContinuousClock().now
+    return Deadline(end: now + max(.zero, now.duration(to: end) * share), mark: mark)
   }
 
   /// To be asked where there is work left, and only there.

@@ -11,6 +11,8 @@ import Testing
     #expect(!passed.hasCutShort)
     let copy = passed
     #expect(copy.hasPassed && passed.hasCutShort)
+    let whole = Deadline(after: .seconds(60))
+    #expect(whole.after(share: 0).hasPassed && whole.hasCutShort && !whole.hasPassed, "a part of it")
     let far = Deadline(after: .seconds(60))
     #expect(!far.hasPassed && !far.hasCutShort)
   }
