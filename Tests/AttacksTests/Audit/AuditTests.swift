@@ -35,7 +35,7 @@ import Testing
     let results = try results(rows: 100, within: .microseconds(1))
     let first = try #require(results[.knownRows])
     #expect(first.status == .outOfTime || first.masked?.isCutShort == true)
-    let ample = try #require(try self.results(rows: 100, within: .seconds(600))[.knownRows])
+    let ample = try #require(try self.results(rows: 100, within: .seconds(20))[.knownRows])
     #expect(ample.masked?.isCutShort == false && ample.masked?.value != nil)
   }
 
@@ -46,7 +46,7 @@ import Testing
       rows: SyntheticRows.gaussian(100, 6, random: &random), key: SyntheticView.identity(6), group: .trivial)
     let evidence = view.evidence(sample: SyntheticRows.gaussian(30, 6, random: &random))
     let report = SampleReport.with(
-      try Audit(evidence, workers: Workers(threads: 2)).run(within: .seconds(60)) { _, _, _ in })
+      try Audit(evidence, workers: Workers(threads: 2)).run(within: .seconds(10)) { _, _, _ in })
     #expect(report.result(.knownRows)?.masked?.value == 0)
     #expect(report.result(.spectralAlignment)?.masked?.value == 1)
     #expect(report.result(.sourceSeparation)?.masked?.value == 1)
@@ -65,7 +65,7 @@ import Testing
       rows: Tensor((0..<100).flatMap { _ in row }, shape: [100, 6]),
       key: try SyntheticView.rotation(6, random: &random), group: .orthogonal)
     let evidence = view.evidence(sample: SyntheticRows.gaussian(30, 6, random: &random))
-    let results = try Audit(evidence, workers: Workers(threads: 2)).run(within: .seconds(60)) { _, _, _ in }
+    let results = try Audit(evidence, workers: Workers(threads: 2)).run(within: .seconds(10)) { _, _, _ in }
     #expect(results.first { $0.attack == .knownRows }?.masked?.value == 1)
   }
 
@@ -77,14 +77,14 @@ import Testing
     let view = SyntheticView(
       rows: Tensor(rows, shape: [40, 6]), key: try SyntheticView.rotation(6, random: &random), group: .orthogonal)
     let evidence = view.evidence(sample: SyntheticRows.gaussian(30, 6, random: &random))
-    let results = try Audit(evidence, workers: Workers(threads: 2)).run(within: .seconds(20)) { _, _, _ in }
+    let results = try Audit(evidence, workers: Workers(threads: 2)).run(within: .seconds(2)) { _, _, _ in }
     #expect(results.count == 9)
     #expect(!ReportPage(SampleReport.with(results)).html.isEmpty)
   }
 
   /// Too few rows might be enough for another attacker; tokens of a job of features are not there for anybody.
   @Test func tooLittleToMeasureIsNotNothingToFind() throws {
-    let results = try results(rows: 4, within: .seconds(60))
+    let results = try results(rows: 4, within: .seconds(10))
     #expect(results[.knownRows]?.status == .notMeasured)
     #expect(results[.modelMembership]?.status == .notMeasured)
     #expect(results[.tokenMatching]?.status == .inapplicable)
