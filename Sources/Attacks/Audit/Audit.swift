@@ -53,16 +53,21 @@ package struct Audit {
       let start = clock.now
       var result = AttackResult(Attempted.facts, status: .measured)
       do {
-        let masked = try measure(attack, evidence.masked, evidence.truth, within: seesMasking ? time / 2 : time)
-        result.masked = masked
-        result.unmasked =
-          seesMasking ? try measure(attack, evidence.control, evidence.controlTruth, within: time / 2) : masked
-        result.meaning = attack.meaning(of: masked, evidence: evidence)
-        if let control = result.unmasked, Self.fails(control, Attempted.facts) {
-          result.caution =
-            "The attack gets nowhere on these rows unmasked either, for want of rows or of structure in them: that it fails under masking is "
-            + "no merit of the masking."
+        // Both attempts are of the same rows and know the same of them.
+        var random = RepeatableNumbers()
+        let knowledge = try attack.knowledge(of: evidence, truth: evidence.truth, random: &random)
+        func measure(_ view: ProviderView, _ truth: OwnerTruth, within time: Duration) throws -> Measurement {
+          var random = random
+          let claim = try attack.attempt(on: view, knowing: knowledge, random: &random, until: Deadline(after: time))
+          return attack.score(claim, truth: truth)
         }
+        let masked = try measure(evidence.masked, evidence.truth, within: seesMasking ? time / 2 : time)
+        let control =
+          seesMasking ? try measure(evidence.control, evidence.controlTruth, within: time / 2) : masked
+        result.masked = masked
+        result.unmasked = control
+        result.meaning = attack.meaning(of: masked, evidence: evidence)
+        result.caution = Caution(control: control, of: Attempted.facts).text
         let advice = Advice(on: Attempted.facts.kind, for: evidence.traits)
         result.advice = advice.text
         result.changes = advice.changes
@@ -73,23 +78,5 @@ package struct Audit {
       result.seconds = start.duration(to: clock.now) / .seconds(1)
       return result
     }
-  }
-
-  /// Whether an attempt that came to an end is hardly better than a guess.
-  private static func fails(_ measurement: Measurement, _ facts: AttackFacts) -> Bool {
-    // A number of rows is reached or not; an error is held against that of a guess.
-    guard facts.kind != .knownRows else { return measurement.value == nil }
-    guard let value = measurement.value else { return false }
-    if facts.isWorseWhenHigher { return value - measurement.chance < 0.1 * (1 - measurement.chance) }
-    return value > 0.5 * measurement.chance
-  }
-
-  private func measure<Attempted: Attack>(
-    _ attack: Attempted, _ view: ProviderView, _ truth: OwnerTruth, within time: Duration
-  ) throws -> Measurement {
-    var random = SystemRandomNumberGenerator()
-    let knowledge = try attack.knowledge(of: evidence, truth: truth, random: &random)
-    let claim = try attack.attempt(on: view, knowing: knowledge, random: &random, until: Deadline(after: time))
-    return attack.score(claim, truth: truth)
   }
 }

@@ -6,7 +6,7 @@ package import Tensors
 import Training
 
 /// Gathers what an audit works on: masks some of a job's samples with throw-away keys exactly as the job would, trains on them for an epoch
-/// of their own, and does the same with nothing masked.
+/// of their own, and does the same with nothing masked and no noise, the tokens of a sample in the same order.
 package struct EvidenceCollection {
   /// Rows that a view has at most: enough for every attack, and for the largest matrices to stay below a few hundred MB.
   private static let mostRows = 4096
@@ -28,13 +28,14 @@ package struct EvidenceCollection {
     let source = try VerificationSource<Float>(prepared, workers: workers)
     let slots = AuditedSlots(
       prepared.plan, rowsOfSample: prepared.shape.data.maximumTokens ?? 1, limit: rowLimit)
-    func observe(_ plan: KeyPlan, half: Int) throws -> ObservedRun {
-      try ObservedRun(prepared, plan: plan, source: source, slots: slots.view, workers: workers) {
+    let master = MasterKey(for: JobIdentifier())
+    func observe(_ plan: KeyPlan, _ source: VerificationSource<Float>, half: Int) throws -> ObservedRun {
+      try ObservedRun(prepared, plan: plan, source: source, master: master, slots: slots.view, workers: workers) {
         progress(half * $1 + $0, 2 * $1)
       }
     }
-    let masked = try observe(prepared.shape.keyPlan, half: 0)
-    let control = try observe(try prepared.identityPlan(), half: 1)
+    let masked = try observe(prepared.shape.keyPlan, source, half: 0)
+    let control = try observe(try prepared.identityPlan(), source.withoutNoise, half: 1)
     return Evidence(
       masked: masked.view, control: control.view, truth: masked.truth, controlTruth: control.truth,
       knowledge: try knowledge(source, slots), traits: prepared.traits,

@@ -14,14 +14,14 @@ struct ObservedRun {
   ///
   /// - Parameters:
   ///   - plan: the job's keys, or identity keys for the control.
+  ///   - master: what keys and the order of tokens are drawn from.
   ///   - progress: steps done and steps in all.
   /// - Throws: as reading and masking do; `OwnerError.diverged`.
   init(
-    _ prepared: PreparedJob, plan: KeyPlan, source: VerificationSource<Float>, slots: ArraySlice<Int32>,
-    workers: Workers,
-    progress: (Int, Int) -> Void
+    _ prepared: PreparedJob, plan: KeyPlan, source: VerificationSource<Float>, master: MasterKey,
+    slots: ArraySlice<Int32>, workers: Workers, progress: (Int, Int) -> Void
   ) throws {
-    let run = try VerifiedRun(prepared, plan: plan, source: source, workers: workers)
+    let run = try VerifiedRun(prepared, plan: plan, source: source, master: master, workers: workers)
     let initial = run.maskedWeights
     var parts = ObservedParts()
     let batch = prepared.plan.batch
