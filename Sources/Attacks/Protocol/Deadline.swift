@@ -6,5 +6,10 @@ package struct Deadline: Sendable {
     end = ContinuousClock().now + duration
   }
 
+  /// When this share of the time that is left from now on has passed.
+  package func after(share: Double) -> Deadline {
+    Deadline(after: max(.zero, ContinuousClock().now.duration(to: end) * share))
+  }
+
   package var hasPassed: Bool { ContinuousClock().now >= end }
 }
