@@ -1,7 +1,9 @@
 /// All that an audit works on: the trainer's view of a job, the same view with nothing masked, and the truth to score against.
 package struct Evidence: Sendable {
   package let masked: ProviderView
-  /// The same rows and steps with identity keys: where an attack that works must succeed.
+  /// The same rows and steps with identity keys and without noise: where an attack that works must succeed.
+  ///
+  /// It says of its spaces what `masked` says: an attack that knew there is no key would be another attack.
   package let control: ProviderView
   package let truth: OwnerTruth
   /// The truth of `control`: its input key is the identity.
@@ -26,7 +28,7 @@ package struct Evidence: Sendable {
     noiseCostMissing: String? = nil, isCutShort: Bool = false
   ) {
     self.masked = masked
-    self.control = control
+    self.control = control.assuming(masked.groups)
     self.truth = truth
     self.controlTruth = controlTruth
     self.knowledge = knowledge

@@ -65,16 +65,24 @@ package struct Audit {
           advise(&result)
           return result
         }
-        let masked = try measure(attack, evidence.masked, evidence.truth, within: seesMasking ? time / 2 : time)
-        result.masked = masked
-        result.unmasked =
-          seesMasking ? try measure(attack, evidence.control, evidence.controlTruth, within: time / 2) : masked
-        result.meaning = attack.meaning(of: masked, evidence: evidence)
-        if let control = result.unmasked, Self.fails(control, Attempted.facts) {
-          result.caution =
-            "The attack gets nowhere on these rows unmasked either, for want of rows or of structure in them: that it fails under masking is "
-            + "no merit of the masking."
+        // Both attempts are of the same rows and know the same of them.
+        var random = RepeatableNumbers()
+        let knowledge = try attack.knowledge(of: evidence, truth: evidence.truth, random: &random)
+        func measure(_ view: ProviderView, _ truth: OwnerTruth, within time: Duration) throws -> Measurement {
+          var random = random
+          let deadline = Deadline(after: time)
+          let claim = try attack.attempt(on: view, knowing: knowledge, random: &random, until: deadline)
+          var measurement = attack.score(claim, truth: truth)
+          measurement.isCutShort = deadline.hasCutShort
+          return measurement
         }
+        let masked = try measure(evidence.masked, evidence.truth, within: seesMasking ? time / 2 : time)
+        let control =
+          seesMasking ? try measure(evidence.control, evidence.controlTruth, within: time / 2) : masked
+        result.masked = masked
+        result.unmasked = control
+        result.meaning = attack.meaning(of: masked, evidence: evidence)
+        result.caution = Caution(control: control, of: Attempted.facts).text
         advise(&result)
       } catch let inapplicable as Inapplicable {
         result.status = inapplicable.hasNothingToFind ? .inapplicable : .notMeasured
@@ -94,28 +102,5 @@ package struct Audit {
     let advice = Advice(on: result.attack, for: evidence.traits, deviation: deviation)
     result.advice = advice.text
     result.changes = advice.changes
-  }
-
-  /// Whether an attempt that came to an end is hardly better than a guess.
-  private static func fails(_ measurement: Measurement, _ facts: AttackFacts) -> Bool {
-    // With more time it might have got somewhere.
-    guard !measurement.isCutShort else { return false }
-    // A number of rows is reached or not; an error is held against that of a guess.
-    guard facts.kind != .knownRows else { return measurement.value == nil }
-    guard let value = measurement.value else { return false }
-    if facts.isWorseWhenHigher { return value - measurement.chance < 0.1 * (1 - measurement.chance) }
-    return value > 0.5 * measurement.chance
-  }
-
-  private func measure<Attempted: Attack>(
-    _ attack: Attempted, _ view: ProviderView, _ truth: OwnerTruth, within time: Duration
-  ) throws -> Measurement {
-    var random = SystemRandomNumberGenerator()
-    let knowledge = try attack.knowledge(of: evidence, truth: truth, random: &random)
-    let deadline = Deadline(after: time)
-    let claim = try attack.attempt(on: view, knowing: knowledge, random: &random, until: deadline)
-    var measurement = attack.score(claim, truth: truth)
-    measurement.isCutShort = deadline.hasCutShort
-    return measurement
   }
 }

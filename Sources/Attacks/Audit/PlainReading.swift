@@ -32,7 +32,7 @@ struct PlainReading {
       let error = RelativeError(of: rows, against: truth)
       guard error.value < KnownRows.threshold else { return nil }
       return Measurement(
-        value: 0, interval: nil, chance: 1, rows: rows.rows,
+        value: 0, interval: nil, chance: nil, rows: rows.rows,
         details: [.init("relative error with 0 known", error.value)])
     case .spectralAlignment, .sourceSeparation:
       let best = ColumnCorrelations.best(truth, claimed: rows, workers: workers)

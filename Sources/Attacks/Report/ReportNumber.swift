@@ -20,15 +20,16 @@ package enum ReportNumber {
   }
 
   package static func text(_ interval: Interval?) -> String {
-    interval.map { "\(text($0.lower)) … \(text($0.upper))" } ?? ""
+    guard let interval else { return "" }
+    let lower = text(interval.lower)
+    return interval.upper.isFinite ? "\(lower) … \(text(interval.upper))" : "\(lower) or more"
   }
 
   /// The value with its interval, or what it means to have none, and whether the attempt was cut short.
   static func text(_ measurement: Measurement?) -> String {
     guard let measurement else { return "–" }
     let mark = measurement.isCutShort ? ", cut short" : ""
-    guard let value = measurement.value else { return "not reached" + mark }
-    guard let interval = measurement.interval else { return text(value) + mark }
-    return "\(text(value)) (\(text(interval)))" + mark
+    let value = measurement.value.map { text($0) } ?? "not reached"
+    return (measurement.interval == nil ? value : "\(value) (\(text(measurement.interval)))") + mark
   }
 }

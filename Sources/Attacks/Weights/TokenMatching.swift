@@ -84,7 +84,7 @@ package struct TokenMatching: Attack {
       // What cannot be told is guessed: the most frequent token is right most often.
       counted = .init(rows: Array(tokens.indices), tokens: tokens.map { $0 < 0 ? common : $0 })
     }
-    return TokenClaim(withBase: matched, withoutBase: counted, mostFrequent: common)
+    return TokenClaim(withBase: matched, withoutBase: counted, mostFrequent: common, lengths: view.lengths)
   }
 
   private func nearest(
@@ -151,7 +151,7 @@ package struct TokenMatching: Attack {
     if isPublic, value > 0.5 {
       return "Whoever has the base checkpoint reads \(share) of every text: the masking does not hide texts from them."
     }
-    if value > 2 * measurement.chance + 0.02 {
+    if value > 2 * (measurement.chance ?? 0) + 0.02 {
       return isPublic
         ? "With the base checkpoint \(share) are read from the masked rows."
         : "Even without the base checkpoint \(share) are told from how often rows repeat and what they stand beside."

@@ -6,7 +6,7 @@ package import Tensors
 import Training
 
 /// Gathers what an audit works on: masks some of a job's samples with throw-away keys exactly as the job would, trains on them for an epoch
-/// of their own, and does the same with nothing masked.
+/// of their own, and does the same with nothing masked and no noise, the tokens of a sample in the same order.
 package struct EvidenceCollection {
   /// Rows that a view has at most: enough for every attack, and for the largest matrices to stay below a few hundred MB.
   private static let mostRows = 4096
@@ -35,12 +35,14 @@ package struct EvidenceCollection {
       prepared.plan, rowsOfSample: prepared.shape.data.maximumTokens ?? 1, limit: rowLimit)
     // The control sees what the masked run saw, which takes as long: half of the time for each.
     let now = ContinuousClock().now
+    let master = MasterKey(for: JobIdentifier())
     let masked = try ObservedRun(
-      prepared, plan: prepared.shape.keyPlan, source: source, slots: slots.view,
+      prepared, plan: prepared.shape.keyPlan, source: source, master: master, slots: slots.view,
       until: end.map { now + now.duration(to: $0) / 2 }, workers: workers
     ) { progress($0, 2 * $1) }
     let control = try ObservedRun(
-      prepared, plan: try prepared.identityPlan(), source: source, slots: masked.slots, workers: workers
+      prepared, plan: try prepared.identityPlan(), source: source.withoutNoise, master: master, slots: masked.slots,
+      workers: workers
     ) { progress($1 + $0, 2 * $1) }
     let noise = try NoiseComparison(prepared, source: source, workers: workers).cost(until: end)
     let shadows = try MembershipShadows.of(prepared, source: source, workers: workers)

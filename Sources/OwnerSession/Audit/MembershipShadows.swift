@@ -45,14 +45,17 @@ struct MembershipShadows: ShadowTraining {
       slots: Array(slots), labels: labels, workers: workers)
   }
 
-  func scores(trainedOn isMember: [Bool], model: Int) throws -> [Double] {
+  func scores(trainedOn isMember: [Bool], model: Int) throws -> Tensor<Double> {
     let outputs = try training.outputs(
       trainedOn: isMember.indices.filter { isMember[$0] }, secret: OrderSecret(ephemeralWithSeed: model))
     switch training.targets {
     case .classes(let ids):
-      return ids.enumerated().map { Self.confidence(outputs, row: $0.offset, class: Int($0.element)) }
+      let logits = ids.enumerated().map { Self.confidence(outputs, row: $0.offset, class: Int($0.element)) }
+      return Tensor(logits, shape: [logits.count, 1])
     case .values(let values):
-      return (0..<values.rows).map { Self.confidence(outputs, row: $0, targets: values, isBinary: isBinary) }
+      return Tensor(
+        (0..<values.count).map { Self.confidence(Double(outputs[$0]), in: Double(values[$0]), isBinary: isBinary) },
+        shape: values.shape)
     }
   }
 
@@ -67,18 +70,9 @@ struct MembershipShadows: ShadowTraining {
     return Double(outputs[row * width + truth]) - largest - log(sum)
   }
 
-  /// The mean over observed columns: of the output with the label's sign, which is the logit of its probability; or of minus the squared error.
-  private static func confidence(_ outputs: Tensor<Float>, row: Int, targets: Tensor<Float>, isBinary: Bool) -> Double {
-    var sum = 0.0
-    var observed = 0.0
-    for column in 0..<targets.columns {
-      let (output, target) = (
-        Double(outputs[row * targets.columns + column]), Double(targets[row * targets.columns + column])
-      )
-      guard !target.isNaN else { continue }
-      sum += isBinary ? (target > 0.5 ? output : -output) : -(output - target) * (output - target)
-      observed += 1
-    }
-    return sum / max(1, observed)
+  /// The output with the label's sign, which is the logit of its probability; or minus the squared error. NaN where the label is missing.
+  private static func confidence(_ output: Double, in target: Double, isBinary: Bool) -> Double {
+    guard !target.isNaN else { return .nan }
+    return isBinary ? (target > 0.5 ? output : -output) : -(output - target) * (output - target)
   }
 }

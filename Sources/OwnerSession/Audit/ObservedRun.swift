@@ -16,15 +16,16 @@ struct ObservedRun {
   ///
   /// - Parameters:
   ///   - plan: the job's keys, or identity keys for the control.
+  ///   - master: what keys and the order of tokens are drawn from.
   ///   - end: no further step begins after it; the first is made in any case. Nil for no end.
   ///   - progress: steps done and steps in all.
   /// - Throws: as reading and masking do; `OwnerError.diverged`.
   init(
-    _ prepared: PreparedJob, plan: KeyPlan, source: VerificationSource<Float>, slots: ArraySlice<Int32>,
-    until end: ContinuousClock.Instant? = nil, workers: Workers,
+    _ prepared: PreparedJob, plan: KeyPlan, source: VerificationSource<Float>, master: MasterKey,
+    slots: ArraySlice<Int32>, until end: ContinuousClock.Instant? = nil, workers: Workers,
     progress: (Int, Int) -> Void
   ) throws {
-    let run = try VerifiedRun(prepared, plan: plan, source: source, workers: workers)
+    let run = try VerifiedRun(prepared, plan: plan, source: source, master: master, workers: workers)
     let initial = run.maskedWeights
     var parts = ObservedParts()
     let batch = prepared.plan.batch

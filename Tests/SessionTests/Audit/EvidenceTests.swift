@@ -19,23 +19,27 @@ import Testing
 
   /// Single precision: a row of some ten numbers of size 1 is kept to 1e-6 or so.
   private func expectMasked(_ evidence: Evidence) {
-    for (view, truth) in [(evidence.masked, evidence.truth), (evidence.control, evidence.controlTruth)] {
-      let rows: Tensor<Double> = truth.rows.converted()
-      let (width, columns) = (view.inputs.columns, truth.inputKey.columns)
-      #expect(view.inputs.rows == rows.rows)
-      #expect(truth.inputKey.shape == [width, columns])
-      var largest = 0.0
-      for row in 0..<rows.rows {
-        for place in 0..<width {
-          var sum = columns > rows.columns ? truth.inputKey[place * columns + rows.columns] : 0
-          for column in 0..<rows.columns {
-            sum += truth.inputKey[place * columns + column] * rows[row * rows.columns + column]
-          }
-          largest = max(largest, abs(sum - Double(view.inputs[row * width + place])))
+    #expect(largestDeviation(evidence.masked, evidence.truth) < 1e-5)
+    #expect(largestDeviation(evidence.control, evidence.controlTruth) < 1e-5)
+  }
+
+  /// Of the rows that arrive from the key's images of the true ones.
+  private func largestDeviation(_ view: ProviderView, _ truth: OwnerTruth) -> Double {
+    let rows: Tensor<Double> = truth.rows.converted()
+    let (width, columns) = (view.inputs.columns, truth.inputKey.columns)
+    #expect(view.inputs.rows == rows.rows)
+    #expect(truth.inputKey.shape == [width, columns])
+    var largest = 0.0
+    for row in 0..<rows.rows {
+      for place in 0..<width {
+        var sum = columns > rows.columns ? truth.inputKey[place * columns + rows.columns] : 0
+        for column in 0..<rows.columns {
+          sum += truth.inputKey[place * columns + column] * rows[row * rows.columns + column]
         }
+        largest = max(largest, abs(sum - Double(view.inputs[row * width + place])))
       }
-      #expect(largest < 1e-5)
     }
+    return largest
   }
 
   private func isIdentity(_ key: Tensor<Double>) -> Bool {
@@ -110,6 +114,35 @@ import Testing
     #expect(try evidence(tokens).noiseCostMissing?.hasPrefix("not measured for token jobs") == true)
   }
 
+  /// The control is of the clean rows, so that what an attack reaches there is what the data allow; the masked rows have the noise.
+  @Test func theControlHasNoNoise() throws {
+    let directory = try TemporaryDirectory()
+    let vectors = try evidence(
+      SmallJob().changing { $0.noise = 0.5 }.resolved(on: SmallData(in: directory, rows: 44)))
+    let tokens = try evidence(
+      TokenJob().changing {
+        $0.family = .bert
+        $0.noise = 0.5
+      }.resolved(on: TokenData(in: directory)))
+    for found in [vectors, tokens] {
+      #expect(largestDeviation(found.control, found.controlTruth) < 1e-5)
+      // Of hundreds of Gaussian numbers of deviation a half, one in 22 is beyond 1.
+      #expect(largestDeviation(found.masked, found.truth) > 1)
+      #expect(found.truth.rows == found.controlTruth.rows)
+    }
+  }
+
+  /// Tokens come in the same order in both, and an attack is told the same of the keys: nothing differs but the masking.
+  @Test func theControlIsTheSameJob() throws {
+    let directory = try TemporaryDirectory()
+    let job = try TokenJob().changing { $0.family = .bert }.resolved(on: TokenData(in: directory))
+    let found = try evidence(job)
+    #expect(found.truth.tokens == found.controlTruth.tokens)
+    #expect(found.truth.positions == found.controlTruth.positions)
+    #expect(found.control.groups == found.masked.groups)
+    #expect(found.control.groups.values.contains { $0 != .trivial })
+  }
+
   /// A quarter of all rows at least is what the public may have, and none of those is in the view.
   @Test func thePublicSampleIsNotInTheView() throws {
     let directory = try TemporaryDirectory()
@@ -139,9 +172,9 @@ import Testing
     let found = try evidence(SmallJob().resolved(on: SmallData(in: directory, rows: 120)))
     let shadows = try #require(found.shadows)
     let scores = try shadows.scores(trainedOn: (0..<shadows.candidates).map { $0 % 2 == 0 }, model: 3)
-    #expect(scores.count == shadows.candidates)
-    #expect(scores.allSatisfy { $0.isFinite })
-    #expect(Set(scores).count > 1)
+    #expect(scores.shape == [shadows.candidates, 1])
+    #expect(scores.elements.allSatisfy { $0.isFinite })
+    #expect(Set(scores.elements).count > 1)
   }
 
   /// Tokens come in their secret order with their ids, and the public has the checkpoint's weights but not the fresh head.
