@@ -46,7 +46,7 @@ extension KnownRows {
       // Naming the mean of all rows has an error of 100 %.
       return best.y < 1
         ? "Whoever knows up to \(Int(most.x)) of these rows in the clear works out the others to no better than "
-          + "\(Int((100 * best.y).rounded())) % of their spread."
+          + "\(ReportNumber.percent(best.y)) % of their spread."
         : "Up to \(Int(most.x)) of these rows in the clear say no more of the others than their mean does."
     }
     let rows = Int(value) == 1 ? "1 of these rows" : "\(Int(value)) of these rows"
