@@ -116,8 +116,8 @@ let package = Package(
     tests(
       "SessionTests",
       [
-        "OwnerSession", "TrainerSession", "Masking", "Training", "Collectives", "Datasets", "Checkpoints", "JobSpec",
-        "Wire", "Transport", "Architecture", "Tensors", "Failures",
+        "OwnerSession", "TrainerSession", "Attacks", "Exposure", "Masking", "Training", "Collectives", "Datasets",
+        "Checkpoints", "JobSpec", "Wire", "Transport", "Architecture", "Tensors", "Failures",
       ]),
   ]
 )

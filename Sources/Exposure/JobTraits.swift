@@ -21,11 +21,26 @@ package struct JobTraits: Sendable, Equatable, Codable {
   /// d.
   package var features: Int
   package var epochs: Int
+  /// Which keys the input has, whatever the strength asks for: norms and optimizers allow less.
+  package var inputGroup: SymmetryGroup
+  /// Zero columns beside the features.
+  package var padding: Int
+  /// Units of the layer that reads the input; nil where a transformer does.
+  package var firstLayerUnits: Int?
+  package var optimizer: OptimizerDescription.Kind
+  /// The most that the job could be masked with, where that gives its input more keys than it has now; nil where nothing does.
+  package var strongerMasking: MaskingStrength?
+  /// Whether the tokens of a sample could go in a secret order and do not.
+  package var canShuffleTokens: Bool
+  /// Whether `data.standardize` could be set and is not.
+  package var canStandardize: Bool
 
   package init(
     name: String, task: LearningTask, strength: MaskingStrength, readsTokens: Bool, shufflesTokens: Bool,
     baseModel: BaseModelVisibility?, lossLocation: LossLocation, noise: Double?, adapterWidth: Int?, rows: Int,
-    features: Int, epochs: Int
+    features: Int, epochs: Int, inputGroup: SymmetryGroup = .orthogonal, padding: Int = 0,
+    firstLayerUnits: Int? = nil, optimizer: OptimizerDescription.Kind = .sgd, strongerMasking: MaskingStrength? = nil,
+    canShuffleTokens: Bool = false, canStandardize: Bool = false
   ) {
     self.name = name
     self.task = task
@@ -39,5 +54,12 @@ package struct JobTraits: Sendable, Equatable, Codable {
     self.rows = rows
     self.features = features
     self.epochs = epochs
+    self.inputGroup = inputGroup
+    self.padding = padding
+    self.firstLayerUnits = firstLayerUnits
+    self.optimizer = optimizer
+    self.strongerMasking = strongerMasking
+    self.canShuffleTokens = canShuffleTokens
+    self.canStandardize = canStandardize
   }
 }

@@ -38,6 +38,13 @@ package struct ProviderView: Sendable {
 
   package var inputGroup: SymmetryGroup { groups[input] ?? .trivial }
 
+  /// The same, of a job that is said to have these keys.
+  func assuming(_ groups: [SpaceID: SymmetryGroup]) -> ProviderView {
+    ProviderView(
+      inputs: inputs, lengths: lengths, groups: groups, input: input, parameters: parameters,
+      initialWeights: initialWeights, finalWeights: finalWeights, outputs: outputs, targets: targets)
+  }
+
   package func initialWeight(_ name: String) -> Tensor<Float>? {
     parameters.firstIndex { $0.name == name }.map { initialWeights[$0] }
   }

@@ -22,6 +22,8 @@ package enum OwnerError: Failure, Equatable {
   case otherKey(String)
   /// The trainer answered what its protocol does not allow.
   case protocolViolation(String)
+  /// More memory than there is meant to be.
+  case tooLarge(String)
   /// A verification ended outside its tolerance.
   case checkFailed(String)
 
@@ -35,6 +37,7 @@ package enum OwnerError: Failure, Equatable {
     case .otherKey: .keyOrPermission
     case .protocolViolation, .notFinished: .refused
     case .checkFailed: .checkFailed
+    case .tooLarge: .exhausted
     }
   }
 
@@ -46,7 +49,7 @@ package enum OwnerError: Failure, Equatable {
       "training diverged at step \(step): the outputs are not finite; lower optimizer.lr or set optimizer.clip_norm"
     case .interrupted(let step): "interrupted after step \(step); everything is saved, go on with --resume"
     case .unfitJob(let what), .unfitData(let what), .run(let what), .checkFailed(let what), .notFinished(let what),
-      .otherKey(let what):
+      .otherKey(let what), .tooLarge(let what):
       what
     case .protocolViolation(let what): "the trainer broke the protocol: \(what)"
     }

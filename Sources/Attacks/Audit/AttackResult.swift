@@ -2,8 +2,10 @@
 package struct AttackResult: Sendable, Equatable, Codable {
   package enum Status: String, Sendable, Codable {
     case measured
-    /// There is nothing for it in this job; `reason` says why.
+    /// There is nothing in this job for it to find; `reason` says why. A gate on it passes.
     case inapplicable
+    /// It might find something, and could not be tried; `reason` says why. A gate on it does not pass.
+    case notMeasured = "not_measured"
     /// The audit's time was up before it began; a gate on it does not pass.
     case outOfTime = "out_of_time"
   }

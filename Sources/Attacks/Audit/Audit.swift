@@ -12,10 +12,15 @@ package struct Audit {
 
   private let evidence: Evidence
   private let workers: Workers
+  /// Of the plaintext's columns, as `Advice` has it.
+  private let deviation: Double
 
   package init(_ evidence: Evidence, workers: Workers) {
     self.evidence = evidence
     self.workers = workers
+    let rows = evidence.truth.rows.converted(to: Double.self)
+    let squares = rows.subtracting(rows.columnMeans).squaredRowLengths
+    deviation = (squares.reduce(0, +) / Double(max(1, rows.count))).squareRoot()
   }
 
   /// - Parameters:
@@ -53,21 +58,34 @@ package struct Audit {
       let start = clock.now
       var result = AttackResult(Attempted.facts, status: .measured)
       do {
-        let masked = try measure(attack, evidence.masked, evidence.truth, within: seesMasking ? time / 2 : time)
-        result.masked = masked
-        result.unmasked =
-          seesMasking ? try measure(attack, evidence.control, evidence.controlTruth, within: time / 2) : masked
-        result.meaning = attack.meaning(of: masked, evidence: evidence)
-        if let control = result.unmasked, Self.fails(control, Attempted.facts) {
-          result.caution =
-            "The attack gets nowhere on these rows unmasked either, for want of rows or of structure in them: that it fails under masking is "
-            + "no merit of the masking."
+        if let read = plainReading(Attempted.facts.kind) {
+          result.masked = read
+          result.unmasked = read
+          result.meaning = PlainReading.meaning
+          advise(&result)
+          return result
         }
-        let advice = Advice(on: Attempted.facts.kind, for: evidence.traits)
-        result.advice = advice.text
-        result.changes = advice.changes
+        // Both attempts are of the same rows and know the same of them.
+        var random = RepeatableNumbers()
+        let knowledge = try attack.knowledge(of: evidence, truth: evidence.truth, random: &random)
+        func measure(_ view: ProviderView, _ truth: OwnerTruth, within time: Duration) throws -> Measurement {
+          var random = random
+          let deadline = Deadline(after: time)
+          let claim = try attack.attempt(on: view, knowing: knowledge, random: &random, until: deadline)
+          var measurement = attack.score(claim, truth: truth)
+          measurement.isCutShort = deadline.hasCutShort
+          return measurement
+        }
+        let masked = try measure(evidence.masked, evidence.truth, within: seesMasking ? time / 2 : time)
+        let control =
+          seesMasking ? try measure(evidence.control, evidence.controlTruth, within: time / 2) : masked
+        result.masked = masked
+        result.unmasked = control
+        result.meaning = attack.meaning(of: masked, evidence: evidence)
+        result.caution = Caution(control: control, of: Attempted.facts).text
+        advise(&result)
       } catch let inapplicable as Inapplicable {
-        result.status = .inapplicable
+        result.status = inapplicable.hasNothingToFind ? .inapplicable : .notMeasured
         result.reason = inapplicable.reason
       }
       result.seconds = start.duration(to: clock.now) / .seconds(1)
@@ -75,21 +93,14 @@ package struct Audit {
     }
   }
 
-  /// Whether an attempt that came to an end is hardly better than a guess.
-  private static func fails(_ measurement: Measurement, _ facts: AttackFacts) -> Bool {
-    // A number of rows is reached or not; an error is held against that of a guess.
-    guard facts.kind != .knownRows else { return measurement.value == nil }
-    guard let value = measurement.value else { return false }
-    if facts.isWorseWhenHigher { return value - measurement.chance < 0.1 * (1 - measurement.chance) }
-    return value > 0.5 * measurement.chance
+  /// Where nothing is masked the identity is known, and an attack that looks for another key says too little.
+  private func plainReading(_ attack: AttackKind) -> Measurement? {
+    PlainReading(evidence.masked, truth: evidence.truth, workers: workers)?.measurement(for: attack)
   }
 
-  private func measure<Attempted: Attack>(
-    _ attack: Attempted, _ view: ProviderView, _ truth: OwnerTruth, within time: Duration
-  ) throws -> Measurement {
-    var random = SystemRandomNumberGenerator()
-    let knowledge = try attack.knowledge(of: evidence, truth: truth, random: &random)
-    let claim = try attack.attempt(on: view, knowing: knowledge, random: &random, until: Deadline(after: time))
-    return attack.score(claim, truth: truth)
+  private func advise(_ result: inout AttackResult) {
+    let advice = Advice(on: result.attack, for: evidence.traits, deviation: deviation)
+    result.advice = advice.text
+    result.changes = advice.changes
   }
 }

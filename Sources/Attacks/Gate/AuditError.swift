@@ -6,7 +6,7 @@ package enum AuditError: Failure, Equatable {
   case missing(String)
   /// What is there is no report of this version.
   case unreadable(String)
-  /// The report is of another job or other data.
+  /// The report is of another job, other data or another checkpoint, or was made by another version.
   case otherSubject(path: String, difference: String)
   /// Limits of the gate that the report does not meet, each as a sentence.
   case gate([String])

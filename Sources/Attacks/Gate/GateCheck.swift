@@ -2,31 +2,21 @@ package import Architecture
 
 /// Holds a report against the limits that a job sets.
 package struct GateCheck: Sendable {
-  private struct Limit {
-    let name: String
-    let attack: AttackKind
-    let bound: Double
-    let isLowest: Bool
-    /// Whether an attempt that reached no value is what the limit asks for.
-    let passesUnreached: Bool
-  }
-
-  private let limits: [Limit]
+  private let limits: [GateLimit]
 
   package init(_ gate: AuditGate) {
-    func highest(_ name: String, _ attack: AttackKind, _ bound: Double?) -> Limit? {
-      bound.map { Limit(name: name, attack: attack, bound: $0, isLowest: false, passesUnreached: false) }
+    func highest(_ name: String, _ attack: AttackKind, _ bound: Double?) -> GateLimit? {
+      bound.map { GateLimit(name: name, attack: attack, bound: $0, isLowest: false) }
+    }
+    func lowest(_ name: String, _ attack: AttackKind, _ bound: Double?) -> GateLimit? {
+      bound.map { GateLimit(name: name, attack: attack, bound: $0, isLowest: true) }
     }
     limits = [
-      gate.knownRowsMin.map {
-        Limit(name: "known_rows_min", attack: .knownRows, bound: Double($0), isLowest: true, passesUnreached: true)
-      },
+      lowest("known_rows_min", .knownRows, gate.knownRowsMin.map(Double.init)),
       highest("spectral_recovery_max", .spectralAlignment, gate.spectralRecoveryMax),
       highest("source_separation_max", .sourceSeparation, gate.sourceSeparationMax),
       highest("linkage_max", .linkage, gate.linkageMax),
-      gate.keyErrorMin.map {
-        Limit(name: "key_error_min", attack: .baseWeights, bound: $0, isLowest: true, passesUnreached: false)
-      },
+      lowest("key_error_min", .baseWeights, gate.keyErrorMin),
       highest("token_recovery_max", .tokenMatching, gate.tokenRecoveryMax),
       highest("label_information_max", .labelInference, gate.labelInformationMax),
       highest("matching_max", .matchingGame, gate.matchingMax),
@@ -34,24 +24,19 @@ package struct GateCheck: Sendable {
     ].compactMap { $0 }
   }
 
-  /// An attack that does not apply passes any limit; one that was not tried, or could not be measured, passes none.
-  ///
-  /// - Throws: `AuditError.gate` with every limit that is not met.
-  package func check(_ report: AuditReport) throws(AuditError) {
-    let failures = limits.compactMap { failure($0, report.result($0.attack)) }
+  /// - Returns: the limits that are met only because there is nothing to attack, as a sentence each without a full stop.
+  /// - Throws: `AuditError.gate` with every limit that is not met: the attack found too much, or was not measured to its end.
+  @discardableResult
+  package func check(_ report: AuditReport) throws(AuditError) -> [String] {
+    var (failures, notices): ([String], [String]) = ([], [])
+    for limit in limits {
+      switch limit.outcome(report.result(limit.attack), isViewCutShort: report.isViewCutShort) {
+      case .met: break
+      case .nothingToFind(let notice): notices.append(notice)
+      case .missed(let failure): failures.append(failure)
+      }
+    }
     guard failures.isEmpty else { throw .gate(failures) }
-  }
-
-  private func failure(_ limit: Limit, _ result: AttackResult?) -> String? {
-    let asked = "\(limit.name): \(ReportNumber.text(limit.bound))"
-    guard let result, result.status != .outOfTime else {
-      return "\(asked), but it was not measured; give the audit more --minutes"
-    }
-    guard result.status == .measured else { return nil }
-    guard let value = result.masked?.value, value.isFinite else {
-      return limit.passesUnreached ? nil : "\(asked), but the attack reached no value; give the audit more --minutes"
-    }
-    let passes = limit.isLowest ? value >= limit.bound : value <= limit.bound
-    return passes ? nil : "\(asked), measured \(ReportNumber.text(value)) (\(result.metric))"
+    return notices
   }
 }

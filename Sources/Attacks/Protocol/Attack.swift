@@ -19,7 +19,8 @@ package protocol Attack: Sendable {
     of evidence: Evidence, truth: OwnerTruth, random: inout some RandomNumberGenerator
   ) throws(Inapplicable) -> Knowledge
 
-  /// Works until it is done or `deadline` has passed, then claims what it has.
+  /// Works until it is done or `deadline` has passed, then claims what it has. The deadline is asked only while there is work left, for it
+  /// takes the answer down as an attempt that was cut short.
   ///
   /// - Throws: what shadow training throws; otherwise nothing.
   func attempt(

@@ -31,7 +31,10 @@ struct CurvePlot {
         "<line class=\"grid\" x1=\"\(n(Self.left))\" x2=\"\(n(Self.width - Self.right))\" y1=\"\(n(y(level)))\" y2=\"\(n(y(level)))\"/>"
         + "<text x=\"\(n(Self.left - 6))\" y=\"\(n(y(level) + 4))\" text-anchor=\"end\">\(ReportNumber.text(level))</text>"
     }
-    for point in masked.points {
+    // Points that were tried to narrow a value down lie close together: their labels would run into each other.
+    var labelled = -Double.infinity
+    for point in masked.points where x(point.x) - labelled >= 30 {
+      labelled = x(point.x)
       marks +=
         "<text x=\"\(n(x(point.x)))\" y=\"\(n(Self.height - Self.bottom + 16))\" text-anchor=\"middle\">\(ReportNumber.text(point.x))</text>"
     }

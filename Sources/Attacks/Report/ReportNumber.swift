@@ -13,15 +13,23 @@ package enum ReportNumber {
     return String(format: "%.1e", value)
   }
 
-  package static func text(_ interval: Interval?) -> String {
-    interval.map { "\(text($0.lower)) … \(text($0.upper))" } ?? ""
+  /// A share in whole per cent, of any size: what is no number, or too large for one of per cents, is "–".
+  static func percent(_ share: Double) -> String {
+    let value = (100 * share).rounded()
+    return abs(value) < 1e6 ? String(Int(value)) : "–"
   }
 
-  /// The value with its interval, or what it means to have none.
+  package static func text(_ interval: Interval?) -> String {
+    guard let interval else { return "" }
+    let lower = text(interval.lower)
+    return interval.upper.isFinite ? "\(lower) … \(text(interval.upper))" : "\(lower) or more"
+  }
+
+  /// The value with its interval, or what it means to have none, and whether the attempt was cut short.
   static func text(_ measurement: Measurement?) -> String {
     guard let measurement else { return "–" }
-    guard let value = measurement.value else { return "not reached" }
-    guard let interval = measurement.interval else { return text(value) }
-    return "\(text(value)) (\(text(interval)))"
+    let mark = measurement.isCutShort ? ", cut short" : ""
+    let value = measurement.value.map { text($0) } ?? "not reached"
+    return (measurement.interval == nil ? value : "\(value) (\(text(measurement.interval)))") + mark
   }
 }

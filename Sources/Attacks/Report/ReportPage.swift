@@ -33,10 +33,15 @@ package struct ReportPage {
       ("loss", "at the \(job.lossLocation.rawValue)"),
       (
         "seen by the attacks",
-        "\(report.rowsSeen) masked rows; \(report.publicRows) rows assumed public where an attack says so"
+        "\(report.rowsSeen) masked rows\(report.isViewCutShort ? ", cut short: the observed run’s time was up" : ""); "
+          + "\(report.publicRows) rows assumed public where an attack says so"
       ),
       ("made", "\(report.created) by \(report.program), in \(ReportNumber.text(report.seconds)) s"),
-      ("digests", "job \(report.jobDigest.prefix(16)), data \(report.dataDigest.prefix(16))"),
+      (
+        "digests",
+        "job \(report.jobDigest.prefix(16)), data \(report.dataDigest.prefix(16))"
+          + (report.checkpointDigest.map { ", checkpoint \($0.prefix(16))" } ?? "")
+      ),
     ]
     if let cost = report.noiseCost {
       lines.append(
@@ -44,6 +49,8 @@ package struct ReportPage {
           "cost of the noise",
           "\(cost.metric) \(ReportNumber.text(cost.withNoise)) with it, \(ReportNumber.text(cost.withoutNoise)) without"
         ))
+    } else if let missing = report.noiseCostMissing {
+      lines.append(("cost of the noise", missing))
     }
     return "<table class=\"facts\">\(lines.map { "<tr><th>\($0.0)</th><td>\(text($0.1))</td></tr>" }.joined())</table>"
   }
@@ -73,7 +80,11 @@ package struct ReportPage {
   }
 
   private static func status(_ result: AttackResult) -> String {
-    result.status == .outOfTime ? "no time left" : "does not apply"
+    switch result.status {
+    case .outOfTime: "no time left"
+    case .notMeasured: "not measured"
+    case .inapplicable, .measured: "does not apply"
+    }
   }
 
   private func section(_ result: AttackResult) -> String {
@@ -83,6 +94,7 @@ package struct ReportPage {
     ]
     switch result.status {
     case .inapplicable: parts.append("<p>Does not apply: \(text(result.reason ?? "")).</p>")
+    case .notMeasured: parts.append("<p class=\"caution\">Not measured: \(text(result.reason ?? "")).</p>")
     case .outOfTime: parts.append("<p>The audit’s time was up; give it more with <code>--minutes</code>.</p>")
     case .measured: parts += measured(result)
     }
@@ -96,6 +108,9 @@ package struct ReportPage {
       "<table><tr><th></th><th>masked</th><th>unmasked</th></tr>",
       row(result.metric, ReportNumber.text(result.masked), ReportNumber.text(result.unmasked)),
     ]
+    if result.masked?.isCutShort == true {
+      parts.insert("<p class=\"caution\">Cut short: with more <code>--minutes</code> it may find more.</p>", at: 1)
+    }
     if let caution = result.caution { parts.insert("<p class=\"caution\">\(text(caution))</p>", at: 1) }
     for (index, detail) in (result.masked?.details ?? []).enumerated() {
       let control = result.unmasked.flatMap { $0.details.indices.contains(index) ? $0.details[index].value : nil }

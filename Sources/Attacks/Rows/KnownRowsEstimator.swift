@@ -103,29 +103,49 @@ struct KnownRowsEstimator {
       held.wanted = held.wanted.followed(by: plain.slice(rows: part.held).adding(mean, scale: -1))
       means = means.followed(by: mean)
     }
-    // The factor with the least squared error: less than 1 where noise is in the estimate.
-    let size = held.full.sumOfSquares
-    let cross = (size + held.wanted.sumOfSquares - held.full.squaredDistance(to: held.wanted)) / 2
-    let shrinkage = size > 0 ? min(1, max(0, cross / size)) : 0
+    let shrinkage = Self.shrinkage(of: held.full, towards: held.wanted)
     let whole = try ProcrustesMap(plain: plain, masked: masked, workers: workers)
     return Outcome(
       estimates: whole.predict(others, shrinkage: shrinkage), held: means.adding(held.full, scale: shrinkage),
       heldPlain: plain.slice(rows: 0..<held.full.rows))
   }
 
-  /// Matched by all known rows; held out in turn are quarters of them, matched by the rest.
+  /// The factor with the least squared error: less than 1 where noise is in the estimate.
+  private static func shrinkage(of estimates: Tensor<Double>, towards plain: Tensor<Double>) -> Double {
+    let size = estimates.sumOfSquares
+    let cross = (size + plain.sumOfSquares - estimates.squaredDistance(to: plain)) / 2
+    return size > 0 ? min(1, max(0, cross / size)) : 1
+  }
+
+  /// Matched by all known rows, and drawn towards the mean of all masked rows by as much as the noise asks for; held out in turn are
+  /// quarters of the known rows, matched by the rest.
   private func columnMatching(
     plain: Tensor<Double>, masked: Tensor<Double>, others: Tensor<Double>, isSigned: Bool
   ) -> Outcome {
-    let estimates = ColumnMatching(plain: plain, masked: masked, isSigned: isSigned, workers: workers).predict(others)
+    // Of rows nothing is known of: noise averages out in it.
+    let mean = Tensor(others.columnMeans, shape: [1, others.columns])
+    func centred(_ rows: Tensor<Double>, by matching: ColumnMatching) -> (rows: Tensor<Double>, mean: [Double]) {
+      let centre = matching.predict(mean).elements
+      return (matching.predict(rows).subtracting(centre), centre)
+    }
     var held = Tensor<Double>(zeros: [0, plain.columns])
-    for part in Self.parts(of: plain.rows, count: 4) {
+    var means = held
+    for part in Self.parts(of: plain.rows, count: min(4, plain.rows)) where !part.fitted.isEmpty {
       let matching = ColumnMatching(
         plain: plain.selecting(rows: part.fitted), masked: masked.selecting(rows: part.fitted), isSigned: isSigned,
         workers: workers)
-      held = held.followed(by: matching.predict(masked.slice(rows: part.held)))
+      let found = centred(masked.slice(rows: part.held), by: matching)
+      held = held.followed(by: found.rows)
+      means = means.followed(by: Tensor<Double>(zeros: [part.held.count, plain.columns]).adding(found.mean))
     }
-    return Outcome(estimates: estimates, held: held, heldPlain: plain.slice(rows: 0..<held.rows))
+    let heldPlain = plain.slice(rows: 0..<held.rows)
+    // One known row is fitted, whatever the noise: nothing says how much there is.
+    let shrinkage = Self.shrinkage(of: held, towards: heldPlain.adding(means, scale: -1))
+    let found = centred(
+      others, by: ColumnMatching(plain: plain, masked: masked, isSigned: isSigned, workers: workers))
+    return Outcome(
+      estimates: found.rows.scalingRows(by: [Double](repeating: shrinkage, count: others.rows)).adding(found.mean),
+      held: means.adding(held, scale: shrinkage), heldPlain: heldPlain)
   }
 
   /// `count` consecutive parts of the rows, each with the rows that are not in it; none where there are fewer rows than parts.

@@ -20,9 +20,11 @@ package struct RelativeError: Sendable {
     let errors = difference.squaredRowLengths
     let total = spreads.reduce(0, +)
     let sum = errors.reduce(0, +)
-    // Rows that are all the same: their mean is exact, and what is not is no better than a guess.
-    guard total > 0 else {
-      value = sum > 0 ? 1 : 0
+    // Rows that are all the same, but for rounding: one of them is all of them, and what misses it is no better than a guess. Masked rows
+    // are single precision, so that a row is kept to some 1e-6 of its length.
+    let rounding = 1e-10 * plain.squaredRowLengths.reduce(0, +)
+    guard total > rounding else {
+      value = sum > rounding ? 1 : 0
       interval = Interval(lower: value, upper: value)
       return
     }

@@ -125,7 +125,7 @@ package struct SourceSeparation: Attack {
 
   package func meaning(of measurement: Measurement, evidence: Evidence) -> String {
     guard let value = measurement.value else { return "No column varies: there is nothing to find." }
-    return "From what the job sends alone, a provider finds \(Int((100 * value).rounded())) % of the columns "
+    return "From what the job sends alone, a provider finds \(ReportNumber.percent(value)) % of the columns "
       + "with a correlation above 0.9, without their names and up to sign and scale."
   }
 

@@ -126,7 +126,7 @@ package struct SpectralAlignment: Attack {
 
   package func meaning(of measurement: Measurement, evidence: Evidence) -> String {
     guard let value = measurement.value else { return "No column varies: there is nothing to reconstruct." }
-    return "A provider with public rows of the same kind rebuilds \(Int((100 * value).rounded())) % of the columns "
+    return "A provider with public rows of the same kind rebuilds \(ReportNumber.percent(value)) % of the columns "
       + "with a correlation above 0.9, without knowing any of these rows."
   }
 }

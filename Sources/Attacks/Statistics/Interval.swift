@@ -16,9 +16,14 @@ package struct Interval: Sendable, Equatable, Codable {
   ///   - successes: 0 … trials.
   ///   - trials: independent ones; at least 1.
   package static func wilson(successes: Int, trials: Int) -> Interval {
-    let (k, n, z) = (Double(successes), Double(max(1, trials)), 1.959963984540054)
+    wilson(share: Double(successes) / Double(max(1, trials)), trials: Double(max(1, trials)))
+  }
+
+  /// - Parameter trials: independent ones, not necessarily a whole number; at least 1.
+  static func wilson(share: Double, trials n: Double) -> Interval {
+    let (k, z) = (share * n, 1.959963984540054)
     let centre = (k + z * z / 2) / (n + z * z)
-    let reach = z / (n + z * z) * (k * (n - k) / n + z * z / 4).squareRoot()
+    let reach = z / (n + z * z) * (max(0, k * (n - k)) / n + z * z / 4).squareRoot()
     return Interval(lower: max(0, centre - reach), upper: min(1, centre + reach))
   }
 

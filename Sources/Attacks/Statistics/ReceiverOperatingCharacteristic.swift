@@ -13,18 +13,23 @@ package struct ReceiverOperatingCharacteristic: Sendable {
   ///
   /// With fewer than 1/rate negatives the threshold is the highest of them: no false positive at all.
   package func truePositives(atFalsePositiveRate rate: Double) -> Int {
-    let allowed = falsePositives(at: rate)
-    guard allowed < negatives.count else { return positives.count }
-    let threshold = negatives[allowed]
+    let threshold = threshold(atFalsePositiveRate: rate)
     return positives.prefix { $0 > threshold }.count
+  }
+
+  /// What a score has to exceed; −∞ where any may.
+  package func threshold(atFalsePositiveRate rate: Double) -> Double {
+    let allowed = falsePositives(atRate: rate)
+    return allowed < negatives.count ? negatives[allowed] : -.infinity
   }
 
   /// The true-positive rate to expect of scores that say nothing: the threshold is then as likely as any place between the negatives.
   package func chance(atFalsePositiveRate rate: Double) -> Double {
-    min(1, Double(falsePositives(at: rate) + 1) / Double(negatives.count + 1))
+    min(1, Double(falsePositives(atRate: rate) + 1) / Double(negatives.count + 1))
   }
 
-  private func falsePositives(at rate: Double) -> Int { Int(rate * Double(negatives.count) + 1e-9) }
+  /// How many negatives a rate allows; none with fewer than 1/rate.
+  package func falsePositives(atRate rate: Double) -> Int { Int(rate * Double(negatives.count) + 1e-9) }
 
   /// The same as a share of the positives.
   package func truePositiveRate(atFalsePositiveRate rate: Double) -> Double {

@@ -30,7 +30,7 @@ package struct BaseWeights: Attack {
   package static let facts = AttackFacts(
     kind: .baseWeights, title: "Base weights",
     knowledge: "the plaintext checkpoint that training started from",
-    metric: "relative error of the recovered key", isWorseWhenHigher: false,
+    metric: "relative error of the recovered key (computed, so without an interval)", isWorseWhenHigher: false,
     source: "Umeyama 1988; Ainsworth et al. 2023, section 3.2; Thomas et al. 2025")
 
   private let alignment: ResidualAlignment
@@ -46,12 +46,12 @@ package struct BaseWeights: Attack {
   ) throws(Inapplicable) -> Knowledge {
     guard let weights = evidence.knowledge.baseWeights else {
       throw Inapplicable(
-        evidence.traits.baseModel == .private
+        nothingToFind: evidence.traits.baseModel == .private
           ? "the job says that the provider does not have the checkpoint (masking.base_model: private); with public it would be tried"
           : "the starting weights are drawn from the owner's key: there is no public base")
     }
     guard ResidualAlignment.applies(to: evidence.masked, base: weights) else {
-      throw Inapplicable("no weight of the base reads or writes the space that the rows live in")
+      throw Inapplicable(nothingToFind: "no weight of the base reads or writes the space that the rows live in")
     }
     return Knowledge(weights: weights, group: evidence.masked.inputGroup)
   }
@@ -66,9 +66,13 @@ package struct BaseWeights: Attack {
     return Claim(key: key, group: knowledge.group, rows: rows)
   }
 
+  /// Two orthogonal matrices that know nothing of each other: the mean of |K̂ − K|² is 2 |K|².
+  private static let chance = 2.0.squareRoot()
+
+  /// The error of this key is computed, not estimated from a sample, and so has no interval. Keys are drawn uniformly and turn the weights as
+  /// a whole, which the search is indifferent to: another throw-away key would cost another search, and differ by rounding and restarts.
   package func score(_ claim: Claim, truth: OwnerTruth) -> Measurement {
-    // Two orthogonal matrices that know nothing of each other: the mean of |K̂ − K|² is 2 |K|².
-    let chance = 2.0.squareRoot()
+    let chance = Self.chance
     guard let found = claim.key, found.matrix.shape == truth.inputKey.shape else {
       return Measurement(value: nil, interval: nil, chance: chance, rows: 0)
     }
@@ -97,7 +101,7 @@ package struct BaseWeights: Attack {
         "Whoever has the base checkpoint computes the key of every row from the first weights it is sent: against them this job's "
         + "masking hides nothing."
     }
-    if error < 0.9 * measurement.chance {
+    if error < 0.9 * (measurement.chance ?? Self.chance) {
       return "The base checkpoint gives part of the key away; a closer attack may give the rest."
     }
     return

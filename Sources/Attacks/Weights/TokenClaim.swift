@@ -12,6 +12,8 @@ package struct TokenClaim: Sendable {
   package let withoutBase: Tokens?
   /// The most frequent token of the public texts: what a guess says of every row. −1 where there are no texts.
   package let mostFrequent: Int32
+  /// Rows of each sample; nil where each is one.
+  package let lengths: [Int32]?
 
   /// - Parameter truth: the token of each row of the view.
   func measurement(truth: [Int32]) -> Measurement {
@@ -20,7 +22,6 @@ package struct TokenClaim: Sendable {
     }
     let hits = hits(claim, truth)
     let rows = claim.rows.filter { $0 < truth.count }
-    let right = hits.filter { $0 }.count
     let guessed = rows.filter { truth[$0] == mostFrequent }.count
     var details = [Measurement.Detail("share of distinct tokens", distinct(claim, hits, truth))]
     if withBase != nil, let counted = withoutBase {
@@ -31,8 +32,27 @@ package struct TokenClaim: Sendable {
       ]
     }
     return Measurement(
-      value: share(hits), interval: .wilson(successes: right, trials: hits.count),
+      value: share(hits), interval: interval(rows, hits, truth),
       chance: Double(guessed) / Double(max(1, rows.count)), rows: rows.count, details: details)
+  }
+
+  /// Tokens of a sample are right or wrong together, and so are all places of a token: the wider of what either leaves.
+  private func interval(_ rows: [Int], _ hits: [Bool], _ truth: [Int32]) -> Interval? {
+    guard !hits.isEmpty else { return nil }
+    let samples = lengths.map { lengths in
+      lengths.enumerated().flatMap { [Int](repeating: $0.offset, count: Int($0.element)) }
+    }
+    func groups(_ group: (Int) -> Int) -> [(right: Int, all: Int)] {
+      var tally: [Int: (right: Int, all: Int)] = [:]
+      for (row, hit) in zip(rows, hits) {
+        tally[group(row), default: (0, 0)].all += 1
+        if hit { tally[group(row), default: (0, 0)].right += 1 }
+      }
+      return tally.sorted { $0.key < $1.key }.map(\.value)
+    }
+    let bySample = Interval.wilson(
+      groups: groups { row in samples.map { row < $0.count ? $0[row] : -1 } ?? row })
+    return bySample.union(.wilson(groups: groups { Int(truth[$0]) }))
   }
 
   private func hits(_ claim: Tokens, _ truth: [Int32]) -> [Bool] {

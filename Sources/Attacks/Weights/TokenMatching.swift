@@ -43,7 +43,7 @@ package struct TokenMatching: Attack {
   package func knowledge(
     of evidence: Evidence, truth: OwnerTruth, random: inout some RandomNumberGenerator
   ) throws(Inapplicable) -> Knowledge {
-    guard truth.tokens != nil else { throw Inapplicable("the rows are features, not tokens") }
+    guard truth.tokens != nil else { throw Inapplicable(nothingToFind: "the rows are features, not tokens") }
     var base: Knowledge.Base?
     if let weights = evidence.knowledge.baseWeights, let vocabulary = evidence.knowledge.vocabulary,
       vocabulary.words.columns == evidence.masked.inputs.columns,
@@ -84,7 +84,7 @@ package struct TokenMatching: Attack {
       // What cannot be told is guessed: the most frequent token is right most often.
       counted = .init(rows: Array(tokens.indices), tokens: tokens.map { $0 < 0 ? common : $0 })
     }
-    return TokenClaim(withBase: matched, withoutBase: counted, mostFrequent: common)
+    return TokenClaim(withBase: matched, withoutBase: counted, mostFrequent: common, lengths: view.lengths)
   }
 
   private func nearest(
@@ -146,12 +146,12 @@ package struct TokenMatching: Attack {
 
   package func meaning(of measurement: Measurement, evidence: Evidence) -> String {
     guard let value = measurement.value else { return "No token was matched in the time there was." }
-    let share = "\(Int((100 * value).rounded())) % of the tokens"
+    let share = "\(ReportNumber.percent(value)) % of the tokens"
     let isPublic = evidence.knowledge.baseWeights != nil && evidence.knowledge.vocabulary != nil
     if isPublic, value > 0.5 {
       return "Whoever has the base checkpoint reads \(share) of every text: the masking does not hide texts from them."
     }
-    if value > 2 * measurement.chance + 0.02 {
+    if value > 2 * (measurement.chance ?? 0) + 0.02 {
       return isPublic
         ? "With the base checkpoint \(share) are read from the masked rows."
         : "Even without the base checkpoint \(share) are told from how often rows repeat and what they stand beside."

@@ -28,6 +28,9 @@ package struct HuggingFaceDirectory: Sendable {
     weights = try HuggingFaceWeights(directory: path, names: HuggingFaceNames(family: configuration.family))
   }
 
+  /// Paths of all files that this was read from, config.json first.
+  package var files: [String] { [path + "/config.json"] + weights.files }
+
   /// The names of all tensors, sorted.
   package var names: [String] { weights.names }
 

@@ -21,6 +21,8 @@ package final class SafetensorsFile: Sendable {
     positions = Dictionary(uniqueKeysWithValues: header.entries.enumerated().map { ($1.name, $0) })
   }
 
+  package var path: String { file.path }
+
   /// In the order of their bytes.
   package var names: [String] { header.entries.map(\.name) }
 

@@ -6,7 +6,7 @@ package import Tensors
 import Training
 
 /// Gathers what an audit works on: masks some of a job's samples with throw-away keys exactly as the job would, trains on them for an epoch
-/// of their own, and does the same with nothing masked.
+/// of their own, and does the same with nothing masked and no noise, the tokens of a sample in the same order.
 package struct EvidenceCollection {
   /// Rows that a view has at most: enough for every attack, and for the largest matrices to stay below a few hundred MB.
   private static let mostRows = 4096
@@ -22,24 +22,35 @@ package struct EvidenceCollection {
     self.workers = workers
   }
 
-  /// - Parameter progress: steps done and steps in all.
+  /// - Parameters:
+  ///   - end: the runs see fewer rows where they would not be done by then, and the cost of the noise is left out; nil for no end.
+  ///   - progress: steps done and steps in all.
   /// - Throws: `DatasetError`, `CheckpointError`, `OwnerError.diverged`.
-  package func collect(progress: (Int, Int) -> Void) throws -> Evidence {
+  package func collect(
+    until end: ContinuousClock.Instant? = nil, progress: (Int, Int) -> Void
+  ) throws -> Evidence {
+    try AuditMemory(prepared, rows: rowLimit).check()
     let source = try VerificationSource<Float>(prepared, workers: workers)
     let slots = AuditedSlots(
       prepared.plan, rowsOfSample: prepared.shape.data.maximumTokens ?? 1, limit: rowLimit)
-    func observe(_ plan: KeyPlan, half: Int) throws -> ObservedRun {
-      try ObservedRun(prepared, plan: plan, source: source, slots: slots.view, workers: workers) {
-        progress(half * $1 + $0, 2 * $1)
-      }
-    }
-    let masked = try observe(prepared.shape.keyPlan, half: 0)
-    let control = try observe(try prepared.identityPlan(), half: 1)
+    // The control sees what the masked run saw, which takes as long: half of the time for each.
+    let now = ContinuousClock().now
+    let master = MasterKey(for: JobIdentifier())
+    let masked = try ObservedRun(
+      prepared, plan: prepared.shape.keyPlan, source: source, master: master, slots: slots.view,
+      until: end.map { now + now.duration(to: $0) / 2 }, workers: workers
+    ) { progress($0, 2 * $1) }
+    let control = try ObservedRun(
+      prepared, plan: try prepared.identityPlan(), source: source.withoutNoise, master: master, slots: masked.slots,
+      workers: workers
+    ) { progress($1 + $0, 2 * $1) }
+    let noise = try NoiseComparison(prepared, source: source, workers: workers).cost(until: end)
+    let shadows = try MembershipShadows.of(prepared, source: source, workers: workers)
     return Evidence(
       masked: masked.view, control: control.view, truth: masked.truth, controlTruth: control.truth,
       knowledge: try knowledge(source, slots), traits: prepared.traits,
-      shadows: try MembershipShadows(prepared, source: source, workers: workers),
-      noiseCost: try NoiseComparison(prepared, source: source, workers: workers).cost())
+      shadows: shadows.shadows, shadowsMissing: shadows.missing, noiseCost: noise.cost, noiseCostMissing: noise.missing,
+      isCutShort: masked.slots.count < slots.view.count)
   }
 
   private var rowLimit: Int {

@@ -1,3 +1,4 @@
+import Datasets
 import JobSpec
 import Architecture
 import Exposure
@@ -11,32 +12,50 @@ struct MembershipShadows: ShadowTraining {
   private static let mostCandidates = 4096
   /// Products of weights and rows a model may take: some ten seconds of a core.
   private static let mostWork = 1e12
+  private static let fewestCandidates = 64
 
   let candidates: Int
   private let training: PlaintextTraining
 
-  /// - Returns: nil where a sample is not a row, or one training takes too long to repeat.
-  init?(_ prepared: PreparedJob, source: VerificationSource<Float>, workers: Workers) throws {
-    guard case .features(let features) = prepared.source, let labels = prepared.labels else { return nil }
-    let slots = prepared.plan.order(epoch: 0).prefix(Self.mostCandidates)
+  /// The models, or why there are none, as a sentence without its full stop.
+  static func of(
+    _ prepared: PreparedJob, source: VerificationSource<Float>, workers: Workers
+  ) throws -> (shadows: MembershipShadows?, missing: String?) {
+    guard case .features(let features) = prepared.source, let labels = prepared.labels else {
+      return (nil, "training a transformer many times takes longer than an audit")
+    }
+    let slots = prepared.plan.order(epoch: 0).prefix(mostCandidates)
+    guard slots.count >= fewestCandidates else {
+      return (nil, "the job trains on fewer than \(fewestCandidates) rows, too few to hold half of them back")
+    }
     let weights = prepared.shape.structure.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }
     // Forward and backward pass: six operations for each weight and row.
     let work = 3.0 * Double(weights) * Double(slots.count) * Double(prepared.job.train.epochs)
-    guard work < Self.mostWork, slots.count >= 64 else { return nil }
+    guard work < mostWork else { return (nil, "training this model many times takes longer than an audit") }
+    return (try MembershipShadows(prepared, source, slots, features, labels, workers), nil)
+  }
+
+  private init(
+    _ prepared: PreparedJob, _ source: VerificationSource<Float>, _ slots: ArraySlice<Int32>,
+    _ features: any FeatureSource, _ labels: JobLabels, _ workers: Workers
+  ) throws {
     candidates = slots.count
     training = try PlaintextTraining(
       prepared, rows: try source.noisedRows(slots, features), questions: try source.readRows(slots, features),
       slots: Array(slots), labels: labels, workers: workers)
   }
 
-  func scores(trainedOn isMember: [Bool], model: Int) throws -> [Double] {
+  func scores(trainedOn isMember: [Bool], model: Int) throws -> Tensor<Double> {
     let outputs = try training.outputs(
       trainedOn: isMember.indices.filter { isMember[$0] }, secret: OrderSecret(ephemeralWithSeed: model))
     switch training.targets {
     case .classes(let ids):
-      return ids.enumerated().map { Self.confidence(outputs, row: $0.offset, class: Int($0.element)) }
+      let logits = ids.enumerated().map { Self.confidence(outputs, row: $0.offset, class: Int($0.element)) }
+      return Tensor(logits, shape: [logits.count, 1])
     case .values(let values):
-      return (0..<values.rows).map { Self.confidence(outputs, row: $0, targets: values, isBinary: isBinary) }
+      return Tensor(
+        (0..<values.count).map { Self.confidence(Double(outputs[$0]), in: Double(values[$0]), isBinary: isBinary) },
+        shape: values.shape)
     }
   }
 
@@ -51,18 +70,9 @@ struct MembershipShadows: ShadowTraining {
     return Double(outputs[row * width + truth]) - largest - log(sum)
   }
 
-  /// The mean over observed columns: of the output with the label's sign, which is the logit of its probability; or of minus the squared error.
-  private static func confidence(_ outputs: Tensor<Float>, row: Int, targets: Tensor<Float>, isBinary: Bool) -> Double {
-    var sum = 0.0
-    var observed = 0.0
-    for column in 0..<targets.columns {
-      let (output, target) = (
-        Double(outputs[row * targets.columns + column]), Double(targets[row * targets.columns + column])
-      )
-      guard !target.isNaN else { continue }
-      sum += isBinary ? (target > 0.5 ? output : -output) : -(output - target) * (output - target)
-      observed += 1
-    }
-    return sum / max(1, observed)
+  /// The output with the label's sign, which is the logit of its probability; or minus the squared error. NaN where the label is missing.
+  private static func confidence(_ output: Double, in target: Double, isBinary: Bool) -> Double {
+    guard !target.isNaN else { return .nan }
+    return isBinary ? (target > 0.5 ? output : -output) : -(output - target) * (output - target)
   }
 }

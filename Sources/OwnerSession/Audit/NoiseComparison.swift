@@ -21,28 +21,42 @@ struct NoiseComparison {
     self.workers = workers
   }
 
-  /// - Returns: nil for a job without noise or validation rows, whose samples are no rows, or that is too large to train twice here.
-  func cost() throws -> NoiseCost? {
-    guard let sigma = prepared.job.masking.noise, case .features(let features) = prepared.source,
-      let labels = prepared.labels, prepared.plan.validationRows > 0
-    else { return nil }
+  /// The cost, or why it was not measured; neither for a job without noise.
+  ///
+  /// - Parameter end: what is not done by then is left; nil for no end.
+  /// - Throws: `DatasetError`, `OwnerError.diverged`.
+  func cost(until end: ContinuousClock.Instant?) throws -> (cost: NoiseCost?, missing: String?) {
+    guard let sigma = prepared.job.masking.noise else { return (nil, nil) }
+    guard case .features(let features) = prepared.source, let labels = prepared.labels else {
+      return (nil, "not measured for token jobs; train the job with and without it")
+    }
     let plan = prepared.plan
+    guard plan.validationRows > 0 else { return (nil, "not measured: the job has no validation rows") }
     let weights = prepared.shape.structure.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }
     let work = 6 * Double(weights) * Double(plan.trainingRows) * Double(plan.epochs)
-    guard plan.totalRows * prepared.shape.inputWidth * 4 < Self.mostBytes, work < Self.mostWork else { return nil }
+    guard plan.totalRows * prepared.shape.inputWidth * 4 < Self.mostBytes, work < Self.mostWork else {
+      return (nil, "not measured: the job is too large to be trained twice by an audit")
+    }
     let slots = (0..<Int32(plan.totalRows)).map { $0 }
     func metric(_ rows: Tensor<Float>) throws -> Metric {
       let training = try PlaintextTraining(
         prepared, rows: rows, questions: rows, slots: slots, labels: labels, workers: workers)
-      let outputs = try training.outputs(trainedOn: Array(0..<plan.trainingRows), secret: prepared.secret)
+      let outputs = try training.outputs(
+        trainedOn: Array(0..<plan.trainingRows), secret: prepared.secret, until: end)
       let validation = plan.validationSlots
       var accumulator = MetricAccumulator(task: prepared.job.task)
       try accumulator.add(outputs: outputs.slice(rows: validation), targets: training.targets[validation])
       return accumulator.result().primary
     }
-    let noised = try metric(try source.noisedRows(slots[...], features))
-    let clean = try metric(try source.readRows(slots[...], features))
-    guard let withNoise = noised.value, let withoutNoise = clean.value else { return nil }
-    return NoiseCost(metric: clean.name, sigma: sigma, withNoise: withNoise, withoutNoise: withoutNoise)
+    do {
+      let noised = try metric(try source.noisedRows(slots[...], features))
+      let clean = try metric(try source.readRows(slots[...], features))
+      guard let withNoise = noised.value, let withoutNoise = clean.value else {
+        return (nil, "not measured: the metric has no value on the validation rows")
+      }
+      return (NoiseCost(metric: clean.name, sigma: sigma, withNoise: withNoise, withoutNoise: withoutNoise), nil)
+    } catch is PlaintextTraining.OutOfTime {
+      return (nil, "not measured for want of time; give the audit more --minutes")
+    }
   }
 }

@@ -9,28 +9,37 @@ import Training
 struct ObservedRun {
   let view: ProviderView
   let truth: OwnerTruth
+  /// The samples that were trained on: all that were asked for, or the first of them where the time was up.
+  let slots: ArraySlice<Int32>
 
   /// Trains once on each batch of `slots`, in this process.
   ///
   /// - Parameters:
   ///   - plan: the job's keys, or identity keys for the control.
+  ///   - master: what keys and the order of tokens are drawn from.
+  ///   - end: no further step begins after it; the first is made in any case. Nil for no end.
   ///   - progress: steps done and steps in all.
   /// - Throws: as reading and masking do; `OwnerError.diverged`.
   init(
-    _ prepared: PreparedJob, plan: KeyPlan, source: VerificationSource<Float>, slots: ArraySlice<Int32>,
-    workers: Workers,
+    _ prepared: PreparedJob, plan: KeyPlan, source: VerificationSource<Float>, master: MasterKey,
+    slots: ArraySlice<Int32>, until end: ContinuousClock.Instant? = nil, workers: Workers,
     progress: (Int, Int) -> Void
   ) throws {
-    let run = try VerifiedRun(prepared, plan: plan, source: source, workers: workers)
+    let run = try VerifiedRun(prepared, plan: plan, source: source, master: master, workers: workers)
     let initial = run.maskedWeights
     var parts = ObservedParts()
     let batch = prepared.plan.batch
     let steps = (slots.count + batch - 1) / batch
+    var reached = slots.startIndex
     for step in 0..<steps {
-      let start = slots.startIndex + step * batch
-      try run.step(slots[start..<min(slots.endIndex, start + batch)], epoch: 0) { parts.add($0) }
+      if step > 0, let end, ContinuousClock().now >= end { break }
+      let start = reached
+      reached = min(slots.endIndex, start + batch)
+      try run.step(slots[start..<reached], epoch: 0) { parts.add($0) }
       progress(step + 1, steps)
     }
+    let slots = slots[..<reached]
+    self.slots = slots
     let samples = try source.plaintext(of: slots, master: run.master)
     view = ProviderView(
       inputs: parts.inputs.joined(), lengths: samples.lengths,

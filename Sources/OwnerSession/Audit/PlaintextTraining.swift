@@ -7,6 +7,9 @@ import Training
 /// Whole plaintext runs of a job's model on some of its rows, by the engine that masked runs use: for questions about the model that comes
 /// out. For rows of features, all of which are kept in memory.
 struct PlaintextTraining {
+  /// A run's time was up before it was done.
+  struct OutOfTime: Error {}
+
   private let prepared: PreparedJob
   private let workers: Workers
   private let keys: JobKeys<Float>
@@ -34,9 +37,13 @@ struct PlaintextTraining {
 
   /// Trains on the rows with these places in `slots`, for as many epochs as the job, and returns the outputs of all rows.
   ///
-  /// - Parameter secret: what starting weights and orders are drawn from.
-  /// - Throws: `OwnerError.diverged`.
-  func outputs(trainedOn places: [Int], secret: OrderSecret) throws -> Tensor<Float> {
+  /// - Parameters:
+  ///   - secret: what starting weights and orders are drawn from.
+  ///   - end: no step begins after it; nil for no end.
+  /// - Throws: `OutOfTime` when it was not done by `end`; `OwnerError.diverged`.
+  func outputs(
+    trainedOn places: [Int], secret: OrderSecret, until end: ContinuousClock.Instant? = nil
+  ) throws -> Tensor<Float> {
     let job = prepared.job
     let batch = min(prepared.plan.batch, places.count)
     let steps = (places.count + batch - 1) / batch
@@ -48,6 +55,7 @@ struct PlaintextTraining {
     for epoch in 0..<job.train.epochs {
       let order = secret.stream(label: "order/\(epoch)").permutation(places.count).map { places[$0] }
       for start in stride(from: 0, to: order.count, by: batch) {
+        if let end, ContinuousClock().now >= end { throw OutOfTime() }
         try step(engine, Array(order[start..<min(order.count, start + batch)]))
       }
     }

@@ -22,7 +22,7 @@ package struct TokenInputs: Sendable {
     self.model = model
     settings = TokenSettings(
       task: job.task, poolsLast: model.pooling == .last,
-      shuffles: isEncoder && (job.masking.shuffleTokens ?? true) && job.masking.strength != .none)
+      shuffles: TokenSettings.shuffles(job.masking, family: model.configuration.family))
     source = try file.openTokens(
       ids: columns.ids, mask: columns.mask, types: columns.types,
       limits: TokenLimits(

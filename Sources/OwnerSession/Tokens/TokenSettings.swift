@@ -14,6 +14,11 @@ package struct TokenSettings: Sendable, Equatable {
     self.shuffles = shuffles
   }
 
+  /// Encoders' attention knows positions only from what stands in the token vectors; nothing is hidden where nothing is masked.
+  static func shuffles(_ masking: MaskingDescription, family: TransformerFamily) -> Bool {
+    family == .bert && (masking.shuffleTokens ?? true) && masking.strength != .none
+  }
+
   /// The class of each token's output, in the order of the file; negative where it does not count. A language model's is the next
   /// token; other tasks have labels of their own.
   func targets(of sample: [Token]) -> [Int32] {

@@ -23,7 +23,7 @@ struct VerificationSource<Element: FloatingElement> {
   let prepared: PreparedJob
   let workers: Workers
   private let standardization: Standardization?
-  private let noise: InputNoise?
+  private var noise: InputNoise?
   let tokens: Tokens?
 
   /// Reads tokens once into scratch space; rows of features are read as they are asked for.
@@ -45,6 +45,13 @@ struct VerificationSource<Element: FloatingElement> {
       tokens = Tokens(spool: spool, embedding: try inputs.model.embedding(), settings: inputs.settings)
     }
     self.standardization = standardization
+  }
+
+  /// The same samples without the job's noise.
+  var withoutNoise: VerificationSource {
+    var clean = self
+    clean.noise = nil
+    return clean
   }
 
   func observedCount(of slots: ArraySlice<Int32>) throws -> Int {

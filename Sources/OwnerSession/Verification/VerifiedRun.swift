@@ -9,13 +9,18 @@ final class VerifiedRun<Element: FloatingElement> {
   private let prepared: PreparedJob
   private let source: VerificationSource<Element>
   let keys: JobKeys<Element>
-  let master = MasterKey(for: JobIdentifier())
+  let master: MasterKey
   private let engine: TrainingEngine<Element>
   private let loss: LossFunction
 
-  init(_ prepared: PreparedJob, plan: KeyPlan, source: VerificationSource<Element>, workers: Workers) throws {
+  /// - Parameter master: what keys and the order of tokens are drawn from.
+  init(
+    _ prepared: PreparedJob, plan: KeyPlan, source: VerificationSource<Element>,
+    master: MasterKey = MasterKey(for: JobIdentifier()), workers: Workers
+  ) throws {
     self.prepared = prepared
     self.source = source
+    self.master = master
     keys = JobKeys(master: master, plan: plan, workers: workers)
     loss = LossFunction(task: prepared.job.task)
     let specifications = prepared.shape.structure.parameters

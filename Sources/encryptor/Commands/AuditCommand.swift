@@ -13,8 +13,11 @@ struct AuditCommand: ParsableCommand {
     discussion: """
       Masks a sample of the job's rows with throw-away keys, trains on them, and tries the strongest known attacks on exactly what the trainer \
       would see, each beside the same attack on unmasked data. A fixed linear mask is obfuscation, not semantic security: an attack that \
-      fails here has failed in the time it had. Writes audit.json and audit.html to --out and prints a table. Exits 7 when the job has an \
-      audit.gate that the result does not pass.
+      fails here has failed in the time it had. Writes audit.json and audit.html to --out and prints a table.
+
+      Exits 7 when the job has an audit.gate that the result does not pass: an attack found more than its limit, where of a value with an \
+      interval the end that leaks more counts; or it was cut short, had no time, or could not be measured. A limit on what is not there \
+      (tokens in a job of features) passes and says so.
 
       Example: encryptor audit jobs/tox21.yaml --set data.file=/data/tox21_morgan2048.h5 --minutes 5
       """)
@@ -27,7 +30,10 @@ struct AuditCommand: ParsableCommand {
     completion: .directory)
   var output: String?
 
-  @Option(help: "How long the audit may take; attacks that have too little time say so.")
+  @Option(
+    help: ArgumentHelp(
+      "How long the observed run, the noise's cost and the attacks may take together.",
+      discussion: "What is cut short says so, and passes no gate."))
   var minutes: Double = 5
 
   @Flag(help: "Print the report as JSON instead of the table.")
@@ -39,36 +45,42 @@ struct AuditCommand: ParsableCommand {
 
   func run() throws {
     let resolved = try job.load()
+    let directory = AuditDirectory(root: URL(filePath: try output ?? AuditOption.defaultDirectory(resolved)))
+    // Minutes of work are not to end in a directory that cannot be written.
+    try directory.checkWritable()
     let prepared = try PreparedJob(job: resolved, secret: try OrderSecret(ephemeralWithSeed: resolved.train.seed))
     let report = try measure(prepared)
-    let directory = AuditDirectory(root: URL(filePath: output ?? AuditOption.defaultDirectory(resolved)))
     try directory.write(report)
     print(
       json
         ? String(decoding: try AuditDirectory.text(report), as: UTF8.self)
         : AuditTable(report: report, page: directory.page.path).text)
-    if let gate = resolved.audit { try GateCheck(gate).check(report) }
+    if let gate = resolved.audit { try AuditOption.check(report, gate) }
   }
 
   private func measure(_ prepared: PreparedJob) throws -> AuditReport {
     let clock = ContinuousClock()
     let start = clock.now
     let subject = try AuditSubject(prepared.job)
+    let allowed = Duration.seconds(60 * minutes)
     let training = CountDisplay("observing a short run: step")
-    let evidence = try EvidenceCollection(prepared: prepared, workers: processing.workers).collect {
+    let evidence = try EvidenceCollection(prepared: prepared, workers: processing.workers).collect(
+      until: start + allowed / 2
+    ) {
       training.show($0, of: $1)
     }
     training.end()
-    let allowed = Duration.seconds(60 * minutes)
-    // Reading and the run may have taken long; a quarter of the time is the attacks' in any case.
+    // Opening a file is not bounded, nor is the first step of a run; a quarter of the time is the attacks' in any case.
     let left = max(allowed / 4, allowed - start.duration(to: clock.now))
     let attacks = try Audit(evidence, workers: processing.workers).run(within: left) { title, number, count in
       StandardError.write("attack \(number + 1) of \(count): \(title)\n")
     }
     return AuditReport(
       job: evidence.traits, jobDigest: subject.jobDigest, dataDigest: subject.dataDigest,
-      created: Date.now.formatted(.iso8601), program: Release.software, rowsSeen: evidence.masked.inputs.rows,
+      checkpointDigest: subject.checkpointDigest, created: Date.now.formatted(.iso8601), program: Release.software,
+      rowsSeen: evidence.masked.inputs.rows, isViewCutShort: evidence.isCutShort,
       publicRows: evidence.knowledge.sampleRows.rows, minutes: minutes,
-      seconds: start.duration(to: clock.now) / .seconds(1), attacks: attacks, noiseCost: evidence.noiseCost)
+      seconds: start.duration(to: clock.now) / .seconds(1), attacks: attacks, noiseCost: evidence.noiseCost,
+      noiseCostMissing: evidence.noiseCostMissing)
   }
 }

@@ -20,9 +20,12 @@ struct AuditTable {
     for result in report.attacks {
       switch result.status {
       case .measured:
+        let cut = result.masked?.isCutShort == true ? "Cut short: with more --minutes it may find more." : nil
         lines.append(
-          ([result.title + ": " + (result.meaning ?? "")] + [result.caution].compactMap { $0 }).joined(separator: " "))
+          ([result.title + ": " + (result.meaning ?? "")] + [cut, result.caution].compactMap { $0 })
+            .joined(separator: " "))
       case .inapplicable: lines.append("\(result.title) does not apply: \(result.reason ?? "").")
+      case .notMeasured: lines.append("\(result.title) was not measured: \(result.reason ?? "").")
       case .outOfTime: lines.append("\(result.title): no time was left; give the audit more with --minutes.")
       }
     }
@@ -30,14 +33,25 @@ struct AuditTable {
       lines.append(
         "cost of the noise: \(cost.metric) \(ReportNumber.text(cost.withNoise)) with it, \(ReportNumber.text(cost.withoutNoise)) without"
       )
+    } else if let missing = report.noiseCostMissing {
+      lines.append("cost of the noise: \(missing)")
+    }
+    if report.isViewCutShort {
+      lines.append(
+        "The observed run was cut short after \(report.rowsSeen) rows: every attack had fewer than it should have; give the audit more "
+          + "--minutes.")
     }
     return (lines + ["", "report: \(page)"]).joined(separator: "\n")
   }
 
   private func cell(_ result: AttackResult, _ measurement: Measurement?) -> String {
     switch result.status {
-    case .measured: measurement.map { $0.value == nil ? "not reached" : ReportNumber.text($0.value) } ?? "–"
+    case .measured:
+      measurement.map {
+        ($0.value == nil ? "not reached" : ReportNumber.text($0.value)) + ($0.isCutShort ? ", cut short" : "")
+      } ?? "–"
     case .inapplicable: "–"
+    case .notMeasured: "not measured"
     case .outOfTime: "no time"
     }
   }

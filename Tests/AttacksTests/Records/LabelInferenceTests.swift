@@ -69,6 +69,41 @@ import Testing
     #expect(found.detail("accuracy under the best matching") == 1)
     #expect(found.detail("classes") == Double(number))
     #expect(found.chance == 0)
+    #expect(try #require(found.interval).upper <= 1)
+  }
+
+  /// 40 rows without an error do not pass for certainty: 0 of 40 wrong is up to z²/(40 + z²) = 8.8 %, four rows. Four wrong rows of 40 in two
+  /// classes cost more than a tenth of the information (a tenth of a bit's worth each: H(0.1) = 0.47 bit).
+  @Test func fewRowsWithoutAnErrorAreNotCertain() throws {
+    var random = SplitMix(seed: 9)
+    var scene = scene(&random)
+    let ids = (0..<40).map { Int32($0 % 2) }
+    scene.outputs = Tensor(zeros: [40, 2])
+    scene.targets = .classes(ids)
+    scene.labels = .classes(ids)
+    let found = try RecordScene.measure(attack, on: scene.evidence(&random), &random)
+    #expect(found.value == 1)
+    #expect(try #require(found.interval).lower < 0.9)
+    #expect(found.interval?.upper == 1)
+  }
+
+  /// Sixty tokens of each of ten samples, whose labels are all right in five of them and all of one cluster in the others: independent are the
+  /// samples, and the interval is that much wider than that of 600 rows.
+  @Test func tokensOfASampleAreNotIndependent() throws {
+    var random = SplitMix(seed: 10)
+    let truth = (0..<count).map { _ in Int32.random(in: 0..<3, using: &random) }
+    let claimed = truth.enumerated().map { $0.offset / 60 % 2 == 0 ? $0.element : 0 }
+    func reach(_ lengths: [Int32]?) throws -> Double {
+      var scene = RecordScene(
+        rows: RecordScene.normals(count, 2, &random), sample: RecordScene.normals(2, 2, &random))
+      scene.lengths = lengths
+      scene.outputs = Tensor(zeros: [count, 3])
+      scene.targets = .classes(claimed)
+      scene.labels = .classes(truth)
+      let interval = try #require(RecordScene.measure(attack, on: scene.evidence(&random), &random).interval)
+      return interval.upper - interval.lower
+    }
+    #expect(try reach(Array(repeating: 60, count: 10)) > 2 * reach(nil))
   }
 
   /// Signs and zeros are the labels under a permutation; under a rotation the fit finds both up to the few entries whose gradients are

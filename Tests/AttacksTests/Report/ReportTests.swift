@@ -22,6 +22,19 @@ import Testing
     #expect(mode == 0o600)
   }
 
+  /// A number of rows that was not reached: more than were tried, with no end and no chance level.
+  @Test func aValueThatWasNotReachedHasAnIntervalWithoutEnd() throws {
+    defer { try? FileManager.default.removeItem(at: directory) }
+    var open = SampleReport.result(.knownRows, nil)
+    open.masked?.interval = Interval(lower: 257, upper: .infinity)
+    open.masked?.chance = nil
+    let report = SampleReport.with([open])
+    #expect(ReportPage(report).html.contains("not reached (257 or more)"))
+    let files = AuditDirectory(root: directory)
+    try files.write(report)
+    #expect(try files.load() == report)
+  }
+
   @Test func aMissingReportSaysHowToMakeOne() {
     #expect(throws: AuditError.missing(directory.path + "/audit.json")) { try AuditDirectory(root: directory).load() }
   }

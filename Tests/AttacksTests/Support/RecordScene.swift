@@ -19,6 +19,9 @@ struct RecordScene {
   var outputs = Tensor<Float>(zeros: [0, 1])
   var outputGroup = SymmetryGroup.orthogonal
   var targets = ProviderTargets.classes([])
+  /// Before masking; what `outputs` and `targets` are where nil.
+  var plainOutputs: Tensor<Float>?
+  var plainTargets: ProviderTargets?
   var labels = TrueLabels.classes([])
   var shadows: (any ShadowTraining)?
 
@@ -27,14 +30,24 @@ struct RecordScene {
     self.sample = sample
   }
 
-  /// Masks [x; 1; 0] in 32-bit floats, as a job does.
+  /// Masks [x; 1; 0] in 32-bit floats, as a job does; the control is of the same rows with nothing done to them.
   func evidence(_ random: inout SplitMix) -> Evidence {
     let layout = HomogeneousColumns(features: rows.columns, padding: 1)
     let key = Self.key(layout.width, group, &random)
     let view = view(masked: masked(key, layout.width, &random), layout)
-    let truth = OwnerTruth(rows: rows, tokens: nil, positions: nil, labels: labels, inputKey: key)
+    var plain = self
+    plain.noise = 0
+    plain.group = .trivial
+    plain.outputGroup = .trivial
+    plain.outputs = plainOutputs ?? outputs
+    plain.targets = plainTargets ?? targets
+    let identity = Self.key(layout.width, .trivial, &random)
+    func truth(_ key: Tensor<Double>) -> OwnerTruth {
+      OwnerTruth(rows: rows, tokens: nil, positions: nil, labels: labels, inputKey: key)
+    }
     return Evidence(
-      masked: view, control: view, truth: truth, controlTruth: truth,
+      masked: view, control: plain.view(masked: plain.masked(identity, layout.width, &random), layout),
+      truth: truth(key), controlTruth: truth(identity),
       knowledge: PublicKnowledge(
         sampleRows: sample, sampleTexts: sampleTexts, baseWeights: nil, vocabulary: nil), traits: .sample(),
       shadows: shadows)
@@ -99,6 +112,21 @@ struct RecordScene {
     let claim = try attack.attempt(
       on: evidence.masked, knowing: knowledge, random: &random, until: Deadline(after: limit))
     return attack.score(claim, truth: evidence.truth)
+  }
+
+  /// The same knowledge tried on both views.
+  static func measureBoth<A: Attack>(
+    _ attack: A, on evidence: Evidence, _ random: inout SplitMix
+  ) throws -> (masked: Measurement, control: Measurement) {
+    let knowledge = try attack.knowledge(of: evidence, truth: evidence.truth, random: &random)
+    var other = random
+    let masked = try attack.attempt(
+      on: evidence.masked, knowing: knowledge, random: &random, until: Deadline(after: .seconds(60)))
+    let control = try attack.attempt(
+      on: evidence.control, knowing: knowledge, random: &other, until: Deadline(after: .seconds(60)))
+    return (
+      attack.score(masked, truth: evidence.truth), attack.score(control, truth: evidence.controlTruth)
+    )
   }
 }
 

@@ -151,7 +151,10 @@ import Testing
   @Test func withoutAPublicBaseItDoesNotApply() throws {
     let evidence = try SmallTransformer.bert(seed: 12).evidence([[1, 2]], sampleTexts: nil, isPublic: false)
     var random = SplitMix(seed: 1)
-    #expect(throws: Inapplicable("the starting weights are drawn from the owner's key: there is no public base")) {
+    #expect(
+      throws: Inapplicable(
+        nothingToFind: "the starting weights are drawn from the owner's key: there is no public base")
+    ) {
       try Self.attack.knowledge(of: evidence, truth: evidence.truth, random: &random)
     }
   }

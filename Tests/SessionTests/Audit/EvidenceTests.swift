@@ -1,5 +1,7 @@
 import Architecture
+import Datasets
 import Exposure
+import Failures
 import Foundation
 import JobSpec
 import OwnerSession
@@ -17,23 +19,27 @@ import Testing
 
   /// Single precision: a row of some ten numbers of size 1 is kept to 1e-6 or so.
   private func expectMasked(_ evidence: Evidence) {
-    for (view, truth) in [(evidence.masked, evidence.truth), (evidence.control, evidence.controlTruth)] {
-      let rows: Tensor<Double> = truth.rows.converted()
-      let (width, columns) = (view.inputs.columns, truth.inputKey.columns)
-      #expect(view.inputs.rows == rows.rows)
-      #expect(truth.inputKey.shape == [width, columns])
-      var largest = 0.0
-      for row in 0..<rows.rows {
-        for place in 0..<width {
-          var sum = columns > rows.columns ? truth.inputKey[place * columns + rows.columns] : 0
-          for column in 0..<rows.columns {
-            sum += truth.inputKey[place * columns + column] * rows[row * rows.columns + column]
-          }
-          largest = max(largest, abs(sum - Double(view.inputs[row * width + place])))
+    #expect(largestDeviation(evidence.masked, evidence.truth) < 1e-5)
+    #expect(largestDeviation(evidence.control, evidence.controlTruth) < 1e-5)
+  }
+
+  /// Of the rows that arrive from the key's images of the true ones.
+  private func largestDeviation(_ view: ProviderView, _ truth: OwnerTruth) -> Double {
+    let rows: Tensor<Double> = truth.rows.converted()
+    let (width, columns) = (view.inputs.columns, truth.inputKey.columns)
+    #expect(view.inputs.rows == rows.rows)
+    #expect(truth.inputKey.shape == [width, columns])
+    var largest = 0.0
+    for row in 0..<rows.rows {
+      for place in 0..<width {
+        var sum = columns > rows.columns ? truth.inputKey[place * columns + rows.columns] : 0
+        for column in 0..<rows.columns {
+          sum += truth.inputKey[place * columns + column] * rows[row * rows.columns + column]
         }
+        largest = max(largest, abs(sum - Double(view.inputs[row * width + place])))
       }
-      #expect(largest < 1e-5)
     }
+    return largest
   }
 
   private func isIdentity(_ key: Tensor<Double>) -> Bool {
@@ -52,6 +58,89 @@ import Testing
     #expect(found.masked.initialWeights != found.masked.finalWeights)
     #expect(found.masked.outputs.rows == found.masked.inputs.rows)
     #expect(found.knowledge.baseWeights == nil)
+  }
+
+  /// A run whose time is up at once makes one step: its rows are all that the attacks have, and the control has the same ones.
+  @Test func aRunWithoutTimeSeesItsFirstBatchAndSaysSo() throws {
+    let directory = try TemporaryDirectory()
+    let job = SmallJob().changing { $0.noise = 0.1 }.resolved(on: try SmallData(in: directory, rows: 44))
+    let prepared = try PreparedJob(job: job, secret: OrderSecret(ephemeralWithSeed: 1))
+    let found = try EvidenceCollection(prepared: prepared, workers: workers)
+      .collect(until: ContinuousClock().now) { _, _ in }
+    #expect(found.isCutShort)
+    #expect(found.masked.inputs.rows == job.train.batch && found.truth.rows.rows == job.train.batch)
+    #expect(found.truth.rows == found.controlTruth.rows)
+    #expect(found.noiseCost == nil)
+    #expect(found.noiseCostMissing == "not measured for want of time; give the audit more --minutes")
+    #expect(try !evidence(job).isCutShort)
+  }
+
+  /// 12,000 columns make keys of 1.2 GB each; a layer of a million units as much for every hundred rows.
+  @Test func aJobThatIsTooLargeForMemoryIsRefusedAtOnce() throws {
+    let directory = try TemporaryDirectory()
+    let file = directory.path("wide.h5")
+    let writer = try HDF5Writer(path: file.path)
+    try writer.createMatrix("x", columns: 12_000, of: Float.self)
+    try writer.append((0..<20 * 12_000).map { Float($0 % 7) }, to: "x")
+    try writer.write((0..<20).map { Int64($0 % 3) }, to: "classes")
+    try writer.commit()
+    let small = SmallJob().resolved(on: try SmallData(in: directory, rows: 44))
+    let wide = ResolvedJob(
+      name: "wide", trainer: small.trainer,
+      data: JobData(
+        file: file.path, inputs: .features("x"), labels: "classes", split: small.data.split, standardize: false),
+      task: small.task, model: small.model, masking: small.masking, lossLocation: small.lossLocation,
+      optimizer: small.optimizer, schedule: small.schedule, train: small.train,
+      checkpointEverySteps: small.checkpointEverySteps)
+    let error = #expect(throws: OwnerError.self) { try evidence(wide) }
+    #expect(error?.kind == .exhausted)
+    #expect(error?.description.contains("would take about 6 GB") == true)
+  }
+
+  @Test func theCostOfTheNoiseIsMeasuredOrSaidNotToBe() throws {
+    let directory = try TemporaryDirectory()
+    let data = try SmallData(in: directory, rows: 44)
+    let noised = try evidence(SmallJob().changing { $0.noise = 0.1 }.resolved(on: data))
+    #expect(noised.noiseCost?.sigma == 0.1 && noised.noiseCostMissing == nil)
+    let clean = try evidence(SmallJob().resolved(on: data))
+    #expect(clean.noiseCost == nil && clean.noiseCostMissing == nil)
+    let unheld = SmallJob().changing {
+      $0.noise = 0.1
+      $0.validation = 0
+    }
+    #expect(
+      try evidence(unheld.resolved(on: data)).noiseCostMissing == "not measured: the job has no validation rows")
+    let tokens = try TokenJob().changing { $0.noise = 0.1 }.resolved(on: TokenData(in: directory))
+    #expect(try evidence(tokens).noiseCostMissing?.hasPrefix("not measured for token jobs") == true)
+  }
+
+  /// The control is of the clean rows, so that what an attack reaches there is what the data allow; the masked rows have the noise.
+  @Test func theControlHasNoNoise() throws {
+    let directory = try TemporaryDirectory()
+    let vectors = try evidence(
+      SmallJob().changing { $0.noise = 0.5 }.resolved(on: SmallData(in: directory, rows: 44)))
+    let tokens = try evidence(
+      TokenJob().changing {
+        $0.family = .bert
+        $0.noise = 0.5
+      }.resolved(on: TokenData(in: directory)))
+    for found in [vectors, tokens] {
+      #expect(largestDeviation(found.control, found.controlTruth) < 1e-5)
+      // Of hundreds of Gaussian numbers of deviation a half, one in 22 is beyond 1.
+      #expect(largestDeviation(found.masked, found.truth) > 1)
+      #expect(found.truth.rows == found.controlTruth.rows)
+    }
+  }
+
+  /// Tokens come in the same order in both, and an attack is told the same of the keys: nothing differs but the masking.
+  @Test func theControlIsTheSameJob() throws {
+    let directory = try TemporaryDirectory()
+    let job = try TokenJob().changing { $0.family = .bert }.resolved(on: TokenData(in: directory))
+    let found = try evidence(job)
+    #expect(found.truth.tokens == found.controlTruth.tokens)
+    #expect(found.truth.positions == found.controlTruth.positions)
+    #expect(found.control.groups == found.masked.groups)
+    #expect(found.control.groups.values.contains { $0 != .trivial })
   }
 
   /// A quarter of all rows at least is what the public may have, and none of those is in the view.
@@ -83,9 +172,9 @@ import Testing
     let found = try evidence(SmallJob().resolved(on: SmallData(in: directory, rows: 120)))
     let shadows = try #require(found.shadows)
     let scores = try shadows.scores(trainedOn: (0..<shadows.candidates).map { $0 % 2 == 0 }, model: 3)
-    #expect(scores.count == shadows.candidates)
-    #expect(scores.allSatisfy { $0.isFinite })
-    #expect(Set(scores).count > 1)
+    #expect(scores.shape == [shadows.candidates, 1])
+    #expect(scores.elements.allSatisfy { $0.isFinite })
+    #expect(Set(scores.elements).count > 1)
   }
 
   /// Tokens come in their secret order with their ids, and the public has the checkpoint's weights but not the fresh head.

@@ -2,7 +2,7 @@ import Foundation
 import Tensors
 
 extension LabelInference {
-  func classAgreement(_ clusters: [Int], _ classes: [Int32]) -> Measurement {
+  func classAgreement(_ clusters: [Int], _ classes: [Int32], _ lengths: [Int32]?) -> Measurement {
     // What a cluster was claimed for and has a class.
     let rows = (0..<min(clusters.count, classes.count)).filter { classes[$0] >= 0 && clusters[$0] >= 0 }
     let (claimed, truth) = (rows.map { clusters[$0] }, rows.map { Int(classes[$0]) })
@@ -10,12 +10,15 @@ extension LabelInference {
       return Measurement(value: nil, interval: nil, chance: 0, rows: rows.count)
     }
     let information = AdjustedMutualInformation(items: rows.count)
-    var random = SystemRandomNumberGenerator()
-    let interval = Interval.halfSamples(items: rows.count, draws: draws, random: &random) { items in
-      information.between(items.map { claimed[$0] }, items.map { truth[$0] })
+    let names = Set(claimed).sorted()
+    let next = Dictionary(
+      uniqueKeysWithValues: names.enumerated().map { ($0.element, names[($0.offset + 1) % names.count]) })
+    let interval = LabelGroups(of: rows, lengths: lengths).interval(draws: draws) { rows, wrong in
+      information.between(
+        rows.map { wrong.contains($0) ? next[clusters[$0]] ?? -1 : clusters[$0] }, rows.map { Int(classes[$0]) })
     }
     return Measurement(
-      value: information.between(claimed, truth), interval: interval, chance: 0, rows: rows.count,
+      value: Self.withinUnity(information.between(claimed, truth)), interval: interval, chance: 0, rows: rows.count,
       details: [
         .init("accuracy under the best matching", ClusterMatching.accuracy(claimed, truth)),
         .init("share of the largest class", ClusterMatching.largestShare(truth)),
@@ -23,8 +26,11 @@ extension LabelInference {
       ])
   }
 
+  /// Information below that of chance is none, and above 1 there is rounding.
+  private static func withinUnity(_ value: Double) -> Double { min(1, max(0, value)) }
+
   /// Of columns with both answers: each is matched with a claimed one so that the sum of agreements is greatest.
-  func binaryAgreement(_ columns: [[Int]], _ values: Tensor<Float>) -> Measurement {
+  func binaryAgreement(_ columns: [[Int]], _ values: Tensor<Float>, _ lengths: [Int32]?) -> Measurement {
     let width = values.columns
     let truth = (0..<width).map { column in
       (0..<values.rows).map { row in
@@ -37,9 +43,13 @@ extension LabelInference {
       return Measurement(value: nil, interval: nil, chance: 0, rows: values.rows)
     }
     let information = AdjustedMutualInformation(items: values.rows)
-    func agreement(_ column: Int, _ claimed: Int, _ rows: some Sequence<Int>) -> Double {
+    func agreement(_ column: Int, _ claimed: Int, _ rows: some Sequence<Int>, wrong: Set<Int> = []) -> Double {
       let known = rows.filter { truth[column][$0] >= 0 }
-      return information.between(known.map { columns[claimed][$0] }, known.map { truth[column][$0] })
+      let claims = known.map { row in
+        let claim = columns[claimed][row]
+        return wrong.contains(row) && claim >= 0 ? 1 - claim : claim
+      }
+      return information.between(claims, known.map { truth[column][$0] })
     }
     var scores = Tensor<Double>(zeros: [judged.count, columns.count])
     for (place, column) in judged.enumerated() {
@@ -50,11 +60,11 @@ extension LabelInference {
       matches.reduce(0) { $0 + statistic(($1.0, $1.1)) } / Double(matches.count)
     }
     func known(_ column: Int) -> [Int] { (0..<values.rows).filter { truth[column][$0] >= 0 } }
-    var random = SystemRandomNumberGenerator()
+    let groups = LabelGroups(of: Array(0..<values.rows), lengths: lengths)
     return Measurement(
-      value: mean { agreement($0.column, $0.claimed, 0..<values.rows) },
-      interval: .halfSamples(items: values.rows, draws: draws, random: &random) { items in
-        mean { agreement($0.column, $0.claimed, items) }
+      value: Self.withinUnity(mean { agreement($0.column, $0.claimed, 0..<values.rows) }),
+      interval: groups.interval(draws: draws) { rows, wrong in
+        mean { agreement($0.column, $0.claimed, rows, wrong: wrong) }
       }, chance: 0, rows: values.rows,
       details: [
         .init(
@@ -72,7 +82,7 @@ extension LabelInference {
   }
 
   /// Of each column the greatest squared correlation with a claimed one.
-  func numberAgreement(_ claimed: Tensor<Double>, _ values: Tensor<Float>) -> Measurement {
+  func numberAgreement(_ claimed: Tensor<Double>, _ values: Tensor<Float>, _ lengths: [Int32]?) -> Measurement {
     let count = min(claimed.rows, values.rows)
     func column(_ column: Int) -> [Double] { (0..<count).map { Double(values[$0 * values.columns + column]) } }
     func claim(_ column: Int) -> [Double] { (0..<count).map { claimed[$0 * claimed.columns + column] } }
@@ -85,16 +95,20 @@ extension LabelInference {
     guard !best.isEmpty, count > 2, claimed.columns > 0 else {
       return Measurement(value: nil, interval: nil, chance: 0, rows: count)
     }
-    var random = SystemRandomNumberGenerator()
     let truths = (0..<values.columns).map(column)
+    let groups = LabelGroups(of: Array(0..<count), lengths: lengths).rows
+    var random = SystemRandomNumberGenerator()
+    // A correlation of numbers is near 1 only if it is so in every half: there are no errors to be seen or not.
+    let interval = Interval.halfSamples(items: groups.count, draws: draws, random: &random) { chosen in
+      let items = chosen.flatMap { groups[$0] }
+      return best.enumerated().reduce(0) { sum, match in
+        let value = Self.correlation(claims[match.element.claimed], truths[match.offset], items)
+        return sum + value * value
+      } / Double(best.count)
+    }
     return Measurement(
-      value: best.reduce(0) { $0 + $1.correlation * $1.correlation } / Double(best.count),
-      interval: .halfSamples(items: count, draws: draws, random: &random) { items in
-        best.enumerated().reduce(0) { sum, match in
-          let value = Self.correlation(claims[match.element.claimed], truths[match.offset], items)
-          return sum + value * value
-        } / Double(best.count)
-      }, chance: 1 / Double(count - 1), rows: count,
+      value: Self.withinUnity(best.reduce(0) { $0 + $1.correlation * $1.correlation } / Double(best.count)),
+      interval: interval.withinUnity, chance: 1 / Double(count - 1), rows: count,
       details: [
         .init("mean absolute correlation", best.reduce(0) { $0 + $1.correlation } / Double(best.count))
       ])

@@ -39,6 +39,14 @@ package struct LabelInference: Attack {
   package func attempt(
     on view: ProviderView, knowing kind: LabelKind, random: inout some RandomNumberGenerator, until deadline: Deadline
   ) throws -> LabelClaim {
+    let hasTokenLabels = view.lengths.map { $0.reduce(0) { $0 + Int($1) } == view.outputs.rows } ?? false
+    return LabelClaim(
+      labels: labels(view, kind, random: &random, until: deadline), lengths: hasTokenLabels ? view.lengths : nil)
+  }
+
+  private func labels(
+    _ view: ProviderView, _ kind: LabelKind, random: inout some RandomNumberGenerator, until deadline: Deadline
+  ) -> LabelClaim.Labels {
     switch view.targets {
     case .classes(let ids): return .classes(ids.map { Int($0) })
     case .values(let values):
@@ -103,10 +111,10 @@ package struct LabelInference: Attack {
   }
 
   package func score(_ claim: LabelClaim, truth: OwnerTruth) -> Measurement {
-    switch (claim, truth.labels) {
-    case (.classes(let clusters), .classes(let classes)): return classAgreement(clusters, classes)
-    case (.binaries(let columns), .values(let values, _)): return binaryAgreement(columns, values)
-    case (.numbers(let claimed), .values(let values, _)): return numberAgreement(claimed, values)
+    switch (claim.labels, truth.labels) {
+    case (.classes(let clusters), .classes(let classes)): return classAgreement(clusters, classes, claim.lengths)
+    case (.binaries(let columns), .values(let values, _)): return binaryAgreement(columns, values, claim.lengths)
+    case (.numbers(let claimed), .values(let values, _)): return numberAgreement(claimed, values, claim.lengths)
     default: return Measurement(value: nil, interval: nil, chance: 0, rows: 0)
     }
   }

@@ -84,9 +84,10 @@ struct GroupMatching {
     return Agreement(magnitudes: magnitudes, population: magnitudes.count, scale: scale)
   }
 
-  func outcome() -> Outcome {
+  /// - Parameter deadline: after it no more rows are grown from, and what has been laid stands.
+  func outcome(until deadline: Deadline) -> Outcome {
     scene.distances.withUnsafeBufferPointer { distances in
-      let laid = completed(best(distances), distances)
+      let laid = completed(best(distances, until: deadline), distances)
       let scores = group.indices.map { score($0, beside: laid.rows, distances) }
       return Outcome(scores: scores, evidence: laid.evidence)
     }
@@ -114,14 +115,14 @@ struct GroupMatching {
   }
 
   /// The laying with the greatest evidence; `rows` by candidate, −1 where it is not laid.
-  private func best(_ distances: UnsafeBufferPointer<Float>) -> CliqueGrowth.Laying {
+  private func best(_ distances: UnsafeBufferPointer<Float>, until deadline: Deadline) -> CliqueGrowth.Laying {
     var best = CliqueGrowth.Laying(rows: Array(repeating: -1, count: group.count), evidence: 0)
     let hopeful = hopeful
     let rarest = group.indices.filter { hopeful.contains($0) }
       .sorted { rows[$0].agreeing.count < rows[$1].agreeing.count }
     var left = settings.roots
     for root in rarest.prefix(settings.rootCandidates) {
-      for place in rows[root].agreeing.prefix(left) {
+      for place in rows[root].agreeing.prefix(left) where !deadline.hasPassed {
         left -= 1
         var growth = CliqueGrowth(
           candidate: root, place: place, candidates: group.count, nodes: beside(root, place.row, hopeful, distances)

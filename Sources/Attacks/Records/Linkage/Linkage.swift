@@ -10,14 +10,14 @@ package import Tensors
 package struct Linkage: Attack {
   package static let facts = AttackFacts(
     kind: .linkage, title: "Linkage by distances",
-    knowledge: "a few candidate records in plaintext at a time, half of which are in the data",
-    metric: "true-positive rate at 0.1 % false positives", isWorseWhenHigher: true,
+    knowledge: "candidate records in plaintext, 32 at a time, of which half are in the data",
+    metric: "true-positive rate at 0.1 % false positives (below 1,000 negatives: at none)", isWorseWhenHigher: true,
     source: "Liu, Giannella, Kargupta, PKDD 2006, section 4; Narayanan, Shmatikov, IEEE S&P 2009, section 5")
 
   static let falsePositiveRate = 0.001
   static let neighbours = 10
 
-  private let workers: Workers
+  let workers: Workers
   /// Candidates of each kind, in the data and not in it.
   private let candidates: Int
   /// Candidates asked about at a time: the metric is that of the first, the curve shows all.
@@ -69,8 +69,9 @@ package struct Linkage: Attack {
     // Groups that the noise is judged by: enough for some dozens of members.
     let size = max(2, groupSizes.first ?? 32)
     let some = Self.groups(of: size, count: min(candidates.count, max(3 * size, 64)))
+    // Half of the time is kept for the answers, however much the noise takes to find out.
     let noise = LinkageNoise.estimate(
-      scene, groups: some, settings: matching, workers: workers, until: deadline)
+      scene, groups: some, settings: matching, workers: workers, until: deadline.after(share: 0.5))
     let groups = LinkageGroups(scene: scene, noise: noise, settings: matching)
     let answers = groupSizes.map { size in
       let questions = Self.groups(of: size, count: candidates.count)
@@ -111,54 +112,5 @@ package struct Linkage: Attack {
       if kept.count > count { kept.removeLast() }
     }
     return kept.map(\.index)
-  }
-
-  package func score(_ claim: LinkageClaim, truth: OwnerTruth) -> Measurement {
-    let members = Records(rows: truth.rows, lengths: claim.lengths)
-    let contents = Set((0..<members.count).map { members.content($0) })
-    let isMember = (0..<claim.candidates.count).map { contents.contains(claim.candidates.content($0)) }
-    let curves = claim.answers.map { ($0.groupSize, characteristic($0.scores, isMember), $0.scores) }
-    let overlap = claim.neighbourOverlap(with: members, workers: workers)
-    guard let (size, first, scores) = curves.first, scores.contains(where: { $0 != nil }) else {
-      return Measurement(value: nil, interval: nil, chance: Self.falsePositiveRate, rows: members.count)
-    }
-    let answered = zip(scores, isMember).filter { $0.0 != nil }
-    let positives = answered.filter(\.1).count
-    let found = first.truePositives(atFalsePositiveRate: Self.falsePositiveRate)
-    return Measurement(
-      value: first.truePositiveRate(atFalsePositiveRate: Self.falsePositiveRate),
-      interval: .wilson(successes: found, trials: positives),
-      chance: first.chance(atFalsePositiveRate: Self.falsePositiveRate), rows: members.count,
-      details: [
-        .init("true-positive rate at 1 % false positives", first.truePositiveRate(atFalsePositiveRate: 0.01)),
-        .init("area under the curve", first.areaUnderCurve),
-        .init("neighbour-graph overlap", overlap.share),
-        .init("neighbour-graph overlap by chance", overlap.chance),
-        .init("candidates in the data", Double(positives)),
-        .init("candidates not in the data", Double(answered.count - positives)),
-        .init("candidates at a time", Double(size)),
-      ],
-      curve: Curve(
-        horizontal: "candidates known at a time", vertical: Self.facts.metric, isLogarithmic: true,
-        points: curves.filter { $0.2.allSatisfy { $0 != nil } }.sorted { $0.0 < $1.0 }.map {
-          .init(x: Double($0.0), y: $0.1.truePositiveRate(atFalsePositiveRate: Self.falsePositiveRate))
-        }))
-  }
-
-  private func characteristic(_ scores: [Double?], _ isMember: [Bool]) -> ReceiverOperatingCharacteristic {
-    let answered = zip(scores, isMember).compactMap { score, isMember in score.map { ($0, isMember) } }
-    return ReceiverOperatingCharacteristic(
-      positives: answered.filter(\.1).map(\.0), negatives: answered.filter { !$0.1 }.map(\.0))
-  }
-
-  package func meaning(of measurement: Measurement, evidence: Evidence) -> String {
-    guard let value = measurement.value else { return "There was no time to look for a single candidate." }
-    let share = Int((100 * value).rounded())
-    let negatives = measurement.details.first { $0.name == "candidates not in the data" }?.value ?? 0
-    let errors = negatives * Self.falsePositiveRate < 1 ? "without a single error" : "with one error in a thousand"
-    let isChance = (measurement.interval?.lower ?? value) <= measurement.chance
-    return isChance
-      ? "Who has a few candidate records cannot tell from norms and distances which of them are in the data."
-      : "Who has a few candidate records finds \(share) % of those that are in the data, \(errors), without any key."
   }
 }

@@ -20,7 +20,8 @@ extension LinkageNoise {
     func look(at shares: [Double]) {
       for share in shares where share >= least && share <= most && !deadline.hasPassed {
         let found = evidence(share)
-        if found > best.evidence { best = (share, found) }
+        // What was cut short is no measure of the others.
+        if found > best.evidence, !deadline.hasPassed { best = (share, found) }
       }
     }
     if least > 0 { best.share = (least + most) / 2 }

@@ -95,7 +95,7 @@ package struct MatchingGame: Attack {
   package func meaning(of measurement: Measurement, evidence: Evidence) -> String {
     guard let value = measurement.value else { return "There was no time for a single game." }
     if let interval = measurement.interval, interval.lower <= 0.5, interval.upper >= 0.5 {
-      return "Who has two data sets cannot tell which of them was masked."
+      return "Given two data sets, this attack could not tell which of them was masked."
     }
     let share = Int((100 * value).rounded())
     return

@@ -1,17 +1,21 @@
 package import Exposure
 import Foundation
 
-/// Was this record trained on? A question to the published model, which masking does not touch: it answers alike with and without.
+/// Was this record trained on? A question to the published model, in which the keys cancel: it answers alike with and without. Noise on the
+/// inputs does not cancel, and is in the models that are trained here too.
 ///
 /// The likelihood-ratio attack of Carlini et al., "Membership Inference Attacks From First Principles" (IEEE S&P 2022), section IV: models
 /// are trained on random halves of the candidates; each candidate's scaled confidence is normal among the models that know it and among those
 /// that do not, and the published model's is judged by both (online, algorithm 1). Below 64 models the variances are those of all
 /// candidates together (section V-B).
+///
+/// What is judged are models like the job's, not the returned one: each is trained on half of the candidates, where the job trains on all its
+/// rows, and to the last epoch, whatever `train.keep` says. A model of more rows remembers each of them less.
 package struct ModelMembership: Attack {
   package static let facts = AttackFacts(
     kind: .modelMembership, title: "Model membership",
     knowledge: "the final model in plaintext, if the owner publishes it, and other records of the same kind",
-    metric: "true-positive rate at 0.1 % false positives", isWorseWhenHigher: true,
+    metric: "true-positive rate at 0.1 % false positives (below 1,000 negatives: at none)", isWorseWhenHigher: true,
     source: "Carlini et al., IEEE S&P 2022, section IV")
 
   static let falsePositiveRate = 0.001
@@ -29,7 +33,7 @@ package struct ModelMembership: Attack {
     of evidence: Evidence, truth: OwnerTruth, random: inout some RandomNumberGenerator
   ) throws(Inapplicable) -> any ShadowTraining {
     guard let shadows = evidence.shadows else {
-      throw Inapplicable("training this model many times takes longer than the audit")
+      throw Inapplicable(evidence.shadowsMissing ?? "no models can be trained to compare with")
     }
     guard shadows.candidates >= 16 else { throw Inapplicable("there are too few records to hold some back") }
     return shadows
@@ -74,6 +78,8 @@ package struct ModelMembership: Attack {
       details: [
         .init("true-positive rate at 1 % false positives", curve.truePositiveRate(atFalsePositiveRate: 0.01)),
         .init("area under the curve", curve.areaUnderCurve),
+        .init("answers about records not trained on", Double(claim.others.count)),
+        .init("rows that each model is trained on", Double(claim.candidates / 2)),
         models,
       ])
   }
@@ -82,11 +88,14 @@ package struct ModelMembership: Attack {
     guard let value = measurement.value else {
       return "There was no time to train the \(Self.fewestModels) models that a judgement needs."
     }
-    if let interval = measurement.interval, interval.lower <= measurement.chance {
-      return "If the model is published, it does not tell which records it was trained on."
+    let trained = measurement.details.first { $0.name == "rows that each model is trained on" }?.value ?? 0
+    let judged =
+      " That is of models like the job's, each trained on \(Int(trained)) rows to the last epoch, not of the returned one."
+    if let interval = measurement.interval, interval.lower <= measurement.chance ?? 0 {
+      return "If the model is published, this attack could not tell from it which records it was trained on." + judged
     }
     let share = (1000 * value).rounded() / 10
     return "If the model is published, \(share) % of its training records can be told with one error in a thousand; "
-      + "masking does not change that."
+      + "no key changes that." + judged
   }
 }

@@ -1,11 +1,12 @@
 import Foundation
+import Tensors
 
 /// Models trained on halves of the candidates, in pairs that complement each other.
 struct ShadowModels {
   struct Model {
     let isMember: [Bool]
-    /// Scaled confidences of all candidates; what is not finite is taken for the least or greatest number that is.
-    let confidences: [Double]
+    /// Scaled confidences `[candidates, labels]`; what is infinite is taken for the least or greatest number that is not, and NaN says nothing.
+    let confidences: Tensor<Double>
   }
 
   let models: [Model]
@@ -32,40 +33,50 @@ struct ShadowModels {
   /// From so many models on, each candidate has variances of its own (Carlini et al., section V-B).
   private static let modelsForOwnVariances = 64
 
-  /// ln N(φ; μ_in, σ_in) − ln N(φ; μ_out, σ_out) of every candidate under every model.
+  /// ln N(φ; μ_in, σ_in) − ln N(φ; μ_out, σ_out) of every candidate under every model, summed over its labels: each is a confidence of its own,
+  /// with means and variances of its own, and one that says little is not averaged with one that says much.
   ///
   /// A model is judged by the others but its complement: with it, the number of models that know a candidate would tell whether this one does.
   func judged() -> MembershipScores {
-    let finite = models.flatMap(\.confidences).filter(\.isFinite)
+    let labels = models.first?.confidences.columns ?? 1
+    let finite = models.flatMap(\.confidences.elements).filter(\.isFinite)
     let (least, greatest) = (finite.min() ?? 0, finite.max() ?? 0)
     let centre = (least + greatest) / 2
-    func value(_ model: Int, _ candidate: Int) -> Double {
-      let confidence = models[model].confidences[candidate]
+    func value(_ model: Int, _ place: Int) -> Double? {
+      let confidence = models[model].confidences[place]
       // Around the middle, so that sums of squares lose nothing.
-      return (confidence.isNaN ? centre : min(max(confidence, least), greatest)) - centre
+      return confidence.isNaN ? nil : min(max(confidence, least), greatest) - centre
     }
     var (members, others): ([Double], [Double]) = ([], [])
-    var sums = [(inside: Sums, outside: Sums)](repeating: (Sums(), Sums()), count: candidates)
+    var sums = [(inside: Sums, outside: Sums)](repeating: (Sums(), Sums()), count: candidates * labels)
     func add(_ model: Int, times: Double) {
-      for candidate in 0..<candidates {
-        if models[model].isMember[candidate] {
-          sums[candidate].inside.add(value(model, candidate), times: times)
+      for place in sums.indices {
+        guard let value = value(model, place) else { continue }
+        if models[model].isMember[place / labels] {
+          sums[place].inside.add(value, times: times)
         } else {
-          sums[candidate].outside.add(value(model, candidate), times: times)
+          sums[place].outside.add(value, times: times)
         }
       }
     }
     for model in models.indices { add(model, times: 1) }
+    let hasOwn = models.count >= Self.modelsForOwnVariances
     for target in models.indices {
       let pair = [target, target ^ 1]
       for model in pair { add(model, times: -1) }
-      let shared = Self.sharedVariances(sums)
+      let shared = (0..<labels).map { label in
+        Self.sharedVariances(stride(from: label, to: sums.count, by: labels).map { sums[$0] })
+      }
       for candidate in 0..<candidates {
-        let (inside, outside) = sums[candidate]
-        let hasOwn = models.count >= Self.modelsForOwnVariances
-        let score = Self.logRatio(
-          value(target, candidate), inside: (inside.mean, hasOwn ? inside.variance : shared.inside),
-          outside: (outside.mean, hasOwn ? outside.variance : shared.outside))
+        var score = 0.0
+        for label in 0..<labels {
+          let place = candidate * labels + label
+          let (inside, outside) = sums[place]
+          guard let value = value(target, place), inside.count > 0, outside.count > 0 else { continue }
+          score += Self.logRatio(
+            value, inside: (inside.mean, hasOwn ? inside.variance : shared[label].inside),
+            outside: (outside.mean, hasOwn ? outside.variance : shared[label].outside))
+        }
         if models[target].isMember[candidate] { members.append(score) } else { others.append(score) }
       }
       for model in pair { add(model, times: 1) }

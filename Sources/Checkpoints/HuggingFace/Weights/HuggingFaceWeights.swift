@@ -7,6 +7,8 @@ struct HuggingFaceWeights: Sendable {
 
   /// By canonical name.
   private let places: [String: StoredPlace]
+  /// Paths of the files that were read: the index, where there is one, and those that hold tensors, sorted.
+  let files: [String]
 
   /// - Throws: `.huggingFace`, `.safetensors`, `.system`.
   init(directory: String, names: HuggingFaceNames) throws(CheckpointError) {
@@ -15,8 +17,10 @@ struct HuggingFaceWeights: Sendable {
     if RegularFile.exists(single) {
       let file = try SafetensorsFile(path: single)
       places = try Self.canonical(file.names.map { StoredPlace(file: file, name: $0) }, names, path: single)
+      files = [single]
     } else if RegularFile.exists(index) {
       places = try Self.canonical(ShardIndex(path: index).places(), names, path: index)
+      files = [index] + Set(places.values.map(\.file.path)).sorted()
     } else {
       throw .huggingFace(path: directory, .noWeights)
     }
