@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Shows that the trainer goes on by itself under Slurm: starts a cluster of one node in a scratch directory, trains a job once
-# undisturbed and once requeued again and again in the middle, and compares the final weights bit for bit. As root; installs slurm-wlm
-# and munge when they are missing, and ends every process it has started.
+# undisturbed and once requeued again and again in the middle (in turn warned, pre-empted, and one of its processes killed), and compares
+# the final weights bit for bit. As root; installs slurm-wlm and munge when they are missing, and ends every process it has started.
 # The job is that of jobs/pbmc.yaml, with more epochs.
 # Usage: test.sh   BIN=directory of both programs  REQUEUES=5  TASKS=1 (more: an MPI build)  MORE="trainer options"
 set -euo pipefail
@@ -90,8 +90,12 @@ owner=$!
 for number in $(seq "$requeues"); do
   wait_for 120 "step $((total * number / (requeues + 1)))" has_lines $((total * number / (requeues + 1)))
   before=$(lines)
-  # In turn as a scheduler that wants the node, and as one that warns before a time limit.
-  if [ $((number % 2)) = 1 ]; then scontrol requeue "$job"; else scancel --batch --signal=TERM "$job"; fi
+  # In turn as one that warns before a time limit, as a scheduler that wants the node, and as a process that dies.
+  case $((number % 3)) in
+  1) scancel --batch --signal=TERM "$job" ;;
+  2) scontrol requeue "$job" ;;
+  0) kill -9 "$(pgrep -n -f "$TRAINER serve .*--store store-disturbed")" ;;
+  esac
   wait_for 60 "requeue $number" has_restarted "$number"
   wait_for 60 "the end of the job" is_over
   # In the second of its end a job's credential is not accepted again.
@@ -102,6 +106,7 @@ done
 wait "$owner"
 owner=
 told=$(grep -c 'pre-empted' owner-disturbed.log || true)
+[ "$told" -gt 0 ] || { echo "the owner was never told that the trainer is pre-empted" >&2; exit 70; }
 scancel --batch --signal=TERM "$job"
 scancel "$job"
 wait_for 60 "the end of the job" is_over

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# What ranks gain: one epoch of the section task on 1 rank of 1 thread, 2 ranks of 1, 1 rank of 2, in turns, and the share of the summation
+# that the backward pass hides. Usage: ranks.sh PUBMED_FILE [RANKS=2] [ROUNDS=1]; after `make mpi` and `make minilm` (or its model).
+set -euo pipefail
+file=$(realpath "$1") ranks=${2:-2} rounds=${3:-1}
+root=$(cd "$(dirname "$0")/../.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+for round in $(seq "$rounds"); do
+  for shape in "1 1" "$ranks 1" "1 $ranks"; do
+    read -r processes threads <<<"$shape"
+    run=$work/$processes-$threads-$round
+    STATE=$run.state "$root/jobs/run-ranks.sh" "$processes" "$threads" "$root/jobs/pubmed-minilm.yaml" "$run" --set data.file="$file" \
+      --set train.epochs=1 --set train.keep=last --threads 1 >"$run.log" 2>&1 || { tail -5 "$run.log" >&2; exit 1; }
+    cp "$run.state/trainer.log" "$run.trainer.log"
+  done
+  python3 - "$work" "$ranks" "$round" <<'PYTHON'
+import json, re, sys
+work, ranks, round = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+def seconds(shape):
+    steps = [r["seconds"] for r in map(json.loads, open(f"{work}/{shape}-{round}/history.jsonl")) if r["kind"] == "step"]
+    return sum(steps[3:])
+one, across, within = seconds("1-1"), seconds(f"{ranks}-1"), seconds(f"1-{ranks}")
+print(f"round {round}: {ranks} ranks x 1 thread / 1 x 1: {one / across:.3f};  / 1 rank x {ranks} threads: {within / across:.3f}")
+for line in open(f"{work}/{ranks}-1-{round}.trainer.log"):
+    if "reduc" in line or "summ" in line: print("  " + re.sub(r"job=\S+", "", line.strip()))
+PYTHON
+done
