@@ -56,7 +56,8 @@ mpi: deps
 	flags+=(-Xlinker --as-needed); \
 	for word in $$link; do case $$word in -L*|-l*) flags+=(-Xlinker $$word);; -Wl,*) \
 	  for part in $${word//,/ }; do [ "$$part" = -Wl ] || flags+=(-Xlinker $$part); done;; esac; done; \
-	swift build -c $(MPI_CONFIGURATION) $(if $(PRODUCT),--product $(PRODUCT)) --traits MPI --scratch-path $(MPI_BUILD) "$${flags[@]}"
+	swift build -c $(MPI_CONFIGURATION) $(if $(PRODUCT),--product $(PRODUCT)) --traits MPI --static-swift-stdlib \
+	  --scratch-path $(MPI_BUILD) "$${flags[@]}"
 
 # Two ranks of real processes: bits, a rank that dies, an orderly stop.
 mpi-test: mpi $(PBMC)

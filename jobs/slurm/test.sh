@@ -115,5 +115,6 @@ job=$(submit undisturbed)
 run undisturbed 300 --resume >run-undisturbed.txt 2>owner-undisturbed.log
 scancel "$job"
 
+grep -q "ranks=$tasks" trainer-disturbed.log || { echo "the trainer did not run on $tasks rank(s)" >&2; exit 70; }
 cmp disturbed/model/model.safetensors undisturbed/model/model.safetensors
 echo "requeued $requeues times ($told times told 'pre-empted'), $tasks task(s): weights bit-identical to the undisturbed run"
