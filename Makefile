@@ -104,7 +104,7 @@ arrows:
 # The parsers of what comes from outside under libFuzzer, which the Swift toolchain brings along. An input that traps is kept in
 # .build-fuzz/found and the target fails. FUZZ_SECONDS is for all parsers together.
 FUZZ_SECONDS ?= 60
-FUZZED := envelope frames job safetensors
+FUZZED := configuration envelope frames job safetensors
 FUZZ := .build-fuzz/debug/fuzz
 
 fuzz: deps

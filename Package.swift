@@ -95,7 +95,8 @@ let package = Package(
     program(
       "trainer", ["TrainerSession", "Collectives", "Wire", "Transport", "Tensors", "Failures", arguments, logging]),
     program("benchmarks", ["Masking", "Training", "Datasets", "Architecture", "Tensors", arguments]),
-    program("fuzz", ["Wire", "Transport", "JobSpec", "Checkpoints", "Architecture", "Tensors", "Failures"]),
+    program(
+      "fuzz", ["Training", "Wire", "Transport", "JobSpec", "Checkpoints", "Architecture", "Tensors", "Failures"]),
 
     // Tests
     tests("MaskingTests", ["Masking", "Architecture", "Failures", "Tensors", crypto]),

@@ -7,6 +7,8 @@ enum FuzzedParser: String, CaseIterable {
   case envelope
   /// Messages off the wire, of either side.
   case frames
+  /// What a pretrained model says of itself.
+  case configuration
   /// Job specifications.
   case job
   /// Safetensors headers.
@@ -14,6 +16,7 @@ enum FuzzedParser: String, CaseIterable {
 
   func run(_ input: Data) {
     switch self {
+    case .configuration: ConfigurationInput.run(input)
     case .envelope: EnvelopeInput.run(input)
     case .frames: FrameInput.run(input)
     case .job: JobInput.run(input)

@@ -6,6 +6,7 @@ enum Seeds {
     for parser in FuzzedParser.allCases {
       let inputs =
         switch parser {
+        case .configuration: ConfigurationInput.seeds
         case .envelope: EnvelopeInput.seeds
         case .frames: try MessageSeeds.inputs()
         case .job: JobSeeds.inputs

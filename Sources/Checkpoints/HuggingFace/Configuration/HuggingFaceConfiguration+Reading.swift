@@ -8,7 +8,7 @@ extension HuggingFaceConfiguration {
   ///
   /// - Throws: `HuggingFaceProblem` that names the setting: of another type or outside its range, missing where the model has no
   ///   default, or asking for what is not supported.
-  static func parse(_ bytes: [UInt8]) throws(HuggingFaceProblem) -> HuggingFaceConfiguration {
+  package static func parse(_ bytes: [UInt8]) throws(HuggingFaceProblem) -> HuggingFaceConfiguration {
     guard case .object(let members) = try JSONValue.parse(bytes) else { throw .notAnObject }
     let settings = ConfigurationSettings(members: members)
     let family = try settings.choice("model_type", ["bert": TransformerFamily.bert, "llama": .llama])

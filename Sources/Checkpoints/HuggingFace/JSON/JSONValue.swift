@@ -28,7 +28,7 @@ package enum JSONValue: Sendable, Equatable {
   }
 
   /// The text of the value, keys sorted, indented by two spaces as Hugging Face's libraries write it.
-  func text(indent: Int = 0) -> String {
+  package func text(indent: Int = 0) -> String {
     let inner = String(repeating: " ", count: indent + 2)
     let outer = String(repeating: " ", count: indent)
     switch self {
