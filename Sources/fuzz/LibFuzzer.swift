@@ -10,6 +10,7 @@
     static func run(_ parser: FuzzedParser, arguments: [String]) -> CInt {
       let callback: Callback =
         switch parser {
+        case .configuration: { LibFuzzer.feed(.configuration, $0, $1) }
         case .envelope: { LibFuzzer.feed(.envelope, $0, $1) }
         case .frames: { LibFuzzer.feed(.frames, $0, $1) }
         case .job: { LibFuzzer.feed(.job, $0, $1) }
