@@ -1,6 +1,7 @@
 #if MPI
   import Dispatch
   import Foundation
+  import MonotonicWaits
   import Synchronization
   import Tensors
 
@@ -50,7 +51,7 @@
   ///
   /// `@unchecked Sendable`: all state is read and written with `condition` locked.
   final class MPIOperations: @unchecked Sendable {
-    private let condition = NSCondition()
+    private let condition = MonotonicCondition()
     private var queue: [(MPIOperation, PendingSum?)] = []
     private var requests = MPIRequests()
     private var received: [(from: Int, message: Data)] = []
@@ -108,7 +109,7 @@
     func take(waiting seconds: Double) -> (operations: [(MPIOperation, PendingSum?)], requests: MPIRequests) {
       condition.withLock {
         if queue.isEmpty, !requests.checksRanks, requests.abortCode == nil, seconds > 0 {
-          _ = condition.wait(until: Date(timeIntervalSinceNow: seconds))
+          _ = condition.wait(for: .seconds(seconds))
         }
         defer {
           queue = []
