@@ -63,6 +63,14 @@ struct Coordination<Element: FloatingElement> {
     }
   }
 
+  /// Has rank 0 write to the store, as its owner asks.
+  ///
+  /// - Throws: `WireError` when the owner asks faster than it is done.
+  func order(_ command: ReplicaCommand<Element>) throws {
+    guard group.mailbox.hasRoom else { throw WireError.outOfOrder("more to save than can be waited for") }
+    group.send(command, to: 0)
+  }
+
   /// A replica took a step.
   mutating func count(_ report: StepReport, waited: Double) {
     var meter = meter
