@@ -22,7 +22,7 @@ struct Coordination<Element: FloatingElement> {
   var best: (epoch: Int, metric: Double?)?
   /// Set when a rank is gone: then only rank 0's replica is left, to save.
   private(set) var loss: CollectiveError?
-  private var meter: ReductionMeter
+  private(set) var meter: ReductionMeter
 
   init(
     context: RunnerContext<Element>, inbox: Inbox<Element>, group: ReplicaGroup<Element>
@@ -117,6 +117,8 @@ struct Coordination<Element: FloatingElement> {
       switch inbox.nextEvent(itemsToo: false) {
       case .answer(0, .saved): return
       case .answer(0, .failed(let kind, let text)): throw TrainerError(kind, text)
+      // Other ranks tell of their last step when they come to it.
+      case .answer(_, .applied(let report, let waited)): count(report, waited: waited)
       case .lost(let error): loss = error
       case .answer, .item: break
       }
