@@ -84,7 +84,8 @@
       operations.ask { $0.checksRanks = true }
     }
 
-    package func onFailure(_ action: @escaping @Sendable (CollectiveError) -> Void) {
+    @discardableResult
+    package func onFailure(_ action: @escaping @Sendable (CollectiveError) -> Void) -> FailureObservation {
       operations.onFailure(action)
     }
 
