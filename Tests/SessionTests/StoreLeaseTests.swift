@@ -236,6 +236,22 @@ struct StoreLeaseTests {
     #expect(refusal() as? StoreError == .damaged(path: store.appending(path: "store.json").path))
   }
 
+  /// Every container's trainer may be process 1.
+  @Test func anAddressThatATrainerOfAnotherHostLeftIsNotTold() throws {
+    let lease = try take()
+    try Directory.create(store.appending(path: "jobs").path)
+    let own = EndpointRecord(listening: "tcp://10.1.2.3:5570", connecting: [], publicKey: "key")
+    try own.write(to: store)
+    #expect(try StoreSurvey(store: store).report().trainer?.endpoints == ["tcp://10.1.2.3:5570"])
+    let path = store.appending(path: "endpoint.json")
+    let text = try String(contentsOf: path, encoding: .utf8)
+    try text.replacing("\"\(own.host)\"", with: "\"another-container\"")
+      .write(to: path, atomically: true, encoding: .utf8)
+    let trainer = try #require(try StoreSurvey(store: store).report().trainer)
+    #expect(trainer.endpoints == [] && trainer.publicKey == nil)
+    withExtendedLifetime(lease) {}
+  }
+
   @Test func theAddressOfAllInterfacesIsWrittenAsTheMachinesName() {
     #expect(EndpointRecord.reachable("tcp://0.0.0.0:5570", host: "node7") == "tcp://node7:5570")
     #expect(EndpointRecord.reachable("tcp://[::]:5570", host: "node7") == "tcp://node7:5570")
