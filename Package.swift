@@ -57,6 +57,7 @@ let package = Package(
 
     // Level 1
     library("Failures"),
+    library("MonotonicWaits"),
     library("Tensors", ["CBLAS", "CKernels", "Failures"]),
     library("Architecture", ["Failures"]),
 
@@ -64,8 +65,10 @@ let package = Package(
     library("Training", ["Tensors", "Architecture", "Failures"]),
     library("Wire", ["Tensors", "Architecture", "Failures"]),
     library("Masking", ["Architecture", "Failures", "Tensors", crypto]),
-    library("Transport", ["CZeroMQ", "Failures"]),
-    library("Collectives", [.target(name: "CMPI", condition: .when(traits: ["MPI"])), "Tensors", "Failures"]),
+    library("Transport", ["CZeroMQ", "Failures", "MonotonicWaits"]),
+    library(
+      "Collectives",
+      [.target(name: "CMPI", condition: .when(traits: ["MPI"])), "Tensors", "Failures", "MonotonicWaits"]),
     library("Datasets", ["Tensors", "CHDF5", "Failures"]),
     library("Checkpoints", ["Tensors", "Architecture", "Failures"]),
     library("JobSpec", ["Architecture", "Failures", yams]),
@@ -82,7 +85,8 @@ let package = Package(
     library(
       "TrainerSession",
       [
-        "Training", "Collectives", "Checkpoints", "Wire", "Transport", "Architecture", "Tensors", "Failures", crypto,
+        "Training", "Collectives", "Checkpoints", "Wire", "Transport", "Architecture", "Tensors", "Failures",
+        "MonotonicWaits", crypto,
       ]),
 
     // Level 4
@@ -105,6 +109,7 @@ let package = Package(
       "TrainingTests", ["Training", "Tensors", "Architecture", "Failures"], resources: [.copy("Fixtures")]),
     tests("WireTests", ["Wire", "Tensors", "Architecture", "Failures"]),
     tests("TransportTests", ["Transport"]),
+    tests("MonotonicWaitsTests", ["MonotonicWaits"]),
     tests("CollectivesTests", ["Collectives", "Tensors", "Failures"]),
     tests("DatasetsTests", ["Datasets", "Tensors", "CHDF5", "Failures"]),
     tests("CheckpointsTests", ["Checkpoints", "Tensors", "Architecture", "Failures"]),

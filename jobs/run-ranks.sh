@@ -16,13 +16,14 @@ chmod 700 "$state"
 [ -e "$state/trainer/trainer.key" ] || "$bin/trainer" keygen "$state/trainer" >/dev/null
 
 # Open MPI refuses root, and more ranks than cores, unless it is told; it binds each rank to a core where it can. When a
-# rank dies the others are told by SIGCONT, after so many seconds by SIGTERM, and after as many again killed: time to save.
+# rank dies the others are told by SIGCONT, after so many seconds by SIGTERM, and after as many again killed: time to miss it (5 s)
+# and to save.
 launch=()
 if [ "$ranks" -gt 0 ]; then
   launch=(mpirun -n "$ranks")
   if mpirun --version 2>/dev/null | grep -q 'Open MPI'; then
     [ "$(id -u)" != 0 ] || launch+=(--allow-run-as-root)
-    launch+=(--oversubscribe --bind-to none --mca odls_base_sigkill_timeout 5)
+    launch+=(--oversubscribe --bind-to none --mca odls_base_sigkill_timeout 15)
   fi
 fi
 "${launch[@]}" "$bin/trainer" serve --keys "$state/trainer" --authorized "$state/owner/owner.pub" --store "$state/store" \

@@ -39,6 +39,8 @@ int cmpi_initialize(int *rank, int *size) {
   copy_through_shared_memory();
   int code = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided);
   if (code) return code;
+  // What is called on no communicator of this program's own, or of a lost rank's, is an error to report, not the end.
+  if ((code = MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN))) return code;
   if (provided < MPI_THREAD_FUNNELED) return MPI_ERR_OTHER;
   if ((code = MPI_Comm_rank(MPI_COMM_WORLD, rank))) return code;
   if ((code = MPI_Comm_size(MPI_COMM_WORLD, size))) return code;

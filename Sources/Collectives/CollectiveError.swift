@@ -32,7 +32,7 @@ package enum CollectiveError: Failure, Equatable {
     case .messageSize(let bytes): "a message of \(bytes) bytes is more than the message passing library takes"
     case .builtWithoutMPI(let processes):
       "started as \(processes) processes, but this program was built without MPI, and each would serve for itself: build it with "
-        + "`make mpi` (swift build --traits MPI), or start one process"
+        + "`make mpi`, or start one process"
     case .notConnected(let processes):
       "started as \(processes) processes that MPI does not join: start them with mpirun, or srun --mpi=pmix, of the MPI that this "
         + "program was built with"

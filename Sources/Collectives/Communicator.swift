@@ -42,8 +42,9 @@ package protocol Communicator: AnyObject, Sendable {
   /// Looks at once whether all ranks still answer, rather than in the course of time: `failure` tells soon afterwards.
   func checkRanks()
 
-  /// Called once, with the first failure; at once when there is one already.
-  func onFailure(_ action: @escaping @Sendable (CollectiveError) -> Void)
+  /// Called once, with the first failure, unless the observation was ended before; at once when there is one already.
+  @discardableResult
+  func onFailure(_ action: @escaping @Sendable (CollectiveError) -> Void) -> FailureObservation
 
   /// Leaves in good order, which all ranks do; nothing is called afterwards.
   func finish()

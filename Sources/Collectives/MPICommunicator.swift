@@ -1,6 +1,7 @@
 #if MPI
   import CMPI
   package import Foundation
+  import MonotonicWaits
   package import Tensors
 
   /// The ranks of an MPI job.
@@ -11,7 +12,7 @@
     package let rank: Int
     package let size: Int
     private let operations: MPIOperations
-    private let hasEnded = DispatchSemaphore(value: 0)
+    private let hasEnded = MonotonicLatch()
 
     package var failure: CollectiveError? { operations.failure }
 
@@ -27,7 +28,7 @@
         let result = progress.initialize()
         started.end(result)
         if case .success = result { progress.run() }
-        hasEnded.signal()
+        hasEnded.open()
       }
       thread.stackSize = 8 << 20
       thread.name = "mpi"
@@ -83,14 +84,15 @@
       operations.ask { $0.checksRanks = true }
     }
 
-    package func onFailure(_ action: @escaping @Sendable (CollectiveError) -> Void) {
+    @discardableResult
+    package func onFailure(_ action: @escaping @Sendable (CollectiveError) -> Void) -> FailureObservation {
       operations.onFailure(action)
     }
 
     package func finish() {
       operations.ask { $0.ends = true }
       // A rank that died just now would let the others wait for it.
-      _ = hasEnded.wait(timeout: .now() + 10)
+      _ = hasEnded.wait(for: .seconds(10))
     }
 
     package func abort(code: Int32) {

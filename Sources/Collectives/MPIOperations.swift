@@ -1,6 +1,7 @@
 #if MPI
   import Dispatch
   import Foundation
+  import MonotonicWaits
   import Synchronization
   import Tensors
 
@@ -50,13 +51,13 @@
   ///
   /// `@unchecked Sendable`: all state is read and written with `condition` locked.
   final class MPIOperations: @unchecked Sendable {
-    private let condition = NSCondition()
+    private let condition = MonotonicCondition()
     private var queue: [(MPIOperation, PendingSum?)] = []
     private var requests = MPIRequests()
     private var received: [(from: Int, message: Data)] = []
     private let arrived = NSCondition()
     private var lost: CollectiveError?
-    private var actions: [@Sendable (CollectiveError) -> Void] = []
+    private var observers = FailureObservers()
 
     var failure: CollectiveError? { condition.withLock { lost } }
 
@@ -87,12 +88,17 @@
       return received.removeFirst()
     }
 
-    func onFailure(_ action: @escaping @Sendable (CollectiveError) -> Void) {
-      let known = condition.withLock { () -> CollectiveError? in
-        if lost == nil { actions.append(action) }
-        return lost
+    func onFailure(_ action: @escaping @Sendable (CollectiveError) -> Void) -> FailureObservation {
+      let (known, number) = condition.withLock { () -> (CollectiveError?, Int?) in
+        lost == nil ? (nil, observers.add(action)) : (lost, nil)
       }
       if let known { action(known) }
+      guard let number else { return FailureObservation() }
+      return FailureObservation { [weak self] in self?.forget(number) }
+    }
+
+    private func forget(_ number: Int) {
+      condition.withLock { observers.remove(number) }
     }
 
     // MARK: - The thread that calls MPI
@@ -108,7 +114,7 @@
     func take(waiting seconds: Double) -> (operations: [(MPIOperation, PendingSum?)], requests: MPIRequests) {
       condition.withLock {
         if queue.isEmpty, !requests.checksRanks, requests.abortCode == nil, seconds > 0 {
-          _ = condition.wait(until: Date(timeIntervalSinceNow: seconds))
+          _ = condition.wait(for: .seconds(seconds))
         }
         defer {
           queue = []
@@ -122,8 +128,8 @@
       let (waiting, actions) = condition.withLock { () -> ([PendingSum], [@Sendable (CollectiveError) -> Void]) in
         guard lost == nil else { return ([], []) }
         lost = error
-        defer { (queue, self.actions) = ([], []) }
-        return (queue.compactMap(\.1), self.actions)
+        defer { queue = [] }
+        return (queue.compactMap(\.1), observers.takeAll())
       }
       for pending in waiting { pending.fail(error) }
       arrived.withLock { arrived.broadcast() }

@@ -23,7 +23,9 @@ package final class SingleProcessCommunicator: Communicator {
 
   package func checkRanks() {}
 
-  package func onFailure(_ action: @escaping @Sendable (CollectiveError) -> Void) {}
+  package func onFailure(_ action: @escaping @Sendable (CollectiveError) -> Void) -> FailureObservation {
+    FailureObservation()
+  }
 
   package func finish() {}
 

@@ -57,7 +57,8 @@ package final class ThreadCommunicator: Communicator {
 
   package func checkRanks() {}
 
-  package func onFailure(_ action: @escaping @Sendable (CollectiveError) -> Void) {
+  @discardableResult
+  package func onFailure(_ action: @escaping @Sendable (CollectiveError) -> Void) -> FailureObservation {
     group.onFailure(action)
   }
 

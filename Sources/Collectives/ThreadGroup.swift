@@ -23,7 +23,7 @@ final class ThreadGroup: @unchecked Sendable {
   private var joined: [Kind: [Int]]
   private var messages: [[(from: Int, message: Data)]]
   private var lost: CollectiveError?
-  private var actions: [@Sendable (CollectiveError) -> Void] = []
+  private var observers = FailureObservers()
 
   init(size: Int) {
     self.size = size
@@ -86,17 +86,21 @@ final class ThreadGroup: @unchecked Sendable {
       }
       meetings = [:]
       condition.broadcast()
-      defer { self.actions = [] }
-      return self.actions
+      return observers.takeAll()
     }
     for action in actions { action(error) }
   }
 
-  func onFailure(_ action: @escaping @Sendable (CollectiveError) -> Void) {
-    let known = condition.withLock { () -> CollectiveError? in
-      if lost == nil { actions.append(action) }
-      return lost
+  func onFailure(_ action: @escaping @Sendable (CollectiveError) -> Void) -> FailureObservation {
+    let (known, number) = condition.withLock { () -> (CollectiveError?, Int?) in
+      lost == nil ? (nil, observers.add(action)) : (lost, nil)
     }
     if let known { action(known) }
+    guard let number else { return FailureObservation() }
+    return FailureObservation { [weak self] in self?.forget(number) }
+  }
+
+  private func forget(_ number: Int) {
+    condition.withLock { observers.remove(number) }
   }
 }

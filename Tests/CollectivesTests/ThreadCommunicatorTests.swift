@@ -79,6 +79,36 @@ import Testing
     #expect(results == Array(repeating: .rankLost(2), count: 3))
   }
 
+  private final class Called: Sendable {
+    let errors = Mutex<[CollectiveError]>([])
+
+    func note(_ error: CollectiveError) {
+      errors.withLock { $0.append(error) }
+    }
+  }
+
+  @Test func whoNoLongerWantsToKnowOfFailuresIsForgotten() throws {
+    let communicator = ThreadCommunicator.group(of: 2)[0]
+    let stays = Called()
+    communicator.onFailure { stays.note($0) }
+    weak var forgotten: Called?
+    do {
+      let leaves = Called()
+      forgotten = leaves
+      let observation = communicator.onFailure { leaves.note($0) }
+      #expect(forgotten != nil)
+      observation.end()
+      observation.end()
+    }
+    #expect(forgotten == nil)
+    communicator.abort(code: 1)
+    #expect(stays.errors.withLock { $0 } == [.rankLost(0)])
+    // One that comes later is told at once.
+    let late = Called()
+    communicator.onFailure { late.note($0) }.end()
+    #expect(late.errors.withLock { $0 } == [.rankLost(0)])
+  }
+
   @Test func launchersAreRecognized() {
     #expect(MPILaunch(environment: [:]) == nil)
     #expect(MPILaunch(environment: ["OMPI_COMM_WORLD_SIZE": "4"])?.processes == 4)
@@ -96,6 +126,8 @@ import Testing
       }
       #expect(error?.kind.exitCode == 2)
       #expect(error?.description.contains("make mpi") == true)
+      // Which alone has the flags of the MPI that is there.
+      #expect(error?.description.contains("swift build") == false)
       #expect(try MPILaunch.join(environment: ["OMPI_COMM_WORLD_SIZE": "1"]).size == 1)
     }
   #endif

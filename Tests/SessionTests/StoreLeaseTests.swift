@@ -24,15 +24,23 @@ struct StoreLeaseTests {
     return times
   }
 
+  /// Settled after a microsecond.
+  private static var slowDisk: LeaseTimes {
+    var times = LeaseTimes()
+    times.interval = .microseconds(10)
+    times.limit = .seconds(1)
+    return times
+  }
+
   /// A process of another machine, which cannot be looked up.
   private static let elsewhere = ProcessIdentity(
     host: "elsewhere", pid: 1, boot: "another boot", namespace: "pid:[1]", startTicks: 1)
 
   private func take(
-    _ holder: ProcessIdentity = .own, waited: Flag? = nil, lost: Flag? = nil
+    _ holder: ProcessIdentity = .own, times: LeaseTimes = Self.quick, waited: Flag? = nil, lost: Flag? = nil
   ) throws -> StoreLease {
     try StoreLease(
-      store: store, software: "test", holder: holder, times: Self.quick,
+      store: store, software: "test", holder: holder, times: times,
       waiting: { _ in waited?.set() }, onLoss: { _ in lost?.set() })
   }
 
@@ -127,15 +135,88 @@ struct StoreLeaseTests {
     #expect(try LeaseRecord.read(store)?.token == 7)
   }
 
-  @Test func ofManyTrainersThatStartAtOnceOneGetsTheStore() throws {
+  /// The second: every write takes longer than it takes to settle, as on a network file system.
+  @Test(arguments: [Self.quick, Self.slowDisk]) func ofManyTrainersThatStartAtOnceOneGetsTheStore(
+    _ times: LeaseTimes
+  ) throws {
     try leaveLease(of: Self.elsewhere)
     let leases = Mutex<[StoreLease]>([])
     DispatchQueue.concurrentPerform(iterations: 6) { number in
       let holder = ProcessIdentity(
         host: "machine \(number)", pid: 1, boot: "boot \(number)", namespace: "pid:[1]", startTicks: 1)
-      if let lease = try? take(holder) { leases.withLock { $0.append(lease) } }
+      if let lease = try? take(holder, times: times) { leases.withLock { $0.append(lease) } }
     }
     #expect(leases.withLock { $0.count } == 1)
+  }
+
+  private func claim(_ token: UInt64, _ holder: ProcessIdentity = .own) -> LeaseClaim {
+    LeaseClaim(
+      store: store, times: Self.quick, record: LeaseRecord(holder: holder, token: token, beat: 0), waiting: { _ in })
+  }
+
+  private var reservations: [String] {
+    get throws { try Directory.names(in: store.path).filter { $0.hasPrefix(".lease-after-") } }
+  }
+
+  @Test func onlyOneClaimantMayReplaceADeadLease() throws {
+    try leaveLease(of: Self.elsewhere)
+    let dead = try LeaseRecord.read(store)
+    let (one, other) = (claim(1), claim(2))
+    #expect(try one.reserve(one.reservationPath(for: dead)))
+    #expect(try !other.reserve(other.reservationPath(for: dead)))
+    #expect(try one.publish(one.reservationPath(for: dead), replacing: dead))
+    // Comes to it only now.
+    #expect(try other.reserve(other.reservationPath(for: dead)))
+    #expect(try !other.publish(other.reservationPath(for: dead), replacing: dead))
+    #expect(try LeaseRecord.read(store)?.token == 1)
+    #expect(try reservations == [])
+  }
+
+  @Test func aClaimantWhoseReservationWasRemovedAsLeftBehindDoesNotGetTheStore() throws {
+    try leaveLease(of: Self.elsewhere)
+    let dead = try LeaseRecord.read(store)
+    let (late, next) = (claim(1), claim(2))
+    let reservation = late.reservationPath(for: dead)
+    #expect(try late.reserve(reservation))
+    unlink(reservation)
+    #expect(try next.reserve(reservation))
+    // It renames the other's.
+    #expect(try !late.publish(reservation, replacing: dead))
+    #expect(try next.publish(reservation, replacing: dead))
+    #expect(try LeaseRecord.read(store)?.token == 2)
+  }
+
+  /// Killed between its two steps, here or elsewhere.
+  @Test(arguments: [true, false]) func aReservationLeftBehindIsNoObstacle(_ isHere: Bool) throws {
+    let own = ProcessIdentity.own
+    let gone = ProcessIdentity(
+      host: own.host, pid: own.pid, boot: own.boot, namespace: own.namespace, startTicks: own.startTicks &+ 1)
+    try leaveLease(of: gone)
+    let left = claim(5, isHere ? gone : Self.elsewhere)
+    #expect(try left.reserve(left.reservationPath(for: LeaseRecord.read(store))))
+    let lease = try take()
+    #expect(try reservations == [])
+    #expect(refusal() != nil)
+    withExtendedLifetime(lease) {}
+  }
+
+  @Test func aReservationOfALiveTrainerHoldsTheStore() throws {
+    let own = ProcessIdentity.own
+    try leaveLease(
+      of: ProcessIdentity(
+        host: own.host, pid: own.pid, boot: own.boot, namespace: own.namespace, startTicks: own.startTicks &+ 1))
+    let other = claim(5)
+    #expect(try other.reserve(other.reservationPath(for: LeaseRecord.read(store))))
+    #expect(refusal() as? StoreError == .held(path: store.path, by: "process \(getpid()) on \(own.host)"))
+  }
+
+  /// The answer to a `link` was lost, so that NFS made it again and found it there.
+  @Test func aLeaseThatIsItsOwnAlreadyIsNotAnothers() throws {
+    try leaveLease(of: .own)
+    let claim = claim(7)
+    #expect(try claim.create())
+    try claim.take()
+    #expect(try LeaseRecord.read(store)?.token == 7)
   }
 
   @Test func aStoreWrittenByAnotherVersion() throws {
@@ -153,6 +234,22 @@ struct StoreLeaseTests {
     try Directory.create(store.path)
     try Data("{".utf8).write(to: store.appending(path: "store.json"))
     #expect(refusal() as? StoreError == .damaged(path: store.appending(path: "store.json").path))
+  }
+
+  /// Every container's trainer may be process 1.
+  @Test func anAddressThatATrainerOfAnotherHostLeftIsNotTold() throws {
+    let lease = try take()
+    try Directory.create(store.appending(path: "jobs").path)
+    let own = EndpointRecord(listening: "tcp://10.1.2.3:5570", connecting: [], publicKey: "key")
+    try own.write(to: store)
+    #expect(try StoreSurvey(store: store).report().trainer?.endpoints == ["tcp://10.1.2.3:5570"])
+    let path = store.appending(path: "endpoint.json")
+    let text = try String(contentsOf: path, encoding: .utf8)
+    try text.replacing("\"\(own.host)\"", with: "\"another-container\"")
+      .write(to: path, atomically: true, encoding: .utf8)
+    let trainer = try #require(try StoreSurvey(store: store).report().trainer)
+    #expect(trainer.endpoints == [] && trainer.publicKey == nil)
+    withExtendedLifetime(lease) {}
   }
 
   @Test func theAddressOfAllInterfacesIsWrittenAsTheMachinesName() {

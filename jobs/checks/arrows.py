@@ -7,7 +7,7 @@ import sys
 
 LEVELS = [
     {"CBLAS", "CHDF5", "CZeroMQ", "CKernels", "CMPI"},
-    {"Failures", "Tensors", "Architecture"},
+    {"Failures", "MonotonicWaits", "Tensors", "Architecture"},
     {
         "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport", "Exposure", "Collectives",
     },

@@ -22,7 +22,7 @@ struct Coordination<Element: FloatingElement> {
   var best: (epoch: Int, metric: Double?)?
   /// Set when a rank is gone: then only rank 0's replica is left, to save.
   private(set) var loss: CollectiveError?
-  private var meter: ReductionMeter
+  private(set) var meter: ReductionMeter
 
   init(
     context: RunnerContext<Element>, inbox: Inbox<Element>, group: ReplicaGroup<Element>
@@ -61,6 +61,14 @@ struct Coordination<Element: FloatingElement> {
     for rank in 0..<group.size {
       group.send(.step(step, parts: assignment.parts(of: rank).map { samples[$0] }), to: rank)
     }
+  }
+
+  /// Has rank 0 write to the store, as its owner asks.
+  ///
+  /// - Throws: `WireError` when the owner asks faster than it is done.
+  func order(_ command: ReplicaCommand<Element>) throws {
+    guard group.mailbox.hasRoom else { throw WireError.outOfOrder("more to save than can be waited for") }
+    group.send(command, to: 0)
   }
 
   /// A replica took a step.
@@ -109,6 +117,8 @@ struct Coordination<Element: FloatingElement> {
       switch inbox.nextEvent(itemsToo: false) {
       case .answer(0, .saved): return
       case .answer(0, .failed(let kind, let text)): throw TrainerError(kind, text)
+      // Other ranks tell of their last step when they come to it.
+      case .answer(_, .applied(let report, let waited)): count(report, waited: waited)
       case .lost(let error): loss = error
       case .answer, .item: break
       }

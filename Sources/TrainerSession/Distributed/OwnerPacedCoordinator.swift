@@ -71,9 +71,9 @@ struct OwnerPacedCoordinator<Element: FloatingElement> {
     case .evaluate(let epoch, let part, let delivery): try evaluate(delivery, epoch: epoch, part: part)
     case .keep(let epoch):
       guard isBetweenSteps else { throw WireError.outOfOrder("keep inside a step") }
-      common.group.send(.keep(epoch: epoch, metric: nil), to: 0)
-    case .commit(let step): common.group.send(.commit(step: step, exactly: false), to: 0)
-    case .save: common.group.send(.save, to: 0)
+      try common.order(.keep(epoch: epoch, metric: nil))
+    case .commit(let step): try common.order(.commit(step: step, exactly: false))
+    case .save: try common.order(.save)
     case .finish:
       guard description.purpose == .inference || common.step == description.totalSteps else {
         throw WireError.outOfOrder("finish after \(common.step) of \(description.totalSteps) steps")
@@ -167,6 +167,9 @@ struct OwnerPacedCoordinator<Element: FloatingElement> {
 
   private mutating func evaluate(_ delivery: RowDelivery<Element>, epoch: Int, part: Int) throws {
     guard isBetweenSteps else { throw WireError.outOfOrder("an evaluation inside a step") }
+    guard evaluations.count < window else {
+      throw WireError.outOfOrder("more evaluations than the window of \(window)")
+    }
     try inputs.check(delivery, slotLimit: description.totalRows)
     guard delivery.count <= description.evaluationRows else {
       throw WireError.oversized(
@@ -232,7 +235,10 @@ struct OwnerPacedCoordinator<Element: FloatingElement> {
 
   /// Gives up what is under way, and tells the owner of a step that was taken meanwhile.
   private mutating func settle() {
-    for case (0, .applied(let report, _)) in common.settle() { tell(report) }
+    for case (let rank, .applied(let report, let waited)) in common.settle() {
+      common.count(report, waited: waited)
+      if rank == 0 { tell(report) }
+    }
   }
 
   private mutating func pause(_ reason: String) throws -> RunnerOutcome {

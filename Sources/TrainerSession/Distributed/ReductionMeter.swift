@@ -7,8 +7,8 @@ struct ReductionMeter {
   private let clock = ContinuousClock()
   private var lastReport: ContinuousClock.Instant
   /// Seconds that ranks waited, by step, until all have told.
-  private var waiting: [Int: [Double]] = [:]
-  private var steps = 0
+  private(set) var waiting: [Int: [Double]] = [:]
+  private(set) var steps = 0
   private var exposed = 0.0
   private var imbalance = 0.0
 

@@ -73,6 +73,7 @@ struct Replica<Element: FloatingElement> {
       } catch {
         giveUp(error)
       }
+      mailbox.finish(command)
     }
   }
 
@@ -203,10 +204,7 @@ struct Replica<Element: FloatingElement> {
 
 extension ReplicaCommand {
   fileprivate var isUrgent: Bool {
-    switch self {
-    case .abandon, .save, .keep, .commit: true
-    default: false
-    }
+    if case .abandon = self { true } else { isOrder }
   }
 
   fileprivate var isStep: Bool {

@@ -29,4 +29,12 @@ enum ReplicaCommand<Element: FloatingElement>: Sendable {
   case end
   /// The process ends.
   case stop
+
+  /// Whether it is about the store.
+  var isOrder: Bool {
+    switch self {
+    case .save, .keep, .commit: true
+    default: false
+    }
+  }
 }

@@ -55,7 +55,9 @@ struct ReplicatedRun<Element: FloatingElement> {
           job: job.id, ranks: communicator.size, bytes: measured.bytes, seconds: measured.seconds))
     }
     outbox.post(.event(.jobStarted(job: job.id, step: engine.step)))
-    communicator.onFailure { [inbox] in inbox.post($0) }
+    let observation = communicator.onFailure { [inbox] in inbox.post($0) }
+    // The communicator lives on for other jobs; without this the inbox of every one would, too.
+    defer { observation.end() }
     let threads = DispatchGroup()
     receiveAnswers(threads)
     let ending = Ending()

@@ -3,8 +3,8 @@ import Foundation
 
 /// Takes a store's lease: at once when there is none or its holder is known to be dead, after a while when nobody renews it.
 ///
-/// No file locks, which network file systems may lack: `link` makes the first lease, `rename` replaces one. A holder on this machine is looked
-/// up; one on another counts as alive while its lease is younger than the limit, by the clock that dates the store's files, and in any
+/// No file locks, which network file systems may lack: `link` makes the first lease. To replace one takes a reservation, a file named after
+/// the replaced lease, which `link` makes for one claimant alone; renamed, it is the new lease. A holder on this machine is looked up; one on another counts as alive while its lease is younger than the limit, by the clock that dates the store's files, and in any
 /// case when it renews the lease while this waits. So a clock that jumps makes this wait longer, and never take what is held.
 struct LeaseClaim {
   let store: URL
@@ -14,6 +14,7 @@ struct LeaseClaim {
   let waiting: (String) -> Void
 
   private let clock = ContinuousClock()
+  private static let reservationPrefix = ".lease-after-"
 
   init(store: URL, times: LeaseTimes, record: LeaseRecord, waiting: @escaping (String) -> Void) {
     self.store = store
@@ -31,31 +32,104 @@ struct LeaseClaim {
     }
   }
 
-  /// - Returns: false when there is a lease already.
-  private func create() throws -> Bool {
+  /// Makes the first lease.
+  ///
+  /// - Returns: false when there is one of somebody else.
+  func create() throws -> Bool {
+    try make(LeaseRecord.path(store))
+  }
+
+  /// - Returns: false when the file is there and somebody else's.
+  private func make(_ path: String) throws -> Bool {
     do {
-      try record.write(store, replacing: false)
+      try record.write(to: path, replacing: false)
       return true
     } catch let error as CheckpointError {
       guard case .system(.create, _, EEXIST) = error else { throw error }
-      return false
+      // NFS repeats a `link` whose answer was lost, and then finds what it made itself.
+      return (try? LeaseRecord.read(at: path))?.token == record.token
     }
   }
 
   /// - Returns: false when it is to be tried again.
   private func replace() throws -> Bool {
     let other = try? LeaseRecord.read(store)
+    if other?.token == record.token { return true }
+    let reservation = reservationPath(for: other)
     let holder = other?.holderText ?? "unknown"
     switch other?.holder.isAlive {
     case true?: throw StoreError.held(path: store.path, by: holder)
     case false?: break
     case nil: try observe(other, holder: holder)
     }
-    // Somebody else may have taken it meanwhile.
-    guard (try? LeaseRecord.read(store)) == other else { return false }
-    try record.write(store)
-    Thread.sleep(forTimeInterval: times.settling.inSeconds)
-    return try LeaseRecord.read(store)?.token == record.token
+    guard LeaseRecord.renewalTime(store) != nil else { return false }
+    guard try reserve(reservation) else {
+      try awaitEnd(of: reservation)
+      return false
+    }
+    return try publish(reservation, replacing: other)
+  }
+
+  /// What only one claimant can make at a time, for the lease that it replaces; a damaged lease is known by its date.
+  func reservationPath(for other: LeaseRecord?) -> String {
+    let name =
+      other.map { String($0.token, radix: 16) } ?? "damaged-\((LeaseRecord.renewalTime(store) ?? 0).bitPattern)"
+    return store.appending(path: Self.reservationPrefix + name).path
+  }
+
+  /// - Returns: false when somebody else is replacing the same lease.
+  func reserve(_ reservation: String) throws -> Bool {
+    try make(reservation)
+  }
+
+  /// Puts the reservation in the lease's place.
+  ///
+  /// Whoever counts a reservation as left behind removes it. So one that comes late renames nothing, or the next claimant's reservation,
+  /// which then has the lease: whose record the lease holds has it, whoever put it there.
+  ///
+  /// - Returns: false when somebody else has the lease.
+  func publish(_ reservation: String, replacing other: LeaseRecord?) throws -> Bool {
+    // Somebody else may have replaced it between the look at it and the reservation.
+    let present = try? LeaseRecord.read(store)
+    guard present == other || present?.token == record.token else {
+      if (try? LeaseRecord.read(at: reservation))?.token == record.token { unlink(reservation) }
+      return false
+    }
+    let isMoved = present == other && rename(reservation, LeaseRecord.path(store)) == 0
+    guard isMoved || present != other || errno == ENOENT else {
+      throw CheckpointError.system(.rename, path: LeaseRecord.path(store), code: errno)
+    }
+    // A holder that was only slow may write its lease once more; and one that somebody else replaced finds out by its next renewal.
+    Thread.sleep(forTimeInterval: (isMoved ? times.settling : times.observation).inSeconds)
+    guard try LeaseRecord.read(store)?.token == record.token else { return false }
+    removeReservations()
+    return true
+  }
+
+  /// Of leases before this one; those of claimants that are still at it are of no use to them any more.
+  private func removeReservations() {
+    for name in (try? Directory.names(in: store.path)) ?? [] where name.hasPrefix(Self.reservationPrefix) {
+      unlink(store.appending(path: name).path)
+    }
+  }
+
+  /// Waits until somebody else's reservation is a lease, or counts as left behind and is removed.
+  private func awaitEnd(of reservation: String) throws {
+    let first = try? LeaseRecord.read(at: reservation)
+    let holder = first?.holderText ?? "unknown"
+    var limit = times.limit
+    switch first?.holder.isAlive {
+    case true?: throw StoreError.held(path: store.path, by: holder)
+    case false?: limit = .zero
+    case nil:
+      waiting("\(holder) is taking the store; watching for \(Int(limit.inSeconds) + 1) s whether it is alive")
+    }
+    let end = clock.now + limit
+    while clock.now < end {
+      Thread.sleep(forTimeInterval: times.interval.inSeconds / 20)
+      guard access(reservation, F_OK) == 0 else { return }
+    }
+    if (try? LeaseRecord.read(at: reservation)) == first { unlink(reservation) }
   }
 
   /// Waits until the lease counts as left behind.

@@ -18,7 +18,10 @@ struct LeaseRecord: Codable, Equatable, Sendable {
   /// - Returns: nil when there is no lease.
   /// - Throws: `StoreError.damaged`; `CheckpointError` when it cannot be read.
   static func read(_ store: URL) throws -> LeaseRecord? {
-    let path = path(store)
+    try read(at: path(store))
+  }
+
+  static func read(at path: String) throws -> LeaseRecord? {
     guard let bytes = try SmallFile.read(path) else { return nil }
     guard let record = try? JSONDecoder().decode(LeaseRecord.self, from: bytes) else {
       throw StoreError.damaged(path: path)
@@ -26,8 +29,13 @@ struct LeaseRecord: Codable, Equatable, Sendable {
     return record
   }
 
-  func write(_ store: URL, replacing: Bool = true) throws {
-    try AtomicFile.write(try JSONEncoder().encode(self), to: Self.path(store), replacing: replacing)
+  func write(_ store: URL) throws {
+    try write(to: Self.path(store), replacing: true)
+  }
+
+  /// - Throws: `CheckpointError`; `.system(.create, _, EEXIST)` where there is a file that is not to be replaced.
+  func write(to path: String, replacing: Bool) throws {
+    try AtomicFile.write(try JSONEncoder().encode(self), to: path, replacing: replacing)
   }
 
   /// Of the lease's last renewal, by the clock of the file system it is on; nil when there is none.

@@ -1,5 +1,6 @@
 import Checkpoints
 package import Foundation
+import MonotonicWaits
 import Synchronization
 import Wire
 
@@ -14,7 +15,7 @@ package final class StoreLease: Sendable {
   private let times: LeaseTimes
   private let state: Mutex<State>
   private let onLoss: @Sendable (StoreError) -> Void
-  private let stopped = DispatchSemaphore(value: 0)
+  private let stopped = MonotonicLatch()
 
   /// Makes the store where there is none, and waits for as long as another trainer may be alive that has it.
   ///
@@ -42,7 +43,7 @@ package final class StoreLease: Sendable {
     self.onLoss = onLoss
     state = Mutex(State(record: record))
     let thread = Thread { [weak self, stopped] in
-      while stopped.wait(timeout: .now() + times.interval.inSeconds) == .timedOut {
+      while !stopped.wait(for: times.interval) {
         guard let self, self.renew() else { return }
       }
     }
@@ -56,7 +57,7 @@ package final class StoreLease: Sendable {
 
   /// Gives the store up. Call when nothing writes to it any more.
   package func release() {
-    stopped.signal()
+    stopped.open()
     state.withLock { state in
       guard !state.isReleased else { return }
       state.isReleased = true

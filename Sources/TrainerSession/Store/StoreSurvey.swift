@@ -37,7 +37,10 @@ package struct StoreSurvey {
     // Two clocks may disagree in either direction.
     let age = abs(Date().timeIntervalSince1970 - renewed)
     guard lease.holder.isAlive ?? (age < LeaseTimes().limit.inSeconds) else { return nil }
-    let endpoint = EndpointRecord.read(store).flatMap { $0.pid == lease.holder.pid ? $0 : nil }
+    // One that a kill left is another process's; in containers those have the same few numbers.
+    let endpoint = EndpointRecord.read(store).flatMap {
+      $0.pid == lease.holder.pid && $0.host == lease.holder.host ? $0 : nil
+    }
     return StoreReport.LiveTrainer(
       host: lease.holder.host, pid: lease.holder.pid, endpoints: endpoint?.endpoints ?? [],
       connecting: endpoint?.connecting ?? [], started: endpoint?.started, publicKey: endpoint?.publicKey,

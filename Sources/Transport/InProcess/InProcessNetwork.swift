@@ -1,4 +1,4 @@
-import Foundation
+import MonotonicWaits
 
 /// Owners and a trainer in one process, with what ZeroMQ would do to them: several owners, bounded queues, lost
 /// connections that lose what is under way, and a trainer that goes and comes back.
@@ -6,7 +6,7 @@ import Foundation
 /// All state is touched only while `condition` is locked; hence `@unchecked Sendable`.
 package final class InProcessNetwork: @unchecked Sendable {
   private let options: TransportOptions
-  private let condition = NSCondition()
+  private let condition = MonotonicCondition()
   private var links: [Int: InProcessLink] = [:]
   private var linksMade = 0
   private var connectionsMade: UInt64 = 0
@@ -61,7 +61,7 @@ package final class InProcessNetwork: @unchecked Sendable {
 
   func send(_ message: Message, from number: Int) throws(TransportError) {
     try options.check(message)
-    let end = Date(timeIntervalSinceNow: options.sendTimeout.seconds)
+    let end = ContinuousClock.now + options.sendTimeout
     condition.lock()
     defer { condition.unlock() }
     while true {
@@ -75,12 +75,12 @@ package final class InProcessNetwork: @unchecked Sendable {
         condition.broadcast()
         return
       }
-      guard condition.wait(until: end) else { throw .unreachable(peer: "the trainer in this process") }
+      guard condition.wait(for: end - .now) else { throw .unreachable(peer: "the trainer in this process") }
     }
   }
 
   func receive(link number: Int, timeout: Duration) throws(TransportError) -> Message? {
-    let end = Date(timeIntervalSinceNow: timeout.seconds)
+    let end = ContinuousClock.now + timeout
     condition.lock()
     defer { condition.unlock() }
     while true {
@@ -90,7 +90,7 @@ package final class InProcessNetwork: @unchecked Sendable {
         return nil
       }
       if !link.toOwner.isEmpty { return links[number]?.toOwner.removeFirst() }
-      guard condition.wait(until: end) else { return nil }
+      guard condition.wait(for: end - .now) else { return nil }
     }
   }
 
@@ -109,7 +109,7 @@ package final class InProcessNetwork: @unchecked Sendable {
   // MARK: The trainer's side
 
   func receive(endpoint number: Int, timeout: Duration) throws(TransportError) -> IncomingMessage? {
-    let end = Date(timeIntervalSinceNow: timeout.seconds)
+    let end = ContinuousClock.now + timeout
     condition.lock()
     defer { condition.unlock() }
     while true {
@@ -122,7 +122,7 @@ package final class InProcessNetwork: @unchecked Sendable {
         condition.broadcast()
         return toTrainer.removeFirst().message
       }
-      guard condition.wait(until: end) else { return nil }
+      guard condition.wait(for: end - .now) else { return nil }
     }
   }
 

@@ -91,14 +91,16 @@ struct ServeCommand: ParsableCommand {
     } catch  where communicator.size > 1 {
       // The others would wait for this one for ever.
       let failure = error as? any Failure
-      StandardError.write("trainer: rank \(communicator.rank): \(failure?.description ?? "\(error)")\n")
+      TrainerLog.make(format: logFormat, level: logLevel, rank: communicator.rank)
+        .critical("rank \(communicator.rank) failed", metadata: ["reason": "\(failure?.description ?? "\(error)")"])
       communicator.abort(code: (failure?.kind ?? .defect).exitCode)
     }
     communicator.finish()
   }
 
   private func run(_ communicator: any Communicator) throws {
-    let logger = TrainerLog.make(format: logFormat, level: logLevel)
+    let logger = TrainerLog.make(
+      format: logFormat, level: logLevel, rank: communicator.size > 1 ? communicator.rank : nil)
     let workers = Workers(threads: threads ?? ThreadCount.standard())
     guard communicator.rank == 0 else {
       // When to stop is for rank 0 to say, which saves first.

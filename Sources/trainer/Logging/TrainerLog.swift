@@ -9,8 +9,9 @@ import Wire
 struct TrainerLog: Sendable {
   let logger: Logger
 
-  static func make(format: LogFormat, level: Logger.Level) -> Logger {
-    let rank = ProcessRank.read(from: ProcessInfo.processInfo.environment)
+  /// - Parameter rank: nil for what the environment says.
+  static func make(format: LogFormat, level: Logger.Level, rank: Int? = nil) -> Logger {
+    let rank = rank ?? ProcessRank.read(from: ProcessInfo.processInfo.environment)
     var logger = Logger(label: "trainer") { _ in
       switch format {
       case .text: TextLogHandler()
