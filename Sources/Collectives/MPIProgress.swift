@@ -14,7 +14,7 @@
 
     /// Sleeps between looks while something is under way, while messages come, and otherwise: short beside a layer's arithmetic, a
     /// step, and what an owner notices; each look costs some microseconds of a core that others compute on.
-    private static let naps = (busy: 200e-6, lively: 1e-3, idle: 5e-3)
+    private static let naps = (busy: 50e-6, lively: 1e-3, idle: 5e-3)
     /// A rank whose thread for MPI answers nothing for so long is gone; where there is a reason to doubt, after less, but more than
     /// a busy node or a continued job takes.
     private static let silence = (usual: Duration.seconds(60), doubted: Duration.seconds(5))

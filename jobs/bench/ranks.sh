@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What ranks gain: one epoch of the section task on 1 rank of 1 thread, 2 ranks of 1, 1 rank of 2, in turns, and the share of the summation
-# that the backward pass hides. Usage: ranks.sh PUBMED_FILE [RANKS=2] [ROUNDS=1]; after `make mpi` and `make minilm` (or its model).
+# that the backward pass hides. Micro-batches of 4, so that lengths balance. Usage: ranks.sh PUBMED_FILE [RANKS=2] [ROUNDS=1]; after `make mpi` and `make minilm` (or its model).
 set -euo pipefail
 file=$(realpath "$1") ranks=${2:-2} rounds=${3:-1}
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -11,7 +11,7 @@ for round in $(seq "$rounds"); do
     read -r processes threads <<<"$shape"
     run=$work/$processes-$threads-$round
     STATE=$run.state "$root/jobs/run-ranks.sh" "$processes" "$threads" "$root/jobs/pubmed-minilm.yaml" "$run" --set data.file="$file" \
-      --set train.epochs=1 --set train.keep=last --threads 1 >"$run.log" 2>&1 || { tail -5 "$run.log" >&2; exit 1; }
+      --set train.epochs=1 --set train.keep=last --set train.micro_batch="${MICRO_BATCH:-4}" --threads 1 >"$run.log" 2>&1 || { tail -5 "$run.log" >&2; exit 1; }
     cp "$run.state/trainer.log" "$run.trainer.log"
   done
   python3 - "$work" "$ranks" "$round" <<'PYTHON'
@@ -23,6 +23,6 @@ def seconds(shape):
 one, across, within = seconds("1-1"), seconds(f"{ranks}-1"), seconds(f"1-{ranks}")
 print(f"round {round}: {ranks} ranks x 1 thread / 1 x 1: {one / across:.3f};  / 1 rank x {ranks} threads: {within / across:.3f}")
 for line in open(f"{work}/{ranks}-1-{round}.trainer.log"):
-    if "reduc" in line or "summ" in line: print("  " + re.sub(r"job=\S+", "", line.strip()))
+    if "gradient sum" in line: print("  " + re.sub(r"job=\S+", "", line.strip()))
 PYTHON
 done
