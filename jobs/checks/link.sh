@@ -2,7 +2,7 @@
 # Owner and trainer as two hosts (network name spaces) with a bad link between them. As root; needs iproute2 and python3.
 #   link.sh cut        20 ms and 1 % loss all along, the link cut 5 times for 30 s: the weights' bits against those of a run on loopback
 #   link.sh latency    tokens per second over 20 ms against loopback, in turns
-# BIN: where the programs are. JOB and SETTINGS ("--set …"): what is trained. CUTS=5 SECONDS_CUT=30 DELAY=20 LOSS=1 ROUNDS=1.
+# BIN: where the programs are. JOB and SETTINGS ("--set …"): what is trained. CUTS=5 SECONDS_CUT=30 DELAY=20 LOSS=1 ROUNDS=2.
 # The delay holds for each direction. It is `tc netem` where the kernel has it, and link.py's where not.
 set -euo pipefail
 mode=${1:-cut}
