@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What ranks gain: one epoch of the section task on 1 rank of 1 thread, 2 ranks of 1, 1 rank of 2, in turns, and the share of the summation
 # that the backward pass hides. Usage: ranks.sh PUBMED_FILE [RANKS=2] [ROUNDS=1]; after `make mpi` and `make minilm` (or its
-# model). MICRO_BATCH=4: smaller ones balance better over ranks, larger ones are better for threads.
+# model). MICRO_BATCH=8: smaller ones balance better over ranks, larger ones are better for threads.
 set -euo pipefail
 file=$(realpath "$1") ranks=${2:-2} rounds=${3:-1}
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -12,7 +12,7 @@ for round in $(seq "$rounds"); do
     read -r processes threads <<<"$shape"
     run=$work/$processes-$threads-$round
     STATE=$run.state "$root/jobs/run-ranks.sh" "$processes" "$threads" "$root/jobs/pubmed-minilm.yaml" "$run" --set data.file="$file" \
-      --set train.epochs=1 --set train.keep=last --set train.micro_batch="${MICRO_BATCH:-4}" --threads 1 >"$run.log" 2>&1 || { tail -5 "$run.log" >&2; exit 1; }
+      --set train.epochs=1 --set train.keep=last --set train.micro_batch="${MICRO_BATCH:-8}" --threads 1 >"$run.log" 2>&1 || { tail -5 "$run.log" >&2; exit 1; }
     cp "$run.state/trainer.log" "$run.trainer.log"
   done
   python3 - "$work" "$ranks" "$round" <<'PYTHON'
