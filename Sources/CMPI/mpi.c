@@ -26,17 +26,22 @@ static int duplicate(MPI_Comm *communicator) {
   return code ? code : MPI_Comm_set_errhandler(*communicator, MPI_ERRORS_RETURN);
 }
 
-// Programs that hold keys forbid others to read their memory (PR_SET_DUMPABLE), which is how ranks of one machine would otherwise copy
-// long messages; they go through shared memory instead. What an operator has set stays.
-static void copy_through_shared_memory(void) {
+// Of what an operator has not set.
+static void set_defaults(void) {
+  // Programs that hold keys forbid others to read their memory (PR_SET_DUMPABLE), which is how ranks of one machine would otherwise copy
+  // long messages; they go through shared memory instead, in pieces large enough that few looks move a gradient on (32 kB otherwise).
   setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 0);
   setenv("OMPI_MCA_smsc", "^cma", 0);
   setenv("MPIR_CVAR_CH4_CMA_ENABLE", "0", 0);
+  setenv("OMPI_MCA_btl_vader_max_send_size", "262144", 0);
+  // Rabenseifner's reduce-scatter and all-gather. Of sums in place Open MPI 4 otherwise sends all of them up and down a tree, however many
+  // and long they are.
+  setenv("OMPI_MCA_coll_libnbc_iallreduce_algorithm", "3", 0);
 }
 
 int cmpi_initialize(int *rank, int *size) {
   int provided = 0;
-  copy_through_shared_memory();
+  set_defaults();
   int code = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided);
   if (code) return code;
   // What is called on no communicator of this program's own, or of a lost rank's, is an error to report, not the end.

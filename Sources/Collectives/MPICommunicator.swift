@@ -41,7 +41,7 @@
       // Counts are 32-bit numbers.
       let largest = 1 << 28
       let starts = stride(from: 0, to: elements.count, by: largest)
-      let pending = PendingSum(parts: (elements.count + largest - 1) / largest)
+      let pending = PendingSum(parts: (elements.count + largest - 1) / largest) { [operations] in operations.look() }
       for start in starts {
         operations.post(
           .sum(
@@ -54,7 +54,7 @@
       guard let base = bytes.baseAddress, !bytes.isEmpty else { return }
       let largest = 1 << 30
       for start in stride(from: 0, to: bytes.count, by: largest) {
-        let pending = PendingSum(parts: 1)
+        let pending = PendingSum(parts: 1) { [operations] in operations.look() }
         operations.post(
           .broadcast(MPIMemory(base + start), count: min(largest, bytes.count - start), root: root), pending)
         try pending.wait()
@@ -62,7 +62,7 @@
     }
 
     package func barrier() throws(CollectiveError) {
-      let pending = PendingSum(parts: 1)
+      let pending = PendingSum(parts: 1) { [operations] in operations.look() }
       operations.post(.barrier, pending)
       try pending.wait()
     }

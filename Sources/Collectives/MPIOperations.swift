@@ -78,6 +78,11 @@
       }
     }
 
+    /// Ends the sleep of the thread that calls MPI.
+    func look() {
+      condition.withLock { condition.signal() }
+    }
+
     func receive() throws(CollectiveError) -> (from: Int, message: Data) {
       arrived.lock()
       defer { arrived.unlock() }

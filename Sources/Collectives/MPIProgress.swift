@@ -12,9 +12,10 @@
       let message: MPIMessage?
     }
 
-    /// Sleeps between looks while something is under way, while messages come, and otherwise: short beside a layer's arithmetic, a
-    /// step, and what an owner notices; each look costs some microseconds of a core that others compute on.
-    private static let naps = (busy: 50e-6, lively: 1e-3, idle: 5e-3)
+    /// Seconds of sleep between looks, each of which costs some microseconds of a core that others compute on: short where somebody
+    /// only waits for what is under way; otherwise twice as long each time that nothing has moved, up to what a step and an owner do
+    /// not notice.
+    private static let naps = (shortest: 50e-6, longest: 2e-3, idle: 5e-3)
     /// A rank whose thread for MPI answers nothing for so long is gone; where there is a reason to doubt, after less, but more than
     /// a busy node or a continued job takes.
     private static let silence = (usual: Duration.seconds(60), doubted: Duration.seconds(5))
@@ -59,7 +60,9 @@
           if testAll() { hasMoved = true }
           if receiveAll() { hasMoved = true }
           watchRanks(isEnding: requests.ends)
-          nap = hasMoved ? 0 : !active.isEmpty ? Self.naps.busy : isLively ? Self.naps.lively : Self.naps.idle
+          let isAwaited = active.contains { $0.pending?.isAwaited == true }
+          let longest = !active.isEmpty || isLively ? Self.naps.longest : Self.naps.idle
+          nap = hasMoved ? 0 : isAwaited ? Self.naps.shortest : min(max(2 * nap, Self.naps.shortest), longest)
         } else {
           for (_, pending) in asked { operations.failure.map { pending?.fail($0) } }
           // What is under way stays as it is: nothing of it can be waited for.

@@ -7,20 +7,32 @@ package final class PendingSum: @unchecked Sendable {
   private let condition = NSCondition()
   private var parts: Int
   private var result: Result<Void, CollectiveError>?
+  private var waits = false
+  private let hurry: @Sendable () -> Void
 
-  /// - Parameter parts: how many times `complete` is due; none for a sum that is there already.
-  init(parts: Int) {
+  /// - Parameters:
+  ///   - parts: how many times `complete` is due; none for a sum that is there already.
+  ///   - hurry: called when somebody begins to wait for it.
+  init(parts: Int, hurry: @escaping @Sendable () -> Void = {}) {
     self.parts = parts
+    self.hurry = hurry
     if parts == 0 { result = .success(()) }
   }
 
-  package var isComplete: Bool { condition.withLock { result != nil } }
+  /// Whether somebody does nothing but wait for it.
+  var isAwaited: Bool { condition.withLock { waits && result == nil } }
 
   /// Returns when the sums are there.
   ///
   /// - Throws: `CollectiveError`; what the memory holds is then unspecified.
   package func wait() throws(CollectiveError) {
     condition.lock()
+    if result == nil, !waits {
+      waits = true
+      condition.unlock()
+      hurry()
+      condition.lock()
+    }
     while result == nil { condition.wait() }
     let result = result
     condition.unlock()
