@@ -75,14 +75,11 @@ struct BinaryGradients {
       let (labels, target, left) = labelled(rotation, scale)
       let residual = left / total
       if residual < best.residual { best = Fit(labels: labels, residual: residual) }
-      let products = gradients.times(target, transposed: true, workers: workers)
-      guard let next = nearest(products) else { break }
-      let squares = target.squaredNorms.reduce(0, +)
-      let nextScale = zip(products.elements, next.elements).reduce(0) { $0 + $1.0 * $1.1 } / max(1e-300, squares)
-      let change = zip(next.elements, rotation.elements).reduce(abs(nextScale / scale - 1)) {
+      guard let next = ScaledRotation(of: gradients, from: target, workers: workers) else { break }
+      let change = zip(next.rotation.elements, rotation.elements).reduce(abs(next.scale / scale - 1)) {
         max($0, abs($1.0 - $1.1))
       }
-      (rotation, scale) = (next, nextScale)
+      (rotation, scale) = (next.rotation, next.scale)
       if change < 1e-7 { break }
     }
     return best

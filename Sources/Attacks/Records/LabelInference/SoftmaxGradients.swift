@@ -28,15 +28,12 @@ struct SoftmaxGradients {
       target.withUnsafeMutableBufferPointer { elements in
         for (row, cluster) in fit.classes.enumerated() { elements[row * width + cluster] -= 1 }
       }
-      let products = gradients.times(target, transposed: true, workers: workers)
-      guard let rotation = try? SingularValues(of: products).nearestIsometry(tolerance: 1e-9, workers: workers) else {
+      guard let found = ScaledRotation(of: gradients, from: target, workers: workers), found.scale > 0, total > 0 else {
         break
       }
-      let squares = target.squaredNorms.reduce(0, +)
-      let scale = zip(products.elements, rotation.elements).reduce(0) { $0 + $1.0 * $1.1 } / max(1e-300, squares)
-      guard scale > 0, total > 0 else { break }
-      probabilities = outputs.times(rotation, workers: workers).softmaxRows
-      let next = assigned(gradients.times(rotation, workers: workers), probabilities, scale: scale, total: total)
+      probabilities = outputs.times(found.rotation, workers: workers).softmaxRows
+      let next = assigned(
+        gradients.times(found.rotation, workers: workers), probabilities, scale: found.scale, total: total)
       let isDone = next.classes == fit.classes
       if next.residual > fit.residual { break }
       fit = next
