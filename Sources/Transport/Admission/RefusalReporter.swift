@@ -6,13 +6,8 @@ final class RefusalReporter: Sendable {
   private struct Counts {
     var total = 0
     var byReason = Dictionary(uniqueKeysWithValues: Refusal.Reason.names.map { ($0, 0) })
-    var inPeriod = 0
-    var suppressed = 0
-    var periodEnd = Deadline(after: .zero)
+    var allowance = PeriodAllowance()
   }
-
-  private static let period: Duration = .seconds(10)
-  private static let toldInPeriod = 10
 
   private let counts = Mutex(Counts())
   private let tell: @Sendable (Refusal) -> Void
@@ -31,17 +26,7 @@ final class RefusalReporter: Sendable {
     let suppressed: Int? = counts.withLock { counts in
       counts.total += 1
       counts.byReason[reason.name, default: 0] += 1
-      if counts.periodEnd.hasPassed {
-        counts.periodEnd = Deadline(after: Self.period)
-        counts.inPeriod = 0
-      }
-      guard counts.inPeriod < Self.toldInPeriod else {
-        counts.suppressed += 1
-        return nil
-      }
-      counts.inPeriod += 1
-      defer { counts.suppressed = 0 }
-      return counts.suppressed
+      return counts.allowance.admit(at: .now)
     }
     guard let suppressed else { return }
     tell(
