@@ -10,10 +10,8 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 bin=${BIN:-$root/.build-mpi/release}
 encryptor=${ENCRYPTOR:-$bin/encryptor}
 state=${STATE:-$root/.cache/ranks}
-mkdir -p "$state" "$(dirname "$run")"
-chmod 700 "$state"
-[ -e "$state/owner/owner.key" ] || "$encryptor" keygen "$state/owner" >/dev/null
-[ -e "$state/trainer/trainer.key" ] || "$bin/trainer" keygen "$state/trainer" >/dev/null
+. "$root/jobs/trainer.sh"
+mkdir -p "$(dirname "$run")"
 
 # Open MPI refuses root, and more ranks than cores, unless it is told; it binds each rank to a core where it can. When a
 # rank dies the others are told by SIGCONT, after so many seconds by SIGTERM, and after as many again killed: time to miss it (5 s)
@@ -26,16 +24,7 @@ if [ "$ranks" -gt 0 ]; then
     launch+=(--oversubscribe --bind-to none --mca odls_base_sigkill_timeout 15)
   fi
 fi
-"${launch[@]}" "$bin/trainer" serve --keys "$state/trainer" --authorized "$state/owner/owner.pub" --store "$state/store" \
-  --threads "$threads" --bind "tcp://127.0.0.1:${PORT:-0}" >"$state/endpoint" 2>"$state/trainer.log" &
-trainer=$!
-trap 'kill "$trainer" 2>/dev/null || true; wait "$trainer" 2>/dev/null || true' EXIT
-for _ in $(seq 100); do
-  grep -q '^listening ' "$state/endpoint" && break
-  kill -0 "$trainer" 2>/dev/null || { cat "$state/trainer.log" >&2; exit 70; }
-  sleep 0.1
-done
-endpoint=$(sed -n 's/^listening //p' "$state/endpoint")
+start_trainer "$state" "${launch[@]}" "$bin/trainer" -- --threads "$threads"
 if [ -n "${KILL:-}" ]; then
   (
     while [ "$(wc -l <"$run/history.jsonl" 2>/dev/null || echo 0)" -lt "$KILL" ]; do sleep 0.02; done

@@ -12,19 +12,8 @@ pubmed=${PUBMED:-}
 state=$root/.cache/replay
 rm -rf "$state"
 mkdir -p "$state/runs"
-chmod 700 "$state"
-"$bin/encryptor" keygen "$state/owner" >/dev/null
-"$bin/trainer" keygen "$state/trainer" >/dev/null
-"$bin/trainer" serve --keys "$state/trainer" --authorized "$state/owner/owner.pub" --store "$state/store" \
-  --bind tcp://127.0.0.1:0 >"$state/endpoint" 2>"$state/trainer.log" &
-trainer=$!
-trap 'kill "$trainer" 2>/dev/null || true; wait "$trainer" 2>/dev/null || true' EXIT
-for _ in $(seq 300); do
-  grep -q '^listening ' "$state/endpoint" && break
-  kill -0 "$trainer" 2>/dev/null || { cat "$state/trainer.log" >&2; exit 70; }
-  sleep 0.1
-done
-endpoint=$(sed -n 's/^listening //p' "$state/endpoint")
+. "$root/jobs/trainer.sh"
+start_trainer "$state" "$bin/trainer"
 
 failed=0
 runs=()
