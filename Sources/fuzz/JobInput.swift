@@ -12,6 +12,6 @@ enum JobInput {
 
   private static func resolve(_ bytes: [UInt8]) -> ResolvedJob? {
     try? JobSpecification.parse(bytes: bytes)
-      .resolved(jobDirectory: "/jobs", workingDirectory: "/work", checkFiles: false)
+      .resolved(jobDirectory: "/jobs", workingDirectory: "/jobs", checkFiles: false)
   }
 }

@@ -18,17 +18,17 @@ trap finish EXIT
 debootstrap --variant=minbase bookworm "$bare" ${MIRROR:-} >"$bare.log" 2>&1 || { tail "$bare.log" >&2; exit 1; }
 rm -f "$bare.log"
 mount -t proc proc "$bare/proc"
-mkdir -p "$bare/somewhere/else" "$bare/work"
+mkdir -p "$bare/somewhere/else" "$bare/job"
 tar -xzf "$tarball" -C "$bare/somewhere/else"
 data=$root/.cache/10x_pbmc68k_reduced.h5ad
 [ -e "$data" ] || "$root/jobs/prepare/fetch-pbmc.sh" "$data"
-cp "$data" "$bare/work/data.h5ad"
-sed "s|file: .*|file: data.h5ad|" "$root/jobs/pbmc.yaml" >"$bare/work/job.yaml"
-cat >"$bare/work/run.sh" <<'RUN'
+cp "$data" "$bare/job/data.h5ad"
+sed "s|file: .*|file: data.h5ad|" "$root/jobs/pbmc.yaml" >"$bare/job/job.yaml"
+cat >"$bare/job/run.sh" <<'RUN'
 set -eu
 cd /somewhere/else/*/ && sha256sum --quiet --check SHA256SUMS && echo "checksums hold"
 PATH=$PWD/bin:$PATH
-cd /work
+cd /job
 encryptor keygen owner >/dev/null
 trainer keygen trainer >/dev/null
 cp owner/owner.pub owners.txt
@@ -41,6 +41,6 @@ trainer status --store store
 ls -l run/model/model.safetensors
 RUN
 # A network of its own without any interface but loopback.
-unshare --net bash -c "ip link set lo up 2>/dev/null || true; chroot '$bare' /usr/bin/env -i PATH=/usr/bin:/bin HOME=/ sh /work/run.sh"
+unshare --net bash -c "ip link set lo up 2>/dev/null || true; chroot '$bare' /usr/bin/env -i PATH=/usr/bin:/bin HOME=/ sh /job/run.sh"
 dpkg --root="$bare" -l 'libzmq*' 'libhdf5*' 'libopenblas*' 2>/dev/null | grep '^ii' && { echo "it was not bare" >&2; exit 1; }
 echo "both programs ran in a bare Debian $(cat "$bare/etc/debian_version"): $(chroot "$bare" dpkg-query -f '.\n' -W | wc -l) packages, none of them a library of theirs"

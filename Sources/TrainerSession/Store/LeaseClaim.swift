@@ -4,8 +4,9 @@ import Foundation
 /// Takes a store's lease: at once when there is none or its holder is known to be dead, after a while when nobody renews it.
 ///
 /// No file locks, which network file systems may lack: `link` makes the first lease. To replace one takes a reservation, a file named after
-/// the replaced lease, which `link` makes for one claimant alone; renamed, it is the new lease. A holder on this machine is looked up; one on another counts as alive while its lease is younger than the limit, by the clock that dates the store's files, and in any
-/// case when it renews the lease while this waits. So a clock that jumps makes this wait longer, and never take what is held.
+/// the replaced lease, which `link` makes for one claimant alone; renamed, it is the new lease. A holder on this machine is looked
+/// up; one on another counts as alive while its lease is younger than the limit, by the clock that dates the store's files, and in
+/// any case when it renews the lease while this waits. So a clock that jumps makes this wait longer, and never take what is held.
 struct LeaseClaim {
   let store: URL
   let times: LeaseTimes
