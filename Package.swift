@@ -103,27 +103,32 @@ let package = Package(
       "fuzz", ["Training", "Wire", "Transport", "JobSpec", "Checkpoints", "Architecture", "Tensors", "Failures"]),
 
     // Tests
+    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),
     tests("MaskingTests", ["Masking", "Architecture", "Failures", "Tensors", crypto]),
     tests("TensorsTests", ["Tensors", "CKernels"]),
     tests(
       "TrainingTests", ["Training", "Tensors", "Architecture", "Failures"], resources: [.copy("Fixtures")]),
-    tests("WireTests", ["Wire", "Tensors", "Architecture", "Failures"]),
-    tests("TransportTests", ["Transport"]),
+    tests("WireTests", ["Wire", "Tensors", "Architecture", "Failures", "TestSupport"]),
+    tests("TransportTests", ["Transport", "TestSupport"]),
     tests("MonotonicWaitsTests", ["MonotonicWaits"]),
     tests("CollectivesTests", ["Collectives", "Tensors", "Failures"]),
-    tests("DatasetsTests", ["Datasets", "Tensors", "CHDF5", "Failures"]),
-    tests("CheckpointsTests", ["Checkpoints", "Tensors", "Architecture", "Failures"]),
+    tests("DatasetsTests", ["Datasets", "Tensors", "CHDF5", "Failures", "TestSupport"]),
+    tests("CheckpointsTests", ["Checkpoints", "Tensors", "Architecture", "Failures", "TestSupport"]),
     // The programs themselves, started as a person would; Datasets only writes their input.
     tests("ProgramTests", ["Datasets", "CHDF5", "encryptor", "trainer"]),
     tests(
       "AttacksTests",
-      ["Attacks", "Exposure", "Checkpoints", "Masking", "Training", "Architecture", "Tensors", "Failures", crypto]),
+      [
+        "Attacks", "Exposure", "Checkpoints", "Masking", "Training", "Architecture", "Tensors", "Failures",
+        "TestSupport",
+        crypto,
+      ]),
     tests("JobSpecTests", ["JobSpec", "Architecture", "Failures"]),
     tests(
       "SessionTests",
       [
         "OwnerSession", "TrainerSession", "Attacks", "Exposure", "Masking", "Training", "Collectives", "Datasets",
-        "Checkpoints", "JobSpec", "Wire", "Transport", "Architecture", "Tensors", "Failures",
+        "Checkpoints", "JobSpec", "Wire", "Transport", "Architecture", "Tensors", "Failures", "TestSupport",
       ]),
   ]
 )

@@ -1,6 +1,7 @@
 import Failures
 import Foundation
 import Testing
+import TestSupport
 
 @testable import Checkpoints
 
@@ -10,7 +11,7 @@ import Testing
     try AtomicFile.write(Data("one".utf8), to: directory.file("a"))
     try AtomicFile.write(Data("two!".utf8), to: directory.file("a"))
     #expect(directory.contents("a") == Data("two!".utf8))
-    #expect(try directory.names() == ["a"])
+    #expect(try directory.names == ["a"])
   }
 
   @Test func secretsAreReadableByTheirOwnerOnly() throws {
@@ -31,7 +32,7 @@ import Testing
       }
     }
     #expect(directory.contents("a") == Data("old".utf8))
-    #expect(try directory.names() == ["a"])
+    #expect(try directory.names == ["a"])
   }
 
   @Test func existingFilesCanBeProtected() throws {
@@ -42,7 +43,7 @@ import Testing
     }
     #expect(error?.kind == .keyOrPermission)
     #expect(directory.contents("a") == Data("old".utf8))
-    #expect(try directory.names() == ["a"])
+    #expect(try directory.names == ["a"])
   }
 
   @Test func aMissingDirectoryIsNamed() {
@@ -57,7 +58,7 @@ import Testing
     #expect(throws: CheckpointError.system(.rename, path: directory.file("d"), code: EISDIR)) {
       try AtomicFile.write(Data(), to: directory.file("d"))
     }
-    #expect(try directory.names() == ["d"])
+    #expect(try directory.names == ["d"])
   }
 
   @Test func leftoversOfAKilledProcessAreRemovedAndNothingElse() throws {
@@ -66,7 +67,7 @@ import Testing
       try Data().write(to: URL(fileURLWithPath: directory.file(name)))
     }
     try AtomicFile.removeLeftovers(in: directory.path)
-    #expect(try directory.names() == [".writing-0123", ".writing-0123456789abcdeg", "a"])
+    #expect(try directory.names == [".writing-0123", ".writing-0123456789abcdeg", "a"])
   }
 
   /// /dev/full answers every write as a full disk does.

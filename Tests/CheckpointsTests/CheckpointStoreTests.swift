@@ -2,6 +2,7 @@ import Architecture
 import Foundation
 import Tensors
 import Testing
+import TestSupport
 
 @testable import Checkpoints
 
@@ -82,7 +83,7 @@ import Testing
     }
     let store = try CheckpointStore(directory: directory.path)
     #expect(try store.steps().isEmpty && store.bestSteps().isEmpty)
-    #expect(try directory.names().count == 6)
+    #expect(try directory.names.count == 6)
   }
 
   @Test func aStepThatIsNotThereOrUnderAnotherName() throws {

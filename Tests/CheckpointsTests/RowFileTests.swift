@@ -2,6 +2,7 @@ import Failures
 import Foundation
 import Tensors
 import Testing
+import TestSupport
 
 @testable import Checkpoints
 
@@ -43,7 +44,7 @@ import Testing
   @Test func aScratchFileHasNoNameAndIsPrivate() throws {
     let directory = try TemporaryDirectory()
     let file = try RowFile<Float>(scratchIn: directory.path, columns: 2, capacity: 2)
-    #expect(try directory.names().isEmpty)
+    #expect(try directory.names.isEmpty)
     guard case .file(let scratch) = file.backing else {
       Issue.record("not a file without leave to use memory")
       return
@@ -88,7 +89,7 @@ import Testing
     #expect(throws: CheckpointError.self) {
       try RowFile<Double>(scratchIn: directory.path, columns: columns, capacity: capacity)
     }
-    #expect(try directory.names().isEmpty)
+    #expect(try directory.names.isEmpty)
   }
 
   @Test func slotsOutsideTheFileAreRefused() throws {

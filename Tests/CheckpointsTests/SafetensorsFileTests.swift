@@ -2,6 +2,7 @@ import Failures
 import Foundation
 import Tensors
 import Testing
+import TestSupport
 
 @testable import Checkpoints
 
@@ -154,7 +155,7 @@ import Testing
     #expect(throws: CheckpointError.safetensors(path: path, .reservedName("__metadata__"))) {
       try SafetensorsFile.write([SafetensorsTensor("__metadata__", tensor)], to: path)
     }
-    #expect(try directory.names().isEmpty)
+    #expect(try directory.names.isEmpty)
   }
 
   @Test func aTensorThatWritesAnotherSizeIsNotPublished() throws {
@@ -165,6 +166,6 @@ import Testing
     #expect(throws: CheckpointError.safetensors(path: directory.file("a"), .wroteOtherSize(name: "t"))) {
       try SafetensorsFile.write([short], to: directory.file("a"))
     }
-    #expect(try directory.names().isEmpty)
+    #expect(try directory.names.isEmpty)
   }
 }

@@ -2,6 +2,7 @@ import Architecture
 import Foundation
 import Tensors
 import Testing
+import TestSupport
 
 @testable import Checkpoints
 
@@ -69,7 +70,7 @@ import Testing
     #expect(reader.contentHash == hash && hash.utf8.count == 16)
     try reader.verify()
     #expect(try directory.permissions("c") == 0o600)
-    #expect(try directory.names() == ["c"])
+    #expect(try directory.names == ["c"])
   }
 
   @Test func notANumberKeepsItsBits() throws {
@@ -113,7 +114,7 @@ import Testing
       #expect(throws: CheckpointError.checkpoint(path: directory.file("c"), .otherSize)) { try writer.finish() }
       #expect(directory.contents("c") == nil)
     }
-    #expect(try directory.names().isEmpty)
+    #expect(try directory.names.isEmpty)
   }
 
   @Test func moreElementsThanTheTensorsHaveAreRefused() throws {
@@ -289,6 +290,6 @@ import Testing
     #expect(throws: CheckpointError.checkpoint(path: directory.file("c"), .negativeStep)) {
       try saved.write(to: directory.file("c"))
     }
-    #expect(try directory.names().isEmpty)
+    #expect(try directory.names.isEmpty)
   }
 }

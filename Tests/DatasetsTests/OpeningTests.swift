@@ -2,6 +2,7 @@ import CHDF5
 import Failures
 import Foundation
 import Testing
+import TestSupport
 
 @testable import Datasets
 

@@ -1,6 +1,7 @@
 import Failures
 import Foundation
 import Testing
+import TestSupport
 
 @testable import Datasets
 

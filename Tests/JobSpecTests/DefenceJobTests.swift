@@ -120,12 +120,7 @@ import Testing
     ("audit: {gate: {membership_max: -0.1}}", "a number at least 0 and at most 1"),
   ])
   func outOfRangeStatesTheDocumentedRange(section: String, range: String) {
-    guard case .outOfRange(let key, let stated)? = refusal(section)?.reason else {
-      Issue.record("\(section): \(String(describing: refusal(section)))")
-      return
-    }
-    #expect(stated == range)
-    #expect(stated == JobSchema.fields[key]?.range)
+    refusal(section).expectOutOfRange(range)
   }
 
   @Test(arguments: [
@@ -137,12 +132,7 @@ import Testing
     ("audit: {gate: [1]}", "a mapping of keys", "a list"),
   ])
   func wrongType(section: String, expected: String, found: String) {
-    guard case .wrongType(_, let needed, let given)? = refusal(section)?.reason else {
-      Issue.record("\(section): \(String(describing: refusal(section)))")
-      return
-    }
-    #expect(needed == expected)
-    #expect(given == found)
+    refusal(section).expectWrongType(expected, found)
   }
 
   @Test(arguments: ["masking.adapter", "masking.noise", "audit", "audit.gate"])

@@ -52,12 +52,7 @@ import Testing
     ("optimizer: {lr: 1, clip_norm: off}", "a number or `none`", "text"),
   ])
   func wrongType(section: String, expected: String, found: String) {
-    guard case .wrongType(_, let needed, let given)? = refusal(section)?.reason else {
-      Issue.record("\(section): \(String(describing: refusal(section)))")
-      return
-    }
-    #expect(needed == expected)
-    #expect(given == found)
+    refusal(section).expectWrongType(expected, found)
   }
 
   @Test(arguments: [
@@ -79,12 +74,7 @@ import Testing
     ("masking: {padding: 5000}", "an integer from 0 to 4096"),
   ])
   func outOfRangeStatesTheDocumentedRange(section: String, range: String) {
-    guard case .outOfRange(let key, let stated)? = refusal(section)?.reason else {
-      Issue.record("\(section): \(String(describing: refusal(section)))")
-      return
-    }
-    #expect(stated.hasPrefix(range), "\(stated)")
-    #expect(stated == JobSchema.fields[key]?.range)
+    refusal(section).expectOutOfRange(range)
   }
 
   @Test func tooManyHiddenLayers() {

@@ -131,12 +131,7 @@ import Testing
     ("train: {accumulate: 4097}", "an integer from 1 to 4096"),
   ])
   func outOfRangeStatesTheDocumentedRange(section: String, range: String) {
-    guard case .outOfRange(let key, let stated)? = refusal(section)?.reason else {
-      Issue.record("\(section): \(String(describing: refusal(section)))")
-      return
-    }
-    #expect(stated.hasPrefix(range), "\(stated)")
-    #expect(stated == JobSchema.fields[key]?.range)
+    refusal(section).expectOutOfRange(range)
   }
 
   @Test(arguments: [
@@ -148,12 +143,7 @@ import Testing
     ("masking: {shuffle_tokens: 1}", "true or false", "an integer"),
   ])
   func wrongType(section: String, expected: String, found: String) {
-    guard case .wrongType(_, let needed, let given)? = refusal(section)?.reason else {
-      Issue.record("\(section): \(String(describing: refusal(section)))")
-      return
-    }
-    #expect(needed == expected)
-    #expect(given == found)
+    refusal(section).expectWrongType(expected, found)
   }
 
   @Test(arguments: [

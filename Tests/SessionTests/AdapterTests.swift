@@ -4,6 +4,7 @@ import Masking
 import OwnerSession
 import Tensors
 import Testing
+import TestSupport
 
 /// The fresh layer of `masking.adapter`.
 @Suite struct AdapterTests {

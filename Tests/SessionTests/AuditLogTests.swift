@@ -3,6 +3,7 @@ import Failures
 import Foundation
 import Synchronization
 import Testing
+import TestSupport
 import Transport
 import Wire
 
@@ -11,7 +12,7 @@ import Wire
 /// The chain of the audit log: what breaks it shows, what a crash leaves is put aside.
 @Suite(.timeLimit(.minutes(10))) struct AuditLogTests {
   private let directory: TemporaryDirectory
-  private var store: URL { directory.path("store") }
+  private var store: URL { directory.url("store") }
   private var path: String { store.appending(path: "audit.log").path }
   private let owner: OwnerKey
 
@@ -174,9 +175,9 @@ import Wire
   }
 
   @Test func aDirectoryOrPipeIsNotReadAsALog() throws {
-    let pipe = directory.path("pipe").path
+    let pipe = directory.url("pipe").path
     #expect(mkfifo(pipe, 0o600) == 0)
-    for path in [pipe, directory.path("").path] {
+    for path in [pipe, directory.url("").path] {
       #expect(throws: CheckpointError.self) { try AuditVerification(path: path) }
     }
   }

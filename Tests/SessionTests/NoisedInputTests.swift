@@ -5,6 +5,7 @@ import JobSpec
 import Masking
 import Tensors
 import Testing
+import TestSupport
 import Wire
 
 @testable import OwnerSession
@@ -16,7 +17,7 @@ import Wire
   /// Rows of which 1 in 20 values is 1 and the others are 0, as fingerprints are: without noise they are masked entry by entry.
   private func sparse(in directory: TemporaryDirectory, noise: Double?) throws -> (job: ResolvedJob, rows: [[Float]]) {
     let rows = (0..<30).map { row in (0..<Self.columns).map { Float(($0 + row) % 20 == 0 ? 1 : 0) } }
-    let file = directory.path("sparse.h5")
+    let file = directory.url("sparse.h5")
     let writer = try HDF5Writer(path: file.path)
     try writer.createMatrix("x", columns: Self.columns, of: Float.self)
     try writer.append(rows.flatMap { $0 }, to: "x")
@@ -44,7 +45,7 @@ import Wire
     let noise = try #require(InputNoise(job.masking, master: master, for: .training))
     var times = PhaseTimes()
     let spool = try RowSpool(
-      prepared, source: source, standardization: nil, noise: noise, keys: keys, scratch: directory.path("."),
+      prepared, source: source, standardization: nil, noise: noise, keys: keys, scratch: directory.url("."),
       times: &times, progress: { _, _ in })
     let slots = Array(0..<prepared.plan.totalRows)
     let found = try keys.unmaskInputs(spool.rows(slots))

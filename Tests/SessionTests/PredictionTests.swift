@@ -5,6 +5,7 @@ import Foundation
 import OwnerSession
 import Tensors
 import Testing
+import TestSupport
 import Transport
 import Wire
 
@@ -23,22 +24,16 @@ import Wire
       })
     try run.execute(on: site.network)
     let new = try SmallData(in: site.directory, rows: 600, seed: 5)
-    let file = site.directory.path("predictions.h5")
-    let connection = TrainerConnection<Double>(
-      channel: site.network.connect(site.keys.ownerKey), job: .random(), software: "test owner")
-    try Prediction(
-      shape: run.prepared.shape, model: ModelDirectory(run.directory.model), connection: connection,
-      workers: Workers(threads: 1)
-    ).write(
-      source: try .forPrediction(run.prepared.shape, file: new.file.path, features: nil), to: file,
-      patience: .seconds(5),
-      progress: { _, _ in })
+    let file = site.directory.url("predictions.h5")
+    try predict(with: run, at: site, new.file, to: file)
     let expected = try plaintext(run, new, standardize: standardize)
     let outputs = try matrix(file, "outputs")
     #expect(outputs.count == expected.count)
     #expect(zip(outputs, expected).allSatisfy { abs(Double($0) - $1) <= 1e-7 * max(1, abs($1)) })
     try expectDerived(task, file, expected)
     // Nothing of it stays at the trainer.
+    let connection = TrainerConnection<Double>(
+      channel: site.network.connect(site.keys.ownerKey), job: .random(), software: "test owner")
     try connection.greet(patience: .seconds(5))
     #expect(try FileManager.default.contentsOfDirectory(atPath: trainer.store.appending(path: "jobs").path).isEmpty)
   }
@@ -59,15 +54,8 @@ import Wire
     let new = try SmallData(in: site.directory, rows: 600, seed: 5)
     var predictions: [[Float]] = []
     for name in ["first", "second"] {
-      let file = site.directory.path("\(name).h5")
-      try Prediction(
-        shape: run.prepared.shape, model: ModelDirectory(run.directory.model),
-        connection: TrainerConnection<Double>(
-          channel: site.network.connect(site.keys.ownerKey), job: .random(), software: "test owner"),
-        workers: Workers(threads: 1)
-      ).write(
-        source: try .forPrediction(run.prepared.shape, file: new.file.path, features: nil), to: file,
-        patience: .seconds(5), progress: { _, _ in })
+      let file = site.directory.url("\(name).h5")
+      try predict(with: run, at: site, new.file, to: file)
       predictions.append(try matrix(file, "outputs"))
     }
     let model: NamedTensors<Double> = try SafetensorsFile(
@@ -95,15 +83,8 @@ import Wire
     defer { trainer.shutDown() }
     let run = try site.run(SmallJob().changing { ($0.adapter, $0.padding, $0.epochs) = (4, 0, 2) })
     try run.execute(on: site.network)
-    let file = site.directory.path("predictions.h5")
-    try Prediction(
-      shape: run.prepared.shape, model: ModelDirectory(run.directory.model),
-      connection: TrainerConnection<Double>(
-        channel: site.network.connect(site.keys.ownerKey), job: .random(), software: "test owner"),
-      workers: Workers(threads: 1)
-    ).write(
-      source: try .forPrediction(run.prepared.shape, file: site.data.file.path, features: nil), to: file,
-      patience: .seconds(5), progress: { _, _ in })
+    let file = site.directory.url("predictions.h5")
+    try predict(with: run, at: site, site.data.file, to: file)
     let model: NamedTensors<Double> = try SafetensorsFile(
       path: run.directory.model.appending(path: "model.safetensors").path
     ).tensors()
@@ -131,12 +112,24 @@ import Wire
     let prediction = Prediction(
       shape: run.prepared.shape, model: ModelDirectory(run.directory.model), connection: connection,
       workers: Workers(threads: 1))
-    let file = site.directory.path("none.h5")
+    let file = site.directory.url("none.h5")
     #expect(throws: OwnerError.unfitData("the data has 3 features, the model takes 6")) {
       let source = try SampleSource.forPrediction(run.prepared.shape, file: site.data.file.path, features: "targets")
       try prediction.write(source: source, to: file, patience: .seconds(5), progress: { _, _ in })
     }
     #expect(!FileManager.default.fileExists(atPath: file.path))
+  }
+
+  /// Masked inference on `data` with a finished run's model.
+  private func predict(with run: OwnedRun<Double>, at site: Site<Double>, _ data: URL, to file: URL) throws {
+    try Prediction(
+      shape: run.prepared.shape, model: ModelDirectory(run.directory.model),
+      connection: TrainerConnection<Double>(
+        channel: site.network.connect(site.keys.ownerKey), job: .random(), software: "test owner"),
+      workers: Workers(threads: 1)
+    ).write(
+      source: try .forPrediction(run.prepared.shape, file: data.path, features: nil), to: file, patience: .seconds(5),
+      progress: { _, _ in })
   }
 
   /// What `model/` documents, in plain loops.

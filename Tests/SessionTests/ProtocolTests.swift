@@ -3,6 +3,7 @@ import Failures
 import Foundation
 import Tensors
 import Testing
+import TestSupport
 import Transport
 import Wire
 

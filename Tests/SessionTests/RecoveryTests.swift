@@ -5,6 +5,7 @@ import Foundation
 import OwnerSession
 import Synchronization
 import Testing
+import TestSupport
 import Transport
 import Wire
 
@@ -277,9 +278,9 @@ import Wire
   }
 
   private func undisturbedBytes(_ site: Site<Float>, _ run: OwnedRun<Float>) throws -> Int {
-    let twin = try run.twin(in: site.directory.path("bytes"))
+    let twin = try run.twin(in: site.directory.url("bytes"))
     let network = InProcessNetwork()
-    let trainer = TrainerHost<Float>(on: network, store: site.directory.path("bytes-store"))
+    let trainer = TrainerHost<Float>(on: network, store: site.directory.url("bytes-store"))
     defer { trainer.shutDown() }
     return try twin.execute(on: network)?.bytesSent ?? 0
   }

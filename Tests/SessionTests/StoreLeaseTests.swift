@@ -3,6 +3,7 @@ import Failures
 import Foundation
 import Synchronization
 import Testing
+import TestSupport
 
 @testable import TrainerSession
 
@@ -41,7 +42,7 @@ struct StoreLeaseTests {
   ) throws -> StoreLease {
     try StoreLease(
       store: store, software: "test", holder: holder, times: times,
-      waiting: { _ in waited?.set() }, onLoss: { _ in lost?.set() })
+      waiting: { _ in waited?.raise() }, onLoss: { _ in lost?.raise() })
   }
 
   private func refusal(_ holder: ProcessIdentity = .own) -> (any Failure)? {
@@ -90,7 +91,7 @@ struct StoreLeaseTests {
     try leaveLease(of: gone)
     let waited = Flag()
     let lease = try take(waited: waited)
-    #expect(!waited.isSet)
+    #expect(!waited.isRaised)
     #expect(try LeaseRecord.read(store)?.holder == own)
     withExtendedLifetime(lease) {}
   }
@@ -100,7 +101,7 @@ struct StoreLeaseTests {
     let waited = Flag()
     let start = ContinuousClock.now
     let lease = try take(waited: waited)
-    #expect(waited.isSet)
+    #expect(waited.isRaised)
     // It was renewed just before, so that nearly the whole limit passes.
     #expect(ContinuousClock.now - start > .milliseconds(700))
     withExtendedLifetime(lease) {}
@@ -128,8 +129,8 @@ struct StoreLeaseTests {
     let lease = try take(Self.elsewhere, lost: lost)
     try leaveLease(of: .own)
     let end = ContinuousClock.now + .seconds(20)
-    while !lost.isSet, ContinuousClock.now < end { Thread.sleep(forTimeInterval: 0.02) }
-    #expect(lost.isSet)
+    while !lost.isRaised, ContinuousClock.now < end { Thread.sleep(forTimeInterval: 0.02) }
+    #expect(lost.isRaised)
     lease.release()
     // The other's lease stays.
     #expect(try LeaseRecord.read(store)?.token == 7)

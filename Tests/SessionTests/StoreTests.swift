@@ -4,6 +4,7 @@ import Failures
 import Foundation
 import OwnerSession
 import Testing
+import TestSupport
 import Transport
 import Wire
 
@@ -137,11 +138,11 @@ import Wire
     let asking = DispatchSemaphore(value: 0)
     Thread {
       let connection = run.connection(on: site.network)
-      while !isOver.isSet { _ = try? connection.status() }
+      while !isOver.isRaised { _ = try? connection.status() }
       asking.signal()
     }.start()
     defer {
-      isOver.set()
+      isOver.raise()
       asking.wait()
     }
     try run.execute(on: site.network)

@@ -3,6 +3,7 @@ import Failures
 import Foundation
 import Glibc
 import Testing
+import TestSupport
 
 @testable import Transport
 

@@ -1,6 +1,7 @@
 import CZeroMQ
 import Failures
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Transport
@@ -90,15 +91,7 @@ struct LimitTests {
   @Test func randomBytesOnThePortDoNotStopService() throws {
     let site = try Site()
     let owner = try site.owner()
-    // SplitMix64, so that a failure can be repeated.
-    var state: UInt64 = 42
-    func random() -> UInt64 {
-      state &+= 0x9E37_79B9_7F4A_7C15
-      var z = state
-      z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-      z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-      return z ^ (z >> 31)
-    }
+    var random = SplitMix(seed: 42)
     // The first bytes of a real handshake, so that a part of the attempts gets past the greeting.
     let greeting: [UInt8] =
       [0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, 0] + Array("CURVE".utf8) + [UInt8](repeating: 0, count: 15 + 32)
@@ -107,7 +100,7 @@ struct LimitTests {
       let connection = try #require(RawConnection(port: site.port))
       if attempt.isMultiple(of: 3) { connection.send(greeting) }
       if attempt % 3 == 1 { connection.send([4, 200, 5] + Array("HELLO".utf8)) }
-      connection.send((0..<Int(random() % 2_000)).map { _ in UInt8(truncatingIfNeeded: random()) })
+      connection.send((0..<Int(random.next() % 2_000)).map { _ in UInt8(truncatingIfNeeded: random.next()) })
     }
     try owner.send(text("still there?"))
     let received = try #require(try site.endpoint.receive(timeout: Site.patience))

@@ -1,6 +1,7 @@
 import Failures
 import Foundation
 import Testing
+import TestSupport
 
 @testable import Wire
 
@@ -22,7 +23,7 @@ struct HostileBytesTests {
   }
 
   @Test func changedBytes() {
-    var random = SeededGenerator(seed: 1)
+    var random = SplitMix(seed: 1)
     let samples = samples
     var taken = 0
     for _ in 0..<20_000 {
@@ -40,7 +41,7 @@ struct HostileBytesTests {
   }
 
   @Test func cutAndExchangedFrames() {
-    var random = SeededGenerator(seed: 2)
+    var random = SplitMix(seed: 2)
     let samples = samples
     for _ in 0..<5_000 {
       var frames = samples.randomElement(using: &random) ?? []
@@ -58,7 +59,7 @@ struct HostileBytesTests {
   }
 
   @Test func noise() {
-    var random = SeededGenerator(seed: 3)
+    var random = SplitMix(seed: 3)
     for _ in 0..<5_000 {
       let frames = (0..<Int.random(in: 0...6, using: &random)).map { _ in
         Data((0..<Int.random(in: 0...300, using: &random)).map { _ in UInt8.random(in: .min ... .max, using: &random) })

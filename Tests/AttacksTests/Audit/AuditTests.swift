@@ -3,6 +3,7 @@ import Attacks
 import Exposure
 import Tensors
 import Testing
+import TestSupport
 
 /// What an audit says of attempts that were not made to the end.
 @Suite struct AuditTests {

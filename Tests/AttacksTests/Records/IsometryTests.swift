@@ -3,6 +3,7 @@ import Attacks
 import Exposure
 import Tensors
 import Testing
+import TestSupport
 
 /// A rotation keeps all that these attacks look at, so that they must do about as well on masked rows as on the same rows unmasked, wherever
 /// that is: an attack that does better on the control was told that there is no key, and says nothing of what the masking hides.

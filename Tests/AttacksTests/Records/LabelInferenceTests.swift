@@ -4,6 +4,7 @@ import Exposure
 import Foundation
 import Tensors
 import Testing
+import TestSupport
 
 @Suite struct LabelInferenceTests {
   private let attack = LabelInference(workers: RecordScene.workers, restarts: 4, draws: 40)

@@ -3,6 +3,7 @@ import Attacks
 import Exposure
 import Tensors
 import Testing
+import TestSupport
 
 @Suite struct LinkageTests {
   private let attack = Linkage(workers: RecordScene.workers, candidates: 64, groupSizes: [8], neighbourQueries: 64)

@@ -3,6 +3,7 @@ import Attacks
 import Exposure
 import Tensors
 import Testing
+import TestSupport
 
 @Suite struct MatchingGameTests {
   private let attack = MatchingGame(workers: RecordScene.workers, recordsOfSet: 12, games: 100)

@@ -2,6 +2,7 @@ import Attacks
 import Exposure
 import Tensors
 import Testing
+import TestSupport
 
 @Suite struct ModelMembershipTests {
   /// Confidences are normal with variance 1 around a level of each candidate's own, `lift` higher for what a model knows.

@@ -3,6 +3,7 @@ import Attacks
 import Exposure
 import Tensors
 import Testing
+import TestSupport
 
 /// What is exact here is so up to Float32's rounding of the view (2⁻²⁴ = 6e-8 a number), which the known rows' inverse enlarges by their
 /// condition, some tens to hundreds for the few random rows below: 1e-3 leaves a hundredfold.

@@ -4,6 +4,7 @@ import Exposure
 import Foundation
 import Tensors
 import Testing
+import TestSupport
 
 /// How long the attacks on rows take on 4,096 rows of 2,048 bits: run with ATTACK_TIMINGS=1 and in release.
 @Suite(.enabled(if: ProcessInfo.processInfo.environment["ATTACK_TIMINGS"] != nil), .serialized)

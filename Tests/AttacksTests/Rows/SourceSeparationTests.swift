@@ -3,6 +3,7 @@ import Attacks
 import Exposure
 import Tensors
 import Testing
+import TestSupport
 
 @Suite struct SourceSeparationTests {
   private let attack = SourceSeparation(workers: SyntheticView.workers, restarts: 1)

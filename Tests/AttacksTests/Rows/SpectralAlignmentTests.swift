@@ -3,6 +3,7 @@ import Attacks
 import Exposure
 import Tensors
 import Testing
+import TestSupport
 
 @Suite struct SpectralAlignmentTests {
   private let attack = SpectralAlignment(workers: SyntheticView.workers, batch: 64, rounds: 10, judged: 200)

@@ -1,6 +1,7 @@
 import Attacks
 import Foundation
 import Testing
+import TestSupport
 
 @Suite struct AdjustedMutualInformationTests {
   private func agreement(_ first: [Int], _ second: [Int]) -> Double {

@@ -1,5 +1,6 @@
 import Attacks
 import Testing
+import TestSupport
 
 @Suite struct HalfSampleTests {
   /// The mean of n uniform numbers spreads by 1/√(12 n), whatever the halves: at n = 400 the interval is ± 0.028, and 1000 draws find it within

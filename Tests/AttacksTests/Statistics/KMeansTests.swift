@@ -1,6 +1,7 @@
 import Attacks
 import Tensors
 import Testing
+import TestSupport
 
 @Suite struct KMeansTests {
   /// Three heaps of width 1, ten apart: any start with a seed in each finds them, and of four starts one has.

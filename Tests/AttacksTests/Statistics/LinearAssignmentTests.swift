@@ -1,6 +1,7 @@
 import Attacks
 import Tensors
 import Testing
+import TestSupport
 
 @Suite struct LinearAssignmentTests {
   private func total(_ scores: Tensor<Double>, _ columns: [Int]) -> Double {

@@ -2,6 +2,7 @@ import Architecture
 import Attacks
 import Exposure
 import Tensors
+import TestSupport
 
 /// Plaintext records, what a key makes of them, and a public sample of the same kind: small cases whose answer is known.
 struct RecordScene {

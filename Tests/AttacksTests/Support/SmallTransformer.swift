@@ -3,6 +3,7 @@ import Crypto
 import Exposure
 import Tensors
 import Testing
+import TestSupport
 import Training
 
 @testable import Masking

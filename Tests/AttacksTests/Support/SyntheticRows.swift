@@ -1,6 +1,7 @@
 import Attacks
 import Foundation
 import Tensors
+import TestSupport
 
 /// Plaintext rows of known distributions.
 enum SyntheticRows {

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 
 /// Texts with known statistics: every one starts with token 1 and ends with token 2; words are 3 … 2 + words.
 struct SyntheticText {

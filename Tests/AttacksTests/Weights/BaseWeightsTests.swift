@@ -3,6 +3,7 @@ import Attacks
 import Exposure
 import Tensors
 import Testing
+import TestSupport
 
 @Suite struct BaseWeightsTests {
   private static let attack = BaseWeights(workers: SmallTransformer.workers)

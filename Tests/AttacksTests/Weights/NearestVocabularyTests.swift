@@ -1,6 +1,7 @@
 import Exposure
 import Tensors
 import Testing
+import TestSupport
 
 @testable import Attacks
 

@@ -3,6 +3,7 @@ import Attacks
 import Exposure
 import Tensors
 import Testing
+import TestSupport
 
 @Suite struct TokenMatchingTests {
   private static let attack = TokenMatching(workers: SmallTransformer.workers)

@@ -1,6 +1,7 @@
 import Architecture
 import Tensors
 import Testing
+import TestSupport
 
 @testable import Checkpoints
 

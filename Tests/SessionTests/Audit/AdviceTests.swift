@@ -6,6 +6,7 @@ import JobSpec
 import Masking
 import OwnerSession
 import Testing
+import TestSupport
 
 /// What an audit advises is something the job can be told, and what its plan does not refuse.
 @Suite struct AdviceTests {
@@ -36,15 +37,15 @@ import Testing
   init() throws {
     directory = try TemporaryDirectory()
     for family in [TransformerFamily.bert, .llama] {
-      try TinyCheckpoint.write(family, to: directory.path(family.rawValue))
+      try TinyCheckpoint.write(family, to: directory.url(family.rawValue))
     }
   }
 
   /// The job with the sizes of its data made up, and a checkpoint of its family that is small.
   private func shape(_ example: String, _ overrides: [String]) throws -> JobShape {
     var checkpoint: [String] = []
-    if example == "pubmed-minilm.yaml" { checkpoint = ["model.huggingface=\(directory.path("bert").path)"] }
-    if example == "llama-lora.yaml" { checkpoint = ["model.huggingface=\(directory.path("llama").path)"] }
+    if example == "pubmed-minilm.yaml" { checkpoint = ["model.huggingface=\(directory.url("bert").path)"] }
+    if example == "llama-lora.yaml" { checkpoint = ["model.huggingface=\(directory.url("llama").path)"] }
     let job = try ResolvedJob.load(
       path: Self.examples.appending(path: example).path, overrides: checkpoint + overrides, checkFiles: false)
     let isText = !checkpoint.isEmpty

@@ -2,6 +2,7 @@ import Foundation
 import JobSpec
 import OwnerSession
 import Testing
+import TestSupport
 
 /// An audit is of a job, its data and its checkpoint, byte for byte.
 @Suite struct AuditSubjectTests {

@@ -7,6 +7,7 @@ import JobSpec
 import OwnerSession
 import Tensors
 import Testing
+import TestSupport
 
 /// The evidence of an audit is what the job's trainer would get, and the truth fits it row by row.
 @Suite struct EvidenceTests {
@@ -78,7 +79,7 @@ import Testing
   /// 12,000 columns make keys of 1.2 GB each; a layer of a million units as much for every hundred rows.
   @Test func aJobThatIsTooLargeForMemoryIsRefusedAtOnce() throws {
     let directory = try TemporaryDirectory()
-    let file = directory.path("wide.h5")
+    let file = directory.url("wide.h5")
     let writer = try HDF5Writer(path: file.path)
     try writer.createMatrix("x", columns: 12_000, of: Float.self)
     try writer.append((0..<20 * 12_000).map { Float($0 % 7) }, to: "x")

@@ -3,6 +3,7 @@ import Foundation
 import OwnerSession
 import Tensors
 import Testing
+import TestSupport
 import Transport
 import Wire
 
@@ -27,7 +28,7 @@ import Wire
       ? try site.run(Self.rows[index])
       : try OwnedRun(
         Self.tokens[index - Self.rows.count].resolved(on: TokenData(in: site.directory)), keys: site.keys,
-        in: site.directory.path("run"))
+        in: site.directory.url("run"))
   }
 
   static let all = 0..<(rows.count + tokens.count)

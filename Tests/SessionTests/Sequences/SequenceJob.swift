@@ -1,6 +1,7 @@
 import Architecture
 import Tensors
 import Testing
+import TestSupport
 import Training
 import Wire
 

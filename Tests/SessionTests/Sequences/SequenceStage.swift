@@ -1,5 +1,6 @@
 import Foundation
 import Tensors
+import TestSupport
 import Transport
 import Wire
 
@@ -17,7 +18,7 @@ struct SequenceStage {
 
   func trainer(threads: Int = 1, memoryLimit: Int = 1 << 30, rowStoreLimit: Int = 1 << 24) -> TrainerHost<Float> {
     TrainerHost(
-      on: network, store: directory.path("store"), threads: threads, memoryLimit: memoryLimit,
+      on: network, store: directory.url("store"), threads: threads, memoryLimit: memoryLimit,
       rowStoreLimit: rowStoreLimit)
   }
 
@@ -27,7 +28,7 @@ struct SequenceStage {
   }
 
   var folder: URL {
-    directory.path("store").appending(path: "jobs").appending(path: id.description)
+    directory.url("store").appending(path: "jobs").appending(path: id.description)
   }
 
   func size(_ file: String) -> Int? {

@@ -1,6 +1,7 @@
 import Dispatch
 import Foundation
 import Synchronization
+import TestSupport
 import Transport
 
 /// Does something to a network after random numbers of messages, a bounded number of times.

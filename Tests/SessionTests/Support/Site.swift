@@ -1,6 +1,7 @@
 import Foundation
 import JobSpec
 import Tensors
+import TestSupport
 import TrainerSession
 import Transport
 
@@ -24,22 +25,22 @@ struct Site<Element: FloatingElement> {
     ranks: Int? = nil
   ) -> TrainerHost<Element> {
     TrainerHost(
-      on: network, store: directory.path(store), threads: threads, memoryLimit: memoryLimit,
+      on: network, store: directory.url(store), threads: threads, memoryLimit: memoryLimit,
       rowStoreLimit: rowStoreLimit, ownerSilence: ownerSilence, owners: owners, isAudited: isAudited, ranks: ranks)
   }
 
   func run(_ job: SmallJob, name: String = "run", keys other: CurveKeyPair? = nil) throws -> OwnedRun<Element> {
-    try OwnedRun(job.resolved(on: data), keys: other ?? keys, in: directory.path(name))
+    try OwnedRun(job.resolved(on: data), keys: other ?? keys, in: directory.url(name))
   }
 
   /// The run that nothing disturbed, by a trainer of its own.
   ///
   /// - Parameter ranks: nil for the way without replicas.
   func undisturbed(_ run: OwnedRun<Element>, threads: Int = 1, ranks: Int? = nil) throws -> OwnedRun<Element> {
-    let twin = try run.twin(in: directory.path("undisturbed-\(UUID().uuidString)"))
+    let twin = try run.twin(in: directory.url("undisturbed-\(UUID().uuidString)"))
     let network = InProcessNetwork()
     let trainer = TrainerHost<Element>(
-      on: network, store: directory.path("undisturbed-store-\(UUID().uuidString)"), threads: threads,
+      on: network, store: directory.url("undisturbed-store-\(UUID().uuidString)"), threads: threads,
       ranks: ranks)
     defer { trainer.shutDown() }
     try twin.execute(on: network, threads: threads)

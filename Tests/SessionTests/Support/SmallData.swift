@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import TestSupport
 
 /// Rows and labels of every kind, in an HDF5 file and in memory for the reference.
 struct SmallData: Sendable {
@@ -20,7 +21,7 @@ struct SmallData: Sendable {
   /// 44 rows: with a fifth of them for validation 35 remain, so batches of 8 give 5 steps an epoch, the last of 3 rows.
   init(in directory: TemporaryDirectory, rows: Int = 44, seed: UInt64 = 1) throws {
     self.rows = rows
-    file = directory.path("rows-\(rows)-\(seed).h5")
+    file = directory.url("rows-\(rows)-\(seed).h5")
     var random = SplitMix(seed: seed)
     // Columns of unlike size and centre, so that standardisation has something to do.
     let scales = (0..<Self.columns).map { Float($0 + 1) / 3 }

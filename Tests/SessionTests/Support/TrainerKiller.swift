@@ -1,6 +1,7 @@
 import Foundation
 import Synchronization
 import Tensors
+import TestSupport
 
 /// Kills a trainer at random moments and starts another on what its store held.
 final class TrainerKiller<Element: FloatingElement>: Sendable {
@@ -23,7 +24,7 @@ final class TrainerKiller<Element: FloatingElement>: Sendable {
       succession.state.withLock { state in
         let next = "store-\(state.dead + 1)"
         // A failure to copy is an empty store: the job then starts over, which the test's comparison allows and bounds.
-        try? state.host.kill(snapshot: site.directory.path(next))
+        try? state.host.kill(snapshot: site.directory.url(next))
         state = (site.trainer(store: next), state.dead + 1)
       }
     }

@@ -2,6 +2,7 @@ import Architecture
 @testable import Checkpoints
 import Foundation
 import Tensors
+import TestSupport
 
 /// A pretrained model of a few thousand numbers, as the Hugging Face libraries write one.
 enum TinyCheckpoint {

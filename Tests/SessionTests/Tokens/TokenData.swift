@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import TestSupport
 
 /// Token sequences with labels of every kind in an HDF5 file.
 struct TokenData: Sendable {
@@ -13,7 +14,7 @@ struct TokenData: Sendable {
     in directory: TemporaryDirectory, rows: Int = 30, name: String = "tokens",
     _ change: (Int, inout [Int64], inout [Int64], inout Int64) -> Void = { _, _, _, _ in }
   ) throws {
-    file = directory.path("\(name).h5")
+    file = directory.url("\(name).h5")
     var random = SplitMix(seed: 4)
     let writer = try HDF5Writer(path: file.path)
     for column in ["ids", "mask", "types", "tags"] {

@@ -3,6 +3,7 @@ import JobSpec
 import OwnerSession
 import Tensors
 import Testing
+import TestSupport
 
 /// Masked and plaintext fine-tuning of tiny transformers, in double.
 ///

@@ -4,6 +4,7 @@ import Foundation
 import OwnerSession
 import Tensors
 import Testing
+import TestSupport
 import Transport
 
 /// Jobs on tokens end as they would have, whoever is killed and however many threads work.
@@ -16,7 +17,7 @@ import Transport
   ]
 
   private func run(_ job: TokenJob, in site: Site<Float>) throws -> OwnedRun<Float> {
-    try OwnedRun(job.resolved(on: TokenData(in: site.directory)), keys: site.keys, in: site.directory.path("run"))
+    try OwnedRun(job.resolved(on: TokenData(in: site.directory)), keys: site.keys, in: site.directory.url("run"))
   }
 
   private func result(_ run: OwnedRun<Float>) throws -> Data {

@@ -7,6 +7,7 @@ import JobSpec
 import Masking
 import OwnerSession
 import Testing
+import TestSupport
 
 /// Data, checkpoints and settings that do not fit each other are refused before anything is sent, with an error that says what.
 @Suite struct TokenRefusalTests {
@@ -25,9 +26,9 @@ import Testing
   @Test func checkpointThatChangedSinceTheRunBegan() throws {
     let site = try Site<Float>()
     let job = try TokenJob().resolved(on: TokenData(in: site.directory))
-    let run = try OwnedRun<Float>(job, keys: site.keys, in: site.directory.path("run"))
+    let run = try OwnedRun<Float>(job, keys: site.keys, in: site.directory.url("run"))
     try run.state.check(run.prepared)
-    try TinyCheckpoint.write(.bert, to: site.directory.path("bert"), seed: 10)
+    try TinyCheckpoint.write(.bert, to: site.directory.url("bert"), seed: 10)
     let later = try PreparedJob(job: job, secret: OrderSecret(owner: site.keys, seed: 1))
     #expect {
       try run.state.check(later)
@@ -86,7 +87,7 @@ import Testing
     let job = TokenJob().changing { ($0.family, $0.train) = (.llama, TokenJob.lora(["q_proj"])) }
     let norm = "model.layers.1.input_layernorm.weight"
     let failure = try refusal(job) { directory in
-      try TinyCheckpoint.write(.llama, to: directory.path("llama"), zeroing: norm)
+      try TinyCheckpoint.write(.llama, to: directory.url("llama"), zeroing: norm)
       return try TokenData(in: directory)
     }
     #expect(failure.kind == .inputData)
@@ -94,7 +95,7 @@ import Testing
     // No adapter reads this one.
     let directory = try TemporaryDirectory()
     try TinyCheckpoint.write(
-      .llama, to: directory.path("llama"), zeroing: "model.layers.1.post_attention_layernorm.weight")
+      .llama, to: directory.url("llama"), zeroing: "model.layers.1.post_attention_layernorm.weight")
     _ = try PreparedJob(
       job: try job.resolved(on: TokenData(in: directory)), secret: try OrderSecret(ephemeralWithSeed: 1))
   }
