@@ -11,16 +11,20 @@ package struct TrainingPlan: Sendable {
   package let rowOfSlot: [Int32]
   package let trainingRows: Int
   private let orderSecret: OrderSecret
+  private let balance: MicroBatchBalance?
 
-  /// - Parameter orderSecret: what the orders are drawn from; with it and the split, the plan is always the same.
-  package init(split: RowSplit, batch: Int, epochs: Int, orderSecret: OrderSecret) {
+  /// - Parameters:
+  ///   - orderSecret: what the orders are drawn from; with it and the split, the plan is always the same.
+  ///   - balance: how batches are dealt out to micro-batches; nil where all samples are of one size.
+  package init(split: RowSplit, batch: Int, epochs: Int, orderSecret: OrderSecret, balance: MicroBatchBalance? = nil) {
     self.batch = batch
     self.epochs = epochs
     self.orderSecret = orderSecret
+    self.balance = balance
     trainingRows = split.training.count
     let stream = orderSecret.stream(label: "order/0")
-    let first = stream.permutation(split.training.count)
-    rowOfSlot = first.map { Int32(split.training[$0]) } + split.validation.map { Int32($0) }
+    let first = stream.permutation(split.training.count).map { Int32(split.training[$0]) }
+    rowOfSlot = Self.dealt(first, rows: first, batch: batch, balance) + split.validation.map { Int32($0) }
   }
 
   package var validationRows: Int { rowOfSlot.count - trainingRows }
@@ -33,7 +37,18 @@ package struct TrainingPlan: Sendable {
   package func order(epoch: Int) -> [Int32] {
     if epoch == 0 { return (0..<Int32(trainingRows)).map { $0 } }
     let stream = orderSecret.stream(label: "order/\(epoch)")
-    return stream.permutation(trainingRows).map { Int32($0) }
+    let slots = stream.permutation(trainingRows).map { Int32($0) }
+    return Self.dealt(slots, rows: slots.map { rowOfSlot[Int($0)] }, batch: batch, balance)
+  }
+
+  /// `order` with each batch dealt out to its micro-batches.
+  ///
+  /// - Parameter rows: of the file, of each entry.
+  private static func dealt(_ order: [Int32], rows: [Int32], batch: Int, _ balance: MicroBatchBalance?) -> [Int32] {
+    guard let balance else { return order }
+    return stride(from: 0, to: order.count, by: batch).flatMap { start in
+      balance.places(rows[start..<min(order.count, start + batch)]).map { order[start + $0] }
+    }
   }
 
   /// The part of an epoch's order that its batch `index` trains on.

@@ -11,8 +11,8 @@ struct OpenedData {
   let split: RowSplit
   let shape: DataShape
   let pretrained: PretrainedModel?
-  /// Of all samples; 0 where samples are rows of features.
-  let totalTokens: Int
+  /// Of each sample; empty where samples are rows of features.
+  let lengths: [Int32]
 
   /// - Throws: `DatasetError`, `CheckpointError`, `OwnerError` for data or a checkpoint that does not fit the job.
   init(_ job: ResolvedJob) throws {
@@ -25,7 +25,7 @@ struct OpenedData {
       source = .tokens(tokens)
       labels = job.task.isPerToken ? nil : try Self.labels(job, file: file, rows: tokens.source.rows)
       pretrained = tokens.model
-      totalTokens = scan.totalTokens
+      lengths = scan.lengths
       shape = try Self.shape(job, model: tokens.model, scan: scan, labels: labels)
       split = try Self.split(job, file: file, rows: tokens.source.rows)
     case (.features(let path), .mlp):
@@ -34,7 +34,7 @@ struct OpenedData {
       self.source = .features(source)
       self.labels = labels
       pretrained = nil
-      totalTokens = 0
+      lengths = []
       shape = DataShape(
         features: source.columns, outputs: labels.outputs, classNames: labels.classNames,
         labelsMissing: labels.isMissingSome)

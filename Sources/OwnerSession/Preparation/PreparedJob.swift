@@ -34,7 +34,10 @@ package struct PreparedJob: Sendable {
     guard source.rows <= Int(Int32.max) else {
       throw OwnerError.unfitData("the file has \(source.rows) rows; at most \(Int32.max) are supported")
     }
-    plan = TrainingPlan(split: split, batch: job.train.rowsPerStep, epochs: job.train.epochs, orderSecret: secret)
+    plan = TrainingPlan(
+      split: split, batch: job.train.rowsPerStep, epochs: job.train.epochs, orderSecret: secret,
+      balance: data.lengths.isEmpty
+        ? nil : MicroBatchBalance(microBatch: job.train.microBatch, tokens: data.lengths))
     shape = try JobShape(job: job, data: data.shape, pretrained: data.pretrained)
     try shape.pretrained?.checkGains(readBy: shape.structure.parameters.filter(\.isTrained).map(\.name))
     description = JobDescription(
@@ -42,7 +45,8 @@ package struct PreparedJob: Sendable {
       lossLocation: job.lossLocation, task: job.lossLocation == .trainer ? job.task : nil,
       epochs: job.train.epochs, stepsPerEpoch: plan.stepsPerEpoch, batch: job.train.rowsPerStep,
       microBatch: job.train.microBatch, keep: job.train.keep, checkpointEverySteps: job.checkpointEverySteps,
-      trainingRows: plan.trainingRows, validationRows: plan.validationRows, totalTokens: data.totalTokens)
+      trainingRows: plan.trainingRows, validationRows: plan.validationRows,
+      totalTokens: data.lengths.reduce(0) { $0 + Int($1) })
     try description.validate()
   }
 }

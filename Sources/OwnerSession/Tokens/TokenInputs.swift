@@ -62,8 +62,7 @@ package struct TokenInputs: Sendable {
   func scan() throws -> TokenScan {
     var scan = TokenScan(labelClasses: labels?.classes ?? 0)
     try forEachSample { _, sample in
-      scan.longest = max(scan.longest, sample.count)
-      scan.totalTokens += sample.count
+      scan.lengths.append(Int32(sample.count))
       if settings.task.isPerToken { scan.countedTokens += settings.targets(of: sample).count { $0 >= 0 } }
     }
     return scan
