@@ -12,6 +12,8 @@ struct NearestVocabulary: Sendable {
     let tokens: [Int32]
     /// Minus the sum of squared distances, up to a constant of the rows: the larger, the nearer.
     let score: Double
+    /// Whether every word was compared; else the score is no measure of another match.
+    let isWhole: Bool
   }
 
   private let words: Tensor<Float>
@@ -64,8 +66,12 @@ struct NearestVocabulary: Sendable {
     let alongPlaces = places.map { queries.times($0, otherTransposed: true, workers: workers) }
     var best = [Float](repeating: -.infinity, count: rows.rows)
     var tokens = [Int32](repeating: -1, count: rows.rows)
+    var isWhole = true
     for start in stride(from: 0, to: words.rows, by: Self.wordsInTile) {
-      if deadline.hasPassed { break }
+      if deadline.hasPassed {
+        isWhole = false
+        break
+      }
       let slice = words.slice(rows: start..<min(words.rows, start + Self.wordsInTile))
       let tile = isCentred ? Self.centred(slice) : slice
       let alongWords = queries.times(tile, otherTransposed: true, workers: workers)
@@ -86,7 +92,7 @@ struct NearestVocabulary: Sendable {
         }
       }
     }
-    return Match(tokens: tokens, score: best.reduce(0) { $0 + Double(max($1, -1e30)) })
+    return Match(tokens: tokens, score: best.reduce(0) { $0 + Double(max($1, -1e30)) }, isWhole: isWhole)
   }
 
   /// 2 r and r² q of words with places, `[words, places]`; of words alone one column.
