@@ -102,7 +102,7 @@ package struct TokenMatching: Attack {
     plain.withUnsafeMutableBufferPointer { entries in for index in entries.indices { entries[index] = -entries[index] }
     }
     let second = search.match(plain, until: deadline)
-    return second.score > first.score && !deadline.hasPassed ? second.tokens : first.tokens
+    return second.isWhole && second.score > first.score ? second.tokens : first.tokens
   }
 
   /// A token for each of the first rows; −1 where it cannot be told.
@@ -148,6 +148,10 @@ package struct TokenMatching: Attack {
     guard let value = measurement.value else { return "No token was matched in the time there was." }
     let share = "\(ReportNumber.percent(value)) % of the tokens"
     let isPublic = evidence.knowledge.baseWeights != nil && evidence.knowledge.vocabulary != nil
+    if measurement.details.contains(where: { $0.name == TokenClaim.shareWithBase }) {
+      return "Even without the base checkpoint \(share) are told from how often rows repeat and what they stand beside, which is more than "
+        + "the checkpoint gave."
+    }
     if isPublic, value > 0.5 {
       return "Whoever has the base checkpoint reads \(share) of every text: the masking does not hide texts from them."
     }
