@@ -25,7 +25,8 @@ package struct SourceSeparation: Attack {
 
   package static let facts = AttackFacts(
     kind: .sourceSeparation, title: "Blind source separation", knowledge: "nothing beside what the job sends",
-    metric: "share of columns found with an absolute correlation above 0.9", isWorseWhenHigher: true,
+    metric: "share of columns found with an absolute correlation above 0.9 (of one key, so without an interval)",
+    isWorseWhenHigher: true,
     source: "Hyvärinen, IEEE Trans. Neural Netw. 10(3), 1999; Guo and Wu, PAKDD 2007")
   /// Of the absolute correlation: what counts as a column found.
   package static let threshold = 0.9
@@ -105,6 +106,8 @@ package struct SourceSeparation: Attack {
     return found.turn.times(principal.directions, workers: workers)
   }
 
+  /// All columns come from one key and one fit, and are found or missed together: they are no trials of their own that an interval could be
+  /// taken from.
   package func score(_ claim: Claim, truth: OwnerTruth) -> Measurement {
     let best = ColumnCorrelations.best(truth.rows, claimed: claim.components, workers: workers)
     let found = best.filter { $0 > Self.threshold }.count
@@ -114,7 +117,7 @@ package struct SourceSeparation: Attack {
     }
     return Measurement(
       value: best.isEmpty ? nil : Double(found) / Double(best.count),
-      interval: best.isEmpty ? nil : .wilson(successes: found, trials: best.count),
+      interval: nil,
       chance: guessed.reduce(0, +) / Double(max(1, guessed.count)), rows: claim.components.rows,
       details: [
         Measurement.Detail("mean best absolute correlation", best.reduce(0, +) / Double(max(1, best.count))),
