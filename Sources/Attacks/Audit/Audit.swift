@@ -20,7 +20,7 @@ package struct Audit {
     self.evidence = evidence
     self.workers = workers
     let rows = evidence.truth.rows.converted(to: Double.self)
-    let squares = rows.subtracting(rows.columnMeans).squaredRowLengths
+    let squares = rows.subtracting(rows.columnMeans).squaredNorms
     deviation = (squares.reduce(0, +) / Double(max(1, rows.count))).squareRoot()
   }
 

@@ -59,7 +59,7 @@ package struct KMeans: Sendable {
       }
       chosen.append(Self.drawn(distances, &random))
     }
-    return rows.picking(chosen)
+    return rows.selecting(rows: chosen)
   }
 
   /// An index with a probability in proportion to its weight.
