@@ -25,7 +25,7 @@ package struct SourceSeparation: Attack {
 
   package static let facts = AttackFacts(
     kind: .sourceSeparation, title: "Blind source separation", knowledge: "nothing beside what the job sends",
-    metric: "share of columns found with an absolute correlation above 0.9 (of one key, so without an interval)",
+    metric: "share of columns found with an absolute correlation above 0.9 (one key: no interval)",
     isWorseWhenHigher: true,
     source: "Hyvärinen, IEEE Trans. Neural Netw. 10(3), 1999; Guo and Wu, PAKDD 2007")
   /// Of the absolute correlation: what counts as a column found.

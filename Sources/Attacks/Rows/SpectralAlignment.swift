@@ -25,7 +25,7 @@ package struct SpectralAlignment: Attack {
   package static let facts = AttackFacts(
     kind: .spectralAlignment, title: "Spectral alignment", knowledge: "a public sample of the same kind of data",
     metric:
-      "share of columns reconstructed with an absolute correlation above 0.9 (of one key, so without an interval)",
+      "share of columns reconstructed with an absolute correlation above 0.9 (one key: no interval)",
     isWorseWhenHigher: true,
     source: "Liu, Giannella and Kargupta, PKDD 2006; Grave, Joulin and Berthet, AISTATS 2019, algorithm 1")
   /// Of the absolute correlation: what counts as a column reconstructed.

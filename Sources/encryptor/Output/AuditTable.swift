@@ -39,11 +39,11 @@ struct AuditTable {
     return (lines + ["", "report: \(page)"]).joined(separator: "\n")
   }
 
-  /// What would lower it, and how the command line says so.
+  /// What would lower it, as the command line says it; in words where nothing in a job does. The page has the reasons.
   private func advice(_ result: AttackResult) -> [String] {
     guard let advice = result.advice else { return [] }
-    return ["  What would lower it: \(advice)"]
-      + (result.changes.isEmpty ? [] : ["  " + result.changes.map { "--set \($0)" }.joined(separator: " ")])
+    let changes = result.changes.map { "--set \($0)" }.joined(separator: " ")
+    return ["  What would lower it: \(changes.isEmpty ? advice : changes)"]
   }
 
   private func cell(_ result: AttackResult, _ measurement: Measurement?) -> String {
