@@ -44,8 +44,4 @@ package struct ProviderView: Sendable {
       inputs: inputs, lengths: lengths, groups: groups, input: input, parameters: parameters,
       initialWeights: initialWeights, finalWeights: finalWeights, outputs: outputs, targets: targets)
   }
-
-  package func initialWeight(_ name: String) -> Tensor<Float>? {
-    parameters.firstIndex { $0.name == name }.map { initialWeights[$0] }
-  }
 }

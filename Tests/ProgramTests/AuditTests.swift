@@ -31,6 +31,8 @@ struct AuditTests {
     #expect(ended.output.hasPrefix("Masking with a fixed linear key is obfuscation, not semantic security."))
     #expect(
       ended.output.contains("Known rows") && ended.output.hasSuffix("report: \(site["audits/tiny/audit.html"])\n"))
+    #expect(ended.output.contains("masked (95 %)") && ended.output.contains(" … "), "intervals")
+    #expect(ended.output.contains("What would lower it: --set masking.noise.sigma="), "advice")
     #expect(ended.errors.contains("attack 9 of 9"), "progress")
     let json = try audit("--json", "--out", "elsewhere")
     #expect(json.code == 0, "\(json.errors)")

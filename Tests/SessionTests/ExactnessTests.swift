@@ -44,7 +44,7 @@ import Wire
     return { row, number in
       let slot = try #require(slots.firstIndex(of: Int32(number)))
       var noised = Tensor(row, shape: [1, row.count])
-      noise.add(to: &noised, numbers: [Int32(slot)], workers: Workers(threads: 1))
+      try noise.add(to: &noised, numbers: [Int32(slot)], workers: Workers(threads: 1))
       #expect(noised.elements != row)
       return noised.elements
     }

@@ -52,7 +52,7 @@ import Wire
     var expected = Tensor<Float>(
       prepared.plan.rowOfSlot.flatMap { rows[Int($0)] }, shape: [slots.count, Self.columns])
     let clean = expected.elements
-    noise.add(to: &expected, numbers: slots.map { Int32($0) }, workers: workers)
+    try noise.add(to: &expected, numbers: slots.map { Int32($0) }, workers: workers)
     #expect(zip(expected.elements, clean).allSatisfy { $0 != $1 })
     #expect(zip(found.elements, expected.elements).allSatisfy { abs($0 - Double($1)) < 1e-12 })
   }

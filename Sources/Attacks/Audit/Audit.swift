@@ -1,4 +1,5 @@
 package import Exposure
+import Failures
 package import Tensors
 
 /// Runs every attack on what the trainer would see, and on the same unmasked, within a time.
@@ -7,7 +8,7 @@ package struct Audit {
     let facts: AttackFacts
     /// Of the time, relative to the others.
     let share: Double
-    let run: (Duration) throws -> AttackResult
+    let run: (Duration) -> AttackResult
   }
 
   private let evidence: Evidence
@@ -19,15 +20,16 @@ package struct Audit {
     self.evidence = evidence
     self.workers = workers
     let rows = evidence.truth.rows.converted(to: Double.self)
-    let squares = rows.subtracting(rows.columnMeans).squaredRowLengths
+    let squares = rows.subtracting(rows.columnMeans).squaredNorms
     deviation = (squares.reduce(0, +) / Double(max(1, rows.count))).squareRoot()
   }
 
+  /// An attack that fails with an error takes nothing from the others: it was not measured, and the error is its reason.
+  ///
   /// - Parameters:
   ///   - duration: for all attacks together; each gets its share of what is left, so that time one does not need goes to the next.
   ///   - progress: the attack that begins, its number from 0, and how many there are.
-  /// - Throws: what shadow training throws; `DecompositionError`.
-  package func run(within duration: Duration, progress: (String, Int, Int) -> Void) throws -> [AttackResult] {
+  package func run(within duration: Duration, progress: (String, Int, Int) -> Void) -> [AttackResult] {
     let clock = ContinuousClock()
     let end = clock.now + duration
     let entries = self.entries
@@ -35,7 +37,7 @@ package struct Audit {
     for (number, entry) in entries.enumerated() {
       progress(entry.facts.title, number, entries.count)
       let left = entries[number...].reduce(0) { $0 + $1.share }
-      results.append(try entry.run(clock.now.duration(to: end) * (entry.share / left)))
+      results.append(entry.run(clock.now.duration(to: end) * (entry.share / left)))
     }
     return results
   }
@@ -58,35 +60,15 @@ package struct Audit {
       let start = clock.now
       var result = AttackResult(Attempted.facts, status: .measured)
       do {
-        if let read = plainReading(Attempted.facts.kind) {
-          result.masked = read
-          result.unmasked = read
-          result.meaning = PlainReading.meaning
-          advise(&result)
-          return result
-        }
-        // Both attempts are of the same rows and know the same of them.
-        var random = RepeatableNumbers()
-        let knowledge = try attack.knowledge(of: evidence, truth: evidence.truth, random: &random)
-        func measure(_ view: ProviderView, _ truth: OwnerTruth, within time: Duration) throws -> Measurement {
-          var random = random
-          let deadline = Deadline(after: time)
-          let claim = try attack.attempt(on: view, knowing: knowledge, random: &random, until: deadline)
-          var measurement = attack.score(claim, truth: truth)
-          measurement.isCutShort = deadline.hasCutShort
-          return measurement
-        }
-        let masked = try measure(evidence.masked, evidence.truth, within: seesMasking ? time / 2 : time)
-        let control =
-          seesMasking ? try measure(evidence.control, evidence.controlTruth, within: time / 2) : masked
-        result.masked = masked
-        result.unmasked = control
-        result.meaning = attack.meaning(of: masked, evidence: evidence)
-        result.caution = Caution(control: control, of: Attempted.facts).text
+        if !read(&result) { try measure(attack, within: time, seesMasking: seesMasking, &result) }
         advise(&result)
       } catch let inapplicable as Inapplicable {
         result.status = inapplicable.hasNothingToFind ? .inapplicable : .notMeasured
         result.reason = inapplicable.reason
+      } catch {
+        // Of shadow training that diverges, or a decomposition that does not converge; a gate on this attack is not met.
+        result.status = .notMeasured
+        result.reason = (error as? any Failure)?.description ?? "\(error)"
       }
       result.seconds = start.duration(to: clock.now) / .seconds(1)
       return result
@@ -94,8 +76,39 @@ package struct Audit {
   }
 
   /// Where nothing is masked the identity is known, and an attack that looks for another key says too little.
-  private func plainReading(_ attack: AttackKind) -> Measurement? {
-    PlainReading(evidence.masked, truth: evidence.truth, workers: workers)?.measurement(for: attack)
+  ///
+  /// - Returns: false where an attack has to be tried.
+  private func read(_ result: inout AttackResult) -> Bool {
+    let reading = PlainReading(of: result.attack, workers: workers)
+    guard let masked = reading?.measurement(evidence.masked, truth: evidence.truth) else { return false }
+    result.masked = masked
+    // Without the noise.
+    result.unmasked = reading?.measurement(evidence.control, truth: evidence.controlTruth)
+    result.meaning = PlainReading.meaning
+    return true
+  }
+
+  private func measure<Attempted: Attack>(
+    _ attack: Attempted, within time: Duration, seesMasking: Bool, _ result: inout AttackResult
+  ) throws {
+    // Both attempts are of the same rows and know the same of them.
+    var random = RepeatableNumbers()
+    let knowledge = try attack.knowledge(of: evidence, truth: evidence.truth, random: &random)
+    func measurement(_ view: ProviderView, _ truth: OwnerTruth, within time: Duration) throws -> Measurement {
+      var random = random
+      let deadline = Deadline(after: time)
+      let claim = try attack.attempt(on: view, knowing: knowledge, random: &random, until: deadline)
+      var measurement = attack.score(claim, truth: truth)
+      measurement.isCutShort = deadline.hasCutShort
+      return measurement
+    }
+    let masked = try measurement(evidence.masked, evidence.truth, within: seesMasking ? time / 2 : time)
+    let control =
+      seesMasking ? try measurement(evidence.control, evidence.controlTruth, within: time / 2) : masked
+    result.masked = masked
+    result.unmasked = control
+    result.meaning = attack.meaning(of: masked, evidence: evidence)
+    result.caution = Caution(control: control, of: Attempted.facts).text
   }
 
   private func advise(_ result: inout AttackResult) {

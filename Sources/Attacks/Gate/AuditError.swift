@@ -4,6 +4,8 @@ package import Failures
 package enum AuditError: Failure, Equatable {
   /// No audit was made, or not there.
   case missing(String)
+  /// What is there cannot be read; `reason` is the operating system's.
+  case closed(String, reason: String)
   /// What is there is no report of this version.
   case unreadable(String)
   /// The report is of another job, other data or another checkpoint, or was made by another version.
@@ -17,6 +19,8 @@ package enum AuditError: Failure, Equatable {
     switch self {
     case .missing(let path):
       "the job's audit.gate needs an audit, and there is no \(path); make one with `encryptor audit`, or name its directory with --audit"
+    case .closed(let path, let reason):
+      "the job's audit.gate needs its audit, and \(path) cannot be read: \(reason)"
     case .unreadable(let path):
       "\(path) is no report that this version can read; make the audit again with `encryptor audit`"
     case .otherSubject(let path, let difference):

@@ -62,7 +62,7 @@ package struct Records: Sendable {
   }
 
   package func picking(_ numbers: [Int]) -> Records {
-    Records(vectors: vectors.picking(numbers), lengths: numbers.map { lengths[$0] })
+    Records(vectors: vectors.selecting(rows: numbers), lengths: numbers.map { lengths[$0] })
   }
 
   /// This, then the other's.

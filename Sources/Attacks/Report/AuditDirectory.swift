@@ -47,9 +47,16 @@ package struct AuditDirectory: Sendable {
     try AtomicFile.write(try Self.text(report), to: json.path, mode: 0o600)
   }
 
-  /// - Throws: `AuditError.missing`, `.unreadable`.
+  /// - Throws: `AuditError.missing`, `.closed`, `.unreadable`.
   package func load() throws(AuditError) -> AuditReport {
-    guard let data = FileManager.default.contents(atPath: json.path) else { throw .missing(json.path) }
+    let data: Data
+    do {
+      data = try Data(contentsOf: json)
+    } catch CocoaError.fileReadNoSuchFile {
+      throw .missing(json.path)
+    } catch {
+      throw .closed(json.path, reason: error.localizedDescription)
+    }
     let decoder = JSONDecoder()
     decoder.nonConformingFloatDecodingStrategy = .convertFromString(
       positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")

@@ -58,6 +58,13 @@ package struct AuditReport: Sendable, Equatable, Codable {
     attacks.first { $0.attack == attack }
   }
 
+  /// In words, or why it was not measured; nil without noise.
+  package var noiseCostText: String? {
+    noiseCost.map {
+      "\($0.metric) \(ReportNumber.text($0.withNoise)) with it, \(ReportNumber.text($0.withoutNoise)) without"
+    } ?? noiseCostMissing
+  }
+
   private static let limits = [
     "Masking with a fixed linear key is obfuscation, not semantic security. An attack that fails here has failed in the time it had; "
       + "it proves nothing about a better one.",

@@ -26,7 +26,7 @@ package enum ReportNumber {
   }
 
   /// The value with its interval, or what it means to have none, and whether the attempt was cut short.
-  static func text(_ measurement: Measurement?) -> String {
+  package static func text(_ measurement: Measurement?) -> String {
     guard let measurement else { return "–" }
     let mark = measurement.isCutShort ? ", cut short" : ""
     let value = measurement.value.map { text($0) } ?? "not reached"

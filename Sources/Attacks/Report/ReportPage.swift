@@ -43,15 +43,7 @@ package struct ReportPage {
           + (report.checkpointDigest.map { ", checkpoint \($0.prefix(16))" } ?? "")
       ),
     ]
-    if let cost = report.noiseCost {
-      lines.append(
-        (
-          "cost of the noise",
-          "\(cost.metric) \(ReportNumber.text(cost.withNoise)) with it, \(ReportNumber.text(cost.withoutNoise)) without"
-        ))
-    } else if let missing = report.noiseCostMissing {
-      lines.append(("cost of the noise", missing))
-    }
+    if let cost = report.noiseCostText { lines.append(("cost of the noise", cost)) }
     return "<table class=\"facts\">\(lines.map { "<tr><th>\($0.0)</th><td>\(text($0.1))</td></tr>" }.joined())</table>"
   }
 
@@ -68,7 +60,7 @@ package struct ReportPage {
     let rows = report.attacks.map { result in
       """
       <tr><td><a href="#\(result.attack.rawValue)">\(text(result.title))</a></td><td>\(text(result.metric))</td>\
-      <td>\(result.status == .measured ? ReportNumber.text(result.masked) : Self.status(result))</td>\
+      <td>\(Self.outcome(result))</td>\
       <td>\(result.status == .measured ? ReportNumber.text(result.unmasked) : "")</td>\
       <td>\(ReportNumber.text(result.masked?.chance))</td></tr>
       """
@@ -79,11 +71,12 @@ package struct ReportPage {
       """
   }
 
-  private static func status(_ result: AttackResult) -> String {
+  private static func outcome(_ result: AttackResult) -> String {
     switch result.status {
+    case .measured: ReportNumber.text(result.masked)
     case .outOfTime: "no time left"
     case .notMeasured: "not measured"
-    case .inapplicable, .measured: "does not apply"
+    case .inapplicable: "does not apply"
     }
   }
 
@@ -112,8 +105,8 @@ package struct ReportPage {
       parts.insert("<p class=\"caution\">Cut short: with more <code>--minutes</code> it may find more.</p>", at: 1)
     }
     if let caution = result.caution { parts.insert("<p class=\"caution\">\(text(caution))</p>", at: 1) }
-    for (index, detail) in (result.masked?.details ?? []).enumerated() {
-      let control = result.unmasked.flatMap { $0.details.indices.contains(index) ? $0.details[index].value : nil }
+    for detail in result.masked?.details ?? [] {
+      let control = result.unmasked?.details.first { $0.name == detail.name }?.value
       parts.append(row(detail.name, ReportNumber.text(detail.value), ReportNumber.text(control)))
     }
     parts.append(row("chance", ReportNumber.text(result.masked?.chance), ReportNumber.text(result.unmasked?.chance)))

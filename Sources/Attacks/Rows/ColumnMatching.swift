@@ -16,8 +16,8 @@ struct ColumnMatching: Sendable {
   init(plain: Tensor<Double>, masked: Tensor<Double>, isSigned: Bool, workers: Workers) {
     let (m, d, w) = (Double(plain.rows), plain.columns, masked.columns)
     var products = plain.times(masked, transposed: true, workers: workers)
-    let plainLengths = plain.transposed.squaredRowLengths
-    let maskedLengths = masked.transposed.squaredRowLengths
+    let plainLengths = plain.transposed.squaredNorms
+    let maskedLengths = masked.transposed.squaredNorms
     // Squared distances, of columns and of columns with the sign changed, in one matrix [d, 2 w].
     let width = isSigned ? 2 * w : w
     var distances = Tensor<Double>(uninitialized: [d, width])

@@ -40,8 +40,8 @@ struct ColumnStatistics: Sendable {
           freedom: Double(largest.count))),
       originals: w)
     let centredHint = hint.subtracting(hint.columnMeans)
-    let hinted = Neighbours.squaredDistances(
-      centredHint.transposed, pool.subtracting(pool.columnMeans).transposed, workers: workers)
+    let hinted = centredHint.transposed.squaredDistances(
+      to: pool.subtracting(pool.columnMeans).transposed, workers: workers)
     let byHint = assign(
       hinted.scalingRows(by: deviations.map { -1 / max($0 * $0, 1e-30) }), originals: w)
 
@@ -50,13 +50,13 @@ struct ColumnStatistics: Sendable {
     var likelihood = -Double.infinity
     for start in [byStatistics, byHint] {
       var current = start
-      for _ in 0...Self.covarianceRounds {
+      for round in 0...Self.covarianceRounds {
         // Row c: masked column c's covariances with the columns that the sample's columns are matched with.
         let seen = covariance.pool.selecting(rows: current).transposed
         let scores = profiles.adding(evidence.scores(covariance.sample, seen, scale: total, freedom: Double(d)))
         let sum = current.enumerated().reduce(0) { $0 + scores[$1.offset, $1.element] }
         if sum > likelihood { (matching, likelihood) = (current, sum) }
-        if deadline.hasPassed { break }
+        if round == Self.covarianceRounds || deadline.hasPassed { break }
         let next = assign(scores, originals: w)
         if next == current { break }
         current = next

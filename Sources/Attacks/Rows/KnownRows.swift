@@ -44,14 +44,13 @@ package struct KnownRows: Attack {
   /// Of the relative error: what counts as knowing the other rows.
   package static let threshold = 0.1
   private static let mostJudges = 256
+  /// Rows that are reconstructed at most.
+  private static let mostOthers = 1024
 
   private let workers: Workers
-  private let mostOthers: Int
 
-  /// - Parameter mostOthers: rows that are reconstructed at most.
-  package init(workers: Workers, mostOthers: Int = 1024) {
+  package init(workers: Workers) {
     self.workers = workers
-    self.mostOthers = mostOthers
   }
 
   /// 1, 2, 4 … below d + 1, then d + 1 and 2 (d + 1), as far as a fifth of the rows (or `mostOthers`) stays unknown; a quarter of those left
@@ -61,7 +60,7 @@ package struct KnownRows: Attack {
   ) throws(Inapplicable) -> Knowledge {
     let (rows, columns) = (truth.rows.rows, truth.rows.columns)
     guard rows >= 5 else { throw Inapplicable("there are fewer than five rows: known ones leave too few to work out") }
-    let most = rows - max(1, min(mostOthers, rows / 5))
+    let most = rows - max(1, min(Self.mostOthers, rows / 5))
     let powers = sequence(first: 1) { $0 * 2 }.prefix { $0 <= columns }
     let counts = (Array(powers) + [columns + 1, 2 * (columns + 1)]).filter { $0 <= most }
     let shuffled = (0..<rows).shuffled(using: &random)
@@ -79,7 +78,7 @@ package struct KnownRows: Attack {
   ) throws -> Claim {
     let taken = Set(knowledge.order + knowledge.judges)
     let unknown = (0..<view.inputs.rows).filter { !taken.contains($0) }.shuffled(using: &random)
-    let others = Array(unknown.prefix(mostOthers))
+    let others = Array(unknown.prefix(Self.mostOthers))
     let wanted = view.inputs.selecting(rows: others + knowledge.judges).converted(to: Double.self)
     let masked = view.inputs.selecting(rows: knowledge.order).converted(to: Double.self)
     let plain = knowledge.plaintext.converted(to: Double.self)

@@ -99,14 +99,14 @@ struct KnownRowsEstimator {
       let fitted = plain.selecting(rows: part.fitted)
       let map = try ProcrustesMap(plain: fitted, masked: masked.selecting(rows: part.fitted), workers: workers)
       let mean = Tensor<Double>(zeros: [part.held.count, plain.columns]).adding(fitted.columnMeans)
-      held.full = held.full.followed(by: map.predict(masked.slice(rows: part.held)).adding(mean, scale: -1))
-      held.wanted = held.wanted.followed(by: plain.slice(rows: part.held).adding(mean, scale: -1))
+      held.full = held.full.followed(by: map.predict(masked.slice(rows: part.held)).adding(mean, scaled: -1))
+      held.wanted = held.wanted.followed(by: plain.slice(rows: part.held).adding(mean, scaled: -1))
       means = means.followed(by: mean)
     }
     let shrinkage = Self.shrinkage(of: held.full, towards: held.wanted)
     let whole = try ProcrustesMap(plain: plain, masked: masked, workers: workers)
     return Outcome(
-      estimates: whole.predict(others, shrinkage: shrinkage), held: means.adding(held.full, scale: shrinkage),
+      estimates: whole.predict(others, shrinkage: shrinkage), held: means.adding(held.full, scaled: shrinkage),
       heldPlain: plain.slice(rows: 0..<held.full.rows))
   }
 
@@ -140,12 +140,12 @@ struct KnownRowsEstimator {
     }
     let heldPlain = plain.slice(rows: 0..<held.rows)
     // One known row is fitted, whatever the noise: nothing says how much there is.
-    let shrinkage = Self.shrinkage(of: held, towards: heldPlain.adding(means, scale: -1))
+    let shrinkage = Self.shrinkage(of: held, towards: heldPlain.adding(means, scaled: -1))
     let found = centred(
       others, by: ColumnMatching(plain: plain, masked: masked, isSigned: isSigned, workers: workers))
     return Outcome(
       estimates: found.rows.scalingRows(by: [Double](repeating: shrinkage, count: others.rows)).adding(found.mean),
-      held: means.adding(held, scale: shrinkage), heldPlain: heldPlain)
+      held: means.adding(held, scaled: shrinkage), heldPlain: heldPlain)
   }
 
   /// `count` consecutive parts of the rows, each with the rows that are not in it; none where there are fewer rows than parts.

@@ -9,12 +9,6 @@ struct MatchEvidence {
   let rows: (wanted: Double, candidates: Double)
   let workers: Workers
 
-  init(deviations: [Double], rows: (Double, Double), workers: Workers) {
-    self.deviations = deviations
-    self.rows = rows
-    self.workers = workers
-  }
-
   /// `[d, c]`: for a wanted column j and a candidate, −freedom/2 times their squared distance over what it is expected to be if they are one
   /// column, scale · σⱼ² · (1/n + 1/s).
   ///
@@ -27,7 +21,7 @@ struct MatchEvidence {
     let variance = 1 / rows.wanted + 1 / rows.candidates
     // A column that does not vary in the sample may in the view, and is as exact as rounding lets it be.
     let least = 1e-6 * (deviations.max() ?? 0)
-    return Neighbours.squaredDistances(wanted, candidates, workers: workers).scalingRows(
+    return wanted.squaredDistances(to: candidates, workers: workers).scalingRows(
       by: deviations.map {
         let deviation = max($0, least, 1e-15)
         return -freedom / 2 / max(scale * deviation * deviation * variance, 1e-300)

@@ -13,7 +13,7 @@ struct Neighbours {
   /// - Parameters:
   ///   - left, right: `[n, q]` and `[s, q]`, at least one each.
   init(of left: Tensor<Double>, among right: Tensor<Double>, workers: Workers) {
-    let distances = Self.squaredDistances(left, right, workers: workers)
+    let distances = left.squaredDistances(to: right, workers: workers)
     let (rows, columns) = (left.rows, right.rows)
     var forwardBest = [Double](repeating: .infinity, count: rows)
     var backwardBest = [Double](repeating: .infinity, count: columns)
@@ -38,21 +38,5 @@ struct Neighbours {
     self.backward = backward
     forwardDistances = forwardBest
     backwardDistances = backwardBest
-  }
-
-  /// `[n, s]`, never negative.
-  static func squaredDistances(_ left: Tensor<Double>, _ right: Tensor<Double>, workers: Workers) -> Tensor<Double> {
-    var products = left.times(right, otherTransposed: true, workers: workers)
-    let (lefts, rights) = (left.squaredRowLengths, right.squaredRowLengths)
-    let columns = right.rows
-    products.withUnsafeMutableBufferPointer { elements in
-      for row in lefts.indices {
-        for column in 0..<columns {
-          let index = row * columns + column
-          elements[index] = max(0, lefts[row] + rights[column] - 2 * elements[index])
-        }
-      }
-    }
-    return products
   }
 }

@@ -8,9 +8,10 @@ struct PointClouds: Sendable {
   struct Settings: Sendable {
     var batch = 256
     var rounds = 40
-    var neighbourRounds = 10
     var judged = 1024
   }
+
+  private static let neighbourRounds = 10
 
   /// `[n, q]` and `[s, q]`, about their means.
   let masked: Tensor<Double>
@@ -49,7 +50,7 @@ struct PointClouds: Sendable {
     }
     consider(try softly(from: start, random: &random, until: deadline))
     var turn = best.turn
-    for _ in 0..<settings.neighbourRounds {
+    for _ in 0..<Self.neighbourRounds {
       if deadline.hasPassed { break }
       let left = masked.slice(rows: fitted(masked))
       let right = sample.slice(rows: fitted(sample))
@@ -81,7 +82,7 @@ struct PointClouds: Sendable {
   }
 
   private static func variances(_ cloud: Tensor<Double>) -> [Double] {
-    cloud.transposed.squaredRowLengths.map { $0 / Double(max(1, cloud.rows)) }
+    cloud.transposed.squaredNorms.map { $0 / Double(max(1, cloud.rows)) }
   }
 
   private func fitted(_ cloud: Tensor<Double>) -> Range<Int> {
@@ -99,7 +100,7 @@ struct PointClouds: Sendable {
       if deadline.hasPassed { break }
       let left = masked.selecting(rows: fitted(masked).shuffled(using: &random).prefix(batch))
       let right = sample.selecting(rows: fitted(sample).shuffled(using: &random).prefix(batch))
-      let costs = Neighbours.squaredDistances(left.times(turn, workers: workers), right, workers: workers)
+      let costs = left.times(turn, workers: workers).squaredDistances(to: right, workers: workers)
       // From a tenth of the mean squared distance to a hundredth.
       let sharpness = 0.1 / (1 + 9 * Double(round) / Double(max(1, settings.rounds - 1)))
       let plan = SinkhornPlan.plan(costs: costs, sharpness: sharpness)

@@ -10,19 +10,19 @@ package struct RelativeError: Sendable {
   ///   - claimed, truth: `[n, d]`, row by row the same.
   package init(of claimed: Tensor<Float>, against truth: Tensor<Float>) {
     let plain = truth.converted(to: Double.self)
-    let spreads = plain.subtracting(plain.columnMeans).squaredRowLengths
+    let spreads = plain.subtracting(plain.columnMeans).squaredNorms
     var difference = plain
     claimed.withUnsafeBufferPointer { source in
       difference.withUnsafeMutableBufferPointer { target in
         for index in source.indices { target[index] -= Double(source[index]) }
       }
     }
-    let errors = difference.squaredRowLengths
+    let errors = difference.squaredNorms
     let total = spreads.reduce(0, +)
     let sum = errors.reduce(0, +)
     // Rows that are all the same, but for rounding: one of them is all of them, and what misses it is no better than a guess. Masked rows
     // are single precision, so that a row is kept to some 1e-6 of its length.
-    let rounding = 1e-10 * plain.squaredRowLengths.reduce(0, +)
+    let rounding = 1e-10 * plain.squaredNorms.reduce(0, +)
     guard total > rounding else {
       value = sum > rounding ? 1 : 0
       interval = Interval(lower: value, upper: value)

@@ -25,22 +25,21 @@ package struct SourceSeparation: Attack {
 
   package static let facts = AttackFacts(
     kind: .sourceSeparation, title: "Blind source separation", knowledge: "nothing beside what the job sends",
-    metric: "share of columns found with an absolute correlation above 0.9", isWorseWhenHigher: true,
+    metric: "share of columns found with an absolute correlation above 0.9 (one key: no interval)",
+    isWorseWhenHigher: true,
     source: "Hyvärinen, IEEE Trans. Neural Netw. 10(3), 1999; Guo and Wu, PAKDD 2007")
   /// Of the absolute correlation: what counts as a column found.
   package static let threshold = 0.9
   private static let draws = 3
+  /// Components separated at most, the first principal ones; a fifth of the rows at most, too.
+  private static let mostComponents = 256
 
   private let workers: Workers
-  private let mostComponents: Int
   private let restarts: Int
 
-  /// - Parameters:
-  ///   - mostComponents: components separated at most, the first principal ones; a fifth of the rows at most, too.
-  ///   - restarts: times that every non-linearity is tried.
-  package init(workers: Workers, mostComponents: Int = 256, restarts: Int = 2) {
+  /// - Parameter restarts: times that every non-linearity is tried.
+  package init(workers: Workers, restarts: Int = 2) {
     self.workers = workers
-    self.mostComponents = mostComponents
     self.restarts = restarts
   }
 
@@ -66,7 +65,7 @@ package struct SourceSeparation: Attack {
       claims.append(masked.times(directions, otherTransposed: true, workers: workers))
     }
     let principal = try PrincipalComponents(
-      of: masked, most: max(1, min(mostComponents, masked.rows / 5)), workers: workers)
+      of: masked, most: max(1, min(Self.mostComponents, masked.rows / 5)), workers: workers)
     let white = principal.scores.scalingColumns(by: principal.variances.map { 1 / $0.squareRoot() })
     var guesses: [Tensor<Float>] = []
     if white.columns > 0 {
@@ -80,7 +79,7 @@ package struct SourceSeparation: Attack {
     // Columns in another order are columns still.
     if knowledge.group == .permutation || knowledge.group == .signedPermutation { claims.append(masked) }
     return Claim(
-      components: Self.beside(claims, rows: masked.rows).converted(), guesses: guesses, fromRows: white.columns,
+      components: Tensor.beside(claims, rows: masked.rows).converted(), guesses: guesses, fromRows: white.columns,
       fromWeights: fromWeights)
   }
 
@@ -97,7 +96,7 @@ package struct SourceSeparation: Attack {
   private func separatedWeights(
     _ weights: Tensor<Double>, random: inout some RandomNumberGenerator, until deadline: Deadline
   ) throws -> Tensor<Double>? {
-    let principal = try PrincipalComponents(of: weights, most: mostComponents, workers: workers)
+    let principal = try PrincipalComponents(of: weights, most: Self.mostComponents, workers: workers)
     guard !principal.variances.isEmpty else { return nil }
     let white = principal.scores.scalingColumns(by: principal.variances.map { 1 / $0.squareRoot() })
     let found = try FastICA(workers: workers).separate(white, restarts: restarts, random: &random, until: deadline)
@@ -105,6 +104,8 @@ package struct SourceSeparation: Attack {
     return found.turn.times(principal.directions, workers: workers)
   }
 
+  /// All columns come from one key and one fit, and are found or missed together: they are no trials of their own that an interval could be
+  /// taken from.
   package func score(_ claim: Claim, truth: OwnerTruth) -> Measurement {
     let best = ColumnCorrelations.best(truth.rows, claimed: claim.components, workers: workers)
     let found = best.filter { $0 > Self.threshold }.count
@@ -114,7 +115,7 @@ package struct SourceSeparation: Attack {
     }
     return Measurement(
       value: best.isEmpty ? nil : Double(found) / Double(best.count),
-      interval: best.isEmpty ? nil : .wilson(successes: found, trials: best.count),
+      interval: nil,
       chance: guessed.reduce(0, +) / Double(max(1, guessed.count)), rows: claim.components.rows,
       details: [
         Measurement.Detail("mean best absolute correlation", best.reduce(0, +) / Double(max(1, best.count))),
@@ -127,21 +128,5 @@ package struct SourceSeparation: Attack {
     guard let value = measurement.value else { return "No column varies: there is nothing to find." }
     return "From what the job sends alone, a provider finds \(ReportNumber.percent(value)) % of the columns "
       + "with a correlation above 0.9, without their names and up to sign and scale."
-  }
-
-  private static func beside(_ matrices: [Tensor<Double>], rows: Int) -> Tensor<Double> {
-    let width = matrices.reduce(0) { $0 + $1.columns }
-    var result = Tensor<Double>(uninitialized: [rows, width])
-    var first = 0
-    result.withUnsafeMutableBufferPointer { target in
-      for matrix in matrices {
-        let columns = matrix.columns
-        matrix.withUnsafeBufferPointer { source in
-          for index in source.indices { target[index / columns * width + first + index % columns] = source[index] }
-        }
-        first += columns
-      }
-    }
-    return result
   }
 }

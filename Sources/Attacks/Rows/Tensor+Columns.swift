@@ -1,21 +1,5 @@
 import Tensors
 
-extension Tensor {
-  /// These rows in this order, copied.
-  func selecting(rows numbers: some Collection<Int>) -> Tensor {
-    var result = Tensor(uninitialized: [numbers.count, columns])
-    let width = columns
-    result.withUnsafeMutableBufferPointer { target in
-      withUnsafeBufferPointer { source in
-        for (row, number) in numbers.enumerated() {
-          for column in 0..<width { target[row * width + column] = source[number * width + column] }
-        }
-      }
-    }
-    return result
-  }
-}
-
 extension Tensor where Element == Double {
   /// The mean of each column; zeros where there are no rows.
   var columnMeans: [Double] {
@@ -31,10 +15,10 @@ extension Tensor where Element == Double {
   }
 
   /// The same less `vector` in every row.
-  func subtracting(_ vector: [Double]) -> Tensor { adding(vector, scale: -1) }
+  func subtracting(_ vector: [Double]) -> Tensor { adding(vector, scaled: -1) }
 
   /// The same with `scale` times `vector` added to every row.
-  func adding(_ vector: [Double], scale: Double = 1) -> Tensor {
+  func adding(_ vector: [Double], scaled scale: Double = 1) -> Tensor {
     var result = self
     let (rows, columns) = (rows, columns)
     result.withUnsafeMutableBufferPointer { elements in
@@ -45,12 +29,34 @@ extension Tensor where Element == Double {
     return result
   }
 
-  /// The sum with `scale` times a matrix of the same shape.
-  func adding(_ other: Tensor, scale: Double = 1) -> Tensor {
-    var result = self
-    result.withUnsafeMutableBufferPointer { target in
+  /// self += scale · other, of one shape.
+  mutating func add(_ other: Tensor, scaled scale: Double) {
+    withUnsafeMutableBufferPointer { target in
       other.withUnsafeBufferPointer { source in
-        for index in source.indices { target[index] += scale * source[index] }
+        for index in target.indices { target[index] += scale * source[index] }
+      }
+    }
+  }
+
+  /// The sum with `scale` times a matrix of the same shape.
+  func adding(_ other: Tensor, scaled scale: Double = 1) -> Tensor {
+    var result = self
+    result.add(other, scaled: scale)
+    return result
+  }
+
+  /// The columns of these matrices one beside the other; of as many rows each.
+  static func beside(_ matrices: [Tensor], rows: Int) -> Tensor {
+    let width = matrices.reduce(0) { $0 + $1.columns }
+    var result = Tensor(uninitialized: [rows, width])
+    var first = 0
+    result.withUnsafeMutableBufferPointer { target in
+      for matrix in matrices {
+        let columns = matrix.columns
+        matrix.withUnsafeBufferPointer { source in
+          for index in source.indices { target[index / columns * width + first + index % columns] = source[index] }
+        }
+        first += columns
       }
     }
     return result
@@ -102,18 +108,6 @@ extension Tensor where Element == Double {
       var sum = 0.0
       for index in elements.indices { sum += elements[index] * elements[index] }
       return sum
-    }
-  }
-
-  /// Σ a² of each row.
-  var squaredRowLengths: [Double] {
-    let (rows, columns) = (rows, columns)
-    return withUnsafeBufferPointer { elements in
-      (0..<rows).map { row in
-        var sum = 0.0
-        for index in row * columns..<(row + 1) * columns { sum += elements[index] * elements[index] }
-        return sum
-      }
     }
   }
 }

@@ -26,16 +26,18 @@ package struct KMeans: Sendable {
     package var sumOfSquares: Double
   }
 
-  /// - Parameter rows: `[n, columns]`, finite.
+  /// - Parameters:
+  ///   - rows: `[n, columns]`, finite.
+  ///   - deadline: after it no start and no iteration begins but the first assignment.
   package func clustering(
     of rows: Tensor<Double>, random: inout some RandomNumberGenerator, until deadline: Deadline
   ) -> Clustering {
     let norms = rows.squaredNorms
     var best: Clustering?
     for _ in 0..<max(1, restarts) {
-      let found = refined(seeds(rows, norms, &random), rows, norms)
+      if best != nil, deadline.hasPassed { break }
+      let found = refined(seeds(rows, norms, &random), rows, norms, until: deadline)
       if found.sumOfSquares < best?.sumOfSquares ?? .infinity { best = found }
-      if deadline.hasPassed { break }
     }
     return best
       ?? Clustering(
@@ -57,7 +59,7 @@ package struct KMeans: Sendable {
       }
       chosen.append(Self.drawn(distances, &random))
     }
-    return rows.picking(chosen)
+    return rows.selecting(rows: chosen)
   }
 
   /// An index with a probability in proportion to its weight.
@@ -72,9 +74,12 @@ package struct KMeans: Sendable {
     return weights.count - 1
   }
 
-  private func refined(_ seeds: Tensor<Double>, _ rows: Tensor<Double>, _ norms: [Double]) -> Clustering {
+  private func refined(
+    _ seeds: Tensor<Double>, _ rows: Tensor<Double>, _ norms: [Double], until deadline: Deadline
+  ) -> Clustering {
     var found = assigned(rows, norms, to: seeds)
     for _ in 0..<max(0, iterations) {
+      if deadline.hasPassed { break }
       let next = assigned(rows, norms, to: means(rows, found))
       let isDone = next.assignment == found.assignment
       found = next

@@ -1,14 +1,14 @@
 package import Tensors
 
-extension Tensor where Element: TensorElement {
-  /// These rows, copied in this order.
-  package func picking(_ numbers: [Int]) -> Tensor {
+extension Tensor {
+  /// These rows in this order, copied.
+  package func selecting(rows numbers: some Collection<Int>) -> Tensor {
+    var result = Tensor(uninitialized: [numbers.count, columns])
     let width = columns
-    var result = Tensor(uninitialized: [numbers.count, width])
     result.withUnsafeMutableBufferPointer { target in
       withUnsafeBufferPointer { source in
-        for (place, number) in numbers.enumerated() {
-          for column in 0..<width { target[place * width + column] = source[number * width + column] }
+        for (row, number) in numbers.enumerated() {
+          for column in 0..<width { target[row * width + column] = source[number * width + column] }
         }
       }
     }

@@ -73,15 +73,6 @@ struct KeyAgreement: Sendable {
 }
 
 extension Tensor<Double> {
-  /// self += scale · other, of one shape.
-  mutating func add(_ other: Tensor<Double>, scaled scale: Double) {
-    withUnsafeMutableBufferPointer { target in
-      other.withUnsafeBufferPointer { source in
-        for index in target.indices { target[index] += scale * source[index] }
-      }
-    }
-  }
-
   /// Σ of the products of entries.
   func product(_ other: Tensor<Double>) -> Double {
     withUnsafeBufferPointer { left in

@@ -12,15 +12,19 @@ struct NearestVocabulary: Sendable {
     let tokens: [Int32]
     /// Minus the sum of squared distances, up to a constant of the rows: the larger, the nearer.
     let score: Double
+    /// Whether every word was compared; else the score is no measure of another match.
+    let isWhole: Bool
   }
 
   private let words: Tensor<Float>
   /// `[positions · types, d]`, centred; nil for a decoder.
-  private let places: Tensor<Float>?
-  private let gain: [Float]
+  let places: Tensor<Float>?
+  /// |p̄|² and |γ ∘ p̄|² of each place.
+  let placeSquares: (own: [Float], weighted: [Float])
+  let gain: [Float]
   private let shift: [Float]
-  private let isCentred: Bool
-  private let workers: Workers
+  let isCentred: Bool
+  let workers: Workers
 
   /// Words compared at a time, and rows that a worker takes.
   private static let wordsInTile = 128
@@ -36,6 +40,7 @@ struct NearestVocabulary: Sendable {
     isCentred = vocabulary.gain != nil
     guard vocabulary.gain != nil || vocabulary.positions != nil || vocabulary.types != nil else {
       places = nil
+      placeSquares = ([], [])
       return
     }
     let steps = min(positions, vocabulary.positions?.rows ?? 1)
@@ -51,7 +56,9 @@ struct NearestVocabulary: Sendable {
         }
       }
     }
-    self.places = isCentred ? Self.centred(places) : places
+    let centred = isCentred ? Self.centred(places) : places
+    self.places = centred
+    placeSquares = (Self.squares(centred, weights: nil), Self.squares(centred, weights: gain))
   }
 
   /// - Parameter rows: plain or nearly so, `[n, d]`.
@@ -64,8 +71,12 @@ struct NearestVocabulary: Sendable {
     let alongPlaces = places.map { queries.times($0, otherTransposed: true, workers: workers) }
     var best = [Float](repeating: -.infinity, count: rows.rows)
     var tokens = [Int32](repeating: -1, count: rows.rows)
+    var isWhole = true
     for start in stride(from: 0, to: words.rows, by: Self.wordsInTile) {
-      if deadline.hasPassed { break }
+      if deadline.hasPassed {
+        isWhole = false
+        break
+      }
       let slice = words.slice(rows: start..<min(words.rows, start + Self.wordsInTile))
       let tile = isCentred ? Self.centred(slice) : slice
       let alongWords = queries.times(tile, otherTransposed: true, workers: workers)
@@ -86,44 +97,7 @@ struct NearestVocabulary: Sendable {
         }
       }
     }
-    return Match(tokens: tokens, score: best.reduce(0) { $0 + Double(max($1, -1e30)) })
-  }
-
-  /// 2 r and r² q of words with places, `[words, places]`; of words alone one column.
-  private struct Factors: Sendable {
-    let scale: Tensor<Float>
-    let square: Tensor<Float>
-  }
-
-  private func factors(_ tile: Tensor<Float>) -> Factors {
-    let width = tile.columns
-    func squares(_ matrix: Tensor<Float>, weighted: Bool) -> [Float] {
-      (0..<matrix.rows).map { row in
-        (0..<width).reduce(0) { sum, column in
-          let entry = matrix[row, column] * (weighted ? gain[column] : 1)
-          return sum + entry * entry
-        }
-      }
-    }
-    let (own, ownWeighted) = (squares(tile, weighted: false), squares(tile, weighted: true))
-    guard let places else {
-      return Factors(
-        scale: Tensor(repeating: 2, shape: [tile.rows, 1]), square: Tensor(ownWeighted, shape: [tile.rows, 1]))
-    }
-    let (other, otherWeighted) = (squares(places, weighted: false), squares(places, weighted: true))
-    var weighted = tile
-    for row in 0..<tile.rows { for column in 0..<width { weighted[row, column] *= gain[column] * gain[column] } }
-    var scale = tile.times(places, otherTransposed: true, workers: workers)
-    var square = weighted.times(places, otherTransposed: true, workers: workers)
-    for row in 0..<tile.rows {
-      for column in 0..<places.rows {
-        let length = max(own[row] + other[column] + 2 * scale[row, column], .leastNormalMagnitude)
-        let ratio = isCentred ? Float(width) / length : 1
-        square[row, column] = ratio * (ownWeighted[row] + otherWeighted[column] + 2 * square[row, column])
-        scale[row, column] = 2 * ratio.squareRoot()
-      }
-    }
-    return Factors(scale: scale, square: square)
+    return Match(tokens: tokens, score: best.reduce(0) { $0 + Double(max($1, -1e30)) }, isWhole: isWhole)
   }
 
   /// Over all places of a word.

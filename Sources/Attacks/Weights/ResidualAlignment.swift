@@ -17,11 +17,12 @@ package struct ResidualAlignment: Sendable {
     package let agreement: Double
   }
 
-  package let workers: Workers
   /// Bytes for products of weights.
-  package var memory = 512 << 20
+  private static let memory = 512 << 20
   /// Products that are turned as a whole, of the first blocks: what more of them add to the key is below rounding.
-  package var products = 24
+  private static let products = 24
+
+  private let workers: Workers
 
   package init(workers: Workers) {
     self.workers = workers
@@ -50,7 +51,7 @@ package struct ResidualAlignment: Sendable {
     let legs = ResidualLegs(view, base: base)
     guard !legs.isEmpty, legs.width > 0 else { return nil }
     let invariants = ResidualInvariants(
-      legs, masked: view.initialWeights, base: base, memory: memory, most: products, workers: workers,
+      legs, masked: view.initialWeights, base: base, memory: Self.memory, most: Self.products, workers: workers,
       until: deadline)
     let agreement = KeyAgreement(invariants: invariants, workers: workers)
     let refinement = KeyRefinement(agreement: agreement, workers: workers)

@@ -15,20 +15,37 @@ package struct TokenClaim: Sendable {
   /// Rows of each sample; nil where each is one.
   package let lengths: [Int32]?
 
+  /// The details that tell of the other claim, where there are two.
+  static let shareWithBase = "share of tokens with the base checkpoint"
+  private static let shareWithoutBase = "share of tokens without the base checkpoint"
+
+  /// Of the claim that recovered more: whoever has the checkpoint can leave it aside.
+  ///
   /// - Parameter truth: the token of each row of the view.
   func measurement(truth: [Int32]) -> Measurement {
-    guard let claim = withBase ?? withoutBase else {
+    guard var claim = withBase ?? withoutBase else {
       return Measurement(value: nil, interval: nil, chance: 0, rows: 0)
     }
-    let hits = hits(claim, truth)
+    var hits = hits(claim, truth)
+    var other: (name: String, claim: Tokens, hits: [Bool])?
+    if withBase != nil, let counted = withoutBase {
+      let found = self.hits(counted, truth)
+      if share(found) > share(hits) {
+        other = (Self.shareWithBase, claim, hits)
+        (claim, hits) = (counted, found)
+      } else {
+        other = (Self.shareWithoutBase, counted, found)
+      }
+    }
     let rows = claim.rows.filter { $0 < truth.count }
     let guessed = rows.filter { truth[$0] == mostFrequent }.count
     var details = [Measurement.Detail("share of distinct tokens", distinct(claim, hits, truth))]
-    if withBase != nil, let counted = withoutBase {
-      let others = self.hits(counted, truth)
+    if let other {
       details += [
-        .init("share of tokens without the base checkpoint", share(others)),
-        .init("share of distinct tokens without the base checkpoint", distinct(counted, others, truth)),
+        .init(other.name, share(other.hits)),
+        .init(
+          other.name.replacing("share of tokens", with: "share of distinct tokens"),
+          distinct(other.claim, other.hits, truth)),
       ]
     }
     return Measurement(

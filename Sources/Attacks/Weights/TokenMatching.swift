@@ -65,7 +65,7 @@ package struct TokenMatching: Attack {
     on view: ProviderView, knowing knowledge: Knowledge, random: inout some RandomNumberGenerator,
     until deadline: Deadline
   ) -> TokenClaim {
-    let common = Self.mostFrequent(knowledge.texts)
+    let common = BagMatching.frequent(knowledge.texts, limit: 1).first ?? -1
     var matched: TokenClaim.Tokens?
     if let base = knowledge.base {
       let chosen = Array((0..<view.inputs.rows).shuffled(using: &random).prefix(rows)).sorted()
@@ -91,10 +91,7 @@ package struct TokenMatching: Attack {
     _ view: ProviderView, _ chosen: [Int], _ key: ResidualAlignment.Key, _ vocabulary: TokenVocabulary,
     until deadline: Deadline
   ) -> [Int32] {
-    let width = view.inputs.columns
-    let elements = chosen.flatMap { row in (0..<width).map { view.inputs[row, $0] } }
-    let masked = Tensor(elements, shape: [chosen.count, width])
-    var plain = masked.times(key.matrix.converted(to: Float.self), workers: workers)
+    var plain = view.inputs.selecting(rows: chosen).times(key.matrix.converted(to: Float.self), workers: workers)
     let longest = view.lengths?.max().map(Int.init) ?? 1
     let search = NearestVocabulary(vocabulary, positions: longest, workers: workers)
     let first = search.match(plain, until: deadline)
@@ -102,7 +99,7 @@ package struct TokenMatching: Attack {
     plain.withUnsafeMutableBufferPointer { entries in for index in entries.indices { entries[index] = -entries[index] }
     }
     let second = search.match(plain, until: deadline)
-    return second.score > first.score && !deadline.hasPassed ? second.tokens : first.tokens
+    return second.isWhole && second.score > first.score ? second.tokens : first.tokens
   }
 
   /// A token for each of the first rows; −1 where it cannot be told.
@@ -134,12 +131,6 @@ package struct TokenMatching: Attack {
     return groups.cluster.map { tokens[$0] }
   }
 
-  private static func mostFrequent(_ texts: [[Int32]]) -> Int32 {
-    var counts: [Int32: Int] = [:]
-    for text in texts { for token in text { counts[token, default: 0] += 1 } }
-    return counts.max { ($0.value, $1.key) < ($1.value, $0.key) }?.key ?? -1
-  }
-
   package func score(_ claim: TokenClaim, truth: OwnerTruth) -> Measurement {
     claim.measurement(truth: truth.tokens ?? [])
   }
@@ -148,6 +139,11 @@ package struct TokenMatching: Attack {
     guard let value = measurement.value else { return "No token was matched in the time there was." }
     let share = "\(ReportNumber.percent(value)) % of the tokens"
     let isPublic = evidence.knowledge.baseWeights != nil && evidence.knowledge.vocabulary != nil
+    if measurement.details.contains(where: { $0.name == TokenClaim.shareWithBase }) {
+      return
+        "Even without the base checkpoint \(share) are told from how often rows repeat and what they stand beside, which is more than "
+        + "the checkpoint gave."
+    }
     if isPublic, value > 0.5 {
       return "Whoever has the base checkpoint reads \(share) of every text: the masking does not hide texts from them."
     }

@@ -55,11 +55,7 @@ struct VectorClusters: Sendable {
   func merged(_ rows: Tensor<Float>, workers: Workers) -> VectorClusters {
     var first = [Int](repeating: -1, count: count)
     for (row, number) in cluster.enumerated() where first[number] < 0 { first[number] = row }
-    var one = Tensor<Float>(uninitialized: [count, rows.columns])
-    for (number, row) in first.enumerated() {
-      for column in 0..<rows.columns { one[number, column] = rows[row, column] }
-    }
-    let groups = VectorClusters(one, workers: workers)
+    let groups = VectorClusters(rows.selecting(rows: first), workers: workers)
     return VectorClusters(labels: cluster.map { groups.cluster[$0] })
   }
 
@@ -91,14 +87,7 @@ struct VectorClusters: Sendable {
 
   /// `[n, n]`, relative to the mean square of both lengths.
   private static func squaredDistances(_ rows: Tensor<Double>, workers: Workers) -> Tensor<Float> {
-    let (count, width) = (rows.rows, rows.columns)
-    let squares = rows.withUnsafeBufferPointer { entries in
-      (0..<count).map { row in
-        var sum = 0.0
-        for column in 0..<width { sum += entries[row * width + column] * entries[row * width + column] }
-        return sum
-      }
-    }
+    let (count, squares) = (rows.rows, rows.squaredNorms)
     var result = Tensor<Float>(uninitialized: [count, count])
     for start in stride(from: 0, to: count, by: rowsInBlock) {
       let block = start..<min(count, start + rowsInBlock)

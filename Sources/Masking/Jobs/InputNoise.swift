@@ -35,10 +35,14 @@ package struct InputNoise: Sendable {
   /// - Parameters:
   ///   - rows: `[n, d]`.
   ///   - numbers: n numbers of rows; a negative one leaves its row as it is.
+  /// - Throws: `MaskingError.shape` unless each row has a number: none is to leave without its noise.
   package func add<Element: FloatingElement>(
     to rows: inout Tensor<Element>, numbers: [Int32], workers: Workers
-  ) {
-    let (count, width) = (min(rows.rows, numbers.count), rows.columns)
+  ) throws {
+    let (count, width) = (rows.rows, rows.columns)
+    guard numbers.count == count else {
+      throw MaskingError.shape(what: "the numbers of rows to noise", expected: [count], found: [numbers.count])
+    }
     rows.withUnsafeMutableBufferPointer { values in
       // Safe to share: every piece writes rows of its own.
       nonisolated(unsafe) let values = values
@@ -58,17 +62,26 @@ package struct InputNoise: Sendable {
   /// - Parameters:
   ///   - tokens: `[n, d]`, sample after sample.
   ///   - samples: the number of each sample, at least 0, and the places of its tokens in the order they stand in `tokens`.
+  /// - Throws: `MaskingError.shape` unless the samples' tokens are those of `tokens`, each place of a sample once: none is to leave without
+  ///   its noise.
   package func add<Element: FloatingElement>(
     to tokens: inout Tensor<Element>, samples: [(number: Int32, places: [Int])], workers: Workers
-  ) {
+  ) throws {
     let width = tokens.columns
     var firsts: [Int] = []
     var next = 0
     for sample in samples {
       firsts.append(next)
       next += sample.places.count
+      let places = Set(sample.places.filter(sample.places.indices.contains))
+      guard places.count == sample.places.count else {
+        throw MaskingError.shape(
+          what: "the places of a sample's tokens to noise", expected: [sample.places.count], found: [places.count])
+      }
     }
-    guard next <= tokens.rows else { return }
+    guard next == tokens.rows else {
+      throw MaskingError.shape(what: "the tokens to noise", expected: [tokens.rows], found: [next])
+    }
     let starts = firsts
     tokens.withUnsafeMutableBufferPointer { values in
       // Safe to share: every piece writes the tokens of its own sample.

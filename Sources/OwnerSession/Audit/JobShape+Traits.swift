@@ -40,3 +40,8 @@ extension JobShape {
     return nil
   }
 }
+
+extension PreparedJob {
+  /// What of this job decides how it can be attacked.
+  package var traits: JobTraits { shape.traits(rows: plan.totalRows) }
+}

@@ -7,19 +7,21 @@ struct ObservedParts {
   private(set) var inputs = RowCollection()
   private(set) var outputs = RowCollection()
   private(set) var gradients = RowCollection()
-  private(set) var targets = Targets<Float>.classes([])
+  private var classes: [Int32] = []
+  private var values = RowCollection()
 
   mutating func add(_ exchange: VerifiedRun<Float>.Exchange) {
     inputs.append(exchange.inputs)
     outputs.append(exchange.outputs)
     gradients.append(exchange.outputGradient)
-    switch (targets, exchange.targets) {
-    case (.classes(let known), .classes(let more)): targets = .classes(known + more)
-    case (.values(let known), .values(let more)):
-      targets = .values(Tensor(known.elements + more.elements, shape: [known.rows + more.rows, more.columns]))
-    default: targets = exchange.targets
+    switch exchange.targets {
+    case .classes(let ids): classes += ids
+    case .values(let rows): values.append(rows)
     }
   }
+
+  /// Not masked; of one task, they are all of one kind.
+  var targets: Targets<Float> { values.isEmpty ? .classes(classes) : .values(values.joined()) }
 
   func labels(isBinary: Bool) -> TrueLabels {
     switch targets {

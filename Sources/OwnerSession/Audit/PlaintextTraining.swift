@@ -37,13 +37,26 @@ struct PlaintextTraining {
 
   /// Trains on the rows with these places in `slots`, for as many epochs as the job, and returns the outputs of all rows.
   ///
+  /// - Parameter secret: what starting weights and orders are drawn from.
+  /// - Throws: `OwnerError.diverged`.
+  func outputs(trainedOn places: [Int], secret: OrderSecret) throws -> Tensor<Float> {
+    var last = Tensor<Float>(zeros: [0, 0])
+    try train(on: places, secret: secret, until: nil) { epoch, outputs in
+      if epoch == prepared.job.train.epochs - 1 { last = try outputs(slots.indices) }
+    }
+    return last
+  }
+
+  /// The same training, looked at after every epoch.
+  ///
   /// - Parameters:
-  ///   - secret: what starting weights and orders are drawn from.
   ///   - end: no step begins after it; nil for no end.
-  /// - Throws: `OutOfTime` when it was not done by `end`; `OwnerError.diverged`.
-  func outputs(
-    trainedOn places: [Int], secret: OrderSecret, until end: ContinuousClock.Instant? = nil
-  ) throws -> Tensor<Float> {
+  ///   - epochEnded: the epoch, from 0, and a way to ask for the outputs of some of the rows as the weights then are.
+  /// - Throws: `OutOfTime` when it was not done by `end`; `OwnerError.diverged`; what `epochEnded` throws.
+  func train(
+    on places: [Int], secret: OrderSecret, until end: ContinuousClock.Instant?,
+    epochEnded: (Int, (Range<Int>) throws -> Tensor<Float>) throws -> Void
+  ) throws {
     let job = prepared.job
     let batch = min(prepared.plan.batch, places.count)
     let steps = (places.count + batch - 1) / batch
@@ -58,9 +71,16 @@ struct PlaintextTraining {
         if let end, ContinuousClock().now >= end { throw OutOfTime() }
         try step(engine, Array(order[start..<min(order.count, start + batch)]))
       }
+      try epochEnded(epoch) { try outputs(of: $0, engine) }
     }
-    return try engine.infer(rows: slots.count) { target in
-      asked.withUnsafeBufferPointer { _ = target.update(fromContentsOf: $0) }
+  }
+
+  private func outputs(of rows: Range<Int>, _ engine: TrainingEngine<Float>) throws -> Tensor<Float> {
+    let width = asked.columns
+    return try engine.infer(rows: rows.count) { target in
+      asked.withUnsafeBufferPointer {
+        _ = target.update(fromContentsOf: $0[rows.lowerBound * width..<rows.upperBound * width])
+      }
     }
   }
 

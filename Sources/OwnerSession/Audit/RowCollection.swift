@@ -10,6 +10,8 @@ struct RowCollection {
     rows.withUnsafeBufferPointer { elements.append(contentsOf: $0) }
   }
 
+  var isEmpty: Bool { elements.isEmpty }
+
   func joined() -> Tensor<Float> {
     Tensor(elements, shape: [columns == 0 ? 0 : elements.count / columns, columns])
   }

@@ -54,7 +54,7 @@ package struct RowSpool<Element: FloatingElement> {
     if standardization != nil || noise != nil {
       var values = rows
       if let standardization { values.withUnsafeMutableBufferPointer { standardization.apply(to: $0) } }
-      noise?.add(to: &values, numbers: slots, workers: keys.workers)
+      try noise?.add(to: &values, numbers: slots, workers: keys.workers)
       return try keys.maskInputs(values.converted(to: Element.self))
     }
     if let sparse: Masking.SparseRows<Element> = try SparseBlock.compress(rows, below: sparseShare) {

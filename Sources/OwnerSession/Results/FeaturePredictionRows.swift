@@ -16,7 +16,7 @@ struct FeaturePredictionRows<Element: FloatingElement> {
     while let block = try reader.next() {
       var values = block.values
       if let standardization { values.withUnsafeMutableBufferPointer { standardization.apply(to: $0) } }
-      noise?.add(to: &values, numbers: block.rows.map { Int32($0) }, workers: keys.workers)
+      try noise?.add(to: &values, numbers: block.rows.map { Int32($0) }, workers: keys.workers)
       let masked = try keys.maskInputs(values.converted(to: Element.self))
       for first in stride(from: 0, to: masked.rows, by: size) {
         let range = first..<min(masked.rows, first + size)

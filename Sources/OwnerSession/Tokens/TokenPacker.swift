@@ -30,7 +30,7 @@ struct TokenPacker<Element: FloatingElement> {
       placed.append((slot, order))
     }
     var vectors = embedding.vectors(tokens, workers: workers)
-    noise?.add(to: &vectors, samples: placed, workers: workers)
+    try noise?.add(to: &vectors, samples: placed, workers: workers)
     return RowDelivery(
       slots: Tensor(Array(slots), shape: [slots.count]), lengths: Tensor(lengths, shape: [lengths.count]),
       pooled: Tensor(pooled, shape: [pooled.count]),

@@ -95,7 +95,7 @@ struct VerificationSource<Element: FloatingElement> {
   /// Rows of features as they are masked.
   func noisedRows(_ slots: ArraySlice<Int32>, _ source: any FeatureSource) throws -> Tensor<Element> {
     var rows = try readRows(slots, source)
-    noise?.add(to: &rows, numbers: Array(slots), workers: workers)
+    try noise?.add(to: &rows, numbers: Array(slots), workers: workers)
     return rows
   }
 

@@ -35,7 +35,6 @@ final class VerifiedRun<Element: FloatingElement> {
 
   /// What a micro-batch was to the trainer, as it went over the wire.
   struct Exchange {
-    let slots: ArraySlice<Int32>
     let inputs: Tensor<Element>
     let outputs: Tensor<Element>
     let outputGradient: Tensor<Element>
@@ -62,7 +61,7 @@ final class VerifiedRun<Element: FloatingElement> {
       try engine.setOutputGradient(gradient, rows: rows)
       try observe(
         Exchange(
-          slots: part, inputs: batch.values, outputs: masked, outputGradient: gradient, targets: batch.targets))
+          inputs: batch.values, outputs: masked, outputGradient: gradient, targets: batch.targets))
       done = rows.upperBound
     }
     _ = try engine.finishStep()

@@ -33,7 +33,10 @@ struct AuditCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "How long the observed run, the noise's cost and the attacks may take together.",
-      discussion: "What is cut short says so, and passes no gate."))
+      discussion: """
+        What is cut short says so, and passes no gate. Opening files, a step that has begun and scoring come on top; the attacks have a \
+        quarter of the minutes at least, however long the rest took.
+        """))
   var minutes: Double = 5
 
   @Flag(help: "Print the report as JSON instead of the table.")
@@ -72,7 +75,7 @@ struct AuditCommand: ParsableCommand {
     training.end()
     // Opening a file is not bounded, nor is the first step of a run; a quarter of the time is the attacks' in any case.
     let left = max(allowed / 4, allowed - start.duration(to: clock.now))
-    let attacks = try Audit(evidence, workers: processing.workers).run(within: left) { title, number, count in
+    let attacks = Audit(evidence, workers: processing.workers).run(within: left) { title, number, count in
       StandardError.write("attack \(number + 1) of \(count): \(title)\n")
     }
     return AuditReport(

@@ -8,7 +8,7 @@ struct AuditTable {
 
   var text: String {
     let table = TextTable(
-      header: ["attack", "metric", "masked", "unmasked", "chance", "seconds"],
+      header: ["attack", "metric", "masked (95 %)", "unmasked", "chance", "seconds"],
       rows: report.attacks.map { result in
         [
           result.title, result.metric, cell(result, result.masked), cell(result, result.unmasked),
@@ -24,18 +24,13 @@ struct AuditTable {
         lines.append(
           ([result.title + ": " + (result.meaning ?? "")] + [cut, result.caution].compactMap { $0 })
             .joined(separator: " "))
+        lines += advice(result)
       case .inapplicable: lines.append("\(result.title) does not apply: \(result.reason ?? "").")
       case .notMeasured: lines.append("\(result.title) was not measured: \(result.reason ?? "").")
       case .outOfTime: lines.append("\(result.title): no time was left; give the audit more with --minutes.")
       }
     }
-    if let cost = report.noiseCost {
-      lines.append(
-        "cost of the noise: \(cost.metric) \(ReportNumber.text(cost.withNoise)) with it, \(ReportNumber.text(cost.withoutNoise)) without"
-      )
-    } else if let missing = report.noiseCostMissing {
-      lines.append("cost of the noise: \(missing)")
-    }
+    if let cost = report.noiseCostText { lines.append("cost of the noise: \(cost)") }
     if report.isViewCutShort {
       lines.append(
         "The observed run was cut short after \(report.rowsSeen) rows: every attack had fewer than it should have; give the audit more "
@@ -44,12 +39,16 @@ struct AuditTable {
     return (lines + ["", "report: \(page)"]).joined(separator: "\n")
   }
 
+  /// What would lower it, as the command line says it; in words where nothing in a job does. The page has the reasons.
+  private func advice(_ result: AttackResult) -> [String] {
+    guard let advice = result.advice else { return [] }
+    let changes = result.changes.map { "--set \($0)" }.joined(separator: " ")
+    return ["  What would lower it: \(changes.isEmpty ? advice : changes)"]
+  }
+
   private func cell(_ result: AttackResult, _ measurement: Measurement?) -> String {
     switch result.status {
-    case .measured:
-      measurement.map {
-        ($0.value == nil ? "not reached" : ReportNumber.text($0.value)) + ($0.isCutShort ? ", cut short" : "")
-      } ?? "–"
+    case .measured: ReportNumber.text(measurement)
     case .inapplicable: "–"
     case .notMeasured: "not measured"
     case .outOfTime: "no time"

@@ -1,6 +1,7 @@
 import Architecture
 import Attacks
 import Exposure
+import Failures
 import Tensors
 import Testing
 import TestSupport
@@ -27,7 +28,7 @@ import TestSupport
   }
 
   private func results(rows: Int, within time: Duration) throws -> [AttackKind: AttackResult] {
-    let results = try Audit(evidence(rows: rows), workers: Workers(threads: 2)).run(within: time) { _, _, _ in }
+    let results = Audit(try evidence(rows: rows), workers: Workers(threads: 2)).run(within: time) { _, _, _ in }
     return Dictionary(uniqueKeysWithValues: results.map { ($0.attack, $0) })
   }
 
@@ -47,7 +48,7 @@ import TestSupport
       rows: SyntheticRows.gaussian(100, 6, random: &random), key: SyntheticView.identity(6), group: .trivial)
     let evidence = view.evidence(sample: SyntheticRows.gaussian(30, 6, random: &random))
     let report = SampleReport.with(
-      try Audit(evidence, workers: Workers(threads: 2)).run(within: .seconds(10)) { _, _, _ in })
+      Audit(evidence, workers: Workers(threads: 2)).run(within: .seconds(10)) { _, _, _ in })
     #expect(report.result(.knownRows)?.masked?.value == 0)
     #expect(report.result(.spectralAlignment)?.masked?.value == 1)
     #expect(report.result(.sourceSeparation)?.masked?.value == 1)
@@ -55,6 +56,26 @@ import TestSupport
       AuditGate(knownRowsMin: 1), AuditGate(spectralRecoveryMax: 0.99), AuditGate(sourceSeparationMax: 0.99),
     ] {
       #expect(throws: AuditError.self) { try GateCheck(gate).check(report) }
+    }
+  }
+
+  /// What the rows say with their noise, beside what they say without it.
+  @Test func rowsThatAreOnlyNoisedAreReadBesideCleanOnes() throws {
+    var random = SplitMix(seed: 6)
+    // Noise of three deviations on the first column: it correlates with itself at 1/√10 = 0.32, the others at 1.
+    let noise = (0..<100 * 6).map { $0 % 6 == 0 ? 3 * RecordScene.normal(&random) : 0 }
+    let view = SyntheticView(
+      rows: SyntheticRows.gaussian(100, 6, random: &random), key: SyntheticView.identity(6), group: .trivial,
+      noise: noise)
+    let results = Audit(
+      view.evidence(sample: SyntheticRows.gaussian(30, 6, random: &random)), workers: Workers(threads: 2)
+    ).run(within: .seconds(10)) { _, _, _ in }
+    for attack in [AttackKind.spectralAlignment, .sourceSeparation] {
+      let result = try #require(results.first { $0.attack == attack })
+      #expect(result.masked?.value == 5.0 / 6)
+      #expect(result.unmasked?.value == 1)
+      #expect(result.masked?.interval == nil)
+      #expect(result.seconds > 0)
     }
   }
 
@@ -66,7 +87,7 @@ import TestSupport
       rows: Tensor((0..<100).flatMap { _ in row }, shape: [100, 6]),
       key: try SyntheticView.rotation(6, random: &random), group: .orthogonal)
     let evidence = view.evidence(sample: SyntheticRows.gaussian(30, 6, random: &random))
-    let results = try Audit(evidence, workers: Workers(threads: 2)).run(within: .seconds(10)) { _, _, _ in }
+    let results = Audit(evidence, workers: Workers(threads: 2)).run(within: .seconds(10)) { _, _, _ in }
     #expect(results.first { $0.attack == .knownRows }?.masked?.value == 1)
   }
 
@@ -78,9 +99,38 @@ import TestSupport
     let view = SyntheticView(
       rows: Tensor(rows, shape: [40, 6]), key: try SyntheticView.rotation(6, random: &random), group: .orthogonal)
     let evidence = view.evidence(sample: SyntheticRows.gaussian(30, 6, random: &random))
-    let results = try Audit(evidence, workers: Workers(threads: 2)).run(within: .seconds(2)) { _, _, _ in }
+    let results = Audit(evidence, workers: Workers(threads: 2)).run(within: .seconds(2)) { _, _, _ in }
     #expect(results.count == 9)
     #expect(!ReportPage(SampleReport.with(results)).html.isEmpty)
+  }
+
+  private struct DivergingShadows: ShadowTraining {
+    struct Diverged: Failure {
+      let kind = FailureKind.checkFailed
+      let description = "training diverged at step 3"
+    }
+
+    let candidates = 100
+
+    func scores(trainedOn isMember: [Bool], model: Int) throws -> Tensor<Double> { throw Diverged() }
+  }
+
+  /// One model that diverges says nothing of the other attacks, and no gate takes it for a model that gives nobody away.
+  @Test func anAttackThatFailsIsNotMeasuredAndTheOthersAre() throws {
+    var random = SplitMix(seed: 9)
+    var scene = RecordScene(
+      rows: RecordScene.normals(100, 6, &random), sample: RecordScene.normals(30, 6, &random))
+    scene.shadows = DivergingShadows()
+    let results = Audit(scene.evidence(&random), workers: Workers(threads: 2))
+      .run(within: .seconds(20)) { _, _, _ in }
+    #expect(results.map(\.attack) == AttackKind.allCases)
+    let membership = try #require(results.first { $0.attack == .modelMembership })
+    #expect(membership.status == .notMeasured && membership.masked == nil)
+    #expect(membership.reason == "training diverged at step 3")
+    #expect(results.first { $0.attack == .knownRows }?.status == .measured)
+    #expect(throws: AuditError.self) {
+      try GateCheck(AuditGate(membershipMax: 1)).check(SampleReport.with(results))
+    }
   }
 
   /// Too few rows might be enough for another attacker; tokens of a job of features are not there for anybody.

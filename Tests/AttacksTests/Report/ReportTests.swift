@@ -22,6 +22,16 @@ import Testing
     #expect(mode == 0o600)
   }
 
+  /// The two views may have details of their own: each is shown beside the one of its name.
+  @Test func detailsAreShownByTheirNames() {
+    var result = SampleReport.result(.tokenMatching, 0.5)
+    result.masked?.details = [.init("first", 0.25), .init("second", 0.125)]
+    result.unmasked?.details = [.init("third", 0.75), .init("second", 0.375)]
+    let page = ReportPage(SampleReport.with([result])).html
+    #expect(page.contains("<td>first</td><td>0.250</td><td>–</td>"))
+    #expect(page.contains("<td>second</td><td>0.125</td><td>0.375</td>"))
+  }
+
   /// A number of rows that was not reached: more than were tried, with no end and no chance level.
   @Test func aValueThatWasNotReachedHasAnIntervalWithoutEnd() throws {
     defer { try? FileManager.default.removeItem(at: directory) }
@@ -37,6 +47,18 @@ import Testing
 
   @Test func aMissingReportSaysHowToMakeOne() {
     #expect(throws: AuditError.missing(directory.path + "/audit.json")) { try AuditDirectory(root: directory).load() }
+  }
+
+  /// A directory in its place can be read by nobody, whatever the user may do.
+  @Test func aReportThatCannotBeReadIsNotMissing() throws {
+    defer { try? FileManager.default.removeItem(at: directory) }
+    let files = AuditDirectory(root: directory)
+    try FileManager.default.createDirectory(at: files.json, withIntermediateDirectories: true)
+    let error = #expect(throws: AuditError.self) { try files.load() }
+    guard case .closed(files.json.path, _) = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
   }
 
   @Test func aDamagedReportIsUnreadable() throws {

@@ -19,6 +19,17 @@ import TestSupport
     #expect(found.sumOfSquares < 22.5)
   }
 
+  /// Nothing is left after one assignment that may not be improved; an iteration or a second start is.
+  @Test(arguments: [(1, 0, false), (1, 5, true), (2, 0, true)])
+  func whatIsDoneIsNotCutShort(_ restarts: Int, _ iterations: Int, _ isCutShort: Bool) {
+    var random = SplitMix(seed: 3)
+    let passed = Deadline(after: .zero)
+    let found = KMeans(clusters: 2, restarts: restarts, iterations: iterations, workers: RecordScene.workers)
+      .clustering(of: Tensor<Double>([0, 1, 8, 9], shape: [4, 1]), random: &random, until: passed)
+    #expect(Set(found.assignment).count == 2)
+    #expect(passed.hasCutShort == isCutShort)
+  }
+
   @Test func fewerRowsThanClusters() {
     var random = SplitMix(seed: 2)
     let found = KMeans(clusters: 5, workers: RecordScene.workers).clustering(

@@ -13,8 +13,8 @@ import TestSupport
 @Suite struct EvidenceTests {
   private let workers = Workers(threads: 2)
 
-  private func evidence(_ job: ResolvedJob) throws -> Evidence {
-    let prepared = try PreparedJob(job: job, secret: OrderSecret(ephemeralWithSeed: 1))
+  private func evidence(_ job: ResolvedJob, secret: OrderSecret? = nil) throws -> Evidence {
+    let prepared = try PreparedJob(job: job, secret: secret ?? OrderSecret(ephemeralWithSeed: 1))
     return try EvidenceCollection(prepared: prepared, workers: workers).collect { _, _ in }
   }
 
@@ -76,7 +76,7 @@ import TestSupport
     #expect(try !evidence(job).isCutShort)
   }
 
-  /// 12,000 columns make keys of 1.2 GB each; a layer of a million units as much for every hundred rows.
+  /// 12,000 columns make keys of 1.2 GB each.
   @Test func aJobThatIsTooLargeForMemoryIsRefusedAtOnce() throws {
     let directory = try TemporaryDirectory()
     let file = directory.url("wide.h5")
@@ -113,6 +113,49 @@ import TestSupport
       try evidence(unheld.resolved(on: data)).noiseCostMissing == "not measured: the job has no validation rows")
     let tokens = try TokenJob().changing { $0.noise = 0.1 }.resolved(on: TokenData(in: directory))
     #expect(try evidence(tokens).noiseCostMissing?.hasPrefix("not measured for token jobs") == true)
+  }
+
+  /// With a steady learning rate a job of k epochs is the first k of a longer one: the best of a long job is the best of the short ones.
+  @Test func theCostOfTheNoiseIsOfTheEpochThatTheJobKeeps() throws {
+    let directory = try TemporaryDirectory()
+    let data = try SmallData(in: directory, rows: 44)
+    func error(_ secret: OrderSecret, _ epochs: Int, _ keep: KeepPolicy) throws -> Double {
+      let job = SmallJob().changing {
+        $0.task = .regression
+        $0.noise = 0.1
+        $0.epochs = epochs
+        $0.keep = keep
+        $0.schedule = ScheduleDescription(warmup: 0, decay: .none)
+      }
+      // Without the noise, which is drawn anew by every audit.
+      return try #require(try evidence(job.resolved(on: data), secret: secret).noiseCost).withoutNoise
+    }
+    // From starting weights of which the last epoch is not the best, or nothing is shown: about every second ones.
+    for _ in 0..<50 {
+      let secret = try OrderSecret(ephemeralWithSeed: 1)
+      let errors = try (1...4).map { try error(secret, $0, .last) }
+      let least = try #require(errors.min())
+      guard errors.last != least else { continue }
+      #expect(try error(secret, 4, .best) == least)
+      return
+    }
+    Issue.record("the last epoch was always the best")
+  }
+
+  /// The observed run sees four steps at a thousandth of the learning rate, and does not diverge.
+  @Test func aComparisonThatDivergesIsNoCost() throws {
+    let directory = try TemporaryDirectory()
+    let job = SmallJob().changing {
+      $0.task = .regression
+      $0.noise = 0.1
+      $0.epochs = 200
+      $0.optimizer = SmallJob.sgd(rate: 10)
+      $0.schedule = ScheduleDescription(warmup: 1, decay: .none)
+    }
+    let found = try evidence(job.resolved(on: try SmallData(in: directory, rows: 44)))
+    #expect(found.noiseCost == nil)
+    let reason = try #require(found.noiseCostMissing)
+    #expect(reason.hasPrefix("not measured: ") && reason.contains("diverged"))
   }
 
   /// The control is of the clean rows, so that what an attack reaches there is what the data allow; the masked rows have the noise.

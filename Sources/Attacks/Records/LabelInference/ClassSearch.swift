@@ -15,16 +15,16 @@ struct ClassSearch {
     guard gradients.rows > 0 else { return [] }
     let model = SoftmaxGradients(outputs: outputs, gradients: gradients, workers: workers)
     let directions = gradients.normalizedRows
-    let centred = outputs.centred.normalizedRows
+    let centred = outputs.subtracting(outputs.columnMeans).normalizedRows
     var best: SoftmaxGradients.Fit?
     var tightest: (assignment: [Int], share: Double)?
-    for features in [directions, directions.beside(centred), centred] {
+    for features in [directions, Tensor.beside([directions, centred], rows: directions.rows), centred] {
       if best != nil, deadline.hasPassed { break }
       let means = KMeans(clusters: gradients.columns, restarts: restarts, workers: workers)
       let found = means.clustering(of: features, random: &random, until: deadline)
       let fit = model.fit(from: found.assignment, until: deadline)
       if fit.residual < best?.residual ?? .infinity { best = fit }
-      let share = found.sumOfSquares / max(1e-300, features.centred.squaredNorms.reduce(0, +))
+      let share = found.sumOfSquares / max(1e-300, features.subtracting(features.columnMeans).sumOfSquares)
       if share < tightest?.share ?? .infinity { tightest = (found.assignment, share) }
       // Nothing is left to explain.
       if fit.residual < 1e-3 { break }
@@ -46,28 +46,5 @@ extension Tensor<Double> {
       }
     }
     return result
-  }
-
-  /// Less the mean of each column.
-  fileprivate var centred: Tensor {
-    let width = columns
-    var means = [Double](repeating: 0, count: width)
-    withUnsafeBufferPointer { elements in
-      for index in elements.indices { means[index % width] += elements[index] / Double(Swift.max(1, rows)) }
-    }
-    var result = self
-    result.withUnsafeMutableBufferPointer { elements in
-      for index in elements.indices { elements[index] -= means[index % width] }
-    }
-    return result
-  }
-
-  fileprivate func beside(_ other: Tensor) -> Tensor {
-    var joined: [Double] = []
-    for row in 0..<rows {
-      joined += slice(rows: row..<row + 1).elements
-      joined += other.slice(rows: row..<row + 1).elements
-    }
-    return Tensor(joined, shape: [rows, columns + other.columns])
   }
 }

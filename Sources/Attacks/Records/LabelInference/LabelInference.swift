@@ -15,17 +15,17 @@ package struct LabelInference: Attack {
     isWorseWhenHigher: true,
     source: "Li et al., Label Leakage and Protection in Two-party Split Learning, ICLR 2022, section 3")
 
+  /// Rows of rotated gradients that are looked at; nothing is said of others.
+  private static let mostRows = 1 << 16
+
   private let workers: Workers
   private let restarts: Int
-  /// Rows of rotated gradients that are looked at; nothing is said of others.
-  private let mostRows: Int
   /// Half samples that the interval is taken from.
   let draws: Int
 
-  package init(workers: Workers, restarts: Int = 8, mostRows: Int = 1 << 16, draws: Int = 200) {
+  package init(workers: Workers, restarts: Int = 8, draws: Int = 200) {
     self.workers = workers
     self.restarts = restarts
-    self.mostRows = mostRows
     self.draws = draws
   }
 
@@ -102,9 +102,9 @@ package struct LabelInference: Attack {
     let norms = gradients.converted(to: Double.self).squaredNorms
     let counted = norms.indices.filter { norms[$0] > 0 }
     var result = [Int](repeating: -1, count: norms.count)
-    let fitted = Array(counted.prefix(mostRows))
+    let fitted = Array(counted.prefix(Self.mostRows))
     let search = ClassSearch(
-      outputs: outputs.picking(fitted).converted(), gradients: gradients.picking(fitted).converted(),
+      outputs: outputs.selecting(rows: fitted).converted(), gradients: gradients.selecting(rows: fitted).converted(),
       restarts: restarts, workers: workers)
     for (row, cluster) in zip(fitted, search.clusters(random: &random, until: deadline)) { result[row] = cluster }
     return result

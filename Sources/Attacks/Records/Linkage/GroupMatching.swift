@@ -26,6 +26,8 @@ struct GroupMatching {
     var scores: [Double]
     /// Of the whole group.
     var evidence: Double
+    /// Whether all rows that growth starts from were tried before the deadline.
+    var isWhole: Bool
   }
 
   /// A pair that does not agree costs as much as a coincidence of one in a thousand at most: one wrongly laid candidate must not outweigh
@@ -87,9 +89,10 @@ struct GroupMatching {
   /// - Parameter deadline: after it no more rows are grown from, and what has been laid stands.
   func outcome(until deadline: Deadline) -> Outcome {
     scene.distances.withUnsafeBufferPointer { distances in
-      let laid = completed(best(distances, until: deadline), distances)
+      let (best, isWhole) = best(distances, until: deadline)
+      let laid = completed(best, distances)
       let scores = group.indices.map { score($0, beside: laid.rows, distances) }
-      return Outcome(scores: scores, evidence: laid.evidence)
+      return Outcome(scores: scores, evidence: laid.evidence, isWhole: isWhole)
     }
   }
 
@@ -114,15 +117,18 @@ struct GroupMatching {
     return agreements[place](residual)
   }
 
-  /// The laying with the greatest evidence; `rows` by candidate, −1 where it is not laid.
-  private func best(_ distances: UnsafeBufferPointer<Float>, until deadline: Deadline) -> CliqueGrowth.Laying {
+  /// The laying with the greatest evidence, `rows` by candidate, −1 where it is not laid; and whether there was time to try all.
+  private func best(
+    _ distances: UnsafeBufferPointer<Float>, until deadline: Deadline
+  ) -> (laying: CliqueGrowth.Laying, isWhole: Bool) {
     var best = CliqueGrowth.Laying(rows: Array(repeating: -1, count: group.count), evidence: 0)
     let hopeful = hopeful
     let rarest = group.indices.filter { hopeful.contains($0) }
       .sorted { rows[$0].agreeing.count < rows[$1].agreeing.count }
     var left = settings.roots
     for root in rarest.prefix(settings.rootCandidates) {
-      for place in rows[root].agreeing.prefix(left) where !deadline.hasPassed {
+      for place in rows[root].agreeing.prefix(left) {
+        if deadline.hasPassed { return (best, false) }
         left -= 1
         var growth = CliqueGrowth(
           candidate: root, place: place, candidates: group.count, nodes: beside(root, place.row, hopeful, distances)
@@ -133,7 +139,7 @@ struct GroupMatching {
         if laying.evidence > best.evidence { best = laying }
       }
     }
-    return best
+    return (best, true)
   }
 
   /// The candidates that could add to the evidence if all others were laid and agreed perfectly. Under noise that drowns the distances there

@@ -26,7 +26,7 @@ package struct LinkageClaim: Sendable {
   func neighbourOverlap(with members: Records, workers: Workers) -> (share: Double, chance: Double) {
     let count = members.count
     guard count > 1, !neighbours.isEmpty else { return (0, 0) }
-    let distances = members.vectors.picking(neighbours.map(\.record))
+    let distances = members.vectors.selecting(rows: neighbours.map(\.record))
       .squaredDistances(to: members.vectors, workers: workers)
     let norms = members.vectors.squaredNorms
     var (right, claimed, expected) = (0, 0, 0.0)

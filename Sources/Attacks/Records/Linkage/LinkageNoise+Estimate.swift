@@ -11,17 +11,18 @@ extension LinkageNoise {
     func noise(_ share: Double) -> LinkageNoise {
       LinkageNoise(share: share, meanSquare: scene.meanSquare, width: scene.width, usesNorms: scene.usesNorms)
     }
-    func evidence(_ share: Double) -> Double {
-      LinkageGroups(scene: scene, noise: noise(share), settings: settings)
-        .outcomes(groups, workers: workers, until: deadline).reduce(0) { $0 + ($1?.evidence ?? 0) }
+    func evidence(_ share: Double) -> (sum: Double, isWhole: Bool) {
+      let outcomes = LinkageGroups(scene: scene, noise: noise(share), settings: settings)
+        .outcomes(groups, workers: workers, until: deadline)
+      return (outcomes.reduce(0) { $0 + ($1?.evidence ?? 0) }, outcomes.allSatisfy { $0?.isWhole == true })
     }
     let (least, most) = scene.shareOfNoise
-    var best = (share: 0.0, evidence: least > 0 ? 0 : evidence(0))
+    var best = (share: 0.0, evidence: least > 0 ? 0 : evidence(0).sum)
     func look(at shares: [Double]) {
       for share in shares where share >= least && share <= most && !deadline.hasPassed {
         let found = evidence(share)
         // What was cut short is no measure of the others.
-        if found > best.evidence, !deadline.hasPassed { best = (share, found) }
+        if found.isWhole, found.sum > best.evidence { best = (share, found.sum) }
       }
     }
     if least > 0 { best.share = (least + most) / 2 }

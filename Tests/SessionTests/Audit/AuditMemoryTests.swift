@@ -1,0 +1,59 @@
+import Architecture
+import JobSpec
+import Masking
+import Testing
+import TestSupport
+import Training
+
+@testable import OwnerSession
+
+/// The memory of an audit, worked out by hand from the sizes of small jobs.
+@Suite struct AuditMemoryTests {
+  private func engine(_ prepared: PreparedJob, partRows: Int) throws -> Double {
+    Double(
+      try #require(
+        TrainingEngine<Float>.memoryEstimate(
+          model: prepared.shape.model, optimizer: prepared.job.optimizer, batchRows: 8, partRows: partRows)))
+  }
+
+  private func weights(_ prepared: PreparedJob) -> Double {
+    Double(prepared.shape.structure.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) })
+  }
+
+  /// 44 rows, 8 wide with the constant and one of padding; 3 outputs behind a rotation.
+  @Test func aJobOfFeatures() throws {
+    let directory = try TemporaryDirectory()
+    let prepared = try PreparedJob(
+      job: SmallJob().resolved(on: try SmallData(in: directory, rows: 44)), secret: OrderSecret(ephemeralWithSeed: 1))
+    // 40 · 8², 40 · 44 · 8, and (4 · 4 + 11 · 8) · 44 · 3.
+    let rest = 2560.0 + 14_080 + 13_728
+    let models = try 16 * weights(prepared) + engine(prepared, partRows: 3)
+    #expect(AuditMemory(prepared, rows: 4096).estimate == rest + models)
+    // Of 10 rows: 40 · 10 · 8 and 104 · 10 · 3.
+    #expect(AuditMemory(prepared, rows: 10).estimate == 2560 + 3200 + 3120 + models)
+  }
+
+  /// 30 samples of up to 10 tokens: with 100 rows of a view each token has outputs of its own, where a label is a sample's at most 30 do.
+  @Test(arguments: [LearningTask.tokenClassification, .classification])
+  func aJobOfTokens(_ task: LearningTask) throws {
+    let directory = try TemporaryDirectory()
+    let job = try TokenJob().changing {
+      $0.task = task
+      $0.classes = 3
+    }.resolved(on: TokenData(in: directory))
+    let prepared = try PreparedJob(job: job, secret: OrderSecret(ephemeralWithSeed: 1))
+    let longest = try #require(prepared.shape.data.maximumTokens)
+    #expect((longest, prepared.shape.data.outputs, prepared.plan.totalRows) == (10, 3, 30))
+    let width = Double(prepared.shape.inputWidth)
+    #expect(prepared.shape.keyPlan.output.group == .orthogonal)
+    let targets = task == .tokenClassification ? 100.0 : 30
+    let expected = 40 * width * width + 40 * 100 * width + 104 * 3 * targets
+    #expect(
+      try AuditMemory(prepared, rows: 100).estimate
+        == expected + 20 * weights(prepared) + engine(prepared, partRows: 3))
+    // A sample that is longer than the limit is looked at all the same.
+    let one = 40 * width * width + 40 * 10 * width + 104 * 3 * 10
+    #expect(
+      try AuditMemory(prepared, rows: 4).estimate == one + 20 * weights(prepared) + engine(prepared, partRows: 3))
+  }
+}
