@@ -36,8 +36,8 @@ deps:
 	  echo "installing:$$missing"; \
 	  if [ "$$(id -u)" = 0 ]; then as=""; elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then as=sudo; \
 	  else echo "missing packages:$$missing — install them as root: apt-get install$$missing" >&2; exit 1; fi; \
-	  export DEBIAN_FRONTEND=noninteractive; \
-	  $$as apt-get update -qq && $$as apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+	  $$as apt-get update -qq && \
+	  $$as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 	@command -v swift >/dev/null || { echo "swift is not on PATH; install Swift 6.2 or later from swift.org" >&2; exit 1; }
 
 build: deps
@@ -123,6 +123,7 @@ fuzz: deps
 
 # A job of two tasks on a Slurm of its own. REQUEUES=5, EPOCHS=300, TASKS=2.
 slurm-test: mpi $(PBMC)
+	@$(MAKE) --no-print-directory deps PACKAGES="slurm-wlm munge python3"
 	BIN=$(MPI_BUILD)/$(MPI_CONFIGURATION) TASKS=$${TASKS:-2} jobs/slurm/test.sh
 
 # Owner and trainer in network name spaces of their own (as root): the link cut, late and lossy.
@@ -132,11 +133,11 @@ link-test: build $(PBMC)
 DIST ?= .dist
 
 dist: deps
-	@command -v patchelf >/dev/null || { export DEBIAN_FRONTEND=noninteractive; \
-	  $$( [ "$$(id -u)" = 0 ] || echo sudo ) apt-get install -y -qq --no-install-recommends patchelf >/dev/null; }
+	@command -v patchelf >/dev/null || $(MAKE) --no-print-directory deps PACKAGES=patchelf
 	jobs/dist/build.sh $(DIST)
 
 dist-test: dist $(PBMC)
+	@command -v debootstrap >/dev/null || $(MAKE) --no-print-directory deps PACKAGES=debootstrap
 	jobs/dist/test.sh $(DIST)/*.tar.gz
 
 # The outside checks' own Python: packages from PyPI by name.

@@ -25,15 +25,21 @@ if [ "$ranks" -gt 0 ]; then
   fi
 fi
 start_trainer "$state" "${launch[@]}" "$bin/trainer" -- --threads "$threads"
+killer=
 if [ -n "${KILL:-}" ]; then
   (
-    while [ "$(wc -l <"$run/history.jsonl" 2>/dev/null || echo 0)" -lt "$KILL" ]; do sleep 0.02; done
-    kill -9 "$(pgrep -P "$trainer" -n -x trainer)"
+    while [ "$(wc -l <"$run/history.jsonl" 2>/dev/null || echo 0)" -lt "$KILL" ]; do
+      sleep 0.02
+      kill -0 "$trainer" 2>/dev/null || exit 0
+    done
+    pgrep -P "$trainer" -n -x trainer | xargs --no-run-if-empty kill -9
   ) &
+  killer=$!
 fi
 code=0
 "$encryptor" run "$job" --keys "$state/owner" --trainer-key "$state/trainer/trainer.pub" --out "$run" \
   --set trainer="$endpoint" "$@" || code=$?
+[ -z "$killer" ] || kill "$killer" 2>/dev/null || true
 if [ "$ranks" -gt 0 ]; then
   # Rank 0 says when to stop; it is the first that mpirun started.
   kill -TERM "$(pgrep -P "$trainer" -o -x trainer)" 2>/dev/null || true

@@ -8,7 +8,6 @@ typedef int cmpi_nothing;
 #include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #ifdef __linux__
 #include <sys/prctl.h>
 #endif
@@ -58,14 +57,6 @@ int cmpi_finalize(void) { return MPI_Finalize(); }
 
 void cmpi_abort(int code) { MPI_Abort(MPI_COMM_WORLD, code); }
 
-void cmpi_version(char *text, size_t capacity) {
-  char version[MPI_MAX_LIBRARY_VERSION_STRING];
-  int length = 0;
-  MPI_Get_library_version(version, &length);
-  snprintf(text, capacity, "%s", version);
-  text[strcspn(text, ",\n")] = 0;
-}
-
 static int begun(int code, cmpi_request *made, cmpi_request **request) {
   if (code) {
     free(made);
@@ -95,12 +86,6 @@ int cmpi_broadcast(void *bytes, size_t count, int root, cmpi_request **request) 
   cmpi_request *made = make();
   if (!made) return MPI_ERR_NO_MEM;
   return begun(MPI_Ibcast(bytes, (int)count, MPI_BYTE, root, collectives, &made->handle), made, request);
-}
-
-int cmpi_barrier(cmpi_request **request) {
-  cmpi_request *made = make();
-  if (!made) return MPI_ERR_NO_MEM;
-  return begun(MPI_Ibarrier(collectives, &made->handle), made, request);
 }
 
 int cmpi_send(const void *units, size_t count, int rank, int kind, cmpi_request **request) {

@@ -12,6 +12,12 @@ package enum CollectiveError: Failure, Equatable {
   case builtWithoutMPI(Int)
   /// Several processes were started that do not know of each other.
   case notConnected(Int)
+  /// What this rank sent is not what is sent between ranks of this program.
+  case misunderstood(rank: Int)
+  /// Something cannot be told to this rank.
+  case unsendable(rank: Int)
+  /// This rank runs another release than rank 0.
+  case otherRelease(rank: Int, has: String, first: String)
   /// The communicator was left.
   case finished
 
@@ -19,8 +25,8 @@ package enum CollectiveError: Failure, Equatable {
     switch self {
     case .rankLost, .library: .unreachable
     case .messageSize: .exhausted
-    case .builtWithoutMPI, .notConnected: .usage
-    case .finished: .defect
+    case .builtWithoutMPI, .notConnected, .misunderstood, .otherRelease: .usage
+    case .unsendable, .finished: .defect
     }
   }
 
@@ -36,6 +42,11 @@ package enum CollectiveError: Failure, Equatable {
     case .notConnected(let processes):
       "started as \(processes) processes that MPI does not join: start them with mpirun, or srun --mpi=pmix, of the MPI that this "
         + "program was built with"
+    case .misunderstood(let rank):
+      "rank \(rank) sent what this rank cannot read: start all ranks from the same build of the trainer"
+    case .unsendable(let rank): "what rank \(rank) is to do next cannot be told to it"
+    case .otherRelease(let rank, let own, let first):
+      "rank \(rank) is release \(own) of the trainer and rank 0 is \(first): start all ranks from the same build"
     case .finished: "the processes do not work together any more"
     }
   }

@@ -3,7 +3,7 @@ package import Tensors
 
 /// The processes that work on one job together, as MPI has them: each has a rank, 0 … size − 1.
 ///
-/// Collective operations (`startSum`, `broadcast`, `barrier`) are called by all ranks in the same order with the same sizes.
+/// Collective operations (`startSum`, `broadcast`) are called by all ranks in the same order with the same sizes.
 /// Messages between two ranks arrive in the order in which they were sent. Safe to call from any thread, but collective
 /// operations of one kind from one thread at a time.
 package protocol Communicator: AnyObject, Sendable {
@@ -13,7 +13,7 @@ package protocol Communicator: AnyObject, Sendable {
   /// Starts to replace `elements` by their sums over all ranks, which have the same bits everywhere, and returns at once.
   ///
   /// The memory must stay where it is, untouched, until the result's `wait` has returned.
-  func startSum<Element: FloatingElement>(_ elements: UnsafeMutableBufferPointer<Element>) -> PendingSum
+  func startSum<Element: FloatingElement>(_ elements: UnsafeMutableBufferPointer<Element>) -> PendingOperation
 
   /// Replaces `bytes` by those that rank `root` holds.
   ///
@@ -30,11 +30,6 @@ package protocol Communicator: AnyObject, Sendable {
   /// - Throws: `CollectiveError`.
   func receive() throws(CollectiveError) -> (from: Int, message: Data)
 
-  /// Waits until all ranks are here.
-  ///
-  /// - Throws: `CollectiveError`.
-  func barrier() throws(CollectiveError)
-
   /// Why nothing can be done together any more; nil while all ranks are there, as far as is known. Every operation that waits ends
   /// with this error then.
   var failure: CollectiveError? { get }
@@ -45,6 +40,10 @@ package protocol Communicator: AnyObject, Sendable {
   /// Called once, with the first failure, unless the observation was ended before; at once when there is one already.
   @discardableResult
   func onFailure(_ action: @escaping @Sendable (CollectiveError) -> Void) -> FailureObservation
+
+  /// This rank found that nothing can be done together any more: `failure` is this error from now on, unless there was one. The other
+  /// ranks learn of it when this one's process ends.
+  func fail(_ error: CollectiveError)
 
   /// Leaves in good order, which all ranks do; nothing is called afterwards.
   func finish()

@@ -36,12 +36,15 @@
       (rank, size) = try started.wait().get()
     }
 
-    package func startSum<Element: FloatingElement>(_ elements: UnsafeMutableBufferPointer<Element>) -> PendingSum {
-      guard let base = elements.baseAddress, !elements.isEmpty else { return PendingSum(parts: 0) }
+    package func startSum<Element: FloatingElement>(_ elements: UnsafeMutableBufferPointer<Element>) -> PendingOperation
+    {
+      guard let base = elements.baseAddress, !elements.isEmpty else { return PendingOperation(parts: 0) }
       // Counts are 32-bit numbers.
       let largest = 1 << 28
       let starts = stride(from: 0, to: elements.count, by: largest)
-      let pending = PendingSum(parts: (elements.count + largest - 1) / largest) { [operations] in operations.look() }
+      let pending = PendingOperation(parts: (elements.count + largest - 1) / largest) { [operations] in
+        operations.look()
+      }
       for start in starts {
         operations.post(
           .sum(
@@ -54,17 +57,11 @@
       guard let base = bytes.baseAddress, !bytes.isEmpty else { return }
       let largest = 1 << 30
       for start in stride(from: 0, to: bytes.count, by: largest) {
-        let pending = PendingSum(parts: 1) { [operations] in operations.look() }
+        let pending = PendingOperation(parts: 1) { [operations] in operations.look() }
         operations.post(
           .broadcast(MPIMemory(base + start), count: min(largest, bytes.count - start), root: root), pending)
         try pending.wait()
       }
-    }
-
-    package func barrier() throws(CollectiveError) {
-      let pending = PendingSum(parts: 1) { [operations] in operations.look() }
-      operations.post(.barrier, pending)
-      try pending.wait()
     }
 
     package func send(_ message: Data, to rank: Int) throws(CollectiveError) {
@@ -87,6 +84,10 @@
     @discardableResult
     package func onFailure(_ action: @escaping @Sendable (CollectiveError) -> Void) -> FailureObservation {
       operations.onFailure(action)
+    }
+
+    package func fail(_ error: CollectiveError) {
+      operations.fail(error)
     }
 
     package func finish() {

@@ -20,7 +20,6 @@
   enum MPIOperation: Sendable {
     case sum(MPIMemory, count: Int, type: ElementType)
     case broadcast(MPIMemory, count: Int, root: Int)
-    case barrier
     case send(MPIMessage, rank: Int)
   }
 
@@ -52,18 +51,18 @@
   /// `@unchecked Sendable`: all state is read and written with `condition` locked.
   final class MPIOperations: @unchecked Sendable {
     private let condition = MonotonicCondition()
-    private var queue: [(MPIOperation, PendingSum?)] = []
+    private var queue: [(MPIOperation, PendingOperation?)] = []
     private var requests = MPIRequests()
     private var received: [(from: Int, message: Data)] = []
     private let arrived = NSCondition()
-    private var lost: CollectiveError?
-    private var observers = FailureObservers()
+    private let observers = FailureObservers()
 
-    var failure: CollectiveError? { condition.withLock { lost } }
+    var failure: CollectiveError? { observers.failure }
 
-    func post(_ operation: MPIOperation, _ pending: PendingSum?) {
+    func post(_ operation: MPIOperation, _ pending: PendingOperation?) {
       let failure = condition.withLock { () -> CollectiveError? in
-        guard lost == nil else { return lost }
+        // Looked at with the queue locked: whoever fails empties it afterwards.
+        if let failure = observers.failure { return failure }
         queue.append((operation, pending))
         condition.signal()
         return nil
@@ -94,16 +93,7 @@
     }
 
     func onFailure(_ action: @escaping @Sendable (CollectiveError) -> Void) -> FailureObservation {
-      let (known, number) = condition.withLock { () -> (CollectiveError?, Int?) in
-        lost == nil ? (nil, observers.add(action)) : (lost, nil)
-      }
-      if let known { action(known) }
-      guard let number else { return FailureObservation() }
-      return FailureObservation { [weak self] in self?.forget(number) }
-    }
-
-    private func forget(_ number: Int) {
-      condition.withLock { observers.remove(number) }
+      observers.observe(action)
     }
 
     // MARK: - The thread that calls MPI
@@ -116,7 +106,7 @@
     }
 
     /// What was asked since; waits up to `seconds` where there is nothing.
-    func take(waiting seconds: Double) -> (operations: [(MPIOperation, PendingSum?)], requests: MPIRequests) {
+    func take(waiting seconds: Double) -> (operations: [(MPIOperation, PendingOperation?)], requests: MPIRequests) {
       condition.withLock {
         if queue.isEmpty, !requests.checksRanks, requests.abortCode == nil, seconds > 0 {
           _ = condition.wait(for: .seconds(seconds))
@@ -130,15 +120,15 @@
     }
 
     func fail(_ error: CollectiveError) {
-      let (waiting, actions) = condition.withLock { () -> ([PendingSum], [@Sendable (CollectiveError) -> Void]) in
-        guard lost == nil else { return ([], []) }
-        lost = error
-        defer { queue = [] }
-        return (queue.compactMap(\.1), observers.takeAll())
+      observers.fail(error) {
+        let waiting = condition.withLock {
+          defer { queue = [] }
+          condition.signal()
+          return queue.compactMap(\.1)
+        }
+        for pending in waiting { pending.fail(error) }
+        arrived.withLock { arrived.broadcast() }
       }
-      for pending in waiting { pending.fail(error) }
-      arrived.withLock { arrived.broadcast() }
-      for action in actions { action(error) }
     }
   }
 #endif

@@ -7,7 +7,7 @@
   struct MPIProgress {
     private struct Active {
       var request: OpaquePointer?
-      let pending: PendingSum?
+      let pending: PendingOperation?
       /// Kept until it is sent.
       let message: MPIMessage?
     }
@@ -66,6 +66,7 @@
         } else {
           for (_, pending) in asked { operations.failure.map { pending?.fail($0) } }
           // What is under way stays as it is: nothing of it can be waited for.
+          if let failure = operations.failure { failAll(failure) }
           nap = 0.1
         }
         if requests.ends, active.isEmpty || operations.failure != nil {
@@ -78,7 +79,7 @@
 
     private var isLively: Bool { lastMessage.duration(to: clock.now) < .seconds(2) }
 
-    private mutating func start(_ operation: MPIOperation, _ pending: PendingSum?) {
+    private mutating func start(_ operation: MPIOperation, _ pending: PendingOperation?) {
       var request: OpaquePointer?
       var message: MPIMessage?
       let code: Int32
@@ -89,7 +90,6 @@
         code = cmpi_sum_floats(memory.base.assumingMemoryBound(to: Float.self), count, &request)
       case .broadcast(let memory, let count, let root):
         code = cmpi_broadcast(memory.base, count, Int32(root), &request)
-      case .barrier: code = cmpi_barrier(&request)
       case .send(let sent, let rank):
         message = sent
         code = cmpi_send(sent.memory, sent.units, Int32(rank), sent.kind, &request)

@@ -9,8 +9,8 @@ package final class SingleProcessCommunicator: Communicator {
 
   package init() {}
 
-  package func startSum<Element: FloatingElement>(_ elements: UnsafeMutableBufferPointer<Element>) -> PendingSum {
-    PendingSum(parts: 0)
+  package func startSum<Element: FloatingElement>(_ elements: UnsafeMutableBufferPointer<Element>) -> PendingOperation {
+    PendingOperation(parts: 0)
   }
 
   package func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws(CollectiveError) {}
@@ -19,13 +19,13 @@ package final class SingleProcessCommunicator: Communicator {
 
   package func receive() throws(CollectiveError) -> (from: Int, message: Data) { throw .finished }
 
-  package func barrier() throws(CollectiveError) {}
-
   package func checkRanks() {}
 
   package func onFailure(_ action: @escaping @Sendable (CollectiveError) -> Void) -> FailureObservation {
     FailureObservation()
   }
+
+  package func fail(_ error: CollectiveError) {}
 
   package func finish() {}
 

@@ -20,8 +20,8 @@ package final class ThreadCommunicator: Communicator {
     return (0..<group.size).map { ThreadCommunicator(rank: $0, group: group) }
   }
 
-  package func startSum<Element: FloatingElement>(_ elements: UnsafeMutableBufferPointer<Element>) -> PendingSum {
-    let pending = PendingSum(parts: 1)
+  package func startSum<Element: FloatingElement>(_ elements: UnsafeMutableBufferPointer<Element>) -> PendingOperation {
+    let pending = PendingOperation(parts: 1)
     group.join(.sum, rank, elements, pending) { (contributions: [UnsafeMutableBufferPointer<Element>]) in
       guard let first = contributions.first else { return }
       // In the order of the ranks, so that the bits do not depend on who comes first.
@@ -34,17 +34,13 @@ package final class ThreadCommunicator: Communicator {
   }
 
   package func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws(CollectiveError) {
-    let pending = PendingSum(parts: 1)
+    let pending = PendingOperation(parts: 1)
     group.join(.other, rank, bytes.bindMemory(to: UInt8.self), pending) { contributions in
       for other in contributions.indices where other != root {
         _ = contributions[other].update(fromContentsOf: contributions[root])
       }
     }
     try pending.wait()
-  }
-
-  package func barrier() throws(CollectiveError) {
-    try broadcast(UnsafeMutableRawBufferPointer(start: nil, count: 0), from: 0)
   }
 
   package func send(_ message: Data, to rank: Int) throws(CollectiveError) {
@@ -60,6 +56,10 @@ package final class ThreadCommunicator: Communicator {
   @discardableResult
   package func onFailure(_ action: @escaping @Sendable (CollectiveError) -> Void) -> FailureObservation {
     group.onFailure(action)
+  }
+
+  package func fail(_ error: CollectiveError) {
+    group.fail(error)
   }
 
   package func finish() {}

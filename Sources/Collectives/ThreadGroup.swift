@@ -14,7 +14,7 @@ final class ThreadGroup: @unchecked Sendable {
   /// What the ranks that have come so far brought; its last completes it.
   private struct Meeting {
     var memory: [UnsafeMutableRawBufferPointer?]
-    var pending: [PendingSum] = []
+    var pending: [PendingOperation] = []
   }
 
   let size: Int
@@ -22,8 +22,7 @@ final class ThreadGroup: @unchecked Sendable {
   private var meetings: [Kind: [Int: Meeting]] = [:]
   private var joined: [Kind: [Int]]
   private var messages: [[(from: Int, message: Data)]]
-  private var lost: CollectiveError?
-  private var observers = FailureObservers()
+  private let observers = FailureObservers()
 
   init(size: Int) {
     self.size = size
@@ -32,17 +31,17 @@ final class ThreadGroup: @unchecked Sendable {
     messages = Array(repeating: [], count: size)
   }
 
-  var failure: CollectiveError? { condition.withLock { lost } }
+  var failure: CollectiveError? { observers.failure }
 
   /// Brings memory to the next operation of this kind; the last rank to come computes, while the others' memory is untouched
   /// because they wait or were promised that nobody uses it.
   func join<Element>(
-    _ kind: Kind, _ rank: Int, _ memory: UnsafeMutableBufferPointer<Element>, _ pending: PendingSum,
+    _ kind: Kind, _ rank: Int, _ memory: UnsafeMutableBufferPointer<Element>, _ pending: PendingOperation,
     _ compute: ([UnsafeMutableBufferPointer<Element>]) -> Void
   ) {
     condition.lock()
     defer { condition.unlock() }
-    if let lost { return pending.fail(lost) }
+    if let failure { return pending.fail(failure) }
     let number = joined[kind]?[rank] ?? 0
     joined[kind]?[rank] = number + 1
     var meeting = meetings[kind]?[number] ?? Meeting(memory: Array(repeating: nil, count: size))
@@ -61,7 +60,7 @@ final class ThreadGroup: @unchecked Sendable {
   func send(_ message: Data, from: Int, to rank: Int) throws(CollectiveError) {
     condition.lock()
     defer { condition.unlock() }
-    if let lost { throw lost }
+    if let failure { throw failure }
     guard messages.indices.contains(rank) else { throw .rankLost(rank) }
     messages[rank].append((from, message))
     condition.broadcast()
@@ -71,36 +70,25 @@ final class ThreadGroup: @unchecked Sendable {
     condition.lock()
     defer { condition.unlock() }
     while messages[rank].isEmpty {
-      if let lost { throw lost }
+      if let failure { throw failure }
       condition.wait()
     }
     return messages[rank].removeFirst()
   }
 
   func fail(_ error: CollectiveError) {
-    let actions = condition.withLock { () -> [@Sendable (CollectiveError) -> Void] in
-      guard lost == nil else { return [] }
-      lost = error
-      for meeting in meetings.values.flatMap(\.values) {
-        for pending in meeting.pending { pending.fail(error) }
+    observers.fail(error) {
+      condition.withLock {
+        for meeting in meetings.values.flatMap(\.values) {
+          for pending in meeting.pending { pending.fail(error) }
+        }
+        meetings = [:]
+        condition.broadcast()
       }
-      meetings = [:]
-      condition.broadcast()
-      return observers.takeAll()
     }
-    for action in actions { action(error) }
   }
 
   func onFailure(_ action: @escaping @Sendable (CollectiveError) -> Void) -> FailureObservation {
-    let (known, number) = condition.withLock { () -> (CollectiveError?, Int?) in
-      lost == nil ? (nil, observers.add(action)) : (lost, nil)
-    }
-    if let known { action(known) }
-    guard let number else { return FailureObservation() }
-    return FailureObservation { [weak self] in self?.forget(number) }
-  }
-
-  private func forget(_ number: Int) {
-    condition.withLock { observers.remove(number) }
+    observers.observe(action)
   }
 }

@@ -79,6 +79,30 @@ import Testing
     #expect(results == Array(repeating: .rankLost(2), count: 3))
   }
 
+  @Test func ranksOfOneReleaseAgree() {
+    let results = ranks(3) { communicator -> CollectiveError? in
+      do throws(CollectiveError) {
+        try communicator.agree(on: "1.2.3")
+        return nil
+      } catch { return error }
+    }
+    #expect(results == Array(repeating: .some(nil), count: 3))
+  }
+
+  @Test func ranksOfAnotherReleaseAreToldBothReleases() throws {
+    let results = ranks(2) { communicator -> CollectiveError? in
+      do throws(CollectiveError) {
+        try communicator.agree(on: communicator.rank == 0 ? "1.2.3" : "1.3.0")
+        return nil
+      } catch { return error }
+    }
+    #expect(results[0] == .some(nil))
+    let error = try #require(results[1] ?? nil)
+    #expect(error == .otherRelease(rank: 1, has: "1.3.0", first: "1.2.3"))
+    #expect(error.description.contains("release 1.3.0") && error.description.contains("rank 0 is 1.2.3"))
+    #expect(error.kind.exitCode == 2)
+  }
+
   private final class Called: Sendable {
     let errors = Mutex<[CollectiveError]>([])
 

@@ -259,6 +259,23 @@ import Wire
     #expect(try AuditVerification(path: log).firstBreak == nil)
   }
 
+  @Test func theReleaseOfAJobThatRunsIsRefusedAndNotLogged() throws {
+    let site = try Site<Float>()
+    let trainer = site.trainer(isAudited: true)
+    let owner = RawOwner<Float>(site.network, site.keys.ownerKey, job: .random())
+    try RawJob<Float>().begin(owner)
+    #expect(try owner.refusal(of: .release).reason.contains("release of a job that runs"))
+    try owner.send(.cancel)
+    _ = try owner.wait { message in
+      if case .removed = message { return true }
+      return nil as Bool?
+    }
+    trainer.shutDown()
+    let text = try String(contentsOf: trainer.store.appending(path: "audit.log"), encoding: .utf8)
+    #expect(!text.contains("\"event\":\"released\""), "\(text)")
+    #expect(text.components(separatedBy: "\"event\":\"cancelled\"").count == 2, "\(text)")
+  }
+
   @Test func retrievalAndReleaseAreLogged() throws {
     let site = try Site<Float>()
     let trainer = site.trainer(isAudited: true)

@@ -136,6 +136,43 @@ struct StoreLeaseTests {
     #expect(try LeaseRecord.read(store)?.token == 7)
   }
 
+  @Test func aLeaseThatCannotBeReadIsNotWrittenOver() throws {
+    let lost = Flag()
+    let lease = try take(lost: lost)
+    // Perhaps it is another trainer's, and a disk's or a network's fault.
+    let path = LeaseRecord.path(store)
+    try Data("{".utf8).write(to: URL(filePath: path))
+    // A renewal that had read it before may still come.
+    Thread.sleep(forTimeInterval: 0.3)
+    try Data("{".utf8).write(to: URL(filePath: path))
+    // Ten renewals.
+    Thread.sleep(forTimeInterval: 1)
+    #expect(try Data(contentsOf: URL(filePath: path)) == Data("{".utf8))
+    #expect(!lost.isRaised)
+    // It goes on looking.
+    try leaveLease(of: Self.elsewhere)
+    let end = ContinuousClock.now + .seconds(20)
+    while !lost.isRaised, ContinuousClock.now < end { Thread.sleep(forTimeInterval: 0.02) }
+    #expect(lost.isRaised)
+    withExtendedLifetime(lease) {}
+  }
+
+  @Test func whatAKilledTrainerWasWritingIsRemovedButNothingThatIsBeingWritten() throws {
+    try Directory.create(store.path)
+    let (old, new, clock, other) = (
+      ".writing-0000000000000001", ".writing-0000000000000002", ".clock-7", ".writing-is-fun"
+    )
+    for name in [old, new, clock, other] { try Data().write(to: store.appending(path: name)) }
+    // Longer ago than the limit of a second.
+    let then = timespec(tv_sec: time_t(Date().timeIntervalSince1970) - 5, tv_nsec: 0)
+    for name in [old, clock, other] { utimensat(AT_FDCWD, store.appending(path: name).path, [then, then], 0) }
+    let lease = try take()
+    let names = try Directory.names(in: store.path)
+    #expect(!names.contains(old) && !names.contains(clock))
+    #expect(names.contains(new) && names.contains(other))
+    withExtendedLifetime(lease) {}
+  }
+
   /// The second: every write takes longer than it takes to settle, as on a network file system.
   @Test(arguments: [Self.quick, Self.slowDisk]) func ofManyTrainersThatStartAtOnceOneGetsTheStore(
     _ times: LeaseTimes

@@ -136,6 +136,40 @@ struct ReverseConnectionTests {
     #expect(try site.exchange(text("for the second"), with: second)?.frames == text("for the second"))
   }
 
+  /// The second has arrived, but nobody has read that yet: its connection has room, and that of the first has none.
+  @Test func aFullQueueIsWaitedForInSleepWhileAnotherTrainerConnects() throws {
+    let site = try ReverseSite(sendTimeout: .seconds(2))
+    let first = try site.trainer()
+    #expect(try site.exchange(text("one"), with: first) != nil)
+    let second = try site.trainer()
+    #expect(try second.receive(timeout: .milliseconds(500)) == nil)
+    // The first takes nothing any more: its queues fill, then the network's, then the owner's.
+    let block: Message = [pattern(1 << 20)]
+    var (error, used, sent) = (TransportError?.none, Duration.zero, 0)
+    while error == nil, sent < 10_000 {
+      let before = ownProcessorTime()
+      error = failure { try site.owner.send(block) }
+      used = ownProcessorTime() - before
+      sent += 1
+    }
+    #expect(error?.kind == .unreachable)
+    // It waited for 2 s, and looked 200 times a second; a loop that does not sleep takes all of them.
+    #expect(used < .milliseconds(500))
+    withExtendedLifetime((first, second)) {}
+  }
+
+  /// Of this thread.
+  private func ownProcessorTime() -> Duration {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+  }
+
+  @Test func aHostsNameEndsAtTheLastColon() {
+    #expect(EndpointAddress.host(of: "tcp://owner.example.org:5571") == "owner.example.org")
+    #expect(EndpointAddress.host(of: "tcp://[fd00::1]:5571") == "[fd00::1]")
+  }
+
   @Test func ownersThatConnectAndOwnersThatListenAreServedTogether() throws {
     let site = try ReverseSite()
     let other = try ReverseSite()

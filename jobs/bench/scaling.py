@@ -16,7 +16,7 @@ width = 384
 inputs = tokens * width * 4
 compute = seconds * cores / node_cores
 
-print("t(N) = max(c (1 + i), N o c, N I / L, (N - 1) I / b) + max(0, A(N) - 2 c / 3)")
+print("t(N) = max(c (1 + i), N o c, N I / L, (N - 1) I / b) + max(0, A(N) - 2 c / 3)      (i = 0 for N = 1)")
 print("A(N) = 2 (N - 1) / N * G / b + ceil(G / 1 MB) * 2 log2(N) * l      (reduce-scatter and all-gather, bucket by bucket)")
 print(f"c = {compute * 1e3:.1f} ms, i = {imbalance:.2f}, o = {owner:.3f}, I = {inputs / 1e6:.2f} MB, G = {gradients / 1e6:.1f} MB")
 for sent, where in ((inputs, "Rows sent at every step (loss at the owner)"), (0, "Rows sent once before (loss at the trainer)")):

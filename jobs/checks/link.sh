@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Owner and trainer as two hosts (network name spaces) with a bad link between them. As root; needs iproute2 and python3.
 #   link.sh cut        20 ms and 1 % loss all along, the link cut 5 times for 30 s: the weights' bits against those of a run on loopback
-#   link.sh latency    tokens per second over 20 ms against loopback, in turns
+#   link.sh latency    steps per second over 20 ms against loopback, in turns
 # BIN: where the programs are. JOB and SETTINGS ("--set …"): what is trained. CUTS=5 SECONDS_CUT=30 DELAY=20 LOSS=1 ROUNDS=2.
 # The delay holds for each direction. It is `tc netem` where the kernel has it, and link.py's where not.
 set -euo pipefail
@@ -99,7 +99,7 @@ if [ "$mode" = cut ]; then
   cmp cut/model/model.safetensors whole/model/model.safetensors
   echo "cut $cuts times for $seconds s, $delay ms each way, $loss % loss: weights bit-identical to an uninterrupted run's"
 else
-  speed() { # run directory: samples a second of the steps themselves, from the median time of a step
+  speed() { # run directory: steps a second, from the median time of a step
     python3 - "$1/history.jsonl" <<'PYTHON'
 import json, statistics, sys
 seconds = [record["seconds"] for record in map(json.loads, open(sys.argv[1])) if "learning_rate" in record and "seconds" in record]

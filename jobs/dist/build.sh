@@ -67,6 +67,8 @@ if ldd "$tree/bin/encryptor" "$tree/bin/trainer" | grep 'not found'; then exit 1
 cp -r jobs/slurm "$tree/slurm"
 rm -f "$tree"/slurm/{test,cluster}.sh
 (cd "$tree" && find . -type f ! -name SHA256SUMS -print0 | sort -z | xargs -0 sha256sum >SHA256SUMS)
+# Of other versions.
+rm -f "$out"/equivariant-trainer-*.tar.gz "$out"/equivariant-trainer-*.tar.gz.sha256
 tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$(git log -1 --format=%ct)" -C "$stage" -cf - "$name" |
   gzip -9n >"$out/$name.tar.gz"
 (cd "$out" && sha256sum "$name.tar.gz" >"$name.tar.gz.sha256")

@@ -20,14 +20,11 @@ int cmpi_initialize(int *rank, int *size);
 // Waits for all other ranks.
 int cmpi_finalize(void);
 void cmpi_abort(int code);
-// Writes the library's name and version.
-void cmpi_version(char *text, size_t capacity);
 
 // Each starts one operation; *request is released by the cmpi_test that finds it complete. count is at most INT_MAX.
 int cmpi_sum_floats(float *x, size_t count, cmpi_request **request);
 int cmpi_sum_doubles(double *x, size_t count, cmpi_request **request);
 int cmpi_broadcast(void *bytes, size_t count, int root, cmpi_request **request);
-int cmpi_barrier(cmpi_request **request);
 int cmpi_send(const void *units, size_t count, int rank, int kind, cmpi_request **request);
 // Progresses everything and says whether this one is complete; then *request is gone.
 int cmpi_test(cmpi_request **request, int *complete);

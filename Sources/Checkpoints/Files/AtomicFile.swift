@@ -60,7 +60,8 @@ package enum AtomicFile {
     return temporaryPrefix + String(repeating: "0", count: 16 - digits.count) + digits
   }
 
-  private static func isTemporaryName(_ name: String) -> Bool {
+  /// Whether it is the name of a file that is being written, or was when its process was killed.
+  package static func isTemporaryName(_ name: String) -> Bool {
     let digits = name.dropFirst(temporaryPrefix.count)
     return name.hasPrefix(temporaryPrefix) && digits.utf8.count == 16 && digits.allSatisfy(\.isHexDigit)
   }

@@ -225,7 +225,7 @@ struct AutonomousCoordinator<Element: FloatingElement> {
       try metrics.add(outputs: outputs, targets: targets)
     }
     let result = metrics.result()
-    let isBest = isBest(result, epoch: epoch)
+    let isBest = BestEpoch.isBest(result.primary, epoch: epoch, than: common.best)
     if description.keep == .best, isBest {
       common.best = (epoch, result.primary.value)
       common.group.send(.keep(epoch: epoch, metric: result.primary.value), to: 0)
@@ -234,13 +234,5 @@ struct AutonomousCoordinator<Element: FloatingElement> {
       .evaluation(
         epoch: epoch, step: common.step, loss: lossSum / Double(max(1, observed)), metrics: result.valuesByName,
         kept: isBest, seconds: start.duration(to: clock.now) / .seconds(1)))
-  }
-
-  private func isBest(_ result: Metrics, epoch: Int) -> Bool {
-    // Evaluated again after a resume: the kept weights are these.
-    if common.best?.epoch == epoch { return true }
-    guard let kept = common.best?.metric else { return result.primary.value != nil }
-    return result.primary.isBetter(
-      than: Metric(name: result.primary.name, value: kept, higherIsBetter: result.primary.higherIsBetter))
   }
 }

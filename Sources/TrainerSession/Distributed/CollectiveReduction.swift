@@ -5,7 +5,7 @@ import Training
 /// Sums an engine's gradients over the ranks of a communicator.
 final class CollectiveReduction<Element: FloatingElement>: GradientReduction {
   private let communicator: any Communicator
-  private var pending: [PendingSum] = []
+  private var pending: [PendingOperation] = []
   private let clock = ContinuousClock()
   /// From the call of the last `finish`, which is the end of a backward pass, until all sums were there.
   private(set) var waited = Duration.zero

@@ -48,18 +48,19 @@ struct Coordination<Element: FloatingElement> {
     outbox.post(.event(event))
   }
 
-  /// Samples of each part of a step; the last batch of an epoch may be short.
-  func parts(ofStep step: Int) -> [Int] {
-    let position = step % description.stepsPerEpoch
-    let rows = min(description.batch, description.trainingRows - position * description.batch)
-    return stride(from: 0, to: rows, by: description.microBatch).map { min(description.microBatch, rows - $0) }
+  func partCount(ofStep step: Int) -> Int {
+    (description.rows(ofStep: step) + description.microBatch - 1) / description.microBatch
+  }
+
+  /// The last part of a batch may be short.
+  func samples(ofPart part: Int, step: Int) -> Int {
+    min(description.microBatch, description.rows(ofStep: step) - part * description.microBatch)
   }
 
   /// Tells all replicas of a step which parts of it are theirs.
   func begin(step: Int, _ assignment: PartAssignment) {
-    let samples = parts(ofStep: step)
     for rank in 0..<group.size {
-      group.send(.step(step, parts: assignment.parts(of: rank).map { samples[$0] }), to: rank)
+      group.send(.step(step, parts: assignment.parts(of: rank).map { samples(ofPart: $0, step: step) }), to: rank)
     }
   }
 
@@ -73,9 +74,7 @@ struct Coordination<Element: FloatingElement> {
 
   /// A replica took a step.
   mutating func count(_ report: StepReport, waited: Double) {
-    var meter = meter
-    meter.count(step: report.step, waited: waited, report: self.report)
-    self.meter = meter
+    if let event = meter.count(step: report.step, waited: waited) { self.report(event) }
   }
 
   mutating func noteLoss(_ error: CollectiveError) {

@@ -102,15 +102,15 @@ struct OwnerPacedCoordinator<Element: FloatingElement> {
       throw WireError.outOfOrder(
         "part \(part) of step \(step) where part \(arrivingPart) of step \(arrivingStep) is due")
     }
-    let parts = common.parts(ofStep: step)
-    guard delivery.count == parts[part] else {
-      throw WireError.misshapen("part \(part) has \(delivery.count) rows where \(parts[part]) are due")
+    let samples = common.samples(ofPart: part, step: step)
+    guard delivery.count == samples else {
+      throw WireError.misshapen("part \(part) has \(delivery.count) rows where \(samples) are due")
     }
     held[step, default: []].append(try placed(delivery))
     if delivery.hasSequences { tokens[step, default: 0] += delivery.values.rows }
     unanswered += 1
     arrivingPart += 1
-    if arrivingPart == parts.count { (arrivingStep, arrivingPart) = (step + 1, 0) }
+    if arrivingPart == common.partCount(ofStep: step) { (arrivingStep, arrivingPart) = (step + 1, 0) }
     handOut()
   }
 
@@ -134,7 +134,7 @@ struct OwnerPacedCoordinator<Element: FloatingElement> {
 
   private mutating func handOut(_ step: Int) {
     guard let waiting = held[step], !waiting.isEmpty else { return }
-    let parts = common.parts(ofStep: step).count
+    let parts = common.partCount(ofStep: step)
     if assignments[step] == nil {
       let assignment: PartAssignment
       if parts <= window {
@@ -227,7 +227,7 @@ struct OwnerPacedCoordinator<Element: FloatingElement> {
     common.send(
       .stepApplied(step: report.step, gradientNorm: report.gradientNorm, learningRate: report.learningRate))
     progress.count(
-      rows: common.parts(ofStep: report.step).reduce(0, +), tokens: tokens.removeValue(forKey: report.step) ?? 0,
+      rows: description.rows(ofStep: report.step), tokens: tokens.removeValue(forKey: report.step) ?? 0,
       step: report.step + 1, report: common.report)
   }
 

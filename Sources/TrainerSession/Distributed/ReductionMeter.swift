@@ -18,19 +18,23 @@ struct ReductionMeter {
     lastReport = clock.now
   }
 
-  mutating func count(step: Int, waited: Double, report: (TrainerEvent) -> Void) {
+  /// - Returns: what to report, when it is time to.
+  mutating func count(step: Int, waited: Double) -> TrainerEvent? {
     waiting[step, default: []].append(waited)
-    guard let all = waiting[step], all.count == ranks, let least = all.min(), let most = all.max() else { return }
+    guard let all = waiting[step], all.count == ranks, let least = all.min(), let most = all.max() else {
+      return nil
+    }
     waiting[step] = nil
     steps += 1
     // The last rank to come waits for the sum alone, the others for it, too.
     exposed += least
     imbalance += most - least
-    guard lastReport.duration(to: clock.now) >= .seconds(5) else { return }
-    report(
-      .reductions(
-        job: job, steps: steps, exposed: exposed / Double(steps), imbalance: imbalance / Double(steps)))
-    lastReport = clock.now
-    (steps, exposed, imbalance) = (0, 0, 0)
+    guard lastReport.duration(to: clock.now) >= .seconds(5) else { return nil }
+    defer {
+      lastReport = clock.now
+      (steps, exposed, imbalance) = (0, 0, 0)
+    }
+    return .reductions(
+      job: job, steps: steps, exposed: exposed / Double(steps), imbalance: imbalance / Double(steps))
   }
 }

@@ -10,17 +10,25 @@ import Training
 struct Replica<Element: FloatingElement> {
   private struct Step {
     let number: Int
-    /// Samples of each part.
-    let parts: [Int]
+    /// The samples of each part, within this replica's share.
+    let parts: [Range<Int>]
     /// Numbers of the parts in the batch, as they come.
     var numbers: [Int] = []
     var forwarded = 0
     var withGradient = 0
 
-    /// Samples of the part at `index`, within this replica's share.
-    func rows(_ index: Int) -> Range<Int> {
-      let first = parts[..<index].reduce(0, +)
-      return first..<first + parts[index]
+    var rows: Int { parts.last?.upperBound ?? 0 }
+
+    /// - Parameter samples: of each part.
+    init(number: Int, samples: [Int]) {
+      self.number = number
+      var parts: [Range<Int>] = []
+      parts.reserveCapacity(samples.count)
+      for count in samples {
+        let first = parts.last?.upperBound ?? 0
+        parts.append(first..<first + count)
+      }
+      self.parts = parts
     }
   }
 
@@ -90,7 +98,7 @@ struct Replica<Element: FloatingElement> {
 
   private mutating func perform(_ command: ReplicaCommand<Element>) throws {
     switch command {
-    case .step(let number, let parts): try begin(number, parts)
+    case .step(let number, let samples): try begin(number, samples)
     case .forward(let part, let inputs): try forward(part, inputs)
     case .gradient(let part, let values): try backward(part, values)
     case .train(let part, let inputs, let targets, let normalizer):
@@ -108,12 +116,13 @@ struct Replica<Element: FloatingElement> {
     }
   }
 
-  private mutating func begin(_ number: Int, _ parts: [Int]) throws {
+  private mutating func begin(_ number: Int, _ samples: [Int]) throws {
     // After a step that was given up this one is, too.
     guard number == engine.step else { return engine.abandonStep() }
-    current = Step(number: number, parts: parts)
-    try engine.beginBatch(rows: parts.reduce(0, +))
-    if parts.isEmpty { finishStep() }
+    let step = Step(number: number, samples: samples)
+    current = step
+    try engine.beginBatch(rows: step.rows)
+    if step.parts.isEmpty { finishStep() }
   }
 
   private mutating func forward(_ part: Int, _ inputs: ReplicaInputs<Element>) throws {
@@ -124,7 +133,7 @@ struct Replica<Element: FloatingElement> {
   /// Nil when the part belongs to a step that was given up.
   private mutating func outputs(_ part: Int, _ inputs: ReplicaInputs<Element>) throws -> Tensor<Element>? {
     guard var step = current else { return nil }
-    let rows = step.rows(step.forwarded)
+    let rows = step.parts[step.forwarded]
     guard inputs.samples == rows.count else {
       throw TrainerError(.defect, "part \(part) has \(inputs.samples) samples where \(rows.count) are due")
     }
@@ -149,7 +158,7 @@ struct Replica<Element: FloatingElement> {
     guard step.withGradient < step.forwarded, step.numbers[step.withGradient] == part else {
       throw TrainerError(.defect, "the gradient of part \(part) came out of turn")
     }
-    try engine.setOutputGradient(gradient, rows: step.rows(step.withGradient))
+    try engine.setOutputGradient(gradient, rows: step.parts[step.withGradient])
     step.withGradient += 1
     current = step
     if step.withGradient == step.parts.count { finishStep() }
@@ -196,8 +205,8 @@ struct Replica<Element: FloatingElement> {
     guard let context else { return }
     if exactly {
       try context.removeCheckpoints(before: step)
-    } else if let kept = try context.checkpoints.files.steps().last(where: { $0 <= step }) {
-      try context.removeCheckpoints(before: kept)
+    } else {
+      try context.commit(through: step)
     }
   }
 }

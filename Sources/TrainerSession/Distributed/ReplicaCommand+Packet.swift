@@ -57,7 +57,10 @@ extension ReplicaCommand {
         return nil
       }
       self = .begin(description, step: step)
-    case (2, let number?): self = .step(number, parts: Array(packet.numbers.dropFirst()))
+    case (2, let number?):
+      let parts = Array(packet.numbers.dropFirst())
+      guard parts.allSatisfy({ $0 >= 0 }), Shape.sum(parts) != nil else { return nil }
+      self = .step(number, parts: parts)
     case (3, let part?):
       guard let inputs = packet.inputs else { return nil }
       self = .forward(part: part, inputs)

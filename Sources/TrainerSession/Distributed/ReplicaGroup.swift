@@ -9,12 +9,15 @@ struct ReplicaGroup<Element: FloatingElement>: Sendable {
 
   var size: Int { communicator.size }
 
-  /// What is sent to a rank that is gone is lost with it: `Inbox.Event.lost` tells.
+  /// When a rank cannot be told something, it and the others would wait for each other for ever: so the communicator fails, as it does
+  /// when a rank is gone, and `Inbox.Event.lost` tells.
   func send(_ command: ReplicaCommand<Element>, to rank: Int) {
-    if rank == 0 {
-      mailbox.post(command)
-    } else if let packet = command.packet {
-      try? communicator.send(packet.encoded(), to: rank)
+    guard rank != 0 else { return mailbox.post(command) }
+    do {
+      guard let packet = command.packet else { throw CollectiveError.unsendable(rank: rank) }
+      try communicator.send(packet.encoded(), to: rank)
+    } catch {
+      communicator.fail(error as? CollectiveError ?? .unsendable(rank: rank))
     }
   }
 

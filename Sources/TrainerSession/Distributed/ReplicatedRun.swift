@@ -100,14 +100,17 @@ struct ReplicatedRun<Element: FloatingElement> {
     return { try coordinator.run() }
   }
 
-  /// Passes on what the other ranks answer, until all of them have forgotten the job or one is gone.
+  /// Passes on what the other ranks answer, until all of them have forgotten the job, or one is gone or cannot be understood: whatever it
+  /// said, all would wait for what depends on it.
   private func receiveAnswers(_ threads: DispatchGroup) {
     guard communicator.size > 1 else { return }
     let (communicator, inbox) = (communicator, inbox)
     Self.start("answers", threads) {
       var working = communicator.size - 1
       while working > 0, let (rank, message) = try? communicator.receive() {
-        guard let answer = ReplicaPacket<Element>(decoding: message).flatMap(ReplicaAnswer.init) else { continue }
+        guard let answer = ReplicaPacket<Element>(decoding: message).flatMap(ReplicaAnswer.init) else {
+          return communicator.fail(.misunderstood(rank: rank))
+        }
         if case .ended = answer { working -= 1 }
         inbox.post(answer, from: rank)
       }

@@ -18,7 +18,7 @@ package struct TrainerWorker<Element: FloatingElement>: Sendable {
 
   /// Serves until rank 0 stops in good order.
   ///
-  /// - Throws: `CollectiveError` when a rank is gone; `Failure` for what keeps this rank from going on.
+  /// - Throws: `CollectiveError` when a rank is gone or cannot be understood; `Failure` for what keeps this rank from going on.
   package func run() throws {
     let mailbox = ReplicaMailbox<Element>()
     let received = DispatchGroup()
@@ -46,8 +46,10 @@ package struct TrainerWorker<Element: FloatingElement>: Sendable {
 
   private func receive(_ communicator: any Communicator, into mailbox: ReplicaMailbox<Element>) {
     defer { mailbox.close() }
-    while let (_, message) = try? communicator.receive() {
-      guard let command = ReplicaPacket<Element>(decoding: message).flatMap(ReplicaCommand.init) else { continue }
+    while let (rank, message) = try? communicator.receive() {
+      guard let command = ReplicaPacket<Element>(decoding: message).flatMap(ReplicaCommand.init) else {
+        return communicator.fail(.misunderstood(rank: rank))
+      }
       mailbox.post(command)
       if case .stop = command { return }
     }
@@ -65,8 +67,12 @@ package struct TrainerWorker<Element: FloatingElement>: Sendable {
       engine: engine, reduction: reduction, loss: description.task.map(LossFunction.init), mailbox: mailbox,
       context: nil, first
     ) { [communicator] answer in
-      // When it cannot be sent the communicator knows why, and this process ends.
-      try? communicator.send(answer.packet.encoded(), to: 0)
+      // Rank 0 would wait for it for ever: when it cannot be sent this process ends.
+      do throws(CollectiveError) {
+        try communicator.send(answer.packet.encoded(), to: 0)
+      } catch {
+        communicator.fail(error)
+      }
     }
     let rest = replica.run()
     try communicator.send(ReplicaAnswer<Element>.ended.packet.encoded(), to: 0)

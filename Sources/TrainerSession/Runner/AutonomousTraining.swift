@@ -114,17 +114,8 @@ struct AutonomousTraining<Element: FloatingElement> {
       try metrics.add(outputs: outputs, targets: targets)
     }
     let result = metrics.result()
-    let isBest: Bool
-    if context.best?.epoch == epoch {
-      // Evaluated again after a resume: the kept weights are these.
-      isBest = true
-    } else if let kept = context.best?.metric {
-      let primary = result.primary
-      isBest = primary.isBetter(
-        than: Metric(name: primary.name, value: kept, higherIsBetter: primary.higherIsBetter))
-    } else {
-      isBest = result.primary.value != nil
-    }
+    let isBest = BestEpoch.isBest(
+      result.primary, epoch: epoch, than: context.best.map { ($0.epoch, $0.metric) })
     if context.description.keep == .best, isBest {
       try context.keepPresentWeights(epoch: epoch, metric: result.primary.value)
     }

@@ -86,11 +86,7 @@ struct OwnerPacedTraining<Element: FloatingElement> {
     case .keep(let epoch):
       guard forwardedParts == 0 else { throw WireError.outOfOrder("keep inside a step") }
       try context.keepPresentWeights(epoch: epoch, metric: nil)
-    case .commit(let step):
-      // The newest checkpoint within the owner's history stays, however old: the next attachment goes on from it.
-      if let kept = try context.checkpoints.files.steps().last(where: { $0 <= step }) {
-        try context.removeCheckpoints(before: kept)
-      }
+    case .commit(let step): try context.commit(through: step)
     case .save:
       try saveAndTell()
     case .finish:
@@ -163,12 +159,8 @@ struct OwnerPacedTraining<Element: FloatingElement> {
     }
   }
 
-  /// Rows of the step in progress; the last batch of an epoch may be short.
-  private var stepRows: Int {
-    let position = context.engine.step % context.description.stepsPerEpoch
-    return min(
-      context.description.batch, context.description.trainingRows - position * context.description.batch)
-  }
+  /// Rows of the step in progress.
+  private var stepRows: Int { context.description.rows(ofStep: context.engine.step) }
 
   private func saveAndTell() throws {
     try context.saveCheckpoint()

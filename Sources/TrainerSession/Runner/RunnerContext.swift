@@ -67,6 +67,12 @@ struct RunnerContext<Element: FloatingElement> {
     best = CheckpointRecord.Best(step: engine.step, epoch: epoch, metric: metric)
   }
 
+  /// The owner's history reaches `step`: the newest checkpoint within it stays, however old, because the next attachment goes on from
+  /// it, and those before it go.
+  func commit(through step: Int) throws {
+    if let kept = try checkpoints.files.steps().last(where: { $0 <= step }) { try removeCheckpoints(before: kept) }
+  }
+
   /// Removes checkpoints of steps below `step`, and best weights that nothing speaks of any more.
   func removeCheckpoints(before step: Int) throws {
     try checkpoints.files.removeAll(before: step, keepingBest: best?.step)

@@ -74,7 +74,7 @@ extension TrainerService {
       jobs[id]?.startedAt = nil
     }
     if let canceller = record.canceller {
-      try? remove(id, reason: "cancelled by its owner", for: canceller)
+      try? remove(id, as: .cancelled, reason: "cancelled by its owner", for: canceller)
       return
     }
     switch outcome {
@@ -83,14 +83,12 @@ extension TrainerService {
       observe(.jobPaused(job: id, step: step, reason: reason))
       // Nobody comes back to an inference: its key was made for it alone.
       if record.stored.description.purpose == .inference {
-        configuration.audit?.note(
-          AuditEvent(.removed, owner: record.peer.ownerKey, job: id, reason: "its owner is gone"))
-        try? remove(id, reason: "its owner is gone", for: record.peer)
+        try? remove(id, as: .removed, reason: "its owner is gone", for: record.peer)
       }
     case .finished(let steps):
       finish(record, steps: steps)
     case .cancelled:
-      try? remove(id, reason: "cancelled by its owner", for: record.peer)
+      try? remove(id, as: .cancelled, reason: "cancelled by its owner", for: record.peer)
     case .failed(let error, let resumable):
       jobs[id]?.attachedHistory = nil
       queue.removeAll { $0 == id }
@@ -127,17 +125,21 @@ extension TrainerService {
       jobs[id]?.canceller = peer
       active.inbox.stop(.cancelled)
     } else {
-      try remove(id, reason: "cancelled by its owner", for: peer)
+      try remove(id, as: .cancelled, reason: "cancelled by its owner", for: peer)
     }
   }
 
-  /// Tells `peer`, and the connection that trained or followed if that is another one.
-  func remove(_ id: JobID, reason: String, for peer: PeerID) throws {
+  /// Tells `peer`, and the connection that trained or followed if that is another one. Written down as `event` once it is done.
+  ///
+  /// - Throws: `WireError` for a job that runs; `TrainerError` when it cannot be removed.
+  func remove(_ id: JobID, as event: AuditEvent.Kind, reason: String, for peer: PeerID) throws {
     guard let record = jobs[id] else { return }
     guard active?.job != id else { throw WireError.outOfOrder("release of a job that runs") }
     queue.removeAll { $0 == id }
     jobs[id] = nil
     try store.remove(id)
+    configuration.audit?.note(
+      AuditEvent(event, owner: record.peer.ownerKey, job: id, reason: event == .removed ? reason : nil))
     observe(.jobRemoved(job: id, reason: reason))
     send(.removed, job: id, to: peer)
     if record.peer != peer, isConnected(record.peer) { send(.removed, job: id, to: record.peer) }

@@ -48,12 +48,8 @@ extension TrainerService {
     case .follow(let first): try follow(id, from: first, peer: peer)
     case .retrieve(let chunk): try retrieve(id, chunk: chunk, from: peer)
     case .status: send(.status(status(of: id)), job: id, to: peer)
-    case .cancel:
-      configuration.audit?.note(AuditEvent(.cancelled, owner: peer.ownerKey, job: id))
-      try cancel(id, for: peer)
-    case .release:
-      configuration.audit?.note(AuditEvent(.released, owner: peer.ownerKey, job: id))
-      try remove(id, reason: "its owner holds the result", for: peer)
+    case .cancel: try cancel(id, for: peer)
+    case .release: try remove(id, as: .released, reason: "its owner holds the result", for: peer)
     default: try forwardToRunner(message, job: id, from: peer)
     }
   }

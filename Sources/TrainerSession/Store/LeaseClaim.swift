@@ -16,6 +16,7 @@ struct LeaseClaim {
 
   private let clock = ContinuousClock()
   private static let reservationPrefix = ".lease-after-"
+  private static let clockPrefix = ".clock-"
 
   init(store: URL, times: LeaseTimes, record: LeaseRecord, waiting: @escaping (String) -> Void) {
     self.store = store
@@ -28,8 +29,21 @@ struct LeaseClaim {
   func take() throws {
     while true {
       // Looked for first: on a full disk a new file would fail before it shows that there is one.
-      if LeaseRecord.renewalTime(store) == nil, try create() { return }
-      if try replace() { return }
+      if LeaseRecord.renewalTime(store) == nil, try create() { break }
+      if try replace() { break }
+    }
+    removeLeftovers()
+  }
+
+  /// What trainers that were killed were writing into the store itself. Others that want it now write there as well, but nothing that
+  /// takes them as long as the limit.
+  private func removeLeftovers() {
+    guard let now = LeaseRecord.renewalTime(store) else { return }
+    for name in (try? Directory.names(in: store.path)) ?? []
+    where AtomicFile.isTemporaryName(name) || name.hasPrefix(Self.clockPrefix) {
+      let path = store.appending(path: name).path
+      guard let written = LeaseRecord.writingTime(path), now - written > times.limit.inSeconds else { continue }
+      unlink(path)
     }
   }
 
@@ -160,11 +174,12 @@ struct LeaseClaim {
 
   /// By the clock that dates files of the store, which may be another machine's.
   private func presentTime() throws -> Double {
-    let path = store.appending(path: ".clock-\(record.token)").path
+    let path = store.appending(path: Self.clockPrefix + "\(record.token)").path
     try AtomicFile.write(Data(), to: path)
     defer { unlink(path) }
-    var status = stat()
-    guard stat(path, &status) == 0 else { throw CheckpointError.system(.read, path: path, code: errno) }
-    return Double(status.st_mtim.tv_sec) + Double(status.st_mtim.tv_nsec) * 1e-9
+    guard let time = LeaseRecord.writingTime(path) else {
+      throw CheckpointError.system(.read, path: path, code: errno)
+    }
+    return time
   }
 }

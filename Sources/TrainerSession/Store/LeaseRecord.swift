@@ -40,8 +40,13 @@ struct LeaseRecord: Codable, Equatable, Sendable {
 
   /// Of the lease's last renewal, by the clock of the file system it is on; nil when there is none.
   static func renewalTime(_ store: URL) -> Double? {
+    writingTime(path(store))
+  }
+
+  /// As `renewalTime`, of any file.
+  static func writingTime(_ path: String) -> Double? {
     var status = stat()
-    guard stat(path(store), &status) == 0 else { return nil }
+    guard stat(path, &status) == 0 else { return nil }
     return Double(status.st_mtim.tv_sec) + Double(status.st_mtim.tv_nsec) * 1e-9
   }
 

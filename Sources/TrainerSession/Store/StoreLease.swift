@@ -14,6 +14,8 @@ package final class StoreLease: Sendable {
   private let store: URL
   private let times: LeaseTimes
   private let state: Mutex<State>
+  /// Held while the lease's file is written or removed, which may take long; `state` never is.
+  private let file = Mutex(())
   private let onLoss: @Sendable (StoreError) -> Void
   private let stopped = MonotonicLatch()
 
@@ -58,44 +60,60 @@ package final class StoreLease: Sendable {
   /// Gives the store up. Call when nothing writes to it any more.
   package func release() {
     stopped.open()
-    state.withLock { state in
-      guard !state.isReleased else { return }
-      state.isReleased = true
-      if (try? LeaseRecord.read(store))?.token == state.record.token { unlink(LeaseRecord.path(store)) }
+    file.withLock { _ in
+      let token = state.withLock { state -> UInt64? in
+        defer { state.isReleased = true }
+        return state.isReleased ? nil : state.record.token
+      }
+      if let token, (try? LeaseRecord.read(store))?.token == token { unlink(LeaseRecord.path(store)) }
     }
   }
 
   /// Lets `trainer status` see which job runs.
   package func record(_ event: TrainerEvent) {
-    state.withLock { state in
-      switch event {
-      case .jobStarted(let job, _): state.record.job = job.description
-      case .jobPaused(let job, _, _), .jobFinished(let job, _), .jobRemoved(let job, _), .jobFailed(let job, _):
+    switch event {
+    case .jobStarted(let job, _): state.withLock { $0.record.job = job.description }
+    case .jobPaused(let job, _, _), .jobFinished(let job, _), .jobRemoved(let job, _), .jobFailed(let job, _):
+      state.withLock { state in
         if state.record.job == job.description { state.record.job = nil }
-      default: break
       }
+    default: break
     }
   }
 
   /// - Returns: false when there is nothing left to renew.
   private func renew() -> Bool {
-    let isLost = state.withLock { state -> Bool? in
-      guard !state.isReleased else { return nil }
-      // One that cannot be read now may be there the next time; one that is gone is made anew.
-      if let present = try? LeaseRecord.read(store), present.token != state.record.token {
-        state.isReleased = true
+    let isLost = file.withLock { _ -> Bool? in
+      guard let record = state.withLock({ $0.isReleased ? nil : $0.record }) else { return nil }
+      let present: LeaseRecord?
+      do {
+        present = try LeaseRecord.read(store)
+      } catch {
+        // It may be somebody else's by now, and can perhaps be read the next time.
+        return false
+      }
+      // One that is gone is made anew.
+      guard present == nil || present?.token == record.token else {
+        state.withLock { $0.isReleased = true }
         return true
       }
-      state.record.beat &+= 1
-      do {
-        try state.record.write(store)
-      } catch {
-        // A full disk takes no new file, but a new date.
-        utimensat(AT_FDCWD, LeaseRecord.path(store), nil, 0)
-      }
+      write()
       return false
     }
     if isLost == true { onLoss(.taken(path: store.path)) }
     return isLost == false
+  }
+
+  private func write() {
+    let record = state.withLock { state in
+      state.record.beat &+= 1
+      return state.record
+    }
+    do {
+      try record.write(store)
+    } catch {
+      // A full disk takes no new file, but a new date.
+      utimensat(AT_FDCWD, LeaseRecord.path(store), nil, 0)
+    }
   }
 }

@@ -11,4 +11,10 @@ enum EndpointAddress {
       let port = UInt16(rest[rest.index(after: colon)...]), port > 0 || anyPort
     else { throw .invalidEndpoint(text) }
   }
+
+  /// The host of a checked address, which holds colons itself when it is one of IPv6.
+  static func host(of endpoint: String) -> String {
+    let rest = endpoint.dropFirst("tcp://".count)
+    return String(rest.lastIndex(of: ":").map { rest[..<$0] } ?? rest)
+  }
 }

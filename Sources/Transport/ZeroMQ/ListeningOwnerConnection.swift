@@ -31,6 +31,8 @@ final class ListeningOwnerConnection: OwnerLink {
   /// libzmq tells of an end before it forgets the connection, by some microseconds.
   private static let suspicionTime: Duration = .milliseconds(200)
   private static let probeInterval: Duration = .milliseconds(20)
+  /// Between looks for room in a full queue.
+  private static let pause: Duration = .milliseconds(5)
   /// More do not come by chance, and each is a connection of a trainer that holds the pinned key.
   private static let mostWaiting = 16
 
@@ -71,6 +73,9 @@ final class ListeningOwnerConnection: OwnerLink {
   func send(_ message: Message) throws(TransportError) {
     let parts = MessageEnvelope.parts(of: message, pieceBytes: options.pieceBytes)
     let deadline = Deadline(after: options.sendTimeout)
+    // The socket counts as writable when any connection has room, also one that has not said yet what it is: when the current one was full
+    // all the same, it is looked for now and then.
+    var isToBeTold = true
     while true {
       // Without a current connection nothing but arrivals is read.
       if current == nil, try nextMessage() != nil { continue }
@@ -86,7 +91,13 @@ final class ListeningOwnerConnection: OwnerLink {
         }
       }
       guard !deadline.hasPassed else { throw .unreachable(peer: "a trainer that connects to \(boundEndpoint)") }
-      try wait(writing: current != nil, wakeSignal: nil, until: deadline)
+      switch current {
+      case nil: try wait(for: [.readable(socket)], wakeSignal: nil, until: deadline)
+      case _? where isToBeTold && waiting.isEmpty:
+        try wait(for: [.writable(socket)], wakeSignal: nil, until: deadline)
+        isToBeTold = false
+      case _?: try wait(for: [], wakeSignal: nil, until: deadline.earlier(Deadline(after: Self.pause)))
+      }
     }
   }
 
@@ -103,23 +114,17 @@ final class ListeningOwnerConnection: OwnerLink {
         throw lose()
       }
       if deadline.hasPassed { return nil }
-      try wait(writing: false, wakeSignal: wakeSignal, until: deadline)
+      try wait(for: [.readable(socket)], wakeSignal: wakeSignal, until: deadline)
     }
     return nil
   }
 
-  private func wait(writing: Bool, wakeSignal: WakeSignal?, until deadline: Deadline) throws(TransportError) {
-    var sources: [SocketWait.Source] = [.readable(monitor.socket)]
+  private func wait(
+    for sources: [SocketWait.Source], wakeSignal: WakeSignal?, until deadline: Deadline
+  ) throws(TransportError) {
+    var sources = sources + [.readable(monitor.socket)]
     if let wakeSignal { sources.append(.descriptor(wakeSignal.fileDescriptor)) }
-    var until = suspicion == nil ? deadline : deadline.earlier(Deadline(after: Self.probeInterval))
-    if !writing {
-      sources.append(.readable(socket))
-    } else if waiting.isEmpty {
-      sources.append(.writable(socket))
-    } else {
-      // The socket counts as writable when any connection has room, so that of the current one is looked for now and then.
-      until = until.earlier(Deadline(after: .milliseconds(5)))
-    }
+    let until = suspicion == nil ? deadline : deadline.earlier(Deadline(after: Self.probeInterval))
     try SocketWait.wait(for: sources, until: until)
   }
 

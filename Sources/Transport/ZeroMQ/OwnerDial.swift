@@ -107,7 +107,5 @@ final class OwnerDial {
     }
   }
 
-  private var host: String {
-    String(endpoint.dropFirst("tcp://".count).prefix { $0 != ":" })
-  }
+  private var host: String { EndpointAddress.host(of: endpoint) }
 }

@@ -54,6 +54,10 @@ package struct JobDescription: Sendable, Equatable, Codable {
   package var totalSteps: Int { epochs * stepsPerEpoch }
   /// Rows of both kinds.
   package var totalRows: Int { trainingRows + validationRows }
+  /// Rows of a step; the last batch of an epoch may be short.
+  package func rows(ofStep step: Int) -> Int {
+    min(batch, trainingRows - step % stepsPerEpoch * batch)
+  }
   /// The most rows of one `evaluate` message: a batch, or a micro-batch where rows are sequences.
   package var evaluationRows: Int { model.maximumTokens == nil ? max(batch, microBatch) : microBatch }
 }

@@ -87,6 +87,7 @@ struct ServeCommand: ParsableCommand {
   func run() throws {
     let communicator = try MPILaunch.join(environment: ProcessInfo.processInfo.environment)
     do {
+      try communicator.agree(on: Release.version)
       try run(communicator)
     } catch  where communicator.size > 1 {
       // The others would wait for this one for ever.

@@ -12,15 +12,18 @@ final class TrainerHost<Element: FloatingElement>: Sendable {
   private let endpoint: InProcessTrainerEndpoint
   private let stop = StopSwitch()
   private let ended = DispatchSemaphore(value: 0)
-  private let communicators: [ThreadCommunicator]
+  private let communicators: [any Communicator]
   private let otherRanks = DispatchGroup()
 
   init(
     on network: InProcessNetwork, store: URL, threads: Int = 1, memoryLimit: Int = 1 << 30,
     rowStoreLimit: Int = 1 << 24, ownerSilence: Duration = .seconds(8), owners: ServedOwners = ServedOwners(),
-    isAudited: Bool = false, ranks: Int? = nil
+    isAudited: Bool = false, ranks: Int? = nil, garbling: (rank: Int, message: Int)? = nil
   ) {
-    communicators = ThreadCommunicator.group(of: ranks ?? 1)
+    communicators = ThreadCommunicator.group(of: ranks ?? 1).map { communicator in
+      guard let garbling, garbling.rank == communicator.rank else { return communicator }
+      return GarblingCommunicator(communicator, message: garbling.message)
+    }
     self.store = store
     endpoint = network.makeTrainerEndpoint()
     let workers = Workers(threads: threads)
@@ -74,6 +77,18 @@ final class TrainerHost<Element: FloatingElement>: Sendable {
     communicators[rank].abort(code: 1)
     awaitEnd()
     endpoint.close()
+  }
+
+  /// Why its ranks do not work together any more.
+  var failure: CollectiveError? { communicators[0].failure }
+
+  /// Waits for the end of a trainer that nobody ends.
+  func endsByItself(within seconds: Double) -> Bool {
+    guard ended.wait(timeout: .now() + seconds) == .success else { return false }
+    ended.signal()
+    awaitEnd()
+    endpoint.close()
+    return true
   }
 
   /// Gone without a word while the network stays.

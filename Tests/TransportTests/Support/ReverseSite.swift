@@ -8,9 +8,12 @@ struct ReverseSite {
   let ownerKeys: CurveKeyPair
   let owner: ZeroMQOwnerChannel
   let refusals = RefusalLog()
-  let options = Site.quickOptions
+  let options: TransportOptions
 
-  init(listen endpoint: String = "tcp://127.0.0.1:0") throws {
+  init(listen endpoint: String = "tcp://127.0.0.1:0", sendTimeout: Duration = Site.quickOptions.sendTimeout) throws {
+    var options = Site.quickOptions
+    options.sendTimeout = sendTimeout
+    self.options = options
     trainerKeys = try CurveKeyPair.generate()
     ownerKeys = try CurveKeyPair.generate()
     owner = try ZeroMQOwnerChannel(

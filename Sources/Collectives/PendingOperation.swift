@@ -1,9 +1,9 @@
 import Foundation
 
-/// A sum over all ranks that is under way.
+/// A sum over all ranks, or a broadcast, that is under way.
 ///
 /// `@unchecked Sendable`: its state is read and written with `condition` locked.
-package final class PendingSum: @unchecked Sendable {
+package final class PendingOperation: @unchecked Sendable {
   private let condition = NSCondition()
   private var parts: Int
   private var result: Result<Void, CollectiveError>?
@@ -11,7 +11,7 @@ package final class PendingSum: @unchecked Sendable {
   private let hurry: @Sendable () -> Void
 
   /// - Parameters:
-  ///   - parts: how many times `complete` is due; none for a sum that is there already.
+  ///   - parts: how many times `complete` is due; none for what is there already.
   ///   - hurry: called when somebody begins to wait for it.
   init(parts: Int, hurry: @escaping @Sendable () -> Void = {}) {
     self.parts = parts
@@ -22,7 +22,7 @@ package final class PendingSum: @unchecked Sendable {
   /// Whether somebody does nothing but wait for it.
   var isAwaited: Bool { condition.withLock { waits && result == nil } }
 
-  /// Returns when the sums are there.
+  /// Returns when the result is there.
   ///
   /// - Throws: `CollectiveError`; what the memory holds is then unspecified.
   package func wait() throws(CollectiveError) {
