@@ -110,8 +110,10 @@ import Testing
   }
 
   @Test func tilesCoverEveryElementOnce() {
-    for (m, n, k) in [(1, 1, 1), (16, 512, 2050), (700, 1500, 2000), (2048, 2051, 64), (33, 5000, 300), (5000, 3, 900)]
-    {
+    for (m, n, k) in [
+      (1, 1, 1), (16, 512, 2050), (700, 1500, 2000), (2048, 2051, 64), (33, 5000, 300), (5000, 3, 900),
+      (661, 1500, 384),
+    ] {
       let partition = TilePartition(m: m, n: n, k: k)
       var seen = Array(repeating: 0, count: m * n)
       for index in 0..<partition.count {
@@ -126,7 +128,10 @@ import Testing
   }
 
   @Test func largeProductsHaveTilesForSeveralCores() {
-    #expect(TilePartition(m: 1024, n: 2048, k: 2048).count == 8)
+    #expect(TilePartition(m: 2048, n: 2048, k: 2048).count == 8)
+    #expect(TilePartition(m: 1024, n: 2048, k: 2048).tile(0) == (0..<512, 0..<1024))
+    #expect(TilePartition(m: 1024, n: 1536, k: 384).tile(3) == (768..<1024, 0..<1536))
+    #expect(TilePartition(m: 1536, n: 384, k: 1024).tile(1) == (384..<768, 0..<384))
     #expect(TilePartition(m: 16, n: 512, k: 2050).count == 4)
     #expect(TilePartition(m: 16, n: 128, k: 512).count == 1)
   }
