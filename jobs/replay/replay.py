@@ -3,7 +3,7 @@
 
 Reads RUN/initial.safetensors, RUN/plan.h5, RUN/job.resolved.yaml and the job's data file; uses none of the project's code.
 Prints the relative difference max|a-b| / max|b| of every tensor (a: masked run, b: replay). Exit 0 when the largest is at most the
-tolerance, 7 when it is not, 2 when there is nothing to compare or the run cannot be repeated (masking.noise). Every file is read and every step repeated with numpy, h5py, PyTorch and,
+tolerance (of the float64 replay, where the float32 one misses that by more than the tolerance), 7 when it is not, 2 when there is nothing to compare or the run cannot be repeated (masking.noise). Every file is read and every step repeated with numpy, h5py, PyTorch and,
 for transformers, the classes of the `transformers` package.
 """
 
@@ -74,8 +74,13 @@ def replay(run, options):
     report["passed"] = report["largest"] <= options.tolerance
     if options.rounding or not report["passed"]:
         # What rounding alone does to these weights in PyTorch: says whether a difference can mean anything at all.
-        other = Repetition(run, torch.float32 if options.float64 else torch.float64)
-        report["rounding"] = compare(epochs[epoch]["weights"], other.train()[epoch]["weights"])
+        other = Repetition(run, torch.float32 if options.float64 else torch.float64).train()[epoch]["weights"]
+        report["rounding"] = compare(epochs[epoch]["weights"], other)
+        # Where PyTorch's own float32 misses its float64 by more than the bar, it cannot judge, and float64 does. AdamW, for one, makes whole
+        # steps of the rounding noise in the gradient of BERT's key biases, which is 0.
+        if not options.float64 and report["rounding"]["largest"] > options.tolerance:
+            report["against_float64"] = compare(found, other)
+            report["passed"] = report["against_float64"]["largest"] <= options.tolerance
     return report
 
 
@@ -99,7 +104,8 @@ def rounding_text(report):
     if "rounding" not in report:
         return None
     worst = max(report["rounding"]["tensors"], key=report["rounding"]["tensors"].get)
-    return f"PyTorch float32 against PyTorch float64: {report['rounding']['largest']:.2e} ({worst})"
+    text = f"PyTorch float32 against PyTorch float64: {report['rounding']['largest']:.2e} ({worst})"
+    return text + (f"; the run against float64: {report['against_float64']['largest']:.2e}" if "against_float64" in report else "")
 
 
 def line(report):
