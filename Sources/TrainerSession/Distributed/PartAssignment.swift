@@ -1,22 +1,14 @@
+import Architecture
+
 /// Which replica works on which part of a batch: a function of sizes alone, so that a run's bits do not depend on who is
 /// faster.
 struct PartAssignment {
   /// By part.
   let ranks: [Int]
 
-  /// Each part in turn, the longest first, goes to whoever has the least so far.
-  ///
-  /// - Parameter costs: by part.
+  /// - Parameter costs: by part; each replica gets about as much.
   init(costs: [Int], replicas: Int) {
-    var ranks = [Int](repeating: 0, count: costs.count)
-    var loads = [Int](repeating: 0, count: max(1, replicas))
-    let longestFirst = costs.indices.sorted { (costs[$1], $0) < (costs[$0], $1) }
-    for part in longestFirst {
-      let rank = loads.indices.min { (loads[$0], $0) < (loads[$1], $1) } ?? 0
-      ranks[part] = rank
-      loads[rank] += costs[part]
-    }
-    self.ranks = ranks
+    ranks = BalancedAssignment(costs: costs, room: Array(repeating: costs.count, count: max(1, replicas))).bins
   }
 
   /// In turn, for parts whose costs are not known yet.
