@@ -102,7 +102,7 @@ let package = Package(
     program(
       "fuzz", ["Training", "Wire", "Transport", "JobSpec", "Checkpoints", "Architecture", "Tensors", "Failures"]),
 
-    // Tests
+    // Tests, and what several of them use
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),
     tests("MaskingTests", ["Masking", "Architecture", "Failures", "Tensors", crypto]),
     tests("TensorsTests", ["Tensors", "CKernels"]),
@@ -120,8 +120,7 @@ let package = Package(
       "AttacksTests",
       [
         "Attacks", "Exposure", "Checkpoints", "Masking", "Training", "Architecture", "Tensors", "Failures",
-        "TestSupport",
-        crypto,
+        "TestSupport", crypto,
       ]),
     tests("JobSpecTests", ["JobSpec", "Architecture", "Failures"]),
     tests(

@@ -276,6 +276,20 @@ import Wire
     #expect(text.components(separatedBy: "\"event\":\"cancelled\"").count == 2, "\(text)")
   }
 
+  /// Somebody has taken the files away under the trainer, for one.
+  @Test func aJobWhoseFilesCannotBeRemovedIsToldOfAndNotLoggedAsGone() throws {
+    let site = try Site<Float>()
+    let trainer = site.trainer(isAudited: true)
+    let owner = RawOwner<Float>(site.network, site.keys.ownerKey, job: .random())
+    try RawJob<Float>().begin(owner)
+    try FileManager.default.removeItem(at: trainer.store.appending(path: "jobs/\(owner.job)"))
+    #expect(try owner.refusal(of: .cancel).reason.contains("cannot be removed"))
+    trainer.shutDown()
+    let text = try String(contentsOf: trainer.store.appending(path: "audit.log"), encoding: .utf8)
+    #expect(!text.contains("\"event\":\"cancelled\""), "\(text)")
+    #expect(text.contains("cannot be removed"), "\(text)")
+  }
+
   @Test func retrievalAndReleaseAreLogged() throws {
     let site = try Site<Float>()
     let trainer = site.trainer(isAudited: true)

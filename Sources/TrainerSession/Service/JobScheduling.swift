@@ -74,7 +74,7 @@ extension TrainerService {
       jobs[id]?.startedAt = nil
     }
     if let canceller = record.canceller {
-      try? remove(id, as: .cancelled, reason: "cancelled by its owner", for: canceller)
+      removeEnded(id, as: .cancelled, reason: "cancelled by its owner", for: canceller)
       return
     }
     switch outcome {
@@ -83,12 +83,12 @@ extension TrainerService {
       observe(.jobPaused(job: id, step: step, reason: reason))
       // Nobody comes back to an inference: its key was made for it alone.
       if record.stored.description.purpose == .inference {
-        try? remove(id, as: .removed, reason: "its owner is gone", for: record.peer)
+        removeEnded(id, as: .removed, reason: "its owner is gone", for: record.peer)
       }
     case .finished(let steps):
       finish(record, steps: steps)
     case .cancelled:
-      try? remove(id, as: .cancelled, reason: "cancelled by its owner", for: record.peer)
+      removeEnded(id, as: .cancelled, reason: "cancelled by its owner", for: record.peer)
     case .failed(let error, let resumable):
       jobs[id]?.attachedHistory = nil
       queue.removeAll { $0 == id }
@@ -143,6 +143,15 @@ extension TrainerService {
     observe(.jobRemoved(job: id, reason: reason))
     send(.removed, job: id, to: peer)
     if record.peer != peer, isConnected(record.peer) { send(.removed, job: id, to: record.peer) }
+  }
+
+  /// The same where nobody waits for a throw.
+  private func removeEnded(_ id: JobID, as event: AuditEvent.Kind, reason: String, for peer: PeerID) {
+    do {
+      try remove(id, as: event, reason: reason, for: peer)
+    } catch {
+      refuse(error, job: id, to: peer)
+    }
   }
 
   func state(of record: JobRecord<Element>) -> JobState {

@@ -124,13 +124,19 @@ package final class TrainerService<Element: FloatingElement> {
         throw TrainerError.refused("this owner is not listed here; ask the trainer's operator", cause: .notListed)
       }
       try handle(message, job: id, from: peer)
-    } catch let failure as any Failure {
-      refused(failure.description, RefusalCause(failure), job: job, of: peer)
-      send(.refused(kind: failure.kind, reason: failure.description), job: job, to: peer)
     } catch {
-      refused("\(error)", .other, job: job, of: peer)
-      send(.refused(kind: .defect, reason: "the trainer could not do that"), job: job, to: peer)
+      refuse(error, job: job, to: peer)
     }
+  }
+
+  /// Writes down why something was not done, and tells whoever wanted it.
+  func refuse(_ error: any Error, job: JobID, to peer: PeerID) {
+    guard let failure = error as? any Failure else {
+      refused("\(error)", .other, job: job, of: peer)
+      return send(.refused(kind: .defect, reason: "the trainer could not do that"), job: job, to: peer)
+    }
+    refused(failure.description, RefusalCause(failure), job: job, of: peer)
+    send(.refused(kind: failure.kind, reason: failure.description), job: job, to: peer)
   }
 
   private func refused(_ reason: String, _ cause: RefusalCause, job: JobID, of peer: PeerID) {
