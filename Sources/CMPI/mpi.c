@@ -14,6 +14,8 @@ typedef int cmpi_nothing;
 
 struct cmpi_request {
   MPI_Request handle;
+  // Of a message that was found and is not being received yet.
+  MPI_Message message;
 };
 
 // Sums, other collectives and messages each have a communicator, so that none is taken for another.
@@ -103,22 +105,27 @@ int cmpi_test(cmpi_request **request, int *complete) {
   return code;
 }
 
-int cmpi_probe(int *kind, int *rank, size_t *units) {
+int cmpi_probe(int *kind, int *rank, size_t *units, cmpi_request **request) {
   int found = 0, count = 0;
+  MPI_Message message;
   MPI_Status status;
-  *kind = 0;
-  int code = MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, messages, &found, &status);
+  *request = NULL;
+  int code = MPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, messages, &found, &message, &status);
   if (code || !found) return code;
   if ((code = MPI_Get_count(&status, unit, &count))) return code;
   if (count < 0) return MPI_ERR_TYPE;
+  cmpi_request *made = make();
+  if (!made) return MPI_ERR_NO_MEM;
+  made->message = message;
   *kind = status.MPI_TAG;
   *rank = status.MPI_SOURCE;
   *units = (size_t)count;
+  *request = made;
   return 0;
 }
 
-int cmpi_receive(void *units, size_t count, int rank, int kind) {
-  return MPI_Recv(units, (int)count, unit, rank, kind, messages, MPI_STATUS_IGNORE);
+int cmpi_receive(void *units, size_t count, cmpi_request *request) {
+  return MPI_Imrecv(units, (int)count, unit, &request->message, &request->handle);
 }
 
 void cmpi_error_text(int code, char *text, size_t capacity) {

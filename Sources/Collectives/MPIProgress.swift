@@ -25,6 +25,7 @@
     private let clock = ContinuousClock()
     private var (rank, size) = (0, 1)
     private var active: [Active] = []
+    private var incoming = MPIArrivals()
     private var lastMessage: ContinuousClock.Instant
     /// At rank 0, by rank: when the ping that waits for an answer was sent. At others: when rank 0 was last heard of.
     private var unanswered: [Int: ContinuousClock.Instant] = [:]
@@ -61,7 +62,7 @@
           if receiveAll() { hasMoved = true }
           watchRanks(isEnding: requests.ends)
           let isAwaited = active.contains { $0.pending?.isAwaited == true }
-          let longest = !active.isEmpty || isLively ? Self.naps.longest : Self.naps.idle
+          let longest = !active.isEmpty || !incoming.isEmpty || isLively ? Self.naps.longest : Self.naps.idle
           nap = hasMoved ? 0 : isAwaited ? Self.naps.shortest : min(max(2 * nap, Self.naps.shortest), longest)
         } else {
           for (_, pending) in asked { operations.failure.map { pending?.fail($0) } }
@@ -69,7 +70,7 @@
           if let failure = operations.failure { failAll(failure) }
           nap = 0.1
         }
-        if requests.ends, active.isEmpty || operations.failure != nil {
+        if requests.ends, (active.isEmpty && incoming.isEmpty) || operations.failure != nil {
           if operations.failure == nil { _ = cmpi_finalize() }
           operations.fail(.finished)
           return
@@ -123,25 +124,17 @@
       return isAny
     }
 
+    /// - Returns: whether a message was found, or is there.
     private mutating func receiveAll() -> Bool {
       var isAny = false
-      while operations.failure == nil {
-        var (kind, from): (Int32, Int32) = (0, 0)
-        var units = 0
-        let code = cmpi_probe(&kind, &from, &units)
-        guard code == 0 else {
-          fail(code)
-          break
+      do {
+        while operations.failure == nil, try incoming.matchNext() { isAny = true }
+        for (message, rank) in try incoming.takeComplete() {
+          isAny = true
+          take(message, from: rank)
         }
-        guard kind != 0 else { break }
-        let message = MPIMessage(units: units, kind: kind)
-        let received = cmpi_receive(message.memory, units, from, kind)
-        guard received == 0 else {
-          fail(received)
-          break
-        }
-        isAny = true
-        take(message, from: Int(from))
+      } catch {
+        fail(error.code)
       }
       return isAny
     }

@@ -29,10 +29,11 @@ int cmpi_send(const void *units, size_t count, int rank, int kind, cmpi_request 
 // Progresses everything and says whether this one is complete; then *request is gone.
 int cmpi_test(cmpi_request **request, int *complete);
 
-// Looks for a message; when there is one, *kind is not 0.
-int cmpi_probe(int *kind, int *rank, size_t *units);
-// Receives the message that was found; returns when it is there.
-int cmpi_receive(void *units, size_t count, int rank, int kind);
+// Looks for a message; when there is one, *request is not NULL, and cmpi_receive is due.
+int cmpi_probe(int *kind, int *rank, size_t *units, cmpi_request **request);
+// Starts to receive the message that was found: all of it is there, and *request released, when cmpi_test says so, which it never does
+// where the sender has died half-way.
+int cmpi_receive(void *units, size_t count, cmpi_request *request);
 
 // What MPI says of an error code.
 void cmpi_error_text(int code, char *text, size_t capacity);
