@@ -37,6 +37,17 @@ struct StoreTests {
     _ = try site.startTrainer()
   }
 
+  @Test func aTrainerThatWaitsForTheStoreStopsInGoodOrder() throws {
+    try FileManager.default.createDirectory(atPath: site["store"], withIntermediateDirectories: true)
+    try site.write("", to: "store/trainer.lease")
+    let trainer = try site.start(.trainer, serve)
+    #expect(Waiting.until(30) { trainer.errors.contains("watching for") })
+    trainer.signal(SIGTERM)
+    #expect(try trainer.wait(seconds: 10) == 0)
+    #expect(trainer.errors.contains("stopped"))
+    #expect(site.text("store/trainer.lease").isEmpty)
+  }
+
   @Test func aStoreWrittenByAnotherVersion() throws {
     try FileManager.default.createDirectory(atPath: site["store"], withIntermediateDirectories: true)
     try site.write(#"{"format":2,"software":"trainer 9.0"}"#, to: "store/store.json")

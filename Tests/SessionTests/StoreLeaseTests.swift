@@ -187,6 +187,27 @@ struct StoreLeaseTests {
     #expect(leases.withLock { $0.count } == 1)
   }
 
+  @Test func whatIsNoFileInTheLeasesPlaceIsSaidAtOnce() throws {
+    try Directory.create(store.path)
+    let path = LeaseRecord.path(store)
+    try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: "/nonexistent/lease")
+    #expect(refusal() as? StoreError == .damaged(path: path))
+    unlink(path)
+    try Directory.create(path)
+    #expect(refusal() as? StoreError == .damaged(path: path))
+  }
+
+  @Test func whoeverWaitsMayGiveUp() throws {
+    try leaveLease(of: Self.elsewhere)
+    let stop = Flag()
+    #expect(throws: CancellationError.self) {
+      _ = try StoreLease(
+        store: store, software: "test", times: LeaseTimes(), waiting: { _ in stop.raise() },
+        isCancelled: { stop.isRaised }, onLoss: { _ in })
+    }
+    #expect(try LeaseRecord.read(store)?.holder == Self.elsewhere)
+  }
+
   private func claim(_ token: UInt64, _ holder: ProcessIdentity = .own) -> LeaseClaim {
     LeaseClaim(
       store: store, times: Self.quick, record: LeaseRecord(holder: holder, token: token, beat: 0), waiting: { _ in })

@@ -16,6 +16,15 @@ package struct TrainerWorker<Element: FloatingElement>: Sendable {
     self.workers = workers
   }
 
+  /// Ends all of them in good order; at rank 0.
+  ///
+  /// - Throws: `CollectiveError` when a rank is gone.
+  package static func stopAll(_ communicator: any Communicator) throws {
+    if let failure = communicator.failure { throw failure }
+    guard communicator.size > 1, let stop = ReplicaCommand<Element>.stop.packet?.encoded() else { return }
+    for rank in 1..<communicator.size { try communicator.send(stop, to: rank) }
+  }
+
   /// Serves until rank 0 stops in good order.
   ///
   /// - Throws: `CollectiveError` when a rank is gone or cannot be understood; `Failure` for what keeps this rank from going on.

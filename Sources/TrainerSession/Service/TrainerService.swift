@@ -98,14 +98,7 @@ package final class TrainerService<Element: FloatingElement> {
       send(.goodbye(step: record.step, reason: reason), job: record.id, to: record.peer)
     }
     configuration.audit?.note(AuditEvent(.stopped))
-    try stopRanks()
-  }
-
-  private func stopRanks() throws {
-    let communicator = configuration.communicator
-    if let failure = communicator.failure { throw failure }
-    guard communicator.size > 1, let stop = ReplicaCommand<Element>.stop.packet?.encoded() else { return }
-    for rank in 1..<communicator.size { try communicator.send(stop, to: rank) }
+    try TrainerWorker<Element>.stopAll(configuration.communicator)
   }
 
   private func handle(_ incoming: IncomingMessage) {

@@ -13,21 +13,28 @@ struct LeaseClaim {
   let record: LeaseRecord
   /// Told when there is something to wait for.
   let waiting: (String) -> Void
+  /// Whether nobody wants the store any more.
+  let isCancelled: () -> Bool
 
   private let clock = ContinuousClock()
   private static let reservationPrefix = ".lease-after-"
   private static let clockPrefix = ".clock-"
 
-  init(store: URL, times: LeaseTimes, record: LeaseRecord, waiting: @escaping (String) -> Void) {
+  init(
+    store: URL, times: LeaseTimes, record: LeaseRecord, waiting: @escaping (String) -> Void,
+    isCancelled: @escaping () -> Bool = { false }
+  ) {
     self.store = store
     self.times = times
     self.record = record
     self.waiting = waiting
+    self.isCancelled = isCancelled
   }
 
-  /// - Throws: `StoreError.held`; `CheckpointError` when the store cannot be written.
+  /// - Throws: `StoreError.held` and `.damaged`; `CheckpointError` when the store cannot be written; `CancellationError`.
   func take() throws {
     while true {
+      try LeaseRecord.checkKind(store)
       // Looked for first: on a full disk a new file would fail before it shows that there is one.
       if LeaseRecord.renewalTime(store) == nil, try create() { break }
       if try replace() { break }
@@ -141,7 +148,7 @@ struct LeaseClaim {
     }
     let end = clock.now + limit
     while clock.now < end {
-      Thread.sleep(forTimeInterval: times.interval.inSeconds / 20)
+      try pause()
       guard access(reservation, F_OK) == 0 else { return }
     }
     if (try? LeaseRecord.read(at: reservation)) == first { unlink(reservation) }
@@ -155,14 +162,18 @@ struct LeaseClaim {
     let window: Double = window(age: age)
     waiting("the store was last held by \(holder); watching for \(Int(window) + 1) s whether it is alive")
     let end: ContinuousClock.Instant = clock.now + Duration.seconds(window)
-    let pause: Double = times.interval.inSeconds / 20
     while clock.now < end {
-      Thread.sleep(forTimeInterval: pause)
+      try pause()
       guard let renewed = LeaseRecord.renewalTime(store) else { return }
       guard renewed == first, (try? LeaseRecord.read(store)) == other else {
         throw StoreError.held(path: store.path, by: holder)
       }
     }
+  }
+
+  private func pause() throws {
+    if isCancelled() { throw CancellationError() }
+    Thread.sleep(forTimeInterval: times.interval.inSeconds / 20)
   }
 
   /// How long to watch a lease of this age; one below zero is that of a clock set back. All in seconds.

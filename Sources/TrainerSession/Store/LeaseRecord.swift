@@ -38,6 +38,13 @@ struct LeaseRecord: Codable, Equatable, Sendable {
     try AtomicFile.write(try JSONEncoder().encode(self), to: path, replacing: replacing)
   }
 
+  /// - Throws: `StoreError.damaged` where something that is no file stands in the lease's place: no trainer ever makes it one.
+  static func checkKind(_ store: URL) throws(StoreError) {
+    var status = stat()
+    guard lstat(path(store), &status) == 0 else { return }
+    guard status.st_mode & S_IFMT == S_IFREG else { throw .damaged(path: path(store)) }
+  }
+
   /// Of the lease's last renewal, by the clock of the file system it is on; nil when there is none.
   static func renewalTime(_ store: URL) -> Double? {
     writingTime(path(store))

@@ -23,23 +23,27 @@ package final class StoreLease: Sendable {
   ///
   /// - Parameters:
   ///   - waiting: told when that is so.
+  ///   - isCancelled: asked meanwhile.
   ///   - onLoss: called on another thread when somebody else has taken the store over; nothing may be written to it then.
-  /// - Throws: `StoreError`; `CheckpointError` when the store cannot be read or written.
+  /// - Throws: `StoreError`; `CheckpointError` when the store cannot be read or written; `CancellationError`.
   package convenience init(
     store: URL, software: String, times: LeaseTimes = LeaseTimes(), waiting: @escaping (String) -> Void = { _ in },
-    onLoss: @escaping @Sendable (StoreError) -> Void
+    isCancelled: @escaping () -> Bool = { false }, onLoss: @escaping @Sendable (StoreError) -> Void
   ) throws {
-    try self.init(store: store, software: software, holder: .own, times: times, waiting: waiting, onLoss: onLoss)
+    try self.init(
+      store: store, software: software, holder: .own, times: times, waiting: waiting, isCancelled: isCancelled,
+      onLoss: onLoss)
   }
 
   init(
     store: URL, software: String, holder: ProcessIdentity, times: LeaseTimes,
-    waiting: @escaping (String) -> Void = { _ in }, onLoss: @escaping @Sendable (StoreError) -> Void
+    waiting: @escaping (String) -> Void = { _ in }, isCancelled: @escaping () -> Bool = { false },
+    onLoss: @escaping @Sendable (StoreError) -> Void
   ) throws {
     try Directory.create(store.path)
     try StoreFormat.claim(store, software: software)
     let record = LeaseRecord(holder: holder, token: .random(in: .min ... .max), beat: 0)
-    try LeaseClaim(store: store, times: times, record: record, waiting: waiting).take()
+    try LeaseClaim(store: store, times: times, record: record, waiting: waiting, isCancelled: isCancelled).take()
     self.store = store
     self.times = times
     self.onLoss = onLoss

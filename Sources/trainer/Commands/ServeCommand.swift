@@ -105,28 +105,42 @@ struct ServeCommand: ParsableCommand {
     let workers = Workers(threads: threads ?? ThreadCount.standard())
     guard communicator.rank == 0 else {
       // When to stop is for rank 0 to say, which saves first.
-      let signals = ServiceSignals(stop: StopSwitch()) {}
+      let signals = ServiceSignals(stop: StopSwitch())
       return try withExtendedLifetime(signals) {
         try TrainerWorker<Float>(communicator: communicator, workers: workers).run()
       }
     }
-    try serve(communicator, workers, logger)
+    // From here on, a stop is an orderly one.
+    let stop = StopSwitch()
+    let isRequeued = ProcessInfo.processInfo.environment["SLURM_JOB_ID"] != nil
+    let signals = ServiceSignals(stop: stop, isRequeued: isRequeued)
+    do {
+      try withExtendedLifetime(signals) { try serve(communicator, workers, logger, stop, signals) }
+    } catch is CancellationError {
+      try TrainerWorker<Float>.stopAll(communicator)
+    }
+    logger.notice("stopped")
   }
 
-  private func serve(_ communicator: any Communicator, _ workers: Workers, _ logger: Logger) throws {
-    let stop = StopSwitch()
+  /// - Throws: `CancellationError` when it is to stop before it has the store.
+  private func serve(
+    _ communicator: any Communicator, _ workers: Workers, _ logger: Logger, _ stop: StopSwitch,
+    _ signals: ServiceSignals
+  ) throws {
     let keyPair = try KeyFile(.trainer, in: keys).readKeyPair()
-    let owners = try AuthorizedKeys.read(at: authorized)
+    _ = try AuthorizedKeys.read(at: authorized)
     let log = TrainerLog(logger: logger)
     let directory = URL(filePath: store)
     let lease = try StoreLease(
-      store: directory, software: Release.software, waiting: { logger.notice("\($0)") },
+      store: directory, software: Release.software, waiting: { logger.notice("\($0)") }, isCancelled: { stop.isRequested },
       onLoss: { error in
         logger.critical("\(error)")
         // At once: whatever is written from now on would be written into the other trainer's store.
         _exit(error.kind.exitCode)
       })
     defer { lease.release() }
+    // Again: it may have been changed while this waited.
+    let owners = try AuthorizedKeys.read(at: authorized)
     let audit = try AuditLog(store: directory)
     var options = TransportOptions()
     // More than the answers to any window: what is under way is bounded by credits, and a full queue would lose messages.
@@ -153,8 +167,7 @@ struct ServeCommand: ParsableCommand {
         log.record(event)
       })
     let served = configuration.owners
-    let isRequeued = ProcessInfo.processInfo.environment["SLURM_JOB_ID"] != nil
-    let signals = ServiceSignals(stop: stop, isRequeued: isRequeued, checkRanks: { communicator.checkRanks() }) {
+    signals.serve(checkRanks: { communicator.checkRanks() }) {
       do {
         let owners = try AuthorizedKeys.read(at: authorized)
         endpoint.authorize(owners.keys)
@@ -175,8 +188,7 @@ struct ServeCommand: ParsableCommand {
     if let bound = endpoint.listeningEndpoint { print("listening \(bound)") }
     for owner in connect { print("connecting \(owner)") }
     fflush(nil)
-    try withExtendedLifetime((signals, metricsServer)) { try service.run() }
-    logger.notice("stopped")
+    try withExtendedLifetime(metricsServer) { try service.run() }
   }
 
   private func serveMetrics(

@@ -1,25 +1,36 @@
 import Foundation
+import Synchronization
 import TrainerSession
 import Transport
 
 /// SIGTERM and SIGINT ask for an orderly stop, SIGHUP for the list of owners to be read again. SIGCONT, which launchers send before all
 /// others when one of several processes has died, asks whether all of them are there.
-struct ServiceSignals {
-  private let watch: SignalWatch
+final class ServiceSignals {
+  private typealias Action = @Sendable () -> Void
 
-  /// - Parameters:
-  ///   - isRequeued: SIGTERM comes from a batch system that starts the trainer again.
-  ///   - checkRanks: what to do at SIGCONT, by which Open MPI's launcher announces that it ends a job.
-  init(
-    stop: StopSwitch, isRequeued: Bool = false, checkRanks: @escaping @Sendable () -> Void = {},
-    reload: @escaping @Sendable () -> Void
-  ) {
+  private let watch: SignalWatch
+  private let served: Served
+
+  /// What can be done once the trainer serves.
+  private final class Served: Sendable {
+    let actions = Mutex<(reload: Action, checkRanks: Action)>(({}, {}))
+  }
+
+  /// - Parameter isRequeued: SIGTERM comes from a batch system that starts the trainer again.
+  init(stop: StopSwitch, isRequeued: Bool = false) {
+    let served = Served()
+    self.served = served
     watch = SignalWatch([SIGTERM, SIGINT, SIGHUP, SIGCONT]) { signal in
       switch signal {
-      case SIGHUP: reload()
-      case SIGCONT: checkRanks()
+      case SIGHUP: served.actions.withLock(\.reload)()
+      case SIGCONT: served.actions.withLock(\.checkRanks)()
       default: stop.request(preempted: isRequeued && signal == SIGTERM)
       }
     }
+  }
+
+  /// - Parameter checkRanks: what to do at SIGCONT, by which Open MPI's launcher announces that it ends a job.
+  func serve(checkRanks: @escaping @Sendable () -> Void, reload: @escaping @Sendable () -> Void) {
+    served.actions.withLock { $0 = (reload, checkRanks) }
   }
 }
