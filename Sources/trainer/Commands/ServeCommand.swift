@@ -127,7 +127,7 @@ struct ServeCommand: ParsableCommand {
         _exit(error.kind.exitCode)
       })
     defer { lease.release() }
-    let audit = try AuditLog(store: directory)
+    let audit = try AuditLog(store: directory, observe: { log.record($0) })
     var options = TransportOptions()
     // More than the answers to any window: what is under way is bounded by credits, and a full queue would lose messages.
     options.sendQueueMessages = 1024
