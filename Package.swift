@@ -97,7 +97,10 @@ let package = Package(
         "Transport", "Architecture", "Tensors", "Failures", arguments,
       ]),
     program(
-      "trainer", ["TrainerSession", "Collectives", "Wire", "Transport", "Tensors", "Failures", arguments, logging]),
+      "trainer",
+      [
+        "TrainerSession", "Checkpoints", "Collectives", "Wire", "Transport", "Tensors", "Failures", arguments, logging,
+      ]),
     program("benchmarks", ["Masking", "Training", "Datasets", "Architecture", "Tensors", arguments]),
     program(
       "fuzz", ["Training", "Wire", "Transport", "JobSpec", "Checkpoints", "Architecture", "Tensors", "Failures"]),

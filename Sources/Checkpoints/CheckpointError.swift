@@ -5,6 +5,7 @@ import Foundation
 package enum CheckpointError: Failure, Equatable {
   /// The system refused; `code` is errno.
   case system(SystemOperation, path: String, code: Int32)
+  case file(path: String, FileProblem)
   /// `path` is nil for bytes that came from no file.
   case safetensors(path: String?, SafetensorsProblem)
   case checkpoint(path: String, TrainingCheckpointProblem)
@@ -21,7 +22,7 @@ package enum CheckpointError: Failure, Equatable {
     case .rows(_, let problem): problem.kind
     case .log(_, let problem): problem.kind
     case .safetensors(_, let problem): problem.kind
-    case .layout, .huggingFace: .inputData
+    case .file, .layout, .huggingFace: .inputData
     }
   }
 
@@ -39,6 +40,7 @@ package enum CheckpointError: Failure, Equatable {
     switch self {
     case .system(let operation, let path, let code):
       "cannot \(operation.rawValue) \(path): \(String(cString: strerror(code)))\(Self.advice(operation, code))"
+    case .file(let path, let problem): "\(path) \(problem.description)"
     case .safetensors(let path?, let problem): "\(path) is not a valid safetensors file: \(problem.description)"
     case .safetensors(nil, let problem): "not valid safetensors: \(problem.description)"
     case .checkpoint(let path, let problem): "\(path): \(problem.description)"

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Checkpoints
 import Failures
 import Foundation
 import Transport
@@ -32,6 +33,7 @@ struct Encryptor: ParsableCommand {
 
   static func main() {
     do {
+      ProcessHardening.reserveStandardStreams()
       ProcessHardening.reportFailedWrites()
       try ProcessHardening.disableCoreDumps()
       var command = try parseAsRoot()

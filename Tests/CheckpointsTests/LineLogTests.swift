@@ -1,3 +1,4 @@
+import Failures
 import Foundation
 import Testing
 import TestSupport
@@ -94,5 +95,72 @@ import TestSupport
     #expect(try LineLog(path: directory.file("l")).lineCount == 4)
     try log.truncate(toLines: 3)
     #expect(try LineLog.lines(of: directory.file("l")) == Array(lines.prefix(3)))
+  }
+
+  /// What is done to a log behind the back of whoever writes it.
+  enum Interference: CaseIterable {
+    case removed, movedAway, replaced, emptied, cut, lengthened
+
+    func happen(to path: String) throws {
+      let content = try Data(contentsOf: URL(filePath: path))
+      switch self {
+      case .removed: unlink(path)
+      case .movedAway: rename(path, path + ".1")
+      case .replaced:
+        unlink(path)
+        try content.write(to: URL(filePath: path))
+      case .emptied: truncate(path, 0)
+      case .cut: truncate(path, off_t(content.count - 1))
+      case .lengthened:
+        let file = try FileHandle(forWritingTo: URL(filePath: path))
+        try file.seekToEnd()
+        try file.write(contentsOf: Data("x".utf8))
+        try file.close()
+      }
+    }
+
+    func problem(written: Int) -> LineLogProblem {
+      switch self {
+      case .removed, .movedAway: .gone
+      case .replaced: .replaced
+      case .emptied: .otherLength(written: written, found: 0)
+      case .cut: .otherLength(written: written, found: written - 1)
+      case .lengthened: .otherLength(written: written, found: written + 1)
+      }
+    }
+  }
+
+  @Test(arguments: Interference.allCases) func interferenceIsNoticed(_ interference: Interference) throws {
+    let directory = try TemporaryDirectory()
+    let path = try log("one\n", in: directory)
+    let log = try LineLog(path: path)
+    try log.append("two")
+    try log.checkInPlace()
+    // An open file keeps its inode, so that another one cannot have the same number.
+    try interference.happen(to: path)
+    let error = #expect(throws: CheckpointError.self) { try log.checkInPlace() }
+    #expect(error == .log(path: path, interference.problem(written: 8)))
+    #expect(error?.kind == .inputData)
+  }
+
+  @Test func aLogThatIsPutBackIsInPlace() throws {
+    let directory = try TemporaryDirectory()
+    let path = try log("one\n", in: directory)
+    let log = try LineLog(path: path)
+    #expect(rename(path, path + ".1") == 0)
+    #expect(throws: CheckpointError.log(path: path, .gone)) { try log.checkInPlace() }
+    #expect(rename(path + ".1", path) == 0)
+    try log.checkInPlace()
+  }
+
+  @Test func aLogBehindALinkIsInPlace() throws {
+    let directory = try TemporaryDirectory()
+    let path = try log("one\n", in: directory)
+    #expect(symlink(path, directory.file("link")) == 0)
+    let log = try LineLog(path: directory.file("link"))
+    try log.append("two")
+    try log.checkInPlace()
+    #expect(unlink(path) == 0)
+    #expect(throws: CheckpointError.log(path: directory.file("link"), .gone)) { try log.checkInPlace() }
   }
 }

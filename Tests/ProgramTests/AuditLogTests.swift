@@ -113,7 +113,7 @@ struct AuditLogTests {
     let key = site.text("stranger/owner.pub").split(separator: "\n").last.map(String.init)
     #expect(try Waiting.until(10) { try names().contains("connection_refused") })
     let refused = try #require(try events().first { $0["event"] as? String == "refused" })
-    #expect((refused["reason"] as? String)?.contains("MiB of memory") == true)
+    #expect((refused["reason"] as? String)?.contains(" of memory, ") == true)
     #expect(refused["job"] is String)
     #expect(try events().first { $0["event"] as? String == "connection_refused" }?["owner"] as? String == key)
     #expect(try verify().code == 0)
@@ -180,5 +180,41 @@ struct AuditLogTests {
     try FileManager.default.createDirectory(atPath: site["store/audit.log"], withIntermediateDirectories: true)
     try site.run(.trainer, ["serve", "--keys", "trainer", "--authorized", "owners.txt", "--store", "store"])
       .expectRefusal(3, saying: "store/audit.log", program: .trainer)
+  }
+
+  /// As `logrotate` does it.
+  @Test(arguments: ["removed", "emptied"]) func aLogTakenAwayUnderATrainer(_ how: String) throws {
+    let trainer = try site.startTrainer()
+    #expect(try site.run(.encryptor, site.launch(trainer: trainer.endpoint)).code == 0)
+    if how == "removed" {
+      try FileManager.default.removeItem(atPath: site["store/audit.log"])
+    } else {
+      #expect(truncate(site["store/audit.log"], 0) == 0)
+    }
+    for number in 0..<2 {
+      try site.run(.encryptor, site.launch(out: "refused\(number)", trainer: trainer.endpoint))
+        .expectRefusal(8, saying: "cannot write its audit log", "restart the program", afterProgress: true)
+    }
+    let told = trainer.process.errors.components(separatedBy: " error    the audit log cannot be written")
+    #expect(told.count == 2, "once: \(trainer.process.errors)")
+    trainer.process.signal(SIGTERM)
+    #expect(try trainer.process.wait() == 0)
+    #expect(site.text("store/audit.log") == "")
+    try trainOnce()
+    #expect(try names().prefix(2) == ["recovered", "started"])
+    #expect(try verify().code == 0)
+  }
+
+  /// The first file it opens would have the number of standard output, and what is printed would be written into it.
+  @Test func aTrainerWithoutStandardOutputPrintsIntoNoFile() throws {
+    let trainer = try site.start(
+      .trainer,
+      ["serve", "--keys", "trainer", "--authorized", "owners.txt", "--store", "store", "--bind", "tcp://127.0.0.1:0"],
+      output: .closed)
+    #expect(try Waiting.until(30) { try names() == ["started"] })
+    trainer.signal(SIGTERM)
+    #expect(try trainer.wait() == 0, "\(trainer.errors)")
+    #expect(try verify().code == 0)
+    #expect(try names() == ["started", "stopped"])
   }
 }

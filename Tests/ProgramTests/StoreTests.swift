@@ -184,4 +184,25 @@ struct StoreTests {
     #expect(Waiting.until(30) { child.output.contains("listening") || child.hasEnded })
     #expect(child.errors.contains("threads=1"), "\(child.errors)")
   }
+
+  /// The file is the trainer's: the owner is not sent to look at its own data, or to remove what it cannot reach.
+  @Test func aStoredCheckpointThatIsDamaged() throws {
+    try site.write(JobText(epochs: 4000).text, to: "job.yaml")
+    let first = try site.startTrainer()
+    let owner = try site.start(.encryptor, site.launch(trainer: first.endpoint, ["--patience", "0"]))
+    #expect(Waiting.until(30) { site.text("run/history.jsonl").split(separator: "\n").count > 20 })
+    first.process.signal(SIGTERM)
+    #expect(try first.process.wait() == 0)
+    #expect(try owner.wait() == 5, "\(owner.errors)")
+    let names = try FileManager.default.subpathsOfDirectory(atPath: site["store/jobs"])
+    let newest = try #require(names.filter { $0.contains("/checkpoint-") }.max())
+    var bytes = try site.bytes("store/jobs/" + newest)
+    bytes[bytes.count - 3] ^= 1
+    try bytes.write(to: URL(filePath: site["store/jobs/" + newest]))
+    let second = try site.startTrainer()
+    try site.run(.encryptor, site.launch(trainer: second.endpoint, ["--resume"]))
+      .expectRefusal(
+        6, saying: "the trainer has stored of this job is damaged", "ask its operator", "another --out",
+        afterProgress: true)
+  }
 }

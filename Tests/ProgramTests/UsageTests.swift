@@ -67,10 +67,24 @@ struct UsageTests {
   }
 
   /// A full disk under redirected results is told, and not by a crash.
-  @Test func resultsThatCannotBeWritten() throws {
+  @Test(arguments: Program.allCases) func resultsThatCannotBeWritten(_ program: Program) throws {
     let site = try Site(keys: false)
-    let ended = try site.run(.encryptor, ["--help"], largestFile: 512)
+    let ended = try site.run(program, ["--help"], largestFile: 512)
     #expect(ended.code == 8)
-    #expect(ended.errors.hasPrefix("encryptor: cannot write standard output"))
+    #expect(ended.errors.hasPrefix("\(program.rawValue): cannot write standard output"))
+  }
+
+  /// What asks a trainer's store is read by scripts, which go by the exit code.
+  @Test(arguments: [StandardOutputPlace.fullDevice, .closed])
+  func answersAboutAStoreThatCannotBeWritten(_ output: StandardOutputPlace) throws {
+    let site = try Site()
+    let trainer = try site.startTrainer()
+    trainer.process.signal(SIGTERM)
+    #expect(try trainer.process.wait() == 0)
+    for command in [["verify-log", "store"], ["status", "--store", "store"]] {
+      #expect(try site.run(.trainer, command).code == 0)
+      try site.run(.trainer, command, output: output)
+        .expectRefusal(8, saying: "cannot write standard output", program: .trainer)
+    }
   }
 }

@@ -316,4 +316,25 @@ struct StoreLeaseTests {
     #expect(EndpointRecord.reachable("tcp://[::]:5570", host: "node7") == "tcp://node7:5570")
     #expect(EndpointRecord.reachable("tcp://10.1.2.3:5570", host: "node7") == "tcp://10.1.2.3:5570")
   }
+
+  @Test func aMarkThatIsNoFileOfOurs() throws {
+    try Directory.create(store.path)
+    let path = store.appending(path: "store.json").path
+    #expect(mkfifo(path, 0o600) == 0)
+    #expect(refusal() as? CheckpointError == .file(path: path, .notRegular))
+    #expect(unlink(path) == 0)
+    try Data().write(to: URL(filePath: path))
+    #expect(truncate(path, 50_000_000) == 0)
+    #expect(refusal() as? CheckpointError == .file(path: path, .tooLong(limit: 1 << 20)))
+  }
+
+  @Test func aDirectoryWhereTheAddressShouldBe() throws {
+    let path = store.appending(path: "endpoint.json")
+    try Directory.create(path.path)
+    let error = #expect(throws: CheckpointError.self) {
+      try EndpointRecord(listening: nil, connecting: [], publicKey: "key").write(to: store)
+    }
+    #expect(error == .file(path: path.path, .notRegular))
+    #expect(error?.kind == .inputData)
+  }
 }

@@ -158,6 +158,26 @@ struct KeyFileTests {
     }
   }
 
+  /// Some editors begin a file with one.
+  @Test func aByteOrderMarkBeforeTheListIsAllowed() throws {
+    let directory = try TemporaryDirectory()
+    let key = try CurveKeyPair.generate().ownerKey
+    for content in ["\u{FEFF}\(key)\n", "\u{FEFF}# owners\r\n\(key)\r\n"] {
+      let path = try directory.write("authorized", content)
+      #expect(try AuthorizedKeys.read(at: path) == AuthorizedKeys([key]))
+    }
+  }
+
+  /// keygen makes no such file.
+  @Test func aMissingListIsNotCalledAKey() throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.path + "/authorized"
+    let error = try #require(keyFailure { try AuthorizedKeys.read(at: path) })
+    #expect(error == .missingList(path: path))
+    #expect(error.kind == .keyOrPermission)
+    #expect(error.description.contains("list of owners") && !error.description.contains("keygen"))
+  }
+
   @Test func aListThatIsNotTextIsRefused() throws {
     let directory = try TemporaryDirectory()
     let path = directory.path + "/authorized"

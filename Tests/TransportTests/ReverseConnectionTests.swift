@@ -201,6 +201,14 @@ struct ReverseConnectionTests {
     #expect(error?.kind == .usage)
   }
 
+  /// .invalid is never resolved (RFC 6761), and 192.0.2.0/24 is nobody's (RFC 5737).
+  @Test(arguments: ["trainer.invalid", "192.0.2.1"]) func aHostThatIsNotThisMachine(_ host: String) {
+    let error = #expect(throws: TransportError.self) { try ReverseSite(listen: "tcp://\(host):5570") }
+    #expect(error == .notAnAddressHere(endpoint: "tcp://\(host):5570"))
+    #expect(error?.kind == .usage)
+    #expect(error?.description.contains("'\(host)' cannot be resolved, or is no address of this machine") == true)
+  }
+
   @Test(arguments: ["localhost", "tcp://127.0.0.1", "ipc:///tmp/x", "tcp://:1"])
   func anAddressThatIsNone(_ address: String) throws {
     let keys = try CurveKeyPair.generate()

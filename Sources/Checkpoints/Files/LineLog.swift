@@ -48,6 +48,26 @@ package final class LineLog: Sendable {
     }
   }
 
+  /// Checks that the path still leads to the open file, and that nothing else has cut or lengthened it: what is written to a file that was
+  /// moved away or removed is lost, and in one that was emptied it stands behind a hole.
+  ///
+  /// - Throws: `.log(.gone)`, `.log(.replaced)`, `.log(.otherLength)`; `.system`.
+  package func checkInPlace() throws(CheckpointError) {
+    var named = stat()
+    // Links are followed, as they are when the file is opened.
+    if stat(file.path, &named) != 0 {
+      let code = errno
+      throw code == ENOENT || code == ENOTDIR
+        ? .log(path: file.path, .gone) : .system(.read, path: file.path, code: code)
+    }
+    let open = try file.status()
+    guard named.st_dev == open.st_dev, named.st_ino == open.st_ino else { throw .log(path: file.path, .replaced) }
+    let written = state.withLock(\.length)
+    guard Int(open.st_size) == written else {
+      throw .log(path: file.path, .otherLength(written: written, found: Int(open.st_size)))
+    }
+  }
+
   /// Keeps the first `lines` lines. Shortening a file is one operation of the file system, so that a crash leaves the old
   /// length or the new.
   ///

@@ -41,10 +41,15 @@ final class OpenFile: Sendable {
   }
 
   /// Opens a regular file for reading; a named pipe or a device is refused instead of waited for.
+  ///
+  /// - Throws: `.system`, `.file(.notRegular)`.
   static func openRegular(_ path: String) throws(CheckpointError) -> OpenFile {
     let file = try open(path, O_RDONLY | O_NONBLOCK)
-    guard try file.status().st_mode & S_IFMT == S_IFREG else { throw .system(.read, path: path, code: EISDIR) }
-    return file
+    switch try file.status().st_mode & S_IFMT {
+    case S_IFREG: return file
+    case S_IFDIR: throw .system(.read, path: path, code: EISDIR)
+    default: throw .file(path: path, .notRegular)
+    }
   }
 
   func status() throws(CheckpointError) -> stat {

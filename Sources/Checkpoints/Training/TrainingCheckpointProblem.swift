@@ -44,7 +44,7 @@ package enum TrainingCheckpointProblem: Error, Equatable, Sendable, CustomString
     case .unexpectedTensor(let name): "holds `\(name)`, which this job does not have; it belongs to another model"
     case .shape(let name, let expected, let found):
       "`\(name)` has the shape \(found) instead of \(expected); it belongs to another model"
-    case .damaged: "its content changed after it was written; remove it and resume from an earlier checkpoint"
+    case .damaged: "its content changed after it was written"
     case .otherSize: "more or fewer numbers were written or read than its tensors have"
     case .reservedName(let name): "a parameter cannot be called `\(name)`"
     case .negativeStep: "a step cannot be negative"

@@ -7,7 +7,8 @@ import Synchronization
 /// changed or taken out without every later one showing it.
 ///
 /// What the end alone loses shows only to whoever noted the last hash elsewhere; see `AuditVerification`. One process writes
-/// at a time. What a full disk keeps from being written waits in memory, up to a number; until it is written no job is taken.
+/// at a time. What a full disk keeps from being written, or a file that was moved, removed or changed under the trainer, waits in memory, up
+/// to a number; until it is written no job is taken.
 package final class AuditLog: Sendable {
   private struct State {
     var nextSequence: Int
@@ -17,29 +18,61 @@ package final class AuditLog: Sendable {
     /// Events for which there was no room in `waiting` either.
     var unlogged = 0
     var throttle = AuditThrottle()
+    /// The last attempt to write failed, and was told of.
+    var isFailing = false
   }
 
   package let path: String
   private let file: LineLog
   private let now: @Sendable () -> Date
+  private let observe: @Sendable (Change) -> Void
   private let state: Mutex<State>
 
   private static let longestWaiting = 1024
 
   package static let fileName = "audit.log"
 
-  /// Opens or makes the log, putting aside a line that a crash left unfinished.
+  /// Whether the log can be written, when that changes.
+  package enum Change: Sendable, Equatable {
+    /// What is wrong and what to do.
+    case failed(reason: String)
+    /// What waited is written.
+    case mended
+  }
+
+  /// Opens or makes the log, putting aside a line that a crash left unfinished. A new log in a store that has served before says so.
   ///
+  /// - Parameter observe: told of changes, on any thread; it must not call the log.
   /// - Throws: `CheckpointError`; `TrainerError` of kind `.checkFailed` when what is there is no such log.
-  package init(store: URL, now: @escaping @Sendable () -> Date = { Date() }) throws {
+  package init(
+    store: URL, now: @escaping @Sendable () -> Date = { Date() },
+    observe: @escaping @Sendable (Change) -> Void = { _ in }
+  ) throws {
     try Directory.create(store.path)
     path = store.appending(path: Self.fileName).path
     self.now = now
+    self.observe = observe
     let end = try AuditLogEnd(path: path)
     let putAside = try end.putTornLineAside()
-    file = try LineLog(path: path, mode: 0o600)
+    file = try Self.open(path)
     state = Mutex(State(nextSequence: end.lastSequence + 1, previous: end.lastHash))
     if let putAside { note(AuditEvent(.recovered, reason: putAside)) }
+    if end.lastSequence == 0, JobStore.exists(in: store) {
+      note(
+        AuditEvent(
+          .recovered,
+          reason: "the store has served before, but its audit log was gone or empty: a new chain begins here"))
+    }
+  }
+
+  private static func open(_ path: String) throws -> LineLog {
+    do {
+      return try LineLog(path: path, mode: 0o600)
+    } catch {
+      // The directory is there: it is a link, whose target is not.
+      guard case .system(.create, _, ENOENT) = error else { throw error }
+      throw TrainerError(.inputData, "\(path) is a link to where no file can be made; mend the link, or remove it")
+    }
   }
 
   /// Writes an event that must not go unlogged; on the disk when this returns, with all that waited.
@@ -91,7 +124,7 @@ package final class AuditLog: Sendable {
     }
   }
 
-  /// Events that a full disk keeps out of the file.
+  /// Events that could not be written yet.
   package var waitingCount: Int { state.withLock { $0.waiting.count + $0.unlogged } }
 
   /// All that waits goes to the disk, or none of it.
@@ -103,6 +136,7 @@ package final class AuditLog: Sendable {
     }
     let before = (lines: file.lineCount, sequence: state.nextSequence, previous: state.previous)
     do {
+      try file.checkInPlace()
       for (event, date) in events {
         let line = AuditLine(event, at: date, sequence: state.nextSequence, previous: state.previous)
         let text = try line.text()
@@ -113,7 +147,17 @@ package final class AuditLog: Sendable {
       try file.sync()
       state.waiting = []
       state.unlogged = 0
+      if state.isFailing {
+        state.isFailing = false
+        observe(.mended)
+      }
     } catch {
+      defer {
+        if !state.isFailing {
+          state.isFailing = true
+          observe(.failed(reason: (error as? any Failure)?.description ?? "\(error)"))
+        }
+      }
       // A line that a failed sync leaves in doubt is taken back, and written anew later.
       if file.lineCount > before.lines { try? file.truncate(toLines: before.lines) }
       let written = file.lineCount - before.lines

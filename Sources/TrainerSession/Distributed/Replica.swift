@@ -189,7 +189,8 @@ struct Replica<Element: FloatingElement> {
   }
 
   private func tell(_ error: any Error) {
-    let failure = error as? any Failure
+    let stored = (error as? CheckpointError).map(TrainerError.init(ofStoredFiles:))
+    let failure: (any Failure)? = stored ?? error as? any Failure
     answer(.failed(failure?.kind ?? .defect, failure?.description ?? "\(error)"))
   }
 

@@ -14,8 +14,17 @@ struct JobStore: Sendable {
   ///
   /// - Throws: `CheckpointError` that names what cannot be made.
   init(store: URL) throws {
-    directory = store.appending(path: "jobs")
+    directory = Self.directory(in: store)
     try Directory.create(directory.path)
+  }
+
+  /// Whether a trainer has served from this store before.
+  static func exists(in store: URL) -> Bool {
+    FileManager.default.fileExists(atPath: directory(in: store).path)
+  }
+
+  private static func directory(in store: URL) -> URL {
+    store.appending(path: "jobs")
   }
 
   func path(of id: JobID) -> URL {

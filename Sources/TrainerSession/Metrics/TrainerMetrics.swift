@@ -89,7 +89,7 @@ package final class TrainerMetrics: Sendable {
       "trainer_checkpoint_seconds_total", .counter, "Seconds spent on writing checkpoints.",
       [.init([], Double(checkpointNanoseconds.load(ordering: .relaxed)) / 1e9)])
     text.add(
-      "trainer_audit_waiting", .gauge, "Events that a full disk keeps out of the audit log.",
+      "trainer_audit_waiting", .gauge, "Events that could not be written to the audit log yet.",
       [.init([], Double(auditWaiting))])
     return text.text
   }

@@ -1,4 +1,5 @@
 import Architecture
+import Checkpoints
 import Training
 import Failures
 import Foundation
@@ -48,8 +49,11 @@ final class JobRunner<Element: FloatingElement>: Sendable {
       var training = try OwnerPacedTraining(context: context, inbox: inbox)
       return try training.run()
     } catch let failure as any Failure {
+      // A runner reads no files but the store's.
+      let stored = (failure as? CheckpointError).map(TrainerError.init(ofStoredFiles:))
+      let error = stored ?? TrainerError(failure.kind, failure.description)
       let passing: [FailureKind] = [.exhausted, .refused, .inputData, .keyOrPermission]
-      return .failed(TrainerError(failure.kind, failure.description), resumable: passing.contains(failure.kind))
+      return .failed(error, resumable: passing.contains(error.kind))
     } catch {
       return .failed(TrainerError(.defect, "\(error)"), resumable: true)
     }

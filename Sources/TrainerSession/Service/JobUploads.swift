@@ -91,8 +91,12 @@ extension TrainerService {
       }
       jobs[id]?.retriever = peer
     }
-    let result = try record.result ?? JobCheckpoints(record.stored, in: store).result()
-    jobs[id]?.result = result
-    send(.parameters(chunk: chunk, values: try result.chunk(chunk)), job: id, to: peer)
+    do {
+      let result = try record.result ?? JobCheckpoints(record.stored, in: store).result()
+      jobs[id]?.result = result
+      send(.parameters(chunk: chunk, values: try result.chunk(chunk)), job: id, to: peer)
+    } catch let error as CheckpointError {
+      throw TrainerError(ofStoredFiles: error)
+    }
   }
 }

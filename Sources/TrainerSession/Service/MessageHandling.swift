@@ -156,8 +156,8 @@ extension TrainerService {
     let needed = try JobDisk<Element>.bytesNeeded(description, Model(description.model))
     guard let held, let needed, let sum = Shape.sum([held, needed]), sum <= limit else {
       throw TrainerError.refused(
-        "the job needs \(needed.map(Mebibytes.text) ?? "uncountably many") MiB of disk beside \(held.map(Mebibytes.text) ?? "uncountably many") MiB of this owner's "
-          + "jobs here, and its limit is \(Mebibytes.text(limit)) MiB (disk=); cancel or retrieve others, or train on fewer rows",
+        "the job needs \(needed.map(ByteText.text) ?? "uncountably many bytes") of disk beside \(held.map(ByteText.text) ?? "uncountably many bytes") of this owner's "
+          + "jobs here, and its limit is \(ByteText.text(limit)) (disk=); cancel or retrieve others, or train on fewer rows",
         cause: .disk)
     }
   }

@@ -33,11 +33,17 @@ package struct EndpointRecord: Codable, Sendable, Equatable {
     return endpoint
   }
 
-  /// - Throws: `CheckpointError`.
+  /// - Throws: `CheckpointError`; `.file(.notRegular)` when a directory is in its place.
   package func write(to store: URL) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    try AtomicFile.write(try encoder.encode(self), to: Self.path(store))
+    let bytes = try encoder.encode(self)
+    do throws(CheckpointError) {
+      try AtomicFile.write(bytes, to: Self.path(store))
+    } catch {
+      if case .system(.rename, let path, EISDIR) = error { throw CheckpointError.file(path: path, .notRegular) }
+      throw error
+    }
   }
 
   /// At a clean end; one that a kill leaves is replaced by the next trainer's.

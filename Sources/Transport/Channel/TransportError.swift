@@ -19,6 +19,8 @@ package enum TransportError: Failure, Equatable {
   /// Not `tcp://HOST:PORT`.
   case invalidEndpoint(String)
   case cannotBind(endpoint: String, reason: String)
+  /// A host that cannot be resolved, or is another machine.
+  case notAnAddressHere(endpoint: String)
   case frameTooLarge(bytes: Int, maximum: Int)
   case frameCount(Int, maximum: Int)
   /// The peer is authentic, but sent what no program of this version sends.
@@ -35,7 +37,7 @@ package enum TransportError: Failure, Equatable {
     case .unreachable, .peerGone, .notATrainer, .strangersOnly: .unreachable
     case .refused, .notAuthorized: .refused
     case .trainerKeyRejected: .keyOrPermission
-    case .invalidEndpoint, .cannotBind: .usage
+    case .invalidEndpoint, .cannotBind, .notAnAddressHere: .usage
     case .frameTooLarge, .frameCount, .malformedMessage: .inputData
     case .closed, .concurrentUse: .defect
     case .system(_, let code, _): SystemCode.isExhaustion(code) ? .exhausted : .defect
@@ -64,6 +66,9 @@ package enum TransportError: Failure, Equatable {
       "'\(text)' is not an address; write tcp://HOST:PORT"
     case .cannotBind(let endpoint, let reason):
       "cannot listen at \(endpoint): \(reason); choose another address or end the program that uses it"
+    case .notAnAddressHere(let endpoint):
+      "cannot listen at \(endpoint): '\(EndpointAddress.host(of: endpoint))' cannot be resolved, or is no address of this machine; "
+        + "0.0.0.0 listens at all of its addresses"
     case .frameTooLarge(let bytes, let maximum):
       "a frame of \(bytes) bytes exceeds the limit of \(maximum) bytes; raise the limit on both sides or send smaller parts"
     case .frameCount(let count, let maximum):

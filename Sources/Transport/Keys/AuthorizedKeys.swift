@@ -17,8 +17,9 @@ package struct AuthorizedKeys: Sendable, Equatable {
   /// Thousands of owners with comments.
   private static let maximumBytes = 1 << 20
 
-  /// One public key a line, after which limits and then `# name` may follow, as in `KEY memory=4G disk=20G queue=2 # name`; blank lines and lines that start with `#` are skipped. A list
-  /// without a key is allowed and admits nobody.
+  /// One public key a line, after which limits and then `# name` may follow, as in
+  /// `KEY memory=4G disk=20G queue=2 # name`; blank lines and lines that start with `#` are
+  /// skipped, and so is a byte order mark. A list without a key is allowed and admits nobody.
   ///
   /// - Parameter path: names the file in errors.
   /// - Throws: `.unusableLine`, counted from 1.
@@ -26,7 +27,9 @@ package struct AuthorizedKeys: Sendable, Equatable {
     fileContents: String, path: String = "authorized keys"
   ) throws(KeyFileError) -> AuthorizedKeys {
     var limits: [OwnerKey: OwnerLimits] = [:]
-    let lines = fileContents.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+    // Some editors put a byte order mark before the first line.
+    let text = fileContents.trimmingPrefix("\u{FEFF}")
+    let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
     for (index, line) in lines.enumerated() {
       // Split at blanks first: z85 itself contains #.
       let words = line.split(whereSeparator: \.isWhitespace)
@@ -49,9 +52,14 @@ package struct AuthorizedKeys: Sendable, Equatable {
     return AuthorizedKeys(limits)
   }
 
-  /// - Throws: as `parse`; `.missing`, `.notARegularFile`, `.malformed` (not text, or too long), `.system`.
+  /// - Throws: as `parse`; `.missingList`, `.notARegularFile`, `.malformed` (not text, or too long), `.system`.
   package static func read(at path: String) throws(KeyFileError) -> AuthorizedKeys {
-    let content = try KeyFileReader.read(path, privacy: .everyone, maximumBytes: maximumBytes)
+    let content: SecretBytes
+    do {
+      content = try KeyFileReader.read(path, privacy: .everyone, maximumBytes: maximumBytes)
+    } catch .missing {
+      throw .missingList(path: path)
+    }
     guard let text = content.withUnsafeBytes({ String(validating: $0, as: UTF8.self) }) else {
       throw .malformed(path: path, reason: "it is not UTF-8 text")
     }

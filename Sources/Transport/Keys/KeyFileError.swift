@@ -3,6 +3,8 @@ package import Failures
 /// What can be wrong with a file of keys. Names paths and lines, never a character of a secret.
 package enum KeyFileError: Failure, Equatable {
   case missing(path: String)
+  /// The list of owners, which an operator writes.
+  case missingList(path: String)
   /// A secret that other accounts of the machine may read.
   case readableByOthers(path: String)
   case notARegularFile(path: String)
@@ -23,6 +25,8 @@ package enum KeyFileError: Failure, Equatable {
     switch self {
     case .missing(let path):
       "there is no key file \(path); make one with keygen, or correct the path"
+    case .missingList(let path):
+      "there is no list of owners \(path); write the owners' public keys to it, one a line, or correct the path"
     case .readableByOthers(let path):
       "the secret key file \(path) can be read by other accounts; run: chmod 600 \(Self.quoted(path))"
     case .notARegularFile(let path):

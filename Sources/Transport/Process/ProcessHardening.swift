@@ -16,6 +16,17 @@ package enum ProcessHardening {
     }
   }
 
+  /// Keeps the numbers of standard input, output and error that this process was started without from going to the next file it opens, into
+  /// which everything printed would be written. Writing to them fails, as it did before.
+  ///
+  /// To be called before any file is opened.
+  package static func reserveStandardStreams() {
+    for descriptor in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] where fcntl(descriptor, F_GETFD) == -1 {
+      // The lowest free number is this one, those below being taken.
+      _ = open("/dev/null", O_RDONLY)
+    }
+  }
+
   /// Makes a write past the limit on file sizes, or to a pipe that nobody reads, an error of that write, which says what failed and leaves
   /// the run to be resumed; by default either would end the process without a word.
   package static func reportFailedWrites() {

@@ -36,7 +36,7 @@ final class ListeningOwnerConnection: OwnerLink {
   /// More do not come by chance, and each is a connection of a trainer that holds the pinned key.
   private static let mostWaiting = 16
 
-  /// - Throws: `.invalidEndpoint`, `.cannotBind`, `.system`.
+  /// - Throws: `.invalidEndpoint`, `.cannotBind`, `.notAnAddressHere`, `.system`.
   init(
     listen endpoint: String, ownerKeys: CurveKeyPair, trainerKey: CurvePublicKey, options: TransportOptions
   ) throws(TransportError) {

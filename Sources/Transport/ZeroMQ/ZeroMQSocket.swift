@@ -76,7 +76,10 @@ final class ZeroMQSocket {
 
   func bind(_ endpoint: String) throws(TransportError) {
     guard zmq_bind(pointer, endpoint) == 0 else {
-      throw .cannotBind(endpoint: endpoint, reason: String(cString: zmq_strerror(zmq_errno())))
+      let code = zmq_errno()
+      // libzmq's "No such device": it takes a host that it cannot resolve for the name of a network interface.
+      if code == ENODEV || code == EADDRNOTAVAIL { throw .notAnAddressHere(endpoint: endpoint) }
+      throw .cannotBind(endpoint: endpoint, reason: String(cString: zmq_strerror(code)))
     }
   }
 

@@ -132,7 +132,8 @@ struct ServeCommand: ParsableCommand {
     let log = TrainerLog(logger: logger)
     let directory = URL(filePath: store)
     let lease = try StoreLease(
-      store: directory, software: Release.software, waiting: { logger.notice("\($0)") }, isCancelled: { stop.isRequested },
+      store: directory, software: Release.software, waiting: { logger.notice("\($0)") },
+      isCancelled: { stop.isRequested },
       onLoss: { error in
         logger.critical("\(error)")
         // At once: whatever is written from now on would be written into the other trainer's store.
@@ -141,7 +142,7 @@ struct ServeCommand: ParsableCommand {
     defer { lease.release() }
     // Again: it may have been changed while this waited.
     let owners = try AuthorizedKeys.read(at: authorized)
-    let audit = try AuditLog(store: directory)
+    let audit = try AuditLog(store: directory, observe: { log.record($0) })
     var options = TransportOptions()
     // More than the answers to any window: what is under way is bounded by credits, and a full queue would lose messages.
     options.sendQueueMessages = 1024
@@ -167,6 +168,7 @@ struct ServeCommand: ParsableCommand {
         log.record(event)
       })
     let served = configuration.owners
+    defer { signals.serve(checkRanks: {}, reload: {}) }
     signals.serve(checkRanks: { communicator.checkRanks() }) {
       do {
         let owners = try AuthorizedKeys.read(at: authorized)

@@ -40,6 +40,16 @@ struct TrainerLog: Sendable {
     logger.warning("peer refused", metadata: ["reason": "\(refusal)"])
   }
 
+  func record(_ change: AuditLog.Change) {
+    switch change {
+    case .failed(let reason):
+      logger.error(
+        "the audit log cannot be written; no job is taken until it can, running jobs go on",
+        metadata: ["reason": "\(reason)"])
+    case .mended: logger.notice("the audit log can be written again")
+    }
+  }
+
   func record(_ event: TrainerEvent) {
     switch event {
     case .jobAccepted(let job, let owner, let parameters, let steps):

@@ -15,15 +15,21 @@ final class ChildProcess {
   /// - Parameters:
   ///   - directory: where the files with its output are kept.
   ///   - largestFile: bytes that no file it writes may exceed.
+  ///   - output: where standard output goes.
   ///   - environment: variables beside those of the test.
   init(
     _ program: Program, _ arguments: [String], directory: String, workingDirectory: String? = nil,
-    largestFile: Int? = nil, environment: [String: String] = [:]
+    largestFile: Int? = nil, output: StandardOutputPlace = .kept, environment: [String: String] = [:]
   ) throws {
     let name = directory + "/" + UUID().uuidString
     (outputFile, errorFile) = (name + ".out", name + ".err")
     var command = [program.path] + arguments
     if !environment.isEmpty { command = ["/usr/bin/env"] + environment.map { "\($0)=\($1)" } + command }
+    switch output {
+    case .kept: break
+    case .fullDevice: command = ["/bin/sh", "-c", "exec \"$0\" \"$@\" >/dev/full"] + command
+    case .closed: command = ["/bin/sh", "-c", "exec \"$0\" \"$@\" >&-"] + command
+    }
     // A shell sets what only a process can set for itself, and becomes the program.
     if let largestFile {
       command = ["/bin/sh", "-c", "ulimit -f \(largestFile / 512) && exec \"$0\" \"$@\""] + command

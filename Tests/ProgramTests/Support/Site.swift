@@ -55,18 +55,21 @@ final class Site {
 
   @discardableResult
   func start(
-    _ program: Program, _ arguments: [String], largestFile: Int? = nil, environment: [String: String] = [:]
+    _ program: Program, _ arguments: [String], largestFile: Int? = nil, output: StandardOutputPlace = .kept,
+    environment: [String: String] = [:]
   ) throws -> ChildProcess {
     let child = try ChildProcess(
-      program, arguments, directory: path, workingDirectory: path, largestFile: largestFile, environment: environment)
+      program, arguments, directory: path, workingDirectory: path, largestFile: largestFile, output: output,
+      environment: environment)
     children.append(child)
     return child
   }
 
   func run(
-    _ program: Program, _ arguments: [String], largestFile: Int? = nil, seconds: Double = 300
+    _ program: Program, _ arguments: [String], largestFile: Int? = nil, output: StandardOutputPlace = .kept,
+    seconds: Double = 300
   ) throws -> Ended {
-    try end(try start(program, arguments, largestFile: largestFile), seconds: seconds)
+    try end(try start(program, arguments, largestFile: largestFile, output: output), seconds: seconds)
   }
 
   func end(_ child: ChildProcess, seconds: Double = 300) throws -> Ended {

@@ -136,7 +136,7 @@ import Wire
     bytes[bytes.count - 3] ^= 1
     try bytes.write(to: file)
     let refusal = try attachRefusal()
-    #expect(refusal.kind == .inputData && refusal.reason.contains("changed after it was written"))
+    #expect(refusal.kind == .refused && refusal.reason.contains("changed after it was written"))
   }
 
   /// A number that cannot be is damage, and is called so.
@@ -154,7 +154,7 @@ import Wire
     try stopped()
     try FileManager.default.removeItem(at: stage.folder.appending(path: "frozen.safetensors"))
     let refusal = try attachRefusal()
-    #expect(refusal.kind == .inputData && refusal.reason.contains("frozen.safetensors"))
+    #expect(refusal.kind == .refused && refusal.reason.contains("frozen.safetensors"))
   }
 
   /// Whole, of this job, and yet not those that the checkpoint was trained with.
@@ -183,6 +183,7 @@ import Wire
     try bytes.write(to: file)
     let second = stage.trainer()
     defer { second.shutDown() }
-    #expect(try stage.owner().refusal(of: .retrieve(chunk: 0)).reason.contains("changed after it was written"))
+    let refusal = try stage.owner().refusal(of: .retrieve(chunk: 0))
+    #expect(refusal.kind == .refused && refusal.reason.contains("changed after it was written"))
   }
 }

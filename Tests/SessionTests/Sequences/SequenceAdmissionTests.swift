@@ -76,8 +76,10 @@ import Wire
     description.stepsPerEpoch = 1
     description.microBatch = 1000
     func needed(_ description: JobDescription) throws -> Double {
-      let numbers = try refusal(memoryLimit: 1 << 10, description).split(separator: " ").compactMap { Double($0) }
-      return try #require(numbers.first)
+      let words = try refusal(memoryLimit: 1 << 10, description).split(separator: " ")
+      let place = try #require(words.firstIndex { Double($0) != nil })
+      let unit = words.dropFirst(place + 1).first == "MiB" ? Double(1 << 20) : 1
+      return try #require(Double(words[place])) * unit
     }
     let whole = try needed(description)
     description.microBatch = 50
