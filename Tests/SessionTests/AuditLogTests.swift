@@ -11,10 +11,10 @@ import Wire
 
 /// The chain of the audit log: what breaks it shows, what a crash leaves is put aside.
 @Suite(.timeLimit(.minutes(10))) struct AuditLogTests {
-  private let directory: TemporaryDirectory
-  private var store: URL { directory.url("store") }
-  private var path: String { store.appending(path: "audit.log").path }
-  private let owner: OwnerKey
+  let directory: TemporaryDirectory
+  var store: URL { directory.url("store") }
+  var path: String { store.appending(path: "audit.log").path }
+  let owner: OwnerKey
 
   init() throws {
     directory = try TemporaryDirectory()

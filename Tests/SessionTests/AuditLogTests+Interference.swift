@@ -9,17 +9,7 @@ import Wire
 @testable import TrainerSession
 
 /// Logs that were moved, removed or changed under a trainer at work, and what a restart makes of it.
-@Suite(.timeLimit(.minutes(10))) struct AuditLogInterferenceTests {
-  private let directory: TemporaryDirectory
-  private var store: URL { directory.url("store") }
-  private var path: String { store.appending(path: "audit.log").path }
-  private let owner: OwnerKey
-
-  init() throws {
-    directory = try TemporaryDirectory()
-    owner = try CurveKeyPair.generate().ownerKey
-  }
-
+extension AuditLogTests {
   private final class Changes: Sendable {
     private let seen = Mutex<[AuditLog.Change]>([])
 
