@@ -36,30 +36,21 @@ struct Encryptor: ParsableCommand {
       ProcessHardening.reserveStandardStreams()
       ProcessHardening.reportFailedWrites()
       try ProcessHardening.disableCoreDumps()
-      var command = try parseAsRoot()
-      try command.run()
+      do {
+        var command = try parseAsRoot()
+        try command.run()
+      } catch  where exitCode(for: error) == .success {
+        // Help and versions come as errors, and are results like any other.
+        print(fullMessage(for: error))
+      }
       try StandardOutput.finish()
     } catch let failure as any Failure {
       StandardError.write("encryptor: \(failure.description)\n")
       Foundation.exit(failure.kind.exitCode)
     } catch {
-      let message = fullMessage(for: error)
-      if exitCode(for: error) == .success { showHelp(message) }
-      StandardError.write(message + "\n")
+      StandardError.write(fullMessage(for: error) + "\n")
       let isUsage = exitCode(for: error) == .validationFailure
       Foundation.exit(isUsage ? FailureKind.usage.exitCode : FailureKind.defect.exitCode)
-    }
-  }
-
-  /// Help and versions come as errors, and are results like any other.
-  private static func showHelp(_ text: String) -> Never {
-    print(text)
-    do {
-      try StandardOutput.finish()
-      Foundation.exit(0)
-    } catch {
-      StandardError.write("encryptor: \(error)\n")
-      Foundation.exit(FailureKind.exhausted.exitCode)
     }
   }
 }

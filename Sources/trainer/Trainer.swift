@@ -30,31 +30,23 @@ struct Trainer: ParsableCommand {
       ProcessHardening.reserveStandardStreams()
       ProcessHardening.reportFailedWrites()
       try ProcessHardening.disableCoreDumps()
-      var command = try parseAsRoot()
-      try command.run()
-      // What `serve` prints is in its log too, and a service ends as its jobs did.
-      if !(command is ServeCommand) { try StandardOutput.finish() }
+      do {
+        var command = try parseAsRoot()
+        try command.run()
+        // What `serve` prints is in its log too, and a service ends as its jobs did.
+        if command is ServeCommand { return }
+      } catch  where exitCode(for: error) == .success {
+        // Help and versions come as errors, and are results like any other.
+        print(fullMessage(for: error))
+      }
+      try StandardOutput.finish()
     } catch let failure as any Failure {
       StandardError.write("trainer: \(failure.description)\n")
       Foundation.exit(failure.kind.exitCode)
     } catch {
-      let message = fullMessage(for: error)
-      if exitCode(for: error) == .success { showHelp(message) }
-      StandardError.write(message + "\n")
+      StandardError.write(fullMessage(for: error) + "\n")
       let isUsage = exitCode(for: error) == .validationFailure
       Foundation.exit(isUsage ? FailureKind.usage.exitCode : FailureKind.defect.exitCode)
-    }
-  }
-
-  /// Help and versions come as errors, and are results like any other.
-  private static func showHelp(_ text: String) -> Never {
-    print(text)
-    do {
-      try StandardOutput.finish()
-      Foundation.exit(0)
-    } catch {
-      StandardError.write("trainer: \(error)\n")
-      Foundation.exit(error.kind.exitCode)
     }
   }
 }
