@@ -29,7 +29,33 @@ import Wire
     func close() {}
   }
 
+  /// A trainer that cannot be reached, at an address whose fault is known.
+  private final class UnreachableTrainer: OwnerChannel {
+    var isConnected: Bool { false }
+    var addressProblem: String? { "the host name 'trainer.invalid' is not known here" }
+
+    func send(_ message: Message) throws(TransportError) {}
+
+    func receive(timeout: Duration) throws(TransportError) -> Message? {
+      Thread.sleep(forTimeInterval: timeout / .seconds(1))
+      return nil
+    }
+
+    func wake() {}
+    func close() {}
+  }
+
   private static let job = JobID.random()
+
+  @Test func anOwnerThatWaitsIsToldWhatIsWrongWithTheAddress() {
+    let connection = TrainerConnection<Float>(
+      channel: UnreachableTrainer(), job: Self.job, software: "test owner", peer: "the trainer")
+    var told: [String] = []
+    let error = #expect(throws: OwnerError.self) { try connection.greet(patience: .zero, waiting: { told.append($0) }) }
+    let problem = "the trainer does not answer: the host name 'trainer.invalid' is not known here"
+    #expect(told == [problem])
+    #expect(error == .trainerGone("\(problem); check that it runs there"))
+  }
 
   /// A trainer at work on many parts answers often and hears nothing: it must not take the owner for lost.
   @Test func anOwnerWithNothingToSendIsHeardWhileAnswersKeepComing() throws {

@@ -52,7 +52,8 @@ package final class TrainerConnection<Element: FloatingElement> {
     let start = clock.now
     defer { waited += start.duration(to: clock.now) }
     let deadline = start + max(patience, .seconds(1))
-    var problem = channel.isAwaiting ? "\(peer) has not come" : "\(peer) does not answer"
+    let noAnswer = channel.isAwaiting ? "\(peer) has not come" : "\(peer) does not answer"
+    var problem = noAnswer
     var isTold = false
     while clock.now < deadline, !interrupted() {
       do {
@@ -63,6 +64,7 @@ package final class TrainerConnection<Element: FloatingElement> {
         problem = error.description
         Thread.sleep(forTimeInterval: 0.2)
       }
+      if problem == noAnswer, let found = channel.addressProblem { problem = "\(noAnswer): \(found)" }
       if !isTold, clock.now < deadline, !interrupted() {
         isTold = true
         waiting(problem)

@@ -13,6 +13,9 @@ package protocol OwnerChannel: AnyObject, Sendable {
   /// Whether it is for the trainer to connect.
   var isAwaiting: Bool { get }
 
+  /// What is wrong with the trainer's address, as far as that is known yet.
+  var addressProblem: String? { get }
+
   /// Hands a message over for sending, waiting for a connection and for room in the queue.
   ///
   /// - Throws: `.unreachable` when there is neither after `TransportOptions.sendTimeout`; `.peerGone`, `.refused`,
@@ -37,4 +40,6 @@ package protocol OwnerChannel: AnyObject, Sendable {
 
 extension OwnerChannel {
   package var isAwaiting: Bool { false }
+
+  package var addressProblem: String? { nil }
 }

@@ -8,6 +8,7 @@ package final class ZeroMQOwnerChannel: OwnerChannel {
   private let connection: Mutex<(any OwnerLink)?>
   /// Where trainers are awaited, with the port the system chose for port 0; nil when this side connects.
   package let listeningEndpoint: String?
+  private let unknownHost = Mutex<String?>(nil)
 
   /// Begins to connect; whether that succeeds shows in the calls that follow.
   ///
@@ -21,6 +22,7 @@ package final class ZeroMQOwnerChannel: OwnerChannel {
     listeningEndpoint = nil
     connection = Mutex(
       try OwnerConnection(endpoint: endpoint, ownerKeys: ownerKeys, trainerKey: trainerKey, options: options))
+    HostLookup.check(endpoint) { [weak self] problem in self?.unknownHost.withLock { $0 = problem } }
   }
 
   /// Listens for a trainer that connects; one that does not hold the pinned key is not spoken to.
@@ -43,6 +45,8 @@ package final class ZeroMQOwnerChannel: OwnerChannel {
   }
 
   package var isAwaiting: Bool { listeningEndpoint != nil }
+
+  package var addressProblem: String? { unknownHost.withLock(\.self) }
 
   package func send(_ message: Message) throws(TransportError) {
     try options.check(message)

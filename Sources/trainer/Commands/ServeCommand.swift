@@ -188,7 +188,12 @@ struct ServeCommand: ParsableCommand {
     try place.write(to: directory)
     defer { place.remove(from: directory) }
     if let bound = endpoint.listeningEndpoint { print("listening \(bound)") }
-    for owner in connect { print("connecting \(owner)") }
+    for owner in connect {
+      print("connecting \(owner)")
+      HostLookup.check(owner) { problem in
+        logger.warning("an owner's address; it is tried on", metadata: ["address": "\(owner)", "reason": "\(problem)"])
+      }
+    }
     fflush(nil)
     try withExtendedLifetime(metricsServer) { try service.run() }
   }
