@@ -12,10 +12,8 @@
       let message: MPIMessage?
     }
 
-    /// Seconds of sleep between looks, each of which costs some microseconds of a core that others compute on: short where somebody
-    /// only waits for what is under way; otherwise twice as long each time that nothing has moved, up to what a step and an owner do
-    /// not notice.
-    private static let naps = (shortest: 50e-6, longest: 2e-3, idle: 5e-3)
+    /// Seconds of sleep between looks, each of which costs some 30 microseconds of a core that others compute on.
+    private var naps = MPINaps()
     /// A rank whose thread for MPI answers nothing for so long is gone; where there is a reason to doubt, after less, but more than
     /// a busy node or a continued job takes.
     private static let silence = (usual: Duration.seconds(60), doubted: Duration.seconds(5))
@@ -26,7 +24,6 @@
     private var (rank, size) = (0, 1)
     private var active: [Active] = []
     private var incoming = MPIArrivals()
-    private var lastMessage: ContinuousClock.Instant
     /// At rank 0, by rank: when the ping that waits for an answer was sent. At others: when rank 0 was last heard of.
     private var unanswered: [Int: ContinuousClock.Instant] = [:]
     private var heard: ContinuousClock.Instant
@@ -36,7 +33,7 @@
 
     init(_ operations: MPIOperations) {
       self.operations = operations
-      (lastMessage, heard, lastPing, lastWatch) = (clock.now, clock.now, clock.now, clock.now)
+      (heard, lastPing, lastWatch) = (clock.now, clock.now, clock.now)
     }
 
     mutating func initialize() -> Result<(Int, Int), CollectiveError> {
@@ -49,10 +46,9 @@
     }
 
     mutating func run() {
-      (lastMessage, heard, lastPing) = (clock.now, clock.now, clock.now)
-      var nap = 0.0
+      (heard, lastPing) = (clock.now, clock.now)
       while true {
-        let (asked, requests) = operations.take(waiting: nap)
+        let (asked, requests) = operations.take(waiting: naps.next)
         if let code = requests.abortCode { cmpi_abort(code) }
         if operations.failure == nil {
           if requests.checksRanks { doubtedSince = clock.now }
@@ -61,14 +57,14 @@
           if testAll() { hasMoved = true }
           if receiveAll() { hasMoved = true }
           watchRanks(isEnding: requests.ends)
-          let isAwaited = active.contains { $0.pending?.isAwaited == true }
-          let longest = !active.isEmpty || !incoming.isEmpty || isLively ? Self.naps.longest : Self.naps.idle
-          nap = hasMoved ? 0 : isAwaited ? Self.naps.shortest : min(max(2 * nap, Self.naps.shortest), longest)
+          let isUnderWay = !active.isEmpty || !incoming.isEmpty
+          naps.looked(
+            hasMoved: hasMoved, isAwaited: active.contains { $0.pending?.isAwaited == true }, isUnderWay: isUnderWay)
         } else {
           for (_, pending) in asked { operations.failure.map { pending?.fail($0) } }
           // What is under way stays as it is: nothing of it can be waited for.
           if let failure = operations.failure { failAll(failure) }
-          nap = 0.1
+          naps.stop()
         }
         if requests.ends, (active.isEmpty && incoming.isEmpty) || operations.failure != nil {
           if operations.failure == nil { _ = cmpi_finalize() }
@@ -77,8 +73,6 @@
         }
       }
     }
-
-    private var isLively: Bool { lastMessage.duration(to: clock.now) < .seconds(2) }
 
     private mutating func start(_ operation: MPIOperation, _ pending: PendingOperation?) {
       var request: OpaquePointer?
@@ -145,7 +139,6 @@
       case Int32(cmpi_ping): sendSign(Int32(cmpi_pong), to: rank)
       case Int32(cmpi_pong): unanswered[rank] = nil
       default:
-        lastMessage = clock.now
         guard let content = message.content else { return lose(.library("a message whose length does not fit")) }
         operations.deliver(content, from: rank)
       }

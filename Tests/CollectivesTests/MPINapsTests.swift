@@ -1,0 +1,41 @@
+import Testing
+
+@testable import Collectives
+
+@Suite struct MPINapsTests {
+  /// Naps until `seconds` have passed in which nothing moved.
+  private func naps(_ naps: inout MPINaps, isAwaited: Bool, isUnderWay: Bool, until seconds: Double) -> [Double] {
+    var (slept, all) = (0.0, [Double]())
+    while slept < seconds {
+      naps.looked(hasMoved: false, isAwaited: isAwaited, isUnderWay: isUnderWay)
+      slept += naps.next
+      all.append(naps.next)
+    }
+    return all
+  }
+
+  @Test func whereNothingIsUnderWayNoWaitTakesMoreThanTwiceItsTimeAndFewLooks() {
+    var napping = MPINaps()
+    let all = naps(&napping, isAwaited: false, isUnderWay: false, until: 1)
+    var slept = 0.0
+    for nap in all {
+      // The first nap is 50 microseconds; sums of such numbers round.
+      #expect(nap <= slept + 51e-6 && nap <= 10e-3)
+      slept += nap
+    }
+    #expect(all.count < 110)
+  }
+
+  @Test func whatIsAwaitedIsLookedAtOften() {
+    var napping = MPINaps()
+    _ = naps(&napping, isAwaited: false, isUnderWay: false, until: 1)
+    #expect(naps(&napping, isAwaited: true, isUnderWay: true, until: 0.01).allSatisfy { $0 <= 100e-6 })
+  }
+
+  @Test func whatIsUnderWayIsMovedOnEachMillisecondAndAfterAMoveAtOnce() {
+    var napping = MPINaps()
+    #expect(naps(&napping, isAwaited: false, isUnderWay: true, until: 0.1).allSatisfy { $0 <= 1e-3 })
+    napping.looked(hasMoved: true, isAwaited: false, isUnderWay: true)
+    #expect(napping.next == 0)
+  }
+}
