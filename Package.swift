@@ -114,7 +114,7 @@ let package = Package(
     tests("WireTests", ["Wire", "Tensors", "Architecture", "Failures", "TestSupport"]),
     tests("TransportTests", ["Transport", "TestSupport"]),
     tests("MonotonicWaitsTests", ["MonotonicWaits"]),
-    tests("CollectivesTests", ["Collectives", "Tensors", "Failures"]),
+    tests("CollectivesTests", ["Collectives", "MonotonicWaits", "Tensors", "Failures"]),
     tests("DatasetsTests", ["Datasets", "Tensors", "CHDF5", "Failures", "TestSupport"]),
     tests("CheckpointsTests", ["Checkpoints", "Tensors", "Architecture", "Failures", "TestSupport"]),
     // The programs themselves, started as a person would; Datasets only writes their input.

@@ -4,6 +4,8 @@ package import Failures
 package enum CollectiveError: Failure, Equatable {
   /// A rank ended or does not answer.
   case rankLost(Int)
+  /// A call of the library does not return.
+  case libraryHangs
   /// The library reports an error.
   case library(String)
   /// A message of this many bytes is more than one can be.
@@ -23,7 +25,7 @@ package enum CollectiveError: Failure, Equatable {
 
   package var kind: FailureKind {
     switch self {
-    case .rankLost, .library: .unreachable
+    case .rankLost, .libraryHangs, .library: .unreachable
     case .messageSize: .exhausted
     case .builtWithoutMPI, .notConnected, .misunderstood, .otherRelease: .usage
     case .unsendable, .finished: .defect
@@ -34,6 +36,9 @@ package enum CollectiveError: Failure, Equatable {
     switch self {
     case .rankLost(let rank):
       "rank \(rank) of this trainer is gone or does not answer; start the trainer again on the same store, and its jobs go on"
+    case .libraryHangs:
+      "a call of the message passing library does not return; most likely a rank died while it wrote to this one. Start the trainer again on "
+        + "the same store, and its jobs go on"
     case .library(let text): "the message passing library reports: \(text)"
     case .messageSize(let bytes): "a message of \(bytes) bytes is more than the message passing library takes"
     case .builtWithoutMPI(let processes):

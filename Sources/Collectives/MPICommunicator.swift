@@ -34,6 +34,12 @@
       thread.name = "mpi"
       thread.start()
       (rank, size) = try started.wait().get()
+      let watch = Thread { [hasEnded] in
+        let watch = ProgressWatch { operations.pulse }
+        if watch.run(until: hasEnded) { operations.fail(.libraryHangs) }
+      }
+      watch.name = "mpi watch"
+      watch.start()
     }
 
     package func startSum<Element: FloatingElement>(_ elements: UnsafeMutableBufferPointer<Element>) -> PendingOperation
@@ -99,8 +105,9 @@
     package func abort(code: Int32) {
       operations.ask { $0.abortCode = code }
       Thread.sleep(forTimeInterval: 2)
-      // Had it worked, nobody would be here.
-      exit(code)
+      // Had it worked, nobody would be here. What the library does when a program exits may hang as well.
+      fflush(nil)
+      _exit(code)
     }
   }
 #endif

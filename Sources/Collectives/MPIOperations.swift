@@ -56,6 +56,7 @@
     private var received: [(from: Int, message: Data)] = []
     private let arrived = NSCondition()
     private let observers = FailureObservers()
+    private var beats: UInt64 = 0
 
     var failure: CollectiveError? { observers.failure }
 
@@ -96,6 +97,13 @@
       observers.observe(action)
     }
 
+    /// Of the thread that calls MPI; nil when it need not answer any more.
+    var pulse: ProgressWatch.Pulse? {
+      condition.withLock {
+        requests.ends || failure != nil ? nil : ProgressWatch.Pulse(beats: beats, isDoubted: requests.checksRanks)
+      }
+    }
+
     // MARK: - The thread that calls MPI
 
     func deliver(_ message: Data, from rank: Int) {
@@ -108,6 +116,7 @@
     /// What was asked since; waits up to `seconds` where there is nothing.
     func take(waiting seconds: Double) -> (operations: [(MPIOperation, PendingOperation?)], requests: MPIRequests) {
       condition.withLock {
+        beats += 1
         if queue.isEmpty, !requests.checksRanks, requests.abortCode == nil, seconds > 0 {
           _ = condition.wait(for: .seconds(seconds))
         }

@@ -14,6 +14,8 @@ package enum TrainerEvent: Sendable {
   case checkpoint(job: JobID, step: Int, seconds: Double)
   /// The job stopped before its end and can be resumed.
   case jobPaused(job: JobID, step: Int, reason: String)
+  /// The trainer is to stop, and the job's step or checkpoint takes its time.
+  case stopAwaited(job: JobID, seconds: Int)
   case jobFinished(job: JobID, steps: Int)
   case jobRemoved(job: JobID, reason: String)
   case jobFailed(job: JobID, reason: String)

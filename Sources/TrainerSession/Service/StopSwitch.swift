@@ -20,7 +20,8 @@ package final class StopSwitch: Sendable {
     action?()
   }
 
-  func onRequest(_ action: @escaping @Sendable () -> Void) {
+  /// - Parameter action: called at every request.
+  package func onRequest(_ action: @escaping @Sendable () -> Void) {
     state.withLock { $0.action = action }
   }
 }

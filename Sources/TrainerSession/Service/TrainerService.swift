@@ -88,9 +88,15 @@ package final class TrainerService<Element: FloatingElement> {
     }
     if let active {
       active.inbox.stop(.shutdown)
+      let asked = clock.now
+      var nextWord = 5
       while self.active === active {
         _ = try endpoint.receive(timeout: .milliseconds(200))
         deliverOutbox(startingNext: false)
+        if asked.duration(to: clock.now) >= .seconds(nextWord) {
+          observe(.stopAwaited(job: active.job, seconds: nextWord))
+          nextWord *= 2
+        }
       }
     }
     let reason: GoodbyeReason = stop.isPreempted ? .preempted : .stopping

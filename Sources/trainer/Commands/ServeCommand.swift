@@ -105,7 +105,9 @@ struct ServeCommand: ParsableCommand {
     let workers = Workers(threads: threads ?? ThreadCount.standard())
     guard communicator.rank == 0 else {
       // When to stop is for rank 0 to say, which saves first.
-      let signals = ServiceSignals(stop: StopSwitch())
+      let stop = StopSwitch()
+      stop.onRequest { logger.notice("asked to stop; this rank goes on until rank 0, which saves first, tells it to") }
+      let signals = ServiceSignals(stop: stop)
       return try withExtendedLifetime(signals) {
         try TrainerWorker<Float>(communicator: communicator, workers: workers).run()
       }

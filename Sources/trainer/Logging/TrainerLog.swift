@@ -81,6 +81,10 @@ struct TrainerLog: Sendable {
         "checkpoint", metadata: ["job": "\(job)", "step": "\(step)", "milliseconds": "\(Int(seconds * 1000))"])
     case .jobPaused(let job, let step, let reason):
       logger.notice("job paused", metadata: ["job": "\(job)", "step": "\(step)", "reason": "\(reason)"])
+    case .stopAwaited(let job, let seconds):
+      logger.notice(
+        "asked to stop; waiting for the job's step, by all ranks, and its checkpoint",
+        metadata: ["job": "\(job)", "seconds": "\(seconds)"])
     case .jobFinished(let job, let steps):
       logger.notice("job finished", metadata: ["job": "\(job)", "steps": "\(steps)"])
     case .jobRemoved(let job, let reason):
