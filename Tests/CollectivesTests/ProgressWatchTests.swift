@@ -4,7 +4,7 @@ import Testing
 
 @testable import Collectives
 
-@Suite(.timeLimit(.minutes(1))) struct ProgressWatchTests {
+@Suite(.timeLimit(.minutes(10))) struct ProgressWatchTests {
   /// Looks at a thread that did `beats` before each look, and tells how often it was looked at.
   private func watch(_ pulse: @escaping @Sendable (Int) -> ProgressWatch.Pulse?) -> (hangs: Bool, looks: Int) {
     let looks = Mutex(0)

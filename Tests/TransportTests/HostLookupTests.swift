@@ -4,7 +4,7 @@ import Testing
 
 @testable import Transport
 
-@Suite(.timeLimit(.minutes(1))) struct HostLookupTests {
+@Suite(.timeLimit(.minutes(10))) struct HostLookupTests {
   /// What is said of an address within some seconds.
   private func problem(with endpoint: String, within seconds: Double) -> String? {
     let found = Mutex<String?>(nil)
