@@ -10,7 +10,7 @@ trap 'rm -rf "$work"' EXIT
 train() { # RANKS THREADS NAME
   local run=$work/$3
   STATE=$run.state "$root/jobs/run-ranks.sh" "$1" "$2" "$root/jobs/pubmed-minilm.yaml" "$run" --set data.file="$file" \
-    --set train.epochs=1 --set train.keep=last --set train.micro_batch="${MICRO_BATCH:-8}" --threads 1 >"$run.log" 2>&1 || { tail -5 "$run.log" >&2; exit 1; }
+    --set train.epochs=1 --set train.keep=last --set train.micro_batch="${MICRO_BATCH:-8}" --threads 1 >"$run.log" 2>&1 || { tail -n 5 "$run.log" >&2; exit 1; }
 }
 for round in $(seq "$rounds"); do
   for shape in "1 1" "$ranks 1" "1 $ranks"; do

@@ -14,7 +14,7 @@ job=("$root/jobs/pbmc.yaml" --set masking.strength=none --set masking.padding=0 
 
 train() { # RANKS RUN [options]: the trainer's exit code
   "$root/jobs/run-ranks.sh" "$1" 1 "${job[0]}" "$work/$2" "${job[@]:1}" "${@:3}" >"$work/$2.log" 2>&1 || {
-    [ -n "${MAY_FAIL:-}" ] || { tail -5 "$work/$2.log" "$STATE/trainer.log" >&2; exit 1; }
+    [ -n "${MAY_FAIL:-}" ] || { tail -n 5 "$work/$2.log" "$STATE/trainer.log" >&2; exit 1; }
   }
   sed -n 's/^trainer: //p' "$work/$2.log"
 }
