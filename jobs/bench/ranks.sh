@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What ranks gain: one epoch of the section task on 1 rank of 1 thread, 2 ranks of 1, 1 rank of 2, in turns, and the share of the summation
-# that the backward pass hides. Beside it what the machine allows: two jobs of one thread at the same time, which wait for nothing of each other. Usage: ranks.sh PUBMED_FILE [RANKS=2] [ROUNDS=1]; after `make mpi` and `make minilm` (or its
-# model). MICRO_BATCH=8: smaller ones balance better over ranks, larger ones are better for threads.
+# that the backward pass hides. Beside it what the machine allows: two jobs of one thread at the same time, which share nothing.
+# Usage: ranks.sh PUBMED_FILE [RANKS=2] [ROUNDS=1]; after `make mpi` and `make minilm` (or its model). MICRO_BATCH=8: smaller ones balance better over ranks, larger ones are better for threads.
 set -euo pipefail
 file=$(realpath "$1") ranks=${2:-2} rounds=${3:-1}
 root=$(cd "$(dirname "$0")/../.." && pwd)
