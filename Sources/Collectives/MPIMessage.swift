@@ -26,7 +26,7 @@
       (memory + used).initializeMemory(as: UInt8.self, repeating: 0, count: units * Self.unit - used)
     }
 
-    /// Room for what another rank sent.
+    /// Room for what another rank sends, or an empty message.
     init(units: Int, kind: Int32) {
       self.units = units
       self.kind = kind

@@ -1,6 +1,5 @@
 #if MPI
   import CMPI
-  import Foundation
   import Tensors
 
   /// The thread that calls MPI: starts what is asked for, moves it on, receives, and finds out whether other ranks still answer.
@@ -24,8 +23,9 @@
     private var (rank, size) = (0, 1)
     private var active: [Active] = []
     private var incoming = MPIArrivals()
-    /// At rank 0, by rank: when the ping that waits for an answer was sent. At others: when rank 0 was last heard of.
+    /// By rank: when the ping that waits for an answer was sent. Only rank 0 sends any.
     private var unanswered: [Int: ContinuousClock.Instant] = [:]
+    /// When another rank was last heard of.
     private var heard: ContinuousClock.Instant
     private var lastPing: ContinuousClock.Instant
     private var doubtedSince: ContinuousClock.Instant?
@@ -66,7 +66,8 @@
           if let failure = operations.failure { failAll(failure) }
           naps.stop()
         }
-        if requests.ends, (active.isEmpty && incoming.isEmpty) || operations.failure != nil {
+        // A message that rank 0 leaves unreceived keeps its sender from leaving: pings are answered first.
+        if requests.ends, (active.isEmpty && incoming.isEmpty && unanswered.isEmpty) || operations.failure != nil {
           if operations.failure == nil { _ = cmpi_finalize() }
           operations.fail(.finished)
           return
@@ -144,9 +145,9 @@
       }
     }
 
+    /// Signs of life are empty: any other length may be kept back until its receiver asks for it.
     private mutating func sendSign(_ kind: Int32, to rank: Int) {
-      guard let sign = MPIMessage(Data(), kind: kind) else { return }
-      start(.send(sign, rank: rank), nil)
+      start(.send(MPIMessage(units: 0, kind: kind), rank: rank), nil)
     }
 
     private mutating func watchRanks(isEnding: Bool) {
