@@ -13,18 +13,7 @@ state=${STATE:-$root/.cache/ranks}
 . "$root/jobs/trainer.sh"
 mkdir -p "$(dirname "$run")"
 
-# Open MPI refuses root, and more ranks than cores, unless it is told; it binds each rank to a core where it can. When a
-# rank dies the others are told by SIGCONT, after so many seconds by SIGTERM, and after as many again killed: time to miss it (5 s)
-# and to save.
-launch=()
-if [ "$ranks" -gt 0 ]; then
-  launch=(mpirun -n "$ranks")
-  if mpirun --version 2>/dev/null | grep -q 'Open MPI'; then
-    [ "$(id -u)" != 0 ] || launch+=(--allow-run-as-root)
-    launch+=(--oversubscribe --bind-to none --mca odls_base_sigkill_timeout 15)
-  fi
-fi
-start_trainer "$state" "${launch[@]}" "$bin/trainer" -- --threads "$threads"
+start_ranks "$ranks" "$state" --threads "$threads"
 killer=
 if [ -n "${KILL:-}" ]; then
   (

@@ -31,3 +31,20 @@ start_trainer() {
     exit 70
   }
 }
+
+# start_ranks RANKS STATE [OPTIONS …]: the same with so many MPI processes; 0: without mpirun.
+start_ranks() {
+  local ranks=$1 state=$2 launch=()
+  shift 2
+  # Open MPI refuses root, and more ranks than cores, unless it is told; it binds each rank to a core where it can. When a
+  # rank dies the others are told by SIGCONT, after so many seconds by SIGTERM, and after as many again killed: time to miss it (5 s)
+  # and to save.
+  if [ "$ranks" -gt 0 ]; then
+    launch=(mpirun -n "$ranks")
+    if mpirun --version 2>/dev/null | grep -q 'Open MPI'; then
+      [ "$(id -u)" != 0 ] || launch+=(--allow-run-as-root)
+      launch+=(--oversubscribe --bind-to none --mca odls_base_sigkill_timeout 15)
+    fi
+  fi
+  start_trainer "$state" "${launch[@]}" "$bin/trainer" -- "$@"
+}
