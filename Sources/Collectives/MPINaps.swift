@@ -1,8 +1,8 @@
-/// How long the thread that calls MPI sleeps before it looks again. Each look costs some 30 microseconds of a core that others compute on, and
-/// what has arrived waits for the next one.
+/// How long the thread that calls MPI sleeps before it looks again. Each look takes some 30 microseconds from a core that others compute on, and
+/// what they had in its caches; what has arrived waits for the next one.
 struct MPINaps {
   /// In seconds. The longest one delays what arrives after long, which a step of that length does not notice.
-  private static let (shortest, underWay, longest) = (50e-6, 1e-3, 10e-3)
+  private static let (shortest, underWay, longest) = (50e-6, 4e-3, 10e-3)
 
   private(set) var next = 0.0
 
@@ -15,11 +15,9 @@ struct MPINaps {
       next = 0
     } else if isAwaited {
       next = Self.shortest
-    } else if isUnderWay {
-      next = Self.underWay
     } else {
       // As long again as nothing has moved: no wait takes more than twice its time.
-      next = min(max(2 * next, Self.shortest), Self.longest)
+      next = min(max(2 * next, Self.shortest), isUnderWay ? Self.underWay : Self.longest)
     }
   }
 

@@ -32,9 +32,10 @@ import Testing
     #expect(naps(&napping, isAwaited: true, isUnderWay: true, until: 0.01).allSatisfy { $0 <= 100e-6 })
   }
 
-  @Test func whatIsUnderWayIsMovedOnEachMillisecondAndAfterAMoveAtOnce() {
+  @Test func whatIsUnderWayIsMovedOnSoonThenEveryFourMillisecondsAndAfterAMoveAtOnce() {
     var napping = MPINaps()
-    #expect(naps(&napping, isAwaited: false, isUnderWay: true, until: 0.1).allSatisfy { $0 <= 1e-3 })
+    let all = naps(&napping, isAwaited: false, isUnderWay: true, until: 0.1)
+    #expect(all.prefix(3) == [50e-6, 100e-6, 200e-6] && all.allSatisfy { $0 <= 4e-3 })
     napping.looked(hasMoved: true, isAwaited: false, isUnderWay: true)
     #expect(napping.next == 0)
   }
