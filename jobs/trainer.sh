@@ -15,6 +15,8 @@ start_trainer() {
   chmod 700 "$state"
   [ -e "$state/owner/owner.key" ] || "$encryptor" keygen "$state/owner" >/dev/null
   [ -e "$state/trainer/trainer.key" ] || "$bin/trainer" keygen "$state/trainer" >/dev/null
+  # Else what an earlier one wrote might be read before this one begins.
+  : >"$state/endpoint"
   "${command[@]}" serve --keys "$state/trainer" --authorized "$state/owner/owner.pub" --store "$state/store" \
     --bind "tcp://127.0.0.1:${PORT:-0}" "$@" >"$state/endpoint" 2>"$state/trainer.log" &
   trainer=$!

@@ -68,5 +68,5 @@ for one in 1 2 3; do
 done
 wait
 orderly=$(cat "$work"/ends/* | grep -cx 0) || true
-[ "$orderly" = 60 ] || refuse "only $orderly of 60 stops were orderly"
+[ "$orderly" = 60 ] || refuse "only $orderly of 60 stops were orderly: $(cat "$work"/ends/* | grep -vx 0 | tr '\n' ' '; tail -n 2 "$work"/idle-*/trainer.log)"
 echo "60 stops while ranks answer: exit 0 each"
