@@ -90,6 +90,12 @@ int cmpi_broadcast(void *bytes, size_t count, int root, cmpi_request **request) 
   return begun(MPI_Ibcast(bytes, (int)count, MPI_BYTE, root, collectives, &made->handle), made, request);
 }
 
+int cmpi_barrier(cmpi_request **request) {
+  cmpi_request *made = make();
+  if (!made) return MPI_ERR_NO_MEM;
+  return begun(MPI_Ibarrier(collectives, &made->handle), made, request);
+}
+
 int cmpi_send(const void *units, size_t count, int rank, int kind, cmpi_request **request) {
   cmpi_request *made = make();
   if (!made) return MPI_ERR_NO_MEM;

@@ -21,6 +21,8 @@
     case sum(MPIMemory, count: Int, type: ElementType)
     case broadcast(MPIMemory, count: Int, root: Int)
     case send(MPIMessage, rank: Int)
+    /// Complete once all ranks have started it.
+    case barrier
   }
 
   /// What is asked of that thread beside operations.

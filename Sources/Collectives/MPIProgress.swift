@@ -30,6 +30,7 @@
     private var lastPing: ContinuousClock.Instant
     private var doubtedSince: ContinuousClock.Instant?
     private var lastWatch: ContinuousClock.Instant
+    private var isLeaving = false
 
     init(_ operations: MPIOperations) {
       self.operations = operations
@@ -57,22 +58,33 @@
           if testAll() { hasMoved = true }
           if receiveAll() { hasMoved = true }
           watchRanks(isEnding: requests.ends)
-          let isUnderWay = !active.isEmpty || !incoming.isEmpty
           naps.looked(
-            hasMoved: hasMoved, isAwaited: active.contains { $0.pending?.isAwaited == true }, isUnderWay: isUnderWay)
+            hasMoved: hasMoved, isAwaited: active.contains { $0.pending?.isAwaited == true },
+            hasMessages: !incoming.isEmpty || active.contains { $0.message != nil }, hasSums: !active.isEmpty)
         } else {
           for (_, pending) in asked { operations.failure.map { pending?.fail($0) } }
           // What is under way stays as it is: nothing of it can be waited for.
           if let failure = operations.failure { failAll(failure) }
           naps.stop()
         }
-        // A message that rank 0 leaves unreceived keeps its sender from leaving: pings are answered first.
-        if requests.ends, (active.isEmpty && incoming.isEmpty && unanswered.isEmpty) || operations.failure != nil {
+        if requests.ends, hasLeft() || operations.failure != nil {
           if operations.failure == nil { _ = cmpi_finalize() }
           operations.fail(.finished)
           return
         }
       }
+    }
+
+    /// A ping or its answer that nobody receives any more could keep its sender in MPI for ever. So all ranks answer until rank 0, which
+    /// by then sends no pings, has its answers.
+    ///
+    /// - Returns: whether nothing is under way, here or to here.
+    private mutating func hasLeft() -> Bool {
+      if !isLeaving, unanswered.isEmpty {
+        isLeaving = true
+        start(.barrier, nil)
+      }
+      return isLeaving && active.isEmpty && incoming.isEmpty
     }
 
     private mutating func start(_ operation: MPIOperation, _ pending: PendingOperation?) {
@@ -86,6 +98,8 @@
         code = cmpi_sum_floats(memory.base.assumingMemoryBound(to: Float.self), count, &request)
       case .broadcast(let memory, let count, let root):
         code = cmpi_broadcast(memory.base, count, Int32(root), &request)
+      case .barrier:
+        code = cmpi_barrier(&request)
       case .send(let sent, let rank):
         message = sent
         code = cmpi_send(sent.memory, sent.units, Int32(rank), sent.kind, &request)
@@ -145,7 +159,7 @@
       }
     }
 
-    /// Signs of life are empty: any other length may be kept back until its receiver asks for it.
+    /// Signs of life are empty: what is longer than its eager limit Open MPI keeps back until the receiver asks for it.
     private mutating func sendSign(_ kind: Int32, to rank: Int) {
       start(.send(MPIMessage(units: 0, kind: kind), rank: rank), nil)
     }

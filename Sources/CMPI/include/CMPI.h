@@ -11,8 +11,8 @@
 // An operation under way.
 typedef struct cmpi_request cmpi_request;
 
-// Messages are sent in whole units of this many bytes, so that long ones fit MPI's int counts.
-enum { cmpi_unit = 4096 };
+// Messages are sent in whole units of this many bytes, so that long ones fit MPI's int counts and short ones what MPI sends unasked.
+enum { cmpi_unit = 2048 };
 // What a message is: one of the program, or a sign of life.
 enum { cmpi_data = 1, cmpi_ping = 2, cmpi_pong = 3 };
 
@@ -24,6 +24,7 @@ void cmpi_abort(int code);
 // Each starts one operation; *request is released by the cmpi_test that finds it complete. count is at most INT_MAX.
 int cmpi_sum_floats(float *x, size_t count, cmpi_request **request);
 int cmpi_sum_doubles(double *x, size_t count, cmpi_request **request);
+int cmpi_barrier(cmpi_request **request);
 int cmpi_broadcast(void *bytes, size_t count, int root, cmpi_request **request);
 int cmpi_send(const void *units, size_t count, int rank, int kind, cmpi_request **request);
 // Progresses everything and says whether this one is complete; then *request is gone.
