@@ -59,7 +59,7 @@ mpi: deps
 	swift build -c $(MPI_CONFIGURATION) $(if $(PRODUCT),--product $(PRODUCT)) --traits MPI --static-swift-stdlib \
 	  --scratch-path $(MPI_BUILD) "$${flags[@]}"
 
-# Two ranks of real processes: bits, a rank that dies, an orderly stop.
+# Two ranks of real processes: bits, a rank that dies, orderly stops.
 mpi-test: mpi $(PBMC)
 	jobs/checks/mpi.sh $(MPI_BUILD)/$(MPI_CONFIGURATION)
 
