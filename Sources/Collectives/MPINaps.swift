@@ -1,5 +1,5 @@
-/// How long the thread that calls MPI sleeps before it looks again. Each look takes some 30 microseconds from a core that others compute on, and
-/// what they had in its caches; what has arrived waits for the next one.
+/// How long the thread that calls MPI sleeps before it looks again. Each look costs some 30 microseconds of a core that others compute on, and
+/// what has arrived waits for the next one.
 struct MPINaps {
   /// In seconds, at most: while a message is on its way, piece by piece, and somebody may wait for it; while sums are, behind a backward
   /// pass; and while nothing is. The last delays what arrives after long, which a step of that length does not notice.

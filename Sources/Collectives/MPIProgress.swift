@@ -67,7 +67,8 @@
           if let failure = operations.failure { failAll(failure) }
           naps.stop()
         }
-        if requests.ends, hasLeft() || operations.failure != nil {
+        // In this order: after a failure no operation is begun.
+        if requests.ends, operations.failure != nil || leave() {
           if operations.failure == nil { _ = cmpi_finalize() }
           operations.fail(.finished)
           return
@@ -78,8 +79,8 @@
     /// A ping or its answer that nobody receives any more could keep its sender in MPI for ever. So all ranks answer until rank 0, which
     /// by then sends no pings, has its answers.
     ///
-    /// - Returns: whether nothing is under way, here or to here.
-    private mutating func hasLeft() -> Bool {
+    /// - Returns: whether all ranks have come to their end, and nothing is under way, here or to here.
+    private mutating func leave() -> Bool {
       if !isLeaving, unanswered.isEmpty {
         isLeaving = true
         start(.barrier, nil)
