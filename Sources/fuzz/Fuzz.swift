@@ -34,3 +34,93 @@ struct Fuzz {
     #endif
   }
 }
+
+/// What is fuzzed. A run ends well for every input: taken or refused by a thrown error, and what was taken means the same when it is written and
+/// read again. Anything else is a trap, which the fuzzer reports together with the input.
+enum FuzzedParser: String, CaseIterable {
+  /// What arrives over a connection, before it is a message.
+  case envelope
+  /// Messages off the wire, of either side.
+  case frames
+  /// What a pretrained model says of itself.
+  case configuration
+  /// Job specifications.
+  case job
+  /// Safetensors headers.
+  case safetensors
+
+  func run(_ input: Data) {
+    switch self {
+    case .configuration: ConfigurationInput.run(input)
+    case .envelope: EnvelopeInput.run(input)
+    case .frames: FrameInput.run(input)
+    case .job: JobInput.run(input)
+    case .safetensors: SafetensorsInput.run(input)
+    }
+  }
+}
+
+#if FUZZER
+  import Foundation
+
+  /// The entry of libFuzzer (compiler-rt, `FuzzerInterface.h`), which comes with the Swift toolchain's own clang.
+  enum LibFuzzer {
+    private typealias Callback = @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt
+
+    /// - Parameter arguments: the program's name, then libFuzzer's own options and corpora.
+    /// - Returns: libFuzzer's exit code; a crash ends the process with 77 instead, the input saved.
+    static func run(_ parser: FuzzedParser, arguments: [String]) -> CInt {
+      let callback: Callback =
+        switch parser {
+        case .configuration: { LibFuzzer.feed(.configuration, $0, $1) }
+        case .envelope: { LibFuzzer.feed(.envelope, $0, $1) }
+        case .frames: { LibFuzzer.feed(.frames, $0, $1) }
+        case .job: { LibFuzzer.feed(.job, $0, $1) }
+        case .safetensors: { LibFuzzer.feed(.safetensors, $0, $1) }
+        }
+      var count = CInt(arguments.count)
+      // Never freed: libFuzzer keeps them for as long as the process lives.
+      var pointers: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? = .allocate(capacity: arguments.count + 1)
+      for (index, argument) in arguments.enumerated() { pointers?[index] = strdup(argument) }
+      pointers?[arguments.count] = nil
+      return runDriver(&count, &pointers, callback)
+    }
+
+    private static func feed(_ parser: FuzzedParser, _ bytes: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+      parser.run(Data(UnsafeBufferPointer(start: bytes, count: count)))
+      return 0
+    }
+  }
+
+  /// What the library's own `main` would call; it is linked in whole and not used, because the parser is chosen first.
+  @_cdecl("LLVMFuzzerTestOneInput")
+  func testOneInput(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> CInt { -1 }
+
+  @_silgen_name("LLVMFuzzerRunDriver")
+  private func runDriver(
+    _ count: UnsafeMutablePointer<CInt>,
+    _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?>,
+    _ callback: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt
+  ) -> CInt
+#endif
+
+/// Inputs to start from: one good one of every kind, so that the fuzzer need not find the formats first.
+enum Seeds {
+  static func write(to directory: URL) throws {
+    for parser in FuzzedParser.allCases {
+      let inputs =
+        switch parser {
+        case .configuration: ConfigurationInput.seeds
+        case .envelope: EnvelopeInput.seeds
+        case .frames: try MessageSeeds.inputs()
+        case .job: JobSeeds.inputs
+        case .safetensors: SafetensorsSeeds.inputs
+        }
+      let folder = directory.appending(path: parser.rawValue)
+      try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+      for (number, input) in inputs.enumerated() {
+        try input.write(to: folder.appending(path: "seed-\(number)"))
+      }
+    }
+  }
+}

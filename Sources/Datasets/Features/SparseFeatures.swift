@@ -1,5 +1,20 @@
 import Tensors
 
+/// A feature matrix that its file stores as compressed sparse rows.
+package protocol SparseFeatureSource: FeatureSource {
+  /// The stored entries of some rows, checked as in `read(rows:into:)`.
+  func readSparse(rows: Range<Int>) throws(DatasetError) -> SparseRows
+}
+
+/// Some consecutive rows of a sparse matrix: row i holds `values[k]` in column `columns[k]` for k in `offsets[i]..<offsets[i+1]`.
+package struct SparseRows: Sendable, Equatable {
+  /// Starts at 0; one more than there are rows.
+  package let offsets: [Int]
+  /// Each at most once in a row, in any order.
+  package let columns: [Int32]
+  package let values: [Float]
+}
+
 /// A group of three one-dimensional datasets as AnnData and scipy lay out compressed sparse rows: `indptr` (N + 1), `indices`
 /// and `data` (one a stored entry).
 struct SparseFeatures: SparseFeatureSource {
@@ -138,5 +153,37 @@ struct SparseFeatures: SparseFeatureSource {
 
   private func invalid(_ row: Int, _ problem: String) -> DatasetError {
     DatasetError(.invalidSparseRow, location, "row \(row) \(problem)")
+  }
+}
+
+/// What a group's attributes say of a sparse matrix in it, in either of AnnData's layouts.
+struct SparseLayout: Sendable, Equatable {
+  enum Orientation: Sendable, Equatable { case rows, columns }
+
+  let orientation: Orientation
+  let shape: [Int]
+
+  /// nil when the group does not say that it is a sparse matrix.
+  init?(_ group: StoredGroup) throws(DatasetError) {
+    let attributes = AttributeReader(object: group.handle, location: group.location)
+    let format: String
+    let shapeName: String
+    if let old = try attributes.text("h5sparse_format") {
+      (format, shapeName) = (old, "h5sparse_shape")
+    } else if let new = try attributes.text("encoding-type"), new.hasSuffix("_matrix") {
+      (format, shapeName) = (String(new.dropLast("_matrix".count)), "shape")
+    } else {
+      return nil
+    }
+    switch format {
+    case "csr": orientation = .rows
+    case "csc": orientation = .columns
+    default: return nil
+    }
+    let numbers = try attributes.integers(shapeName) ?? []
+    shape = numbers.compactMap { Int(exactly: $0) }
+    guard shape.count == 2, numbers.count == 2, shape.allSatisfy({ $0 >= 0 }) else {
+      throw DatasetError(.damagedFile, group.location, "its attribute '\(shapeName)' is not the shape of a matrix")
+    }
   }
 }

@@ -47,3 +47,66 @@ enum HDF5Library {
     }
   }
 }
+
+/// An open libhdf5 identifier (file, group, dataset, type, dataspace, attribute or property list), closed when the last
+/// reference to it goes.
+///
+/// `Sendable` without exception: the number never changes, and what it stands for is used under the library's lock only.
+final class Handle: Sendable {
+  private let id: hid_t
+
+  /// Takes over the identifier that `open` returns.
+  /// - Throws: `DatasetError` of `reason` when it is negative.
+  init(
+    _ reason: DatasetError.Reason, _ location: DataLocation, _ problem: @autoclosure () -> String, _ open: () -> hid_t
+  ) throws(DatasetError) {
+    id = try HDF5Library.check(reason, location, problem(), open)
+  }
+
+  deinit {
+    // Closing any kind of identifier is dropping its last count. A failure leaves nothing to be done here: whoever needs to
+    // know (a writer) has flushed before.
+    HDF5Library.locked { _ = H5Idec_ref(id) }
+  }
+
+  /// Runs `body` under the library's lock; the identifier stays open at least until it returns.
+  func use<Result, Failure: Error>(_ body: (hid_t) throws(Failure) -> Result) throws(Failure) -> Result {
+    defer { withExtendedLifetime(self) {} }
+    return try HDF5Library.locked { () throws(Failure) -> Result in try body(id) }
+  }
+}
+
+/// The messages that libhdf5 left on the calling thread's error stack when a call failed, the cause first.
+struct ErrorStack {
+  var messages: [String] = []
+
+  /// Must run in the same `HDF5Library.locked` block as the failed call: the next call clears the stack.
+  static func ofThisThread() -> ErrorStack {
+    var stack = ErrorStack()
+    withUnsafeMutablePointer(to: &stack) { pointer in
+      _ = hdf5WalkErrors(
+        { _, entry, context in
+          guard let entry, let text = entry.pointee.desc, let context else { return 0 }
+          context.assumingMemoryBound(to: ErrorStack.self).pointee.messages.append(String(cString: text))
+          return 0
+        }, pointer)
+    }
+    return stack
+  }
+
+  /// ` (libhdf5: …)` with the cause, or nothing.
+  var explanation: String {
+    guard let cause = messages.first else { return "" }
+    return " (libhdf5: \(cause))"
+  }
+
+  /// Whether a write failed because there is no room: the file driver puts the error number into its message.
+  var isDiskFull: Bool {
+    // EFBIG is how a limit on the size of files (ulimit -f) shows.
+    let numbers = [ENOSPC, EDQUOT, EFBIG].map { "errno = \($0)," }
+    return messages.contains { message in numbers.contains { message.contains($0) } }
+  }
+
+  /// Whether a message says that the file is shorter than its superblock.
+  static func isTruncation(_ message: String) -> Bool { message.contains("truncated file") }
+}

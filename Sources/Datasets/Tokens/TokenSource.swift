@@ -1,3 +1,43 @@
+extension HDF5File {
+  /// Opens the tokens of a job: N × L integers of any width, and beside them a mask and types of the same shape.
+  /// - Parameters:
+  ///   - mask: 1 for a token, 0 for padding; without it every token counts.
+  ///   - types: without it every type is 0.
+  /// - Throws: `DatasetError`: `wrongType`, `wrongRank`, `empty`, `tooLarge`, `shapeMismatch`, `invalidTypes` when the model
+  ///   has none, and what opening throws. Values are checked as they are read.
+  package func openTokens(
+    ids: String, mask: String?, types: String?, limits: TokenLimits
+  ) throws(DatasetError) -> TokenSource {
+    let idMatrix = try TokenMatrix(openArray(ids), "token ids")
+    var maskMatrix: TokenMatrix?
+    if let mask { maskMatrix = try TokenMatrix(openArray(mask), "masks") }
+    var typeMatrix: TokenMatrix?
+    if let types {
+      guard limits.types > 0 else {
+        throw DatasetError(.invalidTypes, location.object(types), "the model has no token types; leave data.types out")
+      }
+      typeMatrix = try TokenMatrix(openArray(types), "token types")
+    }
+    try maskMatrix?.checkShape(idMatrix.array.shape)
+    try typeMatrix?.checkShape(idMatrix.array.shape)
+    return TokenSource(ids: idMatrix, mask: maskMatrix, types: typeMatrix, limits: limits)
+  }
+
+  /// Opens a label for every token: N × L integers, negative (−100 by custom) where a token does not count.
+  /// - Parameters:
+  ///   - tokens: what the labels stand beside.
+  ///   - classes: labels are below this; nil counts the classes, which reads all labels once.
+  /// - Throws: `DatasetError`: `wrongType`, `wrongRank`, `empty`, `tooLarge`, `shapeMismatch`; when counting, also `invalidLabels`
+  ///   when no token counts or all are of one class, `tooManyClasses`, and what reading throws.
+  package func openTokenLabels(
+    path: String, tokens: TokenSource, classes: Int?
+  ) throws(DatasetError) -> TokenLabels {
+    let matrix = try TokenMatrix(openArray(path), "labels of tokens")
+    try matrix.checkShape([tokens.rows, tokens.columns])
+    return try TokenLabels(matrix, tokens: tokens, classes: classes)
+  }
+}
+
 /// The token sequences of a job, streamed from a file.
 ///
 /// As with `FeatureSource`, meant to be read by ascending blocks of `preferredRowBlock` rows, which inflates every chunk of the
@@ -114,5 +154,94 @@ package struct TokenSource: Sendable {
       .sequenceTooLong, row: row,
       "has tokens beyond column \(limits.positions - 1); the model has \(limits.positions) positions: truncate the texts"
     )
+  }
+}
+
+/// What a model takes of its tokens.
+package struct TokenLimits: Sendable, Equatable {
+  /// Token ids are below this, 1 … 2³¹ − 1.
+  package let vocabulary: Int
+  /// Token types are below this; 0 for a model without types.
+  package let types: Int
+  /// The columns of a sequence that the model has positions for, at least 1.
+  package let positions: Int
+  /// Whether padding may only follow the tokens of a row. A decoder needs it: its last token is the row's last, and what follows
+  /// a token must not change it.
+  package let requiresTrailingPadding: Bool
+
+  package init(vocabulary: Int, types: Int, positions: Int, requiresTrailingPadding: Bool) {
+    self.vocabulary = vocabulary
+    self.types = types
+    self.positions = positions
+    self.requiresTrailingPadding = requiresTrailingPadding
+  }
+}
+
+/// The tokens of some rows one after another, padding left out.
+package struct TokenRows: Sendable, Equatable {
+  /// [tokens]
+  package let ids: [Int32]
+  /// [tokens]: the column in the file that a token stands in, ascending in each row.
+  package let positions: [Int32]
+  /// [tokens]: 0 where the file has no types.
+  package let types: [Int32]
+  /// [rows + 1]: where a row begins; the last is the number of tokens. No row is empty.
+  package let offsets: [Int]
+
+  package init(ids: [Int32], positions: [Int32], types: [Int32], offsets: [Int]) {
+    self.ids = ids
+    self.positions = positions
+    self.types = types
+    self.offsets = offsets
+  }
+
+  package var rows: Int { offsets.count - 1 }
+  package var tokens: Int { ids.count }
+
+  /// The tokens of row `index`, counted from the first row that was read.
+  package subscript(row index: Int) -> Range<Int> { offsets[index]..<offsets[index + 1] }
+}
+
+/// An N × L dataset of integers, read by blocks of rows.
+struct TokenMatrix: Sendable {
+  let array: StoredArray
+
+  /// - Throws: `wrongType`, `wrongRank`, `empty`, `tooLarge`.
+  init(_ array: StoredArray, _ content: String) throws(DatasetError) {
+    guard array.element.isInteger else {
+      throw DatasetError(.wrongType, array.location, "it holds \(array.element); \(content) are integers")
+    }
+    guard array.shape.count == 2 else {
+      throw DatasetError(
+        .wrongRank, array.location,
+        "its shape is \(array.shape), rank \(array.shape.count); \(content) are a matrix of rank 2, rows × tokens")
+    }
+    guard array.rows > 0, array.columns > 0 else {
+      throw DatasetError(.empty, array.location, "its shape is \(array.shape): there are no rows or no tokens")
+    }
+    guard array.columns <= ChunkPlan.largestRowBytes / 4 else {
+      throw DatasetError(.tooLarge, array.location, "it has more than \(ChunkPlan.largestRowBytes / 4) columns")
+    }
+    self.array = array
+  }
+
+  /// - Throws: `shapeMismatch`.
+  func checkShape(_ shape: [Int]) throws(DatasetError) {
+    guard array.shape == shape else {
+      throw DatasetError(.shapeMismatch, array.location, "its shape is \(array.shape), and the token ids have \(shape)")
+    }
+  }
+
+  /// `rows.count` × L numbers, row-major. A number beyond 32 bits arrives as the nearest that is not.
+  func read(_ rows: Range<Int>) throws(DatasetError) -> [Int32] {
+    var numbers = [Int32](repeating: 0, count: rows.count * array.columns)
+    try array.read(rows: rows, as: .int32, into: &numbers)
+    return numbers
+  }
+
+  func failure(
+    _ reason: DatasetError.Reason, row: Int, column: Int? = nil, _ problem: String
+  ) -> DatasetError {
+    DatasetError(reason, array.location, "row \(row)" + (column.map { ", column \($0)" } ?? "") + " " + problem)
   }
 }

@@ -56,3 +56,111 @@ package struct ResolvedJob: Sendable, Equatable, Codable {
       jobDirectory: jobDirectory, workingDirectory: working, checkFiles: checkFiles)
   }
 }
+
+/// Where the rows come from.
+package struct JobData: Sendable, Equatable, Codable {
+  /// Absolute path of the HDF5 file.
+  package let file: String
+  package let inputs: JobInputs
+  /// Nil only where the tokens are the labels (causal language modelling).
+  package let labels: String?
+  package let split: DataSplit
+  /// False for tokens.
+  package let standardize: Bool
+
+  package init(file: String, inputs: JobInputs, labels: String?, split: DataSplit, standardize: Bool) {
+    self.file = file
+    self.inputs = inputs
+    self.labels = labels
+    self.split = split
+    self.standardize = standardize
+  }
+}
+
+/// What a sample is, and where it stands in the file.
+package enum JobInputs: Sendable, Equatable, Codable {
+  /// A row of a matrix at this path; `obs[column]` is a field of a compound dataset.
+  case features(String)
+  /// A sequence of tokens.
+  case tokens(TokenColumns)
+}
+
+/// Paths of the token matrices inside the file, all N×L.
+package struct TokenColumns: Sendable, Equatable, Codable {
+  package let ids: String
+  /// 1 for a token, 0 for padding; nil where every token counts.
+  package let mask: String?
+  /// Segments; nil where all are 0.
+  package let types: String?
+
+  package init(ids: String, mask: String? = nil, types: String? = nil) {
+    self.ids = ids
+    self.mask = mask
+    self.types = types
+  }
+}
+
+/// Which rows are held out for validation.
+package enum DataSplit: Sendable, Equatable, Codable {
+  /// A random share, 0 ≤ validation < 1.
+  case fraction(validation: Double, seed: Int)
+  /// Rows whose group in the dataset `by` has the remainder `equals`; 0 ≤ equals < modulo.
+  case modulo(by: String, modulo: Int, equals: Int)
+  /// Row numbers listed in a dataset of the file.
+  case rows(path: String)
+}
+
+/// The model a job asks for; its input and output widths come from the data and from the pretrained model.
+package enum JobModel: Sendable, Equatable, Codable {
+  /// Widths of the hidden layers, empty for a linear model.
+  case mlp(hidden: [Int], activation: Activation)
+  case huggingFace(HuggingFaceModel)
+}
+
+/// A pretrained model and what a job makes of it.
+package struct HuggingFaceModel: Sendable, Equatable, Codable {
+  /// Absolute path of the directory that holds config.json.
+  package let directory: String
+  /// `cls`, `mean` or `last`; nil leaves it to the model's family, and for tasks with an output for every token.
+  package let pool: TokenPooling?
+  /// Classes or label columns; nil leaves it to the labels.
+  package let classes: Int?
+  package let train: TrainedPart
+
+  package init(directory: String, pool: TokenPooling?, classes: Int?, train: TrainedPart) {
+    self.directory = directory
+    self.pool = pool
+    self.classes = classes
+    self.train = train
+  }
+}
+
+/// How long and in what pieces a job trains.
+package struct JobTraining: Sendable, Equatable, Codable {
+  package let epochs: Int
+  /// Rows a batch.
+  package let batch: Int
+  /// Batches an optimizer step.
+  package let accumulate: Int
+  /// Rows a message, at most `batch`.
+  package let microBatch: Int
+  package let seed: Int
+  package let keep: KeepPolicy
+  /// Whether blocks of a transformer are computed again for the backward pass.
+  package let recompute: Bool
+
+  package init(
+    epochs: Int, batch: Int, microBatch: Int, seed: Int, keep: KeepPolicy, accumulate: Int = 1, recompute: Bool = false
+  ) {
+    self.epochs = epochs
+    self.batch = batch
+    self.microBatch = microBatch
+    self.seed = seed
+    self.keep = keep
+    self.accumulate = accumulate
+    self.recompute = recompute
+  }
+
+  /// Rows an optimizer step.
+  package var rowsPerStep: Int { batch * accumulate }
+}

@@ -2,7 +2,75 @@ import Architecture
 import Failures
 import Foundation
 import Tensors
+import Transport
 import Wire
+
+/// Input bytes as the frames of a message: each frame after its length in 16 bits, the last as long as there are bytes.
+enum FrameInput {
+  private static let codec = MessageCodec<Float>(limits: WireLimits(tensorBytes: 1 << 16, headerBytes: 1 << 14))
+
+  static func run(_ input: Data) {
+    let frames = frames(of: input)
+    if let (job, message) = try? codec.ownerMessage(frames) {
+      let sent = codec.frames(message, job: job)
+      let again = try? codec.ownerMessage(sent)
+      precondition(again?.job == job, "a message that was taken is not taken again")
+      precondition(again.map { codec.frames($0.message, job: job) } == sent, "a message changed on its way")
+    }
+    if let (job, message) = try? codec.trainerMessage(frames) {
+      let sent = codec.frames(message, job: job)
+      let again = try? codec.trainerMessage(sent)
+      precondition(again?.job == job, "a message that was taken is not taken again")
+      precondition(again.map { codec.frames($0.message, job: job) } == sent, "a message changed on its way")
+    }
+  }
+
+  /// The input that `run` takes apart into `frames`.
+  static func input(of frames: [Data]) -> Data {
+    frames.reduce(into: Data()) { input, frame in
+      withUnsafeBytes(of: UInt16(clamping: frame.count).littleEndian) { input.append(contentsOf: $0) }
+      input.append(frame)
+    }
+  }
+
+  static func frames(of input: Data) -> [Data] {
+    var rest = input[...]
+    var frames: [Data] = []
+    while let low = rest.popFirst() {
+      let count = Int(low) | Int(rest.popFirst() ?? 0) << 8
+      frames.append(rest.prefix(count))
+      rest = rest.dropFirst(count)
+    }
+    return frames
+  }
+}
+
+/// Input bytes as the parts of a message on its way, cut like the frames of `FrameInput`.
+enum EnvelopeInput {
+  private static let options: TransportOptions = {
+    var options = TransportOptions()
+    // Small, so that inputs of some bytes have frames of several pieces.
+    options.pieceBytes = 8
+    options.maximumFrameBytes = 64
+    options.maximumFrames = 6
+    return options
+  }()
+
+  static func run(_ input: Data) {
+    guard case .message(let message) = try? MessageEnvelope.read(FrameInput.frames(of: input), options: options) else {
+      return
+    }
+    let again = try? MessageEnvelope.read(parts(of: message), options: options)
+    precondition(again == .message(message), "a message changed on its way")
+  }
+
+  static func parts(of message: [Data]) -> [Data] {
+    MessageEnvelope.parts(of: message, pieceBytes: options.pieceBytes)
+  }
+
+  static let seeds: [Data] = [[Data()], [Data([1, 2, 3])], [Data(count: 20), Data(), Data(repeating: 7, count: 8)]]
+    .map { FrameInput.input(of: parts(of: $0)) }
+}
 
 /// Messages of every kind, as `FrameInput` takes them.
 enum MessageSeeds {

@@ -1,5 +1,0 @@
-/// What a path leads to.
-enum StoredObject: Sendable {
-  case group(StoredGroup)
-  case dataset(StoredDataset)
-}

@@ -1,0 +1,157 @@
+import Architecture
+
+extension JobSpecification {
+  func resolvedData(_ places: JobPlaces, split: DataSplit) throws(JobSpecError) -> JobData {
+    let file = try resolvedFile(places)
+    return JobData(
+      file: file, inputs: try resolvedInputs(), labels: self[JobFields.labels], split: split,
+      standardize: try value(JobFields.standardize))
+  }
+
+  private func resolvedFile(_ places: JobPlaces) throws(JobSpecError) -> String {
+    let path = try required(JobFields.file)
+    let location = location(of: JobFields.file.path)
+    let absolute = places.absolute(path, at: location)
+    guard places.mustExist else { return absolute }
+    return try JobPath.existingFile(absolute, key: JobFields.file.path, at: location)
+  }
+
+  private func resolvedInputs() throws(JobSpecError) -> JobInputs {
+    if isTransformer {
+      try refuse(
+        JobFields.features.path, "`data.features` is for `model.mlp`; `model.huggingface` reads `data.tokens`")
+    }
+    guard let tokens = self[JobFields.tokens] else {
+      for path in [JobFields.mask.path, JobFields.types.path] {
+        try refuse(path, "`\(path)` stands beside `data.tokens`, which is missing")
+      }
+      return .features(try required(isTransformer ? JobFields.tokens : JobFields.features))
+    }
+    try refuse(JobFields.features.path, "`data.features` and `data.tokens` are two kinds of input; keep one")
+    guard try !value(JobFields.standardize) else {
+      throw contradiction(
+        JobFields.standardize.path, "`data.standardize` is for `data.features`: tokens have no mean; delete it")
+    }
+    return .tokens(TokenColumns(ids: tokens, mask: self[JobFields.mask], types: self[JobFields.types]))
+  }
+
+  /// What the inputs, the model and the task ask of each other.
+  func checkInputs(_ inputs: JobInputs, task: LearningTask) throws(JobSpecError) {
+    if case .tokens = inputs, !isTransformer {
+      throw contradiction(
+        JobFields.tokens.path, "`data.tokens` needs `model.huggingface`; `model.mlp` reads `data.features`")
+    }
+    if task.isPerToken, !isTransformer {
+      throw contradiction(
+        JobFields.task.path, "`task: \(task.rawValue)` needs `model.huggingface`: rows of `model.mlp` have no tokens")
+    }
+    if task != .causalLanguageModel { _ = try required(JobFields.labels) }
+  }
+}
+
+extension JobSpecification {
+  /// The one kind of split the job describes; a random one by default.
+  func resolvedSplit() throws(JobSpecError) -> DataSplit {
+    let fraction = given(JobFields.validation.path, JobFields.splitSeed.path)
+    let modulo = given(JobFields.splitBy.path, JobFields.modulo.path, JobFields.equals.path)
+    let rows = given(JobFields.validationRows.path)
+    let kinds = [fraction, modulo, rows].compactMap(\.first)
+    if kinds.count > 1 {
+      throw contradiction(
+        kinds[1],
+        "`\(kinds[0])` and `\(kinds[1])` are two kinds of split; keep {validation, seed}, {by, modulo, equals} or "
+          + "{validation_rows}")
+    }
+    if let path = self[JobFields.validationRows] { return .rows(path: path) }
+    guard modulo.isEmpty else { return try resolvedModulo() }
+    return .fraction(validation: try value(JobFields.validation), seed: try value(JobFields.splitSeed))
+  }
+
+  private func resolvedModulo() throws(JobSpecError) -> DataSplit {
+    let modulo = try required(JobFields.modulo)
+    let equals = try required(JobFields.equals)
+    guard equals < modulo else {
+      throw contradiction(
+        JobFields.equals.path, "`data.split.equals` (\(equals)) must be below `data.split.modulo` (\(modulo))")
+    }
+    return .modulo(by: try required(JobFields.splitBy), modulo: modulo, equals: equals)
+  }
+
+  private func given(_ paths: String...) -> [String] {
+    paths.filter { written[$0] != nil }
+  }
+}
+
+extension JobSpecification {
+  /// Whether the job names a pretrained transformer.
+  var isTransformer: Bool { written[JobFields.huggingFace.path] != nil }
+
+  func resolvedModel(_ places: JobPlaces, task: LearningTask) throws(JobSpecError) -> JobModel {
+    let mlp = [JobFields.hidden.path, JobFields.activation.path].first { written[$0] != nil }
+    if isTransformer {
+      if let mlp { throw contradiction(mlp, "`model.mlp` and `model.huggingface` are two models; keep one") }
+      return .huggingFace(try resolvedTransformer(places, task: task))
+    }
+    for path in Self.transformerKeys where written[path] != nil {
+      throw contradiction(path, "`\(path)` needs `model.huggingface`; delete it")
+    }
+    guard mlp != nil else {
+      throw JobSpecError(
+        .missingKey(
+          "model",
+          meaning:
+            "which model to train, such as mlp: {hidden: [512, 128], activation: relu}, or huggingface: DIRECTORY."),
+        at: SourceLocation(source: source))
+    }
+    return .mlp(hidden: try required(JobFields.hidden), activation: try value(JobFields.activation))
+  }
+
+  /// Keys without a meaning where a row is a sample.
+  private static let transformerKeys = [
+    JobFields.pool.path, JobFields.classes.path, JobFields.trainedPart.path, JobFields.rank.path,
+    JobFields.alpha.path, JobFields.targets.path, JobFields.shuffleTokens.path, JobFields.baseModel.path,
+    JobFields.recompute.path,
+  ]
+
+  private func resolvedTransformer(
+    _ places: JobPlaces, task: LearningTask
+  ) throws(JobSpecError) -> HuggingFaceModel {
+    let path = JobFields.huggingFace.path
+    let location = location(of: path)
+    var directory = places.absolute(try required(JobFields.huggingFace), at: location)
+    if places.mustExist {
+      directory = try JobPath.existingDirectory(directory, holding: "config.json", key: path, at: location)
+    }
+    if self[JobFields.padding] ?? 0 > 0 {
+      throw contradiction(
+        JobFields.padding.path,
+        "`masking.padding` is for `model.mlp`: the vectors of a transformer's tokens keep "
+          + "their width; delete it")
+    }
+    if task.isPerToken {
+      try refuse(
+        JobFields.pool.path, "`task: \(task.rawValue)` has an output for every token; delete `model.head.pool`")
+    }
+    if task == .causalLanguageModel {
+      try refuse(
+        JobFields.classes.path,
+        "the classes of `task: causal-lm` are the model's vocabulary; delete "
+          + "`model.head.classes`")
+    }
+    return HuggingFaceModel(
+      directory: directory, pool: self[JobFields.pool], classes: self[JobFields.classes],
+      train: try resolvedTrainedPart())
+  }
+
+  private func resolvedTrainedPart() throws(JobSpecError) -> TrainedPart {
+    let kind = try value(JobFields.trainedPart)
+    if kind == .lora {
+      return .lora(
+        LowRankAdaptation(
+          rank: try value(JobFields.rank), alpha: try value(JobFields.alpha),
+          targets: Set(try required(JobFields.targets)).sorted()))
+    }
+    // Adapters' settings may stay in a job that trains without them: `model.train` alone says which is meant.
+    return kind == .head ? .head : .all
+  }
+}
