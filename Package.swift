@@ -72,16 +72,14 @@ let package = Package(
     library("Datasets", ["Tensors", "CHDF5", "Failures"]),
     library("Checkpoints", ["Tensors", "Architecture", "Failures"]),
     library("JobSpec", ["Architecture", "Failures", yams]),
-    library("Exposure", ["Tensors", "Architecture"]),
 
     // Level 3
     library(
       "OwnerSession",
       [
-        "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport", "Exposure", "Architecture",
-        "Tensors", "Failures", crypto,
+        "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport", "Architecture", "Tensors",
+        "Failures", crypto,
       ]),
-    library("Attacks", ["Exposure", "Checkpoints", "Architecture", "Tensors", "Failures"]),
     library(
       "TrainerSession",
       [
@@ -90,10 +88,18 @@ let package = Package(
       ]),
 
     // Level 4
+    library(
+      "LeakAudit",
+      [
+        "OwnerSession", "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Architecture", "Tensors",
+        "Failures", crypto,
+      ]),
+
+    // Level 5
     program(
       "encryptor",
       [
-        "OwnerSession", "Attacks", "Exposure", "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire",
+        "LeakAudit", "OwnerSession", "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire",
         "Transport", "Architecture", "Tensors", "Failures", arguments,
       ]),
     program(
@@ -120,16 +126,16 @@ let package = Package(
     // The programs themselves, started as a person would; Datasets only writes their input.
     tests("ProgramTests", ["Datasets", "CHDF5", "encryptor", "trainer"]),
     tests(
-      "AttacksTests",
+      "LeakAuditTests",
       [
-        "Attacks", "Exposure", "Checkpoints", "Masking", "Training", "Architecture", "Tensors", "Failures",
+        "LeakAudit", "Checkpoints", "JobSpec", "Masking", "Training", "Architecture", "Tensors", "Failures",
         "TestSupport", crypto,
       ]),
     tests("JobSpecTests", ["JobSpec", "Architecture", "Failures"]),
     tests(
       "SessionTests",
       [
-        "OwnerSession", "TrainerSession", "Attacks", "Exposure", "Masking", "Training", "Collectives", "Datasets",
+        "OwnerSession", "TrainerSession", "LeakAudit", "Masking", "Training", "Collectives", "Datasets",
         "Checkpoints", "JobSpec", "Wire", "Transport", "Architecture", "Tensors", "Failures", "TestSupport",
       ]),
   ]

@@ -9,14 +9,15 @@ LEVELS = [
     {"CBLAS", "CHDF5", "CZeroMQ", "CKernels", "CMPI"},
     {"Failures", "MonotonicWaits", "Tensors", "Architecture"},
     {
-        "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport", "Exposure", "Collectives",
+        "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport", "Collectives",
     },
-    {"OwnerSession", "Attacks", "TrainerSession"},
+    {"OwnerSession", "TrainerSession"},
+    {"LeakAudit"},
     {"encryptor", "trainer", "benchmarks", "fuzz"},
 ]
 # The vocabulary of errors has no dependencies and may be read by all of its level.
 SHARED = {"Failures"}
-FORBIDDEN = {"trainer": {"Masking", "Datasets", "JobSpec", "OwnerSession", "Attacks", "Exposure"}}
+FORBIDDEN = {"trainer": {"Masking", "Datasets", "JobSpec", "OwnerSession", "LeakAudit"}}
 
 level = {name: number for number, names in enumerate(LEVELS) for name in names}
 package = json.loads(subprocess.run(

@@ -1,4 +1,4 @@
-import Masking
+package import Masking
 package import Transport
 
 /// What batch orders and starting weights are drawn from: the owner's key and the job's `train.seed`.
@@ -25,7 +25,7 @@ package struct OrderSecret: Sendable {
   /// The public half of the key, z85.
   var ownerKey: String { owner.publicKey.z85 }
 
-  func stream(label: String) -> KeyStream {
+  package func stream(label: String) -> KeyStream {
     owner.withSecretBytes { KeyStream(secret: $0, label: "orders and starting weights/seed \(seed)/\(label)") }
   }
 }

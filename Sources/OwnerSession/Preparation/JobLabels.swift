@@ -1,7 +1,7 @@
 import Architecture
 package import Datasets
-import Tensors
-import Training
+package import Tensors
+package import Training
 
 /// The labels of every row of the file, and how a batch's are looked up by slot.
 package struct JobLabels: Sendable {
@@ -27,7 +27,7 @@ package struct JobLabels: Sendable {
   }
 
   /// The targets of the rows in `slots`.
-  func targets<Element: FloatingElement>(_ slots: ArraySlice<Int32>, rowOfSlot: [Int32]) -> Targets<Element> {
+  package func targets<Element: FloatingElement>(_ slots: ArraySlice<Int32>, rowOfSlot: [Int32]) -> Targets<Element> {
     switch column {
     case .classes(let labels):
       return .classes(Self.ids(slots, of: labels.ids, rowOfSlot: rowOfSlot))

@@ -18,11 +18,11 @@ package struct TokenEmbedding<Element: FloatingElement>: Sendable {
   }
 
   /// [vocabulary, d].
-  let words: Tensor<Element>
+  package let words: Tensor<Element>
   /// [positions, d], [types, d]; nil where the family has none.
-  let positions: Tensor<Element>?
-  let types: Tensor<Element>?
-  let norm: Norm?
+  package let positions: Tensor<Element>?
+  package let types: Tensor<Element>?
+  package let norm: Norm?
 
   package init(words: Tensor<Element>, positions: Tensor<Element>?, types: Tensor<Element>?, norm: Norm?) {
     self.words = words

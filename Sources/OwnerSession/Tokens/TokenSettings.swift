@@ -15,7 +15,7 @@ package struct TokenSettings: Sendable, Equatable {
   }
 
   /// Encoders' attention knows positions only from what stands in the token vectors; nothing is hidden where nothing is masked.
-  static func shuffles(_ masking: MaskingDescription, family: TransformerFamily) -> Bool {
+  package static func shuffles(_ masking: MaskingDescription, family: TransformerFamily) -> Bool {
     family == .bert && (masking.shuffleTokens ?? true) && masking.strength != .none
   }
 

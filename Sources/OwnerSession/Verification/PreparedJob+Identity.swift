@@ -1,10 +1,10 @@
 import Architecture
 import JobSpec
-import Masking
+package import Masking
 
 extension PreparedJob {
   /// The job's spaces with nothing masked: what plaintext training is.
-  func identityPlan() throws -> KeyPlan {
+  package func identityPlan() throws -> KeyPlan {
     try KeyResolver.resolve(
       structure: shape.structure,
       masking: MaskingDescription(strength: .none, padding: job.masking.padding, exact: true),

@@ -1,13 +1,13 @@
 import JobSpec
 import Wire
-import Datasets
+package import Datasets
 import Foundation
 import Masking
-import Tensors
+package import Tensors
 import Training
 
 /// Samples for a verification, masked with whatever keys are given. Their noise, where the job has any, is the same for all keys.
-struct VerificationSource<Element: FloatingElement> {
+package struct VerificationSource<Element: FloatingElement> {
   struct Batch {
     let values: Tensor<Element>
     let sequences: SequenceLayout?
@@ -26,8 +26,11 @@ struct VerificationSource<Element: FloatingElement> {
   private var noise: InputNoise?
   let tokens: Tokens?
 
+  /// What turns token ids into vectors; nil where a sample is a row of features.
+  package var embedding: TokenEmbedding<Element>? { tokens?.embedding }
+
   /// Reads tokens once into scratch space; rows of features are read as they are asked for.
-  init(_ prepared: PreparedJob, workers: Workers) throws {
+  package init(_ prepared: PreparedJob, workers: Workers) throws {
     self.prepared = prepared
     self.workers = workers
     noise = InputNoise(prepared.job.masking, master: MasterKey(for: JobIdentifier()), for: .training)
@@ -48,7 +51,7 @@ struct VerificationSource<Element: FloatingElement> {
   }
 
   /// The same samples without the job's noise.
-  var withoutNoise: VerificationSource {
+  package var withoutNoise: VerificationSource {
     var clean = self
     clean.noise = nil
     return clean
@@ -93,14 +96,14 @@ struct VerificationSource<Element: FloatingElement> {
   }
 
   /// Rows of features as they are masked.
-  func noisedRows(_ slots: ArraySlice<Int32>, _ source: any FeatureSource) throws -> Tensor<Element> {
+  package func noisedRows(_ slots: ArraySlice<Int32>, _ source: any FeatureSource) throws -> Tensor<Element> {
     var rows = try readRows(slots, source)
     try noise?.add(to: &rows, numbers: Array(slots), workers: workers)
     return rows
   }
 
   /// Rows of features before noise and masking.
-  func readRows(_ slots: ArraySlice<Int32>, _ source: any FeatureSource) throws -> Tensor<Element> {
+  package func readRows(_ slots: ArraySlice<Int32>, _ source: any FeatureSource) throws -> Tensor<Element> {
     let columns = source.columns
     var values = Tensor<Float>(uninitialized: [slots.count, columns])
     try values.withUnsafeMutableBufferPointer { buffer in

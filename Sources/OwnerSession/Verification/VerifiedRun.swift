@@ -1,20 +1,20 @@
 import JobSpec
 import Architecture
-import Masking
-import Tensors
-import Training
+package import Masking
+package import Tensors
+package import Training
 
 /// One of the two runs of a verification: an engine and its keys.
-final class VerifiedRun<Element: FloatingElement> {
+package final class VerifiedRun<Element: FloatingElement> {
   private let prepared: PreparedJob
   private let source: VerificationSource<Element>
-  let keys: JobKeys<Element>
-  let master: MasterKey
+  package let keys: JobKeys<Element>
+  package let master: MasterKey
   private let engine: TrainingEngine<Element>
   private let loss: LossFunction
 
   /// - Parameter master: what keys and the order of tokens are drawn from.
-  init(
+  package init(
     _ prepared: PreparedJob, plan: KeyPlan, source: VerificationSource<Element>,
     master: MasterKey = MasterKey(for: JobIdentifier()), workers: Workers
   ) throws {
@@ -34,16 +34,16 @@ final class VerifiedRun<Element: FloatingElement> {
   }
 
   /// What a micro-batch was to the trainer, as it went over the wire.
-  struct Exchange {
-    let inputs: Tensor<Element>
-    let outputs: Tensor<Element>
-    let outputGradient: Tensor<Element>
+  package struct Exchange {
+    package let inputs: Tensor<Element>
+    package let outputs: Tensor<Element>
+    package let outputGradient: Tensor<Element>
     /// Not masked.
-    let targets: Targets<Element>
+    package let targets: Targets<Element>
   }
 
   /// Trains on the samples in `slots`, micro-batch by micro-batch.
-  func step(_ slots: ArraySlice<Int32>, epoch: Int, observe: (Exchange) throws -> Void = { _ in }) throws {
+  package func step(_ slots: ArraySlice<Int32>, epoch: Int, observe: (Exchange) throws -> Void = { _ in }) throws {
     let normalizer = Double(max(1, try source.observedCount(of: slots)))
     try engine.beginBatch(rows: slots.count)
     var done = 0
@@ -68,7 +68,7 @@ final class VerifiedRun<Element: FloatingElement> {
   }
 
   /// All parameters as the trainer holds them.
-  var maskedWeights: [Tensor<Element>] { engine.parameters }
+  package var maskedWeights: [Tensor<Element>] { engine.parameters }
 
   /// The trained parameters, unmasked.
   func plaintextWeights() throws -> [Tensor<Element>] {

@@ -1,6 +1,5 @@
 import ArgumentParser
-import Attacks
-import Exposure
+import LeakAudit
 import Foundation
 import JobSpec
 import OwnerSession

@@ -1,6 +1,6 @@
 import Architecture
 import ArgumentParser
-import Attacks
+import LeakAudit
 import Foundation
 import JobSpec
 import OwnerSession

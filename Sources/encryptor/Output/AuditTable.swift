@@ -1,5 +1,4 @@
-import Attacks
-import Exposure
+import LeakAudit
 
 /// What `audit` shows.
 struct AuditTable {

@@ -1,6 +1,5 @@
 import Architecture
-import Attacks
-import Exposure
+import LeakAudit
 import Foundation
 import JobSpec
 import Masking

@@ -5,7 +5,8 @@ import Testing
 import TestSupport
 import Training
 
-@testable import OwnerSession
+@testable import LeakAudit
+import OwnerSession
 
 /// The memory of an audit, worked out by hand from the sizes of small jobs.
 @Suite struct AuditMemoryTests {

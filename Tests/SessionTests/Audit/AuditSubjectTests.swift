@@ -1,5 +1,6 @@
 import Foundation
 import JobSpec
+import LeakAudit
 import OwnerSession
 import Testing
 import TestSupport

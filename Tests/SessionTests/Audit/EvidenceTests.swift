@@ -1,6 +1,6 @@
 import Architecture
 import Datasets
-import Exposure
+import LeakAudit
 import Failures
 import Foundation
 import JobSpec

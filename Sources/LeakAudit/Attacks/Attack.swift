@@ -1,0 +1,132 @@
+import Synchronization
+
+/// One way to learn something from what a provider sees, kept apart so that it cannot cheat: `attempt` gets the view and the knowledge
+/// it states, and what it claims is scored against the truth afterwards.
+///
+/// The same attempt is made on the unmasked view, where an attack that works must succeed.
+package protocol Attack: Sendable {
+  /// What the provider is assumed to know beside the view.
+  associatedtype Knowledge
+  /// What the attempt says it found out.
+  associatedtype Claim
+
+  static var facts: AttackFacts { get }
+
+  /// What of the owner's truth and the public's knowledge this attack assumes; or why there is nothing to attack here.
+  ///
+  /// Chooses by `random` where it needs some of the rows.
+  func knowledge(
+    of evidence: Evidence, truth: OwnerTruth, random: inout some RandomNumberGenerator
+  ) throws(Inapplicable) -> Knowledge
+
+  /// Works until it is done or `deadline` has passed, then claims what it has. The deadline is asked only while there is work left, for it
+  /// takes the answer down as an attempt that was cut short.
+  ///
+  /// - Throws: what shadow training throws; otherwise nothing.
+  func attempt(
+    on view: ProviderView, knowing knowledge: Knowledge, random: inout some RandomNumberGenerator,
+    until deadline: Deadline
+  ) throws -> Claim
+
+  func score(_ claim: Claim, truth: OwnerTruth) -> Measurement
+
+  /// What the number means for this job, in a sentence.
+  func meaning(of measurement: Measurement, evidence: Evidence) -> String
+}
+
+/// The attacks of an audit, in the order of its report.
+package enum AttackKind: String, Sendable, Codable, CaseIterable {
+  case knownRows = "known_rows"
+  case spectralAlignment = "spectral_alignment"
+  case sourceSeparation = "source_separation"
+  case linkage
+  case baseWeights = "base_weights"
+  case tokenMatching = "token_matching"
+  case labelInference = "label_inference"
+  case matchingGame = "matching_game"
+  case modelMembership = "model_membership"
+}
+
+/// What a report says of an attack whatever its outcome.
+package struct AttackFacts: Sendable {
+  package let kind: AttackKind
+  /// "Known rows".
+  package let title: String
+  /// What the provider is assumed to know.
+  package let knowledge: String
+  /// What `Measurement.value` is.
+  package let metric: String
+  /// Whether more of it is worse for the owner; false where it is what an attack needs or how far off it is.
+  package let isWorseWhenHigher: Bool
+  /// Published source: authors, year, section.
+  package let source: String
+
+  package init(
+    kind: AttackKind, title: String, knowledge: String, metric: String, isWorseWhenHigher: Bool, source: String
+  ) {
+    self.kind = kind
+    self.title = title
+    self.knowledge = knowledge
+    self.metric = metric
+    self.isWorseWhenHigher = isWorseWhenHigher
+    self.source = source
+  }
+}
+
+/// An attack that is not tried on this job.
+package struct Inapplicable: Error, Equatable {
+  /// Why, as a sentence without its full stop.
+  package let reason: String
+  /// Whether the job holds nothing that the attack could find. Otherwise it might succeed, and was not measured: a limit on it is not met.
+  package let hasNothingToFind: Bool
+
+  /// What would have to be measured and was not: too few rows, too long a training.
+  package init(_ reason: String) {
+    self.reason = reason
+    hasNothingToFind = false
+  }
+
+  /// What is not there to be attacked: tokens of a job of features, a public base where there is none.
+  package init(nothingToFind reason: String) {
+    self.reason = reason
+    hasNothingToFind = true
+  }
+}
+
+/// When an attempt has to come to an end, and whether that left anything undone.
+///
+/// A loop asks `hasPassed` only while it has work left, so that a yes means that work was left out: the deadline itself remembers it, and
+/// no attack can forget to say so. Copies share the memory.
+package struct Deadline: Sendable {
+  private final class Mark: Sendable {
+    let isSet = Atomic<Bool>(false)
+  }
+
+  private let end: ContinuousClock.Instant
+  private let mark: Mark
+
+  package init(after duration: Duration) {
+    self.init(end: ContinuousClock().now + duration, mark: Mark())
+  }
+
+  private init(end: ContinuousClock.Instant, mark: Mark) {
+    self.end = end
+    self.mark = mark
+  }
+
+  /// When this share of the time that is left from now on has passed. A part of an attempt that it cuts short cuts the attempt short.
+  package func after(share: Double) -> Deadline {
+    let now = ContinuousClock().now
+    return Deadline(end: now + max(.zero, now.duration(to: end) * share), mark: mark)
+  }
+
+  /// To be asked where there is work left, and only there.
+  package var hasPassed: Bool {
+    guard ContinuousClock().now >= end else { return false }
+    mark.isSet.store(true, ordering: .relaxed)
+    return true
+  }
+
+  /// Whether somebody with work left was told that it has passed.
+  package var hasCutShort: Bool { mark.isSet.load(ordering: .relaxed) }
+}

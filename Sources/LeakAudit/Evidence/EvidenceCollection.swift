@@ -1,0 +1,106 @@
+package import OwnerSession
+import Architecture
+import JobSpec
+import Masking
+package import Tensors
+import Training
+
+/// Gathers what an audit works on: masks some of a job's samples with throw-away keys exactly as the job would, trains on them for an epoch
+/// of their own, and does the same with nothing masked and no noise, the tokens of a sample in the same order.
+package struct EvidenceCollection {
+  /// Rows that a view has at most: enough for every attack, and for the largest matrices to stay below a few hundred MB.
+  private static let mostRows = 4096
+  private static let mostTokens = 16_384
+  /// Elements of outputs at most, which for a language model are a vocabulary wide.
+  private static let mostOutputs = 1 << 25
+
+  private let prepared: PreparedJob
+  private let workers: Workers
+
+  package init(prepared: PreparedJob, workers: Workers) {
+    self.prepared = prepared
+    self.workers = workers
+  }
+
+  /// - Parameters:
+  ///   - end: the runs see fewer rows where they would not be done by then, and the cost of the noise is left out; nil for no end.
+  ///   - progress: steps done and steps in all.
+  /// - Throws: `DatasetError`, `CheckpointError`, `OwnerError.diverged`.
+  package func collect(
+    until end: ContinuousClock.Instant? = nil, progress: (Int, Int) -> Void
+  ) throws -> Evidence {
+    try AuditMemory(prepared, rows: rowLimit).check()
+    let source = try VerificationSource<Float>(prepared, workers: workers)
+    let slots = AuditedSlots(
+      prepared.plan, rowsOfSample: prepared.shape.data.maximumTokens ?? 1, limit: rowLimit)
+    // The control sees what the masked run saw, which takes as long: half of the time for each.
+    let now = ContinuousClock().now
+    let master = MasterKey(for: JobIdentifier())
+    let masked = try ObservedRun(
+      prepared, plan: prepared.shape.keyPlan, source: source, master: master, slots: slots.view,
+      until: end.map { now + now.duration(to: $0) / 2 }, workers: workers
+    ) { progress($0, 2 * $1) }
+    let control = try ObservedRun(
+      prepared, plan: try prepared.identityPlan(), source: source.withoutNoise, master: master, slots: masked.slots,
+      workers: workers
+    ) { progress($1 + $0, 2 * $1) }
+    let noise = try NoiseComparison(prepared, source: source, workers: workers).cost(until: end)
+    let shadows = try MembershipShadows.of(prepared, source: source, workers: workers)
+    return Evidence(
+      masked: masked.view, control: control.view, truth: masked.truth, controlTruth: control.truth,
+      knowledge: try knowledge(source, slots), traits: prepared.traits,
+      shadows: shadows.shadows, shadowsMissing: shadows.missing, noiseCost: noise.cost, noiseCostMissing: noise.missing,
+      isCutShort: masked.slots.count < slots.view.count)
+  }
+
+  private var rowLimit: Int {
+    guard prepared.shape.data.maximumTokens != nil else { return Self.mostRows }
+    guard prepared.job.task.isPerToken else { return Self.mostTokens }
+    return max(1, min(Self.mostTokens, Self.mostOutputs / max(1, prepared.shape.data.outputs)))
+  }
+
+  private func knowledge(_ source: VerificationSource<Float>, _ slots: AuditedSlots) throws -> PublicKnowledge {
+    let sample = try source.plaintext(of: slots.publicSample, master: MasterKey(for: JobIdentifier()))
+    var weights: [Tensor<Float>]?
+    // The owner's word: a provider without the checkpoint has neither its weights nor its vectors.
+    let isPublic = prepared.job.masking.baseModel != .private
+    if prepared.shape.pretrained != nil, isPublic {
+      let initial = prepared.shape.startingWeights(secret: prepared.secret)
+      weights = try prepared.shape.structure.parameters.map { specification -> Tensor<Float> in
+        specification.origin == .pretrained ? try initial.tensor(specification) : Tensor(zeros: specification.shape)
+      }
+    }
+    return PublicKnowledge(
+      sampleRows: sample.rows, sampleTexts: try source.texts(of: slots.publicSample), baseWeights: weights,
+      vocabulary: isPublic ? source.embedding?.vocabulary : nil)
+  }
+}
+
+extension TokenEmbedding<Float> {
+  /// The tables as anybody with the checkpoint has them.
+  fileprivate var vocabulary: TokenVocabulary {
+    TokenVocabulary(
+      words: words, positions: positions, types: types, gain: norm?.gain, shift: norm?.shift)
+  }
+}
+
+/// Which samples of a job an audit looks at: some that are trained on, and others of the same kind that the public might have.
+struct AuditedSlots {
+  /// In the order the job trains on them; whole batches where there are enough.
+  let view: ArraySlice<Int32>
+  /// None of them in `view`.
+  let publicSample: [Int32]
+
+  /// - Parameters:
+  ///   - rowsOfSample: how many rows the provider gets of a sample at most: tokens of the longest one, or 1.
+  ///   - limit: rows of the view at most.
+  init(_ plan: TrainingPlan, rowsOfSample: Int, limit: Int) {
+    let order = plan.order(epoch: 0)
+    // A quarter of all samples at least stays out of sight.
+    let most = min(order.count, max(1, limit / max(1, rowsOfSample)), max(1, plan.totalRows * 3 / 4))
+    let whole = most >= plan.batch ? most / plan.batch * plan.batch : most
+    view = order[..<whole]
+    let unseen = order[whole...] + plan.validationSlots.map { Int32($0) }
+    publicSample = Array(unseen.prefix(max(1, limit / max(1, rowsOfSample))))
+  }
+}

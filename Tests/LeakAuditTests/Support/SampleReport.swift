@@ -1,0 +1,33 @@
+import LeakAudit
+
+/// A report with chosen outcomes.
+enum SampleReport {
+  static func with(_ results: [AttackResult], name: String = "sample", isCutShort: Bool = false) -> AuditReport {
+    AuditReport(
+      job: .sample(name: name),
+      jobDigest: String(repeating: "a", count: 64), dataDigest: String(repeating: "b", count: 64),
+      created: "2026-01-01T00:00:00Z", program: "test", rowsSeen: 50, isViewCutShort: isCutShort,
+      publicRows: 25, minutes: 1, seconds: 1,
+      attacks: results, noiseCost: nil)
+  }
+
+  static func result(_ kind: AttackKind, _ value: Double?, status: AttackResult.Status = .measured) -> AttackResult {
+    var result = AttackResult(
+      AttackFacts(
+        kind: kind, title: "Title", knowledge: "nothing", metric: "share", isWorseWhenHigher: true, source: "none"),
+      status: status)
+    if status == .measured {
+      result.masked = Measurement(value: value, interval: nil, chance: 0, rows: 50)
+      result.unmasked = Measurement(value: 1, interval: nil, chance: 0, rows: 50)
+    }
+    return result
+  }
+
+  /// Errors for these numbers of known rows, none of which gives the others away where `value` is nil.
+  static func knownRows(_ value: Double?, tried: [Double]) -> AttackResult {
+    var result = result(.knownRows, value)
+    result.masked?.curve = Curve(
+      horizontal: "known rows", vertical: "error", isLogarithmic: true, points: tried.map { .init(x: $0, y: 0.9) })
+    return result
+  }
+}
