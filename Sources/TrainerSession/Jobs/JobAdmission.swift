@@ -14,10 +14,12 @@ struct JobAdmission<Element: FloatingElement> {
   /// Bytes of one tensor on the wire.
   let largestMessage: Int
 
+  /// Looks at shapes alone: nothing of a size that the description states is made.
+  ///
+  /// - Parameter model: built from the description.
   /// - Returns: the model's number of parameters.
   /// - Throws: `TrainerError` of kind `.refused` that states the number and the limit.
-  func admit(_ description: JobDescription) throws -> Int {
-    let model = try Model(description.model)
+  func admit(_ description: JobDescription, _ model: Model) throws -> Int {
     try checkOutputs(description)
     try checkRanks(description)
     let memory = Self.memoryNeeded(
@@ -56,7 +58,7 @@ struct JobAdmission<Element: FloatingElement> {
       ? OwnerPacedTraining<Element>.window(description, width: model.inputWidth) : 0
     return Shape.sum([
       TrainingEngine<Element>.memoryEstimate(
-        model: description.model, optimizer: description.purpose == .training ? description.optimizer : nil,
+        model, of: description.model, optimizer: description.purpose == .training ? description.optimizer : nil,
         batchRows: max(
           ReplicatedRun<Element>.batchRows(description, replicas: replicas ?? 1),
           description.microBatch), partRows: description.microBatch),

@@ -9,6 +9,8 @@ struct JobRecord<Element: FloatingElement> {
   /// The connection on which its owner uploads, trains or follows: where a runner's messages go. Questions that come over
   /// another one of the same owner (`status`, `cancel`) are answered there and change nothing here.
   var peer: PeerID
+  /// The most that it may come to hold on disk; nil until it is asked for.
+  var diskNeeded: Int?
   var upload: ParameterUpload<Element>?
   var data: UploadedData<Element>?
   /// Steps of history the owner holds; set while it is attached and waits for its turn or trains.

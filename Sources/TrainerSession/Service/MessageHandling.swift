@@ -89,15 +89,17 @@ extension TrainerService {
     } else {
       let limits = configuration.owners.limits(of: peer.ownerKey) ?? OwnerLimits()
       try checkQueue(limits, of: peer.ownerKey)
+      let model = try Model(description.model)
       let parameters = try JobAdmission<Element>(
         configuration: configuration, limits: limits, largestMessage: codec.limits.tensorBytes
-      ).admit(description)
-      try checkDisk(limits, for: description, of: peer.ownerKey)
+      ).admit(description, model)
+      let diskNeeded = JobDisk<Element>.bytesNeeded(description, model)
+      try checkDisk(limits, needed: diskNeeded, of: peer.ownerKey)
       try configuration.audit?.require(AuditEvent(.submitted, owner: peer.ownerKey, job: id))
       let stored = StoredJob(
         id: id, owner: peer.ownerKey.z85, description: description, phase: .uploading, failure: nil)
       try store.save(stored)
-      jobs[id] = JobRecord(stored: stored, peer: peer, submitter: peer)
+      jobs[id] = JobRecord(stored: stored, peer: peer, diskNeeded: diskNeeded, submitter: peer)
       observe(
         .jobAccepted(
           job: id, owner: peer.ownerKey.prefix, parameters: parameters, steps: description.totalSteps))
@@ -142,7 +144,7 @@ extension TrainerService {
   /// Counts what jobs hold already or, while they may still grow, what they may come to hold.
   ///
   /// - Throws: `TrainerError` that states the numbers, when the owner's jobs would together take more disk than it may.
-  private func checkDisk(_ limits: OwnerLimits, for description: JobDescription, of owner: OwnerKey) throws {
+  private func checkDisk(_ limits: OwnerLimits, needed: Int?, of owner: OwnerKey) throws {
     guard let limit = limits.disk else { return }
     let own = jobs.values.filter { $0.peer.ownerKey == owner }
     let held = try Shape.sum(
@@ -150,15 +152,22 @@ extension TrainerService {
         let stored = store.storedBytes(of: record.id)
         let isGrowing = record.stored.phase == .uploading || record.stored.phase == .ready
         guard isGrowing else { return stored }
-        let needed = try JobDisk<Element>.bytesNeeded(record.stored.description, Model(record.stored.description.model))
-        return needed.map { max($0, stored) }
+        return try diskNeeded(by: record).map { max($0, stored) }
       })
-    let needed = try JobDisk<Element>.bytesNeeded(description, Model(description.model))
     guard let held, let needed, let sum = Shape.sum([held, needed]), sum <= limit else {
       throw TrainerError.refused(
         "the job needs \(needed.map(ByteText.text) ?? "uncountably many bytes") of disk beside \(held.map(ByteText.text) ?? "uncountably many bytes") of this owner's "
           + "jobs here, and its limit is \(ByteText.text(limit)) (disk=); cancel or retrieve others, or train on fewer rows",
         cause: .disk)
     }
+  }
+
+  /// Worked out once a job: at admission, or for a job that an earlier process admitted, when it is first asked for.
+  private func diskNeeded(by record: JobRecord<Element>) throws -> Int? {
+    if let known = record.diskNeeded { return known }
+    let description = record.stored.description
+    let needed = try JobDisk<Element>.bytesNeeded(description, Model(description.model))
+    jobs[record.id]?.diskNeeded = needed
+    return needed
   }
 }

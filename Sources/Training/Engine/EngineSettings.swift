@@ -19,13 +19,21 @@ struct EngineSettings {
   init(
     model description: ModelDescription, optimizer: OptimizerDescription?, batchRows: Int, partRows: Int?
   ) throws(TrainingError) {
+    try self.init(
+      Model(description), of: description, optimizer: optimizer, batchRows: batchRows, partRows: partRows)
+  }
+
+  /// - Parameter model: built from `description`.
+  init(
+    _ model: Model, of description: ModelDescription, optimizer: OptimizerDescription?, batchRows: Int, partRows: Int?
+  ) throws(TrainingError) {
     let recomputes: Bool
     switch description {
     case .mlp: recomputes = false
     case .transformer(let transformer): recomputes = transformer.recomputes
     }
     try self.init(
-      model: Model(description), rules: SequenceRules(description), recomputes: recomputes, optimizer: optimizer,
+      model: model, rules: SequenceRules(description), recomputes: recomputes, optimizer: optimizer,
       batchRows: batchRows, partRows: partRows)
   }
 

@@ -3,7 +3,7 @@ import Tensors
 
 extension TrainingEngine {
   /// Bytes an engine for this job takes at most: weights, gradients and optimizer memory of the trained ones, activations of the
-  /// parts in flight, what passes share, and the inputs of an inference of as many rows as a part has. Nil when the model is
+  /// parts in flight, what passes share, rotary tables, and the inputs of an inference of as many rows as a part has. Nil when the model is
   /// invalid or the count overflows.
   ///
   /// Not counted: copies that callers ask for (`parameters`, `optimizerState`, outputs) and OpenBLAS's packing buffers.
@@ -11,8 +11,18 @@ extension TrainingEngine {
   package static func memoryEstimate(
     model description: ModelDescription, optimizer: OptimizerDescription?, batchRows: Int, partRows: Int? = nil
   ) -> Int? {
+    (try? Model(description)).flatMap {
+      memoryEstimate($0, of: description, optimizer: optimizer, batchRows: batchRows, partRows: partRows)
+    }
+  }
+
+  /// The same of a model that is built already.
+  package static func memoryEstimate(
+    _ model: Model, of description: ModelDescription, optimizer: OptimizerDescription?, batchRows: Int,
+    partRows: Int? = nil
+  ) -> Int? {
     let settings = try? EngineSettings(
-      model: description, optimizer: optimizer, batchRows: batchRows, partRows: partRows)
+      model, of: description, optimizer: optimizer, batchRows: batchRows, partRows: partRows)
     return settings.flatMap(memoryEstimate)
   }
 
@@ -27,7 +37,9 @@ extension TrainingEngine {
       pass.elementCount(plan.workingShapes),
       Shape.elementCount([settings.rules == nil ? part.samples : part.tokens, settings.model.inputWidth]),
     ])
-    return total.flatMap { Shape.byteCount([$0], Element.elementType) }
+    return Shape.sum([
+      total.flatMap { Shape.byteCount([$0], Element.elementType) }, settings.model.tableBytes,
+    ])
   }
 
   /// Elements of the gradients of `trained` and of the optimizer's memory.

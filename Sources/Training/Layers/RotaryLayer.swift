@@ -48,7 +48,7 @@ package struct RotaryLayer: Layer {
     _ source: MatrixView<Element>, into target: MatrixView<Element>, accumulates: Bool, reverses: Bool,
     _ sequences: SequenceLayout, _ workers: Workers
   ) {
-    let (heads, table, domain) = (heads, table, domain)
+    let (heads, planes, factors, domain) = (heads, table.planes, table.factors(), domain)
     workers.performOverRows(source) { rows in
       var sample = domain == .tokens ? sequences.sample(ofToken: rows.lowerBound) : rows.lowerBound
       for row in rows {
@@ -58,9 +58,9 @@ package struct RotaryLayer: Layer {
           while row >= sequences.offsets[sample + 1] { sample += 1 }
         }
         let token = domain == .samples ? sequences.pooled[row] : row
-        table.withFactors(of: token - sequences.offsets[sample]) { coarse, fine in
+        factors.withFactors(of: token - sequences.offsets[sample]) { coarse, fine in
           Element.rotate(
-            heads: heads, half: table.planes, source.base + row * source.stride, coarse: coarse, fine: fine,
+            heads: heads, half: planes, source.base + row * source.stride, coarse: coarse, fine: fine,
             reverses: reverses, into: target.base + row * target.stride, accumulates: accumulates)
         }
       }

@@ -25,7 +25,7 @@ extension Model {
     stream = builder.addRootMeanSquareNorm("model.norm", from: stream)
     if description.head.pooling == .mean { stream = builder.addMean("pooling", from: stream) }
     builder.addHead(description.head.isLanguageModel ? "lm_head" : "score", from: stream)
-    self = try builder.model()
+    self = try builder.model(rotaryTables: [table])
   }
 }
 

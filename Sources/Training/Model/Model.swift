@@ -1,4 +1,5 @@
 package import Architecture
+import Tensors
 
 /// A model as the engine runs it: layers in execution order over numbered values.
 ///
@@ -11,6 +12,8 @@ package struct Model: Sendable {
   package let layers: [any Layer]
   /// Ranges of layers, first to last and without overlap, that are computed again together where activations are not kept.
   package let blocks: [Range<Int>]
+  /// What its rotary layers share, each once.
+  private let rotaryTables: [RotaryTable]
 
   /// Elements of an input row: d + 1 + k.
   package var inputWidth: Int { values.first?.width ?? 0 }
@@ -30,12 +33,21 @@ package struct Model: Sendable {
     }
   }
 
-  init(structure: ModelStructure, values: [ModelValue], layers: [any Layer], blocks: [Range<Int>] = []) {
+  init(
+    structure: ModelStructure, values: [ModelValue], layers: [any Layer], blocks: [Range<Int>] = [],
+    rotaryTables: [RotaryTable] = []
+  ) {
     self.structure = structure
     self.values = values
     self.layers = layers
     self.blocks = blocks
+    self.rotaryTables = rotaryTables
   }
+
+  /// Bytes of tables that running the model makes, beside weights and activations; nil on overflow.
+  var tableBytes: Int? { Shape.sum(rotaryTables.map(\.byteCount)) }
+  /// How many of them have been made; none before a pass has run.
+  package var madeTables: Int { rotaryTables.count(where: \.isMade) }
 
   /// Where each layer's parameters lie in `structure.parameters`.
   var parameterRanges: [Range<Int>] {

@@ -167,7 +167,7 @@ struct TransformerBuilder {
   }
 
   /// - Throws: `TrainingError.invalidModel` for an adapter's target that no linear layer has, with the names there are.
-  func model() throws(TrainingError) -> Model {
+  func model(rotaryTables: [RotaryTable] = []) throws(TrainingError) -> Model {
     if let adaptation = description.trained.adaptation {
       for target in adaptation.targets where !adaptableNames.contains(target) {
         throw .invalidModel(
@@ -176,6 +176,6 @@ struct TransformerBuilder {
     }
     return Model(
       structure: ModelStructure(spaces: spaces, layers: layers, input: Self.residual, output: Self.output),
-      values: values, layers: layers, blocks: blocks)
+      values: values, layers: layers, blocks: blocks, rotaryTables: rotaryTables)
   }
 }

@@ -7,6 +7,8 @@ import Training
 import Transport
 import Wire
 
+@testable import TrainerSession
+
 /// What a trainer turns away before anything is uploaded.
 @Suite(.timeLimit(.minutes(10))) struct SequenceAdmissionTests {
   private func refusal(
@@ -67,6 +69,31 @@ import Wire
     #expect(try accepts(memoryLimit: limit, large(lora)))
     #expect(try accepts(memoryLimit: limit, large(.all, purpose: .inference)))
     _ = try refusal(memoryLimit: limit, large(.all))
+  }
+
+  /// Rotary tables of 2^20 positions and heads of width 4096 take 143 MB: they count, and estimating does not make them.
+  @Test func admissionLooksAtTheLimitBeforeItBuildsTheModelsTables() throws {
+    var description = SequenceJob().description
+    description.model = .transformer(
+      TransformerDescription(
+        family: .llama, width: 8, blocks: 2, heads: 1, keyValueHeads: 1, headWidth: 4096, hidden: 12,
+        activation: .silu, normEpsilon: 1e-5,
+        rotary: RotaryDescription(frequencies: (0..<2048).map { 1 / Double(1 + $0) }), hasAttentionBiases: false,
+        hasMLPBiases: false,
+        head: TransformerHead(pooling: .last, hasPooler: false, outputs: 3, hasBias: false, isLanguageModel: false),
+        trained: .head, maximumTokens: 1 << 20, recomputes: false))
+    description.microBatch = 1
+    let model = try Model(description.model)
+    let admission = JobAdmission<Float>(
+      configuration: TrainerConfiguration(
+        store: FileManager.default.temporaryDirectory, workers: Workers(threads: 1), memoryLimit: 1 << 20,
+        rowStoreLimit: 1 << 20, software: "test"), limits: OwnerLimits(), largestMessage: 64 << 20)
+    let refusal = #expect(throws: TrainerError.self) { try admission.admit(description, model) }
+    #expect(refusal?.kind == .refused)
+    _ = JobDisk<Float>.bytesNeeded(description, model)
+    #expect(model.madeTables == 0)
+    let needed = try #require(try JobAdmission<Float>.memoryEstimate(description))
+    #expect(needed > 8 * 2 * 2048 * ((1 << 20) / 256 + 256))
   }
 
   @Test func smallerPartsTakeLessMemory() throws {

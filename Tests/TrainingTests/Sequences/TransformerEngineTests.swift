@@ -143,4 +143,18 @@ import Testing
     let (kept, again) = (try #require(estimates[0]), try #require(estimates[1]))
     #expect(Double(again) < 0.6 * Double(kept))
   }
+
+  /// One table whatever the number of blocks, and none before a pass.
+  @Test func rotaryTablesAreMadeOnceWhenTheEngineFirstNeedsThem() throws {
+    let description = ModelDescription.transformer(description(.llama))
+    let model = try Model(description)
+    _ = TrainingEngine<Float>.memoryEstimate(model, of: description, optimizer: nil, batchRows: 4)
+    #expect(model.madeTables == 0)
+    let engine = try engine(Float.self, .llama)
+    #expect(engine.model.madeTables == 0)
+    _ = try step(engine, part: 2)
+    #expect(engine.model.madeTables == 1)
+    // 256 fine and 1 coarse position, a cosine and a sine of one plane.
+    #expect(model.tableBytes == 257 * 2 * 8)
+  }
 }
