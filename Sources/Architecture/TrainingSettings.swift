@@ -1,0 +1,114 @@
+/// What a model is trained to do; decides the loss and the metrics.
+package enum LearningTask: String, Sendable, Codable, CaseIterable {
+  case classification
+  case multilabel
+  case regression
+  /// A class for each token; tokens with a negative label do not count.
+  case tokenClassification = "token-classification"
+  /// The next token, at every token but a sample's last.
+  case causalLanguageModel = "causal-lm"
+
+  /// Whether every token has an output and a target of its own.
+  package var isPerToken: Bool { self == .tokenClassification || self == .causalLanguageModel }
+  /// Whether targets are class ids, and the loss is softmax cross-entropy.
+  package var hasClasses: Bool { self == .classification || isPerToken }
+}
+
+/// Which side computes the loss.
+package enum LossLocation: String, Sendable, Codable, CaseIterable {
+  /// Masked outputs stream back each step; the trainer sees neither labels nor outputs in the clear.
+  case owner
+  /// Masked labels go with the batches; the trainer updates by itself and the owner may leave.
+  case trainer
+}
+
+/// An optimizer and its settings; formulas in `Training`.
+package struct OptimizerDescription: Sendable, Equatable, Codable {
+  package enum Kind: String, Sendable, Codable, CaseIterable {
+    case sgd
+    case muon
+    case adamw
+  }
+
+  package let kind: Kind
+  /// Peak learning rate, above 0.
+  package let learningRate: Double
+  /// 0 ≤ μ < 1; unused by adamw.
+  package let momentum: Double
+  /// sgd only.
+  package let nesterov: Bool
+  /// At least 0; coupled for sgd, decoupled for muon and adamw.
+  package let weightDecay: Double
+  /// Largest global gradient norm, above 0; nil leaves gradients as they are.
+  package let clipNorm: Double?
+
+  package init(
+    kind: Kind, learningRate: Double, momentum: Double, nesterov: Bool, weightDecay: Double, clipNorm: Double?
+  ) {
+    self.kind = kind
+    self.learningRate = learningRate
+    self.momentum = momentum
+    self.nesterov = nesterov
+    self.weightDecay = weightDecay
+    self.clipNorm = clipNorm
+  }
+
+  /// The largest group whose keys the update rule commutes with: momentum and decay are linear, Muon's polynomial is
+  /// odd in the singular values; Adam divides coordinate by coordinate, which a sign flip passes and a rotation does not.
+  package var largestGroup: SymmetryGroup {
+    switch kind {
+    case .sgd, .muon: .orthogonal
+    case .adamw: .signedPermutation
+    }
+  }
+}
+
+/// How the learning rate changes over a run.
+package struct ScheduleDescription: Sendable, Equatable, Codable {
+  package enum Decay: String, Sendable, Codable, CaseIterable {
+    case none
+    case linear
+    case cosine
+  }
+
+  /// Share of all steps spent warming up, 0 … 1.
+  package let warmup: Double
+  package let decay: Decay
+
+  package init(warmup: Double, decay: Decay) {
+    self.warmup = warmup
+    self.decay = decay
+  }
+}
+
+/// Which weights a run returns.
+package enum KeepPolicy: String, Sendable, Codable, CaseIterable {
+  /// After the epoch with the best validation metric, the first on ties.
+  case best
+  case last
+}
+
+/// Items dealt out to bins so that all bins get about as much: the longest first, each to the bin that has the least so far (Graham, SIAM J.
+/// Appl. Math. 17, 1969). A function of sizes alone, so that what depends on it can be repeated.
+package struct BalancedAssignment: Sendable {
+  /// The bin of each item.
+  package let bins: [Int]
+
+  /// - Parameters:
+  ///   - costs: of each item, at least 0.
+  ///   - room: how many items each bin may have, one bin at least; together for all of them.
+  package init(costs: [Int], room: [Int]) {
+    var bins = [Int](repeating: 0, count: costs.count)
+    var (loads, room) = ([Int](repeating: 0, count: room.count), room)
+    let longestFirst = costs.indices.sorted { (costs[$1], $0) < (costs[$0], $1) }
+    for item in longestFirst {
+      var least: Int?
+      for bin in loads.indices where room[bin] > 0 && least.map({ loads[bin] < loads[$0] }) ?? true { least = bin }
+      guard let least else { break }
+      bins[item] = least
+      loads[least] += costs[item]
+      room[least] -= 1
+    }
+    self.bins = bins
+  }
+}
