@@ -70,7 +70,7 @@ let package = Package(
       "Collectives",
       [.target(name: "CMPI", condition: .when(traits: ["MPI"])), "Tensors", "Failures", "MonotonicWaits"]),
     library("Datasets", ["Tensors", "CHDF5", "Failures"]),
-    library("Checkpoints", ["Tensors", "Architecture", "Failures"]),
+    library("Checkpoints", ["Tensors", "Architecture", "Failures", "MonotonicWaits"]),
     library("JobSpec", ["Architecture", "Failures", yams]),
 
     // Level 3

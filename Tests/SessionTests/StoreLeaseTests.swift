@@ -1,10 +1,10 @@
-import Checkpoints
 import Failures
 import Foundation
 import Synchronization
 import Testing
 import TestSupport
 
+@testable import Checkpoints
 @testable import TrainerSession
 
 @Suite("Whose store it is", .timeLimit(.minutes(10)))
@@ -16,6 +16,8 @@ struct StoreLeaseTests {
     folder = try TemporaryDirectory()
     store = folder.url.appending(path: "store")
   }
+
+  private var place: LeasePlace { StoreLease.place(store) }
 
   /// A tenth of a second and one second.
   private static var quick: LeaseTimes {
@@ -57,13 +59,13 @@ struct StoreLeaseTests {
   private func setRenewalTime(_ secondsFromNow: Int) {
     let time = timespec(tv_sec: time_t(Date().timeIntervalSince1970) + secondsFromNow, tv_nsec: 0)
     var times = [time, time]
-    utimensat(AT_FDCWD, LeaseRecord.path(store), &times, 0)
+    utimensat(AT_FDCWD, place.path, &times, 0)
   }
 
   /// What a trainer elsewhere leaves that is killed.
   private func leaveLease(of holder: ProcessIdentity) throws {
     try Directory.create(store.path)
-    try LeaseRecord(holder: holder, token: 7, beat: 3).write(store)
+    try LeaseRecord(holder: holder, token: 7, beat: 3).write(place)
   }
 
   @Test func aStoreAnotherLiveTrainerHolds() throws {
@@ -72,7 +74,7 @@ struct StoreLeaseTests {
     #expect(error as? StoreError == .held(path: store.path, by: "process \(getpid()) on \(ProcessIdentity.hostName)"))
     #expect(error.kind == .usage)
     lease.release()
-    #expect(try LeaseRecord.read(store) == nil)
+    #expect(try LeaseRecord.read(place) == nil)
     let next = try take()
     next.release()
   }
@@ -92,7 +94,7 @@ struct StoreLeaseTests {
     let waited = Flag()
     let lease = try take(waited: waited)
     #expect(!waited.isRaised)
-    #expect(try LeaseRecord.read(store)?.holder == own)
+    #expect(try LeaseRecord.read(place)?.holder == own)
     withExtendedLifetime(lease) {}
   }
 
@@ -133,14 +135,14 @@ struct StoreLeaseTests {
     #expect(lost.isRaised)
     lease.release()
     // The other's lease stays.
-    #expect(try LeaseRecord.read(store)?.token == 7)
+    #expect(try LeaseRecord.read(place)?.token == 7)
   }
 
   @Test func aLeaseThatCannotBeReadIsNotWrittenOver() throws {
     let lost = Flag()
     let lease = try take(lost: lost)
     // Perhaps it is another trainer's, and a disk's or a network's fault.
-    let path = LeaseRecord.path(store)
+    let path = place.path
     try Data("{".utf8).write(to: URL(filePath: path))
     // A renewal that had read it before may still come.
     Thread.sleep(forTimeInterval: 0.3)
@@ -189,7 +191,7 @@ struct StoreLeaseTests {
 
   @Test func whatIsNoFileInTheLeasesPlaceIsSaidAtOnce() throws {
     try Directory.create(store.path)
-    let path = LeaseRecord.path(store)
+    let path = place.path
     try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: "/nonexistent/lease")
     #expect(refusal() as? StoreError == .damaged(path: path))
     unlink(path)
@@ -205,12 +207,12 @@ struct StoreLeaseTests {
         store: store, software: "test", times: LeaseTimes(), waiting: { _ in stop.raise() },
         isCancelled: { stop.isRaised }, onLoss: { _ in })
     }
-    #expect(try LeaseRecord.read(store)?.holder == Self.elsewhere)
+    #expect(try LeaseRecord.read(place)?.holder == Self.elsewhere)
   }
 
   private func claim(_ token: UInt64, _ holder: ProcessIdentity = .own) -> LeaseClaim {
     LeaseClaim(
-      store: store, times: Self.quick, record: LeaseRecord(holder: holder, token: token, beat: 0), waiting: { _ in })
+      place: place, times: Self.quick, record: LeaseRecord(holder: holder, token: token, beat: 0), waiting: { _ in })
   }
 
   private var reservations: [String] {
@@ -219,7 +221,7 @@ struct StoreLeaseTests {
 
   @Test func onlyOneClaimantMayReplaceADeadLease() throws {
     try leaveLease(of: Self.elsewhere)
-    let dead = try LeaseRecord.read(store)
+    let dead = try LeaseRecord.read(place)
     let (one, other) = (claim(1), claim(2))
     #expect(try one.reserve(one.reservationPath(for: dead)))
     #expect(try !other.reserve(other.reservationPath(for: dead)))
@@ -227,13 +229,13 @@ struct StoreLeaseTests {
     // Comes to it only now.
     #expect(try other.reserve(other.reservationPath(for: dead)))
     #expect(try !other.publish(other.reservationPath(for: dead), replacing: dead))
-    #expect(try LeaseRecord.read(store)?.token == 1)
+    #expect(try LeaseRecord.read(place)?.token == 1)
     #expect(try reservations == [])
   }
 
   @Test func aClaimantWhoseReservationWasRemovedAsLeftBehindDoesNotGetTheStore() throws {
     try leaveLease(of: Self.elsewhere)
-    let dead = try LeaseRecord.read(store)
+    let dead = try LeaseRecord.read(place)
     let (late, next) = (claim(1), claim(2))
     let reservation = late.reservationPath(for: dead)
     #expect(try late.reserve(reservation))
@@ -242,7 +244,7 @@ struct StoreLeaseTests {
     // It renames the other's.
     #expect(try !late.publish(reservation, replacing: dead))
     #expect(try next.publish(reservation, replacing: dead))
-    #expect(try LeaseRecord.read(store)?.token == 2)
+    #expect(try LeaseRecord.read(place)?.token == 2)
   }
 
   /// Killed between its two steps, here or elsewhere.
@@ -252,7 +254,7 @@ struct StoreLeaseTests {
       host: own.host, pid: own.pid, boot: own.boot, namespace: own.namespace, startTicks: own.startTicks &+ 1)
     try leaveLease(of: gone)
     let left = claim(5, isHere ? gone : Self.elsewhere)
-    #expect(try left.reserve(left.reservationPath(for: LeaseRecord.read(store))))
+    #expect(try left.reserve(left.reservationPath(for: LeaseRecord.read(place))))
     let lease = try take()
     #expect(try reservations == [])
     #expect(refusal() != nil)
@@ -265,7 +267,7 @@ struct StoreLeaseTests {
       of: ProcessIdentity(
         host: own.host, pid: own.pid, boot: own.boot, namespace: own.namespace, startTicks: own.startTicks &+ 1))
     let other = claim(5)
-    #expect(try other.reserve(other.reservationPath(for: LeaseRecord.read(store))))
+    #expect(try other.reserve(other.reservationPath(for: LeaseRecord.read(place))))
     #expect(refusal() as? StoreError == .held(path: store.path, by: "process \(getpid()) on \(own.host)"))
   }
 
@@ -275,7 +277,7 @@ struct StoreLeaseTests {
     let claim = claim(7)
     #expect(try claim.create())
     try claim.take()
-    #expect(try LeaseRecord.read(store)?.token == 7)
+    #expect(try LeaseRecord.read(place)?.token == 7)
   }
 
   @Test func aStoreWrittenByAnotherVersion() throws {

@@ -19,7 +19,7 @@ package struct StoreSurvey {
     // A store that a trainer has only just made has its mark, but no folder for jobs yet.
     guard format != nil || isThere(jobs) else { throw StoreError.missing(path: store.path) }
     let names = isThere(jobs) ? try Directory.names(in: jobs.path).sorted() : []
-    let lease = try? LeaseRecord.read(store)
+    let lease = try? LeaseRecord.read(StoreLease.place(store))
     let trainer = liveTrainer(lease)
     return StoreReport(
       store: store.path, format: format ?? StoreFormat.current, trainer: trainer,
@@ -33,10 +33,10 @@ package struct StoreSurvey {
   }
 
   private func liveTrainer(_ lease: LeaseRecord?) -> StoreReport.LiveTrainer? {
-    guard let lease, let renewed = LeaseRecord.renewalTime(store) else { return nil }
+    guard let lease, let renewed = LeaseRecord.renewalTime(StoreLease.place(store)) else { return nil }
     // Two clocks may disagree in either direction.
     let age = abs(Date().timeIntervalSince1970 - renewed)
-    guard lease.holder.isAlive ?? (age < LeaseTimes().limit.inSeconds) else { return nil }
+    guard lease.holder.isAlive ?? (age < LeaseTimes().limit / .seconds(1)) else { return nil }
     // One that a kill left is another process's; in containers those have the same few numbers.
     let endpoint = EndpointRecord.read(store).flatMap {
       $0.pid == lease.holder.pid && $0.host == lease.holder.host ? $0 : nil

@@ -1,30 +1,38 @@
 import Foundation
 
 /// A process that can be told from every other one, before or after it, on this machine or another.
-struct ProcessIdentity: Codable, Equatable, Sendable {
-  let host: String
-  let pid: Int32
+package struct ProcessIdentity: Codable, Equatable, Sendable {
+  package let host: String
+  package let pid: Int32
   /// Of the machine's present boot; empty where it is not known.
-  let boot: String
+  package let boot: String
   /// In which process numbers count: containers of one machine have numbers of their own.
-  let namespace: String
+  package let namespace: String
   /// Clock ticks between the boot and the start of the process: numbers are given again, but not within a tick.
-  let startTicks: UInt64
+  package let startTicks: UInt64
 
-  static var own: ProcessIdentity {
+  package init(host: String, pid: Int32, boot: String, namespace: String, startTicks: UInt64) {
+    self.host = host
+    self.pid = pid
+    self.boot = boot
+    self.namespace = namespace
+    self.startTicks = startTicks
+  }
+
+  package static var own: ProcessIdentity {
     let pid = getpid()
     return ProcessIdentity(
       host: hostName, pid: pid, boot: bootID, namespace: namespaceID, startTicks: startTicks(of: pid) ?? 0)
   }
 
   /// Whether the process lives; nil when that cannot be seen from here.
-  var isAlive: Bool? {
+  package var isAlive: Bool? {
     guard !boot.isEmpty, boot == Self.bootID, namespace == Self.namespaceID else { return nil }
     guard let ticks = Self.startTicks(of: pid) else { return kill(pid, 0) == 0 || errno == EPERM ? nil : false }
     return ticks == startTicks
   }
 
-  static var hostName: String {
+  package static var hostName: String {
     var name = [CChar](repeating: 0, count: 256)
     guard gethostname(&name, name.count - 1) == 0 else { return "localhost" }
     return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
