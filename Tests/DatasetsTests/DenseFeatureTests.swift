@@ -43,6 +43,28 @@ import TestSupport
     }
   }
 
+  /// Times of today in seconds and microseconds: 32 bits hold neither, 64 bits both.
+  @Test func valuesInTheFilesOwnPrecision() throws {
+    let seconds = (0..<12).map { 1.7e9 + Double($0) * 0.25 }
+    let microseconds = (0..<12).map { 1.7e15 + Double($0) * 3 }
+    let file = try fixture {
+      try $0.numbers("seconds", .float(bytes: 8), shape: [4, 3], seconds)
+      try $0.numbers("microseconds", .integer(bytes: 8), shape: [4, 3], microseconds)
+    }
+    #expect(try file.openFeatures(path: "seconds").doubles(1..<4) == Array(seconds[3...]))
+    #expect(try file.openFeatures(path: "microseconds").doubles(1..<4) == Array(microseconds[3...]))
+  }
+
+  /// What no 32-bit float holds is refused in either precision: rows are trained on in 32 bits.
+  @Test(arguments: [Double.nan, .infinity, 1e39])
+  func valuesThatAreNoFloatAreRefusedInEitherPrecision(_ value: Double) throws {
+    let file = try fixture { try $0.numbers("X", .float(bytes: 8), shape: [2, 2], [0, 1, value, 3]) }
+    let source = try file.openFeatures(path: "X")
+    let error = try expectError(.notFinite) { _ = try source.doubles(0..<2) }
+    #expect(error.description.contains("row 1, column 0"))
+    try expectError(.notFinite) { _ = try source.values(0..<2) }
+  }
+
   @Test func booleansAsH5pyWritesThem() throws {
     let file = try fixture { try $0.integers("X", .boolean, shape: [2, 3], values: [0, 1, 1, 0, 0, 1]) }
     #expect(try file.openFeatures(path: "X").allValues() == [0, 1, 1, 0, 0, 1])

@@ -48,9 +48,22 @@ import TestSupport
   @Test func sparseRowsStartAtZero() throws {
     let source = try #require(try fixture().openFeatures(path: "X") as? any SparseFeatureSource)
     #expect(
-      try source.readSparse(rows: 1..<4)
-        == SparseRows(offsets: [0, 0, 1, 4], columns: [4, 0, 1, 2], values: [7, 1, 2, 3]))
-    #expect(try source.readSparse(rows: 2..<2) == SparseRows(offsets: [0], columns: [], values: []))
+      try source.readEntries(rows: 1..<4)
+        == StoredEntries(offsets: [0, 0, 1, 4], columns: [4, 0, 1, 2], values: [7, 1, 2, 3]))
+    #expect(try source.readEntries(rows: 2..<2) == StoredEntries(offsets: [0], columns: [], values: []))
+  }
+
+  @Test func entriesInTheFilesOwnPrecision() throws {
+    let fixture = try FixtureFile(directory.file("times.h5"))
+    try fixture.group("X")
+    try fixture.attribute("X", "encoding-type", text: "csr_matrix")
+    try fixture.attribute("X", "shape", integers: [2, 3])
+    try fixture.integers("X/indptr", .integer(bytes: 4), values: [0, 1, 2])
+    try fixture.integers("X/indices", .integer(bytes: 4), values: [2, 0])
+    try fixture.numbers("X/data", .float(bytes: 8), shape: [2], [1.7e9 + 0.25, 1.7e9 + 0.5])
+    fixture.close()
+    let source = try HDF5File(path: fixture.path).openFeatures(path: "X")
+    #expect(try source.doubles(0..<2) == [0, 0, 1.7e9 + 0.25, 1.7e9 + 0.5, 0, 0])
   }
 
   @Test func compressedColumnsAreRefusedWithTheWayOut() throws {

@@ -23,7 +23,7 @@ def column(file, path):
 
 
 def features(file, path):
-    """N x d float32, from a matrix, a numeric field, or AnnData's compressed sparse rows (both layouts)."""
+    """N x d numbers in the file's own type, from a matrix, a numeric field, or AnnData's compressed sparse rows (both layouts)."""
     where, field = split_field(path)
     node = file[where]
     if isinstance(node, h5py.Group) and field is None:
@@ -32,13 +32,13 @@ def features(file, path):
         if kind not in ("csr", "csr_matrix"):
             raise ValueError(f"{path} is a group of kind {kind}")
         shape = node.attrs["h5sparse_shape"] if "h5sparse_shape" in node.attrs else node.attrs["shape"]
-        dense = np.zeros(tuple(int(extent) for extent in shape), np.float32)
         starts, columns, values = node["indptr"][()], node["indices"][()], node["data"][()]
+        dense = np.zeros(tuple(int(extent) for extent in shape), values.dtype)
         for row in range(dense.shape[0]):
             part = slice(starts[row], starts[row + 1])
-            np.add.at(dense[row], columns[part], values[part].astype(np.float32))
+            np.add.at(dense[row], columns[part], values[part])
         return dense
-    values = np.asarray(column(file, path)).astype(np.float32)
+    values = np.asarray(column(file, path))
     return values.reshape(len(values), -1)
 
 
@@ -81,11 +81,15 @@ def values(file, path):
 
 
 def standardized(matrix, training_rows):
-    """Per column by mean and population deviation of the training rows (a deviation of 0 counts as 1)."""
-    rows = matrix[training_rows].astype(np.float64)
+    """Per column by mean and population deviation of the training rows (a deviation of 0 counts as 1), in float64 from the file's own numbers."""
+    wide = matrix.astype(np.float64)
+    # Around a row of each column: the mean of numbers far from 0 that differ little keeps its digits.
+    origin = wide[training_rows[0]]
+    wide -= origin
+    rows = wide[training_rows]
     mean, deviation = rows.mean(0), rows.std(0)
     deviation[deviation == 0] = 1
-    return ((matrix - mean) / deviation).astype(np.float32)
+    return ((wide - mean) / deviation).astype(np.float32)
 
 
 def labels(file, path, task, element):

@@ -1,6 +1,7 @@
 """An MLP job's data, model and starting weights in plaintext PyTorch."""
 
 import h5py
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch.nn import functional
@@ -24,8 +25,9 @@ class Perceptron:
         with h5py.File(data["file"]) as file:
             rows = datafile.features(file, data["features"])
             self.labels = datafile.labels(file, data["labels"], task, element)
-        if data.get("standardize"):
-            rows = datafile.standardized(rows, training_rows)
+        # What the model reads has 32 bits; statistics are of the file's own numbers.
+        standardize = data.get("standardize")
+        rows = datafile.standardized(rows, training_rows) if standardize else rows.astype(np.float32)
         self.rows, self.element = torch.from_numpy(rows), element
         initial = load_file(run / "initial.safetensors")
         adapters = ["adapter"] if "adapter.weight" in initial else []

@@ -19,10 +19,14 @@ package protocol FeatureSource: Sendable {
   /// narrow chunks exceed the cache, 0 where nothing is compressed.
   var inflationsPerChunk: Int { get }
 
-  /// Fills the first `rows.count * columns` floats of `destination`, row-major. Numbers of other types are rounded to nearest.
+  /// Fills the first `rows.count * columns` elements of `destination`, row-major, rounded to nearest: what is trained on.
   /// - Throws: `DatasetError`: `damagedRows` naming rows, `notFinite` naming row and column of a NaN, an infinity or a number
   ///   beyond the range of 32-bit floats, `invalidSparseRow`.
   func read(rows: Range<Int>, into destination: UnsafeMutableBufferPointer<Float>) throws(DatasetError)
+
+  /// The same in the file's own precision (only integers above 2⁵³ are rounded): what statistics are taken from. A column of
+  /// large numbers that differ little, such as times, has no digits left of its differences in 32 bits.
+  func read(rows: Range<Int>, into destination: UnsafeMutableBufferPointer<Double>) throws(DatasetError)
 }
 
 extension HDF5File {
@@ -100,10 +104,20 @@ struct DenseFeatures: FeatureSource {
   }
 
   func read(rows: Range<Int>, into destination: UnsafeMutableBufferPointer<Float>) throws(DatasetError) {
-    try array.read(rows: rows, as: .float, into: UnsafeMutableRawBufferPointer(destination))
+    try readValues(rows, destination)
+  }
+
+  func read(rows: Range<Int>, into destination: UnsafeMutableBufferPointer<Double>) throws(DatasetError) {
+    try readValues(rows, destination)
+  }
+
+  private func readValues<Value: FeatureValue>(
+    _ rows: Range<Int>, _ destination: UnsafeMutableBufferPointer<Value>
+  ) throws(DatasetError) {
+    try array.read(rows: rows, as: Value.memory, into: UnsafeMutableRawBufferPointer(destination))
     guard array.element.isFloat else { return }
     let values = UnsafeBufferPointer(rebasing: destination.prefix(rows.count * columns))
-    guard let index = FiniteCheck.firstFailure(in: values) else { return }
+    guard let index = Value.firstNotFinite(in: values) else { return }
     throw DatasetError(
       .notFinite, array.location,
       "row \(rows.lowerBound + index / columns), column \(index % columns) is NaN, infinite or beyond the range of 32-bit "
@@ -111,15 +125,31 @@ struct DenseFeatures: FeatureSource {
   }
 }
 
-/// Finds what is not a finite number.
-enum FiniteCheck {
-  /// The index of the first NaN or infinity; nil when there is none.
-  static func firstFailure(in values: UnsafeBufferPointer<Float>) -> Int? {
+/// The two precisions that features are read in.
+protocol FeatureValue: BinaryFloatingPoint, BitwiseCopyable, Sendable {
+  static var memory: MemoryElement { get }
+
+  /// The index of the first value that is no finite 32-bit float; nil when there is none.
+  static func firstNotFinite(in values: UnsafeBufferPointer<Self>) -> Int?
+}
+
+extension Float: FeatureValue {
+  static var memory: MemoryElement { .float }
+
+  static func firstNotFinite(in values: UnsafeBufferPointer<Float>) -> Int? {
     // Without its sign, a float's bits order like the float, infinities and NaN last. The maximum is one pass of integer
     // instructions over whole vectors; a search by `isFinite` would branch at every element.
     var largest: UInt32 = 0
     for value in values { largest = max(largest, value.bitPattern & 0x7fff_ffff) }
     if largest < Float.infinity.bitPattern { return nil }
     return values.firstIndex { !$0.isFinite }
+  }
+}
+
+extension Double: FeatureValue {
+  static var memory: MemoryElement { .double }
+
+  static func firstNotFinite(in values: UnsafeBufferPointer<Double>) -> Int? {
+    values.firstIndex { !Float($0).isFinite }
   }
 }

@@ -2,17 +2,37 @@ import Tensors
 
 /// A feature matrix that its file stores as compressed sparse rows.
 package protocol SparseFeatureSource: FeatureSource {
-  /// The stored entries of some rows, checked as in `read(rows:into:)`.
-  func readSparse(rows: Range<Int>) throws(DatasetError) -> SparseRows
+  /// The stored entries of some rows, without the zeros between them; checked as in `read(rows:into:)`.
+  func readEntries(rows: Range<Int>) throws(DatasetError) -> StoredEntries<Float>
 }
 
-/// Some consecutive rows of a sparse matrix: row i holds `values[k]` in column `columns[k]` for k in `offsets[i]..<offsets[i+1]`.
-package struct SparseRows: Sendable, Equatable {
+/// The stored entries of some consecutive rows of a sparse matrix: row i holds `values[k]` in column `columns[k]` for k in
+/// `offsets[i]..<offsets[i+1]`. Stored zeros are among them.
+package struct StoredEntries<Value: Sendable>: Sendable {
   /// Starts at 0; one more than there are rows.
   package let offsets: [Int]
   /// Each at most once in a row, in any order.
   package let columns: [Int32]
-  package let values: [Float]
+  package let values: [Value]
+
+  package init(offsets: [Int], columns: [Int32], values: [Value]) {
+    self.offsets = offsets
+    self.columns = columns
+    self.values = values
+  }
+}
+
+extension StoredEntries: Equatable where Value: Equatable {}
+
+extension StoredEntries where Value: Numeric {
+  /// Writes rows of `width` columns with zeros between the entries; `destination` holds a row for each.
+  package func scatter(into destination: UnsafeMutableBufferPointer<Value>, width: Int) {
+    let rows = offsets.count - 1
+    destination.prefix(rows * width).update(repeating: 0)
+    for row in 0..<rows {
+      for entry in offsets[row]..<offsets[row + 1] { destination[row * width + Int(columns[entry])] = values[entry] }
+    }
+  }
 }
 
 /// A group of three one-dimensional datasets as AnnData and scipy lay out compressed sparse rows: `indptr` (N + 1), `indices`
@@ -67,35 +87,41 @@ struct SparseFeatures: SparseFeatureSource {
   }
 
   func read(rows: Range<Int>, into destination: UnsafeMutableBufferPointer<Float>) throws(DatasetError) {
+    try readDense(rows, destination)
+  }
+
+  func read(rows: Range<Int>, into destination: UnsafeMutableBufferPointer<Double>) throws(DatasetError) {
+    try readDense(rows, destination)
+  }
+
+  private func readDense<Value: FeatureValue>(
+    _ rows: Range<Int>, _ destination: UnsafeMutableBufferPointer<Value>
+  ) throws(DatasetError) {
     guard rows.lowerBound >= 0, rows.upperBound <= self.rows, destination.count / columns >= rows.count else {
       throw DatasetError(.defect, location, "rows \(rows) were asked for, or memory for them was too small")
     }
-    destination.prefix(rows.count * columns).update(repeating: 0)
     // A row's entries are checked to be no more than its columns, so this many rows fit the limit.
     let step = max(1, Self.blockEntries / columns)
-    var start = rows.lowerBound
-    while start < rows.upperBound {
+    for start in stride(from: rows.lowerBound, to: rows.upperBound, by: step) {
       let block = start..<min(start + step, rows.upperBound)
-      let entries = try readSparse(rows: block)
-      for row in 0..<block.count {
-        let base = (start - rows.lowerBound + row) * columns
-        for entry in entries.offsets[row]..<entries.offsets[row + 1] {
-          destination[base + Int(entries.columns[entry])] = entries.values[entry]
-        }
-      }
-      start = block.upperBound
+      let entries: StoredEntries<Value> = try entries(of: block)
+      let first = (start - rows.lowerBound) * columns
+      entries.scatter(
+        into: UnsafeMutableBufferPointer(rebasing: destination[first..<first + block.count * columns]), width: columns)
     }
   }
 
-  package func readSparse(rows: Range<Int>) throws(DatasetError) -> SparseRows {
+  package func readEntries(rows: Range<Int>) throws(DatasetError) -> StoredEntries<Float> { try entries(of: rows) }
+
+  private func entries<Value: FeatureValue>(of rows: Range<Int>) throws(DatasetError) -> StoredEntries<Value> {
     let absolute = try readOffsets(rows)
     try checkOffsets(absolute, rows)
     guard let first = absolute.first, let last = absolute.last else {
-      return SparseRows(offsets: [0], columns: [], values: [])
+      return StoredEntries(offsets: [0], columns: [], values: [])
     }
     let count = last - first
     let stored = try read([Int64](repeating: 0, count: count), of: indices, first..<last, as: .int64)
-    let values = try read([Float](repeating: 0, count: count), of: data, first..<last, as: .float)
+    let values = try read([Value](repeating: 0, count: count), of: data, first..<last, as: Value.memory)
     let offsets = absolute.map { $0 - first }
 
     var columnIndices = [Int32](repeating: 0, count: count)
@@ -112,7 +138,7 @@ struct SparseFeatures: SparseFeatureSource {
         }
         lastRow[column] = Int32(truncatingIfNeeded: row + 1)
         columnIndices[entry] = Int32(truncatingIfNeeded: column)
-        guard values[entry].isFinite else {
+        guard Float(values[entry]).isFinite else {
           throw DatasetError(
             .notFinite, location,
             "row \(rows.lowerBound + row), column \(column) is NaN, infinite or beyond the range of 32-bit floats; features "
@@ -120,7 +146,7 @@ struct SparseFeatures: SparseFeatureSource {
         }
       }
     }
-    return SparseRows(offsets: offsets, columns: columnIndices, values: values)
+    return StoredEntries(offsets: offsets, columns: columnIndices, values: values)
   }
 
   /// The offsets of `rows` and of the row after them.

@@ -12,10 +12,6 @@ package import Tensors
 package struct RowSpool<Element: FloatingElement> {
   /// Bytes of rows that are kept in memory rather than in a file.
   private static var memoryLimit: Int { 192 << 20 }
-  /// Share of non-zeros below which masking entry by entry beats the dense product: that one does 2 d w operations a row
-  /// whatever the row holds, near the processor's peak; this one reads a column of the key for each entry.
-  private static var sparseShare: Double { 0.1 }
-
   private let file: RowFile<Element>
   package let width: Int
 
@@ -35,11 +31,16 @@ package struct RowSpool<Element: FloatingElement> {
     width = prepared.shape.inputWidth
     file = try RowFile(
       scratchIn: scratch.path, columns: width, capacity: plan.totalRows, inMemoryUpTo: Self.memoryLimit)
-    let reader = BlockReader(source: source)
+    let rows = try source.standardized(by: standardization)
+    // Standardised or noised rows have no zeros to leave out.
+    let isChanged = standardization != nil || noise != nil
+    let reader = BlockReader<FeatureBlock<Element>>(of: rows) { range in
+      isChanged ? .dense(try rows.values(rows: range)) : try FeatureBlock(rows, rows: range)
+    }
     let writer = SpoolWriter(file: file, slotOfRow: slotOfRow)
     while let block = try times.reading.measure({ try reader.next() }) {
       let masked = try times.masking.measure {
-        try Self.mask(block.values, standardization, noise, slots: Array(slotOfRow[block.rows]), keys)
+        try Self.mask(block.content, noise, slots: slotOfRow[block.rows], keys)
       }
       try times.reading.measure { try writer.append(masked, rows: block.rows) }
       try progress(block.rows.upperBound, source.rows)
@@ -48,19 +49,14 @@ package struct RowSpool<Element: FloatingElement> {
   }
 
   private static func mask(
-    _ rows: Tensor<Float>, _ standardization: Standardization?, _ noise: InputNoise?, slots: [Int32],
-    _ keys: JobKeys<Element>
+    _ block: FeatureBlock<Element>, _ noise: InputNoise?, slots: ArraySlice<Int32>, _ keys: JobKeys<Element>
   ) throws -> Tensor<Element> {
-    if standardization != nil || noise != nil {
-      var values = rows
-      if let standardization { values.withUnsafeMutableBufferPointer { standardization.apply(to: $0) } }
-      try noise?.add(to: &values, numbers: slots, workers: keys.workers)
-      return try keys.maskInputs(values.converted(to: Element.self))
+    switch block {
+    case .sparse(let rows): return try keys.maskInputs(rows)
+    case .dense(var rows):
+      try noise?.add(to: &rows, numbers: Array(slots), workers: keys.workers)
+      return try keys.maskInputs(rows.converted(to: Element.self))
     }
-    if let sparse: Masking.SparseRows<Element> = try SparseBlock.compress(rows, below: sparseShare) {
-      return try keys.maskInputs(sparse)
-    }
-    return try keys.maskInputs(rows.converted(to: Element.self))
   }
 
   /// The masked rows of `slots`, [n, width].

@@ -12,10 +12,10 @@ struct FeaturePredictionRows<Element: FloatingElement> {
   let keys: JobKeys<Element>
 
   func forEachPart(of size: Int, _ body: ([PredictedRow], RowDelivery<Element>) throws -> Void) throws {
-    let reader = BlockReader(source: source)
+    let rows = try source.standardized(by: standardization)
+    let reader = BlockReader<Tensor<Float>>(of: rows) { try rows.values(rows: $0) }
     while let block = try reader.next() {
-      var values = block.values
-      if let standardization { values.withUnsafeMutableBufferPointer { standardization.apply(to: $0) } }
+      var values = block.content
       try noise?.add(to: &values, numbers: block.rows.map { Int32($0) }, workers: keys.workers)
       let masked = try keys.maskInputs(values.converted(to: Element.self))
       for first in stride(from: 0, to: masked.rows, by: size) {

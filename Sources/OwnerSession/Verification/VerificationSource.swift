@@ -104,6 +104,7 @@ package struct VerificationSource<Element: FloatingElement> {
 
   /// Rows of features before noise and masking.
   package func readRows(_ slots: ArraySlice<Int32>, _ source: any FeatureSource) throws -> Tensor<Element> {
+    let source = try source.standardized(by: standardization)
     let columns = source.columns
     var values = Tensor<Float>(uninitialized: [slots.count, columns])
     try values.withUnsafeMutableBufferPointer { buffer in
@@ -113,7 +114,6 @@ package struct VerificationSource<Element: FloatingElement> {
           rows: row..<(row + 1),
           into: UnsafeMutableBufferPointer(rebasing: buffer[(position * columns)..<((position + 1) * columns)]))
       }
-      standardization?.apply(to: buffer)
     }
     return values.converted()
   }

@@ -21,6 +21,13 @@ extension FeatureSource {
     return result
   }
 
+  /// The same in the file's own precision.
+  func doubles(_ rows: Range<Int>) throws -> [Double] {
+    var result = [Double](repeating: -1, count: rows.count * columns)
+    try result.withUnsafeMutableBufferPointer { try read(rows: rows, into: $0) }
+    return result
+  }
+
   /// Every row, by ascending blocks.
   func allValues(block: Int? = nil) throws -> [Float] {
     var result: [Float] = []
