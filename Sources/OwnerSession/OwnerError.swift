@@ -18,6 +18,8 @@ package enum OwnerError: Failure, Equatable {
   case notFinished(String)
   /// The run directory cannot be used as asked.
   case run(String)
+  /// A run directory that others can write to.
+  case openToOthers(String)
   /// A run that was made with another owner's key.
   case otherKey(String)
   /// The trainer answered what its protocol does not allow.
@@ -34,7 +36,7 @@ package enum OwnerError: Failure, Equatable {
     case .diverged: .checkFailed
     case .unfitJob, .run: .usage
     case .unfitData: .inputData
-    case .otherKey: .keyOrPermission
+    case .otherKey, .openToOthers: .keyOrPermission
     case .protocolViolation, .notFinished: .refused
     case .checkFailed: .checkFailed
     case .tooLarge: .exhausted
@@ -49,7 +51,7 @@ package enum OwnerError: Failure, Equatable {
       "training diverged at step \(step): the outputs are not finite; lower optimizer.lr or set optimizer.clip_norm"
     case .interrupted(let step): "interrupted after step \(step); everything is saved, go on with --resume"
     case .unfitJob(let what), .unfitData(let what), .run(let what), .checkFailed(let what), .notFinished(let what),
-      .otherKey(let what), .tooLarge(let what):
+      .otherKey(let what), .openToOthers(let what), .tooLarge(let what):
       what
     case .protocolViolation(let what): "the trainer broke the protocol: \(what)"
     }

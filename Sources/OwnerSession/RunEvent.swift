@@ -6,6 +6,8 @@ package enum RunEvent: Sendable {
   case began(String)
   /// Work of known length moves: rows masked, chunks uploaded.
   case advanced(done: Int, total: Int)
+  /// What a person should know, though the run goes on.
+  case warning(String)
   case queued(position: Int)
   case trainingStarts(step: Int, totalSteps: Int)
   case progress(ProgressRecord, rows: Int)

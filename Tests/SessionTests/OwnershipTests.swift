@@ -126,6 +126,73 @@ import Wire
     }
   }
 
+  /// Without sending anything: it would wait for ever.
+  @Test(arguments: [true, false]) func whoLosesAJobToAnotherConnectionIsTold(whileItRuns: Bool) throws {
+    let site = try Site<Float>()
+    let trainer = site.trainer()
+    defer { trainer.shutDown() }
+    let job = RawJob<Float>()
+    let other = RawOwner<Float>(site.network, site.keys.ownerKey, job: .random())
+    // Another job keeps it in line.
+    if !whileItRuns { try job.begin(other) }
+    let first = RawOwner<Float>(site.network, site.keys.ownerKey, job: .random())
+    try first.send(.submit(job.description))
+    try job.upload(first)
+    try first.send(.attach(historySteps: 0))
+    _ = try first.wait { message in
+      switch message {
+      case .queued where !whileItRuns, .attached where whileItRuns: true
+      default: nil as Bool?
+      }
+    }
+    let second = RawOwner<Float>(site.network, site.keys.ownerKey, job: first.job)
+    try second.send(.submit(job.description))
+    try second.send(.attach(historySteps: 0))
+    #expect(try first.refusal().reason == "another connection of this owner has taken the job over")
+    if !whileItRuns { try other.send(.cancel) }
+    _ = try second.wait { message in
+      if case .attached = message { return true }
+      return nil as Bool?
+    }
+  }
+
+  /// Its run directory is an old copy: the job must not be submitted anew.
+  @Test func aHistoryThatEndsBeforeAllCheckpointsIsToldWhy() throws {
+    let site = try Site<Float>()
+    let trainer = site.trainer()
+    defer { trainer.shutDown() }
+    let job = RawJob<Float>()
+    let first = RawOwner<Float>(site.network, site.keys.ownerKey, job: .random())
+    try job.begin(first)
+    for step in 0..<2 {
+      for part in 0..<2 {
+        try first.send(.batch(step: step, part: part, rows: RawJob<Float>.rows(part * 4..<part * 4 + 4)))
+        try first.send(.gradient(step: step, part: part, values: RawJob<Float>.gradient()))
+      }
+    }
+    _ = try first.wait { message in
+      if case .checkpointed(step: 2) = message { return true }
+      return nil as Bool?
+    }
+    try first.send(.commit(step: 2))
+    // Answered when the commit is done.
+    try first.send(.save)
+    _ = try first.wait { message in
+      if case .checkpointed(step: 2) = message { return true }
+      return nil as Bool?
+    }
+    let second = RawOwner<Float>(site.network, site.keys.ownerKey, job: first.job)
+    try second.send(.submit(job.description))
+    let reason = try second.refusal(of: .attach(historySteps: 1)).reason
+    #expect(reason.contains("took the job further: the oldest checkpoint left is of step 2"), "\(reason)")
+    // The first has lost nothing.
+    try first.send(.batch(step: 2, part: 0, rows: RawJob<Float>.rows(0..<4)))
+    _ = try first.wait { message in
+      if case .outputs(2, 0, _) = message { return true }
+      return nil as Bool?
+    }
+  }
+
   @Test func cancellingARunningJobRemovesItAndTellsTheRun() throws {
     let site = try Site<Float>()
     let trainer = site.trainer()

@@ -114,7 +114,8 @@ import Wire
       workers: Workers(threads: 1))
     let file = site.directory.url("none.h5")
     #expect(throws: OwnerError.unfitData("the data has 3 features, the model takes 6")) {
-      let source = try SampleSource.forPrediction(run.prepared.shape, file: site.data.file.path, features: "targets")
+      let source = try SampleSource.forPrediction(
+        run.prepared.shape, file: site.data.file.path, features: "targets", names: run.prepared.names, warn: { _ in })
       try prediction.write(source: source, to: file, patience: .seconds(5), progress: { _, _ in })
     }
     #expect(!FileManager.default.fileExists(atPath: file.path))
@@ -128,7 +129,9 @@ import Wire
         channel: site.network.connect(site.keys.ownerKey), job: .random(), software: "test owner"),
       workers: Workers(threads: 1)
     ).write(
-      source: try .forPrediction(run.prepared.shape, file: data.path, features: nil), to: file, patience: .seconds(5),
+      source: try .forPrediction(
+        run.prepared.shape, file: data.path, features: nil, names: run.prepared.names, warn: { _ in }), to: file,
+      patience: .seconds(5),
       progress: { _, _ in })
   }
 

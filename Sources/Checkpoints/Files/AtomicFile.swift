@@ -5,12 +5,12 @@ package import Foundation
 /// holds on NFS and Lustre.
 package enum AtomicFile {
   /// - Parameters:
-  ///   - mode: permissions before the process's umask; 0o600 for secrets.
+  ///   - mode: permissions before the process's umask; by default the file is its owner's alone.
   ///   - replacing: false refuses to overwrite an existing file (EEXIST).
   ///   - body: writes the content in order; when it throws, the temporary file is removed and the old content stays.
   /// - Throws: `.system`; of kind `.exhausted` with the path when the disk or the quota is full.
   package static func write(
-    to path: String, mode: mode_t = 0o644, replacing: Bool = true,
+    to path: String, mode: mode_t = 0o600, replacing: Bool = true,
     _ body: (AtomicFileWriter) throws(CheckpointError) -> Void
   ) throws(CheckpointError) {
     let directory = Directory.containing(path)
@@ -29,7 +29,7 @@ package enum AtomicFile {
   }
 
   package static func write(
-    _ bytes: Data, to path: String, mode: mode_t = 0o644, replacing: Bool = true
+    _ bytes: Data, to path: String, mode: mode_t = 0o600, replacing: Bool = true
   ) throws(CheckpointError) {
     try write(to: path, mode: mode, replacing: replacing) { (writer) throws(CheckpointError) in
       try writer.write(bytes)

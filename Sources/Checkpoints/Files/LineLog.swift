@@ -18,7 +18,7 @@ package final class LineLog: Sendable {
   /// Opens or makes the file and cuts off a torn last line.
   ///
   /// - Parameter mode: permissions of a new file before the process's umask.
-  package init(path: String, mode: mode_t = 0o644) throws(CheckpointError) {
+  package init(path: String, mode: mode_t = 0o600) throws(CheckpointError) {
     file = try OpenFile.open(path, O_RDWR | O_CREAT, mode: mode, as: .create)
     let (lines, length) = try Self.completeLines(in: file, atMost: .max)
     if try file.length() > length { try file.truncate(to: length) }

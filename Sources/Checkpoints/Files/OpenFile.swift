@@ -19,7 +19,7 @@ final class OpenFile: Sendable {
 
   /// - Parameter flags: of open(2); O_CLOEXEC is added.
   static func open(
-    _ path: String, _ flags: Int32, mode: mode_t = 0o644, as operation: SystemOperation = .open
+    _ path: String, _ flags: Int32, mode: mode_t = 0o600, as operation: SystemOperation = .open
   ) throws(CheckpointError) -> OpenFile {
     while true {
       let descriptor = Foundation.open(path, flags | O_CLOEXEC, mode)

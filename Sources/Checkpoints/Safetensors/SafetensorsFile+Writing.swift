@@ -8,7 +8,7 @@ extension SafetensorsFile {
   ///
   /// - Throws: `.safetensors` for a name given twice or reserved, `.system` as `AtomicFile.write`.
   package static func write(
-    _ tensors: [SafetensorsTensor], metadata: [String: String] = [:], to path: String, mode: mode_t = 0o644
+    _ tensors: [SafetensorsTensor], metadata: [String: String] = [:], to path: String, mode: mode_t = 0o600
   ) throws(CheckpointError) {
     // The sort is by width, then by place: `sort` alone does not promise to keep the order of equals.
     let ordered = tensors.enumerated()

@@ -1,6 +1,6 @@
 /// XXH64 (Yann Collet, xxHash specification, version 0.1.1, section "XXH64 algorithm description"): finds damage that
 /// leaves a file's structure whole. It is no protection against anybody who means to deceive.
-struct ContentHash {
+package struct ContentHash {
   private static let prime1: UInt64 = 0x9E37_79B1_85EB_CA87
   private static let prime2: UInt64 = 0xC2B2_AE3D_27D4_EB4F
   private static let prime3: UInt64 = 0x1656_67B1_9E37_79F9
@@ -12,12 +12,12 @@ struct ContentHash {
   private var pending: [UInt8] = []
   private var length: UInt64 = 0
 
-  init() {
+  package init() {
     lanes = SIMD4(Self.prime1 &+ Self.prime2, Self.prime2, 0, 0 &- Self.prime1)
   }
 
   /// The result depends on the bytes alone, not on how they were cut into calls.
-  mutating func update(_ bytes: UnsafeRawBufferPointer) {
+  package mutating func update(_ bytes: UnsafeRawBufferPointer) {
     length &+= UInt64(bytes.count)
     var rest = bytes[...]
     if !pending.isEmpty {
@@ -34,12 +34,12 @@ struct ContentHash {
     pending.append(contentsOf: rest.dropFirst(whole))
   }
 
-  mutating func update(_ text: String) {
+  package mutating func update(_ text: String) {
     var text = text
     text.withUTF8 { update(UnsafeRawBufferPointer($0)) }
   }
 
-  func value() -> UInt64 {
+  package func value() -> UInt64 {
     var hash: UInt64
     if length >= 32 {
       hash = rotated(lanes[0], 1) &+ rotated(lanes[1], 7) &+ rotated(lanes[2], 12) &+ rotated(lanes[3], 18)

@@ -37,10 +37,15 @@ package final class HDF5Writer {
     self.path = path
     let temporary = TemporaryFile(beside: path)
     self.temporary = temporary
-    try temporary.checkWritable()
-    let access = try HDF5File.plainAccess(location)
-    file = try Handle(.writeFailed, location, "it cannot be created") {
-      access.use { H5Fcreate(temporary.path, hdf5CreateNew(), hdf5DefaultProperties(), $0) }
+    try temporary.create()
+    do throws(DatasetError) {
+      let access = try HDF5File.plainAccess(location)
+      file = try Handle(.writeFailed, location, "it cannot be created") {
+        access.use { H5Fcreate(temporary.path, hdf5CreateAnew(), hdf5DefaultProperties(), $0) }
+      }
+    } catch {
+      temporary.remove()
+      throw error
     }
   }
 
@@ -254,12 +259,12 @@ struct TemporaryFile {
     unlink(path)
   }
 
-  /// Creates the file, so that the system says why it cannot be, and removes it again.
-  func checkWritable() throws(DatasetError) {
+  /// Creates the file, empty and its owner's alone (0600): libhdf5, which would let everybody read it, keeps the mode of one that exists,
+  /// and does not say why it cannot create one.
+  func create() throws(DatasetError) {
     let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw failure("cannot be created") }
     close(descriptor)
-    remove()
   }
 
   private func sync(_ path: String) throws(DatasetError) {

@@ -4,9 +4,9 @@ package import Tensors
 package struct SparseRows<Element: FloatingElement>: Sendable {
   package let columns: Int
   /// Where each row begins among `indices` and `values`, and after the last where it ends; counted from the first.
-  let starts: [Int]
+  package let starts: [Int]
   package let indices: [Int32]
-  let values: [Element]
+  package let values: [Element]
 
   package var rows: Int { starts.count - 1 }
 

@@ -1,3 +1,4 @@
+import Checkpoints
 import Datasets
 import Masking
 import Tensors
@@ -22,6 +23,17 @@ enum FeatureBlock<Element: FloatingElement>: Sendable {
       self = try Self.block(of: sparse.readEntries(rows: rows), columns: source.columns, limit: limit)
     } else {
       self = try Self.block(of: source.values(rows: rows), limit: limit)
+    }
+  }
+
+  /// Adds the block to a hash of the data.
+  func update(_ hash: inout ContentHash) {
+    switch self {
+    case .dense(let rows): rows.withUnsafeBufferPointer { hash.update(UnsafeRawBufferPointer($0)) }
+    case .sparse(let rows):
+      rows.starts.withUnsafeBytes { hash.update($0) }
+      rows.indices.withUnsafeBytes { hash.update($0) }
+      rows.values.withUnsafeBytes { hash.update($0) }
     }
   }
 

@@ -13,6 +13,7 @@ struct OpenedData {
   let pretrained: PretrainedModel?
   /// Of each sample; empty where samples are rows of features.
   let lengths: [Int32]
+  let names: DataNames
 
   /// - Throws: `DatasetError`, `CheckpointError`, `OwnerError` for data or a checkpoint that does not fit the job.
   init(_ job: ResolvedJob) throws {
@@ -28,6 +29,8 @@ struct OpenedData {
       lengths = scan.lengths
       shape = try Self.shape(job, model: tokens.model, scan: scan, labels: labels)
       split = try Self.split(job, file: file, rows: tokens.source.rows)
+      let found = try file.readNames(features: columns.ids, rows: tokens.source.rows, columns: 0)
+      names = DataNames(columns: nil, classes: labels?.classNames, rows: found.rows)
     case (.features(let path), .mlp):
       let source = try file.openFeatures(path: path)
       let labels = try Self.labels(job, file: file, rows: source.rows)
@@ -39,6 +42,8 @@ struct OpenedData {
         features: source.columns, outputs: labels.outputs, classNames: labels.classNames,
         labelsMissing: labels.isMissingSome)
       split = try Self.split(job, file: file, rows: source.rows)
+      let found = try file.readNames(features: path, rows: source.rows, columns: source.columns)
+      names = DataNames(columns: found.columns, classes: labels.classNames, rows: found.rows)
     default:
       throw OwnerError.unfitJob("model.mlp reads data.features, and model.huggingface reads data.tokens")
     }

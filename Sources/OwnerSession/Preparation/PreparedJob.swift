@@ -13,6 +13,8 @@ package struct PreparedJob: Sendable {
   package let plan: TrainingPlan
   package let split: RowSplit
   package let secret: OrderSecret
+  /// What the file calls columns, classes and rows.
+  package let names: DataNames
   package let shape: JobShape
   /// What the trainer is told.
   package let description: JobDescription
@@ -27,6 +29,7 @@ package struct PreparedJob: Sendable {
     source = data.source
     labels = data.labels
     split = data.split
+    names = data.names
     guard !split.training.isEmpty else { throw OwnerError.unfitData("the split leaves no rows to train on") }
     if job.train.keep == .best, split.validation.isEmpty {
       throw OwnerError.unfitJob("train.keep: best needs validation rows; data.split leaves none")

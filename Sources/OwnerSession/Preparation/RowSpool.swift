@@ -12,8 +12,11 @@ package import Tensors
 package struct RowSpool<Element: FloatingElement> {
   /// Bytes of rows that are kept in memory rather than in a file.
   private static var memoryLimit: Int { 192 << 20 }
+
   private let file: RowFile<Element>
   package let width: Int
+  /// Of all rows of the features as they are masked, but for noise, in the order of the file.
+  let contentHash: UInt64
 
   /// Reads, standardises, noises, masks and stores all rows of the plan. Reading the next block and storing the last one overlap
   /// with masking this one.
@@ -38,7 +41,9 @@ package struct RowSpool<Element: FloatingElement> {
       isChanged ? .dense(try rows.values(rows: range)) : try FeatureBlock(rows, rows: range)
     }
     let writer = SpoolWriter(file: file, slotOfRow: slotOfRow)
+    var hash = ContentHash()
     while let block = try times.reading.measure({ try reader.next() }) {
+      times.reading.measure { block.content.update(&hash) }
       let masked = try times.masking.measure {
         try Self.mask(block.content, noise, slots: slotOfRow[block.rows], keys)
       }
@@ -46,6 +51,7 @@ package struct RowSpool<Element: FloatingElement> {
       try progress(block.rows.upperBound, source.rows)
     }
     try times.reading.measure { try writer.finish() }
+    contentHash = hash.value()
   }
 
   private static func mask(

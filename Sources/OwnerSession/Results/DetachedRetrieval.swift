@@ -40,8 +40,7 @@ package struct DetachedRetrieval<Element: FloatingElement> {
     let keys = JobKeys<Element>(master: masterKey, plan: shape.keyPlan, workers: workers)
     try ResultRetrieval(connection: connection, shape: shape, keys: keys).write(
       to: directory,
-      standardization: try ModelDirectory.readStandardization(
-        directory.state.appending(path: "standardization.safetensors"))
+      standardization: try ModelDirectory.readStandardization(directory.standardization)
     ) { _, _ in }
     var finished = state
     finished.phase = .finished

@@ -14,22 +14,25 @@ package struct ModelDirectory {
   }
 
   private var weightsFile: URL { root.appending(path: "model.safetensors") }
+  private var namesFile: URL { root.appending(path: "names.json") }
   private var standardization: URL { root.appending(path: "standardization.safetensors") }
 
   /// Writes everything; the weights last, so that a directory with weights is complete.
   ///
-  /// - Parameter trained: the trained parameters, unmasked, by name.
+  /// - Parameters:
+  ///   - trained: the trained parameters, unmasked, by name.
+  ///   - names: of the data; those of its rows stay out of the model. Nil for runs of versions that kept none.
   func write<Element: FloatingElement>(
-    _ trained: NamedTensors<Element>, shape: JobShape, standardization fitted: Standardization?
+    _ trained: NamedTensors<Element>, shape: JobShape, standardization fitted: Standardization?, names: DataNames?
   ) throws {
-    do {
-      try FileManager.default.createDirectory(at: root, withIntermediateDirectories: true)
-    } catch {
-      throw OwnerError.run("cannot create \(root.path): \((error as NSError).localizedDescription)")
-    }
+    try Directory.create(root.path)
+    // An earlier version made it for everybody to enter.
+    chmod(root.path, 0o700)
+    try names?.withoutRows.write(to: namesFile)
     if let fitted { try Self.writeStandardization(fitted, to: standardization) }
     try AtomicFile.write(
-      Data(ModelReadme.text(shape, standardized: fitted != nil).utf8), to: root.appending(path: "README.md").path)
+      Data(ModelReadme.text(shape, standardized: fitted != nil, named: names?.columns != nil).utf8),
+      to: root.appending(path: "README.md").path)
     if let pretrained = shape.pretrained {
       try TransformerExport(shape: shape, model: pretrained, trained: trained).write(to: root.path)
     } else {
@@ -44,6 +47,11 @@ package struct ModelDirectory {
     let plaintext: NamedTensors<Double> = try SafetensorsFile(path: weightsFile.path).tensors()
     let trained = try PlaintextLayout.trainedTensors(from: plaintext, specifications: shape.structure.parameters)
     return FinishedWeights(trained: trained, frozen: nil)
+  }
+
+  /// Nil where the run kept none.
+  package func readNames() throws -> DataNames? {
+    try DataNames.read(namesFile)
   }
 
   package func readStandardization() throws -> Standardization? {

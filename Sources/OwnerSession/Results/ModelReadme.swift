@@ -3,7 +3,7 @@ import Architecture
 
 /// The text of `model/README.md`.
 enum ModelReadme {
-  static func text(_ shape: JobShape, standardized: Bool) -> String {
+  static func text(_ shape: JobShape, standardized: Bool, named: Bool) -> String {
     if let pretrained = shape.pretrained { return TransformerReadme(shape: shape, model: pretrained).text }
     guard case .mlp(let mlp) = shape.model else { return "" }
     let adapters = mlp.adapter.map { [$0] } ?? []
@@ -46,7 +46,7 @@ enum ModelReadme {
           linear.weight.data = weights[f"{name}.weight"]
           linear.bias.data = weights[f"{name}.bias"]
 
-      x = ...  # rows × \(mlp.input.features), float32\(standardize)
+      x = ...  # rows × \(mlp.input.features), float32\(named ? ", columns in the order of names.json" : "")\(standardize)
       for name, linear in zip(names, linears):
           x = linear(x)
           if name not in ("adapter", names[-1]):

@@ -27,6 +27,7 @@ package struct ResultRetrieval<Element: FloatingElement> {
       progress: progress)
     for index in weights.indices { weights[index] = try keys.unmaskParameter(weights[index], trained[index]) }
     let finished = NamedTensors(zip(trained.map(\.name), weights).map { ($0, $1) })
-    try ModelDirectory(directory.model).write(finished, shape: shape, standardization: standardization)
+    try ModelDirectory(directory.model).write(
+      finished, shape: shape, standardization: standardization, names: try DataNames.read(directory.names))
   }
 }

@@ -111,6 +111,7 @@ package final class MaskedRun<Element: FloatingElement> {
       let spool = try RowSpool(
         prepared, source: source, standardization: standardization, noise: noise, keys: keys,
         scratch: directory.state, times: &times, progress: progress)
+      try checkData(features: spool.contentHash)
       guard let labels = prepared.labels else { throw OwnerError.unfitJob("rows of features need data.labels") }
       return (RowSamples(spool: spool, prepared: prepared, labels: labels), standardization)
     case .tokens(let tokens):
@@ -118,6 +119,7 @@ package final class MaskedRun<Element: FloatingElement> {
       let spool = try times.reading.measure {
         try TokenSpool(prepared, tokens: tokens, scratch: directory.state, progress: progress)
       }
+      try checkData(features: spool.contentHash)
       let packer = TokenPacker(
         embedding: try tokens.model.embedding(), keys: keys, master: masterKey, noise: noise,
         settings: tokens.settings, workers: options.workers)
@@ -128,9 +130,24 @@ package final class MaskedRun<Element: FloatingElement> {
     }
   }
 
+  /// Keeps the digest of the data, or compares it with the one that is kept, before anything of it is sent.
+  ///
+  /// - Throws: `OwnerError.unfitData` for other data than the run began with.
+  private func checkData(features: UInt64) throws {
+    let digest = DataDigest(prepared, features: features)
+    if let kept = try DataDigest.read(directory) { return try kept.check(digest, file: prepared.job.data.file) }
+    if state.phase != .prepared {
+      observe(
+        .warning(
+          "the run began with a version that kept no digest of its data; whether the data is the same cannot be checked"
+        ))
+    }
+    try digest.write(directory)
+  }
+
   private func fitStandardization(_ source: any FeatureSource) throws -> Standardization? {
     guard prepared.job.data.standardize else { return nil }
-    let file = directory.state.appending(path: "standardization.safetensors")
+    let file = directory.standardization
     if let known = try ModelDirectory.readStandardization(file) { return known }
     observe(.began("fitting the standardisation"))
     var isTraining = [Bool](repeating: false, count: source.rows)
@@ -178,6 +195,7 @@ package final class MaskedRun<Element: FloatingElement> {
 
   /// - Returns: false after a detached upload, true when the job is finished at the trainer.
   private func train(_ context: RunContext<Element>) throws -> Bool {
+    try checkNotCancelled()
     let accepted = try submit()
     guard prepared.description.lossLocation == .trainer else {
       try setPhase(.training)
@@ -199,8 +217,15 @@ package final class MaskedRun<Element: FloatingElement> {
 
   private func setPhase(_ phase: RunState.Phase) throws {
     guard state.phase != phase else { return }
+    try checkNotCancelled()
     state.phase = phase
     try state.save(directory)
+  }
+
+  /// - Throws: `OwnerError.run` when `cancel` was called for this run directory meanwhile.
+  private func checkNotCancelled() throws {
+    guard try RunState.load(directory).phase == .cancelled else { return }
+    throw OwnerError.run("the run was cancelled; start a new one in another --out")
   }
 
   private func retrieve(standardization: Standardization?) throws -> JobStatus {

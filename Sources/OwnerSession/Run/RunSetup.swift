@@ -7,17 +7,21 @@ package import Masking
 import Tensors
 import Wire
 
-/// Lays out a new run directory.
+/// Fills a new run directory.
 package enum RunSetup {
-  /// Writes the resolved job, the job's new master key and the state; `writePlan` adds the rest.
+  /// Writes the resolved job, the data's names, the job's new master key and the state; `writePlan` adds the rest.
   ///
+  /// - Parameter directory: created, and nobody else's.
   /// - Returns: the state and the key.
   /// - Throws: `OwnerError.run` when the directory is taken; `CheckpointError` of kind `.exhausted` when the disk is full.
   package static func create(
     _ directory: RunDirectory, prepared: PreparedJob, trainer: String, trainerKey: String, keys: String
   ) throws -> (RunState, MasterKey) {
-    try directory.create()
+    guard !directory.exists else {
+      throw OwnerError.run("\(directory.root.path) already holds a run; choose another --out")
+    }
     try AtomicFile.write(Data(prepared.job.yaml().utf8), to: directory.resolvedJob.path)
+    try prepared.names.write(to: directory.names)
     let identifier = JobIdentifier()
     guard let job = JobID(hex: identifier.description) else { throw OwnerError.run("no job id could be made") }
     let master = MasterKey(for: identifier)

@@ -12,6 +12,8 @@ package struct TokenSpool: Sendable {
   private static let fields = 4
 
   private let file: RowFile<Int32>
+  /// Of all tokens, in the order of the file; 0 until they are read.
+  private(set) var contentHash: UInt64 = 0
   /// Tokens of the longest sample there may be.
   package let maximumTokens: Int
 
@@ -70,9 +72,14 @@ extension TokenSpool {
     for (slot, row) in prepared.plan.rowOfSlot.enumerated() { slotOfRow[Int(row)] = Int32(slot) }
     try self.init(
       maximumTokens: prepared.shape.data.maximumTokens ?? 1, capacity: prepared.plan.totalRows, scratch: scratch)
+    var hash = ContentHash()
     try tokens.forEachSample { row, sample in
+      withUnsafeBytes(of: sample.count) { hash.update($0) }
+      // Four numbers a token and nothing between them.
+      sample.withUnsafeBytes { hash.update($0) }
       if slotOfRow[row] >= 0 { try write(sample, slot: Int(slotOfRow[row])) }
       if row % 1024 == 0 { try progress(row, tokens.source.rows) }
     }
+    contentHash = hash.value()
   }
 }

@@ -5,6 +5,21 @@ import Tensors
 import Training
 import Wire
 
+extension CheckpointStore {
+  /// The newest step with a checkpoint that a history of `historySteps` steps reaches.
+  ///
+  /// - Throws: `TrainerError` that says why there is none; `CheckpointError`.
+  func start(historySteps: Int) throws -> Int {
+    let steps = try steps()
+    if let step = steps.last(where: { $0 <= historySteps }) { return step }
+    guard let oldest = steps.first else { throw TrainerError.refused("no checkpoint is left; submit the job anew") }
+    // Checkpoints go only when some history has reached a later one.
+    throw TrainerError.refused(
+      "another run directory or process of this owner took the job further: the oldest checkpoint left is of step \(oldest), and the "
+        + "history here ends at step \(historySteps); go on with that one")
+  }
+}
+
 /// What every kind of runner works with: the job, its engine, its checkpoints, and the way out.
 struct RunnerContext<Element: FloatingElement> {
   let job: StoredJob
@@ -40,9 +55,7 @@ struct RunnerContext<Element: FloatingElement> {
     self.outbox = outbox
     folder = store.path(of: job.id)
     checkpoints = try JobCheckpoints(job, in: store)
-    guard let step = try checkpoints.files.steps().last(where: { $0 <= historySteps }) else {
-      throw TrainerError.refused("no checkpoint at or before step \(historySteps) is left; submit the job anew")
-    }
+    let step = try checkpoints.files.start(historySteps: historySteps)
     let (engine, state) = try checkpoints.load(
       step: step, workers: configuration.workers, batchRows: batchRows)
     self.engine = engine

@@ -19,7 +19,9 @@ extension TrainerService {
     case .ready: break
     }
     guard !record.isAutonomous else { throw WireError.outOfOrder("attach to a job that needs no owner") }
-    jobs[id]?.peer = peer
+    // One that could not go on is not to end the one that does.
+    if active?.job == id { _ = try store.checkpoints(of: id).start(historySteps: historySteps) }
+    handOver(id, to: peer)
     jobs[id]?.attachedHistory = historySteps
     if let active, active.job == id {
       // The owner came back on a new connection while its job still ran: save, then start again from a checkpoint.

@@ -69,7 +69,7 @@ extension TrainerService {
     let records = try RecordLog.records(in: store.path(of: id))
     var next = min(first, records.count)
     let end = min(records.count, next + ProgressRecord.largestAnswer)
-    jobs[id]?.peer = peer
+    handOver(id, to: peer)
     jobs[id]?.follows = end == records.count
     repeat {
       let part = Array(records[next..<end].prefix(ProgressRecord.largestMessage))

@@ -1,5 +1,6 @@
 import Architecture
 import Checkpoints
+import Failures
 import Foundation
 import Tensors
 import Training
@@ -57,7 +58,7 @@ extension TrainerService {
   private func forwardToRunner(_ message: OwnerMessage<Element>, job id: JobID, from peer: PeerID) throws {
     guard jobs[id]?.peer == peer else {
       if case .leave = message { return }
-      throw TrainerError.refused("another connection of this owner has taken the job over")
+      throw TrainerError.refused(Self.takenOver)
     }
     guard let active, active.job == id, jobs[id]?.attachedHistory != nil else {
       if case .leave = message {
@@ -70,6 +71,23 @@ extension TrainerService {
       detach(id, reason: .ownerLost)
       throw WireError.outOfOrder("more messages than the window allows")
     }
+  }
+
+  /// What a connection is told that has lost its job to another one.
+  private static var takenOver: String { "another connection of this owner has taken the job over" }
+
+  /// Makes `peer` the connection that hears of the job. The one before, if it waits for anything, is told: it would wait for ever.
+  func handOver(_ id: JobID, to peer: PeerID) {
+    guard let record = jobs[id], record.peer != peer else { return }
+    jobs[id]?.peer = peer
+    guard record.attachedHistory != nil || record.follows else { return }
+    jobs[id]?.follows = false
+    if !record.isAutonomous, active?.job != id {
+      // It was in line for the connection that has lost it.
+      jobs[id]?.attachedHistory = nil
+      queue.removeAll { $0 == id }
+    }
+    if isConnected(record.peer) { send(.refused(kind: .refused, reason: Self.takenOver), job: id, to: record.peer) }
   }
 
   private func submit(_ description: JobDescription, id: JobID, from peer: PeerID) throws {
@@ -85,7 +103,7 @@ extension TrainerService {
         jobs[id]?.submitter = peer
       }
       // A runner goes on speaking to whom it was started for, until an attachment ends it.
-      if active?.job != id { jobs[id]?.peer = peer }
+      if active?.job != id { handOver(id, to: peer) }
     } else {
       let limits = configuration.owners.limits(of: peer.ownerKey) ?? OwnerLimits()
       try checkQueue(limits, of: peer.ownerKey)

@@ -39,7 +39,7 @@ package struct EndpointRecord: Codable, Sendable, Equatable {
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     let bytes = try encoder.encode(self)
     do throws(CheckpointError) {
-      try AtomicFile.write(bytes, to: Self.path(store))
+      try AtomicFile.write(bytes, to: Self.path(store), mode: 0o644)
     } catch {
       if case .system(.rename, let path, EISDIR) = error { throw CheckpointError.file(path: path, .notRegular) }
       throw error

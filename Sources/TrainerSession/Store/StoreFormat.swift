@@ -15,7 +15,7 @@ struct StoreFormat: Codable {
   static func claim(_ store: URL, software: String) throws {
     guard try check(store) == nil else { return }
     let mark = try JSONEncoder().encode(StoreFormat(format: current, software: software))
-    try AtomicFile.write(mark, to: path(store))
+    try AtomicFile.write(mark, to: path(store), mode: 0o644)
   }
 
   /// - Returns: nil for a store without a mark: a new one, or one of a version before there were marks, whose form is the first.

@@ -21,7 +21,8 @@ struct CancelCommand: ParsableCommand {
       if case .removed = message { return true }
       return nil as Bool?
     }
-    var state = opened.state
+    // As it is now: a process that still works on the run looks at it before it goes on.
+    var state = try RunState.load(opened.directory)
     state.phase = .cancelled
     try state.save(opened.directory)
     print("cancelled")

@@ -10,7 +10,8 @@ struct PredictCommand: ParsableCommand {
     commandName: "predict", abstract: "Masked inference with the model of a finished run.",
     discussion: """
       Rows and weights are masked under a key made for this prediction. Writes `predictions` (class ids, 0/1 or values), \
-      `probabilities` and the raw `outputs`, one row a row of the data. After a job \
+      `probabilities` and the raw `outputs`, one row a row of the data. Columns are found by their names where the training data had \
+      names; a column that is missing is an error (exit 3). After a job \
       with masking.noise the rows to predict are sent with noise of the same deviation, drawn afresh each time from the system's \
       generator, so that two predictions of one row differ by what the noise does.
 
@@ -37,13 +38,15 @@ struct PredictCommand: ParsableCommand {
       throw OwnerError.run("the run is \(opened.state.phase.rawValue), not finished; resume or retrieve it first")
     }
     let shape = try opened.shape()
-    let source = try SampleSource.forPrediction(shape, file: data, features: features)
+    let model = ModelDirectory(opened.directory.model)
+    let source = try SampleSource.forPrediction(
+      shape, file: data, features: features, names: try model.readNames(),
+      warn: { StandardError.write("warning: \($0)\n") })
     let connection = try opened.greet(job: .random(), listen: place.listen, patience: waiting.patience)
     defer { connection.close() }
     let progress = CountDisplay("predicting")
     try Prediction(
-      shape: shape, model: ModelDirectory(opened.directory.model), connection: connection,
-      workers: processing.workers
+      shape: shape, model: model, connection: connection, workers: processing.workers
     ).write(
       source: source, to: URL(filePath: output), patience: .seconds(waiting.patience),
       progress: { progress.show($0, of: $1) })

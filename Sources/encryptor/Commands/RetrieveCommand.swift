@@ -14,7 +14,18 @@ struct RetrieveCommand: ParsableCommand {
   @OptionGroup var processing: ThreadsOption
 
   func run() throws {
-    let opened = try selected.open()
+    var opened = try selected.open()
+    if opened.state.phase == .finished {
+      print(opened.directory.model.path)
+      return
+    }
+    let interruption = Interruption()
+    let signals = InterruptSignals(interruption)
+    defer { withExtendedLifetime(signals) {} }
+    let lease = try RunHold.take(opened.directory, interruption)
+    defer { lease.release() }
+    // What a process that had it until now has done.
+    opened = try selected.open()
     if opened.state.phase == .finished {
       print(opened.directory.model.path)
       return

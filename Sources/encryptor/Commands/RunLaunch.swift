@@ -31,7 +31,17 @@ struct RunLaunch {
     let owner = try keys.owner()
     let trainer = try keys.trainer()
     let directory = RunDirectory(root: URL(filePath: output))
+    var lease: RunLease?
+    defer { lease?.release() }
+    if resume {
+      _ = try RunState.load(directory)
+      lease = try RunHold.take(directory, interruption)
+    }
     let prepared = try PreparedJob(job: resolved, secret: OrderSecret(owner: owner, seed: resolved.train.seed))
+    if !resume {
+      try directory.create()
+      lease = try RunHold.take(directory, interruption)
+    }
     let (state, master) =
       resume
       ? try reopen(directory, prepared: prepared, trainerKey: trainer)
@@ -78,7 +88,7 @@ struct RunLaunch {
       throw OwnerError.run(
         "the job differs from \(directory.resolvedJob.path); resume with the same job, or choose another --out")
     }
-    try state.check(prepared)
+    try state.check(prepared, directory)
     let master = try OpenedRun.masterKey(directory, state)
     if (state.trainer, state.trainerKey) != (prepared.job.trainer, trainerKey.z85), state.phase != .finished {
       state.trainer = prepared.job.trainer

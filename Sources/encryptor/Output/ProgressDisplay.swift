@@ -47,6 +47,7 @@ final class ProgressDisplay {
       if !isTerminal { line(what) }
     case .advanced(let done, let total):
       update { "\(phase) \(Self.bar(done, total)) \(NumberText.count(done))/\(NumberText.count(total))" }
+    case .warning(let text): line("warning: \(text)")
     case .queued(let position): line("waiting in the trainer's queue, place \(position)")
     case .trainingStarts(let step, let total):
       firstStep = step

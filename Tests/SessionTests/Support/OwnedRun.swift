@@ -19,6 +19,7 @@ struct OwnedRun<Element: FloatingElement> {
     self.keys = keys
     prepared = try PreparedJob(job: job, secret: OrderSecret(owner: keys, seed: job.train.seed))
     directory = RunDirectory(root: root)
+    try directory.create()
     (state, master) = try RunSetup.create(
       directory, prepared: prepared, trainer: job.trainer, trainerKey: keys.publicKey.z85, keys: "/nowhere")
   }

@@ -27,11 +27,11 @@ import TestSupport
     let site = try Site<Float>()
     let job = try TokenJob().resolved(on: TokenData(in: site.directory))
     let run = try OwnedRun<Float>(job, keys: site.keys, in: site.directory.url("run"))
-    try run.state.check(run.prepared)
+    try run.state.check(run.prepared, run.directory)
     try TinyCheckpoint.write(.bert, to: site.directory.url("bert"), seed: 10)
     let later = try PreparedJob(job: job, secret: OrderSecret(owner: site.keys, seed: 1))
     #expect {
-      try run.state.check(later)
+      try run.state.check(later, run.directory)
     } throws: { error in
       (error as? OwnerError)?.kind == .inputData && "\(error)".contains("checkpoint")
     }

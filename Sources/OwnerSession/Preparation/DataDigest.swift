@@ -1,0 +1,101 @@
+import Checkpoints
+import Datasets
+import Foundation
+import Tensors
+
+/// What a run is trained on, as sizes and hashes, in `state/data.json`: a resume on other data would train on without a word.
+///
+/// Hashes find mistakes (XXH64); they are no protection against anybody who means to deceive.
+struct DataDigest: Codable, Equatable {
+  /// The form of the file.
+  private var version = 1
+  private let rows: Int
+  /// Features, or tokens of the longest sample.
+  private let columns: Int
+  /// Of all values as they are read; nil until they are.
+  private let features: String?
+  /// Of the labels of all rows; nil where tokens are their own.
+  private let labels: String?
+  private let split: String
+  private let columnNames: String?
+  private let classNames: String?
+  private let rowNames: String?
+
+  /// - Parameter features: the hash of all values in the order of the file.
+  init(_ prepared: PreparedJob, features: UInt64?) {
+    rows = prepared.source.rows
+    columns = prepared.shape.data.maximumTokens ?? prepared.shape.data.features
+    self.features = features.map(Self.text)
+    labels = prepared.labels.map(Self.hash)
+    var hash = ContentHash()
+    for part in [prepared.split.training, prepared.split.validation] {
+      withUnsafeBytes(of: part.count) { hash.update($0) }
+      part.withUnsafeBytes { hash.update($0) }
+    }
+    split = Self.text(hash.value())
+    columnNames = prepared.names.columns.map(Self.hash)
+    classNames = prepared.names.classes.map(Self.hash)
+    rowNames = prepared.names.rows.map(Self.hash)
+  }
+
+  /// - Returns: nil when none is kept.
+  /// - Throws: `OwnerError.run` when it cannot be read; `CheckpointError`.
+  static func read(_ directory: RunDirectory) throws -> DataDigest? {
+    guard let bytes = try SmallFile.read(directory.dataDigest.path) else { return nil }
+    guard let digest = try? JSONDecoder().decode(DataDigest.self, from: bytes), digest.version == 1 else {
+      throw OwnerError.run("\(directory.dataDigest.path) cannot be read by this version")
+    }
+    return digest
+  }
+
+  func write(_ directory: RunDirectory) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    try AtomicFile.write(try encoder.encode(self), to: directory.dataDigest.path)
+  }
+
+  /// Compares the data found now with what this one is of; what is not known of either is left out.
+  ///
+  /// - Throws: `OwnerError.unfitData` that says what differs.
+  func check(_ found: DataDigest, file: String) throws {
+    let differences = [
+      ("the number of rows or columns", (rows, columns) != (found.rows, found.columns)),
+      ("the names of the columns", columnNames != found.columnNames),
+      ("the names of the classes", classNames != found.classNames),
+      ("the names of the rows", rowNames != found.rowNames),
+      ("the labels", labels != found.labels),
+      ("the split", split != found.split),
+      ("the features", features != nil && found.features != nil && features != found.features),
+    ]
+    guard let difference = differences.first(where: \.1)?.0 else { return }
+    throw OwnerError.unfitData(
+      "\(file) has changed since the run began: \(difference) differ; put the old file back, or start a new run")
+  }
+
+  private static func text(_ hash: UInt64) -> String {
+    let digits = String(hash, radix: 16)
+    return String(repeating: "0", count: 16 - digits.count) + digits
+  }
+
+  private static func hash(_ names: [String]) -> String {
+    var hash = ContentHash()
+    for name in names {
+      withUnsafeBytes(of: name.utf8.count) { hash.update($0) }
+      hash.update(name)
+    }
+    return text(hash.value())
+  }
+
+  private static func hash(_ labels: JobLabels) -> String {
+    var hash = ContentHash()
+    switch labels.column {
+    case .classes(let classes):
+      withUnsafeBytes(of: classes.classCount) { hash.update($0) }
+      classes.ids.withUnsafeBytes { hash.update($0) }
+    case .values(let values):
+      withUnsafeBytes(of: values.columns) { hash.update($0) }
+      values.withUnsafeBufferPointer { hash.update(UnsafeRawBufferPointer($0)) }
+    }
+    return text(hash.value())
+  }
+}
