@@ -1,5 +1,7 @@
 import Checkpoints
+import Datasets
 import Foundation
+import JobSpec
 package import Wire
 
 /// What a later command needs to go on with a run: no secret in it.
@@ -54,4 +56,55 @@ package struct RunState: Sendable, Equatable, Codable {
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
     try AtomicFile.write(try encoder.encode(self), to: directory.runState.path)
   }
+}
+
+extension RunState {
+  /// Whether a job prepared now is the one the run was made for.
+  ///
+  /// - Throws: `OwnerError.otherKey` for another owner's key, `.unfitData` when the file has changed.
+  package func check(_ prepared: PreparedJob, _ directory: RunDirectory) throws {
+    if let owner, owner != prepared.secret.ownerKey {
+      throw OwnerError.otherKey("the run was made with the owner key \(owner); give the --keys directory that holds it")
+    }
+    guard data.checkpoint == prepared.shape.data.checkpoint else {
+      throw OwnerError.unfitData(
+        "the checkpoint that model.huggingface names holds other weights than when the run began; put the old one back")
+    }
+    guard data == prepared.shape.data else {
+      throw OwnerError.unfitData(
+        "\(prepared.job.data.file) has changed since the run began; put the old file back")
+    }
+    // The features themselves are compared when they are read.
+    try DataDigest.read(directory)?.check(DataDigest(prepared, features: nil), file: prepared.job.data.file)
+  }
+}
+
+/// What a finished run says of itself; written to `summary.json` and shown as a table.
+package struct RunReport: Sendable, Codable {
+  package struct Seconds: Sendable, Codable {
+    package var total: Double
+    package var reading: Double
+    package var masking: Double
+    package var waitingForTrainer: Double
+    package var loss: Double
+  }
+
+  package var job: JobID
+  package var evaluations: [ProgressRecord]
+  /// The epoch whose weights `model/` holds, counted from 0.
+  package var keptEpoch: Int?
+  package var steps: Int
+  package var trainingRows: Int
+  package var epochs: Int
+  /// Distinct rows the trainer saw under this key, training and validation.
+  package var rowsSeen: Int
+  package var seconds: Seconds
+  package var bytesSent: Int
+  package var bytesReceived: Int
+  /// Bytes of all messages sent, over what the same messages would take with plain float32 rows of d columns and unpadded
+  /// weights: rows, weights, gradients, labels, slot numbers and headers, on both sides of the ratio. What CURVE and TCP add to
+  /// each frame is on neither.
+  package var expansion: Double
+  package var ownerCPUSeconds: Double
+  package var trainerCPUSeconds: Double
 }

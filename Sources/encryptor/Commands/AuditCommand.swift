@@ -1,7 +1,8 @@
+import Architecture
 import ArgumentParser
-import LeakAudit
 import Foundation
 import JobSpec
+import LeakAudit
 import OwnerSession
 import Tensors
 
@@ -84,5 +85,101 @@ struct AuditCommand: ParsableCommand {
       publicRows: evidence.knowledge.sampleRows.rows, minutes: minutes,
       seconds: start.duration(to: clock.now) / .seconds(1), attacks: attacks, noiseCost: evidence.noiseCost,
       noiseCostMissing: evidence.noiseCostMissing)
+  }
+}
+
+/// Where to find the audit that a job with a gate needs before it is sent.
+struct AuditOption: ParsableArguments {
+  @Option(
+    name: .customLong("audit"),
+    help: ArgumentHelp(
+      "The directory of the job's audit, for a job with audit.gate. (default: audits/NAME)", valueName: "directory"),
+    completion: .directory)
+  var directory: String?
+
+  /// - Throws: `OwnerError.unfitJob` for a name that is no directory of its own.
+  static func defaultDirectory(_ job: ResolvedJob) throws -> String {
+    guard job.name.contains(where: { $0 != "." }) else {
+      throw OwnerError.unfitJob("name: \(job.name) is no name for a directory; say where the audit is: --out, --audit")
+    }
+    return "audits/\(job.name)"
+  }
+
+  /// - Throws: `AuditError` unless the job has no gate, or this version's audit of just this job, data and checkpoint passes it.
+  func check(_ job: ResolvedJob) throws {
+    guard let gate = job.audit else { return }
+    let directory = AuditDirectory(root: URL(filePath: try directory ?? Self.defaultDirectory(job)))
+    let report = try directory.load()
+    let subject = try AuditSubject(job)
+    let differences = [
+      (report.program == Release.software, "it was made by \(report.program), and this is \(Release.software)"),
+      (report.jobDigest == subject.jobDigest, "the resolved job differs"),
+      (report.dataDigest == subject.dataDigest, "the data file differs"),
+      (report.checkpointDigest == subject.checkpointDigest, "the files of the checkpoint differ"),
+    ]
+    if let difference = differences.first(where: { !$0.0 })?.1 {
+      throw AuditError.otherSubject(path: directory.json.path, difference: difference)
+    }
+    try Self.check(report, gate)
+  }
+
+  /// Says what passes only because there is nothing to attack: the owner may have meant something else.
+  static func check(_ report: AuditReport, _ gate: AuditGate) throws {
+    for notice in try GateCheck(gate).check(report) { StandardError.write("audit.gate passes \(notice)\n") }
+  }
+}
+
+/// What `audit` shows.
+struct AuditTable {
+  let report: AuditReport
+  let page: String
+
+  var text: String {
+    let table = TextTable(
+      header: ["attack", "metric", "masked (95 %)", "unmasked", "chance", "seconds"],
+      rows: report.attacks.map { result in
+        [
+          result.title, result.metric, cell(result, result.masked), cell(result, result.unmasked),
+          result.status == .measured ? ReportNumber.text(result.masked?.chance) : "",
+          NumberText.fixed(result.seconds, 1),
+        ]
+      })
+    var lines = report.outOfScope + [""] + table.lines + [""]
+    for result in report.attacks {
+      switch result.status {
+      case .measured:
+        let cut = result.masked?.isCutShort == true ? "Cut short: with more --minutes it may find more." : nil
+        lines.append(
+          ([result.title + ": " + (result.meaning ?? "")] + [cut, result.caution].compactMap { $0 })
+            .joined(separator: " "))
+        lines += advice(result)
+      case .inapplicable: lines.append("\(result.title) does not apply: \(result.reason ?? "").")
+      case .notMeasured: lines.append("\(result.title) was not measured: \(result.reason ?? "").")
+      case .outOfTime: lines.append("\(result.title): no time was left; give the audit more with --minutes.")
+      }
+    }
+    if let cost = report.noiseCostText { lines.append("cost of the noise: \(cost)") }
+    if report.isViewCutShort {
+      lines.append(
+        "The observed run was cut short after \(report.rowsSeen) rows: every attack had fewer than it should have; give the audit more "
+          + "--minutes.")
+    }
+    return (lines + ["", "report: \(page)"]).joined(separator: "\n")
+  }
+
+  /// What would lower it, as the command line says it; in words where nothing in a job does. The page has the reasons.
+  private func advice(_ result: AttackResult) -> [String] {
+    guard let advice = result.advice else { return [] }
+    let changes = result.changes.map { "--set \($0)" }.joined(separator: " ")
+    return ["  What would lower it: \(changes.isEmpty ? advice : changes)"]
+  }
+
+  private func cell(_ result: AttackResult, _ measurement: LeakAudit.Measurement?) -> String {
+    switch result.status {
+    case .measured: ReportNumber.text(measurement)
+    case .inapplicable: "–"
+    case .notMeasured: "not measured"
+    case .outOfTime: "no time"
+    }
   }
 }

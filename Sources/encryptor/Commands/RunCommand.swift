@@ -1,5 +1,13 @@
+import Architecture
 import ArgumentParser
+import Dispatch
+import Failures
+import Foundation
+import JobSpec
+import Masking
 import OwnerSession
+import Transport
+import Wire
 
 struct RunCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -27,5 +35,156 @@ struct RunCommand: ParsableCommand {
     let launch = RunLaunch(
       job: job, keys: keys, processing: processing, audit: audit, listen: place.listen, output: output, detach: false)
     try launch.start(resume: resume)
+  }
+}
+
+struct SubmitCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "submit", abstract: "Upload a job whose loss the trainer computes, and leave.",
+    discussion: """
+      Sends masked weights, rows and labels; the trainer goes on by itself. Come back with `encryptor status RUN` and \
+      `encryptor retrieve RUN`. Without --detach it stays and follows, as `run` does. Needs loss.where: trainer.
+
+      Example: encryptor submit job.yaml --set loss.where=trainer --keys keys --trainer-key trainer.pub --out runs/a --detach
+      """)
+
+  @OptionGroup var job: JobOptions
+  @OptionGroup var keys: KeyOptions
+  @OptionGroup var processing: ProcessingOptions
+  @OptionGroup var audit: AuditOption
+  @OptionGroup var place: ListenOption
+
+  @Option(name: .customLong("out"), help: "The run directory to make.", completion: .directory)
+  var output: String
+
+  @Flag(help: "Leave once everything is uploaded.")
+  var detach = false
+
+  @Flag(help: "Go on with the upload of the run in --out.")
+  var resume = false
+
+  func run() throws {
+    let launch = RunLaunch(
+      job: job, keys: keys, processing: processing, audit: audit, listen: place.listen, output: output, detach: detach)
+    try launch.start(resume: resume)
+  }
+}
+
+/// What `run` and `submit` share: from options to a run, its progress and its summary.
+struct RunLaunch {
+  let job: JobOptions
+  let keys: KeyOptions
+  let processing: ProcessingOptions
+  let audit: AuditOption
+  /// Where to wait for the trainer instead of connecting to it.
+  let listen: String?
+  let output: String
+  let detach: Bool
+
+  func start(resume: Bool) throws {
+    let interruption = Interruption()
+    let signals = InterruptSignals(interruption)
+    defer { withExtendedLifetime(signals) {} }
+    let resolved = try job.load()
+    if detach, resolved.lossLocation != .trainer {
+      throw OwnerError.unfitJob("--detach needs the loss at the trainer; set loss.where: trainer in the job")
+    }
+    // What is under way has been let through before.
+    if !resume { try audit.check(resolved) }
+    let owner = try keys.owner()
+    let trainer = try keys.trainer()
+    let directory = RunDirectory(root: URL(filePath: output))
+    var lease: RunLease?
+    defer { lease?.release() }
+    if resume {
+      _ = try RunState.load(directory)
+      lease = try RunHold.take(directory, interruption)
+    }
+    let prepared = try PreparedJob(job: resolved, secret: OrderSecret(owner: owner, seed: resolved.train.seed))
+    if !resume {
+      try directory.create()
+      lease = try RunHold.take(directory, interruption)
+    }
+    let (state, master) =
+      resume
+      ? try reopen(directory, prepared: prepared, trainerKey: trainer)
+      : try RunSetup.create(
+        directory, prepared: prepared, trainer: resolved.trainer, trainerKey: trainer.z85,
+        keys: URL(filePath: keys.keys).standardizedFileURL.path)
+    if state.phase == .finished {
+      print("already finished: \(directory.model.path)")
+      return
+    }
+    if state.phase == .cancelled { throw OwnerError.run("the run was cancelled; start a new one in another --out") }
+    let progress = ProgressDisplay(job: prepared, patience: processing.patience)
+    progress.showPlan()
+    let place = try TrainerPlace(endpoint: state.trainer, listen: listen, ownerKeys: owner, trainerKey: trainer)
+    let run = try MaskedRun<Float>(
+      prepared: prepared, directory: directory, state: state, masterKey: master, channel: place.channel,
+      options: RunOptions(
+        workers: processing.workers, patience: .seconds(processing.patience), detach: detach,
+        software: Release.software, peer: place.peer),
+      interruption: interruption, observe: { progress.show($0) })
+    defer { progress.end() }
+    let report: RunReport?
+    do {
+      report = try run.execute()
+    } catch OwnerError.trainerGone(let what) {
+      throw OwnerError.trainerGone("\(what). Everything is saved here: go on with --resume")
+    }
+    progress.end()
+    if let report {
+      print(SummaryTable(report: report, task: resolved.task, model: directory.model.path).text)
+    } else {
+      print("submitted \(state.job); the trainer goes on by itself: encryptor status \(output)")
+    }
+  }
+
+  /// The state of an earlier start and its master key. The trainer may have moved; everything else must be as it was.
+  private func reopen(
+    _ directory: RunDirectory, prepared: PreparedJob, trainerKey: CurvePublicKey
+  ) throws -> (RunState, MasterKey) {
+    var state = try RunState.load(directory)
+    let earlier = try ResolvedJob.load(
+      path: directory.resolvedJob.path, overrides: ["trainer=\(prepared.job.trainer)"], checkFiles: false)
+    guard earlier == prepared.job else {
+      throw OwnerError.run(
+        "the job differs from \(directory.resolvedJob.path); resume with the same job, or choose another --out")
+    }
+    try state.check(prepared, directory)
+    let master = try OpenedRun.masterKey(directory, state)
+    if (state.trainer, state.trainerKey) != (prepared.job.trainer, trainerKey.z85), state.phase != .finished {
+      state.trainer = prepared.job.trainer
+      state.trainerKey = trainerKey.z85
+      try state.save(directory)
+    }
+    return (state, master)
+  }
+}
+
+/// Keeps a run directory for this process until it ends.
+enum RunHold {
+  static func take(_ directory: RunDirectory, _ interruption: Interruption) throws -> RunLease {
+    try RunLease(
+      directory, waiting: { StandardError.write($0 + "\n") }, isCancelled: { interruption.isRequested },
+      onLoss: { error in
+        StandardError.write("encryptor: \(error.description)\n")
+        // At once: whatever is written from now on would be written into the other process's run.
+        _exit(error.kind.exitCode)
+      })
+  }
+}
+
+/// Turns the first Ctrl-C or SIGTERM into an orderly stop; the second ends the process at once.
+struct InterruptSignals {
+  private let watch: SignalWatch
+
+  init(_ interruption: Interruption) {
+    watch = SignalWatch([SIGINT, SIGTERM]) { _ in
+      // At once and without cleaning up, which would run beside the thread that still works; a run bears any kill.
+      if interruption.isRequested { _exit(FailureKind.unreachable.exitCode) }
+      interruption.request()
+      StandardError.write("\(StandardError.isTerminal ? "\n" : "")saving; press Ctrl-C again to leave at once\n")
+    }
   }
 }

@@ -1,6 +1,6 @@
 import Architecture
-import JobSpec
 import Foundation
+import JobSpec
 import OwnerSession
 import Wire
 
@@ -117,5 +117,56 @@ final class ProgressDisplay {
     let width = 24
     let filled = total > 0 ? min(width, done * width / total) : 0
     return "[" + String(repeating: "█", count: filled) + String(repeating: "·", count: width - filled) + "]"
+  }
+}
+
+/// Progress of work of known length: a bar on a terminal, a line every few seconds otherwise.
+final class CountDisplay {
+  private let label: String
+  private let clock = ContinuousClock()
+  private var lastShown: ContinuousClock.Instant?
+  private let interval: Duration = StandardError.isTerminal ? .milliseconds(100) : .seconds(5)
+
+  init(_ label: String) {
+    self.label = label
+  }
+
+  func show(_ done: Int, of total: Int) {
+    let now = clock.now
+    if let lastShown, lastShown.duration(to: now) < interval { return }
+    if lastShown == nil, !StandardError.isTerminal {
+      lastShown = now
+      return
+    }
+    lastShown = now
+    let share = "\(label) \(NumberText.count(done)) of \(NumberText.count(total))"
+    if StandardError.isTerminal { StandardError.replaceLine(share) } else { StandardError.write(share + "\n") }
+  }
+
+  func end() {
+    if StandardError.isTerminal { StandardError.write("\r\u{1B}[K") }
+  }
+}
+
+/// Progress and errors go here, results to standard output.
+enum StandardError {
+  /// What cannot be written, because nobody reads it any more, is dropped: progress is no reason to end a run.
+  static func write(_ text: String) {
+    var rest = Array(text.utf8)[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes { Foundation.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { return }
+      rest = rest.dropFirst(count)
+    }
+  }
+
+  static var isTerminal: Bool { isatty(STDERR_FILENO) == 1 }
+
+  /// Replaces the terminal's present line, cut to its width: a longer one would wrap and could not be replaced again.
+  static func replaceLine(_ text: String) {
+    var size = winsize()
+    let width = ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
+    write("\r\u{1B}[K\(text.prefix(width - 1))")
   }
 }

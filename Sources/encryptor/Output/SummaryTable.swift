@@ -1,5 +1,6 @@
 import Architecture
 import OwnerSession
+import Wire
 
 /// What a finished run shows: metrics an epoch, where the time went, what travelled, who computed.
 struct SummaryTable {
@@ -33,5 +34,24 @@ struct SummaryTable {
       "model: \(model)",
     ]
     return lines.joined(separator: "\n")
+  }
+}
+
+/// One line an epoch: validation loss and metrics, the kept epoch marked.
+struct EvaluationTable {
+  let lines: [String]
+
+  init(_ records: [ProgressRecord], keptEpoch: Int? = nil) {
+    var names: [String] = []
+    var rows: [[String]] = []
+    for case .evaluation(let epoch, _, let loss, let metrics, _, let seconds) in records {
+      names = metrics.keys.sorted()
+      rows.append(
+        [keptEpoch == epoch ? "\(epoch + 1) *" : "\(epoch + 1)", NumberText.fixed(loss, 4)]
+          + names.map { NumberText.fixed(metrics[$0] ?? .nan, 4) } + [NumberText.fixed(seconds, 2)])
+    }
+    lines =
+      rows.isEmpty
+      ? [] : TextTable(header: ["epoch", "loss"] + names + ["seconds"], rows: rows, numeric: true).lines
   }
 }

@@ -1,0 +1,145 @@
+import Architecture
+import Checkpoints
+package import JobSpec
+package import Masking
+import Wire
+
+/// What `plan` shows: shapes, keys, traffic, and what the provider can see and learn.
+package struct PlanReport: Sendable, Codable {
+  package struct Parameter: Sendable, Codable {
+    package var name: String
+    package var shape: [Int]
+  }
+
+  package struct Traffic: Sendable, Codable {
+    /// Each row once, when the trainer has room to keep it.
+    package var rowBytesOnce: Int
+    /// Every row again each epoch, when it has not.
+    package var rowBytesEveryEpoch: Int
+    /// Masked outputs from the trainer, over the run.
+    package var outputBytes: Int
+    /// Masked output gradients to the trainer, over the run.
+    package var gradientBytes: Int
+    /// Masked weights, one way.
+    package var weightBytes: Int
+  }
+
+  package var job: ResolvedJob
+  package var trainingRows: Int
+  package var validationRows: Int
+  package var steps: Int
+  /// As the trainer holds them; the weight of the layer that reads the input is [W | b | 0_k] in homogeneous coordinates.
+  package var parameters: [Parameter]
+  package var parameterCount: Int
+  package var spaces: [KeyPlanRow]
+  package var traffic: Traffic
+  package var trainerSees: [String]
+  /// What the owner is told again before anything is sent.
+  package var notices: [String]
+
+  package init(_ prepared: PreparedJob) {
+    let description = prepared.description
+    let shape = prepared.shape
+    job = prepared.job
+    trainingRows = description.trainingRows
+    validationRows = description.validationRows
+    steps = description.totalSteps
+    parameters = shape.structure.parameters.map { Parameter(name: $0.name, shape: $0.shape) }
+    parameterCount = parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }
+    spaces = shape.keyPlan.rows
+    let rows = description.totalTokens > 0 ? description.totalTokens : description.totalRows
+    let outputRows = prepared.job.task.isPerToken ? description.totalTokens : description.totalRows
+    let outputs =
+      description.lossLocation == .owner ? description.epochs * outputRows * shape.data.outputs * 4 : 0
+    let gradients =
+      description.lossLocation == .owner
+      ? outputs / max(1, description.totalRows) * description.trainingRows : 0
+    traffic = Traffic(
+      rowBytesOnce: rows * shape.inputWidth * 4,
+      rowBytesEveryEpoch: description.epochs * rows * shape.inputWidth * 4,
+      outputBytes: outputs, gradientBytes: gradients, weightBytes: parameterCount * 4)
+    trainerSees = Self.visible(prepared)
+    notices = SendingNotices.of(prepared.job)
+  }
+
+  private static func visible(_ tokens: TokenInputs, noise: Double?) -> [String] {
+    let vectors =
+      noise == nil
+      ? "the same vector wherever the same token stands at the same position"
+      : "a vector with noise of its own for every token of every sample, the same again each epoch"
+    var seen = [
+      "the length of every sample, and \(vectors): with a public checkpoint, which has the same weights up to the keys, tokens can be "
+        + "matched to its vocabulary\(noise == nil ? "" : " as far as the noise allows")"
+    ]
+    if !tokens.settings.shuffles { seen.append("the order of the tokens of every sample") }
+    if tokens.model.settings.train != .all {
+      seen.append("which weights are frozen: masked, and the same as the checkpoint's up to the keys")
+    }
+    let model = tokens.model
+    if model.task == .causalLanguageModel, model.configuration.tiesWordEmbeddings {
+      seen.append(
+        "every token it is sent also as a row of the head, times the last norm's gain: as many pairs of both as the model is wide give "
+          + "the residual's key away up to signs; use a checkpoint whose head is not tied")
+    }
+    return seen
+  }
+
+  private static func visible(_ prepared: PreparedJob) -> [String] {
+    var seen = [
+      "sizes, counts and timing: \(prepared.description.totalRows) rows, their number of features, every layer's width, the optimizer's settings"
+    ]
+    if prepared.job.masking.strength == .none {
+      return ["everything: strength none sends rows, weights and outputs in the clear"] + seen
+    }
+    if case .tokens(let tokens) = prepared.source {
+      seen.append(
+        "all distances and angles between token vectors: a fixed mask is an isometry; with as many known tokens as a vector is wide under a "
+          + "rotation, or one under a permutation, every token can be worked out")
+      seen.append("which samples form a batch, and that a sample comes back each epoch")
+      seen += visible(tokens, noise: prepared.job.masking.noise)
+    } else {
+      seen.append(
+        "all distances, angles and clusters between rows: a fixed mask is an isometry; with d+1 known rows, or non-Gaussian features, "
+          + "the rows themselves can be worked out")
+      if prepared.job.masking.noise != nil {
+        seen.append("of all that, what the noise on every value leaves: each row with its noise, the same each epoch")
+      }
+      seen.append("which rows form a batch, and that a row comes back each epoch (its mask never changes)")
+    }
+    for row in prepared.shape.keyPlan.rows where row.group == .trivial {
+      seen.append("the space \(row.space) in the clear")
+    }
+    for row in prepared.shape.keyPlan.rows where row.group == .permutation {
+      seen.append("the values in the space \(row.space) up to their order (permutation: \(row.decidedBy))")
+    }
+    if prepared.job.task == .causalLanguageModel {
+      seen.append(
+        "the next token of every token as a number of a secret order of the vocabulary: a substitution cipher of the text, open to "
+          + "counting how often each token occurs")
+    } else if prepared.job.lossLocation == .trainer {
+      seen.append("masked labels: how rows group by label, not which label")
+    } else {
+      seen.append("output gradients, from which rows cluster by label, not which label")
+    }
+    return seen
+  }
+}
+
+/// What an owner must be told of a job before anything of it is sent.
+package enum SendingNotices {
+  /// A sentence each, without a full stop; none for a job of which there is nothing to say.
+  package static func of(_ job: ResolvedJob) -> [String] {
+    var notices: [String] = []
+    if job.masking.baseModel == .public, job.masking.strength != .none {
+      notices.append(
+        "masking.base_model is public: a provider that has the checkpoint can work the residual key out from the masked weights, and with "
+          + "it every token; masking then hides the text only from a provider that does not look")
+    }
+    if let sigma = job.masking.noise {
+      notices.append(
+        "masking.noise: every input value is sent with secret noise of deviation \(sigma), the same each time; training is exact for the "
+          + "noised rows, not for the clean ones, and validation metrics are of noised rows")
+    }
+    return notices
+  }
+}

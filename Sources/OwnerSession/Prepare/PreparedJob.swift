@@ -1,0 +1,220 @@
+import Architecture
+import Checkpoints
+package import Datasets
+package import JobSpec
+package import Masking
+package import Wire
+
+/// A resolved job joined with its file: everything that is decided before the first row is masked. The same job, file and owner
+/// always prepare the same, which is what a resumed run relies on.
+package struct PreparedJob: Sendable {
+  package let job: ResolvedJob
+  package let source: SampleSource
+  /// Nil for tasks whose targets are tokens.
+  package let labels: JobLabels?
+  package let plan: TrainingPlan
+  package let split: RowSplit
+  package let secret: OrderSecret
+  /// What the file calls columns, classes and rows.
+  package let names: DataNames
+  package let shape: JobShape
+  /// What the trainer is told.
+  package let description: JobDescription
+
+  /// Opens the file, reads labels and split, resolves the keys.
+  ///
+  /// - Throws: `DatasetError`, `OwnerError` when the data does not fit the job, `MaskingError` when the job would not be exact.
+  package init(job: ResolvedJob, secret: OrderSecret) throws {
+    self.job = job
+    self.secret = secret
+    let data = try OpenedData(job)
+    source = data.source
+    labels = data.labels
+    split = data.split
+    names = data.names
+    guard !split.training.isEmpty else { throw OwnerError.unfitData("the split leaves no rows to train on") }
+    if job.train.keep == .best, split.validation.isEmpty {
+      throw OwnerError.unfitJob("train.keep: best needs validation rows; data.split leaves none")
+    }
+    guard source.rows <= Int(Int32.max) else {
+      throw OwnerError.unfitData("the file has \(source.rows) rows; at most \(Int32.max) are supported")
+    }
+    plan = TrainingPlan(
+      split: split, batch: job.train.rowsPerStep, epochs: job.train.epochs, orderSecret: secret,
+      balance: data.lengths.isEmpty
+        ? nil : MicroBatchBalance(microBatch: job.train.microBatch, tokens: data.lengths))
+    shape = try JobShape(job: job, data: data.shape, pretrained: data.pretrained)
+    try shape.pretrained?.checkGains(readBy: shape.structure.parameters.filter(\.isTrained).map(\.name))
+    description = JobDescription(
+      purpose: .training, model: shape.model, optimizer: job.optimizer, schedule: job.schedule,
+      lossLocation: job.lossLocation, task: job.lossLocation == .trainer ? job.task : nil,
+      epochs: job.train.epochs, stepsPerEpoch: plan.stepsPerEpoch, batch: job.train.rowsPerStep,
+      microBatch: job.train.microBatch, keep: job.train.keep, checkpointEverySteps: job.checkpointEverySteps,
+      trainingRows: plan.trainingRows, validationRows: plan.validationRows,
+      totalTokens: data.lengths.reduce(0) { $0 + Int($1) })
+    try description.validate()
+  }
+}
+
+extension PreparedJob {
+  /// The job's spaces with nothing masked: what plaintext training is.
+  package func identityPlan() throws -> KeyPlan {
+    try KeyResolver.resolve(
+      structure: shape.structure,
+      masking: MaskingDescription(strength: .none, padding: job.masking.padding, exact: true),
+      optimizer: job.optimizer,
+      lossConstraint: LossRules.constraint(
+        on: shape.structure.output, task: job.task, location: job.lossLocation,
+        labelsMissing: shape.data.labelsMissing))
+  }
+}
+
+/// A job's file once it is open: samples, labels and split, and what the model's sizes depend on.
+struct OpenedData {
+  let source: SampleSource
+  /// Nil for tasks whose targets are tokens.
+  let labels: JobLabels?
+  let split: RowSplit
+  let shape: DataShape
+  let pretrained: PretrainedModel?
+  /// Of each sample; empty where samples are rows of features.
+  let lengths: [Int32]
+  let names: DataNames
+
+  /// - Throws: `DatasetError`, `CheckpointError`, `OwnerError` for data or a checkpoint that does not fit the job.
+  init(_ job: ResolvedJob) throws {
+    let file = try HDF5File(path: job.data.file)
+    switch (job.data.inputs, job.model) {
+    case (.tokens(let columns), .huggingFace(let model)):
+      let tokens = try TokenInputs(columns, file: file, model: PretrainedModel(model, task: job.task), job: job)
+      let scan = try tokens.scan()
+      try Self.checkTargets(job, scan)
+      source = .tokens(tokens)
+      labels = job.task.isPerToken ? nil : try Self.labels(job, file: file, rows: tokens.source.rows)
+      pretrained = tokens.model
+      lengths = scan.lengths
+      shape = try Self.shape(job, model: tokens.model, scan: scan, labels: labels)
+      split = try Self.split(job, file: file, rows: tokens.source.rows)
+      let found = try file.readNames(features: columns.ids, rows: tokens.source.rows, columns: 0)
+      names = DataNames(columns: nil, classes: labels?.classNames, rows: found.rows)
+    case (.features(let path), .mlp):
+      let source = try file.openFeatures(path: path)
+      let labels = try Self.labels(job, file: file, rows: source.rows)
+      self.source = .features(source)
+      self.labels = labels
+      pretrained = nil
+      lengths = []
+      shape = DataShape(
+        features: source.columns, outputs: labels.outputs, classNames: labels.classNames,
+        labelsMissing: labels.isMissingSome)
+      split = try Self.split(job, file: file, rows: source.rows)
+      let found = try file.readNames(features: path, rows: source.rows, columns: source.columns)
+      names = DataNames(columns: found.columns, classes: labels.classNames, rows: found.rows)
+    default:
+      throw OwnerError.unfitJob("model.mlp reads data.features, and model.huggingface reads data.tokens")
+    }
+  }
+
+  private static func checkTargets(_ job: ResolvedJob, _ scan: TokenScan) throws {
+    guard job.task.isPerToken, scan.countedTokens == 0 else { return }
+    throw OwnerError.unfitData(
+      job.task == .causalLanguageModel
+        ? "\(job.data.file): every row has one token, and none after it to predict; task: causal-lm needs longer texts"
+        : "\(job.data.file): '\(job.data.labels ?? "")': every label is negative, so that no token counts")
+  }
+
+  private static func shape(
+    _ job: ResolvedJob, model: PretrainedModel, scan: TokenScan, labels: JobLabels?
+  ) throws -> DataShape {
+    let outputs: Int
+    switch job.task {
+    case .causalLanguageModel: outputs = model.configuration.vocabulary
+    case .tokenClassification: outputs = try model.outputs(found: scan.labelClasses)
+    default: outputs = try model.outputs(found: labels?.outputs ?? 1)
+    }
+    return DataShape(
+      features: 0, maximumTokens: scan.longest, outputs: outputs, classNames: labels?.classNames,
+      labelsMissing: labels?.isMissingSome ?? false, checkpoint: try model.directory.fingerprint())
+  }
+
+  private static func labels(_ job: ResolvedJob, file: HDF5File, rows: Int) throws -> JobLabels {
+    guard let path = job.data.labels else {
+      throw OwnerError.unfitJob("task: \(job.task.rawValue) needs data.labels")
+    }
+    let kind: LabelKind =
+      switch job.task {
+      case .classification, .tokenClassification, .causalLanguageModel: .classes
+      case .multilabel: .binary
+      case .regression: .real
+      }
+    return JobLabels(try file.readLabels(path: path, as: kind, rows: rows))
+  }
+
+  private static func split(_ job: ResolvedJob, file: HDF5File, rows: Int) throws -> RowSplit {
+    switch job.data.split {
+    case .fraction(let validation, let seed):
+      return .fraction(validation, seed: seed, rows: rows)
+    case .modulo(let by, let modulo, let equals):
+      return .groups(try file.readIntegers(path: by, rows: rows), modulus: modulo, remainder: equals)
+    case .rows(let path):
+      return .listed(try file.readRowNumbers(path: path, below: rows), rows: rows)
+    }
+  }
+}
+
+/// What a job's samples are made of.
+package enum SampleSource: Sendable {
+  case features(any FeatureSource)
+  case tokens(TokenInputs)
+
+  package var rows: Int {
+    switch self {
+    case .features(let source): source.rows
+    case .tokens(let tokens): tokens.source.rows
+    }
+  }
+}
+
+extension SampleSource {
+  /// Opens a file of samples to predict, laid out as the training data.
+  ///
+  /// - Parameters:
+  ///   - features: where the features or token ids are, if not where the training data had them.
+  ///   - names: kept with the model; nil for one of a version that kept none.
+  ///   - warn: told what a person should know.
+  /// - Throws: `DatasetError`; `OwnerError.unfitData` when the samples do not fit the model.
+  package static func forPrediction(
+    _ shape: JobShape, file path: String, features: String?, names: DataNames?, warn: (String) -> Void
+  ) throws -> SampleSource {
+    let file = try HDF5File(path: path)
+    switch shape.job.data.inputs {
+    case .features(let trained):
+      let source = try file.openFeatures(path: features ?? trained)
+      if names == nil {
+        warn("the model is of a version that kept no names of columns; the data's columns are taken in their order")
+      }
+      if let expected = names?.columns { return .features(try aligned(source, expected, file, features ?? trained)) }
+      guard source.columns == shape.data.features else {
+        throw OwnerError.unfitData("the data has \(source.columns) features, the model takes \(shape.data.features)")
+      }
+      return .features(source)
+    case .tokens(let trained):
+      guard let model = shape.pretrained else { throw OwnerError.unfitJob("the job names no checkpoint") }
+      let columns = TokenColumns(ids: features ?? trained.ids, mask: trained.mask, types: trained.types)
+      return .tokens(try TokenInputs(columns, file: file, model: model, job: shape.job, readsLabels: false))
+    }
+  }
+
+  private static func aligned(
+    _ source: any FeatureSource, _ expected: [String], _ file: HDF5File, _ path: String
+  ) throws -> any FeatureSource {
+    let place = "\(file.path): '\(path)'"
+    guard let found = try file.readNames(features: path, rows: source.rows, columns: source.columns).columns else {
+      throw OwnerError.unfitData(
+        "\(place) has no names of columns, and the model was trained on named ones; without them nothing says which is which: add them, "
+          + "as the index of var (AnnData) or a data set `columns` beside the features")
+    }
+    guard let places = try DataNames.places(of: expected, in: found, source: place) else { return source }
+    return AlignedFeatures(source: source, places: places)
+  }
+}

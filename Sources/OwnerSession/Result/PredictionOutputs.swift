@@ -1,0 +1,138 @@
+import Architecture
+import Datasets
+import Foundation
+import Tensors
+import Wire
+
+/// Sends parts of a prediction and takes their outputs back in order, a few under way at a time.
+struct PredictionParts<Element: FloatingElement> {
+  let connection: TrainerConnection<Element>
+  let window: Int
+  /// Columns of an output.
+  let outputs: Int
+  private var awaited: [[PredictedRow]] = []
+  private var part = 0
+
+  init(connection: TrainerConnection<Element>, window: Int, outputs: Int) {
+    self.connection = connection
+    self.window = window
+    self.outputs = outputs
+  }
+
+  mutating func send(
+    _ rows: [PredictedRow], _ delivery: RowDelivery<Element>, use: ([PredictedRow], Tensor<Element>) throws -> Void
+  ) throws {
+    while awaited.count >= window { try receive(use) }
+    try connection.send(.evaluate(epoch: 0, part: part, rows: delivery))
+    part += 1
+    awaited.append(rows)
+  }
+
+  mutating func finish(use: ([PredictedRow], Tensor<Element>) throws -> Void) throws {
+    while !awaited.isEmpty { try receive(use) }
+  }
+
+  private mutating func receive(_ use: ([PredictedRow], Tensor<Element>) throws -> Void) throws {
+    let values: Tensor<Element> = try connection.waitFor { message in
+      if case .evaluated(_, _, let outputs) = message { return outputs }
+      return nil
+    }
+    let rows = awaited.removeFirst()
+    guard values.shape == [rows.reduce(0) { $0 + $1.outputs }, outputs], values.allFinite else {
+      throw OwnerError.protocolViolation("predictions of shape \(values.shape)")
+    }
+    try use(rows, values)
+  }
+}
+
+/// A sample whose outputs are awaited.
+struct PredictedRow {
+  /// Rows of outputs it has: 1, or its tokens.
+  let outputs: Int
+  /// Where each of a token sample's outputs belongs in the file's row, in the order sent; empty where a sample has one output.
+  let columns: [Int]
+
+  init(outputs: Int = 1, columns: [Int] = []) {
+    self.outputs = outputs
+    self.columns = columns
+  }
+}
+
+/// Turns plaintext outputs into predictions and appends them to an HDF5 file.
+///
+/// Where every token has an output, a row of the file holds those of all L columns: `predictions` L class ids, −1 for padding, and
+/// `outputs` and `probabilities` L × classes numbers, NaN for padding.
+struct PredictionWriter<Element: FloatingElement> {
+  private let task: LearningTask
+  private let writer: HDF5Writer
+  private let count: Int
+  private let tokens: Int?
+
+  /// - Parameter tokens: L where every token has an output.
+  init(file: URL, task: LearningTask, outputs count: Int, tokens: Int?) throws {
+    self.task = task
+    self.count = count
+    self.tokens = tokens
+    let width = count * (tokens ?? 1)
+    writer = try HDF5Writer(path: file.path)
+    try writer.createMatrix("outputs", columns: width, of: Float.self)
+    if task != .regression { try writer.createMatrix("probabilities", columns: width, of: Float.self) }
+    if task.hasClasses {
+      try writer.createMatrix("predictions", columns: tokens ?? 1, of: Int64.self)
+    } else {
+      try writer.createMatrix("predictions", columns: width, of: Float.self)
+    }
+  }
+
+  /// - Parameter logits: [outputs of all rows, outputs], unmasked.
+  func append(_ rows: [PredictedRow], outputs logits: Tensor<Element>) throws {
+    guard let tokens else { return try append(logits.elements.map { Float($0) }) }
+    var padded = [Float](repeating: .nan, count: rows.count * tokens * count)
+    var next = 0
+    for (row, sample) in rows.enumerated() {
+      for column in sample.columns {
+        for output in 0..<count { padded[(row * tokens + column) * count + output] = Float(logits[next, output]) }
+        next += 1
+      }
+    }
+    try append(padded)
+  }
+
+  private func append(_ values: [Float]) throws {
+    try writer.append(values, to: "outputs")
+    switch task {
+    case .regression: try writer.append(values, to: "predictions")
+    case .multilabel:
+      let shares = values.map { Float(1 / (1 + exp(-Double($0)))) }
+      try writer.append(shares, to: "probabilities")
+      try writer.append(shares.map { $0 > 0.5 ? Float(1) : 0 }, to: "predictions")
+    case .classification, .tokenClassification, .causalLanguageModel:
+      var shares: [Float] = []
+      var best: [Int64] = []
+      shares.reserveCapacity(values.count)
+      for row in 0..<values.count / max(1, count) {
+        let scores = values[row * count..<(row + 1) * count].map(Double.init)
+        guard let largest = scores.max(), largest.isFinite else {
+          shares += scores.map { _ in .nan }
+          best.append(-1)
+          continue
+        }
+        let weights = scores.map { exp($0 - largest) }
+        let total = weights.reduce(0, +)
+        shares += weights.map { Float($0 / total) }
+        best.append(Int64(scores.firstIndex(of: largest) ?? 0))
+      }
+      try writer.append(shares, to: "probabilities")
+      try writer.append(best, to: "predictions")
+    }
+  }
+
+  func close() throws {
+    try writer.commit()
+  }
+
+  /// Leaves no file behind; harmless after `close`.
+  func abandon() {
+    writer.abandon()
+  }
+}

@@ -1,0 +1,146 @@
+import Architecture
+import Checkpoints
+import JobSpec
+import Tensors
+
+/// Writes a finished transformer as an ordinary Hugging Face directory, or its adapters as a PEFT directory, and reads them back.
+struct TransformerExport<Element: FloatingElement> {
+  let shape: JobShape
+  let model: PretrainedModel
+  /// The trained parameters, unmasked, by name.
+  let trained: NamedTensors<Element>
+
+  /// - Throws: `CheckpointError`, of kind `.exhausted` on a full disk.
+  func write(to directory: String) throws {
+    if let adaptation = model.settings.train.adaptation { return try writeAdapters(adaptation, to: directory) }
+    guard
+      let architecture = HuggingFaceArchitecture(family: model.configuration.family, task: model.task)
+    else { throw OwnerError.unfitJob("no class of the transformers library has this model and task") }
+    let base = PretrainedWeights(model: model, fresh: nil)
+    let tensors = PlaintextTensors<Element>(
+      model: model, specifications: shape.structure.parameters,
+      weights: FinishedWeights(trained: trained, frozen: base)
+    ).tensors
+    try HuggingFaceExport(
+      architecture: architecture, task: model.task, outputs: shape.data.outputs, classNames: shape.data.classNames,
+      tiesWordEmbeddings: false, paddingToken: model.configuration.paddingToken.flatMap { $0 >= 0 ? $0 : nil } ?? 0
+    ).write(tensors, original: model.directory, to: directory)
+  }
+
+  /// Adapters and classifier as the original checkpoint needs them: what was trained behind a folded gain is divided by it, because
+  /// there the gain is still in its place.
+  private func writeAdapters(_ adaptation: LowRankAdaptation, to directory: String) throws {
+    var tensors: [SafetensorsTensor] = []
+    for (name, tensor) in trained {
+      tensors.append(SafetensorsTensor(name, try unfolded(tensor, name)))
+    }
+    try AdapterExport(adaptation: adaptation, task: model.task, baseModel: model.settings.directory)
+      .write(tensors, to: directory)
+  }
+
+  /// No gain is 0: `PretrainedModel.checkGains` ran before training.
+  private func unfolded(_ tensor: Tensor<Element>, _ name: String) throws -> Tensor<Element> {
+    guard let gain: Tensor<Element> = try model.gain(readBy: name) else { return tensor }
+    var result = tensor
+    result.scaleColumns(by: gain, dividing: true)
+    return result
+  }
+
+  /// The weights that `write` wrote into `directory`, as the trainer has them.
+  static func weights(in directory: String, shape: JobShape) throws -> any PlaintextWeights {
+    guard let model = shape.pretrained else { throw OwnerError.unfitJob("the job names no checkpoint") }
+    let trained = shape.structure.parameters.filter(\.isTrained)
+    var tensors = NamedTensors<Element>()
+    if model.settings.train.adaptation != nil {
+      let file = try SafetensorsFile(path: directory + "/" + AdapterExport.fileName)
+      for specification in trained {
+        var tensor: Tensor<Element> = try file.tensor(AdapterExport.prefix + specification.name)
+        if let gain: Tensor<Element> = try model.gain(readBy: specification.name) { tensor.scaleColumns(by: gain) }
+        tensors[specification.name] = tensor
+      }
+      return FinishedWeights(trained: tensors, frozen: PretrainedWeights(model: model, fresh: nil))
+    }
+    let finished = try HuggingFaceDirectory(directory)
+    for specification in trained {
+      tensors[specification.name] = try finished.tensor(named: specification.name)
+    }
+    return FinishedWeights(trained: tensors, frozen: PretrainedWeights(model: model, fresh: nil))
+  }
+}
+
+/// The text of `model/README.md` for a fine-tuned transformer: how the libraries load it.
+struct TransformerReadme {
+  let shape: JobShape
+  let model: PretrainedModel
+
+  var text: String {
+    let classes =
+      shape.data.classNames.map { names in
+        "\n## Classes\n\n"
+          + names.enumerated().map { "- \($0.offset): \($0.element)" }.joined(separator: "\n") + "\n"
+      } ?? ""
+    return """
+      # \(shape.job.name)
+
+      \(what), fine-tuned for \(shape.job.task.rawValue) on masked data and unmasked by its owner. These weights are plaintext.\
+      \(ModelReadme.noise(shape.job))
+
+      ```python
+      \(loading)
+      ```
+      \(notes)\(classes)
+      """
+  }
+
+  private var what: String {
+    switch model.settings.train {
+    case .all: "A \(model.configuration.family.rawValue) model"
+    case .head: "A \(model.configuration.family.rawValue) model with a trained head"
+    case .lora: "Low-rank adapters for a \(model.configuration.family.rawValue) model"
+    }
+  }
+
+  private var loading: String {
+    let name =
+      HuggingFaceArchitecture(family: model.configuration.family, task: model.task)?.rawValue ?? "AutoModel"
+    guard model.settings.train.adaptation != nil else {
+      return """
+        from transformers import \(name)
+
+        model = \(name).from_pretrained(".")
+        """
+    }
+    let head = model.task == .causalLanguageModel ? "" : ", num_labels=\(shape.data.outputs)"
+    return """
+      from peft import PeftModel
+      from transformers import \(name)
+
+      base = \(name).from_pretrained("\(model.settings.directory)"\(head))
+      model = PeftModel.from_pretrained(base, ".")
+      """
+  }
+
+  /// What the head reads where that is not what the library's class gives it; nil where it is.
+  private var ownPooling: String? {
+    switch (model.configuration.family, model.pooling) {
+    case (_, .none), (.llama, .last), (.llama, .cls): nil
+    case (_, .mean): "the average over a sample's tokens"
+    case (.bert, .last): "a sample's last token"
+    case (.bert, .cls): model.hasPooler ? nil : "a sample's first token, without a pooler"
+    }
+  }
+
+  private var notes: String {
+    var notes = ""
+    if !model.foldedNorms.isEmpty, model.settings.train.adaptation == nil {
+      notes +=
+        "\nThe gains of the norms are 1: they were multiplied into the layers that read them before training, which changes no output.\n"
+    }
+    if let pooling = ownPooling {
+      notes +=
+        "\nThe class above does not pool as this model was trained: its head reads \(pooling). Take the encoder's last hidden states, pool them "
+        + "so, and apply `\(model.configuration.family == .bert ? "classifier" : "score")` to the result.\n"
+    }
+    return notes
+  }
+}

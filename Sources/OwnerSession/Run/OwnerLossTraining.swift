@@ -1,0 +1,230 @@
+import Architecture
+import Datasets
+import JobSpec
+import Masking
+import Tensors
+import Training
+import Wire
+
+/// Training with the loss at the owner: rows out, masked outputs back, masked gradients out, step by step.
+///
+/// Micro-batches overlap: while one's outputs travel and its loss is computed, the trainer works on the next; the next step's rows wait at
+/// the trainer when an update ends.
+struct OwnerLossTraining<Element: FloatingElement> {
+  let context: RunContext<Element>
+  private var samples: any MaskedSamples<Element>
+  private let window: Int
+  private let lossFunction: LossFunction
+  private var step: Int
+  private var stepBegan: ContinuousClock.Instant
+  /// The next micro-batch to send, and how many are unanswered.
+  private var nextStep: Int
+  private var nextPart = 0
+  private var unanswered = 0
+  private var order: [Int32] = []
+  private var outputParts = 0
+  private var lossSum = 0.0
+  private var normalizer = 1.0
+
+  private var description: JobDescription { context.prepared.description }
+  private var plan: TrainingPlan { context.prepared.plan }
+
+  /// Takes the job up at the trainer and goes on to its end.
+  ///
+  /// - Throws: `OwnerError.trainerGone` when the trainer is lost (call again after `greet`); `.interrupted`; `.diverged`; refusals.
+  static func run(_ context: RunContext<Element>) throws {
+    try context.connection.send(.attach(historySteps: context.history.steps))
+    while true {
+      if context.isInterrupted { try context.leave() }
+      switch try context.nextMessage() {
+      case .queued(let position): context.observe(.queued(position: position))
+      case .finished: return
+      case .attached(let step, let residentRows, let window):
+        var training = try OwnerLossTraining(context, step: step, residentRows: residentRows, window: window)
+        try training.train()
+        return
+      default: break
+      }
+    }
+  }
+
+  private init(_ context: RunContext<Element>, step: Int, residentRows: Int, window: Int) throws {
+    self.context = context
+    let description = context.prepared.description
+    guard step <= context.history.steps, residentRows <= description.totalRows, window >= 1 else {
+      throw OwnerError.protocolViolation("it goes on at step \(step), past the history here")
+    }
+    try context.rewindHistory(toStep: step)
+    samples = context.samples
+    samples.beginConversation(residentRows: residentRows)
+    self.window = window
+    lossFunction = LossFunction(task: context.prepared.job.task)
+    self.step = step
+    nextStep = step
+    stepBegan = ContinuousClock().now
+  }
+
+  private mutating func train() throws {
+    context.observe(.trainingStarts(step: step, totalSteps: description.totalSteps))
+    // The checkpoint at an epoch's end is older than its evaluation, which is therefore due again.
+    if step > 0, step % description.stepsPerEpoch == 0 { try evaluate() }
+    while step < description.totalSteps {
+      let epoch = step / description.stepsPerEpoch
+      order = plan.order(epoch: epoch)
+      try beginStep()
+      let end = (epoch + 1) * description.stepsPerEpoch
+      while step < end {
+        try sendRows(before: end)
+        try receiveOne(epochEnd: end)
+      }
+      try evaluate()
+    }
+    try context.syncHistory()
+    try context.connection.send(.finish)
+    try context.connection.waitFor { message in
+      if case .finished = message { return true }
+      return nil as Bool?
+    }
+  }
+
+  private mutating func sendRows(before end: Int) throws {
+    while unanswered < window, nextStep < end, nextStep <= step + 1 {
+      let batch = plan.range(ofBatch: nextStep % description.stepsPerEpoch)
+      let first = batch.lowerBound + nextPart * description.microBatch
+      let rows = order[first..<min(batch.upperBound, first + description.microBatch)]
+      let epoch = nextStep / description.stepsPerEpoch
+      let delivery = try context.measureReading { try samples.delivery(of: rows, pass: epoch) }
+      context.countAddedBytes(samples.bytesAdded(delivery))
+      try context.connection.send(.batch(step: nextStep, part: nextPart, rows: delivery))
+      unanswered += 1
+      nextPart += 1
+      if first + rows.count >= batch.upperBound {
+        nextStep += 1
+        nextPart = 0
+      }
+    }
+  }
+
+  private mutating func receiveOne(epochEnd: Int) throws {
+    if context.isInterrupted { try saveAndLeave() }
+    switch try context.nextMessage() {
+    case .outputs(let outputStep, let part, let values):
+      guard outputStep == step, part == outputParts else {
+        throw OwnerError.protocolViolation(
+          "outputs \(part) of step \(outputStep) where \(outputParts) of \(step) are due")
+      }
+      unanswered -= 1
+      try answer(values, part: part)
+    case .stepApplied(let applied, let gradientNorm, let learningRate):
+      try recordStep(applied, gradientNorm: gradientNorm, learningRate: learningRate)
+      if step < epochEnd { try beginStep() }
+    case .checkpointed(let saved): try context.commit(step: saved)
+    default: break
+    }
+  }
+
+  private mutating func recordStep(_ applied: Int, gradientNorm: Double, learningRate: Double) throws {
+    guard applied == step else {
+      throw OwnerError.protocolViolation("step \(applied) applied where \(step) is under way")
+    }
+    let now = ContinuousClock().now
+    try context.record(
+      .step(
+        step: step, loss: lossSum / normalizer, learningRate: learningRate, gradientNorm: gradientNorm,
+        seconds: stepBegan.duration(to: now) / .seconds(1)),
+      rows: plan.range(ofBatch: step % description.stepsPerEpoch).count)
+    stepBegan = now
+    step += 1
+  }
+
+  /// On Ctrl-C: has the trainer save, and records the step it may have applied meanwhile, so that the history reaches the checkpoint.
+  private mutating func saveAndLeave() throws -> Never {
+    try context.connection.send(.save)
+    while true {
+      switch try context.nextMessage() {
+      case .stepApplied(let applied, let gradientNorm, let learningRate):
+        try recordStep(applied, gradientNorm: gradientNorm, learningRate: learningRate)
+      case .checkpointed(let saved):
+        try context.commit(step: saved)
+        try context.leave()
+      default: break
+      }
+    }
+  }
+
+  private mutating func beginStep() throws {
+    outputParts = 0
+    lossSum = 0
+    let slots = order[plan.range(ofBatch: step % description.stepsPerEpoch)]
+    normalizer = Double(max(1, try samples.observedCount(of: slots)))
+  }
+
+  private mutating func answer(_ masked: Tensor<Element>, part: Int) throws {
+    let batch = plan.range(ofBatch: step % description.stepsPerEpoch)
+    let first = batch.lowerBound + part * description.microBatch
+    let slots = order[first..<min(batch.upperBound, first + description.microBatch)]
+    guard masked.shape == [try samples.outputRows(of: slots), context.prepared.shape.data.outputs] else {
+      throw OwnerError.protocolViolation("outputs of shape \(masked.shape)")
+    }
+    let gradient = try context.measureLoss { () throws -> Tensor<Element> in
+      guard masked.allFinite else { throw OwnerError.diverged(step: step) }
+      let outputs = try context.keys.unmaskOutputs(masked)
+      let result = try lossFunction.evaluate(
+        outputs: outputs, targets: try samples.targets(of: slots, pass: step / description.stepsPerEpoch),
+        normalizer: normalizer)
+      lossSum += result.lossSum
+      return try context.keys.maskOutputGradient(result.gradient)
+    }
+    outputParts += 1
+    try context.connection.send(.gradient(step: step, part: part, values: gradient))
+  }
+
+  private mutating func evaluate() throws {
+    guard description.validationRows > 0 else { return }
+    let epoch = step / description.stepsPerEpoch - 1
+    let start = ContinuousClock().now
+    let slots = plan.validationSlots
+    var metrics = MetricAccumulator(task: context.prepared.job.task)
+    var sum = 0.0
+    var observed = 0
+    var sentUpTo = slots.lowerBound
+    var answeredUpTo = slots.lowerBound
+    let size = description.evaluationRows
+    while answeredUpTo < slots.upperBound {
+      while sentUpTo < slots.upperBound, (sentUpTo - answeredUpTo) / size < window {
+        let rows = (sentUpTo..<min(slots.upperBound, sentUpTo + size)).map { Int32($0) }
+        let delivery = try context.measureReading { try samples.delivery(of: rows[...], pass: epoch) }
+        context.countAddedBytes(samples.bytesAdded(delivery))
+        try context.connection.send(.evaluate(epoch: epoch, part: (sentUpTo - slots.lowerBound) / size, rows: delivery))
+        sentUpTo += rows.count
+      }
+      if context.isInterrupted { try saveAndLeave() }
+      switch try context.nextMessage() {
+      case .evaluated(let evaluated, let part, let masked):
+        let rows = (answeredUpTo..<min(slots.upperBound, answeredUpTo + size)).map { Int32($0) }
+        guard evaluated == epoch, part == (answeredUpTo - slots.lowerBound) / size,
+          masked.shape == [try samples.outputRows(of: rows[...]), context.prepared.shape.data.outputs]
+        else { throw OwnerError.protocolViolation("an evaluation that was not asked for") }
+        try context.measureLoss {
+          guard masked.allFinite else { throw OwnerError.diverged(step: step) }
+          let outputs = try context.keys.unmaskOutputs(masked)
+          let targets = try samples.targets(of: rows[...], pass: epoch)
+          sum += try lossFunction.evaluate(outputs: outputs, targets: targets, normalizer: 1).lossSum
+          observed += targets.observedCount
+          try metrics.add(outputs: outputs, targets: targets)
+        }
+        answeredUpTo += rows.count
+      case .checkpointed(let saved): try context.commit(step: saved)
+      default: break
+      }
+    }
+    let result = metrics.result()
+    let isBest = context.isBest(result)
+    if isBest, description.keep == .best { try context.connection.send(.keep(epoch: epoch)) }
+    try context.record(
+      .evaluation(
+        epoch: epoch, step: step, loss: sum / Double(max(1, observed)), metrics: result.valuesByName, kept: isBest,
+        seconds: start.duration(to: ContinuousClock().now) / .seconds(1)), rows: 0)
+    stepBegan = ContinuousClock().now
+  }
+}

@@ -1,0 +1,193 @@
+import Architecture
+import Datasets
+import Failures
+import Foundation
+import Masking
+import Synchronization
+package import Tensors
+import Training
+package import Wire
+
+/// What both ways of training share on the owner's side: the prepared job, its keys and rows, the connection, the history and the clock.
+final class RunContext<Element: FloatingElement> {
+  let prepared: PreparedJob
+  let keys: JobKeys<Element>
+  let samples: any MaskedSamples<Element>
+  let connection: TrainerConnection<Element>
+  let observe: (RunEvent) -> Void
+  private let interruption: Interruption
+  private(set) var history: RunHistory
+  private(set) var times: PhaseTimes
+  /// Bytes sent so far that unmasked rows would not have had: the constant and the padding (d + 1 + k columns where d are plain).
+  private(set) var bytesAddedToRows = 0
+
+  init(
+    prepared: PreparedJob, keys: JobKeys<Element>, samples: any MaskedSamples<Element>,
+    connection: TrainerConnection<Element>,
+    history: RunHistory, times: PhaseTimes, interruption: Interruption, observe: @escaping (RunEvent) -> Void
+  ) {
+    self.prepared = prepared
+    self.keys = keys
+    self.samples = samples
+    self.connection = connection
+    self.history = history
+    self.times = times
+    self.interruption = interruption
+    self.observe = observe
+  }
+
+  func record(_ record: ProgressRecord, rows: Int) throws {
+    try history.append(record)
+    observe(.progress(record, rows: rows))
+  }
+
+  func rewindHistory(toStep step: Int) throws {
+    try history.rewind(toStep: step)
+  }
+
+  func syncHistory() throws {
+    try history.sync()
+  }
+
+  /// The trainer's checkpoint after `step` steps is good for a resume once the history up to it is durable here too.
+  func commit(step: Int) throws {
+    try history.sync()
+    try connection.send(.commit(step: step))
+    observe(.saved(step: step))
+  }
+
+  /// Whether an evaluation beats every one before it by the task's metric.
+  func isBest(_ result: Metrics) -> Bool {
+    let primary = result.primary
+    guard primary.value != nil else { return false }
+    return history.records.allSatisfy { record in
+      guard case .evaluation(_, _, _, let metrics, _, _) = record else { return true }
+      let earlier = Metric(
+        name: primary.name, value: metrics[primary.name], higherIsBetter: primary.higherIsBetter)
+      return primary.isBetter(than: earlier)
+    }
+  }
+
+  func measureReading<Value>(_ work: () throws -> Value) rethrows -> Value {
+    try times.reading.measure(work)
+  }
+
+  func measureMasking<Value>(_ work: () throws -> Value) rethrows -> Value {
+    try times.masking.measure(work)
+  }
+
+  func measureLoss<Value>(_ work: () throws -> Value) rethrows -> Value {
+    try times.loss.measure(work)
+  }
+
+  func countAddedBytes(_ bytes: Int) {
+    bytesAddedToRows += bytes
+  }
+
+  var isInterrupted: Bool { interruption.isRequested }
+
+  /// Goes away on purpose: makes the history durable, tells the trainer, and throws `OwnerError.interrupted`.
+  func leave() throws -> Never {
+    try history.sync()
+    try connection.send(.leave)
+    throw OwnerError.interrupted(step: history.steps)
+  }
+
+  /// The next message of a job under way, or nil after a while without one.
+  ///
+  /// - Throws: as `TrainerConnection.receive`; `OwnerError.refused` when the job was cancelled from elsewhere.
+  func nextMessage() throws -> TrainerMessage<Element>? {
+    let message = try connection.receive(timeout: .milliseconds(500))
+    if case .removed = message {
+      throw OwnerError.refused(kind: .refused, reason: "the job was cancelled and is removed there")
+    }
+    return message
+  }
+}
+
+/// How a run behaves, apart from its job.
+package struct RunOptions: Sendable {
+  package var workers: Workers
+  /// How long to wait for a trainer that went away before giving up with exit 5; the run can be resumed after that too.
+  package var patience: Duration
+  /// Upload and leave; only for loss at the trainer.
+  package var detach: Bool
+  /// A trainer not heard of for this long, asked each second, is taken for gone.
+  package var silence: Duration
+  package var software: String
+  /// The trainer, as errors name it.
+  package var peer: String
+
+  package init(
+    workers: Workers, patience: Duration, detach: Bool = false, silence: Duration = .seconds(8), software: String,
+    peer: String = "the trainer"
+  ) {
+    self.workers = workers
+    self.patience = patience
+    self.detach = detach
+    self.silence = silence
+    self.software = software
+    self.peer = peer
+  }
+}
+
+/// Set once by a signal source; looked at between messages.
+package final class Interruption: Sendable {
+  private let flag = Atomic<Bool>(false)
+
+  package init() {}
+
+  package var isRequested: Bool { flag.load(ordering: .relaxed) }
+
+  package func request() { flag.store(true, ordering: .relaxed) }
+}
+
+/// Where the owner's wall time went.
+package struct PhaseTimes: Sendable {
+  /// One phase's total.
+  package struct Meter: Sendable {
+    package private(set) var total = Duration.zero
+
+    package mutating func measure<Value>(_ work: () throws -> Value) rethrows -> Value {
+      let clock = ContinuousClock()
+      let start = clock.now
+      defer { total += start.duration(to: clock.now) }
+      return try work()
+    }
+
+    package mutating func add(_ duration: Duration) {
+      total += duration
+    }
+
+    package var seconds: Double { total / .seconds(1) }
+  }
+
+  /// HDF5 in, and the scratch file in and out.
+  package var reading = Meter()
+  package var masking = Meter()
+  /// For the trainer.
+  package var waiting = Meter()
+  /// Unmasking outputs, loss, metrics, masking gradients.
+  package var loss = Meter()
+
+  package init() {}
+}
+
+/// What happens during a run, for progress and logs.
+package enum RunEvent: Sendable {
+  /// A part of the work begins: "reading and masking", "uploading weights" …
+  case began(String)
+  /// Work of known length moves: rows masked, chunks uploaded.
+  case advanced(done: Int, total: Int)
+  /// What a person should know, though the run goes on.
+  case warning(String)
+  case queued(position: Int)
+  case trainingStarts(step: Int, totalSteps: Int)
+  case progress(ProgressRecord, rows: Int)
+  /// There is no trainer yet; the run waits for one.
+  case waitingForTrainer(String)
+  /// The trainer is silent; the run waits for it.
+  case trainerLost(String)
+  case trainerBack
+  case saved(step: Int)
+}

@@ -1,0 +1,255 @@
+import Architecture
+import Failures
+import Foundation
+package import Tensors
+package import Transport
+package import Wire
+
+/// A conversation with one trainer about one job: typed messages, liveness, and byte counts.
+///
+/// Used from one thread. The channel reconnects by itself; `greet` begins a new conversation on whatever answers.
+package final class TrainerConnection<Element: FloatingElement> {
+  package let job: JobID
+  private let channel: any OwnerChannel
+  private let codec = MessageCodec<Element>()
+  private let software: String
+  /// The trainer, as errors name it.
+  private let peer: String
+  private let clock = ContinuousClock()
+  /// Time spent listening since anything was heard: the owner's own work must not count against the trainer.
+  private var quiet = Duration.zero
+  private var lastSent: ContinuousClock.Instant
+  /// A trainer not heard of for this long, pings included, is taken for gone.
+  private let silence: Duration
+
+  package private(set) var bytesSent = 0
+  package private(set) var bytesReceived = 0
+  /// Time spent in `greet` and `receive` with nothing to do.
+  package private(set) var waited = Duration.zero
+
+  /// - Parameter peer: the trainer and where it is, for messages to a person.
+  package init(
+    channel: any OwnerChannel, job: JobID, software: String, peer: String = "the trainer",
+    silence: Duration = .seconds(8)
+  ) {
+    self.channel = channel
+    self.job = job
+    self.software = software
+    self.peer = peer
+    self.silence = silence
+    lastSent = clock.now
+  }
+
+  /// Says hello until the trainer answers.
+  ///
+  /// - Parameters:
+  ///   - patience: at least a second is allowed, because a handshake takes time.
+  ///   - waiting: told once, and soon, when there is no answer yet, with the reason.
+  /// - Throws: `OwnerError.trainerGone` when `patience` runs out or on an interruption; a refusal or key problem at once.
+  @discardableResult
+  package func greet(
+    patience: Duration, interrupted: () -> Bool = { false }, waiting: (String) -> Void = { _ in }
+  ) throws -> TrainerGreeting {
+    let start = clock.now
+    defer { waited += start.duration(to: clock.now) }
+    let deadline = start + max(patience, .seconds(1))
+    let noAnswer = channel.isAwaiting ? "\(peer) has not come" : "\(peer) does not answer"
+    var problem = noAnswer
+    var isTold = false
+    while clock.now < deadline, !interrupted() {
+      do {
+        if let greeting = try greetOnce(until: min(deadline, clock.now + .milliseconds(500)), interrupted) {
+          return greeting
+        }
+      } catch let error as TransportError where error.kind == .unreachable {
+        problem = error.description
+        Thread.sleep(forTimeInterval: 0.2)
+      }
+      if problem == noAnswer, let found = channel.addressProblem { problem = "\(noAnswer): \(found)" }
+      if !isTold, clock.now < deadline, !interrupted() {
+        isTold = true
+        waiting(problem)
+      }
+    }
+    guard !interrupted() else { throw OwnerError.trainerGone("interrupted while waiting for \(peer)") }
+    let advice = channel.isAwaiting ? "runs, with --connect and an address of this machine" : "runs there"
+    throw OwnerError.trainerGone("\(problem); check that it \(advice)")
+  }
+
+  /// - Returns: nil when there is no connection, or no answer, by `answerBy`.
+  private func greetOnce(until answerBy: ContinuousClock.Instant, _ interrupted: () -> Bool) throws -> TrainerGreeting?
+  {
+    // Sending would wait for a connection by itself, but for long and without a word.
+    while !channel.isConnected {
+      guard clock.now < answerBy, !interrupted() else { return nil }
+      _ = try channel.receive(timeout: .milliseconds(20))
+    }
+    try sendNow(.hello(software: software))
+    // Connected: an answer is only a matter of what else the trainer does.
+    let answerBy = answerBy + .seconds(2)
+    while clock.now < answerBy, !interrupted() {
+      guard let frames = try channel.receive(timeout: .milliseconds(200)) else { continue }
+      let (_, message) = try codec.trainerMessage(frames)
+      if case .welcome(let greeting) = message {
+        quiet = .zero
+        return greeting
+      }
+      if case .refused(let kind, let reason) = message { throw OwnerError.refused(kind: kind, reason: reason) }
+    }
+    return nil
+  }
+
+  package func send(_ message: OwnerMessage<Element>) throws {
+    do {
+      try sendNow(message)
+    } catch let error as TransportError where error.kind == .unreachable {
+      throw OwnerError.trainerGone(error.description)
+    }
+  }
+
+  /// The next message, or nil after `timeout`. Refusals are thrown, pongs swallowed, a ping sent when nothing else was for a while.
+  ///
+  /// - Throws: `OwnerError.trainerGone` when the trainer is silent for too long or says goodbye; `.refused`;
+  ///   `WireError` for anything that is not a message.
+  package func receive(timeout: Duration) throws -> TrainerMessage<Element>? {
+    let start = clock.now
+    defer { waited += start.duration(to: clock.now) }
+    do {
+      try speakUp()
+      guard let frames = try channel.receive(timeout: timeout) else {
+        quiet += start.duration(to: clock.now)
+        try keepAlive()
+        return nil
+      }
+      quiet = .zero
+      bytesReceived += frames.reduce(0) { $0 + $1.count }
+      let (id, message) = try codec.trainerMessage(frames)
+      if id != job {
+        // What the trainer cannot read has no job for it either.
+        guard id == .none, case .refused = message else { return nil }
+      }
+      switch message {
+      case .refused(let kind, let reason): throw OwnerError.refused(kind: kind, reason: reason)
+      case .goodbye(_, let reason): throw OwnerError.trainerGone("\(reason.text); the job is saved there")
+      case .pong, .welcome: return nil
+      default: return message
+      }
+    } catch let error as TransportError where error.kind == .unreachable {
+      throw OwnerError.trainerGone(error.description)
+    }
+  }
+
+  /// Waits until `accept` returns a value for a message.
+  ///
+  /// - Throws: as `receive`; `OwnerError.interrupted` never: callers that can be interrupted poll `receive`.
+  @discardableResult
+  package func waitFor<Value>(_ accept: (TrainerMessage<Element>) throws -> Value?) throws -> Value {
+    while true {
+      if let message = try receive(timeout: .seconds(1)), let value = try accept(message) { return value }
+    }
+  }
+
+  /// What the trainer says of the job.
+  package func status() throws -> JobStatus {
+    try send(.status)
+    return try waitFor { message in
+      if case .status(let status) = message { return status }
+      return nil
+    }
+  }
+
+  /// Lets the trainer remove the job, whose result is durable here.
+  package func release() {
+    do {
+      try send(.release)
+      try waitFor { message in
+        if case .removed = message { return true }
+        return nil as Bool?
+      }
+    } catch {
+      // A trainer that is gone by now, and may be back without ever having been asked, keeps the job until its operator removes it.
+    }
+  }
+
+  package func close() {
+    channel.close()
+  }
+
+  /// Says that the owner is alive when it has had nothing to send for a while: also while answers keep coming in, which keep it from
+  /// being quiet but not the trainer from missing it.
+  private func speakUp() throws {
+    if lastSent.duration(to: clock.now) > .seconds(1) { try sendNow(.ping) }
+  }
+
+  private func sendNow(_ message: OwnerMessage<Element>) throws {
+    let frames = codec.frames(message, job: job)
+    bytesSent += frames.reduce(0) { $0 + $1.count }
+    try channel.send(frames)
+    lastSent = clock.now
+  }
+
+  private func keepAlive() throws {
+    if quiet > silence {
+      throw OwnerError.trainerGone("the trainer has not been heard of for \(silence.components.seconds) s")
+    }
+  }
+}
+
+/// Moves a model's masked weights in chunks, a few under way at a time.
+struct WeightTransfer<Element: FloatingElement> {
+  private static var window: Int { 4 }
+
+  let connection: TrainerConnection<Element>
+  /// Of the whole model.
+  let specifications: [ParameterSpecification]
+
+  /// Sends every parameter; returns when the trainer has made them durable.
+  ///
+  /// - Parameter masked: makes parameter number i; asked for one at a time, so that no second copy of a large model exists.
+  func upload(_ masked: (Int) throws -> Tensor<Element>, progress: (Int, Int) -> Void) throws {
+    let chunks = ParameterChunks(specifications, elementBytes: MemoryLayout<Element>.size)
+    var acknowledged = 0
+    var present: (parameter: Int, values: Tensor<Element>)?
+    for chunk in 0..<chunks.count {
+      let parameter = chunks.chunks[chunk].parameter
+      let values = try present.flatMap { $0.parameter == parameter ? $0.values : nil } ?? masked(parameter)
+      present = (parameter, values)
+      while chunk - acknowledged >= Self.window { acknowledged = try awaitStored() }
+      try connection.send(.parameters(chunk: chunk, values: chunks.extract(chunk, of: values)))
+      progress(chunk + 1, chunks.count)
+    }
+    while acknowledged < chunks.count { acknowledged = try awaitStored() }
+  }
+
+  /// Fetches a finished job's trained weights, in the order of the model's trained parameters.
+  func download(progress: (Int, Int) -> Void) throws -> [Tensor<Element>] {
+    let specifications = specifications.filter(\.isTrained)
+    let chunks = ParameterChunks(specifications, elementBytes: MemoryLayout<Element>.size)
+    var parameters = specifications.map { Tensor<Element>(uninitialized: $0.shape) }
+    var asked = 0
+    for expected in 0..<chunks.count {
+      while asked < chunks.count, asked - expected < Self.window {
+        try connection.send(.retrieve(chunk: asked))
+        asked += 1
+      }
+      let values: Tensor<Element> = try connection.waitFor { message in
+        guard case .parameters(let chunk, let values) = message else { return nil }
+        guard chunk == expected else {
+          throw OwnerError.protocolViolation("weight chunk \(chunk) where \(expected) is due")
+        }
+        return values
+      }
+      guard values.allFinite else { throw OwnerError.protocolViolation("returned weights that are not finite") }
+      try chunks.place(values, number: expected, into: &parameters)
+      progress(expected + 1, chunks.count)
+    }
+    return parameters
+  }
+
+  private func awaitStored() throws -> Int {
+    try connection.waitFor { message in
+      if case .stored(let count) = message { return count }
+      return nil
+    }
+  }
+}

@@ -1,0 +1,190 @@
+import ArgumentParser
+import Foundation
+import JobSpec
+import Masking
+import OwnerSession
+import Tensors
+import Transport
+import Wire
+
+/// A run directory that exists.
+struct RunDirectoryOption: ParsableArguments {
+  @Argument(help: "The run directory.", completion: .directory)
+  var run: String
+
+  var directory: RunDirectory { RunDirectory(root: URL(filePath: run)) }
+
+  /// The run's state, its resolved job, and a connection to its trainer.
+  func open(checkFiles: Bool = false) throws -> OpenedRun {
+    let state = try RunState.load(directory)
+    return OpenedRun(
+      directory: directory, state: state,
+      job: try ResolvedJob.load(path: directory.resolvedJob.path, checkFiles: checkFiles))
+  }
+}
+
+/// An existing run with everything needed to speak about it with its trainer.
+struct OpenedRun {
+  let directory: RunDirectory
+  let state: RunState
+  let job: ResolvedJob
+
+  func owner() throws -> CurveKeyPair {
+    try KeyFile(.owner, in: state.keys).readKeyPair()
+  }
+
+  /// A connection about the run's own job, or about a new one.
+  ///
+  /// - Parameter listen: where to wait for the trainer instead of connecting to it.
+  func connect(job: JobID? = nil, listen: String?) throws -> TrainerConnection<Float> {
+    guard let trainer = CurvePublicKey(z85: state.trainerKey) else {
+      throw OwnerError.run("\(directory.runState.path) holds no trainer key")
+    }
+    let place = try TrainerPlace(endpoint: state.trainer, listen: listen, ownerKeys: try owner(), trainerKey: trainer)
+    return TrainerConnection(
+      channel: place.channel, job: job ?? state.job, software: Release.software, peer: place.peer)
+  }
+
+  /// As `connect`, and spoken to: what waits for a trainer that does not answer says so.
+  func greet(job: JobID? = nil, listen: String?, patience: Int) throws -> TrainerConnection<Float> {
+    let connection = try connect(job: job, listen: listen)
+    do {
+      try connection.greet(
+        patience: .seconds(patience),
+        waiting: { reason in
+          StandardError.write("\(reason); waiting for it for up to \(NumberText.duration(Double(patience)))\n")
+        })
+    } catch {
+      connection.close()
+      throw error
+    }
+    return connection
+  }
+
+  func masterKey() throws -> MasterKey {
+    try Self.masterKey(directory, state)
+  }
+
+  static func masterKey(_ directory: RunDirectory, _ state: RunState) throws -> MasterKey {
+    guard let job = JobIdentifier(state.job.description) else {
+      throw OwnerError.run("\(directory.runState.path) holds no job id")
+    }
+    return try MasterKeyFile(path: directory.jobKey.path).read(job: job)
+  }
+
+  func shape() throws -> JobShape {
+    try JobShape(job: job, data: state.data)
+  }
+}
+
+struct StatusCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "status", abstract: "Ask the trainer how a run stands.",
+    discussion: "Example: encryptor status runs/pbmc --json")
+
+  @OptionGroup var selected: RunDirectoryOption
+  @OptionGroup var waiting: PatienceOption
+  @OptionGroup var place: ListenOption
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  func run() throws {
+    let opened = try selected.open()
+    if opened.state.phase == .finished || opened.state.phase == .cancelled {
+      try show(StatusReport(phase: opened.state.phase.rawValue, trainer: nil))
+      return
+    }
+    let connection = try opened.greet(listen: place.listen, patience: waiting.patience)
+    defer { connection.close() }
+    try show(StatusReport(phase: opened.state.phase.rawValue, trainer: try connection.status()))
+  }
+
+  private func show(_ report: StatusReport) throws {
+    guard !json else {
+      print(try JSONText.of(report))
+      return
+    }
+    guard let trainer = report.trainer else {
+      print(report.phase)
+      return
+    }
+    var line = "\(trainer.state.rawValue), step \(trainer.step) of \(trainer.totalSteps)"
+    if trainer.queuePosition > 0 { line += ", place \(trainer.queuePosition) in the queue" }
+    if let failure = trainer.failure { line += ": \(failure)" }
+    print(line)
+  }
+}
+
+/// `status --json`.
+struct StatusReport: Codable {
+  /// The owner's side: prepared, training, detached, finished, cancelled.
+  let phase: String
+  /// What the trainer says; absent once the run is over.
+  let trainer: JobStatus?
+}
+
+struct RetrieveCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "retrieve", abstract: "Fetch a finished job's weights, unmasked, into RUN/model.",
+    discussion: "Example: encryptor retrieve runs/pbmc")
+
+  @OptionGroup var selected: RunDirectoryOption
+  @OptionGroup var waiting: PatienceOption
+  @OptionGroup var place: ListenOption
+  @OptionGroup var processing: ThreadsOption
+
+  func run() throws {
+    var opened = try selected.open()
+    if opened.state.phase == .finished {
+      print(opened.directory.model.path)
+      return
+    }
+    let interruption = Interruption()
+    let signals = InterruptSignals(interruption)
+    defer { withExtendedLifetime(signals) {} }
+    let lease = try RunHold.take(opened.directory, interruption)
+    defer { lease.release() }
+    // What a process that had it until now has done.
+    opened = try selected.open()
+    if opened.state.phase == .finished {
+      print(opened.directory.model.path)
+      return
+    }
+    let connection = try opened.greet(listen: place.listen, patience: waiting.patience)
+    defer { connection.close() }
+    let retrieval = DetachedRetrieval(
+      directory: opened.directory, state: opened.state, shape: try opened.shape(), masterKey: try opened.masterKey(),
+      connection: connection, workers: processing.workers)
+    let history = try retrieval.retrieve()
+    for line in EvaluationTable(history.records).lines { print(line) }
+    print(opened.directory.model.path)
+  }
+}
+
+struct CancelCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "cancel", abstract: "Stop a job and remove it from the trainer.",
+    discussion: "Example: encryptor cancel runs/pbmc")
+
+  @OptionGroup var selected: RunDirectoryOption
+  @OptionGroup var waiting: PatienceOption
+  @OptionGroup var place: ListenOption
+
+  func run() throws {
+    let opened = try selected.open()
+    guard opened.state.phase != .finished else { throw OwnerError.run("the run is finished; nothing to cancel") }
+    let connection = try opened.greet(listen: place.listen, patience: waiting.patience)
+    defer { connection.close() }
+    try connection.send(.cancel)
+    try connection.waitFor { message in
+      if case .removed = message { return true }
+      return nil as Bool?
+    }
+    // As it is now: a process that still works on the run looks at it before it goes on.
+    var state = try RunState.load(opened.directory)
+    state.phase = .cancelled
+    try state.save(opened.directory)
+    print("cancelled")
+  }
+}

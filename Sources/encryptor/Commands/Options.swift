@@ -1,0 +1,129 @@
+import ArgumentParser
+import Foundation
+import JobSpec
+import OwnerSession
+import Tensors
+import Transport
+
+/// Which job, and what of it to change from the command line.
+struct JobOptions: ParsableArguments {
+  @Argument(help: "The job specification.", completion: .file(extensions: ["yaml", "yml"]))
+  var job: String
+
+  @Option(
+    name: .customLong("set"),
+    help: ArgumentHelp(
+      "Override a key of the job, for example --set data.file=/data/tox21.h5 (repeatable).", valueName: "key=value"))
+  var overrides: [String] = []
+
+  func load() throws -> ResolvedJob {
+    try ResolvedJob.load(path: job, overrides: overrides)
+  }
+}
+
+/// Who the owner is and which trainer it means.
+struct KeyOptions: ParsableArguments {
+  @Option(help: "Directory with owner.key, as `encryptor keygen` makes it.", completion: .directory)
+  var keys: String
+
+  @Option(help: "The trainer's public key file (trainer.pub); no other trainer is spoken to.", completion: .file())
+  var trainerKey: String
+
+  func owner() throws -> CurveKeyPair {
+    try KeyFile(.owner, in: keys).readKeyPair()
+  }
+
+  func trainer() throws -> CurvePublicKey {
+    try KeyFile.readPublicKey(at: trainerKey)
+  }
+}
+
+struct KeygenCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "keygen", abstract: "Make the owner's key pair.",
+    discussion: """
+      Writes DIR/owner.key (secret, mode 0600) and DIR/owner.pub. Give owner.pub to the provider, who lists it in the trainer's \
+      --authorized file. An existing key is never overwritten.
+
+      Example: encryptor keygen keys
+      """)
+
+  @Argument(help: "Directory to write to; made when missing.", completion: .directory)
+  var directory: String
+
+  func run() throws {
+    let file = KeyFile(.owner, in: directory)
+    let keys = try CurveKeyPair.generate()
+    try file.create(keys)
+    print("\(file.publicPath)  \(keys.publicKey.z85)")
+  }
+}
+
+/// How much of this machine to use.
+struct ThreadsOption: ParsableArguments {
+  @Option(help: "Threads for masking; results do not depend on it. (default: all cores)")
+  var threads: Int?
+
+  func validate() throws {
+    if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1 … 1024") }
+  }
+
+  var workers: Workers { Workers(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount) }
+}
+
+/// How much of this machine to use and how patient to be.
+struct ProcessingOptions: ParsableArguments {
+  @OptionGroup var machine: ThreadsOption
+
+  @Option(help: ArgumentHelp("Seconds to wait for a trainer that is not there or went away.", valueName: "seconds"))
+  var patience: Int = 600
+
+  func validate() throws {
+    guard (0...1_000_000).contains(patience) else { throw ValidationError("--patience must be 0 … 1000000") }
+  }
+
+  var workers: Workers { machine.workers }
+}
+
+/// For commands that ask the trainer something and are done.
+struct PatienceOption: ParsableArguments {
+  @Option(help: ArgumentHelp("Seconds to wait for a trainer that does not answer.", valueName: "seconds"))
+  var patience: Int = 10
+
+  func validate() throws {
+    guard (0...1_000_000).contains(patience) else { throw ValidationError("--patience must be 0 … 1000000") }
+  }
+}
+
+/// For trainers that can only dial out.
+struct ListenOption: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Wait here for the trainer, started with --connect, instead of connecting to it; port 0 picks one.",
+      valueName: "address"))
+  var listen: String?
+}
+
+/// Where an owner and its trainer meet: at the trainer's address, or at one of the owner's own.
+struct TrainerPlace {
+  let channel: any OwnerChannel
+  /// The trainer, as errors name it.
+  let peer: String
+
+  /// - Parameters:
+  ///   - endpoint: the trainer's address.
+  ///   - listen: the owner's own address, which then counts instead.
+  /// - Throws: `TransportError` of kind `.usage` for an address that is none or is in use.
+  init(endpoint: String, listen: String?, ownerKeys: CurveKeyPair, trainerKey: CurvePublicKey) throws {
+    guard let listen else {
+      channel = try ZeroMQOwnerChannel(endpoint: endpoint, ownerKeys: ownerKeys, trainerKey: trainerKey)
+      peer = "the trainer at \(endpoint)"
+      return
+    }
+    let channel = try ZeroMQOwnerChannel(listen: listen, ownerKeys: ownerKeys, trainerKey: trainerKey)
+    self.channel = channel
+    let bound = channel.listeningEndpoint ?? listen
+    peer = "a trainer that connects to \(bound)"
+    StandardError.write("listening \(bound)\n")
+  }
+}
