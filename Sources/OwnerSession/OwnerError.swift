@@ -24,7 +24,7 @@ package enum OwnerError: Failure, Equatable {
   case otherKey(String)
   /// The trainer answered what its protocol does not allow.
   case protocolViolation(String)
-  /// More memory than there is meant to be.
+  /// More memory would be needed than is allowed.
   case tooLarge(String)
   /// A verification ended outside its tolerance.
   case checkFailed(String)

@@ -36,7 +36,7 @@ import TestSupport
   @Test func statisticsAreOfTheFilesOwnPrecision() throws {
     let source = try source(in: try TemporaryDirectory())
     let training = (0..<40).filter { !$0.isMultiple(of: 5) }
-    let fitted = try Standardization.fit(source, isTraining: (0..<40).map { !$0.isMultiple(of: 5) })
+    let fitted = try Standardization.fit(source, rows: (0..<40).filter { !$0.isMultiple(of: 5) })
     for (column, values) in [Self.times, Self.counts].enumerated() {
       let right = expected(values, of: training)
       // Doubles of this size are a quarter apart.

@@ -45,7 +45,7 @@ extension DataNames {
   /// - Parameters:
   ///   - trained: the model's columns.
   ///   - source: the data as errors name it.
-  /// - Throws: `OwnerError.unfitData` for columns that are missing, and for names that stand for several columns.
+  /// - Throws: `OwnerError.unfitData` for columns that are missing, and for names that several columns share.
   static func places(of trained: [String], in found: [String], source: String) throws -> [Int]? {
     if found == trained { return nil }
     var place: [String: Int] = [:]

@@ -6,7 +6,7 @@ package import Masking
 package import Tensors
 package import Training
 
-/// A job once the sizes of its data are known: the model, its spaces and its keys' groups. Enough to unmask a result without the data.
+/// A job with the sizes of its data: the model, its spaces and the key groups. Enough to unmask a result without the data.
 package struct JobShape: Sendable {
   package let job: ResolvedJob
   package let data: DataShape
@@ -96,7 +96,7 @@ package struct JobLabels: Sendable {
   package let classNames: [String]?
   /// Widths of the model's output: classes or label columns.
   package let outputs: Int
-  package let isMissingSome: Bool
+  package let hasMissing: Bool
 
   package init(_ column: LabelColumn) {
     self.column = column
@@ -104,11 +104,11 @@ package struct JobLabels: Sendable {
     case .classes(let labels):
       classNames = labels.names
       outputs = labels.classCount
-      isMissingSome = false
+      hasMissing = false
     case .values(let values):
       classNames = nil
       outputs = values.columns
-      isMissingSome = values.withUnsafeBufferPointer { $0.contains(where: \.isNaN) }
+      hasMissing = values.withUnsafeBufferPointer { $0.contains(where: \.isNaN) }
     }
   }
 

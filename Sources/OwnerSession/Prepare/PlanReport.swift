@@ -34,7 +34,7 @@ package struct PlanReport: Sendable, Codable {
   package var spaces: [KeyPlanRow]
   package var traffic: Traffic
   package var trainerSees: [String]
-  /// What the owner is told again before anything is sent.
+  /// Notices shown to the owner before anything is sent.
   package var notices: [String]
 
   package init(_ prepared: PreparedJob) {
@@ -125,9 +125,9 @@ package struct PlanReport: Sendable, Codable {
   }
 }
 
-/// What an owner must be told of a job before anything of it is sent.
+/// Notices that the owner must read before anything of the job is sent.
 package enum SendingNotices {
-  /// A sentence each, without a full stop; none for a job of which there is nothing to say.
+  /// One sentence each, without a full stop; empty for most jobs.
   package static func of(_ job: ResolvedJob) -> [String] {
     var notices: [String] = []
     if job.masking.baseModel == .public, job.masking.strength != .none {

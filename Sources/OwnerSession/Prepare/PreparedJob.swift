@@ -18,7 +18,7 @@ package struct PreparedJob: Sendable {
   /// What the file calls columns, classes and rows.
   package let names: DataNames
   package let shape: JobShape
-  /// What the trainer is told.
+  /// The job as the trainer gets it.
   package let description: JobDescription
 
   /// Opens the file, reads labels and split, resolves the keys.
@@ -69,7 +69,7 @@ extension PreparedJob {
   }
 }
 
-/// A job's file once it is open: samples, labels and split, and what the model's sizes depend on.
+/// A job's opened data file: samples, labels, names and split, and what the model's sizes depend on.
 struct OpenedData {
   let source: SampleSource
   /// Nil for tasks whose targets are tokens.
@@ -106,7 +106,7 @@ struct OpenedData {
       lengths = []
       shape = DataShape(
         features: source.columns, outputs: labels.outputs, classNames: labels.classNames,
-        labelsMissing: labels.isMissingSome)
+        labelsMissing: labels.hasMissing)
       split = try Self.split(job, file: file, rows: source.rows)
       let found = try file.readNames(features: path, rows: source.rows, columns: source.columns)
       names = DataNames(columns: found.columns, classes: labels.classNames, rows: found.rows)
@@ -134,7 +134,7 @@ struct OpenedData {
     }
     return DataShape(
       features: 0, maximumTokens: scan.longest, outputs: outputs, classNames: labels?.classNames,
-      labelsMissing: labels?.isMissingSome ?? false, checkpoint: try model.directory.fingerprint())
+      labelsMissing: labels?.hasMissing ?? false, checkpoint: try model.directory.fingerprint())
   }
 
   private static func labels(_ job: ResolvedJob, file: HDF5File, rows: Int) throws -> JobLabels {
@@ -181,7 +181,7 @@ extension SampleSource {
   /// - Parameters:
   ///   - features: where the features or token ids are, if not where the training data had them.
   ///   - names: kept with the model; nil for one of a version that kept none.
-  ///   - warn: told what a person should know.
+  ///   - warn: called with warnings for the user.
   /// - Throws: `DatasetError`; `OwnerError.unfitData` when the samples do not fit the model.
   package static func forPrediction(
     _ shape: JobShape, file path: String, features: String?, names: DataNames?, warn: (String) -> Void

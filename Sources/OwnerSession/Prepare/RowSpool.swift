@@ -31,8 +31,7 @@ package struct RowSpool<Element: FloatingElement> {
     keys: JobKeys<Element>, scratch: URL, times: inout PhaseTimes, progress: (Int, Int) throws -> Void
   ) throws {
     let plan = prepared.plan
-    var slotOfRow = [Int32](repeating: -1, count: source.rows)
-    for (slot, row) in plan.rowOfSlot.enumerated() { slotOfRow[Int(row)] = Int32(slot) }
+    let slotOfRow = plan.slotOfRow(rows: source.rows)
     width = prepared.shape.inputWidth
     file = try RowFile(
       scratchIn: scratch.path, columns: width, capacity: plan.totalRows, inMemoryUpTo: Self.memoryLimit)

@@ -14,8 +14,11 @@ package struct Standardization: Sendable, Equatable {
 
   /// One sequential pass over the source in blocks, in the file's own precision, by Welford's update (Technometrics 4, 1962, p. 419).
   ///
+  /// - Parameter trainingRows: the rows that count.
   /// - Throws: `DatasetError` from reading.
-  package static func fit(_ source: any FeatureSource, isTraining: [Bool]) throws -> Standardization {
+  package static func fit(_ source: any FeatureSource, rows trainingRows: [Int]) throws -> Standardization {
+    var isTraining = [Bool](repeating: false, count: source.rows)
+    for row in trainingRows { isTraining[row] = true }
     let columns = source.columns
     var count = 0.0
     var mean = [Double](repeating: 0, count: columns)

@@ -41,9 +41,9 @@ package struct TokenEmbedding<Element: FloatingElement>: Sendable {
     result.withUnsafeMutableBufferPointer { output in
       // Safe to share: every piece writes rows of its own.
       nonisolated(unsafe) let output = output
-      let rowsInPiece = 256
-      workers.perform(pieces: (tokens.count + rowsInPiece - 1) / rowsInPiece) { piece in
-        let range = piece * rowsInPiece..<min(tokens.count, (piece + 1) * rowsInPiece)
+      let rowsPerPiece = 256
+      workers.perform(pieces: (tokens.count + rowsPerPiece - 1) / rowsPerPiece) { piece in
+        let range = piece * rowsPerPiece..<min(tokens.count, (piece + 1) * rowsPerPiece)
         fill(
           UnsafeMutableBufferPointer(rebasing: output[range.lowerBound * width..<range.upperBound * width]),
           tokens[range])

@@ -58,7 +58,7 @@ package struct TokenInputs: Sendable {
     }
   }
 
-  /// Goes through all samples once.
+  /// Reads all samples once.
   func scan() throws -> TokenScan {
     var scan = TokenScan(labelClasses: labels?.classes ?? 0)
     try forEachSample { _, sample in
@@ -87,7 +87,7 @@ package struct Token: Sendable, Equatable {
   }
 }
 
-/// What a pass over all samples finds out before anything is sent.
+/// What a first pass over all samples finds: lengths, counted tokens, classes.
 package struct TokenScan: Sendable, Equatable {
   /// Tokens of each sample.
   package var lengths: [Int32] = []
@@ -118,7 +118,7 @@ package struct TokenSettings: Sendable, Equatable {
     self.shuffles = shuffles
   }
 
-  /// Encoders' attention knows positions only from what stands in the token vectors; nothing is hidden where nothing is masked.
+  /// An encoder's attention knows positions only from the token vectors, so order can be hidden; without masking nothing is.
   package static func shuffles(_ masking: MaskingDescription, family: TransformerFamily) -> Bool {
     family == .bert && (masking.shuffleTokens ?? true) && masking.strength != .none
   }

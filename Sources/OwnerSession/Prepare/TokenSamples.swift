@@ -7,9 +7,9 @@ import Tensors
 import Training
 import Wire
 
-/// Token sequences: embedded, shuffled where the model does not mind, and masked each time they are sent.
+/// Token sequences: embedded, shuffled where the model ignores token order, and masked each time they are sent.
 ///
-/// They are masked again for every pass, because a fresh order of tokens is the point of it; a vector under a permutation has the
+/// They are masked again for every pass, because each pass has a fresh order of tokens; a vector under a permutation has the
 /// same bits whatever is masked with it, and under a rotation the micro-batch, which the plan fixes, decides them.
 struct TokenSamples<Element: FloatingElement>: MaskedSamples {
   /// Bytes of masked vectors a message of an upload.
@@ -177,8 +177,7 @@ extension TokenSpool {
   init(
     _ prepared: PreparedJob, tokens: TokenInputs, scratch: URL, progress: (Int, Int) throws -> Void
   ) throws {
-    var slotOfRow = [Int32](repeating: -1, count: tokens.source.rows)
-    for (slot, row) in prepared.plan.rowOfSlot.enumerated() { slotOfRow[Int(row)] = Int32(slot) }
+    let slotOfRow = prepared.plan.slotOfRow(rows: tokens.source.rows)
     try self.init(
       maximumTokens: prepared.shape.data.maximumTokens ?? 1, capacity: prepared.plan.totalRows, scratch: scratch)
     var hash = ContentHash()

@@ -4,8 +4,8 @@ package import Transport
 
 /// The order of every batch of a run, decided before it starts.
 ///
-/// Rows are renumbered into *slots*, 0 ..< trainingRows in the order epoch 0 visits them and then the validation rows, so that neither the
-/// trainer nor the wire ever deals with a row's place in the file.
+/// Rows are renumbered into *slots*, 0 ..< trainingRows in the order epoch 0 visits them and then the validation rows, so that a row's place in the file is
+/// known neither to the trainer nor on the wire.
 package struct TrainingPlan: Sendable {
   package let batch: Int
   package let epochs: Int
@@ -17,7 +17,7 @@ package struct TrainingPlan: Sendable {
 
   /// - Parameters:
   ///   - orderSecret: what the orders are drawn from; with it and the split, the plan is always the same.
-  ///   - balance: how batches are dealt out to micro-batches; nil where all samples are of one size.
+  ///   - balance: how batches are distributed over micro-batches; nil where all samples are of one size.
   package init(split: RowSplit, batch: Int, epochs: Int, orderSecret: OrderSecret, balance: MicroBatchBalance? = nil) {
     self.batch = batch
     self.epochs = epochs
@@ -26,7 +26,14 @@ package struct TrainingPlan: Sendable {
     trainingRows = split.training.count
     let stream = orderSecret.stream(label: "order/0")
     let first = stream.permutation(split.training.count).map { Int32(split.training[$0]) }
-    rowOfSlot = Self.dealt(first, rows: first, batch: batch, balance) + split.validation.map { Int32($0) }
+    rowOfSlot = Self.balanced(first, rows: first, batch: batch, balance) + split.validation.map { Int32($0) }
+  }
+
+  /// The slot of each of the file's `rows` rows, −1 for those that the job does not use.
+  package func slotOfRow(rows: Int) -> [Int32] {
+    var slots = [Int32](repeating: -1, count: rows)
+    for (slot, row) in rowOfSlot.enumerated() { slots[Int(row)] = Int32(slot) }
+    return slots
   }
 
   package var validationRows: Int { rowOfSlot.count - trainingRows }
@@ -40,13 +47,13 @@ package struct TrainingPlan: Sendable {
     if epoch == 0 { return (0..<Int32(trainingRows)).map { $0 } }
     let stream = orderSecret.stream(label: "order/\(epoch)")
     let slots = stream.permutation(trainingRows).map { Int32($0) }
-    return Self.dealt(slots, rows: slots.map { rowOfSlot[Int($0)] }, batch: batch, balance)
+    return Self.balanced(slots, rows: slots.map { rowOfSlot[Int($0)] }, batch: batch, balance)
   }
 
-  /// `order` with each batch dealt out to its micro-batches.
+  /// `order` with each batch distributed over its micro-batches.
   ///
   /// - Parameter rows: of the file, of each entry.
-  private static func dealt(_ order: [Int32], rows: [Int32], batch: Int, _ balance: MicroBatchBalance?) -> [Int32] {
+  private static func balanced(_ order: [Int32], rows: [Int32], batch: Int, _ balance: MicroBatchBalance?) -> [Int32] {
     guard let balance else { return order }
     return stride(from: 0, to: order.count, by: batch).flatMap { start in
       balance.places(rows[start..<min(order.count, start + batch)]).map { order[start + $0] }
@@ -102,8 +109,8 @@ package struct RowSplit: Sendable, Equatable {
   }
 }
 
-/// Deals the samples of a batch out to its micro-batches so that all of these have about as many tokens: ranks that work on different ones then
-/// come to the end of a step together. What a batch consists of stays, and so does its gradient.
+/// Distributes the samples of a batch over its micro-batches so that these have about equally many tokens: ranks that work on different
+/// ones then end a step together. The samples of the batch stay the same, and so does its gradient.
 package struct MicroBatchBalance: Sendable {
   private let microBatch: Int
   /// Of each row of the file.
@@ -130,7 +137,7 @@ package struct MicroBatchBalance: Sendable {
 
 /// What batch orders and starting weights are drawn from: the owner's key and the job's `train.seed`.
 ///
-/// Not the seed alone: a seed is small and stands in the job file, and starting weights that the provider could draw for itself would be a
+/// Not the seed alone: a seed is small and written in the job file, and starting weights that the provider could draw for itself would be a
 /// public base model, from which masked weights give the keys away. With the owner's key in it, the same owner, job and seed
 /// still give the same run.
 package struct OrderSecret: Sendable {

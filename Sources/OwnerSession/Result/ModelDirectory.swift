@@ -26,7 +26,7 @@ package struct ModelDirectory {
     _ trained: NamedTensors<Element>, shape: JobShape, standardization fitted: Standardization?, names: DataNames?
   ) throws {
     try Directory.create(root.path)
-    // An earlier version made it for everybody to enter.
+    // An earlier version made it readable by everybody.
     chmod(root.path, 0o700)
     try names?.withoutRows.write(to: namesFile)
     if let fitted { try Self.writeStandardization(fitted, to: standardization) }
@@ -156,7 +156,7 @@ enum ModelReadme {
     return " The first layer, `adapter`, has no activation behind it; it may be multiplied into `layers.0`."
   }
 
-  /// What a model's inputs had at training that its readers' inputs do not have.
+  /// Says that the model was trained on noised inputs; empty for a job without noise.
   static func noise(_ job: ResolvedJob) -> String {
     guard let sigma = job.masking.noise else { return "" }
     return

@@ -25,7 +25,7 @@ package struct Prediction<Element: FloatingElement> {
     self.workers = workers
   }
 
-  /// Writes `predictions` (class ids, 0/1, or values), `probabilities` (where there are classes) and `outputs`, one row a row of
+  /// Writes `predictions` (class ids, 0/1, or values), `probabilities` (where there are classes) and `outputs`, one row per row of
   /// `source`.
   ///
   /// - Throws: `OwnerError.unfitData` when the source does not fit the model; otherwise as a run.
@@ -95,15 +95,15 @@ package struct Prediction<Element: FloatingElement> {
     try writer.close()
   }
 
-  private static var mostRowsPerPart: Int { 256 }
-  private static var mostSequencesPerPart: Int { 16 }
+  private static var maxRowsPerPart: Int { 256 }
+  private static var maxSequencesPerPart: Int { 16 }
 
-  /// Sequences as many as a message holds with their outputs: a language model has its vocabulary for each token.
+  /// As many sequences as fit into a message with their outputs: a language model has one output per vocabulary entry for each token.
   private func rowsPerPart(longest: Int?) -> Int {
-    guard let longest else { return Self.mostRowsPerPart }
+    guard let longest else { return Self.maxRowsPerPart }
     let outputs = shape.data.outputs * (shape.job.task.isPerToken ? longest : 1)
     let bytes = max(outputs, longest * shape.inputWidth, 1) * MemoryLayout<Element>.size
-    return max(1, min(Self.mostSequencesPerPart, WireLimits().tensorBytes / bytes))
+    return max(1, min(Self.maxSequencesPerPart, WireLimits().tensorBytes / bytes))
   }
 
   private func tokensOfRow(_ source: SampleSource) throws -> Int? {

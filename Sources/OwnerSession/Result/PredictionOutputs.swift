@@ -4,7 +4,7 @@ import Foundation
 import Tensors
 import Wire
 
-/// Sends parts of a prediction and takes their outputs back in order, a few under way at a time.
+/// Sends parts of a prediction and receives their outputs in order, a few in flight at a time.
 struct PredictionParts<Element: FloatingElement> {
   let connection: TrainerConnection<Element>
   let window: Int
@@ -45,7 +45,7 @@ struct PredictionParts<Element: FloatingElement> {
   }
 }
 
-/// A sample whose outputs are awaited.
+/// A sample whose outputs are due.
 struct PredictedRow {
   /// Rows of outputs it has: 1, or its tokens.
   let outputs: Int

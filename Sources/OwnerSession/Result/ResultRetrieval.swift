@@ -34,7 +34,7 @@ package struct ResultRetrieval<Element: FloatingElement> {
   }
 }
 
-/// Comes back to a job that ran without its owner: history, weights, release.
+/// Fetches the result of a job that ran without its owner: history and weights; then the trainer may remove the job.
 package struct DetachedRetrieval<Element: FloatingElement> {
   private let directory: RunDirectory
   private let state: RunState

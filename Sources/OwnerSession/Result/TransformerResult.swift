@@ -120,7 +120,7 @@ struct TransformerReadme {
       """
   }
 
-  /// What the head reads where that is not what the library's class gives it; nil where it is.
+  /// What the head reads, where it differs from what the library's class feeds it; nil where it does not.
   private var ownPooling: String? {
     switch (model.configuration.family, model.pooling) {
     case (_, .none), (.llama, .last), (.llama, .cls): nil

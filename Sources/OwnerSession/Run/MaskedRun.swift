@@ -9,8 +9,8 @@ import Training
 package import Transport
 import Wire
 
-/// One run from prepared job to unmasked weights: submit, train, retrieve. Made anew for a resume; everything it needs beyond the run
-/// directory is drawn again from the same job, file and keys.
+/// One run from prepared job to unmasked weights: submit, train, retrieve. A resume makes a new one; what it needs beyond the run
+/// directory is derived again from the same job, file and keys.
 package final class MaskedRun<Element: FloatingElement> {
   private let prepared: PreparedJob
   private let directory: RunDirectory
@@ -50,7 +50,7 @@ package final class MaskedRun<Element: FloatingElement> {
   package func execute() throws -> RunReport? {
     let start = clock.now
     defer { connection.close() }
-    // Expanding the keys takes a moment of every core; files and the handshake mostly wait.
+    // Expanding the keys keeps every core busy for a moment, while files and the handshake mostly wait.
     let keys = keys
     DispatchQueue.global(qos: .userInitiated).async { keys.expand() }
     try RunSetup.writePlan(prepared, to: directory)
@@ -63,17 +63,17 @@ package final class MaskedRun<Element: FloatingElement> {
       times: times, interruption: interruption, observe: observe)
     return try withTrainer(history: context) {
       guard try train(context) else { return nil }
-      let atTrainer = try retrieve(standardization: standardization)
-      let report = makeReport(context, atTrainer: atTrainer, start: start, waited: connection.waited)
+      let status = try retrieve(standardization: standardization)
+      let report = makeReport(context, status: status, start: start, waited: connection.waited)
       try finish(report)
       return report
     }
   }
 
-  /// - Parameter afterLoss: the loss has been told, and with it that the run waits.
+  /// - Parameter isReported: whether the lost connection, and that the run waits, was reported already.
   /// - Throws: `OwnerError.interrupted` on Ctrl-C, which is not the trainer's absence.
-  private func greet(steps: Int, afterLoss: Bool = false) throws {
-    var hasWaited = afterLoss
+  private func greet(steps: Int, isReported: Bool = false) throws {
+    var hasWaited = isReported
     do {
       try connection.greet(patience: options.patience, interrupted: { self.interruption.isRequested }) { reason in
         if !hasWaited { self.observe(.waitingForTrainer(reason)) }
@@ -85,7 +85,7 @@ package final class MaskedRun<Element: FloatingElement> {
     }
   }
 
-  /// Runs `work`, and again from its start whenever the trainer was lost and came back.
+  /// Runs `work`, and again from its start whenever the connection to the trainer was lost and is back.
   private func withTrainer<Value>(history context: RunContext<Element>?, _ work: () throws -> Value) throws -> Value {
     while true {
       do {
@@ -93,7 +93,7 @@ package final class MaskedRun<Element: FloatingElement> {
       } catch OwnerError.trainerGone(let reason) {
         try context?.syncHistory()
         observe(.trainerLost(reason))
-        try greet(steps: context?.history.steps ?? 0, afterLoss: true)
+        try greet(steps: context?.history.steps ?? 0, isReported: true)
       }
     }
   }
@@ -150,9 +150,7 @@ package final class MaskedRun<Element: FloatingElement> {
     let file = directory.standardization
     if let known = try ModelDirectory.readStandardization(file) { return known }
     observe(.began("fitting the standardisation"))
-    var isTraining = [Bool](repeating: false, count: source.rows)
-    for row in prepared.split.training { isTraining[row] = true }
-    let fitted = try times.reading.measure { try Standardization.fit(source, isTraining: isTraining) }
+    let fitted = try times.reading.measure { try Standardization.fit(source, rows: prepared.split.training) }
     try ModelDirectory.writeStandardization(fitted, to: file)
     return fitted
   }
@@ -186,7 +184,7 @@ package final class MaskedRun<Element: FloatingElement> {
     return (accepted.rows, accepted.steps)
   }
 
-  /// What the first layer's weights have more than unmasked ones: the padding's columns.
+  /// Bytes that the first layer's weights have beyond unmasked ones: the padding's columns.
   private var paddingBytes: Int {
     prepared.shape.structure.parameters.reduce(0) { total, parameter in
       total + (parameter.shape.first ?? 0) * (parameter.homogeneous?.padding ?? 0) * MemoryLayout<Element>.size
@@ -205,7 +203,7 @@ package final class MaskedRun<Element: FloatingElement> {
     let training = TrainerLossTraining(context)
     switch try connection.status().state {
     case .uploading: try training.upload(storedRows: accepted.rows, storedSteps: accepted.steps)
-    // A passing cause, such as a full disk, had stopped it there.
+    // A temporary cause, such as a full disk, had stopped it there.
     case .waitingForOwner: try training.start()
     case .queued, .running, .finished, .failed: break
     }
@@ -230,10 +228,10 @@ package final class MaskedRun<Element: FloatingElement> {
 
   private func retrieve(standardization: Standardization?) throws -> JobStatus {
     observe(.began("retrieving the weights"))
-    let atTrainer = try connection.status()
+    let status = try connection.status()
     try ResultRetrieval(connection: connection, shape: prepared.shape, keys: keys)
       .write(to: directory, standardization: standardization) { self.observe(.advanced(done: $0, total: $1)) }
-    return atTrainer
+    return status
   }
 
   private func finish(_ report: RunReport) throws {
@@ -247,7 +245,7 @@ package final class MaskedRun<Element: FloatingElement> {
   }
 
   private func makeReport(
-    _ context: RunContext<Element>, atTrainer: JobStatus, start: ContinuousClock.Instant, waited: Duration
+    _ context: RunContext<Element>, status: JobStatus, start: ContinuousClock.Instant, waited: Duration
   ) -> RunReport {
     let evaluations = context.history.records.filter { record in
       if case .evaluation = record { return true }
@@ -267,6 +265,6 @@ package final class MaskedRun<Element: FloatingElement> {
       bytesSent: connection.bytesSent, bytesReceived: connection.bytesReceived,
       expansion: Double(connection.bytesSent)
         / Double(max(1, connection.bytesSent - context.bytesAddedToRows - bytesAddedToWeights)),
-      ownerCPUSeconds: ProcessorTime.ofThisProcess, trainerCPUSeconds: atTrainer.processorSeconds)
+      ownerCPUSeconds: ProcessorTime.ofThisProcess, trainerCPUSeconds: status.processorSeconds)
   }
 }

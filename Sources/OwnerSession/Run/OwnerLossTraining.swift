@@ -17,7 +17,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
   private let lossFunction: LossFunction
   private var step: Int
   private var stepBegan: ContinuousClock.Instant
-  /// The next micro-batch to send, and how many are unanswered.
+  /// The step and number of the next micro-batch to send, and how many are unanswered.
   private var nextStep: Int
   private var nextPart = 0
   private var unanswered = 0
@@ -29,7 +29,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
   private var description: JobDescription { context.prepared.description }
   private var plan: TrainingPlan { context.prepared.plan }
 
-  /// Takes the job up at the trainer and goes on to its end.
+  /// Attaches to the job at the trainer and trains to its end.
   ///
   /// - Throws: `OwnerError.trainerGone` when the trainer is lost (call again after `greet`); `.interrupted`; `.diverged`; refusals.
   static func run(_ context: RunContext<Element>) throws {
@@ -137,7 +137,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
     step += 1
   }
 
-  /// On Ctrl-C: has the trainer save, and records the step it may have applied meanwhile, so that the history reaches the checkpoint.
+  /// On Ctrl-C: asks the trainer to save, and records the step it may have applied meanwhile, so that the history reaches the checkpoint.
   private mutating func saveAndLeave() throws -> Never {
     try context.connection.send(.save)
     while true {

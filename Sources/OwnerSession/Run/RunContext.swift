@@ -8,7 +8,8 @@ package import Tensors
 import Training
 package import Wire
 
-/// What both ways of training share on the owner's side: the prepared job, its keys and rows, the connection, the history and the clock.
+/// What both ways of training share on the owner's side: the prepared job, its keys and samples, the connection, the history and the
+/// timers.
 final class RunContext<Element: FloatingElement> {
   let prepared: PreparedJob
   let keys: JobKeys<Element>
@@ -86,7 +87,7 @@ final class RunContext<Element: FloatingElement> {
 
   var isInterrupted: Bool { interruption.isRequested }
 
-  /// Goes away on purpose: makes the history durable, tells the trainer, and throws `OwnerError.interrupted`.
+  /// Leaves on purpose: makes the history durable, tells the trainer, and throws `OwnerError.interrupted`.
   func leave() throws -> Never {
     try history.sync()
     try connection.send(.leave)
@@ -108,11 +109,11 @@ final class RunContext<Element: FloatingElement> {
 /// How a run behaves, apart from its job.
 package struct RunOptions: Sendable {
   package var workers: Workers
-  /// How long to wait for a trainer that went away before giving up with exit 5; the run can be resumed after that too.
+  /// How long to wait for a trainer that cannot be reached before giving up with exit 5; the run can be resumed after that.
   package var patience: Duration
   /// Upload and leave; only for loss at the trainer.
   package var detach: Bool
-  /// A trainer not heard of for this long, asked each second, is taken for gone.
+  /// A trainer that has sent nothing for this long, though it is pinged each second, counts as gone.
   package var silence: Duration
   package var software: String
   /// The trainer, as errors name it.
@@ -131,7 +132,7 @@ package struct RunOptions: Sendable {
   }
 }
 
-/// Set once by a signal source; looked at between messages.
+/// A request to stop, set once by a signal handler and checked between messages.
 package final class Interruption: Sendable {
   private let flag = Atomic<Bool>(false)
 
@@ -142,7 +143,7 @@ package final class Interruption: Sendable {
   package func request() { flag.store(true, ordering: .relaxed) }
 }
 
-/// Where the owner's wall time went.
+/// Where the owner's wall time goes.
 package struct PhaseTimes: Sendable {
   /// One phase's total.
   package struct Meter: Sendable {
@@ -173,20 +174,20 @@ package struct PhaseTimes: Sendable {
   package init() {}
 }
 
-/// What happens during a run, for progress and logs.
+/// Events of a run, for progress displays and logs.
 package enum RunEvent: Sendable {
-  /// A part of the work begins: "reading and masking", "uploading weights" …
+  /// A phase of the work begins: "reading and masking", "uploading weights" …
   case began(String)
-  /// Work of known length moves: rows masked, chunks uploaded.
+  /// Progress of a phase of known length: rows masked, chunks uploaded.
   case advanced(done: Int, total: Int)
-  /// What a person should know, though the run goes on.
+  /// Something the user should know; the run goes on.
   case warning(String)
   case queued(position: Int)
   case trainingStarts(step: Int, totalSteps: Int)
   case progress(ProgressRecord, rows: Int)
-  /// There is no trainer yet; the run waits for one.
+  /// No trainer has answered yet; the run waits for one.
   case waitingForTrainer(String)
-  /// The trainer is silent; the run waits for it.
+  /// The connection to the trainer is lost; the run waits for it.
   case trainerLost(String)
   case trainerBack
   case saved(step: Int)

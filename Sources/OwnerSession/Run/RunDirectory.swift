@@ -58,7 +58,7 @@ package struct RunDirectory: Sendable {
   }
 }
 
-/// Keeps a run directory for one process at a time: two that write its history and answer its trainer would spoil the run for both.
+/// Keeps a run directory for one process at a time: two that append to its history and answer its trainer would corrupt the run.
 ///
 /// `status`, `cancel` and `predict` need none: they only read, or replace a whole file.
 package final class RunLease: Sendable {
@@ -67,8 +67,8 @@ package final class RunLease: Sendable {
   /// Waits for as long as a process of another machine may be alive that has the run.
   ///
   /// - Parameters:
-  ///   - directory: one that was created.
-  ///   - waiting: told when that is so.
+  ///   - directory: created before.
+  ///   - waiting: called with a reason when it has to wait.
   ///   - isCancelled: asked meanwhile.
   ///   - onLoss: called on another thread when another process has taken the run over; nothing may be written to it then.
   /// - Throws: `OwnerError.run` that names the process that has the run; `.trainerGone` when cancelled; `LeaseError.damaged`;
@@ -83,7 +83,7 @@ package final class RunLease: Sendable {
         onLoss: { _ in
           onLoss(
             .run(
-              "another process has taken the run \(directory.root.path) over, because this one was not heard of for too long"
+              "another process has taken the run \(directory.root.path) over, because this one did not renew its lease for too long"
             ))
         })
     } catch LeaseError.held(_, let holder) {

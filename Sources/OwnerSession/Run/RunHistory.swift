@@ -2,7 +2,7 @@ import Checkpoints
 import Foundation
 package import Wire
 
-/// `history.jsonl`: one line a step and an evaluation, in order, none missing and none twice.
+/// `history.jsonl`: one line per step and per evaluation, in order, without gaps or repeats.
 package struct RunHistory {
   private let log: LineLog
   package private(set) var records: [ProgressRecord] = []
@@ -38,7 +38,7 @@ package struct RunHistory {
     records.append(record)
   }
 
-  /// Forgets what a trainer that goes on at `step` will do again, its evaluation after `step` steps included.
+  /// Removes what a trainer that continues at `step` will do again, the evaluation after `step` steps included.
   package mutating func rewind(toStep step: Int) throws {
     let kept = records.prefix { record in
       switch record {

@@ -2,9 +2,10 @@ import Checkpoints
 import Datasets
 import Foundation
 import JobSpec
+package import Masking
 package import Wire
 
-/// What a later command needs to go on with a run: no secret in it.
+/// What a later command needs to continue a run; no secret in it.
 package struct RunState: Sendable, Equatable, Codable {
   package enum Phase: String, Sendable, Codable {
     /// The job exists on this side; the trainer may not know it yet.
@@ -25,7 +26,7 @@ package struct RunState: Sendable, Equatable, Codable {
   /// Directory with owner.key.
   package var keys: String
   package var data: DataShape
-  /// The owner's public key (z85). Batch orders and starting weights are drawn from its secret half, so that a run goes on with no other.
+  /// The owner's public key (z85). Batch orders and starting weights are drawn from its secret half, so that a run continues only with it.
   package var owner: String?
 
   package init(
@@ -59,6 +60,38 @@ package struct RunState: Sendable, Equatable, Codable {
 }
 
 extension RunState {
+  /// The state of a run that is to be continued, and its master key. The trainer may have moved; everything else must be as it was.
+  ///
+  /// - Parameter trainerKey: z85.
+  /// - Throws: `OwnerError.run` when there is no run or the job differs; as `check`; `MaskingError` for a key that cannot be read.
+  package static func resume(
+    _ directory: RunDirectory, prepared: PreparedJob, trainerKey: String
+  ) throws -> (RunState, MasterKey) {
+    var state = try load(directory)
+    let earlier = try ResolvedJob.load(
+      path: directory.resolvedJob.path, overrides: ["trainer=\(prepared.job.trainer)"], checkFiles: false)
+    guard earlier == prepared.job else {
+      throw OwnerError.run(
+        "the job differs from \(directory.resolvedJob.path); resume with the same job, or choose another --out")
+    }
+    try state.check(prepared, directory)
+    let master = try state.masterKey(directory)
+    if (state.trainer, state.trainerKey) != (prepared.job.trainer, trainerKey), state.phase != .finished {
+      state.trainer = prepared.job.trainer
+      state.trainerKey = trainerKey
+      try state.save(directory)
+    }
+    return (state, master)
+  }
+
+  /// The key that the run's keys are expanded from.
+  package func masterKey(_ directory: RunDirectory) throws -> MasterKey {
+    guard let identifier = JobIdentifier(job.description) else {
+      throw OwnerError.run("\(directory.runState.path) holds no job id")
+    }
+    return try MasterKeyFile(path: directory.jobKey.path).read(job: identifier)
+  }
+
   /// Whether a job prepared now is the one the run was made for.
   ///
   /// - Throws: `OwnerError.otherKey` for another owner's key, `.unfitData` when the file has changed.
@@ -79,7 +112,7 @@ extension RunState {
   }
 }
 
-/// What a finished run says of itself; written to `summary.json` and shown as a table.
+/// The summary of a finished run: written to `summary.json` and shown as a table.
 package struct RunReport: Sendable, Codable {
   package struct Seconds: Sendable, Codable {
     package var total: Double

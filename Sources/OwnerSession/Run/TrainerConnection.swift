@@ -5,9 +5,9 @@ package import Tensors
 package import Transport
 package import Wire
 
-/// A conversation with one trainer about one job: typed messages, liveness, and byte counts.
+/// A connection to one trainer about one job: typed messages, liveness, and byte counts.
 ///
-/// Used from one thread. The channel reconnects by itself; `greet` begins a new conversation on whatever answers.
+/// Used from one thread. The channel reconnects by itself; `greet` starts over with whatever answers.
 package final class TrainerConnection<Element: FloatingElement> {
   package let job: JobID
   private let channel: any OwnerChannel
@@ -16,10 +16,10 @@ package final class TrainerConnection<Element: FloatingElement> {
   /// The trainer, as errors name it.
   private let peer: String
   private let clock = ContinuousClock()
-  /// Time spent listening since anything was heard: the owner's own work must not count against the trainer.
-  private var quiet = Duration.zero
+  /// Time spent waiting for messages since the last one: the owner's own work must not count against the trainer.
+  private var silentFor = Duration.zero
   private var lastSent: ContinuousClock.Instant
-  /// A trainer not heard of for this long, pings included, is taken for gone.
+  /// A trainer that has sent nothing for this long, though it was pinged, counts as gone.
   private let silence: Duration
 
   package private(set) var bytesSent = 0
@@ -44,7 +44,7 @@ package final class TrainerConnection<Element: FloatingElement> {
   ///
   /// - Parameters:
   ///   - patience: at least a second is allowed, because a handshake takes time.
-  ///   - waiting: told once, and soon, when there is no answer yet, with the reason.
+  ///   - waiting: called once, soon, with the reason, when there is no answer yet.
   /// - Throws: `OwnerError.trainerGone` when `patience` runs out or on an interruption; a refusal or key problem at once.
   @discardableResult
   package func greet(
@@ -55,7 +55,7 @@ package final class TrainerConnection<Element: FloatingElement> {
     let deadline = start + max(patience, .seconds(1))
     let noAnswer = channel.isAwaiting ? "\(peer) has not come" : "\(peer) does not answer"
     var problem = noAnswer
-    var isTold = false
+    var isReported = false
     while clock.now < deadline, !interrupted() {
       do {
         if let greeting = try greetOnce(until: min(deadline, clock.now + .milliseconds(500)), interrupted) {
@@ -66,8 +66,8 @@ package final class TrainerConnection<Element: FloatingElement> {
         Thread.sleep(forTimeInterval: 0.2)
       }
       if problem == noAnswer, let found = channel.addressProblem { problem = "\(noAnswer): \(found)" }
-      if !isTold, clock.now < deadline, !interrupted() {
-        isTold = true
+      if !isReported, clock.now < deadline, !interrupted() {
+        isReported = true
         waiting(problem)
       }
     }
@@ -79,19 +79,19 @@ package final class TrainerConnection<Element: FloatingElement> {
   /// - Returns: nil when there is no connection, or no answer, by `answerBy`.
   private func greetOnce(until answerBy: ContinuousClock.Instant, _ interrupted: () -> Bool) throws -> TrainerGreeting?
   {
-    // Sending would wait for a connection by itself, but for long and without a word.
+    // Sending would wait for a connection by itself, but for long and without a message to the user.
     while !channel.isConnected {
       guard clock.now < answerBy, !interrupted() else { return nil }
       _ = try channel.receive(timeout: .milliseconds(20))
     }
     try sendNow(.hello(software: software))
-    // Connected: an answer is only a matter of what else the trainer does.
+    // Connected: the answer comes as soon as the trainer has time.
     let answerBy = answerBy + .seconds(2)
     while clock.now < answerBy, !interrupted() {
       guard let frames = try channel.receive(timeout: .milliseconds(200)) else { continue }
       let (_, message) = try codec.trainerMessage(frames)
       if case .welcome(let greeting) = message {
-        quiet = .zero
+        silentFor = .zero
         return greeting
       }
       if case .refused(let kind, let reason) = message { throw OwnerError.refused(kind: kind, reason: reason) }
@@ -107,7 +107,7 @@ package final class TrainerConnection<Element: FloatingElement> {
     }
   }
 
-  /// The next message, or nil after `timeout`. Refusals are thrown, pongs swallowed, a ping sent when nothing else was for a while.
+  /// The next message, or nil after `timeout`. Refusals are thrown, pongs left out, a ping sent when nothing else was for a second.
   ///
   /// - Throws: `OwnerError.trainerGone` when the trainer is silent for too long or says goodbye; `.refused`;
   ///   `WireError` for anything that is not a message.
@@ -115,13 +115,13 @@ package final class TrainerConnection<Element: FloatingElement> {
     let start = clock.now
     defer { waited += start.duration(to: clock.now) }
     do {
-      try speakUp()
+      try pingIfIdle()
       guard let frames = try channel.receive(timeout: timeout) else {
-        quiet += start.duration(to: clock.now)
-        try keepAlive()
+        silentFor += start.duration(to: clock.now)
+        try checkSilence()
         return nil
       }
-      quiet = .zero
+      silentFor = .zero
       bytesReceived += frames.reduce(0) { $0 + $1.count }
       let (id, message) = try codec.trainerMessage(frames)
       if id != job {
@@ -149,7 +149,7 @@ package final class TrainerConnection<Element: FloatingElement> {
     }
   }
 
-  /// What the trainer says of the job.
+  /// The job's status at the trainer.
   package func status() throws -> JobStatus {
     try send(.status)
     return try waitFor { message in
@@ -167,7 +167,7 @@ package final class TrainerConnection<Element: FloatingElement> {
         return nil as Bool?
       }
     } catch {
-      // A trainer that is gone by now, and may be back without ever having been asked, keeps the job until its operator removes it.
+      // A trainer that cannot be reached now keeps the job until its operator removes it.
     }
   }
 
@@ -175,9 +175,8 @@ package final class TrainerConnection<Element: FloatingElement> {
     channel.close()
   }
 
-  /// Says that the owner is alive when it has had nothing to send for a while: also while answers keep coming in, which keep it from
-  /// being quiet but not the trainer from missing it.
-  private func speakUp() throws {
+  /// Pings when nothing was sent for a second, also while answers keep coming in: the trainer drops owners that send nothing.
+  private func pingIfIdle() throws {
     if lastSent.duration(to: clock.now) > .seconds(1) { try sendNow(.ping) }
   }
 
@@ -188,14 +187,14 @@ package final class TrainerConnection<Element: FloatingElement> {
     lastSent = clock.now
   }
 
-  private func keepAlive() throws {
-    if quiet > silence {
+  private func checkSilence() throws {
+    if silentFor > silence {
       throw OwnerError.trainerGone("the trainer has not been heard of for \(silence.components.seconds) s")
     }
   }
 }
 
-/// Moves a model's masked weights in chunks, a few under way at a time.
+/// Moves a model's masked weights in chunks, a few in flight at a time.
 struct WeightTransfer<Element: FloatingElement> {
   private static var window: Int { 4 }
 

@@ -7,8 +7,8 @@ import Tensors
 import Training
 import Wire
 
-/// Training with the loss at the trainer: rows, masked labels and the batch plan are uploaded once, and then the trainer needs nobody. The
-/// owner may leave, and follows the history while it stays.
+/// Training with the loss at the trainer: rows, masked labels and the batch plan are uploaded once, and then the trainer works alone. The
+/// owner may leave; while it stays it follows the history.
 struct TrainerLossTraining<Element: FloatingElement> {
   private static var window: Int { 4 }
 
@@ -54,7 +54,7 @@ struct TrainerLossTraining<Element: FloatingElement> {
     return max(1, (1 << 18) / max(1, numbers))
   }
 
-  /// Puts the job, all of whose data is there, in line.
+  /// Queues the job once all of its data is there.
   func start() throws {
     try context.connection.send(.start)
     try awaitStatus { $0 != .uploading }

@@ -158,9 +158,7 @@ package struct VerificationSource<Element: FloatingElement> {
     switch prepared.source {
     case .features(let source):
       if prepared.job.data.standardize {
-        var isTraining = [Bool](repeating: false, count: source.rows)
-        for row in prepared.split.training { isTraining[row] = true }
-        standardization = try .fit(source, isTraining: isTraining)
+        standardization = try .fit(source, rows: prepared.split.training)
       }
       tokens = nil
     case .tokens(let inputs):

@@ -23,7 +23,7 @@ struct RunDirectoryOption: ParsableArguments {
   }
 }
 
-/// An existing run with everything needed to speak about it with its trainer.
+/// An existing run and what is needed to connect to its trainer.
 struct OpenedRun {
   let directory: RunDirectory
   let state: RunState
@@ -45,7 +45,7 @@ struct OpenedRun {
       channel: place.channel, job: job ?? state.job, software: Release.software, peer: place.peer)
   }
 
-  /// As `connect`, and spoken to: what waits for a trainer that does not answer says so.
+  /// Connects and greets; says so when the trainer does not answer at once.
   func greet(job: JobID? = nil, listen: String?, patience: Int) throws -> TrainerConnection<Float> {
     let connection = try connect(job: job, listen: listen)
     do {
@@ -61,17 +61,6 @@ struct OpenedRun {
     return connection
   }
 
-  func masterKey() throws -> MasterKey {
-    try Self.masterKey(directory, state)
-  }
-
-  static func masterKey(_ directory: RunDirectory, _ state: RunState) throws -> MasterKey {
-    guard let job = JobIdentifier(state.job.description) else {
-      throw OwnerError.run("\(directory.runState.path) holds no job id")
-    }
-    return try MasterKeyFile(path: directory.jobKey.path).read(job: job)
-  }
-
   func shape() throws -> JobShape {
     try JobShape(job: job, data: state.data)
   }
@@ -79,7 +68,7 @@ struct OpenedRun {
 
 struct StatusCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "status", abstract: "Ask the trainer how a run stands.",
+    commandName: "status", abstract: "Show a run's state at the trainer.",
     discussion: "Example: encryptor status runs/pbmc --json")
 
   @OptionGroup var selected: RunDirectoryOption
@@ -140,12 +129,9 @@ struct RetrieveCommand: ParsableCommand {
       print(opened.directory.model.path)
       return
     }
-    let interruption = Interruption()
-    let signals = InterruptSignals(interruption)
-    defer { withExtendedLifetime(signals) {} }
-    let lease = try RunHold.take(opened.directory, interruption)
+    let lease = try RunHold.take(opened.directory, Interruption())
     defer { lease.release() }
-    // What a process that had it until now has done.
+    // Another process may have finished it meanwhile.
     opened = try selected.open()
     if opened.state.phase == .finished {
       print(opened.directory.model.path)
@@ -154,7 +140,8 @@ struct RetrieveCommand: ParsableCommand {
     let connection = try opened.greet(listen: place.listen, patience: waiting.patience)
     defer { connection.close() }
     let retrieval = DetachedRetrieval(
-      directory: opened.directory, state: opened.state, shape: try opened.shape(), masterKey: try opened.masterKey(),
+      directory: opened.directory, state: opened.state, shape: try opened.shape(),
+      masterKey: try opened.state.masterKey(opened.directory),
       connection: connection, workers: processing.workers)
     let history = try retrieval.retrieve()
     for line in EvaluationTable(history.records).lines { print(line) }
@@ -181,7 +168,7 @@ struct CancelCommand: ParsableCommand {
       if case .removed = message { return true }
       return nil as Bool?
     }
-    // As it is now: a process that still works on the run looks at it before it goes on.
+    // Read again: a process that works on the run may have changed it; that process checks for this phase.
     var state = try RunState.load(opened.directory)
     state.phase = .cancelled
     try state.save(opened.directory)

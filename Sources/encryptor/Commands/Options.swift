@@ -5,7 +5,7 @@ import OwnerSession
 import Tensors
 import Transport
 
-/// Which job, and what of it to change from the command line.
+/// The job file, and keys of it to override.
 struct JobOptions: ParsableArguments {
   @Argument(help: "The job specification.", completion: .file(extensions: ["yaml", "yml"]))
   var job: String
@@ -21,12 +21,12 @@ struct JobOptions: ParsableArguments {
   }
 }
 
-/// Who the owner is and which trainer it means.
+/// The owner's keys and the trainer's public key.
 struct KeyOptions: ParsableArguments {
   @Option(help: "Directory with owner.key, as `encryptor keygen` makes it.", completion: .directory)
   var keys: String
 
-  @Option(help: "The trainer's public key file (trainer.pub); no other trainer is spoken to.", completion: .file())
+  @Option(help: "The trainer's public key file (trainer.pub); no other trainer is accepted.", completion: .file())
   var trainerKey: String
 
   func owner() throws -> CurveKeyPair {
@@ -71,7 +71,7 @@ struct ThreadsOption: ParsableArguments {
   var workers: Workers { Workers(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount) }
 }
 
-/// How much of this machine to use and how patient to be.
+/// How many threads to use, and how long to wait for a trainer.
 struct ProcessingOptions: ParsableArguments {
   @OptionGroup var machine: ThreadsOption
 
@@ -85,7 +85,7 @@ struct ProcessingOptions: ParsableArguments {
   var workers: Workers { machine.workers }
 }
 
-/// For commands that ask the trainer something and are done.
+/// How long a single question to the trainer waits for an answer.
 struct PatienceOption: ParsableArguments {
   @Option(help: ArgumentHelp("Seconds to wait for a trainer that does not answer.", valueName: "seconds"))
   var patience: Int = 10
@@ -95,7 +95,7 @@ struct PatienceOption: ParsableArguments {
   }
 }
 
-/// For trainers that can only dial out.
+/// For trainers that can only make outgoing connections.
 struct ListenOption: ParsableArguments {
   @Option(
     help: ArgumentHelp(
@@ -104,7 +104,7 @@ struct ListenOption: ParsableArguments {
   var listen: String?
 }
 
-/// Where an owner and its trainer meet: at the trainer's address, or at one of the owner's own.
+/// How an owner and its trainer connect: at the trainer's address, or at one of the owner's own.
 struct TrainerPlace {
   let channel: any OwnerChannel
   /// The trainer, as errors name it.
@@ -112,7 +112,7 @@ struct TrainerPlace {
 
   /// - Parameters:
   ///   - endpoint: the trainer's address.
-  ///   - listen: the owner's own address, which then counts instead.
+  ///   - listen: the owner's own address, used instead if given.
   /// - Throws: `TransportError` of kind `.usage` for an address that is none or is in use.
   init(endpoint: String, listen: String?, ownerKeys: CurveKeyPair, trainerKey: CurvePublicKey) throws {
     guard let listen else {

@@ -70,7 +70,7 @@ struct SubmitCommand: ParsableCommand {
   }
 }
 
-/// What `run` and `submit` share: from options to a run, its progress and its summary.
+/// What `run` and `submit` share: options, progress and summary of a run.
 struct RunLaunch {
   let job: JobOptions
   let keys: KeyOptions
@@ -89,7 +89,7 @@ struct RunLaunch {
     if detach, resolved.lossLocation != .trainer {
       throw OwnerError.unfitJob("--detach needs the loss at the trainer; set loss.where: trainer in the job")
     }
-    // What is under way has been let through before.
+    // A run that is resumed passed the check when it began.
     if !resume { try audit.check(resolved) }
     let owner = try keys.owner()
     let trainer = try keys.trainer()
@@ -107,7 +107,7 @@ struct RunLaunch {
     }
     let (state, master) =
       resume
-      ? try reopen(directory, prepared: prepared, trainerKey: trainer)
+      ? try RunState.resume(directory, prepared: prepared, trainerKey: trainer.z85)
       : try RunSetup.create(
         directory, prepared: prepared, trainer: resolved.trainer, trainerKey: trainer.z85,
         keys: URL(filePath: keys.keys).standardizedFileURL.path)
@@ -139,27 +139,6 @@ struct RunLaunch {
       print("submitted \(state.job); the trainer goes on by itself: encryptor status \(output)")
     }
   }
-
-  /// The state of an earlier start and its master key. The trainer may have moved; everything else must be as it was.
-  private func reopen(
-    _ directory: RunDirectory, prepared: PreparedJob, trainerKey: CurvePublicKey
-  ) throws -> (RunState, MasterKey) {
-    var state = try RunState.load(directory)
-    let earlier = try ResolvedJob.load(
-      path: directory.resolvedJob.path, overrides: ["trainer=\(prepared.job.trainer)"], checkFiles: false)
-    guard earlier == prepared.job else {
-      throw OwnerError.run(
-        "the job differs from \(directory.resolvedJob.path); resume with the same job, or choose another --out")
-    }
-    try state.check(prepared, directory)
-    let master = try OpenedRun.masterKey(directory, state)
-    if (state.trainer, state.trainerKey) != (prepared.job.trainer, trainerKey.z85), state.phase != .finished {
-      state.trainer = prepared.job.trainer
-      state.trainerKey = trainerKey.z85
-      try state.save(directory)
-    }
-    return (state, master)
-  }
 }
 
 /// Keeps a run directory for this process until it ends.
@@ -181,7 +160,7 @@ struct InterruptSignals {
 
   init(_ interruption: Interruption) {
     watch = SignalWatch([SIGINT, SIGTERM]) { _ in
-      // At once and without cleaning up, which would run beside the thread that still works; a run bears any kill.
+      // At once and without cleanup, which would race with the working thread; a run survives any kill.
       if interruption.isRequested { _exit(FailureKind.unreachable.exitCode) }
       interruption.request()
       StandardError.write("\(StandardError.isTerminal ? "\n" : "")saving; press Ctrl-C again to leave at once\n")

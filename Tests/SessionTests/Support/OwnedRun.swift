@@ -30,8 +30,7 @@ struct OwnedRun<Element: FloatingElement> {
     prepared = try PreparedJob(job: job, secret: OrderSecret(owner: keys, seed: job.train.seed))
     directory = RunDirectory(root: root)
     state = try RunState.load(directory)
-    guard let identifier = JobIdentifier(state.job.description) else { throw OwnerError.run("no job id") }
-    master = try MasterKeyFile(path: directory.jobKey.path).read(job: identifier)
+    master = try state.masterKey(directory)
   }
 
   func reopened() throws -> OwnedRun {
