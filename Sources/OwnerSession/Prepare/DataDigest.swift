@@ -1,6 +1,5 @@
 import Checkpoints
 import Datasets
-import Foundation
 import Tensors
 
 /// What a run is trained on, as sizes and hashes, in `state/data.json`: a resume on other data would train on without a word.
@@ -41,17 +40,11 @@ struct DataDigest: Codable, Equatable {
   /// - Returns: nil when none is kept.
   /// - Throws: `OwnerError.run` when it cannot be read; `CheckpointError`.
   static func read(_ directory: RunDirectory) throws -> DataDigest? {
-    guard let bytes = try SmallFile.read(directory.dataDigest.path) else { return nil }
-    guard let digest = try? JSONDecoder().decode(DataDigest.self, from: bytes), digest.version == 1 else {
-      throw OwnerError.run("\(directory.dataDigest.path) cannot be read by this version")
-    }
-    return digest
+    try RunFile.read(DataDigest.self, from: directory.dataDigest) { $0.version == 1 }
   }
 
   func write(_ directory: RunDirectory) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-    try AtomicFile.write(try encoder.encode(self), to: directory.dataDigest.path)
+    try RunFile.write(self, to: directory.dataDigest)
   }
 
   /// Compares the data found now with what this one is of; what is not known of either is left out.

@@ -1,4 +1,3 @@
-import Checkpoints
 import Datasets
 import Foundation
 
@@ -23,19 +22,13 @@ package struct DataNames: Codable, Sendable, Equatable {
   var withoutRows: DataNames { DataNames(columns: columns, classes: classes, rows: nil) }
 
   func write(to file: URL) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    try AtomicFile.write(try encoder.encode(self), to: file.path)
+    try RunFile.write(self, to: file)
   }
 
   /// - Returns: nil when there is no such file.
   /// - Throws: `OwnerError.run` when it cannot be read; `CheckpointError`.
   static func read(_ file: URL) throws -> DataNames? {
-    guard let bytes = try SmallFile.read(file.path, limit: 1 << 30) else { return nil }
-    guard let names = try? JSONDecoder().decode(DataNames.self, from: bytes), names.version == 1 else {
-      throw OwnerError.run("\(file.path) cannot be read by this version")
-    }
-    return names
+    try RunFile.read(DataNames.self, from: file, limit: 1 << 30) { $0.version == 1 }
   }
 }
 

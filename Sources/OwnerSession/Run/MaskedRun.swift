@@ -142,6 +142,7 @@ package final class MaskedRun<Element: FloatingElement> {
           "the run began with a version that kept no digest of its data; whether the data is the same cannot be checked"
         ))
     }
+    if try DataNames.read(directory.names) == nil { try prepared.names.write(to: directory.names) }
     try digest.write(directory)
   }
 
@@ -235,11 +236,7 @@ package final class MaskedRun<Element: FloatingElement> {
   }
 
   private func finish(_ report: RunReport) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-    encoder.nonConformingFloatEncodingStrategy = .convertToString(
-      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-    try AtomicFile.write(try encoder.encode(report), to: directory.summary.path)
+    try RunFile.write(report, to: directory.summary)
     try setPhase(.finished)
     connection.release()
   }

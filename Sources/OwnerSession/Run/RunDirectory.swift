@@ -58,6 +58,33 @@ package struct RunDirectory: Sendable {
   }
 }
 
+/// The JSON files of a run, written atomically: sorted keys; NaN and infinities as text.
+enum RunFile {
+  /// - Throws: `CheckpointError` of kind `.exhausted` when the disk is full.
+  static func write(_ value: some Encodable, to file: URL) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+    try AtomicFile.write(try encoder.encode(value), to: file.path)
+  }
+
+  /// - Parameters:
+  ///   - limit: bytes that the file has at most.
+  ///   - isKnown: whether the value has a form that this version knows.
+  /// - Returns: nil when there is no such file.
+  /// - Throws: `OwnerError.run` when it cannot be decoded; `CheckpointError` when it cannot be read.
+  static func read<Value: Decodable>(
+    _ type: Value.Type, from file: URL, limit: Int = 1 << 20, isKnown: (Value) -> Bool = { _ in true }
+  ) throws -> Value? {
+    guard let bytes = try SmallFile.read(file.path, limit: limit) else { return nil }
+    guard let value = try? JSONDecoder().decode(type, from: bytes), isKnown(value) else {
+      throw OwnerError.run("\(file.path) cannot be read by this version")
+    }
+    return value
+  }
+}
+
 /// Keeps a run directory for one process at a time: two that append to its history and answer its trainer would corrupt the run.
 ///
 /// `status`, `cancel` and `predict` need none: they only read, or replace a whole file.

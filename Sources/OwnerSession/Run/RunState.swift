@@ -44,18 +44,14 @@ package struct RunState: Sendable, Equatable, Codable {
 
   /// - Throws: `OwnerError.run` when there is no run, or its state cannot be read.
   package static func load(_ directory: RunDirectory) throws -> RunState {
-    guard directory.exists else { throw OwnerError.run("\(directory.root.path) holds no run") }
-    do {
-      return try JSONDecoder().decode(RunState.self, from: try Data(contentsOf: directory.runState))
-    } catch {
-      throw OwnerError.run("\(directory.runState.path) cannot be read")
+    guard let state = try RunFile.read(RunState.self, from: directory.runState) else {
+      throw OwnerError.run("\(directory.root.path) holds no run")
     }
+    return state
   }
 
   package func save(_ directory: RunDirectory) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-    try AtomicFile.write(try encoder.encode(self), to: directory.runState.path)
+    try RunFile.write(self, to: directory.runState)
   }
 }
 
