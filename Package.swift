@@ -75,7 +75,7 @@ let package = Package(
 
     // Level 3
     library(
-      "OwnerSession",
+      "OwnerRole",
       [
         "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport", "Architecture", "Tensors",
         "Failures", crypto,
@@ -91,7 +91,7 @@ let package = Package(
     library(
       "LeakAudit",
       [
-        "OwnerSession", "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Architecture", "Tensors",
+        "OwnerRole", "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Architecture", "Tensors",
         "Failures", crypto,
       ]),
 
@@ -99,7 +99,7 @@ let package = Package(
     program(
       "encryptor",
       [
-        "LeakAudit", "OwnerSession", "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire",
+        "LeakAudit", "OwnerRole", "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire",
         "Transport", "Architecture", "Tensors", "Failures", arguments,
       ]),
     program(
@@ -135,7 +135,7 @@ let package = Package(
     tests(
       "SessionTests",
       [
-        "OwnerSession", "TrainerSession", "LeakAudit", "Masking", "Training", "Collectives", "Datasets",
+        "OwnerRole", "TrainerSession", "LeakAudit", "Masking", "Training", "Collectives", "Datasets",
         "Checkpoints", "JobSpec", "Wire", "Transport", "Architecture", "Tensors", "Failures", "TestSupport",
       ]),
   ]

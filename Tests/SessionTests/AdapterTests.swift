@@ -1,7 +1,7 @@
 import Architecture
 import JobSpec
 import Masking
-import OwnerSession
+import OwnerRole
 import Tensors
 import Testing
 import TestSupport

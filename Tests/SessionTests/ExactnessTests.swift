@@ -1,7 +1,7 @@
 import Architecture
 import Masking
 import JobSpec
-import OwnerSession
+import OwnerRole
 import Tensors
 import Testing
 import Wire

@@ -1,5 +1,5 @@
 import Foundation
-import OwnerSession
+import OwnerRole
 import Synchronization
 import Tensors
 import Testing

@@ -8,7 +8,7 @@ import Testing
 import TestSupport
 import Wire
 
-@testable import OwnerSession
+@testable import OwnerRole
 
 /// What leaves the owner's site under `masking.noise`.
 @Suite struct NoisedInputTests {

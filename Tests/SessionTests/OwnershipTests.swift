@@ -2,7 +2,7 @@ import Architecture
 import Dispatch
 import Failures
 import Foundation
-import OwnerSession
+import OwnerRole
 import Synchronization
 import Testing
 import Transport

@@ -2,7 +2,7 @@ import Architecture
 import Checkpoints
 import Datasets
 import Foundation
-import OwnerSession
+import OwnerRole
 import Tensors
 import Testing
 import TestSupport

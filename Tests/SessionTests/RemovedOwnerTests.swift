@@ -1,7 +1,7 @@
 import Architecture
 import Failures
 import Foundation
-import OwnerSession
+import OwnerRole
 import Testing
 import Transport
 import Wire

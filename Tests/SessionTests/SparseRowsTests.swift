@@ -6,7 +6,7 @@ import Tensors
 import Testing
 import TestSupport
 
-@testable import OwnerSession
+@testable import OwnerRole
 
 /// Rows that a file stores as compressed sparse rows, on their way to the key.
 @Suite struct SparseRowsTests {

@@ -4,7 +4,7 @@ import Tensors
 import Testing
 import TestSupport
 
-@testable import OwnerSession
+@testable import OwnerRole
 
 /// The statistics of columns, and rows in units of them.
 @Suite struct StandardizationTests {

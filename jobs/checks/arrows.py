@@ -11,13 +11,13 @@ LEVELS = [
     {
         "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport", "Collectives",
     },
-    {"OwnerSession", "TrainerSession"},
+    {"OwnerRole", "TrainerSession"},
     {"LeakAudit"},
     {"encryptor", "trainer", "benchmarks", "fuzz"},
 ]
 # The vocabulary of errors has no dependencies and may be read by all of its level.
 SHARED = {"Failures"}
-FORBIDDEN = {"trainer": {"Masking", "Datasets", "JobSpec", "OwnerSession", "LeakAudit"}}
+FORBIDDEN = {"trainer": {"Masking", "Datasets", "JobSpec", "OwnerRole", "LeakAudit"}}
 
 level = {name: number for number, names in enumerate(LEVELS) for name in names}
 package = json.loads(subprocess.run(

@@ -1,4 +1,4 @@
-package import OwnerSession
+package import OwnerRole
 import Architecture
 import JobSpec
 import Masking

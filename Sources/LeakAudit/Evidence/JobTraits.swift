@@ -1,4 +1,4 @@
-package import OwnerSession
+package import OwnerRole
 package import Architecture
 import Checkpoints
 import JobSpec

@@ -1,4 +1,4 @@
-import OwnerSession
+import OwnerRole
 import Architecture
 import JobSpec
 import Masking

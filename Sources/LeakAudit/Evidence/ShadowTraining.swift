@@ -1,4 +1,4 @@
-import OwnerSession
+import OwnerRole
 import Architecture
 import Datasets
 import Foundation

@@ -3,7 +3,7 @@ import ArgumentParser
 import Foundation
 import JobSpec
 import LeakAudit
-import OwnerSession
+import OwnerRole
 import Tensors
 
 struct AuditCommand: ParsableCommand {

@@ -2,7 +2,7 @@ import ArgumentParser
 import Foundation
 import JobSpec
 import Masking
-import OwnerSession
+import OwnerRole
 import Tensors
 import Transport
 import Wire

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Foundation
 import JobSpec
-import OwnerSession
+import OwnerRole
 import Tensors
 import Transport
 

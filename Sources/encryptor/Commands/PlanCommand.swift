@@ -2,7 +2,7 @@ import Architecture
 import ArgumentParser
 import JobSpec
 import Masking
-import OwnerSession
+import OwnerRole
 
 struct PlanCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -2,7 +2,7 @@ import JobSpec
 import ArgumentParser
 import Datasets
 import Foundation
-import OwnerSession
+import OwnerRole
 import Wire
 
 struct PredictCommand: ParsableCommand {

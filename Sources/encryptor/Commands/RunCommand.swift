@@ -5,7 +5,7 @@ import Failures
 import Foundation
 import JobSpec
 import Masking
-import OwnerSession
+import OwnerRole
 import Transport
 import Wire
 

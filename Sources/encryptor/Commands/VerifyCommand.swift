@@ -1,6 +1,6 @@
 import JobSpec
 import ArgumentParser
-import OwnerSession
+import OwnerRole
 import Tensors
 import Training
 

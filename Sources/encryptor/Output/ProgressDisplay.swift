@@ -1,7 +1,7 @@
 import Architecture
 import Foundation
 import JobSpec
-import OwnerSession
+import OwnerRole
 import Wire
 
 /// A run's progress on standard error: a bar with loss, metric, rows/s and time left on a terminal; a line every few seconds otherwise.

@@ -1,5 +1,5 @@
 import Architecture
-import OwnerSession
+import OwnerRole
 import Wire
 
 /// What a finished run shows: metrics an epoch, where the time went, what travelled, who computed.

@@ -3,7 +3,7 @@ import LeakAudit
 import Foundation
 import JobSpec
 import Masking
-import OwnerSession
+import OwnerRole
 import Testing
 import TestSupport
 

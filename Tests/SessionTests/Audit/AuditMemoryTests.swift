@@ -6,7 +6,7 @@ import TestSupport
 import Training
 
 @testable import LeakAudit
-import OwnerSession
+import OwnerRole
 
 /// The memory of an audit, worked out by hand from the sizes of small jobs.
 @Suite struct AuditMemoryTests {

@@ -1,7 +1,7 @@
 import Foundation
 import JobSpec
 import LeakAudit
-import OwnerSession
+import OwnerRole
 import Testing
 import TestSupport
 

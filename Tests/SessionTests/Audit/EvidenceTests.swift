@@ -4,7 +4,7 @@ import LeakAudit
 import Failures
 import Foundation
 import JobSpec
-import OwnerSession
+import OwnerRole
 import Tensors
 import Testing
 import TestSupport

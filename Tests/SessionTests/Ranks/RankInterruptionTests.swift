@@ -1,6 +1,6 @@
 import Architecture
 import Foundation
-import OwnerSession
+import OwnerRole
 import Testing
 import Transport
 import Wire

@@ -2,7 +2,7 @@ import Architecture
 import Collectives
 import Failures
 import Foundation
-import OwnerSession
+import OwnerRole
 import Testing
 import Transport
 import Wire

@@ -1,6 +1,6 @@
 import Architecture
 import Foundation
-import OwnerSession
+import OwnerRole
 import Tensors
 import Testing
 import TestSupport

@@ -3,7 +3,7 @@ import Checkpoints
 import Datasets
 import Foundation
 import JobSpec
-import OwnerSession
+import OwnerRole
 import Tensors
 
 /// Replays a run in plaintext from what its directory documents, `plan.h5` and `initial.safetensors`, with the rows in memory and

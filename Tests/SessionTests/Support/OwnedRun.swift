@@ -1,7 +1,7 @@
 import Foundation
 import JobSpec
 import Masking
-import OwnerSession
+import OwnerRole
 import Tensors
 import Transport
 import Wire

@@ -1,4 +1,4 @@
-import OwnerSession
+import OwnerRole
 import TestSupport
 import Testing
 

@@ -1,7 +1,7 @@
 import Architecture
 import Checkpoints
 import Foundation
-import OwnerSession
+import OwnerRole
 import Tensors
 import Testing
 import TestSupport
