@@ -12,7 +12,7 @@ BYTES := $(CACHE)/readme-bytes.h5
 TEXTS := README.md docs/keys-and-privacy.md docs/transformers.md docs/operations.md docs/cluster.md
 PYTHON := .venv/bin/python
 
-.PHONY: help deps mpi mpi-test build run test slurm-test link-test dist dist-test lint format arrows docs-check tox21 minilm llama bench replay replay-matrix fuzz clean
+.PHONY: help deps mpi mpi-test build run test slurm-test link-test dist dist-test lint format arrows docs-check peer-test tox21 minilm llama bench replay replay-matrix fuzz clean
 
 help:
 	@echo "make run       install what is missing, build, train a real single-cell job masked, show the result"
@@ -24,7 +24,7 @@ help:
 	@echo "make mpi       the trainer for mpirun and srun, in .build-mpi; mpi-test: several ranks on this machine"
 	@echo "make slurm-test · make link-test     requeues under a Slurm of its own; a link that is cut (both as root)"
 	@echo "make dist      one tarball for a bare Debian 12; dist-test (as root): a job inside one"
-	@echo "make lint · make format · make arrows · make docs-check · make deps · make build · make clean"
+	@echo "make lint · make format · make arrows · make docs-check · make peer-test · make deps · make build · make clean"
 
 deps:
 	@missing=""; for package in $(PACKAGES); do \
@@ -100,6 +100,10 @@ arrows:
 
 docs-check:
 	jobs/checks/docs.py
+
+# An owner written from docs/protocol.md alone trains against the trainer.
+peer-test: build $(PYTHON)
+	$(PYTHON) jobs/checks/peer.py $(BIN)/trainer
 
 # The parsers of what comes from outside under libFuzzer, which the Swift toolchain brings along. An input that traps is kept in
 # .build-fuzz/found and the target fails. FUZZ_SECONDS is for all parsers together.

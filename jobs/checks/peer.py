@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""A second owner, written from docs/protocol.md alone: says hello to a trainer, submits a small linear model, trains it for a few steps with
+the loss at the owner and nothing masked, fetches the weights, and compares them with the same steps in NumPy. Exits 1 where they differ.
+
+Needs pyzmq and NumPy. Usage: peer.py TRAINER-PROGRAM
+"""
+import json
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import zmq
+
+FEATURES, OUTPUTS, BATCH, PART, STEPS, RATE = 5, 3, 8, 4, 6, 0.1
+TYPES = {np.dtype("<f4"): 1, np.dtype("<i4"): 3, np.dtype("u1"): 5}
+DTYPES = {number: dtype for dtype, number in TYPES.items()}
+KINDS = {101: "welcome", 102: "accepted", 103: "refused", 104: "queued", 105: "attached", 106: "outputs", 107: "step applied",
+         109: "checkpointed", 110: "stored", 112: "parameters", 114: "removed", 115: "goodbye", 116: "pong", 117: "finished"}
+PIECE = 4 << 20
+
+
+class Peer:
+    def __init__(self, endpoint, trainer_key, version=2):
+        self.job, self.version = os.urandom(16), version
+        self.socket = zmq.Context.instance().socket(zmq.DEALER)
+        self.socket.curve_publickey, self.socket.curve_secretkey, self.socket.curve_serverkey = *KEYS, trainer_key
+        self.socket.linger = 0
+        self.socket.connect(endpoint)
+
+    def send(self, kind, fields=b"", tensors=()):
+        tensors = [np.ascontiguousarray(tensor) for tensor in tensors]
+        header = b"EQTR" + struct.pack("<HBB", self.version, kind, len(tensors)) + self.job
+        for tensor in tensors:
+            header += struct.pack(f"<BB{tensor.ndim}Q", TYPES[tensor.dtype], tensor.ndim, *tensor.shape)
+        frames = [header + fields, *(tensor.tobytes() for tensor in tensors)]
+        table = b"EqTr" + bytes([1, 0, 0, 0]) + b"".join(struct.pack("<Q", len(frame)) for frame in frames)
+        pieces = [frame[first : first + PIECE] for frame in frames for first in range(0, len(frame), PIECE)]
+        self.socket.send_multipart([table, *pieces])
+
+    def receive(self, *expected):
+        """The next message of one of these kinds: its name, its fields, its tensors. Checkpoints and pongs are passed over."""
+        while True:
+            if not self.socket.poll(10_000):
+                raise SystemExit(f"no answer; {' or '.join(expected)} was due")
+            table, *pieces = self.socket.recv_multipart()
+            assert table[:4] == b"EqTr" and table[4:8] == bytes([1, 0, 0, 0]), table
+            frames, rest = [], iter(pieces)
+            for (length,) in struct.iter_unpack("<Q", table[8:]):
+                frames.append(b"".join(next(rest) for _ in range(-(-length // PIECE))))
+                assert len(frames[-1]) == length
+            header, *bodies = frames
+            magic, version, kind, count = struct.unpack("<4sHBB", header[:8])
+            assert magic == b"EQTR" and version == self.version and count == len(bodies), header[:8]
+            position, tensors = 24, []
+            for body in bodies:
+                number, rank = header[position], header[position + 1]
+                shape = struct.unpack_from(f"<{rank}Q", header, position + 2)
+                position += 2 + 8 * rank
+                tensors.append(np.frombuffer(body, DTYPES[number]).reshape(shape))
+            name, fields = KINDS[kind], header[position:]
+            if name == "refused" and name not in expected:
+                raise SystemExit(f"refused: {fields[12:].decode()}")
+            if name in expected:
+                return name, fields, tensors
+            assert name in ("checkpointed", "pong", "queued"), name
+
+
+def index(*numbers):
+    return struct.pack(f"<{len(numbers)}Q", *numbers)
+
+
+def description(rows):
+    return {
+        "purpose": "training",
+        "model": {"mlp": {"_0": {"input": {"features": FEATURES, "padding": 1}, "hidden": [], "activation": "relu", "outputs": OUTPUTS}}},
+        "optimizer": {"kind": "sgd", "learningRate": RATE, "momentum": 0.0, "nesterov": False, "weightDecay": 0.0},
+        "schedule": {"warmup": 0.0, "decay": "none"}, "lossLocation": "owner", "epochs": 1, "stepsPerEpoch": STEPS, "batch": BATCH,
+        "microBatch": PART, "keep": "last", "checkpointEverySteps": 2, "trainingRows": rows, "validationRows": 0, "totalTokens": 0,
+    }
+
+
+def gradient(outputs, targets):
+    """Of the mean of squares over a batch."""
+    return (2 * (outputs - targets) / (BATCH * OUTPUTS)).astype("<f4")
+
+
+def train(peer):
+    random = np.random.default_rng(1)
+    rows = STEPS * BATCH
+    inputs = np.zeros((rows, FEATURES + 2), "<f4")
+    inputs[:, :FEATURES], inputs[:, FEATURES] = random.normal(size=(rows, FEATURES)), 1
+    targets = random.normal(size=(rows, OUTPUTS)).astype("<f4")
+    weight = np.zeros((OUTPUTS, FEATURES + 2), "<f4")
+    weight[:, : FEATURES + 1] = random.normal(size=(OUTPUTS, FEATURES + 1)) / 3
+    hello = b"a peer from the documents"
+    peer.send(1, struct.pack("<I", len(hello)) + hello)
+    _, fields, _ = peer.receive("welcome")
+    print("welcome", json.loads(fields))
+    peer.send(2, json.dumps(description(rows)).encode())
+    _, fields, _ = peer.receive("accepted")
+    assert struct.unpack("<3Q", fields) == (1, 0, 0)
+    peer.send(3, index(0), [weight])
+    peer.receive("stored")
+    peer.send(4, index(0))
+    _, fields, _ = peer.receive("attached")
+    step, resident, window = struct.unpack("<3Q", fields)
+    assert step == 0 and resident == rows and window >= 2, (step, resident, window)
+    for step in range(STEPS):
+        for part in range(BATCH // PART):
+            slots = np.arange(step * BATCH + part * PART, step * BATCH + (part + 1) * PART, dtype="<i4")
+            empty = np.zeros(0, "<i4")
+            peer.send(5, index(step, part), [slots, np.ones(PART, "u1"), inputs[slots], empty, empty])
+            _, fields, (outputs,) = peer.receive("outputs")
+            assert struct.unpack("<2Q", fields) == (step, part)
+            peer.send(6, index(step, part), [gradient(outputs, targets[slots])])
+        _, fields, _ = peer.receive("step applied")
+        applied, _, rate = struct.unpack("<Qdd", fields)
+        assert applied == step and rate == RATE
+        peer.send(9, index(step + 1))
+        batch = slice(step * BATCH, (step + 1) * BATCH)
+        weight = weight - np.float32(RATE) * gradient(inputs[batch] @ weight.T, targets[batch]).T @ inputs[batch]
+    peer.send(21)
+    peer.receive("finished")
+    peer.send(16, index(0))
+    _, _, (trained,) = peer.receive("parameters")
+    peer.send(19)
+    peer.receive("removed")
+    return float(np.abs(trained - weight).max() / np.abs(weight).max())
+
+
+def main():
+    program = pathlib.Path(sys.argv[1]).resolve()
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        subprocess.run([program, "keygen", folder / "keys"], check=True, stdout=subprocess.DEVNULL)
+        trainer_key = [line for line in (folder / "keys" / "trainer.pub").read_text().split("\n") if line and line[0] != "#"][0].encode()
+        (folder / "owners.txt").write_text(KEYS[0].decode() + "\n")
+        with open(folder / "log", "w") as log:
+            trainer = subprocess.Popen(
+                [program, "serve", "--keys", folder / "keys", "--authorized", folder / "owners.txt", "--store", folder / "store", "--bind",
+                 "tcp://127.0.0.1:0"], stdout=subprocess.PIPE, stderr=log, text=True)
+        try:
+            endpoint = trainer.stdout.readline().split()[1]
+            difference = train(Peer(endpoint, trainer_key))
+            stranger = Peer(endpoint, trainer_key, version=9)
+            stranger.send(20)
+            stranger.version = 2
+            _, fields, _ = stranger.receive("refused")
+            print("another version is refused:", fields[12:].decode())
+        finally:
+            trainer.terminate()
+            trainer.wait()
+    print(f"largest relative weight difference {difference:.1e}")
+    return 0 if difference < 1e-5 else 1
+
+
+# Neither text may start with #, which lists of owners take for a comment.
+while True:
+    KEYS = zmq.curve_keypair()
+    if KEYS[0][:1] != b"#":
+        break
+
+if __name__ == "__main__":
+    sys.exit(main())
