@@ -1,10 +1,10 @@
 package import Failures
 
-/// Why an owner's command stops.
+/// Why an owner's command ends without its result.
 package enum OwnerError: Failure, Equatable {
   /// The trainer does not answer, or stopped answering.
   case trainerGone(String)
-  /// The trainer turned the job or a message down; `kind` is the trainer's own exit code for it.
+  /// The trainer refused the job or a message; `kind` is the trainer's own exit code for it.
   case refused(kind: FailureKind, reason: String)
   /// Outputs, loss or weights are not finite.
   case diverged(step: Int)

@@ -2,7 +2,7 @@ import Checkpoints
 import Datasets
 import Tensors
 
-/// What a run is trained on, as sizes and hashes, in `state/data.json`: a resume on other data would train on without a word.
+/// What a run is trained on, as sizes and hashes, in `state/data.json`: without it a resume on other data would train on unnoticed.
 ///
 /// Hashes find mistakes (XXH64); they are no protection against anybody who means to deceive.
 struct DataDigest: Codable, Equatable {

@@ -28,7 +28,7 @@ protocol MaskedSamples<Element> {
   /// Rows of outputs that `slots` have.
   func outputRows(of slots: ArraySlice<Int32>) throws -> Int
 
-  /// Samples a message of an upload.
+  /// Samples per upload message.
   var samplesPerChunk: Int { get }
 
   /// Uploads `slots` for a loss at the trainer.

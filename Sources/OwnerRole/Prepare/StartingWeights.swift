@@ -80,7 +80,7 @@ package struct FreshWeights: PlaintextWeights {
   }
 }
 
-/// Trained weights by name, and what training left as it was from where it came.
+/// Trained weights by name; what was not trained comes from its source.
 struct FinishedWeights<Stored: FloatingElement>: PlaintextWeights {
   private let trained: NamedTensors<Stored>
   private let frozen: (any PlaintextWeights)?

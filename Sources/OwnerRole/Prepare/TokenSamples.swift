@@ -12,7 +12,7 @@ import Wire
 /// They are masked again for every pass, because each pass has a fresh order of tokens; a vector under a permutation has the
 /// same bits whatever is masked with it, and under a rotation the micro-batch, which the plan fixes, decides them.
 struct TokenSamples<Element: FloatingElement>: MaskedSamples {
-  /// Bytes of masked vectors a message of an upload.
+  /// Bytes of masked vectors per upload message.
   private static var chunkBytes: Int { 4 << 20 }
 
   let spool: TokenSpool
@@ -21,7 +21,7 @@ struct TokenSamples<Element: FloatingElement>: MaskedSamples {
   let labels: JobLabels?
   let rowOfSlot: [Int32]
 
-  /// Sequences are carried each time.
+  /// Does nothing: sequences are sent each time.
   func beginConversation(residentRows: Int) {}
 
   func bytesAdded(_ delivery: RowDelivery<Element>) -> Int {

@@ -181,7 +181,7 @@ package enum RunSetup {
     try writer.createMatrix("batches", columns: plan.batch, of: Int64.self)
     for epoch in 0..<plan.epochs {
       let order = plan.order(epoch: epoch)
-      // One call an epoch: each costs more than many rows do.
+      // One call per epoch: a call costs more than many rows do.
       var rows = [Int64](repeating: -1, count: plan.stepsPerEpoch * plan.batch)
       for step in 0..<plan.stepsPerEpoch {
         for (column, position) in plan.range(ofBatch: step).enumerated() {

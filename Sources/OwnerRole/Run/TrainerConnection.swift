@@ -27,7 +27,7 @@ package final class TrainerConnection<Element: FloatingElement> {
   /// Time spent in `greet` and `receive` with nothing to do.
   package private(set) var waited = Duration.zero
 
-  /// - Parameter peer: the trainer and where it is, for messages to a person.
+  /// - Parameter peer: the trainer and where it is, for messages to the user.
   package init(
     channel: any OwnerChannel, job: JobID, software: String, peer: String = "the trainer",
     silence: Duration = .seconds(8)
@@ -189,7 +189,7 @@ package final class TrainerConnection<Element: FloatingElement> {
 
   private func checkSilence() throws {
     if silentFor > silence {
-      throw OwnerError.trainerGone("the trainer has not been heard of for \(silence.components.seconds) s")
+      throw OwnerError.trainerGone("nothing came from the trainer for \(silence.components.seconds) s")
     }
   }
 }

@@ -43,7 +43,7 @@ struct TrainerLossTraining<Element: FloatingElement> {
     try start()
   }
 
-  /// Samples whose labels are at most 2^18 numbers, one a token where each token has one.
+  /// Samples whose labels are at most 2^18 numbers, one per token where each token has one.
   private var samplesPerLabelChunk: Int {
     let numbers =
       switch context.prepared.job.task {

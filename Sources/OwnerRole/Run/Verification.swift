@@ -81,7 +81,7 @@ package final class VerifiedRun<Element: FloatingElement> {
       parameters: try specifications.map { try keys.maskParameter(initial.tensor($0), $0) })
   }
 
-  /// What a micro-batch was to the trainer, as it went over the wire.
+  /// A micro-batch as it goes over the wire.
   package struct Exchange {
     package let inputs: Tensor<Element>
     package let outputs: Tensor<Element>
