@@ -12,7 +12,7 @@ BYTES := $(CACHE)/readme-bytes.h5
 TEXTS := README.md docs/keys-and-privacy.md docs/transformers.md docs/operations.md docs/cluster.md
 PYTHON := .venv/bin/python
 
-.PHONY: help deps mpi mpi-test build run test slurm-test link-test dist dist-test lint format arrows docs-check peer-test tox21 minilm llama bench replay replay-matrix fuzz clean
+.PHONY: help deps mpi mpi-test build run test slurm-test link-test dist dist-test lint format arrows docs-check job-reference peer-test tox21 minilm llama bench replay replay-matrix fuzz clean
 
 help:
 	@echo "make run       install what is missing, build, train a real single-cell job masked, show the result"
@@ -100,6 +100,10 @@ arrows:
 
 docs-check:
 	jobs/checks/docs.py
+
+# Writes the table of keys into docs/job-reference.md.
+job-reference: deps
+	WRITE_JOB_REFERENCE=1 swift test --filter JobReferenceTests
 
 # An owner written from docs/protocol.md alone trains against the trainer.
 peer-test: build $(PYTHON)
