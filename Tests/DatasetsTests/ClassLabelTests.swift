@@ -39,6 +39,57 @@ import TestSupport
     #expect(try classes(file, "booleans", rows: 4) == ClassLabels(ids: [0, 1, 1, 0], classCount: 2, names: nil))
   }
 
+  /// AnnData's nullable columns, with and without missing values.
+  private func nullable(missing row: Int? = nil) throws -> HDF5File {
+    let fixture = try FixtureFile(directory.file("nullable-\(row ?? -1).h5"))
+    let mask = (0..<4).map { Int64($0 == row ? 1 : 0) }
+    try fixture.group("obs")
+    for (name, type) in [("integer", FixtureType.integer(bytes: 8)), ("flag", .boolean)] {
+      try fixture.group("obs/\(name)")
+      try fixture.integers("obs/\(name)/values", type, values: [1, 0, 1, 0])
+      try fixture.integers("obs/\(name)/mask", .boolean, values: mask)
+    }
+    try fixture.group("obs/text")
+    try fixture.strings("obs/text/values", .variableString(), ["b", "a", "b", ""])
+    try fixture.integers("obs/text/mask", .boolean, values: mask)
+    fixture.close()
+    return try HDF5File(path: fixture.path)
+  }
+
+  @Test func completeNullableColumnsAreClasses() throws {
+    let file = try nullable()
+    for path in ["obs/integer", "obs[integer]", "obs/flag"] {
+      #expect(try classes(file, path, rows: 4) == ClassLabels(ids: [1, 0, 1, 0], classCount: 2, names: nil))
+    }
+    let named = ClassLabels(ids: [2, 1, 2, 0], classCount: 3, names: ["", "a", "b"])
+    #expect(try classes(file, "obs/text", rows: 4) == named)
+  }
+
+  /// A fill value is no class, and no number to split by.
+  @Test func missingValuesOfNullableColumnsAreNamedByRow() throws {
+    let file = try nullable(missing: 3)
+    for path in ["obs/integer", "obs/flag", "obs/text"] {
+      let error = try expectError(.invalidLabels) { _ = try classes(file, path, rows: 4) }
+      #expect(error.description.contains("row 3"))
+    }
+    try expectError(.invalidLabels) { _ = try file.readIntegers(path: "obs/integer", rows: 4) }
+    #expect(try nullable().readIntegers(path: "obs/integer", rows: 4) == [1, 0, 1, 0])
+  }
+
+  /// The listing of a nullable column names its values, but naming them trains on what stands where there is no value.
+  @Test func theValuesOfANullableColumnAreRefusedAlone() throws {
+    for row in [nil, 3] {
+      let file = try nullable(missing: row)
+      for path in ["obs/integer/values", "obs/text/values"] {
+        let error = try expectError(.wrongObject) { _ = try classes(file, path, rows: 4) }
+        #expect(error.description.contains("'obs/\(path.split(separator: "/")[1])'"))
+      }
+      try expectError(.wrongObject) { _ = try file.readLabels(path: "obs/integer/values", as: .real, rows: 4) }
+      try expectError(.wrongObject) { _ = try file.readIntegers(path: "obs/integer/values", rows: 4) }
+      try expectError(.wrongObject) { _ = try file.openFeatures(path: "obs/integer/values") }
+    }
+  }
+
   @Test(arguments: [
     FixtureType.fixedString(bytes: 8), .fixedString(bytes: 8, utf8: true), .fixedString(bytes: 8, spacePadded: true),
     .variableString(), .variableString(utf8: false),

@@ -96,4 +96,17 @@ import TestSupport
     let file = try fixture { try $0.empty("labels", .float(bytes: 4), shape: [rows], chunk: [1024]) }
     try expectError(.tooLarge) { _ = try values(file, "labels", as: .real, rows: rows) }
   }
+
+  /// A row without a value has no label, whatever fill value the file holds there.
+  @Test func missingValuesOfNullableColumnsAreNaN() throws {
+    let fixture = try FixtureFile(directory.file("nullable.h5"))
+    try fixture.group("obs")
+    try fixture.group("obs/score")
+    try fixture.integers("obs/score/values", .integer(bytes: 8), values: [3, 1, 7])
+    try fixture.integers("obs/score/mask", .boolean, values: [0, 1, 0])
+    fixture.close()
+    let labels = try HDF5File(path: fixture.path).readLabels(path: "obs/score", as: .real, rows: 3)
+    guard case .values(let values) = labels else { throw DatasetError(.defect, DataLocation(file: ""), "no values") }
+    #expect(values[0] == 3 && values[1].isNaN && values[2] == 7)
+  }
 }

@@ -25,7 +25,8 @@ class Tokens:
                 torch.from_numpy(np.take_along_axis(values, front, 1)) for values in (ids, mask, types))
             # Padding is masked, so its position may be any that the model has.
             self.positions = torch.from_numpy(front) * self.mask
-            if task == "token-classification":
+            self.labels = None
+            if task == "token-classification" or task == "causal-lm" and data.get("labels"):
                 own = np.asarray(datafile.column(file, data["labels"])).astype(np.int64)
                 self.labels = torch.from_numpy(np.take_along_axis(own, front, 1))
             elif task != "causal-lm":
@@ -44,8 +45,9 @@ class Tokens:
         """Which outputs [rows, longest] a per-token loss counts."""
         mask = self.mask[rows, : int(self.lengths[rows].max())]
         if self.task == "causal-lm":
-            # The next token, at every token but the last.
-            return torch.cat([mask[:, 1:], torch.zeros_like(mask[:, :1])], 1)
+            # The next token, at every token but the last, and where labels are given only what they do not leave out.
+            counts = mask if self.labels is None else mask & (self.labels[rows, : mask.shape[1]] >= 0)
+            return torch.cat([counts[:, 1:], torch.zeros_like(mask[:, :1])], 1)
         return mask & (self.labels[rows, : mask.shape[1]] >= 0)
 
     def targets(self, rows):
@@ -54,5 +56,6 @@ class Tokens:
             return self.labels[rows]
         counted = self.counted(rows)
         if self.task == "causal-lm":
-            return self.ids[rows].roll(-1, 1)[:, : counted.shape[1]][counted]
+            following = self.ids if self.labels is None else self.labels
+            return following[rows].roll(-1, 1)[:, : counted.shape[1]][counted]
         return self.labels[rows, : counted.shape[1]][counted]

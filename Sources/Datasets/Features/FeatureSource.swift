@@ -37,6 +37,7 @@ extension HDF5File {
     let objectPath = ObjectPath(path)
     switch try resolve(objectPath.object) {
     case .dataset(let dataset):
+      try NullableColumn.refusePart(objectPath, in: self)
       return try DenseFeatures(StoredArray(dataset, field: objectPath.field), isField: objectPath.field != nil)
     case .group(let group):
       if let field = objectPath.field { return try openFeatures(path: "\(objectPath.object)/\(field)") }
@@ -60,12 +61,19 @@ extension HDF5File {
   }
 
   /// A dataset, or a field of one, for reading rows.
+  /// - Throws: `wrongObject` for a group, and for the values of a nullable column without their mask.
   func openArray(_ path: String) throws(DatasetError) -> StoredArray {
+    try NullableColumn.refusePart(ObjectPath(path), in: self)
+    return try openPart(path)
+  }
+
+  /// The same for what is read together with its mask, or as a list of names.
+  func openPart(_ path: String) throws(DatasetError) -> StoredArray {
     let objectPath = ObjectPath(path)
     switch try resolve(objectPath.object) {
     case .dataset(let dataset): return try StoredArray(dataset, field: objectPath.field)
     case .group(let group):
-      if let field = objectPath.field { return try openArray("\(objectPath.object)/\(field)") }
+      if let field = objectPath.field { return try openPart("\(objectPath.object)/\(field)") }
       let names = try group.names()
       throw DatasetError(
         .wrongObject, group.location, "it is a group, not a dataset; it holds: \(StoredType.list(names))")

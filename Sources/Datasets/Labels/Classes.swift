@@ -126,7 +126,7 @@ struct CategoryNames {
     let array: StoredArray
     if case .group(let group) = try file.resolve(path), try group.link("values") != nil {
       // AnnData's nullable arrays keep their texts in `values`; a category is never missing.
-      array = try file.openArray("\(path)/values")
+      array = try file.openPart("\(path)/values")
     } else {
       array = try file.openArray(path)
     }

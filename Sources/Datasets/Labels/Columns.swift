@@ -6,7 +6,7 @@ extension HDF5File {
   /// - Parameter rows: the number of rows it must have; nil where any number will do.
   /// - Throws: `DatasetError`: `wrongType`, `wrongRank`, `empty`, `rowCountMismatch`, and what opening and reading throw.
   package func readIntegers(path: String, rows: Int?) throws(DatasetError) -> [Int64] {
-    let array = try openArray(path)
+    let array = try NullableColumn(ObjectPath(path), in: self).withoutMissing()
     guard array.element.isInteger else {
       throw DatasetError(.wrongType, array.location, "it holds \(array.element), and integers are due")
     }

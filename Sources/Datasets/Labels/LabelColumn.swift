@@ -33,12 +33,18 @@ package struct ClassLabels: Sendable, Equatable {
   /// The names of the classes by id, where the file has any: strings in sorted byte order, AnnData categories in their stored
   /// order, members of an enumeration in the order of their values.
   package let names: [String]?
+
+  package init(ids: [Int32], classCount: Int, names: [String]?) {
+    self.ids = ids
+    self.classCount = classCount
+    self.names = names
+  }
 }
 
 extension HDF5File {
   /// Reads the label column of a job into memory.
   /// - Parameters:
-  ///   - path: `labels`, `group/labels`, `obs/cell_type` (an AnnData categorical group), or `obs[bulk_labels]` (a field of a
+  ///   - path: `labels`, `group/labels`, `obs/cell_type` (an AnnData categorical or nullable group), or `obs[bulk_labels]` (a field of a
   ///     compound dataset; integer codes get AnnData's older categories where the file has them).
   ///   - rows: the number of feature rows, which labels must match.
   /// - Throws: `DatasetError`: `rowCountMismatch`, `invalidLabels` and `wrongType` where the column does not match the task,
@@ -59,8 +65,9 @@ extension HDF5File {
       try checkRows(openArray("\(group)/codes"), rows)
       return try reader.categorical(group)
     }
-    let array = try openArray(path.text)
-    try checkRows(array, rows)
+    let column = try NullableColumn(path, in: self)
+    try checkRows(column.array, rows)
+    let array = try column.withoutMissing()
     if array.element.isString { return try reader.named(array) }
     if case .enumeration(let members) = array.element, !array.element.isBoolean {
       return try reader.enumerated(array, members)
@@ -77,9 +84,11 @@ extension HDF5File {
     if try isCategorical(path) {
       throw DatasetError(.wrongType, location.object(path.text), "it holds categories, which only classification takes")
     }
-    let array = try openArray(path.text)
+    let column = try NullableColumn(path, in: self)
+    let array = column.array
     try checkRows(array, rows)
-    let column = try NumericColumn(array)
+    // Checks the type and the extent before anything is read.
+    _ = try NumericColumn(array)
     if array.element.isInteger, try names.path(forCodesAt: path) != nil {
       throw DatasetError(.wrongType, array.location, "it holds codes of categories, which only classification takes")
     }

@@ -1,3 +1,4 @@
+import Datasets
 import Architecture
 import Checkpoints
 package import JobSpec
@@ -59,7 +60,7 @@ package struct PlanReport: Sendable, Codable {
       rowBytesEveryEpoch: description.epochs * rows * shape.inputWidth * 4,
       outputBytes: outputs, gradientBytes: gradients, weightBytes: parameterCount * 4)
     trainerSees = Self.visible(prepared)
-    notices = SendingNotices.of(prepared.job)
+    notices = SendingNotices.of(prepared)
   }
 
   private static func visible(_ tokens: TokenInputs, noise: Double?) -> [String] {
@@ -128,7 +129,11 @@ package struct PlanReport: Sendable, Codable {
 /// Notices that the owner must read before anything of the job is sent.
 package enum SendingNotices {
   /// One sentence each, without a full stop; empty for most jobs.
-  package static func of(_ job: ResolvedJob) -> [String] {
+  package static func of(_ prepared: PreparedJob) -> [String] {
+    of(prepared.job) + (prepared.labels?.notices ?? [])
+  }
+
+  private static func of(_ job: ResolvedJob) -> [String] {
     var notices: [String] = []
     if job.masking.baseModel == .public, job.masking.strength != .none {
       notices.append(
@@ -139,6 +144,33 @@ package enum SendingNotices {
       notices.append(
         "masking.noise: every input value is sent with secret noise of deviation \(sigma), the same each time; training is exact for the "
           + "noised rows, not for the clean ones, and validation metrics are of noised rows")
+    }
+    return notices
+  }
+}
+
+extension JobLabels {
+  /// Texts that a missing label becomes when a table is written: pandas' and R's, and nothing at all.
+  private static let namesOfMissing: Set<String> = ["", "nan", "none", "na", "n/a", "<na>", "null"]
+
+  /// What of the classes is probably not meant, a sentence each without a full stop; none for labels that are no classes.
+  package var notices: [String] {
+    guard case .classes(let labels) = column else { return [] }
+    var rows = [Int](repeating: 0, count: labels.classCount)
+    for id in labels.ids { rows[Int(id)] += 1 }
+    var notices: [String] = []
+    let empty = rows.indices.filter { rows[$0] == 0 }
+    if !empty.isEmpty {
+      let ids = empty.prefix(8).map(String.init).joined(separator: ", ") + (empty.count > 8 ? ", …" : "")
+      notices.append(
+        "data.labels: \(empty.count) of \(labels.classCount) classes have no row (class \(ids)): the model has outputs for them, and nothing "
+          + "to learn them from")
+    }
+    for (id, name) in (labels.names ?? []).enumerated()
+    where rows[id] > 0 && Self.namesOfMissing.contains(name.lowercased()) {
+      notices.append(
+        "data.labels: \(rows[id]) rows have '\(name)' for a class, which is how a missing label is often written; it is trained on as a "
+          + "class of its own: drop these rows if their label is missing")
     }
     return notices
   }

@@ -118,7 +118,7 @@ struct OpenedData {
   private static func checkTargets(_ job: ResolvedJob, _ scan: TokenScan) throws {
     guard job.task.isPerToken, scan.countedTokens == 0 else { return }
     throw OwnerError.unfitData(
-      job.task == .causalLanguageModel
+      job.task == .causalLanguageModel && job.data.labels == nil
         ? "\(job.data.file): every row has one token, and none after it to predict; task: causal-lm needs longer texts"
         : "\(job.data.file): '\(job.data.labels ?? "")': every label is negative, so that no token counts")
   }

@@ -22,19 +22,24 @@ package struct TokenInputs: Sendable {
     self.model = model
     settings = TokenSettings(
       task: job.task, poolsLast: model.pooling == .last,
-      shuffles: TokenSettings.shuffles(job.masking, family: model.configuration.family))
+      shuffles: TokenSettings.shuffles(job.masking, family: model.configuration.family),
+      hasLabels: job.task.isPerToken && job.data.labels != nil)
     source = try file.openTokens(
       ids: columns.ids, mask: columns.mask, types: columns.types,
       limits: TokenLimits(
         vocabulary: model.configuration.vocabulary, types: model.configuration.tokenTypes,
         positions: model.configuration.positions, requiresTrailingPadding: !isEncoder))
-    if job.task == .tokenClassification, readsLabels {
-      guard let path = job.data.labels else {
-        throw OwnerError.unfitJob("task: token-classification needs data.labels")
-      }
-      labels = try file.openTokenLabels(path: path, tokens: source, classes: model.settings.classes)
-    } else {
+    guard job.task.isPerToken, readsLabels else {
       labels = nil
+      return
+    }
+    switch (job.task, job.data.labels) {
+    case (.causalLanguageModel, nil): labels = nil
+    case (.causalLanguageModel, let path?):
+      labels = try file.openTokenLabels(path: path, tokens: source, classes: model.configuration.vocabulary)
+    case (_, let path?):
+      labels = try file.openTokenLabels(path: path, tokens: source, classes: model.settings.classes)
+    case (_, nil): throw OwnerError.unfitJob("task: \(job.task.rawValue) needs data.labels")
     }
   }
 
@@ -111,11 +116,14 @@ package struct TokenSettings: Sendable, Equatable {
   package let poolsLast: Bool
   /// Whether each sample's tokens are sent in a fresh secret order: exact where attention does not know positions.
   package let shuffles: Bool
+  /// Whether tokens have labels of their own; without, a language model's are the tokens themselves.
+  package let hasLabels: Bool
 
-  package init(task: LearningTask, poolsLast: Bool, shuffles: Bool) {
+  package init(task: LearningTask, poolsLast: Bool, shuffles: Bool, hasLabels: Bool = false) {
     self.task = task
     self.poolsLast = poolsLast
     self.shuffles = shuffles
+    self.hasLabels = hasLabels
   }
 
   /// An encoder's attention knows positions only from the token vectors, so order can be hidden; without masking nothing is.
@@ -124,9 +132,9 @@ package struct TokenSettings: Sendable, Equatable {
   }
 
   /// The class of each token's output, in the order of the file; negative where it does not count. A language model's is the next
-  /// token; other tasks have labels of their own.
+  /// token, or the next token's label where there are labels (negative over a prompt); other tasks take the token's own label.
   func targets(of sample: [Token]) -> [Int32] {
     guard task == .causalLanguageModel else { return sample.map(\.label) }
-    return sample.dropFirst().map(\.id) + [-1]
+    return sample.dropFirst().map { hasLabels ? $0.label : $0.id } + [-1]
   }
 }

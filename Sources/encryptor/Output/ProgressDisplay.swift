@@ -37,7 +37,7 @@ final class ProgressDisplay {
         + "\(Self.width(prepared)), \(prepared.shape.data.outputs) outputs; "
         + "\(description.epochs) epochs of \(description.stepsPerEpoch) steps; masking \(prepared.job.masking.strength.rawValue), "
         + "loss at the \(prepared.job.lossLocation.rawValue); trainer \(prepared.job.trainer)")
-    for notice in SendingNotices.of(prepared.job) { line(notice) }
+    for notice in SendingNotices.of(prepared) { line(notice) }
   }
 
   func show(_ event: RunEvent) {

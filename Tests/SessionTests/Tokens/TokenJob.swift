@@ -8,6 +8,8 @@ struct TokenJob: Sendable {
   var task = LearningTask.classification
   var pool: TokenPooling?
   var classes: Int?
+  /// Labels of the tokens for a language model, which needs none.
+  var languageModelLabels: String?
   var train = TrainedPart.all
   var strength = MaskingStrength.rotation
   var noise: Double?
@@ -37,7 +39,7 @@ struct TokenJob: Sendable {
     case .multilabel: "tasks"
     case .regression: "targets"
     case .tokenClassification: "tags"
-    case .causalLanguageModel: nil
+    case .causalLanguageModel: languageModelLabels
     }
   }
 
