@@ -1,6 +1,6 @@
 /// Reads the part of JSON that safetensors headers use: objects, strings and non-negative integers, one token after the
 /// other. Not a general parser on purpose: there is no recursion to bound, and duplicate keys, which general parsers lose,
-/// are the caller's to see. `HeaderJSON+Values` adds the rest of JSON for configurations.
+/// are the caller's to see. `JSONValue` adds the rest of JSON for configurations.
 struct HeaderJSON {
   let bytes: ArraySlice<UInt8>
   var position: Int

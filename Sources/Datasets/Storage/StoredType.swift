@@ -74,12 +74,12 @@ extension StoredType: CustomStringConvertible {
 /// Translates libhdf5's description of a type.
 struct StoredTypeReader {
   /// Types nest without end in principle; files of this field stop at an array in a compound.
-  private static let deepestNesting = 4
+  private static let maxNesting = 4
 
   let location: DataLocation
 
   func read(_ type: Handle, depth: Int = 0) throws(DatasetError) -> StoredType {
-    guard depth <= Self.deepestNesting else { return .other("deeply nested type") }
+    guard depth <= Self.maxNesting else { return .other("deeply nested type") }
     let bytes = type.use { Int(clamping: H5Tget_size($0)) }
     guard bytes > 0 else { throw unreadable }
     let bigEndian = type.use { H5Tget_order($0) == H5T_ORDER_BE }

@@ -49,7 +49,7 @@ import Testing
     for opening in ["[", "{\"a\":"] {
       #expect(throws: HuggingFaceProblem.self) { try parse(String(repeating: opening, count: 1_000_000)) }
     }
-    let allowed = JSONValue.deepestNesting
+    let allowed = JSONValue.maxNesting
     #expect(throws: Never.self) {
       try parse(String(repeating: "[", count: allowed) + String(repeating: "]", count: allowed))
     }

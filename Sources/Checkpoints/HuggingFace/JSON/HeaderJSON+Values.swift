@@ -1,7 +1,7 @@
 extension HeaderJSON {
-  /// Any value. The recursion is bounded by `JSONValue.deepestNesting`.
+  /// Any value. The recursion is bounded by `JSONValue.maxNesting`.
   mutating func value(depth: Int) throws(SafetensorsProblem) -> JSONValue {
-    guard depth < JSONValue.deepestNesting else { throw failure("nested too deeply") }
+    guard depth < JSONValue.maxNesting else { throw failure("nested too deeply") }
     skipSpace()
     guard position < bytes.endIndex else { throw failure("a value is missing") }
     switch bytes[position] {

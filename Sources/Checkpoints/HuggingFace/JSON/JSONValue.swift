@@ -8,11 +8,11 @@ package enum JSONValue: Sendable, Equatable {
   case array([JSONValue])
   case object([String: JSONValue])
 
-  static let deepestNesting = 64
+  static let maxNesting = 64
 
   /// - Parameter bytes: any bytes.
   /// - Throws: `notJSON` with the byte where it ends being JSON; also for a key given twice and for nesting beyond
-  ///   `deepestNesting`.
+  ///   `maxNesting`.
   static func parse(_ bytes: [UInt8]) throws(HuggingFaceProblem) -> JSONValue {
     guard String(validating: bytes, as: UTF8.self) != nil else { throw .notJSON("not UTF-8 text", offset: 0) }
     var json = HeaderJSON(bytes[...])
