@@ -123,8 +123,8 @@ let package = Package(
     tests("CollectivesTests", ["Collectives", "MonotonicWaits", "Tensors", "Failures"]),
     tests("DatasetsTests", ["Datasets", "Tensors", "CHDF5", "Failures", "TestSupport"]),
     tests("CheckpointsTests", ["Checkpoints", "Tensors", "Architecture", "Failures", "TestSupport"]),
-    // The programs themselves, started as a person would; Datasets only writes their input.
-    tests("ProgramTests", ["Datasets", "CHDF5", "encryptor", "trainer"]),
+    // The programs themselves, started as a person would; Datasets only writes their input, Wire and Transport what neither program says.
+    tests("ProgramTests", ["Datasets", "CHDF5", "Wire", "Transport", "encryptor", "trainer"]),
     tests(
       "LeakAuditTests",
       [

@@ -1,3 +1,4 @@
+import Failures
 package import Architecture
 import Tensors
 
@@ -124,7 +125,7 @@ package enum PlaintextLayout {
     }
     let names = Set(expected.map(\.name))
     if let other = tensors.names.first(where: { !names.contains($0) }) {
-      throw .layout(.unexpectedTensor(other.printable))
+      throw .layout(.unexpectedTensor(other.printable(limit: 80)))
     }
   }
 }

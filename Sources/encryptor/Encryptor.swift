@@ -45,7 +45,7 @@ struct Encryptor: ParsableCommand {
       }
       try StandardOutput.finish()
     } catch let failure as any Failure {
-      StandardError.write("encryptor: \(failure.description)\n")
+      StandardError.write("encryptor: \(failure.description.printable(limit: 4000))\n")
       Foundation.exit(failure.kind.exitCode)
     } catch {
       StandardError.write(fullMessage(for: error) + "\n")

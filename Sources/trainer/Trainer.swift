@@ -41,7 +41,7 @@ struct Trainer: ParsableCommand {
       }
       try StandardOutput.finish()
     } catch let failure as any Failure {
-      StandardError.write("trainer: \(failure.description)\n")
+      StandardError.write("trainer: \(failure.description.printable(limit: 4000))\n")
       Foundation.exit(failure.kind.exitCode)
     } catch {
       StandardError.write(fullMessage(for: error) + "\n")

@@ -74,6 +74,6 @@ struct RoundTripTests {
   @Test func aReasonForRefusalIsCut() throws {
     let long = String(repeating: "x", count: 5000)
     let received = try codec.trainerMessage(codec.frames(.refused(kind: .refused, reason: long), job: .none))
-    #expect(received.message == .refused(kind: .refused, reason: String(long.prefix(2000))))
+    #expect(received.message == .refused(kind: .refused, reason: String(long.prefix(1999)) + "…"))
   }
 }

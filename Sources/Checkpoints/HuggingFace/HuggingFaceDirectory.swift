@@ -1,3 +1,4 @@
+import Failures
 package import Tensors
 
 /// A directory with a pretrained model as the Hugging Face libraries write it: config.json, and the weights in
@@ -80,7 +81,7 @@ package struct HuggingFaceDirectory: Sendable {
     let known = Set(expected.map(\.name))
     let names = HuggingFaceNames(family: configuration.family)
     if let other = weights.names.first(where: { !known.contains($0) && !names.isIgnorable($0) }) {
-      throw .huggingFace(path: path, .unexpectedTensor(other.printable))
+      throw .huggingFace(path: path, .unexpectedTensor(other.printable(limit: 80)))
     }
   }
 

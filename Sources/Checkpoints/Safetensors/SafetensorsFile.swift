@@ -1,3 +1,4 @@
+import Failures
 package import Tensors
 
 /// A safetensors file open for reading, tensor by tensor and without mapping it into memory.
@@ -45,7 +46,7 @@ package final class SafetensorsFile: Sendable {
     case .float16: return try widened(entry) { Float(Float16(bitPattern: $0)) }
     case .bfloat16: return try widened(entry) { Float(bitPattern: UInt32($0) << 16) }
     case .int64, .int32, .uint8:
-      throw .safetensors(path: file.path, .wrongType(name: name.printable, stored: entry.type.rawValue))
+      throw .safetensors(path: file.path, .wrongType(name: name.printable(limit: 80), stored: entry.type.rawValue))
     }
   }
 
@@ -57,7 +58,7 @@ package final class SafetensorsFile: Sendable {
   ) throws(CheckpointError) -> Tensor<Element> {
     let entry = try required(name)
     guard entry.type == SafetensorsType(Element.elementType) else {
-      throw .safetensors(path: file.path, .wrongType(name: name.printable, stored: entry.type.rawValue))
+      throw .safetensors(path: file.path, .wrongType(name: name.printable(limit: 80), stored: entry.type.rawValue))
     }
     return try stored(entry, as: type)
   }
@@ -74,7 +75,9 @@ package final class SafetensorsFile: Sendable {
   }
 
   private func required(_ name: String) throws(CheckpointError) -> SafetensorsEntry {
-    guard let entry = entry(name) else { throw .safetensors(path: file.path, .missingTensor(name.printable)) }
+    guard let entry = entry(name) else {
+      throw .safetensors(path: file.path, .missingTensor(name.printable(limit: 80)))
+    }
     return entry
   }
 
@@ -126,11 +129,11 @@ package final class SafetensorsFile: Sendable {
     _ buffer: UnsafeMutableRawBufferPointer, from entry: SafetensorsEntry, at offset: Int = 0
   ) throws(CheckpointError) {
     guard offset >= 0, buffer.count <= entry.end - entry.begin - offset else {
-      throw .safetensors(path: file.path, .readShort(name: entry.name.printable))
+      throw .safetensors(path: file.path, .readShort(name: entry.name.printable(limit: 80)))
     }
     let got = try file.read(into: buffer, at: header.dataOffset + entry.begin + offset)
     guard got == buffer.count else {
-      throw .safetensors(path: file.path, .readShort(name: entry.name.printable))
+      throw .safetensors(path: file.path, .readShort(name: entry.name.printable(limit: 80)))
     }
   }
 

@@ -1,3 +1,5 @@
+import Failures
+
 /// The header of a safetensors file: 8 bytes with its length N (little-endian), then N bytes of JSON that begin with `{`
 /// and may be padded with spaces, then the tensors' bytes without gaps.
 ///
@@ -33,11 +35,11 @@ package struct SafetensorsHeader: Sendable, Equatable {
     var names: Set<String> = []
     var metadata: [String: String] = [:]
     try json.object { (json, name) throws(SafetensorsProblem) in
-      guard names.insert(name).inserted else { throw .duplicateName(name.printable) }
+      guard names.insert(name).inserted else { throw .duplicateName(name.printable(limit: 80)) }
       if name == metadataName {
         try json.object { (json, key) throws(SafetensorsProblem) in
           let text = try json.string()
-          guard metadata.updateValue(text, forKey: key) == nil else { throw .duplicateName(key.printable) }
+          guard metadata.updateValue(text, forKey: key) == nil else { throw .duplicateName(key.printable(limit: 80)) }
         }
       } else {
         entries.append(try entry(named: name, &json))
@@ -71,7 +73,7 @@ package struct SafetensorsHeader: Sendable, Equatable {
       case "dtype" where typeName == nil: typeName = try json.string()
       case "shape" where shape == nil:
         shape = try json.integers(limit: maximumDimensions)
-        if shape == nil { throw .tooManyDimensions(name: name.printable, limit: maximumDimensions) }
+        if shape == nil { throw .tooManyDimensions(name: name.printable(limit: 80), limit: maximumDimensions) }
       case "data_offsets" where offsets == nil: offsets = try json.integers(limit: 2)
       case "dtype", "shape", "data_offsets": throw .duplicateName(key)
       default: throw json.failure("a tensor has dtype, shape and data_offsets only")
@@ -81,11 +83,11 @@ package struct SafetensorsHeader: Sendable, Equatable {
       throw json.failure("a tensor needs dtype, shape and two data_offsets")
     }
     guard let type = SafetensorsType(rawValue: typeName) else {
-      throw .unsupportedType(name: name.printable, type: typeName.printable)
+      throw .unsupportedType(name: name.printable(limit: 80), type: typeName.printable(limit: 80))
     }
-    guard let byteCount = type.byteCount(of: shape) else { throw .impossibleShape(name: name.printable) }
-    guard offsets[0] <= offsets[1] else { throw .offsetsReversed(name: name.printable) }
-    guard offsets[1] - offsets[0] == byteCount else { throw .sizeMismatch(name: name.printable) }
+    guard let byteCount = type.byteCount(of: shape) else { throw .impossibleShape(name: name.printable(limit: 80)) }
+    guard offsets[0] <= offsets[1] else { throw .offsetsReversed(name: name.printable(limit: 80)) }
+    guard offsets[1] - offsets[0] == byteCount else { throw .sizeMismatch(name: name.printable(limit: 80)) }
     return SafetensorsEntry(name: name, type: type, shape: shape, begin: offsets[0], end: offsets[1])
   }
 
@@ -94,23 +96,13 @@ package struct SafetensorsHeader: Sendable, Equatable {
   ) throws(SafetensorsProblem) {
     var reached = 0
     for entry in entries {
-      if entry.begin < reached { throw .overlap(name: entry.name.printable) }
-      if entry.begin > reached { throw .hole(name: entry.name.printable) }
+      if entry.begin < reached { throw .overlap(name: entry.name.printable(limit: 80)) }
+      if entry.begin > reached { throw .hole(name: entry.name.printable(limit: 80)) }
       reached = entry.end
     }
     guard reached == dataLength else {
       let (expected, overflow) = reached.addingReportingOverflow(fileLength - dataLength)
       throw .fileLength(expected: overflow ? .max : expected, found: fileLength)
     }
-  }
-}
-
-extension String {
-  /// Cut and stripped so that a name from a file can stand in one line of an error message.
-  var printable: String {
-    let clean = unicodeScalars.lazy.filter { $0.value >= 0x20 && !(0x7F...0x9F).contains($0.value) }
-    var result = ""
-    result.unicodeScalars.append(contentsOf: clean.prefix(80))
-    return result.unicodeScalars.count < unicodeScalars.count ? result + "…" : result
   }
 }

@@ -1,3 +1,4 @@
+import Failures
 import Foundation
 package import Tensors
 
@@ -33,7 +34,7 @@ package final class CheckpointReader<Element: TensorElement> {
       throw .checkpoint(path: path, error)
     }
     for entry in entries where entry.type != SafetensorsType(Element.elementType) {
-      throw .safetensors(path: path, .wrongType(name: entry.name.printable, stored: entry.type.rawValue))
+      throw .safetensors(path: path, .wrongType(name: entry.name.printable(limit: 80), stored: entry.type.rawValue))
     }
     contentHash = file.header.metadata[CheckpointFormat.hashKey] ?? ""
   }
@@ -50,7 +51,9 @@ package final class CheckpointReader<Element: TensorElement> {
       entries.append(entry)
     }
     let names = Set(expected.map(\.name))
-    if let other = file.names.first(where: { !names.contains($0) }) { throw .unexpectedTensor(other.printable) }
+    if let other = file.names.first(where: { !names.contains($0) }) {
+      throw .unexpectedTensor(other.printable(limit: 80))
+    }
     return entries
   }
 

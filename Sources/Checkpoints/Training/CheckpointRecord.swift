@@ -1,3 +1,5 @@
+import Failures
+
 /// What a checkpoint file says beside its tensors.
 package struct CheckpointRecord: Sendable, Equatable {
   /// The weights after the best epoch, in a file of their own.
@@ -56,7 +58,7 @@ package struct CheckpointRecord: Sendable, Equatable {
   init(_ metadata: [String: String]) throws(TrainingCheckpointProblem) {
     guard metadata[CheckpointFormat.formatKey] == CheckpointFormat.format else { throw .notACheckpoint }
     let version = metadata[CheckpointFormat.versionKey] ?? "none"
-    guard version == CheckpointFormat.version else { throw .unsupportedVersion(version.printable) }
+    guard version == CheckpointFormat.version else { throw .unsupportedVersion(version.printable(limit: 80)) }
     guard let content = metadata[CheckpointFormat.contentKey].flatMap(CheckpointContent.init(rawValue:)) else {
       throw .malformedMetadata(key: CheckpointFormat.contentKey)
     }

@@ -1,4 +1,5 @@
 import Crypto
+import Failures
 import Foundation
 import Transport
 import Wire
@@ -31,7 +32,7 @@ struct AuditLine: Codable, Equatable {
     self.event = event.kind.rawValue
     owner = event.owner?.z85
     job = event.job?.description
-    reason = event.reason.map { String($0.prefix(Self.longestReason)) }
+    reason = event.reason?.printable(limit: Self.longestReason)
     suppressed = event.suppressed > 0 ? event.suppressed : nil
     self.previous = previous
   }

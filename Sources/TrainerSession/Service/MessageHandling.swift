@@ -14,7 +14,7 @@ extension TrainerService {
     case .hello(let software):
       broken[peer] = nil
       configuration.audit?.note(AuditEvent(.connectionAdmitted, owner: peer.ownerKey))
-      observe(.ownerGreeted(owner: peer.ownerKey.prefix, software: String(software.prefix(80))))
+      observe(.ownerGreeted(owner: peer.ownerKey.prefix, software: software))
       send(
         .welcome(
           TrainerGreeting(

@@ -21,7 +21,9 @@ extension OpenedEnvelope {
   /// Decodes the JSON document that fills the rest of the header.
   ///
   /// - Throws: `WireError.malformed` that names the field at fault.
-  mutating func readJSON<Value: Decodable>(_ what: String) throws(WireError) -> Value {
+  mutating func readJSON<Value: Decodable>(
+    _ what: String, of type: Value.Type = Value.self
+  ) throws(WireError) -> Value {
     let decoder = JSONDecoder()
     decoder.nonConformingFloatDecodingStrategy = .convertFromString(
       positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")

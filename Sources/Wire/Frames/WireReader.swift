@@ -1,3 +1,4 @@
+import Failures
 import Foundation
 
 /// Takes little-endian fields off a header frame, each checked against what is left.
@@ -31,10 +32,11 @@ struct WireReader {
     return index
   }
 
-  mutating func readText() throws(WireError) -> String {
+  /// Text in its printable form, at most `limit` characters.
+  mutating func readText(limit: Int) throws(WireError) -> String {
     let bytes = try take(Int(try read(UInt32.self)))
     guard let text = String(validating: bytes, as: UTF8.self) else { throw .malformed("text that is not UTF-8") }
-    return text
+    return text.printable(limit: limit)
   }
 
   mutating func take(_ count: Int) throws(WireError) -> Data {

@@ -1,3 +1,5 @@
+import Failures
+
 /// What the trainer says of a job to its owner.
 package struct JobStatus: Sendable, Equatable, Codable {
   package var state: JobState
@@ -24,5 +26,12 @@ package struct JobStatus: Sendable, Equatable, Codable {
     self.storedBytes = storedBytes
     self.processorSeconds = processorSeconds
     self.failure = failure
+  }
+
+  /// The status with its text as it may be shown.
+  var printable: JobStatus {
+    var status = self
+    status.failure = failure?.printable(limit: WireLimits.reasonLength)
+    return status
   }
 }

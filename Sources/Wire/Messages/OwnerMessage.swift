@@ -129,7 +129,7 @@ package enum OwnerMessage<Element: FloatingElement>: Sendable, Equatable {
 
   init(from envelope: inout OpenedEnvelope) throws(WireError) {
     switch envelope.kind {
-    case 1: self = .hello(software: try envelope.fields.readText())
+    case 1: self = .hello(software: try envelope.fields.readText(limit: WireLimits.nameLength))
     case 2:
       let description: JobDescription = try envelope.readJSON("job description")
       try description.validate()

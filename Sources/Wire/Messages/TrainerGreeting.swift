@@ -1,3 +1,5 @@
+import Failures
+
 /// How a trainer introduces itself.
 package struct TrainerGreeting: Sendable, Equatable, Codable {
   package var software: String
@@ -12,5 +14,13 @@ package struct TrainerGreeting: Sendable, Equatable, Codable {
     self.kernel = kernel
     self.threads = threads
     self.memoryLimit = memoryLimit
+  }
+
+  /// The greeting with its texts as they may be shown.
+  var printable: TrainerGreeting {
+    TrainerGreeting(
+      software: software.printable(limit: WireLimits.nameLength),
+      kernel: kernel.printable(limit: WireLimits.nameLength),
+      threads: threads, memoryLimit: memoryLimit)
   }
 }

@@ -63,7 +63,7 @@ package enum TrainerMessage<Element: FloatingElement>: Sendable, Equatable {
     case .accepted(let missing, let rows, let steps): envelope.write(missing ? 1 : 0, rows, steps)
     case .refused(let kind, let reason):
       envelope.write(Int(kind.rawValue))
-      envelope.fields.write(text: String(reason.prefix(2000)))
+      envelope.fields.write(text: reason.printable(limit: WireLimits.reasonLength))
     case .queued(let position): envelope.write(position)
     case .attached(let step, let residentRows, let window): envelope.write(step, residentRows, window)
     case .outputs(let step, let part, let values), .evaluated(let step, let part, let values):
@@ -90,7 +90,7 @@ package enum TrainerMessage<Element: FloatingElement>: Sendable, Equatable {
 
   init(from envelope: inout OpenedEnvelope) throws(WireError) {
     switch envelope.kind {
-    case 101: self = .welcome(try envelope.readJSON("greeting"))
+    case 101: self = .welcome(try envelope.readJSON("greeting", of: TrainerGreeting.self).printable)
     case 102:
       self = .accepted(
         missingParameters: try envelope.fields.readIndex() != 0, storedRows: try envelope.fields.readIndex(),
@@ -100,7 +100,7 @@ package enum TrainerMessage<Element: FloatingElement>: Sendable, Equatable {
       guard let kind = Int32(exactly: code).flatMap(FailureKind.init(rawValue:)) else {
         throw .malformed("an unknown failure code")
       }
-      self = .refused(kind: kind, reason: try envelope.fields.readText())
+      self = .refused(kind: kind, reason: try envelope.fields.readText(limit: WireLimits.reasonLength))
     case 104: self = .queued(position: try envelope.fields.readIndex())
     case 105:
       self = .attached(
@@ -120,11 +120,14 @@ package enum TrainerMessage<Element: FloatingElement>: Sendable, Equatable {
         values: try envelope.takeTensor("outputs", rank: 2...2))
     case 109: self = .checkpointed(step: try envelope.fields.readIndex())
     case 110: self = .stored(count: try envelope.fields.readIndex())
-    case 111: self = .progress(from: try envelope.fields.readIndex(), records: try envelope.readJSON("history"))
+    case 111:
+      let from = try envelope.fields.readIndex()
+      self = .progress(
+        from: from, records: try envelope.readJSON("history", of: [ProgressRecord].self).map(\.printable))
     case 112:
       self = .parameters(
         chunk: try envelope.fields.readIndex(), values: try envelope.takeTensor("weights", rank: 1...2))
-    case 113: self = .status(try envelope.readJSON("status"))
+    case 113: self = .status(try envelope.readJSON("status", of: JobStatus.self).printable)
     case 114: self = .removed
     case 115:
       let step = try envelope.fields.readIndex()

@@ -1,3 +1,4 @@
+import Failures
 import TrainerSession
 
 /// A store's report for a person.
@@ -26,7 +27,7 @@ struct StatusText {
     if let checkpoint = job.checkpoint { parts.append("checkpoint \(checkpoint.time), \(bytes(checkpoint.bytes))") }
     if let memory = job.memoryBytes { parts.append("memory \(bytes(memory))") }
     parts.append("stored \(bytes(job.storedBytes))")
-    if let failure = job.failure { parts.append(failure) }
+    if let failure = job.failure { parts.append(failure.printable()) }
     return parts.joined(separator: "  ")
   }
 

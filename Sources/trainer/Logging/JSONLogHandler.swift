@@ -1,3 +1,4 @@
+import Failures
 import Foundation
 import Logging
 
@@ -33,11 +34,11 @@ struct JSONLogHandler: LogHandler {
   func log(event: LogEvent) {
     var line: [String: Field] = ["rank": .number(rank)]
     for (key, value) in metadata.merging(event.metadata ?? [:], uniquingKeysWith: { $1 }) {
-      line[key] = .text("\(value)")
+      line[key] = .text("\(value)".printable(limit: 2000))
     }
     line["time"] = .text(Date().ISO8601Format(Date.ISO8601FormatStyle(includingFractionalSeconds: true)))
     line["level"] = .text(event.level.rawValue)
-    line["message"] = .text("\(event.message)")
+    line["message"] = .text("\(event.message)".printable(limit: 2000))
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     guard let data = try? encoder.encode(line) else { return }

@@ -1,7 +1,9 @@
+import Failures
 import Foundation
 import Logging
 
-/// One line a message on standard error: time, level, message, metadata in order of their keys.
+/// One line a message on standard error: time, level, message, metadata in order of their keys, each value as
+/// `logField` writes it.
 struct TextLogHandler: LogHandler {
   var logLevel: Logger.Level = .info
   var metadata: Logger.Metadata = [:]
@@ -13,14 +15,9 @@ struct TextLogHandler: LogHandler {
 
   func log(event: LogEvent) {
     let level = event.level.rawValue.padding(toLength: 8, withPad: " ", startingAt: 0)
-    var line = "\(Date().ISO8601Format()) \(level) \(event.message)"
+    var line = "\(Date().ISO8601Format()) \(level) \("\(event.message)".printable(limit: 2000))"
     let all = metadata.merging(event.metadata ?? [:], uniquingKeysWith: { $1 })
-    for (key, value) in all.sorted(by: { $0.key < $1.key }) { line += "  \(key)=\(Self.quoted("\(value)"))" }
-    StandardError.write(line.filter { !$0.isNewline } + "\n")
-  }
-
-  /// Values with blanks stand in quotes, so that a line can be taken apart again.
-  private static func quoted(_ text: String) -> String {
-    text.contains(" ") ? "\"\(text)\"" : text
+    for (key, value) in all.sorted(by: { $0.key < $1.key }) { line += "  \(key)=\("\(value)".logField)" }
+    StandardError.write(line + "\n")
   }
 }

@@ -1,3 +1,5 @@
+import Failures
+
 /// The settings of a config.json by name. `null` counts as absent, as it does in Python.
 struct ConfigurationSettings {
   let members: [String: JSONValue]
@@ -66,7 +68,7 @@ struct ConfigurationSettings {
     let word = try text(name, default: fallback)
     guard let found = meanings.first(where: { $0.key == word }) else {
       throw .unsupportedSetting(
-        prefix + name, found: word.printable, supported: meanings.map(\.key).joined(separator: ", "))
+        prefix + name, found: word.printable(limit: 80), supported: meanings.map(\.key).joined(separator: ", "))
     }
     return found.value
   }
@@ -86,7 +88,7 @@ extension JSONValue {
     switch self {
     case .array: "a list"
     case .object: "an object"
-    default: text().printable
+    default: text().printable(limit: 80)
     }
   }
 }

@@ -1,3 +1,5 @@
+import Failures
+
 extension HeaderJSON {
   /// Any value. The recursion is bounded by `JSONValue.maxNesting`.
   mutating func value(depth: Int) throws(SafetensorsProblem) -> JSONValue {
@@ -10,7 +12,7 @@ extension HeaderJSON {
       try object { (json, key) throws(SafetensorsProblem) in
         let value = try json.value(depth: depth + 1)
         guard members.updateValue(value, forKey: key) == nil else {
-          throw json.failure("`\(key.printable)` is given twice")
+          throw json.failure("`\(key.printable(limit: 80))` is given twice")
         }
       }
       return .object(members)

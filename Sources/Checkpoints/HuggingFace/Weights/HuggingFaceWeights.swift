@@ -1,3 +1,4 @@
+import Failures
 import Architecture
 
 /// Where each tensor of a model lies: one safetensors file, or several with an index. Headers are read, no tensor is.
@@ -38,7 +39,7 @@ struct HuggingFaceWeights: Sendable {
     for place in places {
       let name = names.canonical(place.name)
       guard result.updateValue(place, forKey: name) == nil else {
-        throw .huggingFace(path: path, .spelledTwice(name.printable))
+        throw .huggingFace(path: path, .spelledTwice(name.printable(limit: 80)))
       }
     }
     return result

@@ -1,3 +1,5 @@
+import Failures
+
 /// A model.safetensors.index.json: which of several files holds which tensor.
 struct ShardIndex {
   private static let largestFile = 64 << 20
@@ -29,7 +31,7 @@ struct ShardIndex {
     }
     guard !shards.isEmpty else { throw .notAnIndex }
     guard shards.count <= mostShards else { throw .tooManyShards(limit: mostShards) }
-    for shard in shards.keys.sorted() where !isPlainName(shard) { throw .shardName(shard.printable) }
+    for shard in shards.keys.sorted() where !isPlainName(shard) { throw .shardName(shard.printable(limit: 80)) }
     return shards
   }
 
@@ -46,10 +48,10 @@ struct ShardIndex {
       let file = try SafetensorsFile(path: Directory.containing(path) + "/" + shard)
       let stored = Set(file.names)
       if let missing = tensors.subtracting(stored).min() {
-        throw .huggingFace(path: path, .notInShard(tensor: missing.printable, shard: shard))
+        throw .huggingFace(path: path, .notInShard(tensor: missing.printable(limit: 80), shard: shard))
       }
       if let other = stored.subtracting(tensors).min() {
-        throw .huggingFace(path: path, .notInIndex(tensor: other.printable, shard: shard))
+        throw .huggingFace(path: path, .notInIndex(tensor: other.printable(limit: 80), shard: shard))
       }
       places += file.names.map { StoredPlace(file: file, name: $0) }
     }
