@@ -34,7 +34,8 @@ struct WhatAnOwnerWroteInTheTrainersLogTests {
     let line = try #require(log.split(separator: "\n").first { $0.contains("owner connected") })
     #expect(
       line.hasSuffix(
-        #"  software="x\" job=forged  level=\"\\u{1B}[2J\\n2026-01-01T00:00:00Z critical \\u{202E}all is l…""#), "\(line)"
+        #"  software="x\" job=forged  level=\"\\u{1B}[2J\\n2026-01-01T00:00:00Z critical \\u{202E}all is l…""#),
+      "\(line)"
     )
     #expect(!log.split(separator: "\n").contains { $0.hasPrefix("2026-01-01T00:00:00Z") })
   }
