@@ -23,6 +23,8 @@ package struct TrainerConfiguration: Sendable {
   package var owners = ServedOwners()
   /// The processes that share every batch; this one is rank 0.
   package var communicator: any Communicator
+  /// Called before each piece of slow disk work, on the thread that does it; tests make a disk slow with it.
+  package var beforeDiskWork: @Sendable () -> Void = {}
   /// Whether jobs run on replicas, as they must where there are several processes.
   package var usesReplicas: Bool
 

@@ -17,6 +17,9 @@ package struct TrainerError: Failure, Equatable {
     TrainerError(.refused, description, cause: cause)
   }
 
+  static let notListed = TrainerError(
+    .refused, "this owner is not listed here; ask the trainer's operator", cause: .notListed)
+
   /// Another owner's job and a job that never was look the same from outside.
   static let noSuchJob = TrainerError(.refused, "this trainer has no such job of yours", cause: .noSuchJob)
 }

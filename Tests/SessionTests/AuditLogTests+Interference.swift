@@ -39,6 +39,29 @@ extension AuditLogTests {
     #expect(error?.description.contains(text) == true, "\(String(describing: error))")
   }
 
+  /// It asks the log itself, as a logger or a page of metrics may.
+  @Test(.timeLimit(.minutes(1))) func anObserverIsToldOutsideOfTheLogsLock() throws {
+    let (changes, counts) = (Changes(), Mutex<[Int]>([]))
+    let asked = Mutex<AuditLog?>(nil)
+    let log = try AuditLog(
+      store: store,
+      observe: { change in
+        changes.note(change)
+        let log = asked.withLock { $0 }
+        counts.withLock { $0.append(log?.waitingCount ?? -1) }
+        log?.note(AuditEvent(.stopped))
+      })
+    asked.withLock { $0 = log }
+    #expect(rename(path, path + ".1") == 0)
+    log.note(AuditEvent(.started))
+    #expect(rename(path + ".1", path) == 0)
+    log.flush()
+    #expect(changes.all.count == 2 && changes.all.last == .mended)
+    #expect(counts.withLock { $0 } == [1, 0])
+    #expect(try events() == ["started", "stopped", "stopped"])
+    asked.withLock { $0 = nil }
+  }
+
   /// No job is taken, other events are kept, it is told once; back in its place the log goes on.
   @Test func aLogMovedAwayAndPutBack() throws {
     let changes = Changes()

@@ -20,6 +20,9 @@ package final class AuditLog: Sendable {
     var throttle = AuditThrottle()
     /// The last attempt to write failed, and was told of.
     var isFailing = false
+    /// What the observer is to be told, in order, and whether it just is.
+    var changes: [Change] = []
+    var isTelling = false
   }
 
   package let path: String
@@ -42,7 +45,7 @@ package final class AuditLog: Sendable {
 
   /// Opens or makes the log, putting aside a line that a crash left unfinished. A new log in a store that has served before says so.
   ///
-  /// - Parameter observe: told of changes, on any thread; it must not call the log.
+  /// - Parameter observe: told of changes in their order, on any thread, outside of any lock.
   /// - Throws: `CheckpointError`; `TrainerError` of kind `.checkFailed` when what is there is no such log.
   package init(
     store: URL, now: @escaping @Sendable () -> Date = { Date() },
@@ -80,6 +83,7 @@ package final class AuditLog: Sendable {
   /// - Throws: `TrainerError` of kind `.exhausted`, said to the owner whose job is refused for it.
   func require(_ event: AuditEvent) throws(TrainerError) {
     let date = now()
+    defer { tellChanges() }
     do {
       try state.withLock { state in
         state.waiting.append((event, date))
@@ -105,6 +109,7 @@ package final class AuditLog: Sendable {
   @discardableResult
   package func note(_ event: AuditEvent) -> Bool {
     let date = now()
+    defer { tellChanges() }
     return state.withLock { state in
       guard let event = state.throttle.admit(event, at: .now) else { return true }
       guard state.waiting.count < Self.longestWaiting else {
@@ -119,8 +124,23 @@ package final class AuditLog: Sendable {
 
   /// Tries to write what waits.
   func flush() {
+    defer { tellChanges() }
     state.withLock { state in
       if !state.waiting.isEmpty || state.unlogged > 0 { try? write(&state) }
+    }
+  }
+
+  /// Outside of the lock: the observer may call the log.
+  private func tellChanges() {
+    while true {
+      let next = state.withLock { state -> Change? in
+        guard !state.isTelling, !state.changes.isEmpty else { return nil }
+        state.isTelling = true
+        return state.changes.removeFirst()
+      }
+      guard let next else { return }
+      observe(next)
+      state.withLock { $0.isTelling = false }
     }
   }
 
@@ -149,13 +169,13 @@ package final class AuditLog: Sendable {
       state.unlogged = 0
       if state.isFailing {
         state.isFailing = false
-        observe(.mended)
+        state.changes.append(.mended)
       }
     } catch {
       defer {
         if !state.isFailing {
           state.isFailing = true
-          observe(.failed(reason: (error as? any Failure)?.description ?? "\(error)"))
+          state.changes.append(.failed(reason: (error as? any Failure)?.description ?? "\(error)"))
         }
       }
       // A line that a failed sync leaves in doubt is taken back, and written anew later.

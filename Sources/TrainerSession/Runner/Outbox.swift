@@ -2,11 +2,12 @@ import Synchronization
 import Tensors
 import Wire
 
-/// What runners hand to the service thread, which alone touches the socket.
+/// What runners and the disk worker hand to the service thread, which alone touches the socket.
 final class Outbox<Element: FloatingElement>: Sendable {
   enum Item: Sendable {
     case send(JobID, TrainerMessage<Element>)
     case ended(JobID, RunnerOutcome)
+    case diskWorkDone(JobID)
     case event(TrainerEvent)
   }
 

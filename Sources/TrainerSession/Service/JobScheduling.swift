@@ -96,8 +96,12 @@ extension TrainerService {
       queue.removeAll { $0 == id }
       observe(.jobFailed(job: id, reason: error.description))
       if !resumable {
-        jobs[id]?.stored.failure = error.description
-        try? setPhase(.failed, of: id)
+        var failed = record.stored
+        failed.failure = error.description
+        failed.phase = .failed
+        // Whether or not it can be written: repeating would fail again.
+        jobs[id]?.stored = failed
+        onDisk(id, for: record.peer) { [store] in try store.save(failed) } then: { _ in }
       }
       send(.refused(kind: error.kind, reason: error.description), job: id, to: record.peer)
     }
@@ -107,19 +111,23 @@ extension TrainerService {
     jobs[record.id]?.step = steps
     jobs[record.id]?.attachedHistory = nil
     observe(.jobFinished(job: record.id, steps: steps))
-    do {
-      if record.stored.description.purpose == .training { try setPhase(.finished, of: record.id) }
+    guard record.stored.description.purpose == .training else {
       send(.finished, job: record.id, to: record.peer)
-    } catch {
-      send(.refused(kind: .exhausted, reason: "the trainer cannot write to its store"), job: record.id, to: record.peer)
+      return
     }
-  }
-
-  func setPhase(_ phase: StoredJob.Phase, of id: JobID) throws {
-    guard var stored = jobs[id]?.stored else { return }
-    stored.phase = phase
-    try store.save(stored)
-    jobs[id]?.stored = stored
+    var finished = record.stored
+    finished.phase = .finished
+    // At once, so that it is not started again; the owner is told when it is written.
+    jobs[record.id]?.stored = finished
+    onDisk(record.id, for: record.peer) { [store] in try store.save(finished) } then: { [unowned self] result in
+      guard let peer = jobs[record.id]?.peer else { return }
+      switch result {
+      case .success: send(.finished, job: record.id, to: peer)
+      case .failure:
+        jobs[record.id]?.stored.phase = .ready
+        send(.refused(kind: .exhausted, reason: "the trainer cannot write to its store"), job: record.id, to: peer)
+      }
+    }
   }
 
   func cancel(_ id: JobID, for peer: PeerID) throws {
@@ -131,20 +139,23 @@ extension TrainerService {
     }
   }
 
-  /// Tells `peer`, and the connection that trained or followed if that is another one. Written down as `event` once it is done.
+  /// Tells `peer`, and the connection that trained or followed if that is another one. Written down as `event` once it is done;
+  /// that it cannot be removed is told, too.
   ///
-  /// - Throws: `WireError` for a job that runs; `TrainerError` when it cannot be removed.
+  /// - Throws: `WireError` for a job that runs.
   func remove(_ id: JobID, as event: AuditEvent.Kind, reason: String, for peer: PeerID) throws {
     guard let record = jobs[id] else { return }
     guard active?.job != id else { throw WireError.outOfOrder("release of a job that runs") }
     queue.removeAll { $0 == id }
     jobs[id] = nil
-    try store.remove(id)
-    configuration.audit?.note(
-      AuditEvent(event, owner: record.peer.ownerKey, job: id, reason: event == .removed ? reason : nil))
-    observe(.jobRemoved(job: id, reason: reason))
-    send(.removed, job: id, to: peer)
-    if record.peer != peer, isConnected(record.peer) { send(.removed, job: id, to: record.peer) }
+    onDisk(id, for: peer) { [store] in try store.remove(id) } then: { [unowned self] result in
+      try result.get()
+      configuration.audit?.note(
+        AuditEvent(event, owner: record.peer.ownerKey, job: id, reason: event == .removed ? reason : nil))
+      observe(.jobRemoved(job: id, reason: reason))
+      send(.removed, job: id, to: peer)
+      if record.peer != peer, isConnected(record.peer) { send(.removed, job: id, to: record.peer) }
+    }
   }
 
   /// The same where nobody waits for a throw.

@@ -15,32 +15,46 @@ extension TrainerService {
     }
     // After a refusal the upload starts over.
     jobs[id]?.upload = nil
-    let isComplete = try upload.place(values, chunk: chunk)
-    if isComplete {
-      if !record.isAutonomous { try setPhase(.ready, of: id) }
-    } else {
-      jobs[id]?.upload = upload
+    onDisk(id, for: peer) { [store] in
+      let isComplete = try upload.place(values, chunk: chunk)
+      var stored = record.stored
+      if isComplete, !record.isAutonomous {
+        stored.phase = .ready
+        try store.save(stored)
+      }
+      return (upload, isComplete, stored)
+    } then: { [unowned self] result in
+      let (upload, isComplete, stored) = try result.get()
+      jobs[id]?.stored = stored
+      if !isComplete { jobs[id]?.upload = upload }
+      send(.stored(count: upload.received), job: id, to: peer)
     }
-    send(.stored(count: upload.received), job: id, to: peer)
   }
 
   /// Takes rows, labels or plan of a job whose loss is computed here.
-  func store(_ id: JobID, from peer: PeerID, _ part: (inout UploadedData<Element>) throws -> Int) throws {
+  func store(
+    _ id: JobID, from peer: PeerID, _ part: @escaping (inout UploadedData<Element>) throws -> Int
+  ) throws {
     guard let record = jobs[id], record.isAutonomous, record.stored.phase == .uploading else {
       throw WireError.outOfOrder("rows for a job that does not take them")
     }
-    var data: UploadedData<Element>
-    if let known = record.data {
-      data = known
-    } else {
-      let model = try Model(record.stored.description.model)
-      data = try UploadedData(
-        description: record.stored.description, width: model.inputWidth, outputs: model.outputWidth,
-        folder: store.path(of: id))
+    onDisk(id, for: peer) { [store] in
+      var data: UploadedData<Element>
+      if let known = record.data {
+        data = known
+      } else {
+        let model = try Model(record.stored.description.model)
+        data = try UploadedData(
+          description: record.stored.description, width: model.inputWidth, outputs: model.outputWidth,
+          folder: store.path(of: id))
+      }
+      let count = try part(&data)
+      return (data, count)
+    } then: { [unowned self] result in
+      let (data, count) = try result.get()
+      jobs[id]?.data = data
+      send(.stored(count: count), job: id, to: peer)
     }
-    let count = try part(&data)
-    jobs[id]?.data = data
-    send(.stored(count: count), job: id, to: peer)
   }
 
   /// Everything is here: the job can run without its owner. Also takes up again a job that a passing cause had stopped.
@@ -48,16 +62,26 @@ extension TrainerService {
     guard let record = jobs[id], record.isAutonomous else {
       throw WireError.outOfOrder("start of a job whose loss its owner computes")
     }
-    if record.stored.phase == .uploading {
-      guard let data = record.data, data.isComplete, try !store.checkpoints(of: id).steps().isEmpty else {
-        throw WireError.outOfOrder("start before everything is uploaded")
-      }
-      try data.sync()
-      jobs[id]?.data = nil
-      try setPhase(.ready, of: id)
+    guard record.stored.phase == .uploading else {
+      enqueue(id)
+      send(.status(status(of: id)), job: id, to: peer)
+      return
     }
-    enqueue(id)
-    send(.status(status(of: id)), job: id, to: peer)
+    guard let data = record.data, data.isComplete, try !store.checkpoints(of: id).steps().isEmpty else {
+      throw WireError.outOfOrder("start before everything is uploaded")
+    }
+    onDisk(id, for: peer) { [store] in
+      try data.sync()
+      var stored = record.stored
+      stored.phase = .ready
+      try store.save(stored)
+      return stored
+    } then: { [unowned self] result in
+      jobs[id]?.stored = try result.get()
+      jobs[id]?.data = nil
+      enqueue(id)
+      send(.status(status(of: id)), job: id, to: peer)
+    }
   }
 
   /// Sends the history from record `first` on, and from then on as it comes; of a long one only the first part, and then the
@@ -91,12 +115,17 @@ extension TrainerService {
       }
       jobs[id]?.retriever = peer
     }
-    do {
-      let result = try record.result ?? JobCheckpoints(record.stored, in: store).result()
-      jobs[id]?.result = result
-      send(.parameters(chunk: chunk, values: try result.chunk(chunk)), job: id, to: peer)
-    } catch let error as CheckpointError {
-      throw TrainerError(ofStoredFiles: error)
+    onDisk(id, for: peer) { [store] in
+      do {
+        let result = try record.result ?? JobCheckpoints(record.stored, in: store).result()
+        return (result, try result.chunk(chunk))
+      } catch let error as CheckpointError {
+        throw TrainerError(ofStoredFiles: error)
+      }
+    } then: { [unowned self] result in
+      let (weights, values) = try result.get()
+      jobs[id]?.result = weights
+      send(.parameters(chunk: chunk, values: values), job: id, to: peer)
     }
   }
 }

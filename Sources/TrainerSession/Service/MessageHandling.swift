@@ -116,33 +116,48 @@ extension TrainerService {
       try configuration.audit?.require(AuditEvent(.submitted, owner: peer.ownerKey, job: id))
       let stored = StoredJob(
         id: id, owner: peer.ownerKey.z85, description: description, phase: .uploading, failure: nil)
-      try store.save(stored)
       jobs[id] = JobRecord(stored: stored, peer: peer, diskNeeded: diskNeeded, submitter: peer)
-      observe(
-        .jobAccepted(
-          job: id, owner: peer.ownerKey.prefix, parameters: parameters, steps: description.totalSteps))
+      onDisk(id, for: peer) { [store] in try store.save(stored) } then: { [unowned self] result in
+        if case .failure = result { jobs[id] = nil }
+        try result.get()
+        observe(
+          .jobAccepted(
+            job: id, owner: peer.ownerKey.prefix, parameters: parameters, steps: description.totalSteps))
+        acknowledge(id, to: peer)
+      }
+      return
     }
-    try acknowledge(id, to: peer)
+    acknowledge(id, to: peer)
   }
 
   /// Tells the owner what of its upload is still due.
-  private func acknowledge(_ id: JobID, to peer: PeerID) throws {
-    let hasWeights = try !store.checkpoints(of: id).steps().isEmpty
-    // A kill between the two writes leaves the weights stored and the job uploading.
-    if hasWeights, jobs[id]?.stored.phase == .uploading, jobs[id]?.isAutonomous == false {
-      try setPhase(.ready, of: id)
-    }
-    guard var record = jobs[id] else { return }
-    if record.stored.phase == .uploading || record.stored.phase == .ready {
+  private func acknowledge(_ id: JobID, to peer: PeerID) {
+    guard let record = jobs[id] else { return }
+    onDisk(id, for: peer) { [store] in
+      var stored = record.stored
+      let hasWeights = try !store.checkpoints(of: id).steps().isEmpty
+      // A kill between the two writes leaves the weights stored and the job uploading.
+      if hasWeights, stored.phase == .uploading, !record.isAutonomous {
+        stored.phase = .ready
+        try store.save(stored)
+      }
+      let isOpen = stored.phase == .uploading || stored.phase == .ready
       // A new connection uploads weights and labels from the first chunk; rows and plan go on.
-      record.upload = hasWeights ? nil : try JobCheckpoints(record.stored, in: store).beginUpload()
-      record.data?.restartTargets()
-      jobs[id] = record
+      return (stored, hasWeights, isOpen && !hasWeights ? try JobCheckpoints(stored, in: store).beginUpload() : nil)
+    } then: { [unowned self] (result: Result<(StoredJob, Bool, ParameterUpload<Element>?), any Error>) in
+      let (stored, hasWeights, upload) = try result.get()
+      // Its run may have ended meanwhile.
+      if record.stored.phase == .uploading { jobs[id]?.stored = stored }
+      if stored.phase == .uploading || stored.phase == .ready {
+        jobs[id]?.upload = upload
+        jobs[id]?.data?.restartTargets()
+      }
+      let data = jobs[id]?.data
+      send(
+        .accepted(
+          missingParameters: !hasWeights, storedRows: data?.storedRows ?? 0, storedSteps: data?.storedSteps ?? 0),
+        job: id, to: peer)
     }
-    send(
-      .accepted(
-        missingParameters: !hasWeights, storedRows: record.data?.storedRows ?? 0,
-        storedSteps: record.data?.storedSteps ?? 0), job: id, to: peer)
   }
 
   /// - Throws: `TrainerError` that names the limit, when the owner has as many jobs waiting as it may.

@@ -36,7 +36,9 @@ extension TrainerService {
       configuration.audit?.note(AuditEvent(.suspended, owner: record.peer.ownerKey, job: id))
       observe(.ownerRemoved(owner: record.peer.ownerKey.prefix, job: id))
     }
-    // Over the network this is turned into word of the removal.
-    send(.goodbye(step: record.step), job: id, to: record.peer)
+    // The refusal itself, not a goodbye, after which it would have to come back to hear of it. Over the network this is turned
+    // into word of the removal.
+    send(
+      .refused(kind: TrainerError.notListed.kind, reason: TrainerError.notListed.description), job: id, to: record.peer)
   }
 }

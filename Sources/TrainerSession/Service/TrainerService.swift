@@ -26,7 +26,12 @@ package final class TrainerService<Element: FloatingElement> {
   var active: JobRunner<Element>?
   /// When the jobs were last counted.
   private var lastCount: ContinuousClock.Instant?
-  private var lastHeard: [PeerID: ContinuousClock.Instant] = [:]
+  /// Connections heard of, and how long this had listened when they were.
+  private var lastHeard: [PeerID: Duration] = [:]
+  private var listening = ListeningTime()
+  let diskWorker: DiskWorker
+  /// Jobs whose files are worked on.
+  var diskWork: [JobID: DiskWork<Element>] = [:]
   /// Connections on which a message to an owner was lost, or a job was taken from a silent one: the owner may believe that
   /// its conversation goes on. It is told `goodbye` until it greets again.
   var broken: [PeerID: ContinuousClock.Instant] = [:]
@@ -44,6 +49,7 @@ package final class TrainerService<Element: FloatingElement> {
     self.stop = stop
     self.observe = observe
     store = try JobStore(store: configuration.store)
+    diskWorker = DiskWorker(beforeEach: configuration.beforeDiskWork)
     outbox = Outbox(wake: { endpoint.wake() })
     let communicator = configuration.communicator
     stop.onRequest {
@@ -76,14 +82,18 @@ package final class TrainerService<Element: FloatingElement> {
   /// - Throws: `TransportError` when the endpoint fails for good; `CollectiveError`, when all that is done, if a rank is gone.
   package func run() throws {
     // Without an endpoint nobody would ever end the runner.
-    defer { active?.inbox.stop(.shutdown) }
+    defer {
+      active?.inbox.stop(.shutdown)
+      // Whoever takes the store over next is the only one to write there.
+      diskWorker.wait()
+    }
     configuration.audit?.note(AuditEvent(.started))
     startNext()
     while !stop.isRequested, configuration.communicator.failure == nil {
-      if let incoming = try endpoint.receive(timeout: .seconds(1)) { handle(incoming) }
+      if let incoming = try receive(timeout: .seconds(1)) { handle(incoming) }
       applyOwnerChanges()
       deliverOutbox()
-      dropSilentOwners()
+      try dropSilentOwners()
       publishCounts()
     }
     if let active {
@@ -99,6 +109,8 @@ package final class TrainerService<Element: FloatingElement> {
         }
       }
     }
+    diskWorker.wait()
+    deliverOutbox(startingNext: false)
     let reason: GoodbyeReason = stop.isPreempted ? .preempted : .stopping
     for record in jobs.values where isConnected(record.peer) {
       send(.goodbye(step: record.step, reason: reason), job: record.id, to: record.peer)
@@ -107,9 +119,15 @@ package final class TrainerService<Element: FloatingElement> {
     try TrainerWorker<Element>.stopAll(configuration.communicator)
   }
 
+  private func receive(timeout: Duration) throws -> IncomingMessage? {
+    listening.begins(at: clock.now)
+    defer { listening.ends(at: clock.now, timeout: timeout) }
+    return try endpoint.receive(timeout: timeout)
+  }
+
   private func handle(_ incoming: IncomingMessage) {
     let peer = incoming.peer
-    lastHeard[peer] = clock.now
+    lastHeard[peer] = listening.total
     configuration.metrics.countReceived(bytes: Self.bytes(of: incoming.frames))
     var job = JobID.none
     do {
@@ -119,13 +137,20 @@ package final class TrainerService<Element: FloatingElement> {
         send(.goodbye(step: 0), job: id, to: peer)
         return
       }
-      guard configuration.owners.limits(of: peer.ownerKey) != nil else {
-        throw TrainerError.refused("this owner is not listed here; ask the trainer's operator", cause: .notListed)
-      }
-      try handle(message, job: id, from: peer)
+      try admit(message, job: id, from: peer)
     } catch {
       refuse(error, job: job, to: peer)
     }
+  }
+
+  /// Does what a message asks for if its owner is listed, at once or after the job's disk work.
+  func admit(_ message: OwnerMessage<Element>, job id: JobID, from peer: PeerID) throws {
+    guard configuration.owners.limits(of: peer.ownerKey) != nil else { throw TrainerError.notListed }
+    switch message {
+    case .hello, .ping: break
+    default: if try postpone(message, job: id, from: peer) { return }
+    }
+    try handle(message, job: id, from: peer)
   }
 
   /// Writes down why something was not done, and tells whoever wanted it.
@@ -189,6 +214,7 @@ package final class TrainerService<Element: FloatingElement> {
         active = nil
         ended(id, outcome)
         if startingNext { startNext() }
+      case .diskWorkDone(let id): diskWorkDone(id)
       }
     }
   }
@@ -204,13 +230,46 @@ package final class TrainerService<Element: FloatingElement> {
     configuration.metrics.publish(queueLength: queue.count, byState: byState)
   }
 
-  private func dropSilentOwners() {
-    let now = clock.now
-    for (peer, heard) in lastHeard where heard.duration(to: now) > configuration.ownerSilence {
+  private func isSilent(_ peer: PeerID) -> Bool {
+    lastHeard[peer].map { listening.total - $0 > configuration.ownerSilence } == true
+  }
+
+  /// Takes jobs from owners that are silent for too long. Only time in which this listened counts, and what they may have said
+  /// meanwhile is read first.
+  private func dropSilentOwners() throws {
+    guard lastHeard.keys.contains(where: isSilent) else { return }
+    // Bounded: somebody may send faster than this reads. Messages of all are read in turn.
+    var unread = 4096
+    while unread > 0, let incoming = try receive(timeout: .zero) {
+      handle(incoming)
+      unread -= 1
+    }
+    for peer in lastHeard.keys.filter(isSilent) {
       lastHeard[peer] = nil
       let attached = jobs.values.filter { $0.peer == peer && $0.attachedHistory != nil }
       for record in attached { observe(.ownerSilent(owner: peer.ownerKey.prefix, job: record.id)) }
       if !attached.isEmpty { breakOff(peer) }
     }
+  }
+}
+
+/// How long a service has listened to its socket. Of the time between one look and the next, which it spends on other things, a tenth of
+/// a second counts at most: what arrives meanwhile waits unread.
+struct ListeningTime {
+  private static let maxPause: Duration = .milliseconds(100)
+
+  private(set) var total = Duration.zero
+  private var began: ContinuousClock.Instant?
+  private var ended: ContinuousClock.Instant?
+
+  mutating func begins(at now: ContinuousClock.Instant) {
+    if let ended { total += min(ended.duration(to: now), Self.maxPause) }
+    began = now
+  }
+
+  /// - Parameter timeout: of this look; a process that was stopped meanwhile has not listened for longer.
+  mutating func ends(at now: ContinuousClock.Instant, timeout: Duration) {
+    if let began { total += min(began.duration(to: now), timeout + Self.maxPause) }
+    ended = now
   }
 }

@@ -18,7 +18,8 @@ final class TrainerHost<Element: FloatingElement>: Sendable {
   init(
     on network: InProcessNetwork, store: URL, threads: Int = 1, memoryLimit: Int = 1 << 30,
     rowStoreLimit: Int = 1 << 24, ownerSilence: Duration = .seconds(8), owners: ServedOwners = ServedOwners(),
-    isAudited: Bool = false, ranks: Int? = nil, garbling: (rank: Int, message: Int)? = nil
+    isAudited: Bool = false, ranks: Int? = nil, garbling: (rank: Int, message: Int)? = nil,
+    beforeDiskWork: @escaping @Sendable () -> Void = {}
   ) {
     communicators = ThreadCommunicator.group(of: ranks ?? 1).map { communicator in
       guard let garbling, garbling.rank == communicator.rank else { return communicator }
@@ -32,6 +33,7 @@ final class TrainerHost<Element: FloatingElement>: Sendable {
       ownerSilence: ownerSilence, software: "test trainer", communicator: communicators[0])
     configuration.usesReplicas = ranks != nil
     configuration.owners = owners
+    configuration.beforeDiskWork = beforeDiskWork
     if isAudited { configuration.audit = try? AuditLog(store: store) }
     for communicator in communicators.dropFirst() {
       otherRanks.enter()
