@@ -41,7 +41,8 @@ extension AuditLogTests {
 
   /// It asks the log itself, as a logger or a page of metrics may.
   @Test(.timeLimit(.minutes(1))) func anObserverIsToldOutsideOfTheLogsLock() throws {
-    let (changes, counts) = (Changes(), Mutex<[Int]>([]))
+    let changes = Changes()
+    let counts = Mutex<[Int]>([])
     let asked = Mutex<AuditLog?>(nil)
     let log = try AuditLog(
       store: store,

@@ -101,7 +101,10 @@ extension TrainerService {
         failed.phase = .failed
         // Whether or not it can be written: repeating would fail again.
         jobs[id]?.stored = failed
-        onDisk(id, for: record.peer) { [store] in try store.save(failed) } then: { _ in }
+        onDisk(id, for: record.peer) { [store] in
+          try store.save(failed)
+        } then: { _ in
+        }
       }
       send(.refused(kind: error.kind, reason: error.description), job: id, to: record.peer)
     }
@@ -119,7 +122,9 @@ extension TrainerService {
     finished.phase = .finished
     // At once, so that it is not started again; the owner is told when it is written.
     jobs[record.id]?.stored = finished
-    onDisk(record.id, for: record.peer) { [store] in try store.save(finished) } then: { [unowned self] result in
+    onDisk(record.id, for: record.peer) { [store] in
+      try store.save(finished)
+    } then: { [unowned self] result in
       guard let peer = jobs[record.id]?.peer else { return }
       switch result {
       case .success: send(.finished, job: record.id, to: peer)
@@ -148,7 +153,9 @@ extension TrainerService {
     guard active?.job != id else { throw WireError.outOfOrder("release of a job that runs") }
     queue.removeAll { $0 == id }
     jobs[id] = nil
-    onDisk(id, for: peer) { [store] in try store.remove(id) } then: { [unowned self] result in
+    onDisk(id, for: peer) { [store] in
+      try store.remove(id)
+    } then: { [unowned self] result in
       try result.get()
       configuration.audit?.note(
         AuditEvent(event, owner: record.peer.ownerKey, job: id, reason: event == .removed ? reason : nil))

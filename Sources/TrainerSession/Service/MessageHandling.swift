@@ -117,7 +117,9 @@ extension TrainerService {
       let stored = StoredJob(
         id: id, owner: peer.ownerKey.z85, description: description, phase: .uploading, failure: nil)
       jobs[id] = JobRecord(stored: stored, peer: peer, diskNeeded: diskNeeded, submitter: peer)
-      onDisk(id, for: peer) { [store] in try store.save(stored) } then: { [unowned self] result in
+      onDisk(id, for: peer) { [store] in
+        try store.save(stored)
+      } then: { [unowned self] result in
         if case .failure = result { jobs[id] = nil }
         try result.get()
         observe(
