@@ -45,7 +45,7 @@ extension HDF5File {
   }
 
   /// Names kept in memory take at most this many bytes.
-  private static var mostBytes: Int { 256 << 20 }
+  private static var maxBytes: Int { 256 << 20 }
 
   private func firstList(_ paths: [String], count: Int) throws(DatasetError) -> [String]? {
     for path in paths {
@@ -64,7 +64,7 @@ extension HDF5File {
     var bytes = 0
     try TextColumn(array).forEach { (_, text) throws(DatasetError) in
       bytes += text.count
-      guard bytes <= Self.mostBytes else { throw DatasetError(.tooLarge, array.location, "its names are too long") }
+      guard bytes <= Self.maxBytes else { throw DatasetError(.tooLarge, array.location, "its names are too long") }
       names.append(String(decoding: text, as: UTF8.self))
     }
     return names

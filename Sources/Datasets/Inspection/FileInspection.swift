@@ -80,8 +80,8 @@ package struct RefusedObject: Codable, Sendable, Equatable {
 /// Walks a file's links, each object once.
 struct FileInspector {
   /// More objects than this are not listed for a person.
-  private static let mostObjects = 100_000
-  private static let deepestGroup = 64
+  private static let maxObjects = 100_000
+  private static let maxGroupDepth = 64
 
   let file: HDF5File
   private var datasets: [DatasetInspection] = []
@@ -105,14 +105,14 @@ struct FileInspector {
   }
 
   private mutating func visit(_ group: StoredGroup, path: String, depth: Int) throws(DatasetError) {
-    guard depth <= Self.deepestGroup else {
-      throw DatasetError(.tooLarge, group.location, "its groups are nested more than \(Self.deepestGroup) deep")
+    guard depth <= Self.maxGroupDepth else {
+      throw DatasetError(.tooLarge, group.location, "its groups are nested more than \(Self.maxGroupDepth) deep")
     }
     guard visited.insert(try address(group)).inserted else { return }
     if let special = try recognise(group, path: path) { groups.append(special) }
     for name in try group.names() {
-      guard datasets.count + groups.count + refusedObjects.count < Self.mostObjects else {
-        throw DatasetError(.tooLarge, file.location, "it holds more than \(Self.mostObjects) objects")
+      guard datasets.count + groups.count + refusedObjects.count < Self.maxObjects else {
+        throw DatasetError(.tooLarge, file.location, "it holds more than \(Self.maxObjects) objects")
       }
       let child = path.isEmpty ? name : "\(path)/\(name)"
       do throws(DatasetError) {

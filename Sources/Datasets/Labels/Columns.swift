@@ -8,7 +8,7 @@ extension HDF5File {
   package func readIntegers(path: String, rows: Int?) throws(DatasetError) -> [Int64] {
     let array = try NullableColumn(ObjectPath(path), in: self).withoutMissing()
     guard array.element.isInteger else {
-      throw DatasetError(.wrongType, array.location, "it holds \(array.element), and integers are due")
+      throw DatasetError(.wrongType, array.location, "it holds \(array.element), not integers")
     }
     let column = try NumericColumn(array)
     try NumericColumn.checkSingle(array, "a column of integers")
@@ -41,14 +41,14 @@ extension HDF5File {
 /// Reads a whole numeric column into memory, block by block.
 struct NumericColumn {
   /// What one column may take in memory: 64 Mi numbers of 4 or 8 bytes.
-  static let mostElements = 64 << 20
+  static let maxElements = 64 << 20
 
   let array: StoredArray
 
   /// - Throws: `wrongType` unless the column holds numbers, `wrongRank` beyond a matrix, `empty`, `tooLarge`.
   init(_ array: StoredArray) throws(DatasetError) {
     guard array.element.isNumeric else {
-      throw DatasetError(.wrongType, array.location, "it holds \(array.element) where numbers are due")
+      throw DatasetError(.wrongType, array.location, "it holds \(array.element) where numbers are expected")
     }
     try Self.checkExtent(array)
     self.array = array
@@ -63,8 +63,8 @@ struct NumericColumn {
         "its shape is \(array.shape), rank \(rank); a column has rank 1, or 2 with its columns")
     }
     guard array.rows > 0, array.columns > 0 else { throw DatasetError(.empty, array.location, "it has no rows") }
-    guard let count = Shape.elementCount(array.shape), count <= mostElements else {
-      throw DatasetError(.tooLarge, array.location, "it holds more than \(mostElements) numbers, too many for memory")
+    guard let count = Shape.elementCount(array.shape), count <= maxElements else {
+      throw DatasetError(.tooLarge, array.location, "it holds more than \(maxElements) numbers, too many for memory")
     }
   }
 
@@ -92,7 +92,7 @@ struct NumericColumn {
       guard let integer = Int64(exactly: value) else {
         throw DatasetError(
           .invalidLabels, array.location,
-          "row \(index / array.columns) is \(value.isNaN ? "NaN (missing)" : "no integer"), and integers are due")
+          "row \(index / array.columns) is \(value.isNaN ? "NaN (missing)" : "no integer"), and integers are expected")
       }
       integers.append(integer)
     }
@@ -117,7 +117,7 @@ struct NumericColumn {
 /// Reads the strings of a column, block by block.
 struct TextColumn {
   /// Longer texts are no class names.
-  private static let longestText = 64 << 10
+  private static let maxTextBytes = 64 << 10
   private static let blockBytes = 4 << 20
 
   let array: StoredArray
@@ -135,9 +135,9 @@ struct TextColumn {
     let memory: MemoryElement
     switch array.element {
     case .fixedString(let bytes, let utf8):
-      guard bytes <= Self.longestText else {
+      guard bytes <= Self.maxTextBytes else {
         throw DatasetError(
-          .tooLarge, array.location, "its strings take \(bytes) bytes each; the limit is \(Self.longestText)")
+          .tooLarge, array.location, "its strings take \(bytes) bytes each; the limit is \(Self.maxTextBytes)")
       }
       memory = .fixedString(bytes: bytes, utf8: utf8)
     case .variableString(let utf8): memory = .variableString(utf8: utf8)

@@ -82,7 +82,7 @@ package final class HDF5File: Sendable {
 /// file, every other kind is refused before it is touched.
 struct PathResolver {
   /// Soft links on one path; a cycle of them ends here.
-  private static let mostSoftLinks = 16
+  private static let maxSoftLinks = 16
 
   let root: StoredGroup
 
@@ -98,7 +98,7 @@ struct PathResolver {
         throw missing(name, in: group, location)
       case .soft(let target):
         softLinks += 1
-        guard softLinks <= Self.mostSoftLinks else {
+        guard softLinks <= Self.maxSoftLinks else {
           throw DatasetError(.missingObject, location, "its soft links lead in a circle")
         }
         if target.hasPrefix("/") { group = root }
@@ -186,7 +186,7 @@ struct StoredGroup: Sendable {
   }
 
   /// Longer names are damage or an attack: libhdf5 itself allows 64 KB.
-  private static let longestName = 4096
+  private static let maxNameBytes = 4096
 
   let handle: Handle
   let location: DataLocation
@@ -201,12 +201,12 @@ struct StoredGroup: Sendable {
       }
     }
     var names: [String] = []
-    var buffer = [CChar](repeating: 0, count: Self.longestName + 1)
+    var buffer = [CChar](repeating: 0, count: Self.maxNameBytes + 1)
     for index in 0..<hsize_t(count) {
       let length = try HDF5Library.check(.damagedFile, location, "the group cannot be listed") {
         handle.use { hdf5GetLinkName($0, index, &buffer, buffer.count) }
       }
-      guard length <= Self.longestName else {
+      guard length <= Self.maxNameBytes else {
         throw DatasetError(.tooLarge, location, "it holds a link with an overlong name")
       }
       names.append(String(decoding: buffer.prefix(Int(length)).map { UInt8(bitPattern: $0) }, as: UTF8.self))
@@ -226,7 +226,7 @@ struct StoredGroup: Sendable {
     case hdf5LinkUserDefined.rawValue: return .userDefined
     default: break
     }
-    guard size <= 2 * Self.longestName else {
+    guard size <= 2 * Self.maxNameBytes else {
       throw DatasetError(.tooLarge, location, "the link '\(name)' has an overlong target")
     }
     var value = [CChar](repeating: 0, count: size + 1)

@@ -1,7 +1,7 @@
 import CHDF5
 import Foundation
 
-/// The one door to libhdf5.
+/// The only way into libhdf5: every call takes its lock.
 ///
 /// libhdf5's state (identifiers, caches, error stacks) belongs to the process, not to a file, and most builds of it are not
 /// thread-safe (Debian's is, conda's and Fedora's are not). A lock per file or a non-`Sendable` file type would therefore

@@ -3,8 +3,8 @@ import CHDF5
 /// Small attributes of an object: texts and integers.
 struct AttributeReader {
   /// More elements than this are nothing that is read here.
-  static let mostElements = 64
-  private static let longestText = 64 << 10
+  static let maxElements = 64
+  private static let maxTextBytes = 64 << 10
 
   let object: Handle
   let location: DataLocation
@@ -32,7 +32,7 @@ struct AttributeReader {
       object.use { hdf5CountAttributes($0) }
     }
     var result: [String: String] = [:]
-    for index in 0..<hsize_t(min(count, Int64(Self.mostElements))) {
+    for index in 0..<hsize_t(min(count, Int64(Self.maxElements))) {
       let attribute = try Handle(.damagedFile, location, "its attributes cannot be read") {
         object.use { hdf5OpenAttribute($0, index) }
       }
@@ -75,7 +75,7 @@ struct AttributeReader {
   private func count(_ attribute: Handle) throws(DatasetError) -> Int? {
     let shape = try StoredDataset.shape(location: location, elementBytes: 8) { attribute.use { H5Aget_space($0) } }
     let count = shape.reduce(1, *)
-    return count <= Self.mostElements ? count : nil
+    return count <= Self.maxElements ? count : nil
   }
 
   private func texts(_ attribute: Handle) throws(DatasetError) -> [String]? {
@@ -84,7 +84,7 @@ struct AttributeReader {
     let problem = "an attribute cannot be read"
     switch try StoredTypeReader(location: location).read(stored) {
     case .fixedString(let bytes, let utf8):
-      guard bytes <= Self.longestText else { return nil }
+      guard bytes <= Self.maxTextBytes else { return nil }
       let type = try Handle(.damagedFile, location, problem) {
         MemoryElement.fixedString(bytes: bytes, utf8: utf8).makeType()
       }

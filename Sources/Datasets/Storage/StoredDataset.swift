@@ -7,7 +7,7 @@ import Tensors
 /// be the first.
 struct StoredDataset: Sendable {
   /// A field or row of a compound dataset may be an array; beyond this it is damage.
-  private static let largestElement = 16 << 20
+  private static let maxElementBytes = 16 << 20
 
   /// The group and the link in it that lead here.
   let group: StoredGroup
@@ -62,9 +62,9 @@ struct StoredDataset: Sendable {
   /// many bytes as the extents and the type say.
   /// - Throws: `tooLarge`, `damagedFile`.
   func checkStorage(_ dataset: Handle, shape: [Int]) throws(DatasetError) {
-    guard elementBytes <= Self.largestElement else {
+    guard elementBytes <= Self.maxElementBytes else {
       throw DatasetError(
-        .tooLarge, location, "an element takes \(elementBytes) bytes; the limit is \(Self.largestElement)")
+        .tooLarge, location, "an element takes \(elementBytes) bytes; the limit is \(Self.maxElementBytes)")
     }
     guard layout.kind == .compact || layout.kind == .contiguous else { return }
     let stored = dataset.use { Int(clamping: H5Dget_storage_size($0)) }

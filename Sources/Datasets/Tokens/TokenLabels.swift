@@ -3,7 +3,7 @@ package struct TokenLabels: Sendable {
   /// What a token has that does not count, whatever negative number the file has: PyTorch's `ignore_index`.
   package static let ignored: Int32 = -100
   /// A softmax over more classes than this is not trained here.
-  private static let mostClasses = 1 << 20
+  private static let maxClasses = 1 << 20
 
   /// Labels are below this.
   package let classes: Int
@@ -55,10 +55,10 @@ package struct TokenLabels: Sendable {
       let numbers = try matrix.read(rows)
       let kept = try tokens.readMask(rows)
       for (index, label) in numbers.enumerated() where label > largest && kept?[index] ?? 1 == 1 {
-        guard label < mostClasses else {
+        guard label < maxClasses else {
           throw matrix.failure(
             .tooManyClasses, row: start + index / tokens.columns, column: index % tokens.columns,
-            "has a class id above \(mostClasses - 1); is this the label column?")
+            "has a class id above \(maxClasses - 1); is this the label column?")
         }
         largest = label
       }

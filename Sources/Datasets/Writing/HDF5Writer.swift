@@ -8,7 +8,7 @@ package import Tensors
 /// `commit`, or fails, removes what it wrote. Used by one thread at a time (not `Sendable`). The same calls write the same
 /// bytes: nothing in the file holds a time.
 package final class HDF5Writer {
-  /// Bytes of a chunk: small beside libhdf5's cache of 1 MB, so that rows appended one by one are compressed once a chunk.
+  /// Bytes per chunk: small beside libhdf5's cache of 1 MB, so that rows appended one by one are compressed once a chunk.
   private static let chunkBytes = 256 << 10
   /// A row is never split, so it bounds chunks, which libhdf5 bounds by 4 GB.
   private static let largestRow = 256 << 20
@@ -175,7 +175,7 @@ package final class HDF5Writer {
 
   /// Runs a step of writing; a failed one leaves no file.
   private func guarded(_ step: (Handle) throws(DatasetError) -> Void) throws(DatasetError) {
-    guard let file else { throw DatasetError(.defect, location, "writing goes on after the end") }
+    guard let file else { throw DatasetError(.defect, location, "a file that is finished was written to") }
     do throws(DatasetError) {
       try step(file)
     } catch {

@@ -3,9 +3,9 @@ import Architecture
 /// Every key a job may hold: the one place that states paths, types, ranges, defaults and meanings.
 enum JobFields {
   static let name = JobField<String>.text(
-    "name", .identifier(maximum: 64), default: .required, "What the job is called; names it at the trainer.")
+    "name", .identifier(maximum: 64), default: .required, "The job's name, also at the trainer.")
   static let trainer = JobField<String>.text(
-    "trainer", .endpoint, default: .value("tcp://127.0.0.1:5570"), "Where the trainer listens.")
+    "trainer", .endpoint, default: .value("tcp://127.0.0.1:5570"), "The trainer's address.")
 
   static let file = JobField<String>.text(
     "data.file", .text(maximum: 4096), default: .required,
@@ -21,31 +21,32 @@ enum JobFields {
     "N×L integers beside the tokens: 1 for a token, 0 for padding.")
   static let types = JobField<String>.text(
     "data.types", .text(maximum: 1024), default: .derived("only with `tokens`; without it all are 0"),
-    "N×L integers beside the tokens: which segment a token belongs to.")
+    "N×L integers beside the tokens: the segment of each token.")
   static let labels = JobField<String>.text(
-    "data.labels", .text(maximum: 1024), default: .derived("required, but for `task: causal-lm`"),
-    "The labels in the file: numbers (NaN is missing), strings, or AnnData categories; N×L class ids for "
-      + "`token-classification`, negative where a token does not count.")
+    "data.labels", .text(maximum: 1024), default: .derived("required, except for `task: causal-lm`"),
+    "The labels in the file: numbers (NaN is missing), strings, AnnData categories or a nullable column. For "
+      + "`token-classification` N×L class ids, for `causal-lm` N×L token ids to learn instead of the tokens themselves; "
+      + "negative where a token does not count.")
   static let validation = JobField<Double>.number(
     "data.split.validation", NumberRange(lower: 0, upper: 1, excludesUpper: true), default: .value(0.2),
-    "Share of the rows held out for validation, drawn by `data.split.seed`.")
+    "Share of the rows held out for validation, drawn with `data.split.seed`.")
   static let splitSeed = JobField<Int>.integer(
     "data.split.seed", 0...4_294_967_295, default: .value(0), "Seed of the random split; used with `validation`.")
   static let splitBy = JobField<String>.text(
     "data.split.by", .text(maximum: 1024), default: .derived("only with `modulo` and `equals`"),
-    "A dataset of integers or strings: rows with the same value stay on one side of the split.")
+    "A column of integers, the groups: rows with the same value stay on one side of the split.")
   static let modulo = JobField<Int>.integer(
     "data.split.modulo", 2...1_000_000, default: .derived("only with `by` and `equals`"),
-    "Groups are numbered and taken modulo this.")
+    "Groups are taken modulo this number.")
   static let equals = JobField<Int>.integer(
     "data.split.equals", 0...999_999, default: .derived("only with `by` and `modulo`"),
     "The remainder whose groups are held out; below `modulo`.")
   static let validationRows = JobField<String>.text(
-    "data.split.validation_rows", .text(maximum: 1024), default: .derived("a split of its own kind"),
+    "data.split.validation_rows", .text(maximum: 1024), default: .derived("none; instead of a random split"),
     "A dataset in the file that lists the validation row numbers.")
   static let standardize = JobField<Bool>.boolean(
     "data.standardize", default: .value(false),
-    "Subtract the mean and divide by the deviation of the training rows, column by column.")
+    "Subtract each column's mean and divide by its standard deviation, both taken over the training rows.")
 
   static let task = JobField<LearningTask>.choice(
     "task", default: .required, "What is learned; decides the loss and the metrics.")
@@ -57,14 +58,15 @@ enum JobFields {
     "model.mlp.activation", default: .value(.relu), "The function between layers.")
 
   static let huggingFace = JobField<String>.text(
-    "model.huggingface", .text(maximum: 4096), default: .derived("a model of its own kind, beside `model.mlp`"),
+    "model.huggingface", .text(maximum: 4096), default: .derived("none; instead of `model.mlp`"),
     "A directory with config.json and model.safetensors of a pretrained model. In a job, relative to the job's own "
       + "file; on the command line, to the working directory.")
   static let pool = JobField<TokenPooling>.choice(
     "model.head.pool", among: [.cls, .mean, .last], default: .derived("cls for an encoder, last for a decoder"),
     "Which tokens the head reads: the first (with the model's pooler if it has one), the average of all, or the last.")
   static let classes = JobField<Int>.integer(
-    "model.head.classes", 1...1_000_000, default: .derived("counted in the labels"), "Classes or label columns.")
+    "model.head.classes", 1...1_000_000, default: .derived("counted in the labels"),
+    "Number of classes or label columns.")
   static let trainedPart = JobField<TrainedPartKind>.choice(
     "model.train", default: .value(.all), "Which weights of a pretrained model are trained; embeddings never are.")
   static let rank = JobField<Int>.integer(
@@ -77,17 +79,17 @@ enum JobFields {
     "Last parts of the names of the linear layers that get an adapter: [query, value].")
 
   static let strength = JobField<MaskingStrength>.choice(
-    "masking.strength", default: .value(.rotation), "The largest keys asked for; `none` trains in plaintext.")
+    "masking.strength", default: .value(.rotation), "The largest group of keys to use; `none` trains in plaintext.")
   static let padding = JobField<Int>.integer(
     "masking.padding", 0...4096, default: .derived("1; none for `model.huggingface` or with `masking.adapter`"),
     "Zero columns appended to each row before masking; `model.huggingface` has none.")
   static let adapterWidth = JobField<Int>.integer(
     "masking.adapter.width", 1...1_048_576, default: .derived("no adapter"),
     "Outputs of a fresh secret Gaussian linear layer between the input and `model.mlp`, trained with the rest: its "
-      + "masked weights say nothing of the input's key.")
+      + "masked weights do not reveal the input's key.")
   static let noise = JobField<Double>.number(
     "masking.noise.sigma", NumberRange(lower: 0, upper: 1000, excludesLower: true), default: .derived("no noise"),
-    "Deviation of secret Gaussian noise added to every input value after standardisation and before masking, the same "
+    "Standard deviation of secret Gaussian noise added to every input value after standardisation and before masking, the same "
       + "each time a row is sent. Training is exact for the noised rows.")
   static let exact = JobField<Bool>.boolean(
     "masking.exact", default: .value(true), "Refuse a combination that would not equal plaintext training.")
@@ -128,44 +130,46 @@ enum JobFields {
   static let epochs = JobField<Int>.integer(
     "train.epochs", 1...100_000, default: .value(1), "Passes over the training rows.")
   static let batch = JobField<Int>.integer(
-    "train.batch", 1...1_048_576, default: .value(64), "Rows a batch.")
+    "train.batch", 1...1_048_576, default: .value(64), "Rows per batch.")
   static let accumulate = JobField<Int>.integer(
     "train.accumulate", 1...4096, default: .value(1),
-    "Batches an optimizer step: its rows are `batch` × `accumulate`.")
+    "Batches per optimizer step, which then has `batch` × `accumulate` rows.")
   static let microBatch = JobField<Int>.integer(
     "train.micro_batch", 1...1_048_576,
     default: .derived("the smaller of `batch` and 256, or 8 for `model.huggingface`"),
-    "Rows a message: pieces of a batch overlap on the way. At most `batch`; changes no result.")
+    "Rows per message: parts of a batch overlap in transit. At most `batch`; does not change the result.")
   static let recompute = JobField<Bool>.boolean(
     "train.recompute", default: .value(false),
     "Keep only each block's input for the backward pass and compute the block again: less memory, more work.")
   static let seed = JobField<Int>.integer(
     "train.seed", 0...4_294_967_295, default: .value(1), "Seed of the starting weights and the order of rows.")
   static let keep = JobField<KeepPolicy>.choice(
-    "train.keep", default: .value(.last), "Which weights are returned; `best` is by the task's validation metric.")
+    "train.keep", default: .value(.last),
+    "Which weights are returned: the last, or those of the epoch with the best validation metric.")
 
   static let everySteps = JobField<Int>.integer(
     "checkpoint.every_steps", 1...1_000_000_000, default: .value(100), "Steps between checkpoints.")
 
   static let knownRowsMin = JobField<Int>.integer(
     "audit.gate.known_rows_min", 1...1_000_000_000, default: .derived("no bound"),
-    "Fewest rows with plaintext from which an audit could work out the others.")
+    "Smallest allowed number of known plaintext rows from which the attack reconstructs the others.")
   static let spectralRecoveryMax = share(
-    "spectral_recovery_max", "Largest share of columns found by spectral alignment.")
+    "spectral_recovery_max", "Largest allowed share of columns found by spectral alignment.")
   static let sourceSeparationMax = share(
-    "source_separation_max", "Largest share of columns found by blind source separation.")
+    "source_separation_max", "Largest allowed share of columns found by blind source separation.")
   static let linkageMax = share(
-    "linkage_max", "Largest rate of candidate records told to be in the data, at 0.1 % false positives.")
+    "linkage_max",
+    "Largest allowed share of candidate records recognized as being in the data, at 0.1 % false positives.")
   static let keyErrorMin = JobField<Double>.number(
     "audit.gate.key_error_min", NumberRange(lower: 0, upper: 2), default: .derived("no bound"),
-    "Smallest relative error of the key worked out from base weights.")
-  static let tokenRecoveryMax = share("token_recovery_max", "Largest share of tokens recovered.")
+    "Smallest allowed relative error of the key computed from the base weights.")
+  static let tokenRecoveryMax = share("token_recovery_max", "Largest allowed share of tokens recovered.")
   static let labelInformationMax = share(
-    "label_information_max", "Largest adjusted mutual information between the labels and what is inferred of them.")
+    "label_information_max", "Largest allowed adjusted mutual information between true and inferred labels.")
   static let matchingMax = share(
-    "matching_max", "Largest share of right guesses which of two data sets was used; 0.5 is chance.")
+    "matching_max", "Largest allowed share of correct guesses which of two data sets was used; 0.5 is chance.")
   static let membershipMax = share(
-    "membership_max", "Largest rate of rows told to be training rows from the model, at 0.1 % false positives.")
+    "membership_max", "Largest allowed share of training rows recognized from the model, at 0.1 % false positives.")
 
   private static func share(_ name: String, _ meaning: String) -> JobField<Double> {
     .number("audit.gate.\(name)", NumberRange(lower: 0, upper: 1), default: .derived("no bound"), meaning)

@@ -48,7 +48,7 @@ extension JobSpecification {
   }
 
   /// As `train.batch` alone: no trainer takes more.
-  private static let mostRowsPerStep = 1_048_576
+  private static let maxRowsPerStep = 1_048_576
 
   private func resolvedTraining(_ split: DataSplit) throws(JobSpecError) -> JobTraining {
     let batch = try value(JobFields.batch)
@@ -58,10 +58,10 @@ extension JobSpecification {
         JobFields.microBatch.path, "`train.micro_batch` (\(microBatch)) must be at most `train.batch` (\(batch))")
     }
     let accumulate = try value(JobFields.accumulate)
-    guard batch * accumulate <= Self.mostRowsPerStep else {
+    guard batch * accumulate <= Self.maxRowsPerStep else {
       throw contradiction(
         JobFields.accumulate.path,
-        "`train.batch` × `train.accumulate` (\(batch * accumulate)) must be at most \(Self.mostRowsPerStep)")
+        "`train.batch` × `train.accumulate` (\(batch * accumulate)) must be at most \(Self.maxRowsPerStep)")
     }
     let keep = try value(JobFields.keep)
     if keep == .best, case .fraction(validation: 0, _) = split {

@@ -160,7 +160,7 @@ struct PlainReading {
   static let meaning = "Nothing is masked: the provider reads the rows as they are, and needs no attack."
 }
 
-/// What to bear in mind of an attack that fails on the unmasked rows too: that it fails under masking then says nothing for the masking.
+/// A warning about an attack that fails on the unmasked rows too: that it fails under masking then says nothing about the masking.
 struct Caution {
   /// Nil where the control does better than a guess, or was not tried to the end.
   let text: String?
@@ -169,8 +169,8 @@ struct Caution {
   init(control: Measurement, of facts: AttackFacts) {
     text =
       Self.fails(control, facts)
-      ? "The attack gets nowhere on these rows unmasked either, for want of rows or of structure in them: that it fails under masking is "
-        + "no merit of the masking." : nil
+      ? "The attack fails on these rows unmasked too, because there are too few of them or they have too little structure: that it fails under "
+        + "masking says nothing about the masking." : nil
   }
 
   /// Whether an attempt that came to an end is hardly better than a guess.

@@ -20,7 +20,7 @@ package struct Evidence: Sendable {
   package let noiseCost: NoiseCost?
   /// Why the cost of the job's noise was not measured; nil where it was, and without noise.
   package let noiseCostMissing: String?
-  /// Whether the run was ended for want of time before all its rows were seen.
+  /// Whether the run ended early because its time was up, before all rows were seen.
   package let isCutShort: Bool
 
   package init(

@@ -9,10 +9,10 @@ import Training
 /// of their own, and does the same with nothing masked and no noise, the tokens of a sample in the same order.
 package struct EvidenceCollection {
   /// Rows that a view has at most: enough for every attack, and for the largest matrices to stay below a few hundred MB.
-  private static let mostRows = 4096
-  private static let mostTokens = 16_384
+  private static let maxRows = 4096
+  private static let maxTokens = 16_384
   /// Elements of outputs at most, which for a language model are a vocabulary wide.
-  private static let mostOutputs = 1 << 25
+  private static let maxOutputs = 1 << 25
 
   private let prepared: PreparedJob
   private let workers: Workers
@@ -54,9 +54,9 @@ package struct EvidenceCollection {
   }
 
   private var rowLimit: Int {
-    guard prepared.shape.data.maximumTokens != nil else { return Self.mostRows }
-    guard prepared.job.task.isPerToken else { return Self.mostTokens }
-    return max(1, min(Self.mostTokens, Self.mostOutputs / max(1, prepared.shape.data.outputs)))
+    guard prepared.shape.data.maximumTokens != nil else { return Self.maxRows }
+    guard prepared.job.task.isPerToken else { return Self.maxTokens }
+    return max(1, min(Self.maxTokens, Self.maxOutputs / max(1, prepared.shape.data.outputs)))
   }
 
   private func knowledge(_ source: VerificationSource<Float>, _ slots: AuditedSlots) throws -> PublicKnowledge {

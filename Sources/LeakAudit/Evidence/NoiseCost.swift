@@ -24,8 +24,8 @@ package struct NoiseCost: Sendable, Equatable, Codable {
 /// orders, and each of the epoch whose weights the job would return.
 struct NoiseComparison {
   /// Bytes of rows in memory, of which there are four copies, and operations of a run, at most.
-  private static let mostBytes = 1 << 28
-  private static let mostWork = 2e12
+  private static let maxBytes = 1 << 28
+  private static let maxWork = 2e12
 
   private let prepared: PreparedJob
   private let source: VerificationSource<Float>
@@ -50,7 +50,7 @@ struct NoiseComparison {
     guard plan.validationRows > 0 else { return (nil, "not measured: the job has no validation rows") }
     let weights = prepared.shape.structure.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }
     let work = 6 * Double(weights) * Double(plan.trainingRows) * Double(plan.epochs)
-    guard plan.totalRows * prepared.shape.inputWidth * 4 < Self.mostBytes, work < Self.mostWork else {
+    guard plan.totalRows * prepared.shape.inputWidth * 4 < Self.maxBytes, work < Self.maxWork else {
       return (nil, "not measured: the job is too large to be trained twice by an audit")
     }
     let slots = (0..<Int32(plan.totalRows)).map { $0 }
@@ -67,7 +67,7 @@ struct NoiseComparison {
       }
       return (NoiseCost(metric: clean.name, sigma: sigma, withNoise: withNoise, withoutNoise: withoutNoise), nil)
     } catch is PlaintextTraining.OutOfTime {
-      return (nil, "not measured for want of time; give the audit more --minutes")
+      return (nil, "not measured: no time was left; give the audit more --minutes")
     } catch OwnerError.diverged(let step) {
       // In steps that the observed run did not make: its evidence, and the attacks on it, stand all the same.
       return (nil, "not measured: \(OwnerError.diverged(step: step).description)")

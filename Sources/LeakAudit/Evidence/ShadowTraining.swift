@@ -23,10 +23,10 @@ package protocol ShadowTraining: Sendable {
 /// Shadow models for the membership attack: the job's own training on halves of its rows.
 struct MembershipShadows: ShadowTraining {
   /// Rows that may be candidates, so that a model is trained in seconds.
-  private static let mostCandidates = 4096
+  private static let maxCandidates = 4096
   /// Products of weights and rows a model may take: some ten seconds of a core.
-  private static let mostWork = 1e12
-  private static let fewestCandidates = 64
+  private static let maxWork = 1e12
+  private static let minCandidates = 64
 
   let candidates: Int
   private let training: PlaintextTraining
@@ -38,14 +38,14 @@ struct MembershipShadows: ShadowTraining {
     guard case .features(let features) = prepared.source, let labels = prepared.labels else {
       return (nil, "training a transformer many times takes longer than an audit")
     }
-    let slots = prepared.plan.order(epoch: 0).prefix(mostCandidates)
-    guard slots.count >= fewestCandidates else {
-      return (nil, "the job trains on fewer than \(fewestCandidates) rows, too few to hold half of them back")
+    let slots = prepared.plan.order(epoch: 0).prefix(maxCandidates)
+    guard slots.count >= minCandidates else {
+      return (nil, "the job trains on fewer than \(minCandidates) rows, too few to hold half of them back")
     }
     let weights = prepared.shape.structure.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }
     // Forward and backward pass: six operations for each weight and row.
     let work = 3.0 * Double(weights) * Double(slots.count) * Double(prepared.job.train.epochs)
-    guard work < mostWork else { return (nil, "training this model many times takes longer than an audit") }
+    guard work < maxWork else { return (nil, "training this model many times takes longer than an audit") }
     return (try MembershipShadows(prepared, source, slots, features, labels, workers), nil)
   }
 

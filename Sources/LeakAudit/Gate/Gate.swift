@@ -91,7 +91,7 @@ struct GateLimit: Sendable {
       return missed(
         "the attack came to no value on these rows; take the limit out of audit.gate to send the job all the same")
     }
-    let tried = masked.mostTried
+    let tried = masked.maxTried
     guard tried < bound else { return .met }
     return missed(
       "only \(ReportNumber.text(tried)) known rows could be tried on the rows that the audit looks at; "
@@ -126,7 +126,7 @@ struct GateLimit: Sendable {
 
 extension Measurement {
   /// The most known rows that an error was found for; 0 for none.
-  fileprivate var mostTried: Double {
+  fileprivate var maxTried: Double {
     curve?.points.filter(\.y.isFinite).map(\.x).max() ?? 0
   }
 }

@@ -6,7 +6,7 @@ package struct AuditReport: Sendable, Equatable, Codable {
   package static let currentFormat = 2
 
   package var format: Int
-  /// Read first: what no number below speaks of.
+  /// Read first: what the numbers below do not cover.
   package var outOfScope: [String]
   package var job: JobTraits
   /// SHA-256 of everything in the resolved job that decides what is seen, of the data file, and of the files of the checkpoint that it
@@ -19,7 +19,7 @@ package struct AuditReport: Sendable, Equatable, Codable {
   package var program: String
   /// Rows in the view: samples, or tokens where samples are sequences.
   package var rowsSeen: Int
-  /// Whether the observed run ended for want of time, so that every attack had fewer rows than it should have had.
+  /// Whether the observed run ended early because its time was up, so that every attack had fewer rows than intended.
   package var isViewCutShort: Bool
   /// Rows that the public is assumed to have.
   package var publicRows: Int
@@ -101,7 +101,7 @@ package struct AttackResult: Sendable, Equatable, Codable {
   /// Of both attempts.
   package var seconds: Double
   package var meaning: String?
-  /// Set where the attack gets nowhere on the unmasked rows either, so that its failure under masking says nothing for the masking.
+  /// Set where the attack fails on the unmasked rows too, so that its failure under masking says nothing about the masking.
   package var caution: String?
   /// What would lower it, and the change in this job that does; `changes` is empty where nothing in a job helps.
   package var advice: String?

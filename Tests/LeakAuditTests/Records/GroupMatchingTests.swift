@@ -16,10 +16,10 @@ import TestSupport
       share: 0, meanSquare: linkage.meanSquare, width: linkage.width, usesNorms: linkage.usesNorms)
     let matching = GroupMatching([0, 1, 2, 3], in: linkage, noise: noise, settings: GroupMatching.Settings())
     let (passed, far) = (Deadline(after: .zero), Deadline(after: .seconds(60)))
-    #expect(!matching.outcome(until: passed).isWhole)
+    #expect(!matching.outcome(until: passed).isComplete)
     #expect(passed.hasCutShort)
     let whole = matching.outcome(until: far)
-    #expect(whole.isWhole && whole.evidence > 0)
+    #expect(whole.isComplete && whole.evidence > 0)
     #expect(!far.hasCutShort)
   }
 }

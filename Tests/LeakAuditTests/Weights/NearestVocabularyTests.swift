@@ -34,7 +34,7 @@ import TestSupport
     }
     let match = NearestVocabulary(vocabulary, positions: length, workers: SmallTransformer.workers).match(
       rows, until: Deadline(after: .seconds(60)))
-    #expect(match.tokens == nearest.map(\.word) && match.isWhole)
+    #expect(match.tokens == nearest.map(\.word) && match.isComplete)
     let right = zip(match.tokens, samples.joined()).filter { $0 == $1 }.count
     #expect(right > 10 && right < rows.rows)
   }
@@ -43,6 +43,6 @@ import TestSupport
     let transformer = try SmallTransformer.llama(seed: 3)
     let match = NearestVocabulary(transformer.vocabulary, positions: 3, workers: SmallTransformer.workers).match(
       transformer.rows([[1, 2, 3]]), until: Deadline(after: .zero))
-    #expect(match.tokens == [-1, -1, -1] && !match.isWhole)
+    #expect(match.tokens == [-1, -1, -1] && !match.isComplete)
   }
 }

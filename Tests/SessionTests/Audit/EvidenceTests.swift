@@ -72,7 +72,7 @@ import TestSupport
     #expect(found.masked.inputs.rows == job.train.batch && found.truth.rows.rows == job.train.batch)
     #expect(found.truth.rows == found.controlTruth.rows)
     #expect(found.noiseCost == nil)
-    #expect(found.noiseCostMissing == "not measured for want of time; give the audit more --minutes")
+    #expect(found.noiseCostMissing == "not measured: no time was left; give the audit more --minutes")
     #expect(try !evidence(job).isCutShort)
   }
 

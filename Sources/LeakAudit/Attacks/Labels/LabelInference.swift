@@ -15,7 +15,7 @@ package struct LabelInference: Attack {
     source: "Li et al., Label Leakage and Protection in Two-party Split Learning, ICLR 2022, section 3")
 
   /// Rows of rotated gradients that are looked at; nothing is said of others.
-  private static let mostRows = 1 << 16
+  private static let maxRows = 1 << 16
 
   private let workers: Workers
   private let restarts: Int
@@ -101,7 +101,7 @@ package struct LabelInference: Attack {
     let norms = gradients.converted(to: Double.self).squaredNorms
     let counted = norms.indices.filter { norms[$0] > 0 }
     var result = [Int](repeating: -1, count: norms.count)
-    let fitted = Array(counted.prefix(Self.mostRows))
+    let fitted = Array(counted.prefix(Self.maxRows))
     let search = ClassSearch(
       outputs: outputs.selecting(rows: fitted).converted(), gradients: gradients.selecting(rows: fitted).converted(),
       restarts: restarts, workers: workers)

@@ -27,7 +27,7 @@ struct GroupMatching {
     /// Of the whole group.
     var evidence: Double
     /// Whether all rows that growth starts from were tried before the deadline.
-    var isWhole: Bool
+    var isComplete: Bool
   }
 
   /// A pair that does not agree costs as much as a coincidence of one in a thousand at most: one wrongly laid candidate must not outweigh
@@ -89,10 +89,10 @@ struct GroupMatching {
   /// - Parameter deadline: after it no more rows are grown from, and what has been laid stands.
   func outcome(until deadline: Deadline) -> Outcome {
     scene.distances.withUnsafeBufferPointer { distances in
-      let (best, isWhole) = best(distances, until: deadline)
+      let (best, isComplete) = best(distances, until: deadline)
       let laid = completed(best, distances)
       let scores = group.indices.map { score($0, beside: laid.rows, distances) }
-      return Outcome(scores: scores, evidence: laid.evidence, isWhole: isWhole)
+      return Outcome(scores: scores, evidence: laid.evidence, isComplete: isComplete)
     }
   }
 
@@ -120,7 +120,7 @@ struct GroupMatching {
   /// The laying with the greatest evidence, `rows` by candidate, −1 where it is not laid; and whether there was time to try all.
   private func best(
     _ distances: UnsafeBufferPointer<Float>, until deadline: Deadline
-  ) -> (laying: CliqueGrowth.Laying, isWhole: Bool) {
+  ) -> (laying: CliqueGrowth.Laying, isComplete: Bool) {
     var best = CliqueGrowth.Laying(rows: Array(repeating: -1, count: group.count), evidence: 0)
     let hopeful = hopeful
     let rarest = group.indices.filter { hopeful.contains($0) }

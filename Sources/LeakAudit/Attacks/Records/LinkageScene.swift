@@ -105,10 +105,10 @@ extension LinkageNoise {
     func noise(_ share: Double) -> LinkageNoise {
       LinkageNoise(share: share, meanSquare: scene.meanSquare, width: scene.width, usesNorms: scene.usesNorms)
     }
-    func evidence(_ share: Double) -> (sum: Double, isWhole: Bool) {
+    func evidence(_ share: Double) -> (sum: Double, isComplete: Bool) {
       let outcomes = LinkageGroups(scene: scene, noise: noise(share), settings: settings)
         .outcomes(groups, workers: workers, until: deadline)
-      return (outcomes.reduce(0) { $0 + ($1?.evidence ?? 0) }, outcomes.allSatisfy { $0?.isWhole == true })
+      return (outcomes.reduce(0) { $0 + ($1?.evidence ?? 0) }, outcomes.allSatisfy { $0?.isComplete == true })
     }
     let (least, most) = scene.shareOfNoise
     var best = (share: 0.0, evidence: least > 0 ? 0 : evidence(0).sum)
@@ -116,7 +116,7 @@ extension LinkageNoise {
       for share in shares where share >= least && share <= most && !deadline.hasPassed {
         let found = evidence(share)
         // What was cut short is no measure of the others.
-        if found.isWhole, found.sum > best.evidence { best = (share, found.sum) }
+        if found.isComplete, found.sum > best.evidence { best = (share, found.sum) }
       }
     }
     if least > 0 { best.share = (least + most) / 2 }

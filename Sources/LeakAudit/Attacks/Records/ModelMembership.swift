@@ -20,13 +20,13 @@ package struct ModelMembership: Attack {
 
   static let falsePositiveRate = 0.001
   /// With fewer, a normal distribution has one or two records to be judged by.
-  static let fewestModels = 8
+  static let minModels = 8
 
   private let models: Int
 
   /// - Parameter models: trained at most; an even number.
   package init(models: Int = 64) {
-    self.models = max(Self.fewestModels, models - models % 2)
+    self.models = max(Self.minModels, models - models % 2)
   }
 
   package func knowledge(
@@ -55,7 +55,7 @@ package struct ModelMembership: Attack {
           .init(isMember: isMember, confidences: try shadows.scores(trainedOn: isMember, model: trained.count)))
       }
     }
-    guard trained.count >= Self.fewestModels else {
+    guard trained.count >= Self.minModels else {
       return MembershipScores(members: [], others: [], candidates: candidates, models: trained.count)
     }
     return ShadowModels(models: trained, candidates: candidates).judged()
@@ -86,7 +86,7 @@ package struct ModelMembership: Attack {
 
   package func meaning(of measurement: Measurement, evidence: Evidence) -> String {
     guard let value = measurement.value else {
-      return "There was no time to train the \(Self.fewestModels) models that a judgement needs."
+      return "There was no time to train the \(Self.minModels) models that a judgement needs."
     }
     let trained = measurement.details.first { $0.name == "rows that each model is trained on" }?.value ?? 0
     let judged =

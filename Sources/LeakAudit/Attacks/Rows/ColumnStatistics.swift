@@ -7,7 +7,7 @@ struct ColumnStatistics: Sendable {
   /// Points of a column's distribution that are compared.
   private static let quantiles = 32
   /// Above this many columns the assignment is greedy: the exact one takes their number to the third power.
-  private static let mostAssigned = 512
+  private static let maxExactlyAssigned = 512
   private static let covarianceRounds = 16
 
   let workers: Workers
@@ -84,7 +84,7 @@ struct ColumnStatistics: Sendable {
         best[row, column] = width > originals ? max(score, scores[row, column + originals]) : score
       }
     }
-    let chosen = rows <= Self.mostAssigned ? LinearAssignment.maximum(best) : Self.greedy(best)
+    let chosen = rows <= Self.maxExactlyAssigned ? LinearAssignment.maximum(best) : Self.greedy(best)
     return chosen.enumerated().map { row, column in
       width > originals && scores[row, column + originals] > scores[row, column] ? column + originals : column
     }

@@ -33,7 +33,7 @@ package struct KnownRows: Attack {
     /// Rows of the view that are known at no step, which the claim is of.
     package let others: [Int]
     /// The greatest number of known rows there was to try; less where time was short.
-    package let mostToTry: Int
+    package let maxKnown: Int
   }
 
   package static let facts = AttackFacts(
@@ -42,9 +42,9 @@ package struct KnownRows: Attack {
     source: "Schönemann, Psychometrika 31 (1966); Liu, Giannella and Kargupta, PKDD 2006")
   /// Of the relative error: what counts as knowing the other rows.
   package static let threshold = 0.1
-  private static let mostJudges = 256
+  private static let maxJudges = 256
   /// Rows that are reconstructed at most.
-  private static let mostOthers = 1024
+  private static let maxOthers = 1024
 
   private let workers: Workers
 
@@ -52,20 +52,20 @@ package struct KnownRows: Attack {
     self.workers = workers
   }
 
-  /// 1, 2, 4 … below d + 1, then d + 1 and 2 (d + 1), as far as a fifth of the rows (or `mostOthers`) stays unknown; a quarter of those left
+  /// 1, 2, 4 … below d + 1, then d + 1 and 2 (d + 1), as far as a fifth of the rows (or `maxOthers`) stays unknown; a quarter of those left
   /// judges what lies between.
   package func knowledge(
     of evidence: Evidence, truth: OwnerTruth, random: inout some RandomNumberGenerator
   ) throws(Inapplicable) -> Knowledge {
     let (rows, columns) = (truth.rows.rows, truth.rows.columns)
     guard rows >= 5 else { throw Inapplicable("there are fewer than five rows: known ones leave too few to work out") }
-    let most = rows - max(1, min(Self.mostOthers, rows / 5))
+    let most = rows - max(1, min(Self.maxOthers, rows / 5))
     let powers = sequence(first: 1) { $0 * 2 }.prefix { $0 <= columns }
     let counts = (Array(powers) + [columns + 1, 2 * (columns + 1)]).filter { $0 <= most }
     let shuffled = (0..<rows).shuffled(using: &random)
     let known = counts.last ?? 1
     let order = Array(shuffled.prefix(known))
-    let judges = Array(shuffled[known...].prefix(min(Self.mostJudges, (rows - known) / 4)))
+    let judges = Array(shuffled[known...].prefix(min(Self.maxJudges, (rows - known) / 4)))
     return Knowledge(
       group: evidence.masked.inputGroup, order: order, plaintext: truth.rows.selecting(rows: order), counts: counts,
       judges: judges, judgesPlaintext: truth.rows.selecting(rows: judges))
@@ -77,7 +77,7 @@ package struct KnownRows: Attack {
   ) throws -> Claim {
     let taken = Set(knowledge.order + knowledge.judges)
     let unknown = (0..<view.inputs.rows).filter { !taken.contains($0) }.shuffled(using: &random)
-    let others = Array(unknown.prefix(Self.mostOthers))
+    let others = Array(unknown.prefix(Self.maxOthers))
     let wanted = view.inputs.selecting(rows: others + knowledge.judges).converted(to: Double.self)
     let masked = view.inputs.selecting(rows: knowledge.order).converted(to: Double.self)
     let plain = knowledge.plaintext.converted(to: Double.self)
@@ -95,7 +95,7 @@ package struct KnownRows: Attack {
       search.add(isReached: judged.value < Self.threshold)
     }
     return Claim(
-      steps: steps.sorted { $0.known < $1.known }, others: others, mostToTry: knowledge.counts.last ?? 1)
+      steps: steps.sorted { $0.known < $1.known }, others: others, maxKnown: knowledge.counts.last ?? 1)
   }
 }
 
@@ -122,7 +122,7 @@ extension KnownRows {
     if let last = errors.last {
       details += [
         Measurement.Detail("most known rows tried", Double(last.known)),
-        Measurement.Detail("most known rows to try", Double(claim.mostToTry)),
+        Measurement.Detail("most known rows to try", Double(claim.maxKnown)),
       ]
     }
     return Measurement(

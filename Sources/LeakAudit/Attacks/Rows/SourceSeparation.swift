@@ -31,7 +31,7 @@ package struct SourceSeparation: Attack {
   package static let threshold = 0.9
   private static let draws = 3
   /// Components separated at most, the first principal ones; a fifth of the rows at most, too.
-  private static let mostComponents = 256
+  private static let maxComponents = 256
 
   private let workers: Workers
   private let restarts: Int
@@ -64,7 +64,7 @@ package struct SourceSeparation: Attack {
       claims.append(masked.times(directions, otherTransposed: true, workers: workers))
     }
     let principal = try PrincipalComponents(
-      of: masked, most: max(1, min(Self.mostComponents, masked.rows / 5)), workers: workers)
+      of: masked, most: max(1, min(Self.maxComponents, masked.rows / 5)), workers: workers)
     let white = principal.scores.scalingColumns(by: principal.variances.map { 1 / $0.squareRoot() })
     var guesses: [Tensor<Float>] = []
     if white.columns > 0 {
@@ -95,7 +95,7 @@ package struct SourceSeparation: Attack {
   private func separatedWeights(
     _ weights: Tensor<Double>, random: inout some RandomNumberGenerator, until deadline: Deadline
   ) throws -> Tensor<Double>? {
-    let principal = try PrincipalComponents(of: weights, most: Self.mostComponents, workers: workers)
+    let principal = try PrincipalComponents(of: weights, most: Self.maxComponents, workers: workers)
     guard !principal.variances.isEmpty else { return nil }
     let white = principal.scores.scalingColumns(by: principal.variances.map { 1 / $0.squareRoot() })
     let found = try FastICA(workers: workers).separate(white, restarts: restarts, random: &random, until: deadline)

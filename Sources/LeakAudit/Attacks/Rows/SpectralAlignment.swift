@@ -30,8 +30,8 @@ package struct SpectralAlignment: Attack {
   /// Of the absolute correlation: what counts as a column reconstructed.
   package static let threshold = 0.9
   /// Principal components taken into the reconstruction, and the first of them, which are turned against each other in the refinement.
-  private static let mostComponents = 512
-  private static let mostRefined = 64
+  private static let maxComponents = 512
+  private static let maxRefined = 64
 
   private let workers: Workers
   private let settings: PointClouds.Settings
@@ -73,13 +73,13 @@ package struct SpectralAlignment: Attack {
   private func alignment(
     masked: Tensor<Double>, sample: Tensor<Double>, random: inout some RandomNumberGenerator, until deadline: Deadline
   ) throws -> (rows: Tensor<Double>, components: Int) {
-    let left = try PrincipalComponents(of: masked, most: Self.mostComponents, workers: workers)
-    let right = try PrincipalComponents(of: sample, most: Self.mostComponents, workers: workers)
+    let left = try PrincipalComponents(of: masked, most: Self.maxComponents, workers: workers)
+    let right = try PrincipalComponents(of: sample, most: Self.maxComponents, workers: workers)
     let count = min(left.variances.count, right.variances.count)
     let signs = ThirdMoments.signs(left.scores.firstColumns(count), right.scores.firstColumns(count))
     var scores = left.scores.firstColumns(count).scalingColumns(by: signs.map { $0.sign })
 
-    let refined = min(count, Self.mostRefined)
+    let refined = min(count, Self.maxRefined)
     if refined > 0 {
       let clouds = PointClouds(
         masked: scores.firstColumns(refined), sample: right.scores.firstColumns(refined), settings: settings,

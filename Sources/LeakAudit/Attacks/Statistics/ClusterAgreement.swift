@@ -110,7 +110,7 @@ package struct AdjustedMutualInformation: Sendable {
 /// How many items a clustering puts right when its clusters are given the classes' names in the best way.
 enum ClusterMatching {
   /// Above so many, clusters take classes greedily by how much they share: the best matching of vocabularies takes too long.
-  private static let mostExactly = 1024
+  private static let maxExact = 1024
 
   static func accuracy(_ clusters: [Int], _ classes: [Int]) -> Double {
     guard !clusters.isEmpty else { return 0 }
@@ -120,7 +120,7 @@ enum ClusterMatching {
       shared[[rowOf[cluster] ?? 0, columnOf[label] ?? 0], default: 0] += 1
     }
     let right =
-      max(rowOf.count, columnOf.count) <= mostExactly
+      max(rowOf.count, columnOf.count) <= maxExact
       ? best(shared, rowOf.count, columnOf.count) : greedy(shared)
     return Double(right) / Double(clusters.count)
   }

@@ -14,7 +14,7 @@ package struct LinearAssignment {
     precondition(rows <= columns, "\(rows) rows cannot each have one of \(columns) columns")
     guard rows > 0 else { return [] }
     var search = LinearAssignment(costs: costs(scores), rows: rows, columns: columns)
-    search.takeFavourites()
+    search.assignFavorites()
     for row in 0..<rows where search.columnOfRow[row] < 0 { search.augment(from: row) }
     return search.columnOfRow
   }
@@ -54,7 +54,7 @@ package struct LinearAssignment {
     return costs
   }
 
-  private mutating func takeFavourites() {
+  private mutating func assignFavorites() {
     for row in columnOfRow.indices {
       let first = row * columns
       var best = 0

@@ -12,7 +12,7 @@ struct NearestVocabulary: Sendable {
     /// Minus the sum of squared distances, up to a constant of the rows: the larger, the nearer.
     let score: Double
     /// Whether every word was compared; else the score is no measure of another match.
-    let isWhole: Bool
+    let isComplete: Bool
   }
 
   private let words: Tensor<Float>
@@ -26,8 +26,8 @@ struct NearestVocabulary: Sendable {
   let workers: Workers
 
   /// Words compared at a time, and rows that a worker takes.
-  private static let wordsInTile = 128
-  private static let rowsInPiece = 32
+  private static let wordsPerTile = 128
+  private static let rowsPerPiece = 32
 
   /// - Parameter positions: of the longest sample; later ones are not searched.
   init(_ vocabulary: TokenVocabulary, positions: Int, workers: Workers) {
@@ -70,13 +70,13 @@ struct NearestVocabulary: Sendable {
     let alongPlaces = places.map { queries.times($0, otherTransposed: true, workers: workers) }
     var best = [Float](repeating: -.infinity, count: rows.rows)
     var tokens = [Int32](repeating: -1, count: rows.rows)
-    var isWhole = true
-    for start in stride(from: 0, to: words.rows, by: Self.wordsInTile) {
+    var isComplete = true
+    for start in stride(from: 0, to: words.rows, by: Self.wordsPerTile) {
       if deadline.hasPassed {
-        isWhole = false
+        isComplete = false
         break
       }
-      let slice = words.slice(rows: start..<min(words.rows, start + Self.wordsInTile))
+      let slice = words.slice(rows: start..<min(words.rows, start + Self.wordsPerTile))
       let tile = isCentred ? Self.centred(slice) : slice
       let alongWords = queries.times(tile, otherTransposed: true, workers: workers)
       let factors = factors(tile)
@@ -85,8 +85,8 @@ struct NearestVocabulary: Sendable {
           // Safe to share: every piece writes the entries of its own rows.
           nonisolated(unsafe) let (best, tokens) = (best, tokens)
           let count = rows.rows
-          workers.perform(pieces: (count + Self.rowsInPiece - 1) / Self.rowsInPiece) { piece in
-            for row in piece * Self.rowsInPiece..<min(count, (piece + 1) * Self.rowsInPiece) {
+          workers.perform(pieces: (count + Self.rowsPerPiece - 1) / Self.rowsPerPiece) { piece in
+            for row in piece * Self.rowsPerPiece..<min(count, (piece + 1) * Self.rowsPerPiece) {
               for word in 0..<tile.rows {
                 let value = Self.largest(row, word, alongWords, alongPlaces, factors)
                 if value > best[row] { (best[row], tokens[row]) = (value, Int32(start + word)) }
@@ -96,7 +96,7 @@ struct NearestVocabulary: Sendable {
         }
       }
     }
-    return Match(tokens: tokens, score: best.reduce(0) { $0 + Double(max($1, -1e30)) }, isWhole: isWhole)
+    return Match(tokens: tokens, score: best.reduce(0) { $0 + Double(max($1, -1e30)) }, isComplete: isComplete)
   }
 
   /// Over all places of a word.

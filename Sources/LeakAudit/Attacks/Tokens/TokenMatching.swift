@@ -98,7 +98,7 @@ package struct TokenMatching: Attack {
     plain.withUnsafeMutableBufferPointer { entries in for index in entries.indices { entries[index] = -entries[index] }
     }
     let second = search.match(plain, until: deadline)
-    return second.isWhole && second.score > first.score ? second.tokens : first.tokens
+    return second.isComplete && second.score > first.score ? second.tokens : first.tokens
   }
 
   /// A token for each of the first rows; −1 where it cannot be told.

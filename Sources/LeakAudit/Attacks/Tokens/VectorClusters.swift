@@ -11,7 +11,7 @@ struct VectorClusters: Sendable {
   let cluster: [Int]
   let count: Int
 
-  private static let rowsInBlock = 256
+  private static let rowsPerBlock = 256
   /// Relative to the row: what rounding leaves of equal rows.
   private static let floor = 1e-6
 
@@ -89,8 +89,8 @@ struct VectorClusters: Sendable {
   private static func squaredDistances(_ rows: Tensor<Double>, workers: Workers) -> Tensor<Float> {
     let (count, squares) = (rows.rows, rows.squaredNorms)
     var result = Tensor<Float>(uninitialized: [count, count])
-    for start in stride(from: 0, to: count, by: rowsInBlock) {
-      let block = start..<min(count, start + rowsInBlock)
+    for start in stride(from: 0, to: count, by: rowsPerBlock) {
+      let block = start..<min(count, start + rowsPerBlock)
       let products = rows.slice(rows: block).times(rows, otherTransposed: true, workers: workers)
       result.withUnsafeMutableBufferPointer { result in
         products.withUnsafeBufferPointer { products in
