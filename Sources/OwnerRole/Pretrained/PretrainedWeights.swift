@@ -17,3 +17,62 @@ package struct PretrainedWeights: PlaintextWeights {
     return try model.tensor(specification.name)
   }
 }
+
+/// A whole transformer as a checkpoint in Hugging Face names, one tensor in memory at a time: the owner's embeddings, the norms that
+/// were folded (gains of 1) and the weights that the trainer has.
+struct PlaintextTensors<Element: FloatingElement> {
+  let model: PretrainedModel
+  let specifications: [ParameterSpecification]
+  let weights: any PlaintextWeights
+
+  /// To be written in this order; each reads its tensor when its turn comes.
+  var tensors: [SafetensorsTensor] {
+    let kept = model.keptTensors.map { description in
+      lazy(description.name, description.shape) { [model] () throws(CheckpointError) in
+        try model.directory.tensor(named: description.name)
+      }
+    }
+    let folded = model.foldedNorms.map { description in
+      SafetensorsTensor(description.name, Tensor<Element>(repeating: 1, shape: description.shape))
+    }
+    let trained = specifications.map { specification in
+      lazy(specification.name, specification.shape) { [weights] () throws(CheckpointError) in
+        try weights.tensor(specification)
+      }
+    }
+    return kept + folded + trained
+  }
+
+  private func lazy(
+    _ name: String, _ shape: [Int], _ tensor: @escaping @Sendable () throws(CheckpointError) -> Tensor<Element>
+  ) -> SafetensorsTensor {
+    SafetensorsTensor(name: name, type: SafetensorsType(Element.elementType), shape: shape) {
+      (writer) throws(CheckpointError) in
+      let values = try tensor()
+      try values.withUnsafeBufferPointer { (buffer) throws(CheckpointError) in
+        try writer.write(UnsafeRawBufferPointer(buffer))
+      }
+    }
+  }
+}
+
+extension Tensor where Element: FloatingElement {
+  /// Multiplies column j of a matrix by `factors[j]`, or divides by it; `factors` has as many entries as there are columns.
+  mutating func scaleColumns(by factors: Tensor<Element>, dividing: Bool = false) {
+    let columns = columns
+    withUnsafeMutableBufferPointer { entries in
+      factors.withUnsafeBufferPointer { factors in
+        guard factors.count == columns else { return }
+        for row in 0..<entries.count / max(1, columns) {
+          for column in 0..<columns {
+            if dividing {
+              entries[row * columns + column] /= factors[column]
+            } else {
+              entries[row * columns + column] *= factors[column]
+            }
+          }
+        }
+      }
+    }
+  }
+}

@@ -1,5 +1,5 @@
 package import Architecture
-import Tensors
+package import Tensors
 
 /// A model as the engine runs it: layers in execution order over numbered values.
 ///
@@ -55,6 +55,45 @@ package struct Model: Sendable {
     return layers.map { layer in
       defer { next += layer.parameters.count }
       return next..<next + layer.parameters.count
+    }
+  }
+}
+
+/// A matrix of activations that flows between layers: rows × `width`, in a space; a row is a sample or a token.
+///
+/// Several values may live in one space: the residual stream is one space read and written many times.
+package struct ModelValue: Sendable, Equatable {
+  package let space: SpaceID
+  package let width: Int
+  package let domain: RowDomain
+
+  package init(space: SpaceID, width: Int, domain: RowDomain = .samples) {
+    self.space = space
+    self.width = width
+    self.domain = domain
+  }
+}
+
+/// What the rows of a value are.
+package enum RowDomain: Sendable, Equatable {
+  /// One row a token. Where a sample is one row (an MLP) this is the same as `samples`, and only `samples` is used.
+  case tokens
+  /// One row a sample.
+  case samples
+}
+
+extension Model {
+  /// - Throws: `TrainingError.parameterCount`, `.parameterShape`, `.nonFiniteParameter` unless these are finite tensors of
+  ///   the model's parameters, in the order of `structure.parameters`.
+  package func check<Element: FloatingElement>(_ parameters: [Tensor<Element>]) throws(TrainingError) {
+    guard parameters.count == structure.parameters.count else {
+      throw .parameterCount(expected: structure.parameters.count, found: parameters.count)
+    }
+    for (tensor, specification) in zip(parameters, structure.parameters) {
+      guard tensor.shape == specification.shape else {
+        throw .parameterShape(name: specification.name, expected: specification.shape, found: tensor.shape)
+      }
+      guard Workers(threads: 1).allFinite(tensor) else { throw .nonFiniteParameter(name: specification.name) }
     }
   }
 }
