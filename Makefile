@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-PACKAGES := libopenblas-dev libhdf5-dev libzmq3-dev pkg-config curl unzip ca-certificates python3-venv
+PACKAGES := libopenblas-dev libhdf5-dev libzmq3-dev libsodium-dev pkg-config curl unzip ca-certificates python3-venv
 BIN := .build/release
 CACHE := .cache
 PBMC := $(CACHE)/10x_pbmc68k_reduced.h5ad

@@ -29,7 +29,6 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Reso
   .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: swiftSettings)
 }
 
-let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -42,7 +41,6 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
@@ -53,18 +51,20 @@ let package = Package(
     .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
     // Empty without the trait, so that no MPI is needed then.
     .target(name: "CMPI", cSettings: [.define("MPI", .when(traits: ["MPI"]))]),
+    .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
     .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
 
     // Level 1
     library("Failures"),
     library("MonotonicWaits"),
+    library("Cryptography", ["CSodium"]),
     library("Tensors", ["CBLAS", "CKernels", "Failures"]),
     library("Architecture", ["Failures"]),
 
     // Level 2
     library("Training", ["Tensors", "Architecture", "Failures"]),
     library("Wire", ["Tensors", "Architecture", "Failures"]),
-    library("Masking", ["Architecture", "Failures", "Tensors", crypto]),
+    library("Masking", ["Architecture", "Failures", "Tensors", "Cryptography"]),
     library("Transport", ["CZeroMQ", "Failures", "MonotonicWaits"]),
     library(
       "Collectives",
@@ -78,13 +78,13 @@ let package = Package(
       "OwnerRole",
       [
         "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport", "Architecture", "Tensors",
-        "Failures", crypto,
+        "Failures",
       ]),
     library(
       "TrainerSession",
       [
         "Training", "Collectives", "Checkpoints", "Wire", "Transport", "Architecture", "Tensors", "Failures",
-        "MonotonicWaits", crypto,
+        "MonotonicWaits", "Cryptography",
       ]),
 
     // Level 4
@@ -92,7 +92,7 @@ let package = Package(
       "LeakAudit",
       [
         "OwnerRole", "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Architecture", "Tensors",
-        "Failures", crypto,
+        "Failures", "Cryptography",
       ]),
 
     // Level 5
@@ -113,7 +113,8 @@ let package = Package(
 
     // Tests, and what several of them use
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),
-    tests("MaskingTests", ["Masking", "Architecture", "Failures", "Tensors", crypto]),
+    tests("MaskingTests", ["Masking", "Architecture", "Failures", "Tensors", "Cryptography"]),
+    tests("CryptographyTests", ["Cryptography"]),
     tests("TensorsTests", ["Tensors", "CKernels"]),
     tests(
       "TrainingTests", ["Training", "Tensors", "Architecture", "Failures"], resources: [.copy("Fixtures")]),
@@ -129,7 +130,7 @@ let package = Package(
       "LeakAuditTests",
       [
         "LeakAudit", "Checkpoints", "JobSpec", "Masking", "Training", "Architecture", "Tensors", "Failures",
-        "TestSupport", crypto,
+        "TestSupport", "Cryptography",
       ]),
     tests("JobSpecTests", ["JobSpec", "Architecture", "Failures"]),
     tests(

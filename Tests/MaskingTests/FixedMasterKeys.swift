@@ -1,4 +1,4 @@
-import Crypto
+import Cryptography
 
 @testable import Masking
 
@@ -8,6 +8,7 @@ extension MasterKey {
     let digits = String(seed, radix: 16)
     let name = String(repeating: "0", count: JobIdentifier.characterCount - digits.count) + digits
     return MasterKey(
-      job: JobIdentifier(name) ?? JobIdentifier(), secret: SymmetricKey(data: Array(UInt8(0)..<32)))
+      job: JobIdentifier(name) ?? JobIdentifier(),
+      secret: Array(UInt8(0)..<32).withUnsafeBytes { SecretBuffer(copying: $0) })
   }
 }

@@ -1,5 +1,5 @@
 import Architecture
-import Crypto
+import Cryptography
 import Failures
 import Tensors
 import Testing
@@ -13,7 +13,7 @@ import Testing
   }
 
   private func fixedMaster(_ job: JobIdentifier) -> MasterKey {
-    MasterKey(job: job, secret: SymmetricKey(data: Array(UInt8(0)..<32)))
+    MasterKey(job: job, secret: Array(UInt8(0)..<32).withUnsafeBytes { SecretBuffer(copying: $0) })
   }
 
   private func isClose(_ left: Tensor<Double>, _ right: Tensor<Double>, _ tolerance: Double) -> Bool {

@@ -1,4 +1,3 @@
-import Crypto
 import Foundation
 import Testing
 
@@ -6,44 +5,6 @@ import Testing
 
 @Suite struct KeyStreamTests {
   private let secret = Array(UInt8(0)..<32)
-
-  private func keystream(key: [UInt8], nonce: UInt64, counter: UInt64, count: Int) -> [UInt8] {
-    var output = [UInt8](repeating: 0, count: count)
-    output.withUnsafeMutableBytes { output in
-      key.withUnsafeBytes { ChaCha20.fill(output, key: $0, nonce: nonce, counter: counter) }
-    }
-    return output
-  }
-
-  /// RFC 8439 §2.3.2; its 96-bit nonce begins in the upper half of our 64-bit counter.
-  @Test func theBlockFunctionGivesTheStandardsVector() {
-    let block = keystream(key: secret, nonce: 0x4a00_0000, counter: 0x0900_0000_0000_0001, count: 256).prefix(64)
-    let expected =
-      "10f1e7e4d13b5915500fdd1fa32071c4c7d1f4c733c068030422aa9ac3d46c4ed2826446079faa0914c2d705d98b02a2b5129cd1de164eb9cbd083e8a2503c4e"
-    #expect(block.map { String(format: "%02x", $0) }.joined() == expected)
-  }
-
-  /// ChaChaPoly encrypts from block 1 on under nonce words 13 … 15.
-  @Test func theKeystreamEqualsTheLibrarysCipher() throws {
-    for seed in UInt8(0)..<8 {
-      let key = (0..<32).map { UInt8($0) &* 7 &+ seed }
-      let nonce = UInt64(seed) &* 0x9e37_79b9_7f4a_7c15 | 1 << 63
-      var nonceBytes = Data(repeating: 0, count: 4)
-      withUnsafeBytes(of: nonce.littleEndian) { nonceBytes.append(contentsOf: $0) }
-      let sealed = try ChaChaPoly.seal(
-        Data(repeating: 0, count: 1024 - 64), using: SymmetricKey(data: key),
-        nonce: ChaChaPoly.Nonce(data: nonceBytes))
-      let ours = keystream(key: key, nonce: nonce, counter: 0, count: 1024)
-      #expect(Array(sealed.ciphertext) == Array(ours.dropFirst(64)))
-    }
-  }
-
-  /// The counter goes on into its upper word.
-  @Test func theCounterCarries() {
-    let across = keystream(key: secret, nonce: 5, counter: (1 << 32) - 2, count: 256)
-    let after = keystream(key: secret, nonce: 5, counter: 1 << 32, count: 256)
-    #expect(Array(across[128...]) == Array(after[..<128]))
-  }
 
   /// Values computed with Python's `cryptography` (HKDF, ChaCha20): these pin the format of every key.
   @Test func wordsAndOrdersOfAFixedSecretNeverChange() {

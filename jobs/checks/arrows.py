@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 LEVELS = [
-    {"CBLAS", "CHDF5", "CZeroMQ", "CKernels", "CMPI"},
-    {"Failures", "MonotonicWaits", "Tensors", "Architecture"},
+    {"CBLAS", "CHDF5", "CSodium", "CZeroMQ", "CKernels", "CMPI"},
+    {"Failures", "MonotonicWaits", "Cryptography", "Tensors", "Architecture"},
     {
         "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport", "Collectives",
     },

@@ -1,6 +1,6 @@
 import OwnerRole
 import Checkpoints
-import Crypto
+import Cryptography
 import Foundation
 package import JobSpec
 
@@ -17,10 +17,10 @@ package struct AuditSubject: Sendable, Equatable {
   ///
   /// - Throws: `OwnerError.unfitData` when a file cannot be read; `CheckpointError` for a directory that is no checkpoint.
   package init(_ job: ResolvedJob) throws {
-    jobDigest = Self.text(SHA256.hash(data: Data(job.auditedYAML.utf8)))
-    dataDigest = Self.text(try Self.digest(ofFile: job.data.file))
+    jobDigest = SHA256.hash(job.auditedYAML.utf8).hexadecimal
+    dataDigest = try Self.digest(ofFile: job.data.file).hexadecimal
     if case .huggingFace(let model) = job.model {
-      checkpointDigest = Self.text(try Self.digest(of: HuggingFaceDirectory(model.directory).files))
+      checkpointDigest = try Self.digest(of: HuggingFaceDirectory(model.directory).files).hexadecimal
     } else {
       checkpointDigest = nil
     }
@@ -30,8 +30,8 @@ package struct AuditSubject: Sendable, Equatable {
   private static func digest(of files: [String]) throws -> SHA256.Digest {
     var hash = SHA256()
     for file in files {
-      hash.update(data: Data(SHA256.hash(data: Data(URL(filePath: file).lastPathComponent.utf8))))
-      hash.update(data: Data(try digest(ofFile: file)))
+      hash.update(SHA256.hash(URL(filePath: file).lastPathComponent.utf8).bytes)
+      hash.update(try digest(ofFile: file).bytes)
     }
     return hash.finalize()
   }
@@ -41,17 +41,10 @@ package struct AuditSubject: Sendable, Equatable {
     defer { try? file.close() }
     var hash = SHA256()
     do {
-      while let block = try file.read(upToCount: 1 << 22), !block.isEmpty { hash.update(data: block) }
+      while let block = try file.read(upToCount: 1 << 22), !block.isEmpty { hash.update(block) }
     } catch {
       throw OwnerError.unfitData("\(path) cannot be read: \(error.localizedDescription)")
     }
     return hash.finalize()
-  }
-
-  private static func text(_ digest: SHA256.Digest) -> String {
-    digest.map { byte in
-      let digits = String(byte, radix: 16)
-      return digits.count == 1 ? "0" + digits : digits
-    }.joined()
   }
 }

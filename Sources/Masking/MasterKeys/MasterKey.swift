@@ -1,23 +1,23 @@
 internal import Architecture
-internal import Crypto
+internal import Cryptography
 internal import Foundation
 
 /// A job's 256-bit master key; every key of the job is expanded from it.
 ///
-/// `SymmetricKey` overwrites its memory when the last reference goes. Descriptions and reflection show nothing of it.
+/// `SecretBuffer` overwrites its memory when the last reference goes. Descriptions and reflection show nothing of it.
 package final class MasterKey: Sendable {
   static let byteCount = 32
 
   /// The one job the key is for; part of every label, so that even a reused key would give other masks.
   package let job: JobIdentifier
-  let secret: SymmetricKey
+  let secret: SecretBuffer
 
   /// A fresh key from the operating system's generator.
   package convenience init(for job: JobIdentifier) {
-    self.init(job: job, secret: SymmetricKey(size: .bits256))
+    self.init(job: job, secret: SecretBuffer.random(byteCount: Self.byteCount))
   }
 
-  init(job: JobIdentifier, secret: SymmetricKey) {
+  init(job: JobIdentifier, secret: SecretBuffer) {
     self.job = job
     self.secret = secret
   }

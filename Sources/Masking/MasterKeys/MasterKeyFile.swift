@@ -1,5 +1,5 @@
 internal import Architecture
-internal import Crypto
+internal import Cryptography
 internal import Foundation
 
 /// A master key at rest: the 16 bytes "job master key 1", the job's 32 hexadecimal digits, the 32 bytes of the key.
@@ -60,7 +60,7 @@ package struct MasterKeyFile: Sendable {
     guard content.bytes[Self.magic.count..<jobEnd].elementsEqual(job.description.utf8) else {
       throw .keyFileOfAnotherJob(path: path)
     }
-    let secret = SymmetricKey(data: UnsafeRawBufferPointer(rebasing: content.bytes[jobEnd...]))
+    let secret = SecretBuffer(copying: UnsafeRawBufferPointer(rebasing: content.bytes[jobEnd...]))
     return MasterKey(job: job, secret: secret)
   }
 

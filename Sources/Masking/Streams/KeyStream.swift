@@ -1,4 +1,4 @@
-internal import Crypto
+internal import Cryptography
 package import Foundation
 
 /// An endless deterministic sequence of random numbers: HKDF-SHA256 of a secret by a label gives a ChaCha20 key, whose
@@ -21,10 +21,9 @@ package final class KeyStream {
   ///   - secret: HKDF's input keying material: a master key, or the bytes of a seed that needs no secrecy.
   ///   - label: HKDF's info: what the numbers are for, never the same for two purposes under one secret.
   package convenience init(secret: some ContiguousBytes, label: String) {
-    let derived = HKDF<SHA256>.deriveKey(
-      inputKeyMaterial: SymmetricKey(data: secret), info: Data(label.utf8), outputByteCount: ChaCha20.keyByteCount)
-    let key = SecretBuffer(byteCount: ChaCha20.keyByteCount)
-    derived.withUnsafeBytes { key.bytes.copyMemory(from: $0) }
+    let key = secret.withUnsafeBytes {
+      HKDF.deriveKey(from: $0, info: Array(label.utf8), byteCount: ChaCha20.keyByteCount)
+    }
     self.init(key: key, nonce: 0)
   }
 

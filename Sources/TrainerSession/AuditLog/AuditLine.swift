@@ -1,4 +1,4 @@
-import Crypto
+import Cryptography
 import Failures
 import Foundation
 import Transport
@@ -50,10 +50,7 @@ struct AuditLine: Codable, Equatable {
     return String(decoding: try encoder.encode(self), as: UTF8.self)
   }
 
-  static func hash(of line: some DataProtocol) -> String {
-    SHA256.hash(data: line).map { byte in
-      let digits = String(byte, radix: 16)
-      return digits.count == 1 ? "0" + digits : digits
-    }.joined()
+  static func hash(of line: some Sequence<UInt8>) -> String {
+    SHA256.hash(line).hexadecimal
   }
 }

@@ -1,5 +1,5 @@
 import Architecture
-import Crypto
+import Cryptography
 import LeakAudit
 import Tensors
 import Testing
@@ -135,7 +135,9 @@ struct SmallTransformer {
     let plain = Tensor(elements, shape: [tokens.count, width])
     let key = MasterKey(
       job: try #require(JobIdentifier(String(repeating: "0", count: JobIdentifier.characterCount))),
-      secret: SymmetricKey(data: (0..<32).map { UInt8(truncatingIfNeeded: seed >> (UInt64($0) % 8)) ^ $0 }))
+      secret: (0..<32).map { UInt8(truncatingIfNeeded: seed >> (UInt64($0) % 8)) ^ $0 }.withUnsafeBytes {
+        SecretBuffer(copying: $0)
+      })
     let keys = JobKeys<Float>(master: key, plan: plan, workers: Self.workers)
     let exact = JobKeys<Double>(master: key, plan: plan, workers: Self.workers)
     var inputs = masked ? try keys.maskInputs(plain) : plain

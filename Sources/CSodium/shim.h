@@ -1,0 +1,3 @@
+#pragma once
+// All cryptography of the project but CURVE's, which libzmq takes from the same library.
+#include <sodium.h>
