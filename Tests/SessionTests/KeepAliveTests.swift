@@ -1,3 +1,4 @@
+import Failures
 import Foundation
 import OwnerRole
 import Synchronization
@@ -55,6 +56,38 @@ import Wire
     let problem = "the trainer does not answer: the host name 'trainer.invalid' is not known here"
     #expect(told == [problem])
     #expect(error == .trainerGone("\(problem); check that it runs there"))
+  }
+
+  /// A trainer on a loaded machine: it has taken the connection, and refuses long after patience has run out.
+  private final class SlowRefusal: OwnerChannel {
+    private let start = ContinuousClock.now
+    private let owner: OwnerKey
+
+    init(_ owner: OwnerKey) {
+      self.owner = owner
+    }
+
+    var isConnected: Bool { false }
+    var isDeciding: Bool { true }
+
+    func send(_ message: Message) throws(TransportError) {}
+
+    func receive(timeout: Duration) throws(TransportError) -> Message? {
+      Thread.sleep(forTimeInterval: timeout / .seconds(1))
+      guard start.duration(to: .now) > .milliseconds(1_700) else { return nil }
+      throw .refused(endpoint: "here", ownerKey: owner)
+    }
+
+    func wake() {}
+    func close() {}
+  }
+
+  /// However long the trainer takes to say so.
+  @Test func anOwnerWhoIsNotListedIsRefusedAndNotToldThatNobodyIsThere() throws {
+    let connection = TrainerConnection<Float>(
+      channel: SlowRefusal(try CurveKeyPair.generate().ownerKey), job: Self.job, software: "test owner")
+    let error = #expect(throws: TransportError.self) { try connection.greet(patience: .zero) }
+    #expect(error?.kind == .refused)
   }
 
   /// A trainer at work on many parts answers often and hears nothing: it must not take the owner for lost.

@@ -56,9 +56,14 @@ package final class TrainerConnection<Element: FloatingElement> {
     let noAnswer = channel.isAwaiting ? "\(peer) has not come" : "\(peer) does not answer"
     var problem = noAnswer
     var isReported = false
-    while clock.now < deadline, !interrupted() {
+    // Whoever has just accepted the connection is there, and may be about to refuse: what becomes of it decides, not how soon.
+    let decision = deadline + Self.maxDecision
+    while clock.now < deadline || (channel.isDeciding && clock.now < decision), !interrupted() {
       do {
-        if let greeting = try greetOnce(until: min(deadline, clock.now + .milliseconds(500)), interrupted) {
+        let answerBy = clock.now + .milliseconds(500)
+        if let greeting = try greetOnce(
+          until: answerBy < deadline ? answerBy : deadline, decision: answerBy < deadline ? nil : decision, interrupted)
+        {
           return greeting
         }
       } catch let error as TransportError where error.kind == .unreachable {
@@ -76,17 +81,23 @@ package final class TrainerConnection<Element: FloatingElement> {
     throw OwnerError.trainerGone("\(problem); check that it \(advice)")
   }
 
+  /// How much longer than its patience an owner waits for the outcome of a handshake; the transport ends one sooner.
+  private static var maxDecision: Duration { .seconds(20) }
+
+  /// - Parameter decision: until when to await the outcome of a handshake under way beyond `answerBy`; nil for not at all.
   /// - Returns: nil when there is no connection, or no answer, by `answerBy`.
-  private func greetOnce(until answerBy: ContinuousClock.Instant, _ interrupted: () -> Bool) throws -> TrainerGreeting?
-  {
+  private func greetOnce(
+    until answerBy: ContinuousClock.Instant, decision: ContinuousClock.Instant?, _ interrupted: () -> Bool
+  ) throws -> TrainerGreeting? {
     // Sending would wait for a connection by itself, but for long and without a message to the user.
     while !channel.isConnected {
-      guard clock.now < answerBy, !interrupted() else { return nil }
+      let isDecided = decision.map { clock.now >= $0 || !channel.isDeciding } ?? true
+      guard clock.now < answerBy || !isDecided, !interrupted() else { return nil }
       _ = try channel.receive(timeout: .milliseconds(20))
     }
     try sendNow(.hello(software: software))
     // Connected: the answer comes as soon as the trainer has time.
-    let answerBy = answerBy + .seconds(2)
+    let answerBy = max(answerBy, clock.now) + .seconds(2)
     while clock.now < answerBy, !interrupted() {
       guard let frames = try channel.receive(timeout: .milliseconds(200)) else { continue }
       let (_, message) = try codec.trainerMessage(frames)

@@ -74,7 +74,7 @@ final class AdmissionHandler: @unchecked Sendable {
       case .handshakeBrokenOff, .protocolViolated: refusals.report(.handshakeFailed)
       case .acceptFailed(let code): refusals.report(.connectionNotAccepted(code: Int32(truncatingIfNeeded: code)))
       // An admission denied has been reported by `answer`.
-      case .handshakeSucceeded, .notAdmitted, .disconnected, .notConnected: break
+      case .accepted, .handshakeSucceeded, .notAdmitted, .disconnected, .notConnected: break
       }
     }
   }

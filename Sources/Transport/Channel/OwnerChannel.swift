@@ -10,6 +10,10 @@ package protocol OwnerChannel: AnyObject, Sendable {
   /// Whether the handshake with the trainer is done and the connection has not been seen to end.
   var isConnected: Bool { get }
 
+  /// Whether somebody has accepted a connection whose handshake is neither done nor refused. It ends within
+  /// `TransportOptions.handshakeTimeout`.
+  var isDeciding: Bool { get }
+
   /// Whether it is for the trainer to connect.
   var isAwaiting: Bool { get }
 
@@ -39,6 +43,8 @@ package protocol OwnerChannel: AnyObject, Sendable {
 }
 
 extension OwnerChannel {
+  package var isDeciding: Bool { false }
+
   package var isAwaiting: Bool { false }
 
   package var addressProblem: String? { nil }

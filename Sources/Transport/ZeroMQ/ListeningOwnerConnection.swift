@@ -64,6 +64,9 @@ final class ListeningOwnerConnection: OwnerLink {
     socket.close()
   }
 
+  /// Anybody may have connected to the port.
+  var isDeciding: Bool { false }
+
   func isEstablishedNow() throws(TransportError) -> Bool {
     try noteEvents()
     try probeIfSuspect()
@@ -198,7 +201,7 @@ final class ListeningOwnerConnection: OwnerLink {
         problem = .system(
           operation: "accepting a connection at \(boundEndpoint)", code: Int32(truncatingIfNeeded: code),
           reason: SystemCode.text(Int32(truncatingIfNeeded: code)))
-      case .notAdmitted, .handshakeSucceeded, .notConnected: break
+      case .accepted, .notAdmitted, .handshakeSucceeded, .notConnected: break
       }
     }
   }

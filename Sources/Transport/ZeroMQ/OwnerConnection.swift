@@ -9,6 +9,8 @@ final class OwnerConnection: OwnerLink {
   private let attempts: SocketAttempts
 
   private var isEstablished = false
+  /// The present socket's connection was accepted.
+  private var isAccepted = false
   private var wasEverEstablished = false
   private var handshakesBrokenOff = 0
   /// What has happened to the socket and has not been told yet; the socket is then of no further use.
@@ -35,6 +37,9 @@ final class OwnerConnection: OwnerLink {
       return (socket, try SocketMonitor(socket, name: "owner-connection-\(number)", in: context))
     }
   }
+
+  /// A refusal that has not been told yet counts: the next `receive` tells it.
+  var isDeciding: Bool { isAccepted && !isEstablished }
 
   func isEstablishedNow() throws(TransportError) -> Bool {
     try noteEvents()
@@ -110,9 +115,11 @@ final class OwnerConnection: OwnerLink {
         ending = .peerGone(endpoint: endpoint)
       case .notAdmitted:
         ending = .refused(endpoint: endpoint, ownerKey: ownerKey)
+      case .accepted: isAccepted = true
       case .protocolViolated where !isEstablished:
         ending = ending ?? .notATrainer(endpoint: endpoint)
-      case .handshakeBrokenOff:
+      // A refusal is final for this connection, whatever is said of its end.
+      case .handshakeBrokenOff where ending == nil:
         handshakesBrokenOff += 1
         // A key that has once fitted is right: then the trainer, or what stands before it, is away.
         if handshakesBrokenOff >= Self.brokenOffHandshakesThatTell, !wasEverEstablished {
@@ -124,7 +131,7 @@ final class OwnerConnection: OwnerLink {
       case .notConnected where !isEstablished && ending == nil:
         discardSocket()
       // After a loss libzmq announces its own next attempt too.
-      case .notConnected, .protocolViolated, .disconnected, .acceptFailed:
+      case .notConnected, .protocolViolated, .disconnected, .acceptFailed, .handshakeBrokenOff:
         break
       }
     }
@@ -139,5 +146,6 @@ final class OwnerConnection: OwnerLink {
     attempts.discard()
     ending = nil
     isEstablished = false
+    isAccepted = false
   }
 }

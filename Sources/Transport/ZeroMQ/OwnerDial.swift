@@ -101,7 +101,7 @@ final class OwnerDial {
         discard(slowing: Self.slowing)
       case .notConnected where !isEstablished:
         discard()
-      case .notConnected, .protocolViolated, .handshakeBrokenOff, .disconnected, .acceptFailed:
+      case .accepted, .notConnected, .protocolViolated, .handshakeBrokenOff, .disconnected, .acceptFailed:
         break
       }
     }

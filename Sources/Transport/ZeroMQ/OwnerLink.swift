@@ -3,6 +3,9 @@ protocol OwnerLink: AnyObject {
   /// Whether a handshake is done whose connection has not been seen to end.
   func isEstablishedNow() throws(TransportError) -> Bool
 
+  /// Whether a connection was accepted whose handshake is neither done nor refused.
+  var isDeciding: Bool { get }
+
   /// As `OwnerChannel.send`.
   func send(_ message: Message) throws(TransportError)
 

@@ -6,6 +6,8 @@ final class SocketMonitor {
   enum Event: Equatable {
     /// An attempt to connect has failed; libzmq would try again after its interval.
     case notConnected
+    /// The other side has taken a connection of this one; the handshake follows.
+    case accepted
     case handshakeSucceeded
     /// The connection ended before the handshake did, for no reason given.
     case handshakeBrokenOff
@@ -21,7 +23,8 @@ final class SocketMonitor {
   let socket: ZeroMQSocket
 
   private static let events =
-    ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
+    ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
     | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_ACCEPT_FAILED | ZMQ_EVENT_CONNECT_RETRIED
 
   /// - Parameter name: unique within the context.
@@ -46,6 +49,7 @@ final class SocketMonitor {
         ($0.loadUnaligned(as: UInt16.self), $0.loadUnaligned(fromByteOffset: 2, as: UInt32.self))
       }
       switch Int32(code) {
+      case ZMQ_EVENT_CONNECTED: return .accepted
       case ZMQ_EVENT_CONNECT_RETRIED: return .notConnected
       case ZMQ_EVENT_HANDSHAKE_SUCCEEDED: return .handshakeSucceeded
       case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL: return .handshakeBrokenOff

@@ -44,6 +44,10 @@ package final class ZeroMQOwnerChannel: OwnerChannel {
     (try? withConnection { (connection) throws(TransportError) in try connection.isEstablishedNow() }) ?? false
   }
 
+  package var isDeciding: Bool {
+    (try? withConnection { (connection) throws(TransportError) in connection.isDeciding }) ?? false
+  }
+
   package var isAwaiting: Bool { listeningEndpoint != nil }
 
   package var addressProblem: String? { unknownHost.withLock(\.self) }
