@@ -19,6 +19,8 @@ package enum MaskingError: Failure, Equatable {
   case missingTarget(space: SpaceID)
   /// The operation needs a key of at most `largest`, and the space's key is larger.
   case needsSmallerGroup(what: String, space: SpaceID, largest: SymmetryGroup, found: SymmetryGroup)
+  /// A run whose keys were expanded by rules that this program does not know.
+  case keyExpansion(version: Int)
   case keyFileExists(path: String)
   /// `reason` is the operating system's.
   case keyFileUnusable(path: String, reason: String)
@@ -31,7 +33,7 @@ package enum MaskingError: Failure, Equatable {
 
   package var kind: FailureKind {
     switch self {
-    case .notExact, .needsSmallerGroup: .usage
+    case .notExact, .needsSmallerGroup, .keyExpansion: .usage
     case .unknownSpace, .spaceForm: .defect
     case .shape, .sparseRows, .classOutOfRange, .missingTarget: .inputData
     case .keyFileNeedsRoom: .exhausted
@@ -64,6 +66,8 @@ package enum MaskingError: Failure, Equatable {
       """
     case .needsSmallerGroup(let what, let space, let largest, let found):
       "\(what) needs a \(largest.rawValue) key on space \(space), which has one of \(found.rawValue)"
+    case .keyExpansion(let version):
+      "the run's keys were expanded by version \(version) of the rules, which this program does not know; use the version that made the run"
     case .keyFileExists(let path):
       "\(path) exists already; a job's key is never overwritten: choose another run directory"
     case .keyFileUnusable(let path, let reason):

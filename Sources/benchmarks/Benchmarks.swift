@@ -17,4 +17,9 @@ struct Benchmarks: ParsableCommand {
     subcommands: [
       ProductShareCommand.self, TransformerShareCommand.self, KeysCommand.self, StepsCommand.self, ReadingCommand.self,
     ])
+
+  static func main() {
+    do { try KernelChoice.restartIfNeeded() } catch { exit(withError: error) }
+    main(nil)
+  }
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkpoints
 import Failures
 import Foundation
+import Tensors
 import Transport
 
 /// The owner's program.
@@ -33,6 +34,7 @@ struct Encryptor: ParsableCommand {
 
   static func main() {
     do {
+      try KernelChoice.restartIfNeeded()
       ProcessHardening.reserveStandardStreams()
       ProcessHardening.reportFailedWrites()
       try ProcessHardening.disableCoreDumps()

@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkpoints
 import Failures
 import Foundation
+import Tensors
 import Transport
 
 /// The provider's program.
@@ -27,6 +28,7 @@ struct Trainer: ParsableCommand {
 
   static func main() {
     do {
+      try KernelChoice.restartIfNeeded()
       ProcessHardening.reserveStandardStreams()
       ProcessHardening.reportFailedWrites()
       try ProcessHardening.disableCoreDumps()

@@ -23,8 +23,16 @@ typedef enum {
   CKERNELS_GELU_TANH = 5,
 } ckernels_function;
 
-/// The widest floating-point vectors of this processor that the operating system lets programs use: 128, 256 or 512.
-unsigned ckernels_vector_bits(void);
+/// Vector instructions, as bits of a set.
+typedef enum {
+  /// AVX2 and FMA.
+  CKERNELS_AVX2 = 1,
+  /// AVX-512 F, CD, BW, DQ and VL.
+  CKERNELS_AVX512 = 2,
+} ckernels_feature;
+
+/// Which of them this processor has and the operating system lets programs use.
+uint32_t ckernels_processor_features(void);
 
 #define REAL float
 #define NAME(base) base##_float

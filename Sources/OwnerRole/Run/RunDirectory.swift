@@ -156,7 +156,7 @@ package enum RunSetup {
     try MasterKeyFile(path: directory.jobKey.path).write(master)
     let state = RunState(
       job: job, phase: .prepared, trainer: trainer, trainerKey: trainerKey, keys: keys,
-      data: prepared.shape.data, owner: prepared.secret.ownerKey)
+      data: prepared.shape.data, owner: prepared.secret.ownerKey, keyExpansion: KeyExpansionRecord())
     try state.save(directory)
     return (state, master)
   }

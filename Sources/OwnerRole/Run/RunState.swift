@@ -28,10 +28,12 @@ package struct RunState: Sendable, Equatable, Codable {
   package var data: DataShape
   /// The owner's public key (z85). Batch orders and starting weights are drawn from its secret half, so that a run continues only with it.
   package var owner: String?
+  /// How the keys were expanded; nil of a run made before this was kept.
+  package var keyExpansion: KeyExpansionRecord?
 
   package init(
     job: JobID, phase: Phase, trainer: String, trainerKey: String, keys: String, data: DataShape,
-    owner: String? = nil
+    owner: String? = nil, keyExpansion: KeyExpansionRecord? = nil
   ) {
     self.job = job
     self.phase = phase
@@ -40,6 +42,7 @@ package struct RunState: Sendable, Equatable, Codable {
     self.keys = keys
     self.data = data
     self.owner = owner
+    self.keyExpansion = keyExpansion
   }
 
   /// - Throws: `OwnerError.run` when there is no run, or its state cannot be read.

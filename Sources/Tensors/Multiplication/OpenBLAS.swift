@@ -19,21 +19,4 @@ package enum OpenBLAS {
 
   /// Whether the kernels in use include those for small matrices (OpenBLAS has them for AVX-512 only).
   static let hasSmallMatrixKernels = ["skylakex", "cooperlake", "sapphirerapids"].contains(kernelName.lowercased())
-
-  /// One sentence for the start log when the kernel in use leaves the processor's vector width unused; nil when it does
-  /// not. `environment` is the process's; `OPENBLAS_CORETYPE` overrides OpenBLAS's own choice of kernel.
-  package static func advice(environment: [String: String]) -> String? {
-    advice(
-      kernel: kernelName, widestVector: VectorWidth.ofThisProcessor, forced: environment["OPENBLAS_CORETYPE"])
-  }
-
-  static func advice(kernel: String, widestVector: VectorWidth, forced: String?) -> String? {
-    guard VectorWidth.used(byKernel: kernel) < widestVector else { return nil }
-    let reason =
-      forced.map { "OPENBLAS_CORETYPE=\($0) forces it; unset the variable" }
-      ?? "install a newer OpenBLAS that knows this processor"
-    return
-      "OpenBLAS multiplies with its \(kernel) kernel, but this processor has \(widestVector.rawValue)-bit vectors: "
-      + reason
-  }
 }

@@ -52,6 +52,7 @@ struct AuditCommand: ParsableCommand {
     // Minutes of work are not to end in a directory that cannot be written.
     try directory.checkWritable()
     let prepared = try PreparedJob(job: resolved, secret: try OrderSecret(ephemeralWithSeed: resolved.train.seed))
+    KernelNotice.show()
     let report = try measure(prepared)
     try directory.write(report)
     print(

@@ -137,6 +137,7 @@ struct RetrieveCommand: ParsableCommand {
       print(opened.directory.model.path)
       return
     }
+    try KernelNotice.show(forKeysOf: opened.state.keyExpansion)
     let connection = try opened.greet(listen: place.listen, patience: waiting.patience)
     defer { connection.close() }
     let retrieval = DetachedRetrieval(

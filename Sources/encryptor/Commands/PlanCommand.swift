@@ -22,6 +22,7 @@ struct PlanCommand: ParsableCommand {
   func run() throws {
     let resolved = try job.load()
     let prepared = try PreparedJob(job: resolved, secret: try OrderSecret(ephemeralWithSeed: resolved.train.seed))
+    KernelNotice.show()
     let report = PlanReport(prepared)
     print(json ? try JSONText.of(report) : report.text(resolvedJob: resolved.yaml()))
   }

@@ -111,6 +111,7 @@ struct RunLaunch {
       : try RunSetup.create(
         directory, prepared: prepared, trainer: resolved.trainer, trainerKey: trainer.z85,
         keys: URL(filePath: keys.keys).standardizedFileURL.path)
+    try KernelNotice.show(forKeysOf: state.keyExpansion)
     if state.phase == .finished {
       print("already finished: \(directory.model.path)")
       return

@@ -32,6 +32,7 @@ struct VerifyCommand: ParsableCommand {
   func run() throws {
     let resolved = try job.load()
     let prepared = try PreparedJob(job: resolved, secret: try OrderSecret(ephemeralWithSeed: resolved.train.seed))
+    KernelNotice.show()
     let single = try check(Float.self, "float32", prepared, tolerance: Self.singleTolerance)
     let double = try check(Double.self, "float64", prepared, tolerance: Self.doubleTolerance)
     guard single, double else { throw OwnerError.checkFailed("masked and plaintext training differ") }

@@ -1,7 +1,9 @@
 import Architecture
 import Foundation
 import JobSpec
+import Masking
 import OwnerRole
+import Tensors
 import Wire
 
 /// A run's progress on standard error: a bar with loss, metric, rows/s and time left on a terminal; a line every few seconds otherwise.
@@ -38,6 +40,7 @@ final class ProgressDisplay {
         + "\(description.epochs) epochs of \(description.stepsPerEpoch) steps; masking \(prepared.job.masking.strength.rawValue), "
         + "loss at the \(prepared.job.lossLocation.rawValue); trainer \(prepared.job.trainer)")
     for notice in SendingNotices.of(prepared) { line(notice) }
+    KernelNotice.show()
   }
 
   func show(_ event: RunEvent) {
@@ -168,5 +171,20 @@ enum StandardError {
     var size = winsize()
     let width = ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
     write("\r\u{1B}[K\(text.prefix(width - 1))")
+  }
+}
+
+/// Which code multiplies here, said on standard error before long work.
+enum KernelNotice {
+  static func show() {
+    StandardError.write("multiplying with OpenBLAS's kernel \(KernelChoice.ofThisProcess.summary)\n")
+    if let advice = KernelChoice.ofThisProcess.advice { StandardError.write("\(advice)\n") }
+  }
+
+  /// Whether a run's keys will have other bits here than where it was made; a run made before this was kept says nothing.
+  ///
+  /// - Throws: `MaskingError.keyExpansion` for keys that this program cannot make.
+  static func show(forKeysOf expansion: KeyExpansionRecord?) throws {
+    if let notice = try expansion?.notice() { StandardError.write("\(notice)\n") }
   }
 }

@@ -27,9 +27,9 @@ struct TrainerLog: Sendable {
       endpoint == nil ? "connecting" : "listening",
       metadata: [
         "endpoint": "\(([endpoint].compactMap(\.self) + connecting).joined(separator: ","))", "owners": "\(owners)",
-        "threads": "\(threads)", "ranks": "\(ranks)", "kernel": "\(OpenBLAS.kernelName)",
+        "threads": "\(threads)", "ranks": "\(ranks)", "kernel": "\(KernelChoice.ofThisProcess.summary)",
       ])
-    if let advice = OpenBLAS.advice(environment: ProcessInfo.processInfo.environment) { logger.warning("\(advice)") }
+    if let advice = KernelChoice.ofThisProcess.advice { logger.warning("\(advice)") }
   }
 
   func servingMetrics(at address: String) {
