@@ -62,3 +62,30 @@ package enum CheckpointError: Failure, Equatable {
     }
   }
 }
+
+/// Why a file is not read though the system would let it.
+package enum FileProblem: Equatable, Sendable, CustomStringConvertible {
+  /// A named pipe, a device, a socket.
+  case notRegular
+  /// More bytes than any such file has.
+  case tooLong(limit: Int)
+
+  package var description: String {
+    switch self {
+    case .notRegular: "is not a regular file"
+    case .tooLong(let limit): "is longer than \(limit) bytes, which it never is: it is damaged, or another file"
+    }
+  }
+}
+
+/// What was being done to a file when the system refused.
+package enum SystemOperation: String, Sendable {
+  case open, read, create, write, sync, rename, truncate, list, remove
+
+  var isReading: Bool {
+    switch self {
+    case .open, .read, .list: true
+    case .create, .write, .sync, .rename, .truncate, .remove: false
+    }
+  }
+}

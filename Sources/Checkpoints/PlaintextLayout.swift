@@ -1,6 +1,6 @@
-import Failures
 package import Architecture
-import Tensors
+import Failures
+package import Tensors
 
 /// Between trained tensors and PyTorch's layout. They differ in the layer that reads homogeneous rows x̃ = [x; 1; 0_k]: its
 /// one matrix [W | b | 0_k] (out × (d+1+k)) is `layers.0.weight` (out × d) and `layers.0.bias` (out) in PyTorch.
@@ -127,5 +127,89 @@ package enum PlaintextLayout {
     if let other = tensors.names.first(where: { !names.contains($0) }) {
       throw .layout(.unexpectedTensor(other.printable(limit: 80)))
     }
+  }
+}
+
+/// Weights that do not fit the model they are for.
+package enum PlaintextLayoutProblem: Equatable, Sendable, CustomStringConvertible {
+  case missingTensor(String)
+  case unexpectedTensor(String)
+  case shape(name: String, expected: [Int], found: [Int])
+  /// A specification with homogeneous columns that names no bias or is not a matrix of their width.
+  case malformedSpecification(String)
+
+  package var description: String {
+    switch self {
+    case .missingTensor(let name): "the weights have no `\(name)`"
+    case .unexpectedTensor(let name): "the weights hold `\(name)`, which the model does not have"
+    case .shape(let name, let expected, let found):
+      "the weights' `\(name)` has the shape \(found) instead of \(expected)"
+    case .malformedSpecification(let name):
+      "the model's description of `\(name)` is not a homogeneous matrix with a bias"
+    }
+  }
+}
+
+/// A tensor that is expected: what a file must hold to be of use.
+package struct TensorDescription: Sendable, Equatable {
+  package let name: String
+  package let shape: [Int]
+
+  package init(name: String, shape: [Int]) {
+    self.name = name
+    self.shape = shape
+  }
+
+  package init(_ specification: ParameterSpecification) {
+    self.init(name: specification.name, shape: specification.shape)
+  }
+}
+
+/// Tensors under names, in a fixed order: the weights of a model, or the state of an optimizer.
+///
+/// A container to save, send and convert. Two are equal when names, order, shapes and elements are.
+package struct NamedTensors<Element: TensorElement>: Sendable, Equatable {
+  package private(set) var names: [String] = []
+  private var tensors: [Tensor<Element>] = []
+  private var positions: [String: Int] = [:]
+
+  package init() {}
+
+  /// In the order given; a name that comes again replaces the tensor and keeps the place.
+  package init(_ pairs: some Sequence<(String, Tensor<Element>)>) {
+    for (name, tensor) in pairs { self[name] = tensor }
+  }
+
+  /// The tensor called `name`; setting adds at the end, replaces in place, or with nil removes.
+  package subscript(name: String) -> Tensor<Element>? {
+    get { positions[name].map { tensors[$0] } }
+    set {
+      switch (positions[name], newValue) {
+      case (let position?, let tensor?): tensors[position] = tensor
+      case (nil, let tensor?):
+        positions[name] = names.count
+        names.append(name)
+        tensors.append(tensor)
+      case (let position?, nil):
+        names.remove(at: position)
+        tensors.remove(at: position)
+        positions = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, $0) })
+      case (nil, nil): break
+      }
+    }
+  }
+
+  /// Names and shapes, in order.
+  package var descriptions: [TensorDescription] {
+    map { TensorDescription(name: $0.name, shape: $0.tensor.shape) }
+  }
+}
+
+extension NamedTensors: RandomAccessCollection {
+  package var startIndex: Int { 0 }
+  package var endIndex: Int { names.count }
+
+  package subscript(position: Int) -> (name: String, tensor: Tensor<Element>) {
+    (names[position], tensors[position])
   }
 }

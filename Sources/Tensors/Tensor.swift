@@ -122,3 +122,132 @@ extension Tensor: Equatable {
       && left.withUnsafeBufferPointer { a in right.withUnsafeBufferPointer { b in a.elementsEqual(b) } }
   }
 }
+
+extension Tensor {
+  /// A copy of rows `range`; the other dimensions stay.
+  package func slice(rows range: Range<Int>) -> Tensor {
+    let width = columns
+    return withUnsafeBufferPointer { elements in
+      Tensor(
+        elements[(range.lowerBound * width)..<(range.upperBound * width)],
+        shape: [range.count] + shape.dropFirst())
+    }
+  }
+}
+
+extension Tensor where Element: FloatingElement {
+  /// Whether no element is NaN or infinite.
+  package var allFinite: Bool {
+    withUnsafeBufferPointer { elements in
+      guard let base = elements.baseAddress else { return true }
+      return Element.allFinite(elements.count, base)
+    }
+  }
+
+  /// The same numbers in another format, rounded to nearest; itself when the format is the same.
+  @specialized(where Element == Float, Target == Double)
+  @specialized(where Element == Double, Target == Float)
+  package func converted<Target: FloatingElement>(to type: Target.Type = Target.self) -> Tensor<Target> {
+    if let same = self as? Tensor<Target> { return same }
+    var result = Tensor<Target>(uninitialized: shape)
+    result.withUnsafeMutableBufferPointer { destination in
+      withUnsafeBufferPointer { source in
+        for index in source.indices { destination[index] = Target(source[index]) }
+      }
+    }
+    return result
+  }
+}
+
+/// Checked arithmetic on tensor shapes that come from outside.
+package enum Shape {
+  /// The product of `shape`; nil when a dimension is negative or the product overflows.
+  package static func elementCount(_ shape: [Int]) -> Int? {
+    var total = 1
+    for dimension in shape {
+      guard dimension >= 0 else { return nil }
+      let (product, overflow) = total.multipliedReportingOverflow(by: dimension)
+      if overflow { return nil }
+      total = product
+    }
+    return total
+  }
+
+  /// The bytes a tensor of `shape` takes; nil as for `elementCount`.
+  package static func byteCount(_ shape: [Int], _ type: ElementType) -> Int? {
+    guard let count = elementCount(shape) else { return nil }
+    let (bytes, overflow) = count.multipliedReportingOverflow(by: type.byteCount)
+    return overflow ? nil : bytes
+  }
+
+  /// The sum of counts; nil when one of them is nil or the sum overflows.
+  package static func sum(_ counts: [Int?]) -> Int? {
+    var total = 0
+    for count in counts {
+      guard let count else { return nil }
+      let (sum, overflow) = total.addingReportingOverflow(count)
+      if overflow { return nil }
+      total = sum
+    }
+    return total
+  }
+}
+
+/// The number formats tensors are stored and sent in; raw values are the wire and file codes, never renumbered.
+package enum ElementType: UInt8, Sendable, CaseIterable {
+  case float32 = 1
+  case float64 = 2
+  case int32 = 3
+  case int64 = 4
+  case uint8 = 5
+
+  /// Bytes an element takes.
+  package var byteCount: Int {
+    switch self {
+    case .float32, .int32: 4
+    case .float64, .int64: 8
+    case .uint8: 1
+    }
+  }
+}
+
+/// A number that a `Tensor` can hold: plain bits, no references, little-endian on every supported machine.
+package protocol TensorElement: BitwiseCopyable, Sendable, Equatable, Numeric {
+  static var elementType: ElementType { get }
+}
+
+extension Float: TensorElement { package static var elementType: ElementType { .float32 } }
+extension Double: TensorElement { package static var elementType: ElementType { .float64 } }
+extension Int32: TensorElement { package static var elementType: ElementType { .int32 } }
+extension Int64: TensorElement { package static var elementType: ElementType { .int64 } }
+extension UInt8: TensorElement { package static var elementType: ElementType { .uint8 } }
+
+/// The two formats models are computed in: `Float` on the wire and in jobs, `Double` in the tests that prove exactness.
+package protocol FloatingElement: TensorElement, BinaryFloatingPoint, MultipliableElement, LayerKernels, NormKernels,
+  AttentionKernels, LossKernels, OptimizerKernels, ArrayKernels
+{}
+
+extension Float: FloatingElement {}
+extension Double: FloatingElement {}
+
+/// A 64-byte aligned, uniquely allocated block of elements.
+///
+/// `@unchecked Sendable`: the memory is written only through `Tensor`, which copies the block first unless it holds the
+/// only reference (the same rule that makes `Array` sendable), and freed once, in `deinit`.
+final class TensorStorage<Element: TensorElement>: @unchecked Sendable {
+  let elements: UnsafeMutableBufferPointer<Element>
+  /// The first element's address; there is memory there even when `elements` is empty.
+  let base: UnsafeMutablePointer<Element>
+
+  /// Uninitialised memory for `count` elements.
+  init(count: Int) {
+    let bytes = Swift.max(count, 1) * MemoryLayout<Element>.stride
+    let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+    base = raw.bindMemory(to: Element.self, capacity: count)
+    elements = UnsafeMutableBufferPointer(start: base, count: count)
+  }
+
+  deinit {
+    UnsafeMutableRawPointer(base).deallocate()
+  }
+}

@@ -1,4 +1,6 @@
 import Dispatch
+import Foundation
+import Synchronization
 
 /// Runs independent pieces of work on a bounded number of Dispatch threads.
 ///
@@ -46,5 +48,65 @@ package struct Workers: Sendable {
         while let piece = next.take(below: pieces) { body(piece, memory) }
       }
     }
+  }
+}
+
+/// Hands out 0, 1, 2 … to several threads, each number once.
+final class PieceCounter: Sendable {
+  private let next = Atomic<Int>(0)
+
+  func take(below limit: Int) -> Int? {
+    let piece = next.add(1, ordering: .relaxed).oldValue
+    return piece < limit ? piece : nil
+  }
+}
+
+/// Blocks of memory that threads borrow for a piece of work and give back: fresh memory for every call would be paged in anew
+/// each time, which takes longer than some of the work itself.
+final class ScratchPool: Sendable {
+  /// 64-byte aligned memory; whoever holds the value is its only user.
+  ///
+  /// `@unchecked Sendable`: it is handed from one user to the next through the pool's lock.
+  private struct Block: @unchecked Sendable {
+    let memory: UnsafeMutableRawPointer
+    let byteCount: Int
+  }
+
+  private let free = Mutex<[Block]>([])
+
+  deinit {
+    free.withLock { blocks in
+      for block in blocks { block.memory.deallocate() }
+    }
+  }
+
+  /// Calls `body` with memory of unspecified contents for `count` elements.
+  func withMemory<Element: TensorElement>(
+    _ count: Int, of _: Element.Type, _ body: (UnsafeMutablePointer<Element>) -> Void
+  ) {
+    let block = borrow(max(1, count) * MemoryLayout<Element>.stride)
+    body(block.memory.bindMemory(to: Element.self, capacity: max(1, count)))
+    free.withLock { $0.append(block) }
+  }
+
+  /// The last block given back if it is large enough; one that is not is replaced, so that there never are more blocks than
+  /// threads had at once.
+  private func borrow(_ byteCount: Int) -> Block {
+    if let block = free.withLock({ $0.popLast() }) {
+      if block.byteCount >= byteCount { return block }
+      block.memory.deallocate()
+    }
+    return Block(memory: .allocate(byteCount: byteCount, alignment: 64), byteCount: byteCount)
+  }
+}
+
+/// CPU time from the operating system.
+package enum ProcessorTime {
+  /// User and system seconds of all threads so far.
+  package static var ofThisProcess: Double {
+    var usage = rusage()
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    return Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
+      + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6
   }
 }

@@ -23,3 +23,42 @@ struct Benchmarks: ParsableCommand {
     main(nil)
   }
 }
+
+/// On how many threads, and how often.
+struct MeasurementOptions: ParsableArguments {
+  @Option(help: "Worker threads. (default: all cores)")
+  var threads: Int?
+
+  @Option(help: "Rounds; the median counts.")
+  var rounds: Int = 7
+
+  func validate() throws {
+    if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1 … 1024") }
+    guard (1...1000).contains(rounds) else { throw ValidationError("--rounds must be 1 … 1000") }
+  }
+
+  var workers: Workers { Workers(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount) }
+}
+
+/// Wall time of pieces of work.
+enum Timing {
+  /// Seconds that `work` takes.
+  static func seconds(_ work: () throws -> Void) rethrows -> Double {
+    try ContinuousClock().measure(work) / .seconds(1)
+  }
+
+  /// The middle value; of an even number, the upper of the two. 0 of none.
+  static func median(_ values: [Double]) -> Double {
+    let sorted = values.sorted()
+    return sorted.isEmpty ? 0 : sorted[sorted.count / 2]
+  }
+}
+
+/// Prints a measurement as one JSON object.
+enum Report {
+  static func write(_ value: some Encodable) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    print(String(decoding: try encoder.encode(value), as: UTF8.self))
+  }
+}

@@ -1,4 +1,3 @@
-import Training
 import ArgumentParser
 import Synchronization
 import Tensors
@@ -68,5 +67,100 @@ struct ProductShareCommand: ParsableCommand {
         threads: workers.threads, kernel: OpenBLAS.kernelName, stepGigaflops: Timing.median(steps),
         productGigaflops: Timing.median(alone), share: Timing.median(zip(steps, alone).map { $0 / $1 }),
         stepSeconds: work * Double(3 * layers - 1) / Timing.median(steps) / 1e9))
+  }
+}
+
+/// Matrices of one thread for the three products of a layer's step.
+///
+/// `@unchecked Sendable`: each object is used by one thread at a time, as `Workers.perform` hands out its pieces.
+final class ProductOperands: @unchecked Sendable {
+  static let products = 3
+
+  private let rows: Int
+  private let width: Int
+  private let input: Tensor<Float>
+  private let weight: Tensor<Float>
+  private var output: Tensor<Float>
+  private var weightGradient: Tensor<Float>
+
+  init(rows: Int, width: Int) {
+    self.rows = rows
+    self.width = width
+    input = SampleData.uniform([rows, width])
+    weight = SampleData.uniform([width, width])
+    output = Tensor(zeros: [rows, width])
+    weightGradient = Tensor(zeros: [width, width])
+  }
+
+  /// X Wᵀ (outputs), Gᵀ X (weight gradient), G W (input gradient): one `cblas_sgemm` call each, on the calling thread.
+  func multiply() {
+    input.withUnsafeBufferPointer { x in
+      weight.withUnsafeBufferPointer { w in
+        output.withUnsafeMutableBufferPointer { y in
+          weightGradient.withUnsafeMutableBufferPointer { g in
+            guard let x = x.baseAddress, let w = w.baseAddress, let y = y.baseAddress, let g = g.baseAddress else {
+              return
+            }
+            Float.multiply(
+              transposeA: false, transposeB: true, m: rows, n: width, k: width, alpha: 1, a: x, leadingA: width, b: w,
+              leadingB: width, beta: 0, c: y, leadingC: width)
+            Float.multiply(
+              transposeA: true, transposeB: false, m: width, n: width, k: rows, alpha: 1, a: x, leadingA: width, b: x,
+              leadingB: width, beta: 0, c: g, leadingC: width)
+            Float.multiply(
+              transposeA: false, transposeB: false, m: rows, n: width, k: width, alpha: 1, a: x, leadingA: width, b: w,
+              leadingB: width, beta: 0, c: y, leadingC: width)
+          }
+        }
+      }
+    }
+  }
+}
+
+/// The matrix products of a model's step, and memory of one thread to compute them alone.
+///
+/// `@unchecked Sendable`: each object is used by one thread at a time, as `Workers.perform` hands out its pieces.
+final class BareProducts: @unchecked Sendable {
+  /// C (m × n) = op(A) op(B), `count` times.
+  struct Product {
+    let transposeA: Bool
+    let transposeB: Bool
+    let m: Int
+    let n: Int
+    let k: Int
+    let count: Int
+
+    var operations: Double { 2 * Double(m) * Double(n) * Double(k) * Double(count) }
+  }
+
+  private let products: [Product]
+  private var a: Tensor<Float>
+  private var b: Tensor<Float>
+  private var c: Tensor<Float>
+
+  init(_ products: [Product]) {
+    self.products = products
+    a = SampleData.uniform([products.map { $0.m * $0.k }.max() ?? 1])
+    b = SampleData.uniform([products.map { $0.n * $0.k }.max() ?? 1])
+    c = Tensor(zeros: [products.map { $0.m * $0.n }.max() ?? 1])
+  }
+
+  /// All of them, each a whole call on the calling thread.
+  func multiply() {
+    a.withUnsafeBufferPointer { a in
+      b.withUnsafeBufferPointer { b in
+        c.withUnsafeMutableBufferPointer { c in
+          guard let a = a.baseAddress, let b = b.baseAddress, let c = c.baseAddress else { return }
+          for product in products {
+            for _ in 0..<product.count {
+              Float.multiply(
+                transposeA: product.transposeA, transposeB: product.transposeB, m: product.m, n: product.n,
+                k: product.k, alpha: 1, a: a, leadingA: product.transposeA ? product.m : product.k, b: b,
+                leadingB: product.transposeB ? product.k : product.n, beta: 0, c: c, leadingC: product.n)
+            }
+          }
+        }
+      }
+    }
   }
 }

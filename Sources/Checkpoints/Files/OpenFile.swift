@@ -1,4 +1,4 @@
-import Foundation
+package import Foundation
 
 /// A file descriptor that is closed once, when the last reference goes.
 ///
@@ -127,5 +127,64 @@ final class OpenFile: Sendable {
 
   private func failure(_ operation: SystemOperation) -> CheckpointError {
     .system(operation, path: path, code: errno)
+  }
+}
+
+/// Small files that are read or copied whole.
+enum RegularFile {
+  /// Whether there is a regular file, links followed.
+  static func exists(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+  }
+
+  /// The bytes of a file; nil when there are more than `limit`.
+  static func read(_ path: String, limit: Int) throws(CheckpointError) -> [UInt8]? {
+    let file = try OpenFile.openRegular(path)
+    let length = try file.length()
+    guard length <= limit else { return nil }
+    var bytes = [UInt8](repeating: 0, count: length)
+    let got = try file.read(into: &bytes, at: 0)
+    return Array(bytes[..<got])
+  }
+
+  /// Copies a file of any size, a piece at a time; the copy appears whole or not at all.
+  static func copy(_ path: String, to destination: String) throws(CheckpointError) {
+    let file = try OpenFile.openRegular(path)
+    var piece = [UInt8](repeating: 0, count: 1 << 20)
+    try AtomicFile.write(to: destination) { (writer) throws(CheckpointError) in
+      while true {
+        let got = try file.read(into: &piece, at: writer.offset)
+        if got == 0 { return }
+        try writer.write(Data(piece[..<got]))
+      }
+    }
+  }
+}
+
+/// Files of settings and states, which are read whole.
+package enum SmallFile {
+  /// The bytes of a file; nil when there is none.
+  ///
+  /// - Throws: `.system`; `.file`, for one of more bytes than `limit` too.
+  package static func read(_ path: String, limit: Int = 1 << 20) throws(CheckpointError) -> Data? {
+    var status = stat()
+    if stat(path, &status) != 0, errno == ENOENT { return nil }
+    guard let bytes = try RegularFile.read(path, limit: limit) else {
+      throw .file(path: path, .tooLong(limit: limit))
+    }
+    return Data(bytes)
+  }
+}
+
+/// Where the programs' results go.
+package enum StandardOutput {
+  /// Brings what was printed out of its buffer.
+  ///
+  /// - Throws: `CheckpointError` when it cannot be written, of kind `.exhausted` for a full disk. A reader that has seen enough and closed
+  ///   its pipe is no error.
+  package static func finish() throws(CheckpointError) {
+    guard fflush(nil) != 0, errno != EPIPE else { return }
+    throw .system(.write, path: "standard output", code: errno)
   }
 }

@@ -1,4 +1,5 @@
 import Failures
+package import Tensors
 
 /// The header of a safetensors file: 8 bytes with its length N (little-endian), then N bytes of JSON that begin with `{`
 /// and may be padded with spaces, then the tensors' bytes without gaps.
@@ -104,5 +105,99 @@ package struct SafetensorsHeader: Sendable, Equatable {
       let (expected, overflow) = reached.addingReportingOverflow(fileLength - dataLength)
       throw .fileLength(expected: overflow ? .max : expected, found: fileLength)
     }
+  }
+}
+
+/// A tensor as a safetensors header describes it.
+package struct SafetensorsEntry: Sendable, Equatable {
+  package let name: String
+  package let type: SafetensorsType
+  package let shape: [Int]
+  /// Bytes from the start of the data to the tensor's first byte.
+  package let begin: Int
+  /// Bytes from the start of the data to after the tensor's last byte.
+  package let end: Int
+}
+
+/// The number formats of safetensors files that are read; `Tensor` has no 16-bit element, so that F16 and BF16 are
+/// widened on the way in and never written.
+package enum SafetensorsType: String, Sendable, CaseIterable {
+  case float64 = "F64"
+  case float32 = "F32"
+  case float16 = "F16"
+  case bfloat16 = "BF16"
+  case int64 = "I64"
+  case int32 = "I32"
+  case uint8 = "U8"
+
+  package init(_ type: ElementType) {
+    self =
+      switch type {
+      case .float32: .float32
+      case .float64: .float64
+      case .int32: .int32
+      case .int64: .int64
+      case .uint8: .uint8
+      }
+  }
+
+  /// Bytes an element takes.
+  package var byteCount: Int {
+    switch self {
+    case .float64, .int64: 8
+    case .float32, .int32: 4
+    case .float16, .bfloat16: 2
+    case .uint8: 1
+    }
+  }
+
+  var isFloating: Bool {
+    switch self {
+    case .float64, .float32, .float16, .bfloat16: true
+    case .int64, .int32, .uint8: false
+    }
+  }
+
+  /// Bytes of a tensor of `shape`; nil when a dimension is negative or the product overflows, also of an empty tensor's
+  /// other dimensions, whose product `Tensor.columns` takes.
+  func byteCount(of shape: [Int]) -> Int? {
+    guard let count = Shape.elementCount(shape), Shape.elementCount(shape.map { max($0, 1) }) != nil else { return nil }
+    let (bytes, overflow) = count.multipliedReportingOverflow(by: byteCount)
+    return overflow ? nil : bytes
+  }
+}
+
+/// A tensor to be written: what the header says of it, and its bytes when their turn comes.
+package struct SafetensorsTensor: Sendable {
+  package let name: String
+  package let type: SafetensorsType
+  package let shape: [Int]
+  let write: @Sendable (AtomicFileWriter) throws(CheckpointError) -> Void
+
+  package init<Element>(_ name: String, _ tensor: Tensor<Element>) {
+    self.init(name: name, type: SafetensorsType(Element.elementType), shape: tensor.shape) {
+      (writer) throws(CheckpointError) in
+      try tensor.withUnsafeBufferPointer { (buffer) throws(CheckpointError) in
+        try writer.write(UnsafeRawBufferPointer(buffer))
+      }
+    }
+  }
+
+  /// For a tensor that is made while it is written.
+  ///
+  /// - Parameter write: writes the elements in row-major order, little-endian, as many as `shape` has.
+  package init(
+    name: String, type: SafetensorsType, shape: [Int],
+    write: @escaping @Sendable (AtomicFileWriter) throws(CheckpointError) -> Void
+  ) {
+    self.name = name
+    self.type = type
+    self.shape = shape
+    self.write = write
+  }
+
+  /// The same tensor under another name.
+  func named(_ name: String) -> SafetensorsTensor {
+    SafetensorsTensor(name: name, type: type, shape: shape, write: write)
   }
 }

@@ -1,4 +1,5 @@
 import Architecture
+import Checkpoints
 import Collectives
 import Foundation
 import Tensors
@@ -143,5 +144,40 @@ struct JobAdmission<Element: FloatingElement> {
       (description.microBatch > 1 ? ["make train.micro_batch smaller"] : [])
       + (description.purpose == .training ? ["set loss.where: trainer"] : []) + ["cut the texts shorter"]
     return ways.dropLast().joined(separator: ", ") + (ways.count > 1 ? ", or " : "") + ways[ways.count - 1]
+  }
+}
+
+/// What a job may come to take of the disk.
+enum JobDisk<Element: FloatingElement> {
+  /// Rows, labels and plan where the trainer computes the loss; and the most that checkpoints take at a time: the frozen weights
+  /// once, the state twice (the new one is whole before the old one goes), the best weights twice where they are kept. Nil on
+  /// overflow.
+  static func bytesNeeded(_ description: JobDescription, _ model: Model) -> Int? {
+    let tensors = CheckpointTensors(
+      model.structure.parameters, statePrefixes: description.optimizer.statePrefixes)
+    func bytes(_ content: CheckpointContent, times: Int) -> Int? {
+      let isTraining = description.purpose == .training
+      let each = tensors.descriptions(content, step: isTraining ? 1 : 0).map {
+        Shape.byteCount($0.shape + [times], Element.elementType)
+      }
+      return Shape.sum(each)
+    }
+    let isUploaded = description.purpose == .training && description.lossLocation == .trainer
+    let keepsBest = description.purpose == .training && description.keep == .best
+    return Shape.sum([
+      isUploaded
+        ? UploadedData<Element>.byteCount(description, width: model.inputWidth, outputs: model.outputWidth) : 0,
+      bytes(.frozen, times: 1), bytes(.state, times: 2), keepsBest ? bytes(.best, times: 2) : 0,
+    ])
+  }
+}
+
+/// Sizes in messages to people.
+enum ByteText {
+  /// In MiB with one decimal; in bytes where that would say 0.0, or next to nothing.
+  static func text(_ bytes: Int) -> String {
+    guard bytes >= 1 << 20 else { return "\(bytes) bytes" }
+    let tenths = bytes / (1 << 20) * 10 + bytes % (1 << 20) * 10 / (1 << 20)
+    return "\(tenths / 10).\(tenths % 10) MiB"
   }
 }

@@ -1,3 +1,5 @@
+import Tensors
+
 /// How far each row of the batch in progress has come.
 struct BatchRows {
   private enum State {
@@ -48,5 +50,28 @@ struct BatchRows {
       if state == .gradientSet { withGradient += 1 }
       states[row] = state
     }
+  }
+}
+
+/// A part of a batch between its forward and its backward pass.
+struct BatchPart<Element: FloatingElement> {
+  /// Samples of the batch.
+  let rows: Range<Int>
+  let sequences: SequenceLayout
+  let memory: MatrixMemory<Element>
+}
+
+/// What one optimizer step did.
+package struct StepReport: Sendable, Equatable {
+  /// t, the number of the step just taken.
+  package let step: Int
+  /// ‖g‖₂ over all gradients together, before clipping.
+  package let gradientNorm: Double
+  package let learningRate: Double
+
+  package init(step: Int, gradientNorm: Double, learningRate: Double) {
+    self.step = step
+    self.gradientNorm = gradientNorm
+    self.learningRate = learningRate
   }
 }

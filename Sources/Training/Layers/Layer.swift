@@ -27,3 +27,91 @@ package protocol Layer: LayerRules {
 extension Layer {
   package var valuesReadBackward: [Int] { inputs + [output] }
 }
+
+/// What a layer gets for a forward pass over some samples of a batch. A view has as many rows as there are samples or tokens,
+/// by its value's domain.
+package struct ForwardPass<Element: FloatingElement> {
+  package let workers: Workers
+  /// Nil where every sample is one row.
+  package let sequences: SequenceLayout?
+  /// In the order of the layer's `parameters`; a vector of n is 1 × n.
+  package let parameters: ArraySlice<MatrixView<Element>>
+  package let inputs: [MatrixView<Element>]
+  package let output: MatrixView<Element>
+  /// The output's rows × `keptColumns`; nil in inference, where no backward pass follows, and where `keptColumns` is 0.
+  package let kept: MatrixView<Element>?
+}
+
+/// What a layer gets for a backward pass over the samples of one or more forward passes: a whole batch, or a part of it.
+package struct BackwardPass<Element: FloatingElement> {
+  package let workers: Workers
+  /// Nil where every sample is one row.
+  package let sequences: SequenceLayout?
+  package let parameters: ArraySlice<MatrixView<Element>>
+  package let inputs: [MatrixView<Element>]
+  package let output: MatrixView<Element>
+  package let kept: MatrixView<Element>?
+  /// ∂L/∂output, complete; the layer may overwrite it.
+  package let outputGradient: MatrixView<Element>
+  /// One for each input; nil where nobody needs it: the model's input, and whatever only frozen layers
+  /// come before.
+  package let inputGradients: [InputGradient<Element>?]
+  /// In the order of `parameters`; nil for a parameter that is not trained.
+  package let parameterGradients: ArraySlice<ParameterGradient<Element>?>
+}
+
+/// Where a layer puts ∂L/∂input.
+package struct InputGradient<Element: FloatingElement> {
+  package let view: MatrixView<Element>
+  /// Another reader of the same value has already written its share: add to it.
+  package let accumulates: Bool
+}
+
+/// Where a layer puts ∂L/∂parameter.
+package struct ParameterGradient<Element: FloatingElement> {
+  package let view: MatrixView<Element>
+  /// An earlier part of the same batch has already written its share: add to it.
+  package let accumulates: Bool
+}
+
+/// How the token rows of a pass are divided into samples. Samples follow each other without padding.
+package struct SequenceLayout: Sendable, Equatable {
+  /// Start of each sample's tokens, and the end of the last sample's: `samples` + 1 ascending numbers from 0.
+  package let offsets: [Int]
+  /// The row of each sample's pooled token, within the sample's range; empty when no layer pools by it.
+  package let pooled: [Int]
+
+  package init(offsets: [Int], pooled: [Int]) {
+    self.offsets = offsets
+    self.pooled = pooled
+  }
+
+  /// Of samples with these lengths, and pooled tokens at these places within them.
+  package init(lengths: some Sequence<Int32>, pooled: some Sequence<Int32>) {
+    var offsets = [0]
+    var places: [Int] = []
+    for (length, place) in zip(lengths, pooled) {
+      let start = offsets[offsets.count - 1]
+      places.append(start + Int(place))
+      offsets.append(start + Int(length))
+    }
+    self.init(offsets: offsets, pooled: places)
+  }
+
+  package var samples: Int { max(0, offsets.count - 1) }
+  package var tokens: Int { offsets.last ?? 0 }
+
+  package func range(ofSample sample: Int) -> Range<Int> {
+    offsets[sample]..<offsets[sample + 1]
+  }
+
+  /// The sample that a token row belongs to.
+  func sample(ofToken row: Int) -> Int {
+    var (low, high) = (0, samples)
+    while high - low > 1 {
+      let middle = (low + high) / 2
+      if offsets[middle] <= row { low = middle } else { high = middle }
+    }
+    return low
+  }
+}

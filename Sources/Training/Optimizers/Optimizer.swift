@@ -1,3 +1,5 @@
+package import Architecture
+import Foundation
 import Tensors
 
 /// An update rule with its memory.
@@ -11,4 +13,107 @@ protocol Optimizer<Element>: AnyObject {
   func update(
     _ index: Int, parameter: MatrixBuffer<Element>, gradient: MatrixBuffer<Element>, _ settings: UpdateSettings,
     workers: Workers)
+}
+
+/// One tensor of an optimizer's memory, as checkpoints name it: "momentum.layers.0.weight".
+struct OptimizerStateTensor<Element: FloatingElement> {
+  let name: String
+  let shape: [Int]
+  let buffer: MatrixBuffer<Element>
+}
+
+/// What every parameter's update of one step has in common.
+struct UpdateSettings {
+  /// The schedule's rate of this step.
+  let learningRate: Double
+  /// min(1, clip_norm / (‖g‖ + 1e-6)); multiplies every gradient as it is read.
+  let clip: Double
+  /// t = 0 … N − 1.
+  let step: Int
+}
+
+extension OptimizerDescription {
+  /// - Throws: `TrainingError.invalidSetting` naming the first setting out of its range.
+  func validate() throws(TrainingError) {
+    guard learningRate.isFinite, learningRate > 0 else { throw .invalidSetting("optimizer.lr must be above 0") }
+    guard momentum >= 0, momentum < 1 else { throw .invalidSetting("optimizer.momentum must be in 0 ..< 1") }
+    guard weightDecay.isFinite, weightDecay >= 0 else {
+      throw .invalidSetting("optimizer.weight_decay must be at least 0")
+    }
+    if let clipNorm {
+      guard clipNorm.isFinite, clipNorm > 0 else { throw .invalidSetting("optimizer.clip_norm must be above 0") }
+    }
+    guard kind == .sgd || !nesterov else { throw .invalidSetting("optimizer.nesterov is for sgd only") }
+    guard !nesterov || momentum > 0 else { throw .invalidSetting("optimizer.nesterov needs a momentum above 0") }
+  }
+
+  func makeOptimizer<Element: FloatingElement>(
+    for parameters: [ParameterSpecification], _: Element.Type
+  ) -> any Optimizer<Element> {
+    switch kind {
+    case .sgd: StochasticGradientDescent<Element>(self, parameters)
+    case .adamw: AdamW<Element>(self, parameters)
+    case .muon: Muon<Element>(self, parameters)
+    }
+  }
+
+  /// Prefixes of the state tensors that each parameter has.
+  package var statePrefixes: [String] {
+    switch kind {
+    case .sgd: momentum > 0 ? ["momentum"] : []
+    case .adamw: ["moment1", "moment2"]
+    case .muon: ["momentum"]
+    }
+  }
+
+  /// Zeroed state for all parameters: all tensors of the first prefix, then those of the next.
+  func makeState<Element: FloatingElement>(
+    for parameters: [ParameterSpecification]
+  ) -> [OptimizerStateTensor<Element>] {
+    statePrefixes.flatMap { prefix in
+      parameters.map { parameter in
+        let (rows, columns) = parameter.bufferShape
+        return OptimizerStateTensor(
+          name: "\(prefix).\(parameter.name)", shape: parameter.shape,
+          buffer: MatrixBuffer(rows: rows, columns: columns))
+      }
+    }
+  }
+}
+
+extension ParameterSpecification {
+  /// The matrix a parameter is kept as: a vector of n is 1 × n.
+  var bufferShape: (rows: Int, columns: Int) {
+    shape.count < 2 ? (1, shape.first ?? 1) : (shape[0], shape.dropFirst().reduce(1, *))
+  }
+}
+
+/// The learning rate of each step: warm-up, then decay.
+package struct LearningRateSchedule: Sendable, Equatable {
+  private let decay: ScheduleDescription.Decay
+  private let peak: Double
+  private let totalSteps: Int
+  /// w = ⌈warmup · N⌉.
+  package let warmupSteps: Int
+
+  /// `totalSteps` (N) at least 1, `learningRate` the peak; `description.warmup` in 0 … 1.
+  package init(_ description: ScheduleDescription, learningRate: Double, totalSteps: Int) {
+    decay = description.decay
+    peak = learningRate
+    self.totalSteps = totalSteps
+    let steps = (description.warmup * Double(totalSteps)).rounded(.up)
+    warmupSteps = steps.isFinite ? max(0, min(totalSteps, Int(exactly: steps) ?? totalSteps)) : 0
+  }
+
+  /// Of step t = 0 … N − 1: peak·(t+1)/w for t < w; after it peak, peak·(N−t)/(N−w) or peak·½(1+cos(π(t−w)/(N−w))).
+  package func rate(step: Int) -> Double {
+    if step < warmupSteps { return peak * Double(step + 1) / Double(warmupSteps) }
+    let remaining = Double(totalSteps - step)
+    let span = Double(totalSteps - warmupSteps)
+    switch decay {
+    case .none: return peak
+    case .linear: return peak * remaining / span
+    case .cosine: return peak * 0.5 * (1 + cos(.pi * Double(step - warmupSteps) / span))
+    }
+  }
 }

@@ -1,5 +1,6 @@
 import CZeroMQ
 import Foundation
+import Synchronization
 
 /// Answers libzmq's question, once for every new connection, whether its key may connect (ZAP, ZeroMQ RFC 27).
 ///
@@ -100,5 +101,50 @@ final class AdmissionHandler: @unchecked Sendable {
       return reply("400", "not listed")
     }
     return reply("200", "listed", user: key.z85)
+  }
+}
+
+/// The keys served at this moment; replaceable while connections come and go.
+final class AdmissionList: Sendable {
+  private let keys: Mutex<Set<OwnerKey>>
+
+  init(_ keys: Set<OwnerKey>) {
+    self.keys = Mutex(keys)
+  }
+
+  func replace(with newKeys: Set<OwnerKey>) {
+    keys.withLock { $0 = newKeys }
+  }
+
+  func contains(_ key: OwnerKey) -> Bool {
+    keys.withLock { $0.contains(key) }
+  }
+}
+
+/// Lets a bounded number of things through in any period and counts the rest, so that whoever causes them as often as it likes
+/// cannot fill a log.
+package struct PeriodAllowance: Sendable {
+  private static let period: Duration = .seconds(10)
+  private static let allowed = 10
+
+  private var end: ContinuousClock.Instant?
+  private var count = 0
+  private var suppressed = 0
+
+  package init() {}
+
+  /// Nil for what is held back; otherwise how many were since the last one that was let through.
+  package mutating func admit(at now: ContinuousClock.Instant) -> Int? {
+    if end.map({ now >= $0 }) ?? true {
+      end = now + Self.period
+      count = 0
+    }
+    guard count < Self.allowed else {
+      suppressed += 1
+      return nil
+    }
+    count += 1
+    defer { suppressed = 0 }
+    return suppressed
   }
 }

@@ -18,3 +18,21 @@ struct Deadline {
     return other
   }
 }
+
+extension Duration {
+  /// Whole milliseconds, rounded up so that a wait never ends early and turns into a busy loop; 0 … 2³¹−1.
+  var wholeMilliseconds: Int32 {
+    let (seconds, attoseconds) = components
+    guard seconds < 2_000_000 else { return 2_000_000_000 }
+    guard seconds >= 0, attoseconds >= 0 else { return 0 }
+    return Int32(seconds * 1_000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
+  }
+}
+
+extension Duration {
+  /// Seconds with their fraction, of at most a year.
+  var seconds: Double {
+    let (seconds, attoseconds) = components
+    return Double(min(seconds, 31_536_000)) + Double(attoseconds) * 1e-18
+  }
+}

@@ -1,4 +1,5 @@
 package import Failures
+import Glibc
 
 /// What can go wrong between an owner and a trainer.
 package enum TransportError: Failure, Equatable {
@@ -82,5 +83,17 @@ package enum TransportError: Failure, Equatable {
     case .system(let operation, _, let reason):
       "\(operation) failed: \(reason)"
     }
+  }
+}
+
+/// How an error number of the operating system is to be taken.
+enum SystemCode {
+  /// Disk, memory, quota or file descriptors used up.
+  static func isExhaustion(_ code: Int32) -> Bool {
+    [ENOSPC, EDQUOT, ENOMEM, EMFILE, ENFILE, ENOBUFS].contains(code)
+  }
+
+  static func text(_ code: Int32) -> String {
+    String(cString: strerror(code))
   }
 }

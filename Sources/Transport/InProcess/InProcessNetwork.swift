@@ -191,3 +191,97 @@ package final class InProcessNetwork: @unchecked Sendable {
     fault?(Transit(direction: direction, ownerKey: key, message: message)) ?? [message]
   }
 }
+
+/// One owner's connections to the trainer, one after another.
+struct InProcessLink {
+  let ownerKey: OwnerKey
+  /// The connection in use; nil while there is none.
+  var connection: UInt64?
+  /// Whether a connection was lost and the owner has not been told.
+  var lossPending = false
+  var isClosed = false
+  var isWoken = false
+  var toOwner: [Message] = []
+}
+
+/// The owner's end of an `InProcessNetwork`.
+package final class InProcessOwnerChannel: OwnerChannel {
+  private let network: InProcessNetwork
+  private let number: Int
+
+  init(network: InProcessNetwork, number: Int) {
+    self.network = network
+    self.number = number
+  }
+
+  package var isConnected: Bool { network.isConnected(link: number) }
+
+  package func send(_ message: Message) throws(TransportError) {
+    try network.send(message, from: number)
+  }
+
+  package func receive(timeout: Duration) throws(TransportError) -> Message? {
+    try network.receive(link: number, timeout: timeout)
+  }
+
+  package func wake() {
+    network.wake(link: number)
+  }
+
+  package func close() {
+    network.close(link: number)
+  }
+}
+
+/// The trainer's end of an `InProcessNetwork`.
+package final class InProcessTrainerEndpoint: TrainerEndpoint {
+  private let network: InProcessNetwork
+  private let number: Int
+
+  init(network: InProcessNetwork, number: Int) {
+    self.network = network
+    self.number = number
+  }
+
+  package func receive(timeout: Duration) throws(TransportError) -> IncomingMessage? {
+    try network.receive(endpoint: number, timeout: timeout)
+  }
+
+  package func send(_ message: Message, to peer: PeerID) throws(TransportError) {
+    try network.send(message, to: peer, endpoint: number)
+  }
+
+  package func wake() {
+    network.wake(endpoint: number)
+  }
+
+  package func close() {
+    network.close(endpoint: number)
+  }
+}
+
+extension PeerID {
+  /// The peer an in-process connection appears as.
+  init(connection: UInt64, ownerKey: OwnerKey) {
+    self.init(routingIdentity: withUnsafeBytes(of: connection.bigEndian) { Array($0) }, ownerKey: ownerKey)
+  }
+}
+
+/// A message on its way through an `InProcessNetwork`, for a test's fault hook.
+package struct Transit: Sendable {
+  package enum Direction: Sendable {
+    case toTrainer
+    case toOwner
+  }
+
+  package let direction: Direction
+  /// The owner at the one end; the trainer is at the other.
+  package let ownerKey: OwnerKey
+  package let message: Message
+
+  package init(direction: Direction, ownerKey: OwnerKey, message: Message) {
+    self.direction = direction
+    self.ownerKey = ownerKey
+    self.message = message
+  }
+}

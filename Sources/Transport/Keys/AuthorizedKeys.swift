@@ -66,3 +66,99 @@ package struct AuthorizedKeys: Sendable, Equatable {
     return try parse(fileContents: text, path: path)
   }
 }
+
+/// An owner's public key: what a job belongs to.
+package struct OwnerKey: Hashable, Sendable, CustomStringConvertible {
+  package let publicKey: CurvePublicKey
+
+  package init(_ publicKey: CurvePublicKey) {
+    self.publicKey = publicKey
+  }
+
+  /// Nil unless the text is 40 characters of z85.
+  package init?(z85 text: String) {
+    guard let publicKey = CurvePublicKey(z85: text) else { return nil }
+    self.init(publicKey)
+  }
+
+  /// 32 bytes.
+  package var bytes: [UInt8] { publicKey.bytes }
+
+  /// 40 characters.
+  package var z85: String { publicKey.z85 }
+
+  /// The first 8 characters: enough for a log.
+  package var prefix: String { String(z85.prefix(8)) }
+
+  package var description: String { z85 }
+}
+
+/// What an operator allows one owner, beside what holds for every job; nil where nothing is said.
+package struct OwnerLimits: Sendable, Equatable {
+  /// Bytes of memory one of its jobs may take.
+  package var memory: Int?
+  /// Bytes on disk of all its jobs together: uploaded rows and checkpoints.
+  package var disk: Int?
+  /// Its jobs that may wait at a time: those still arriving, in line, or paused.
+  package var queue: Int?
+
+  package init(memory: Int? = nil, disk: Int? = nil, queue: Int? = nil) {
+    self.memory = memory
+    self.disk = disk
+    self.queue = queue
+  }
+
+  /// From the words after a key: `memory=4G disk=20G queue=2`, in any order, each at most once.
+  ///
+  /// - Throws: what is wrong, as the reason of `KeyFileError.unusableLine`.
+  init(words: some Sequence<Substring>) throws(UnusableWord) {
+    for word in words {
+      guard let equals = word.firstIndex(of: "=") else {
+        throw UnusableWord(reason: "one key a line; put # before a comment")
+      }
+      let name = word[..<equals]
+      let value = String(word[word.index(after: equals)...])
+      switch name {
+      case "memory": try Self.set(&memory, word, ByteSize.parse(value), "a size like 500M or 4G")
+      case "disk": try Self.set(&disk, word, ByteSize.parse(value), "a size like 500M or 4G")
+      case "queue": try Self.set(&queue, word, Self.count(value), "a number of jobs, 1 … 1000000")
+      default: throw UnusableWord(reason: "'\(name.prefix(40))' is no limit; memory, disk and queue are")
+      }
+    }
+  }
+
+  struct UnusableWord: Error {
+    let reason: String
+  }
+
+  private static func set(
+    _ limit: inout Int?, _ word: Substring, _ value: Int?, _ expected: String
+  ) throws(UnusableWord) {
+    let name = word.prefix { $0 != "=" }
+    guard limit == nil else { throw UnusableWord(reason: "\(name) is given twice") }
+    guard let value else { throw UnusableWord(reason: "\(name) takes \(expected)") }
+    limit = value
+  }
+
+  private static func count(_ text: String) -> Int? {
+    guard !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = Int(text),
+      (1...1_000_000).contains(number)
+    else { return nil }
+    return number
+  }
+}
+
+/// Sizes as operators write them: 500M, 8G, 1073741824; binary multiples.
+package enum ByteSize {
+  /// Nil unless the text is a whole number of at least 1, with K, M, G or T after it or nothing, of at most `Int.max` bytes.
+  package static func parse(_ text: String) -> Int? {
+    let units: [String: Int] = ["K": 10, "M": 20, "G": 30, "T": 40]
+    let shift = text.last.flatMap { units[$0.uppercased()] }
+    let digits = shift == nil ? text[...] : text.dropLast()
+    guard digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = Int(digits), number > 0 else {
+      return nil
+    }
+    let (value, overflow) = number.multipliedReportingOverflow(by: 1 << (shift ?? 0))
+    return overflow ? nil : value
+  }
+}

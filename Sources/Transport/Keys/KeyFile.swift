@@ -1,3 +1,4 @@
+package import Failures
 import Glibc
 
 /// Key files: one line of z85, after any number of `#` comments and blank lines.
@@ -131,5 +132,147 @@ package struct KeyFile: Sendable {
       return line.lowerBound..<line.lowerBound
     }
     return first..<last + 1
+  }
+}
+
+/// Reads a small file whole, checking what was opened rather than what the path named a moment before.
+enum KeyFileReader {
+  /// Whether the file may hold only what no other account reads.
+  enum Privacy {
+    case secret
+    case everyone
+  }
+
+  /// The file's bytes, in memory that is zeroed afterwards.
+  ///
+  /// - Throws: `.missing`, `.readableByOthers`, `.notARegularFile`, `.malformed` when longer than `maximumBytes`, `.system`.
+  static func read(_ path: String, privacy: Privacy, maximumBytes: Int) throws(KeyFileError) -> SecretBytes {
+    // Non-blocking, so that a named pipe cannot make the program wait; a regular file does not care.
+    let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard file >= 0 else {
+      throw errno == ENOENT ? .missing(path: path) : .system(operation: "open", path: path, code: errno)
+    }
+    defer { close(file) }
+
+    var status = stat()
+    guard fstat(file, &status) == 0 else { throw .system(operation: "examine", path: path, code: errno) }
+    guard status.st_mode & S_IFMT == S_IFREG else { throw .notARegularFile(path: path) }
+    if privacy == .secret, status.st_mode & (S_IRWXG | S_IRWXO) != 0 { throw .readableByOthers(path: path) }
+    guard let size = Int(exactly: status.st_size), size <= maximumBytes else {
+      throw .malformed(path: path, reason: "it is longer than \(maximumBytes) bytes")
+    }
+
+    return try SecretBytes(count: size) { (bytes) throws(KeyFileError) in
+      var filled = 0
+      while filled < bytes.count {
+        let count = Glibc.read(file, bytes.baseAddress.map { $0 + filled }, bytes.count - filled)
+        if count < 0 && errno == EINTR { continue }
+        guard count >= 0 else { throw .system(operation: "read", path: path, code: errno) }
+        guard count > 0 else { throw .malformed(path: path, reason: "it changed while it was read") }
+        filled += count
+      }
+    }
+  }
+}
+
+/// Creates key files: never over an existing file, and on the disk when the call returns.
+enum KeyFileWriter {
+  /// - Throws: `.alreadyExists`; `.system`, after which the file is gone again.
+  static func create(_ path: String, mode: mode_t, content: UnsafeRawBufferPointer) throws(KeyFileError) {
+    let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
+    guard file >= 0 else {
+      throw errno == EEXIST ? .alreadyExists(path: path) : .system(operation: "create", path: path, code: errno)
+    }
+    do {
+      try write(content, to: file, path: path)
+    } catch {
+      close(file)
+      unlink(path)
+      throw error
+    }
+    // Some file systems report a full disk only here.
+    guard close(file) == 0 else {
+      let code = errno
+      unlink(path)
+      throw .system(operation: "close", path: path, code: code)
+    }
+  }
+
+  /// Makes the directory (0700) where there is none; those above it must exist.
+  static func createDirectory(_ path: String) throws(KeyFileError) {
+    guard mkdir(path, S_IRWXU) != 0, errno != EEXIST else { return }
+    throw .system(operation: "create the directory", path: path, code: errno)
+  }
+
+  /// Makes the names of new files in the directory durable.
+  static func synchronizeDirectory(_ path: String) throws(KeyFileError) {
+    let directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard directory >= 0 else { throw .system(operation: "open", path: path, code: errno) }
+    defer { close(directory) }
+    // Some network file systems know no fsync of directories; their names are durable already.
+    guard fsync(directory) == 0 || errno == EINVAL else {
+      throw .system(operation: "write to disk", path: path, code: errno)
+    }
+  }
+
+  private static func write(
+    _ content: UnsafeRawBufferPointer, to file: Int32, path: String
+  ) throws(KeyFileError) {
+    var written = 0
+    while written < content.count {
+      let count = Glibc.write(file, content.baseAddress.map { $0 + written }, content.count - written)
+      if count < 0 && errno == EINTR { continue }
+      guard count > 0 else { throw .system(operation: "write", path: path, code: errno) }
+      written += count
+    }
+    guard fsync(file) == 0 else { throw .system(operation: "write to disk", path: path, code: errno) }
+  }
+}
+
+/// What can be wrong with a file of keys. Names paths and lines, never a character of a secret.
+package enum KeyFileError: Failure, Equatable {
+  case missing(path: String)
+  /// The list of owners, which an operator writes.
+  case missingList(path: String)
+  /// A secret that other accounts of the machine may read.
+  case readableByOthers(path: String)
+  case notARegularFile(path: String)
+  /// `reason` completes "… is not a key file: ".
+  case malformed(path: String, reason: String)
+  /// A key is never replaced: what was made under it would be lost.
+  case alreadyExists(path: String)
+  /// A line (counted from 1) of the list of authorized keys.
+  case unusableLine(Int, path: String, reason: String)
+  case system(operation: String, path: String, code: Int32)
+
+  package var kind: FailureKind {
+    if case .system(_, _, let code) = self, SystemCode.isExhaustion(code) { return .exhausted }
+    return .keyOrPermission
+  }
+
+  package var description: String {
+    switch self {
+    case .missing(let path):
+      "there is no key file \(path); make one with keygen, or correct the path"
+    case .missingList(let path):
+      "there is no list of owners \(path); write the owners' public keys to it, one a line, or correct the path"
+    case .readableByOthers(let path):
+      "the secret key file \(path) can be read by other accounts; run: chmod 600 \(Self.quoted(path))"
+    case .notARegularFile(let path):
+      "\(path) is not a regular file; a key is read from a regular file only"
+    case .malformed(let path, let reason):
+      "\(path) is not a key file: \(reason)"
+    case .alreadyExists(let path):
+      "\(path) exists and is never overwritten; choose another directory, or move the old keys away first"
+    case .unusableLine(let line, let path, let reason):
+      "\(path), line \(line): \(reason)"
+    case .system(let operation, let path, let code):
+      "cannot \(operation) \(path): \(SystemCode.text(code))"
+    }
+  }
+
+  /// The path as one word of a shell command.
+  private static func quoted(_ path: String) -> String {
+    "'" + path.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
   }
 }

@@ -1,5 +1,7 @@
 import CZeroMQ
+import Dispatch
 import Foundation
+import Glibc
 
 /// The connections a trainer makes to one owner that listens, one after another.
 ///
@@ -108,4 +110,44 @@ final class OwnerDial {
   }
 
   private var host: String { EndpointAddress.host(of: endpoint) }
+}
+
+/// Checks addresses before libzmq sees them: encrypted TCP is the only transport offered.
+enum EndpointAddress {
+  /// - Parameter anyPort: whether port 0 (the system chooses) is allowed.
+  /// - Throws: `.invalidEndpoint` unless the text is `tcp://HOST:PORT`.
+  static func check(_ text: String, anyPort: Bool) throws(TransportError) {
+    let scheme = "tcp://"
+    let rest = text.dropFirst(scheme.count)
+    guard text.hasPrefix(scheme), let colon = rest.lastIndex(of: ":"), colon != rest.startIndex,
+      rest.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }),
+      rest[rest.index(after: colon)...].allSatisfy(\.isNumber),
+      let port = UInt16(rest[rest.index(after: colon)...]), port > 0 || anyPort
+    else { throw .invalidEndpoint(text) }
+  }
+
+  /// The host of a checked address, which holds colons itself when it is one of IPv6.
+  static func host(of endpoint: String) -> String {
+    let rest = endpoint.dropFirst("tcp://".count)
+    return String(rest.lastIndex(of: ":").map { rest[..<$0] } ?? rest)
+  }
+}
+
+/// Asks once whether the name in an address is known: libzmq tries an unknown one for ever, without a word.
+package enum HostLookup {
+  /// Returns at once.
+  ///
+  /// - Parameters:
+  ///   - endpoint: `tcp://HOST:PORT`.
+  ///   - onUnknown: called on another thread, with what to tell a person, when the name is not known; it may be later.
+  package static func check(_ endpoint: String, onUnknown: @escaping @Sendable (String) -> Void) {
+    let host = EndpointAddress.host(of: endpoint).filter { $0 != "[" && $0 != "]" }
+    DispatchQueue.global(qos: .utility).async {
+      var addresses: UnsafeMutablePointer<addrinfo>?
+      let code = getaddrinfo(host, nil, nil, &addresses)
+      if let addresses { freeaddrinfo(addresses) }
+      guard code != 0 else { return }
+      onUnknown("the host name '\(host)' is not known here (\(String(cString: gai_strerror(code))))")
+    }
+  }
 }

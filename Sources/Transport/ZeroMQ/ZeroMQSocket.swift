@@ -1,5 +1,7 @@
 import CZeroMQ
 import Foundation
+import Glibc
+import Synchronization
 
 /// One libzmq socket. Not Sendable: libzmq allows one thread at a time, with a lock or a thread's start in between.
 final class ZeroMQSocket {
@@ -142,5 +144,95 @@ final class ZeroMQSocket {
       }
       return 0
     }
+  }
+}
+
+/// A libzmq context: its I/O threads, and the namespace of its `inproc://` names.
+///
+/// libzmq documents contexts as thread-safe, and the pointer never changes; hence `@unchecked Sendable`.
+final class ZeroMQContext: @unchecked Sendable {
+  let pointer: UnsafeMutableRawPointer
+  private let isTerminated = Atomic(false)
+
+  init(ioThreads: Int) throws(TransportError) {
+    guard let pointer = zmq_ctx_new() else { throw ZeroMQFailure.last("starting ZeroMQ") }
+    zmq_ctx_set(pointer, ZMQ_IO_THREADS, Int32(clamping: max(1, ioThreads)))
+    self.pointer = pointer
+  }
+
+  deinit {
+    terminate()
+  }
+
+  /// Waits until every socket has sent what its linger time allows and its ports are free. Call when all sockets are
+  /// closed: until they are, this waits.
+  func terminate() {
+    guard !isTerminated.exchange(true, ordering: .acquiringAndReleasing) else { return }
+    while zmq_ctx_term(pointer) != 0, zmq_errno() == EINTR {}
+  }
+}
+
+/// Turns libzmq's error number into an error of ours.
+enum ZeroMQFailure {
+  /// The error of the call to libzmq made last on this thread.
+  static func last(_ operation: String) -> TransportError {
+    let code = zmq_errno()
+    return .system(operation: operation, code: code, reason: String(cString: zmq_strerror(code)))
+  }
+}
+
+/// Waits for any of a few sockets and descriptors.
+enum SocketWait {
+  enum Source {
+    case readable(ZeroMQSocket)
+    case writable(ZeroMQSocket)
+    case descriptor(Int32)
+  }
+
+  /// Returns when a source is ready, at the deadline (nil: never), or after a signal to the process; callers look
+  /// for themselves what has changed.
+  static func wait(for sources: [Source], until deadline: Deadline?) throws(TransportError) {
+    var items = sources.map { source in
+      switch source {
+      case .readable(let socket): zmq_pollitem_t(socket: socket.pointer, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0)
+      case .writable(let socket): zmq_pollitem_t(socket: socket.pointer, fd: 0, events: Int16(ZMQ_POLLOUT), revents: 0)
+      case .descriptor(let file): zmq_pollitem_t(socket: nil, fd: file, events: Int16(ZMQ_POLLIN), revents: 0)
+      }
+    }
+    let milliseconds = deadline.map { Int($0.remaining.wholeMilliseconds) } ?? -1
+    // The pointers in `items` belong to the sockets in `sources`, which the caller's argument keeps alive.
+    let result = withExtendedLifetime(sources) { zmq_poll(&items, Int32(clamping: items.count), milliseconds) }
+    if result < 0, zmq_errno() != EINTR { throw ZeroMQFailure.last("waiting for messages") }
+  }
+}
+
+/// Interrupts a wait from another thread; several signals before the wait count as one.
+///
+/// The descriptor stays open as long as this object lives, so that a late `signal` never writes into a file opened since.
+final class WakeSignal: Sendable {
+  /// Readable while a signal is pending.
+  let fileDescriptor: Int32
+
+  init() throws(TransportError) {
+    fileDescriptor = czmq_eventfd()
+    guard fileDescriptor >= 0 else {
+      throw .system(operation: "making a wake-up descriptor", code: errno, reason: SystemCode.text(errno))
+    }
+  }
+
+  deinit {
+    close(fileDescriptor)
+  }
+
+  func signal() {
+    var one: UInt64 = 1
+    // Fails only when the counter is full, and then a signal is pending anyway.
+    _ = write(fileDescriptor, &one, 8)
+  }
+
+  /// Whether a signal was pending; takes it.
+  func take() -> Bool {
+    var count: UInt64 = 0
+    return read(fileDescriptor, &count, 8) == 8
   }
 }

@@ -4,6 +4,7 @@ import Dispatch
 import Failures
 import Foundation
 import Logging
+import Synchronization
 import Tensors
 import TrainerSession
 import Transport
@@ -209,5 +210,47 @@ struct ServeCommand: ParsableCommand {
         build: ["version": Release.version, "kernel": OpenBLAS.kernelName], memoryLimit: memoryLimit,
         auditWaiting: audit.waitingCount, connectionRefusals: endpoint.refusalsByReason)
     }
+  }
+}
+
+/// SIGTERM and SIGINT ask for an orderly stop, SIGHUP for the list of owners to be read again. SIGCONT, which launchers send before all
+/// others when one of several processes has died, asks whether all of them are there.
+final class ServiceSignals {
+  private typealias Action = @Sendable () -> Void
+
+  private let watch: SignalWatch
+  private let served: Served
+
+  /// What can be done once the trainer serves.
+  private final class Served: Sendable {
+    let actions = Mutex<(reload: Action, checkRanks: Action)>(({}, {}))
+  }
+
+  /// - Parameter isRequeued: SIGTERM comes from a batch system that starts the trainer again.
+  init(stop: StopSwitch, isRequeued: Bool = false) {
+    let served = Served()
+    self.served = served
+    watch = SignalWatch([SIGTERM, SIGINT, SIGHUP, SIGCONT]) { signal in
+      switch signal {
+      case SIGHUP: served.actions.withLock(\.reload)()
+      case SIGCONT: served.actions.withLock(\.checkRanks)()
+      default: stop.request(preempted: isRequeued && signal == SIGTERM)
+      }
+    }
+  }
+
+  /// - Parameter checkRanks: what to do at SIGCONT, by which Open MPI's launcher announces that it ends a job.
+  func serve(checkRanks: @escaping @Sendable () -> Void, reload: @escaping @Sendable () -> Void) {
+    served.actions.withLock { $0 = (reload, checkRanks) }
+  }
+}
+
+/// How many threads this process may use: the processors it is bound to, and no more than Slurm has given the task.
+enum ThreadCount {
+  /// The active processors are those of the process's affinity mask, which `taskset`, `mpirun --bind-to` and Slurm set.
+  static func standard(environment: [String: String] = ProcessInfo.processInfo.environment) -> Int {
+    let processors = ProcessInfo.processInfo.activeProcessorCount
+    guard let given = environment["SLURM_CPUS_PER_TASK"].flatMap(Int.init), given > 0 else { return processors }
+    return min(processors, given)
   }
 }

@@ -1,3 +1,5 @@
+import Tensors
+
 /// What an engine must remember between a part's forward pass and its backward pass, and what memory passes can share.
 ///
 /// Everything that lives only during one pass shares the slots of one working memory by liveness: gradients of values,
@@ -108,5 +110,140 @@ extension Model {
     layers[layer].valuesReadBackward.map(ModelMatrix.value)
       + (layers[layer].keptColumns > 0 ? [.kept(layer)] : []) + [.gradient(layers[layer].output)]
       + layers[layer].inputs.filter { flow.reachesValue[$0] }.map(ModelMatrix.gradient)
+  }
+}
+
+/// A matrix whose rows are as many as a pass has samples or tokens.
+struct MatrixShape: Hashable {
+  let columns: Int
+  let domain: RowDomain
+}
+
+/// A matrix that a pass over a model reads or writes.
+enum ModelMatrix: Hashable {
+  /// By its place in `Model.values`.
+  case value(Int)
+  /// ∂L/∂value.
+  case gradient(Int)
+  /// What a layer keeps for its backward pass, by the layer's place in `Model.layers`.
+  case kept(Int)
+}
+
+extension Model {
+  func shape(of matrix: ModelMatrix) -> MatrixShape {
+    switch matrix {
+    case .value(let number), .gradient(let number):
+      MatrixShape(columns: values[number].width, domain: values[number].domain)
+    case .kept(let layer):
+      MatrixShape(columns: layers[layer].keptColumns, domain: values[layers[layer].output].domain)
+    }
+  }
+}
+
+/// How many rows matrices have, or may have, by what their rows are.
+struct RowCounts: Equatable {
+  var samples = 0
+  var tokens = 0
+
+  init(samples: Int, tokens: Int) {
+    self.samples = samples
+    self.tokens = tokens
+  }
+
+  init(_ span: RowSpan) {
+    self.init(samples: span.samples.upperBound, tokens: span.tokens.upperBound)
+  }
+
+  subscript(domain: RowDomain) -> Int {
+    switch domain {
+    case .samples: samples
+    case .tokens: tokens
+    }
+  }
+
+  func covering(_ other: RowCounts) -> RowCounts {
+    RowCounts(samples: max(samples, other.samples), tokens: max(tokens, other.tokens))
+  }
+
+  /// Elements of matrices with these rows; nil when the count overflows.
+  func elementCount(_ shapes: [MatrixShape]) -> Int? {
+    Shape.sum(shapes.map { Shape.elementCount([self[$0.domain], $0.columns]) })
+  }
+}
+
+/// Gives matrices that are not needed at the same time the same memory, slot by slot.
+///
+/// A slot holds matrices of one shape. Plans that never run at the same time share one allocator, and so their slots.
+struct SlotAllocator {
+  struct Lifetime {
+    let matrix: ModelMatrix
+    let shape: MatrixShape
+    /// Positions in a pass, from the first that touches the matrix to the last.
+    var turns: ClosedRange<Int>
+  }
+
+  private(set) var shapes: [MatrixShape] = []
+
+  /// A slot for each matrix, such that no two of one slot live at one turn.
+  ///
+  /// Of the free slots the one that was in use last is taken: its memory is still in a cache.
+  mutating func assign(_ lifetimes: [Lifetime]) -> [ModelMatrix: Int] {
+    var result: [ModelMatrix: Int] = [:]
+    var lastTurn = [Int](repeating: -1, count: shapes.count)
+    for lifetime in lifetimes.sorted(by: { $0.turns.lowerBound < $1.turns.lowerBound }) {
+      let free = shapes.indices.filter {
+        shapes[$0] == lifetime.shape && lastTurn[$0] < lifetime.turns.lowerBound
+      }
+      let slot: Int
+      if let hottest = free.max(by: { lastTurn[$0] < lastTurn[$1] }) {
+        slot = hottest
+      } else {
+        slot = shapes.count
+        shapes.append(lifetime.shape)
+        lastTurn.append(-1)
+      }
+      lastTurn[slot] = lifetime.turns.upperBound
+      result[lifetime.matrix] = slot
+    }
+    return result
+  }
+}
+
+/// Matrices of given shapes with room for as many rows as were asked for so far; nothing in them lasts.
+final class MatrixMemory<Element: FloatingElement> {
+  private let shapes: [MatrixShape]
+  private var buffers: [MatrixBuffer<Element>]
+  private var capacity = RowCounts(samples: 0, tokens: 0)
+
+  init(_ shapes: [MatrixShape]) {
+    self.shapes = shapes
+    buffers = shapes.map { MatrixBuffer(rows: 0, columns: $0.columns) }
+  }
+
+  /// Makes room, in steps, so that parts of growing size do not each move everything; contents are lost where it grows.
+  ///
+  /// - Parameter limit: what it need never exceed.
+  func reserve(_ rows: RowCounts, limit: RowCounts) {
+    let wanted = RowCounts(
+      samples: Self.rounded(rows.samples, limit: limit.samples), tokens: Self.rounded(rows.tokens, limit: limit.tokens)
+    ).covering(capacity)
+    guard rows.covering(capacity) != capacity else { return }
+    capacity = wanted
+    for (index, shape) in shapes.enumerated() where buffers[index].rows < wanted[shape.domain] {
+      // The old memory goes first.
+      buffers[index] = MatrixBuffer(rows: 0, columns: shape.columns)
+      buffers[index] = MatrixBuffer(uninitializedRows: wanted[shape.domain], columns: shape.columns)
+    }
+  }
+
+  func view(_ number: Int, rows: (RowDomain) -> Range<Int>) -> MatrixView<Element> {
+    buffers[number].view.rows(rows(shapes[number].domain))
+  }
+
+  /// In 32 steps up to the limit.
+  private static func rounded(_ rows: Int, limit: Int) -> Int {
+    let step = max(1, limit / 32)
+    let (up, overflow) = ((rows + step - 1) / step).multipliedReportingOverflow(by: step)
+    return overflow ? rows : max(rows, min(limit, up))
   }
 }

@@ -1,0 +1,146 @@
+import CKernels
+
+/// A function that a layer applies to each coordinate of its result.
+package enum ElementwiseFunction: Sendable, CaseIterable {
+  case identity
+  case relu
+  /// x Φ(x), Φ the normal distribution function.
+  case gelu
+  /// x / (1 + exp(−x)).
+  case silu
+  case tanh
+  /// x/2 (1 + tanh(√(2/π) (x + 0.044715 x³))).
+  case geluTanh
+
+  /// Whether the forward pass computes the derivative, from the function's argument; otherwise its result is enough.
+  package var derivativeIsKept: Bool {
+    switch self {
+    case .gelu, .silu, .geluTanh: true
+    case .identity, .relu, .tanh: false
+    }
+  }
+
+  var code: ckernels_function {
+    switch self {
+    case .identity: CKERNELS_IDENTITY
+    case .relu: CKERNELS_RELU
+    case .gelu: CKERNELS_GELU
+    case .silu: CKERNELS_SILU
+    case .tanh: CKERNELS_TANH
+    case .geluTanh: CKERNELS_GELU_TANH
+    }
+  }
+}
+
+extension Workers {
+  /// Elements of a piece of an elementwise pass: about 20 µs of work, so that handing it out is cheap in comparison.
+  package static let elementsAPiece = 1 << 16
+
+  /// Calls `body` for consecutive ranges that cover `0..<count`, cut by `count` alone.
+  package func performOverElements(_ count: Int, _ body: @Sendable (Range<Int>) -> Void) {
+    let size = Self.elementsAPiece
+    perform(pieces: (count + size - 1) / size) { piece in
+      body(piece * size..<min(count, (piece + 1) * size))
+    }
+  }
+
+  /// Calls `body` for consecutive ranges of rows that cover `view`, cut by its shape alone.
+  package func performOverRows<Element: TensorElement>(
+    _ view: MatrixView<Element>, _ body: @Sendable (Range<Int>) -> Void
+  ) {
+    let height = max(1, Self.elementsAPiece / 2 / max(1, view.columns))
+    perform(pieces: (view.rows + height - 1) / height) { piece in
+      body(piece * height..<min(view.rows, (piece + 1) * height))
+    }
+  }
+
+  /// The sum of what `body` returns for each range of `performOverElements`, added in order.
+  package func sumOverElements(_ count: Int, _ body: @Sendable (Range<Int>) -> Double) -> Double {
+    let partial = PartialSums(count: (count + Self.elementsAPiece - 1) / Self.elementsAPiece)
+    performOverElements(count) { range in
+      partial[range.lowerBound / Self.elementsAPiece] = body(range)
+    }
+    return partial.total
+  }
+
+  /// Σ x² over `count` elements.
+  package func sumOfSquares<Element: FloatingElement>(_ x: MatrixBuffer<Element>) -> Double {
+    let view = x.view
+    return sumOverElements(x.count) { range in Element.sumOfSquares(range.count, view.base + range.lowerBound) }
+  }
+
+  /// Whether no element is NaN or infinite.
+  package func allFinite<Element: FloatingElement>(_ x: Tensor<Element>) -> Bool {
+    x.withUnsafeBufferPointer { elements in
+      guard let base = elements.baseAddress else { return true }
+      return Element.allFinite(elements.count, base)
+    }
+  }
+}
+
+/// Passes over `count` consecutive elements.
+package protocol ArrayKernels: TensorElement {
+  /// Σ x², accumulated in double in a fixed order.
+  static func sumOfSquares(_ count: Int, _ x: UnsafePointer<Self>) -> Double
+  /// Whether no element is NaN or infinite.
+  static func allFinite(_ count: Int, _ x: UnsafePointer<Self>) -> Bool
+  /// x ·= factor.
+  static func scale(_ count: Int, _ x: UnsafeMutablePointer<Self>, by factor: Self)
+  /// y = a·x + b·y.
+  static func combine(_ count: Int, _ a: Self, _ x: UnsafePointer<Self>, _ b: Self, _ y: UnsafeMutablePointer<Self>)
+  /// y = factor · x, whatever y held, or y + factor · x if `accumulates`.
+  static func putScaled(
+    _ count: Int, _ factor: Self, _ x: UnsafePointer<Self>, into y: UnsafeMutablePointer<Self>, accumulates: Bool)
+}
+
+extension Float: ArrayKernels {
+  package static func sumOfSquares(_ count: Int, _ x: UnsafePointer<Float>) -> Double {
+    ckernels_sum_of_squares_float(count, x)
+  }
+
+  package static func allFinite(_ count: Int, _ x: UnsafePointer<Float>) -> Bool {
+    ckernels_all_finite_float(count, x)
+  }
+
+  package static func scale(_ count: Int, _ x: UnsafeMutablePointer<Float>, by factor: Float) {
+    ckernels_scale_float(count, x, factor)
+  }
+
+  package static func combine(
+    _ count: Int, _ a: Float, _ x: UnsafePointer<Float>, _ b: Float, _ y: UnsafeMutablePointer<Float>
+  ) {
+    ckernels_combine_float(count, a, x, b, y)
+  }
+
+  package static func putScaled(
+    _ count: Int, _ factor: Float, _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, accumulates: Bool
+  ) {
+    ckernels_put_scaled_float(count, factor, x, y, accumulates)
+  }
+}
+
+extension Double: ArrayKernels {
+  package static func sumOfSquares(_ count: Int, _ x: UnsafePointer<Double>) -> Double {
+    ckernels_sum_of_squares_double(count, x)
+  }
+
+  package static func allFinite(_ count: Int, _ x: UnsafePointer<Double>) -> Bool {
+    ckernels_all_finite_double(count, x)
+  }
+
+  package static func scale(_ count: Int, _ x: UnsafeMutablePointer<Double>, by factor: Double) {
+    ckernels_scale_double(count, x, factor)
+  }
+
+  package static func combine(
+    _ count: Int, _ a: Double, _ x: UnsafePointer<Double>, _ b: Double, _ y: UnsafeMutablePointer<Double>
+  ) {
+    ckernels_combine_double(count, a, x, b, y)
+  }
+
+  package static func putScaled(
+    _ count: Int, _ factor: Double, _ x: UnsafePointer<Double>, into y: UnsafeMutablePointer<Double>, accumulates: Bool
+  ) {
+    ckernels_put_scaled_double(count, factor, x, y, accumulates)
+  }
+}

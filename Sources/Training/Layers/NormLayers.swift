@@ -1,0 +1,113 @@
+package import Architecture
+package import Tensors
+
+/// y = (x − mean) / √(variance + ε) ⊙ gain + shift over each row (Ba et al., Layer Normalization, 2016).
+///
+/// The gain stays in place, so the space is permuted at most: a rotated gain would give the key away (its eigenvectors are the
+/// key's columns).
+package struct LayerNormLayer: Layer {
+  package let name: String
+  package let parameters: [ParameterSpecification]
+  package let constraints: [SpaceConstraint]
+  package let inputs: [Int]
+  package let output: Int
+  private let epsilon: Double
+
+  /// Mean and reciprocal deviation of a row.
+  package var keptColumns: Int { 2 }
+  package var valuesReadBackward: [Int] { inputs }
+
+  /// - Parameter value: what both input and output are: they share a space.
+  init(name: String, from input: Int, to output: Int, _ value: ModelValue, epsilon: Double, isTrained: Bool) {
+    self.name = name
+    inputs = [input]
+    self.output = output
+    self.epsilon = epsilon
+    parameters = ["weight", "bias"].map { part in
+      ParameterSpecification(
+        name: "\(name).\(part)", shape: [value.width], rows: value.space, columns: nil, isTrained: isTrained,
+        origin: .pretrained)
+    }
+    constraints = [SpaceConstraint(space: value.space, largest: .permutation, reason: "gain of \(name)")]
+  }
+
+  package func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>) {
+    guard let input = pass.inputs.first, let gain = pass.parameters.first, let shift = pass.parameters.last else {
+      return
+    }
+    let (output, kept, epsilon) = (pass.output, pass.kept, Element(epsilon))
+    pass.workers.performOverRows(input) { rows in
+      Element.layerNorm(
+        input.rows(rows), gain: gain.base, shift: shift.base, epsilon: epsilon, into: output.rows(rows),
+        statistics: kept?.rows(rows))
+    }
+  }
+
+  package func backward<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> Double {
+    guard let input = pass.inputs.first, let gain = pass.parameters.first, let kept = pass.kept else { return 0 }
+    let gradient = pass.outputGradient
+    let target = pass.inputGradients.first ?? nil
+    let gainGradient = pass.parameterGradients.first ?? nil
+    let shiftGradient = pass.parameterGradients.last ?? nil
+    let isTrained = gainGradient != nil || shiftGradient != nil
+    let width = gradient.columns
+    let sums = ColumnSums(rows: gradient.rows, width: width, columns: 2 * width, isWanted: isTrained)
+    pass.workers.perform(pieces: sums.pieces) { piece in
+      let rows = sums.rows(ofPiece: piece)
+      Element.layerNormBackward(
+        gradient.rows(rows), x: input.rows(rows), statistics: kept.rows(rows), gain: gain.base,
+        xGradient: target?.view.rows(rows), accumulates: target?.accumulates ?? false,
+        columnSums: isTrained ? sums.sums(ofPiece: piece) : nil)
+    }
+    var squares = 0.0
+    for (columns, parameter) in [(0..<width, gainGradient), (width..<2 * width, shiftGradient)] {
+      guard let parameter else { continue }
+      sums.total(columns, into: parameter.view.base, accumulates: parameter.accumulates)
+      squares += Element.sumOfSquares(width, parameter.view.base)
+    }
+    return squares
+  }
+}
+
+/// y = x / √(mean of squares + ε) over each row (Zhang and Sennrich, Root Mean Square Layer Normalization, 2019), without a
+/// gain: the owner folds gains into the layers that read the norm. A rotation then leaves it as it is.
+package struct RootMeanSquareNormLayer: Layer {
+  package let name: String
+  package let constraints: [SpaceConstraint]
+  package let inputs: [Int]
+  package let output: Int
+  private let epsilon: Double
+
+  package var parameters: [ParameterSpecification] { [] }
+  /// The factor of a row.
+  package var keptColumns: Int { 1 }
+  package var valuesReadBackward: [Int] { [output] }
+
+  init(name: String, from input: Int, to output: Int, _ value: ModelValue, epsilon: Double) {
+    self.name = name
+    inputs = [input]
+    self.output = output
+    self.epsilon = epsilon
+    constraints = [SpaceConstraint(space: value.space, largest: .orthogonal, reason: "length in \(name)")]
+  }
+
+  package func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>) {
+    guard let input = pass.inputs.first else { return }
+    let (output, kept, epsilon) = (pass.output, pass.kept, Element(epsilon))
+    pass.workers.performOverRows(input) { rows in
+      Element.rootMeanSquareNorm(
+        input.rows(rows), epsilon: epsilon, into: output.rows(rows), scales: kept?.rows(rows))
+    }
+  }
+
+  package func backward<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> Double {
+    guard let target = pass.inputGradients.first ?? nil, let kept = pass.kept else { return 0 }
+    let (gradient, output) = (pass.outputGradient, pass.output)
+    pass.workers.performOverRows(gradient) { rows in
+      Element.rootMeanSquareNormBackward(
+        gradient.rows(rows), y: output.rows(rows), scales: kept.rows(rows), xGradient: target.view.rows(rows),
+        accumulates: target.accumulates)
+    }
+    return 0
+  }
+}

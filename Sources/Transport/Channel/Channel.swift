@@ -1,0 +1,162 @@
+package import struct Foundation.Data
+
+/// One multipart message: 1 or more frames, delivered whole or not at all, in the order sent on one connection.
+///
+/// Frames that arrived over ZeroMQ keep the library's own buffer; nothing is promised about the alignment of their first
+/// byte, so read numbers with unaligned loads or copy them out.
+package typealias Message = [Data]
+
+/// One connection of one owner; an owner that reconnects is a new peer with the same key.
+package struct PeerID: Hashable, Sendable, CustomStringConvertible {
+  /// The name the trainer's side gave the connection; never given twice while the endpoint lives.
+  package let routingIdentity: [UInt8]
+  /// Proven by the connection's handshake, not claimed by the peer.
+  package let ownerKey: OwnerKey
+
+  package init(routingIdentity: [UInt8], ownerKey: OwnerKey) {
+    self.routingIdentity = routingIdentity
+    self.ownerKey = ownerKey
+  }
+
+  /// Enough to tell connections apart in a log.
+  package var description: String {
+    let number = routingIdentity.map { byte in
+      let digits = String(byte, radix: 16)
+      return digits.count == 1 ? "0" + digits : digits
+    }
+    return "\(ownerKey.prefix)#\(number.joined())"
+  }
+}
+
+/// A message together with the connection it came over.
+package struct IncomingMessage: Sendable {
+  package let peer: PeerID
+  package let frames: Message
+
+  package init(peer: PeerID, frames: Message) {
+    self.peer = peer
+    self.frames = frames
+  }
+}
+
+/// The owner's end: a connection to one trainer, re-established by itself whenever it is lost.
+///
+/// A lost connection loses what was under way in both directions, and nothing sent over it is delivered later over the next
+/// one. The loss is told once, by `TransportError.peerGone` from the next `send` or `receive`; the trainer then sees a
+/// peer it does not know yet.
+///
+/// Used from one thread at a time (a call made while another thread is inside one throws `.concurrentUse` rather than
+/// wait); `wake` and `close` may be called from any thread, which is why a channel is Sendable.
+package protocol OwnerChannel: AnyObject, Sendable {
+  /// Whether the handshake with the trainer is done and the connection has not been seen to end.
+  var isConnected: Bool { get }
+
+  /// Whether somebody has accepted a connection whose handshake is neither done nor refused. It ends within
+  /// `TransportOptions.handshakeTimeout`.
+  var isDeciding: Bool { get }
+
+  /// Whether it is for the trainer to connect.
+  var isAwaiting: Bool { get }
+
+  /// What is wrong with the trainer's address, as far as that is known yet.
+  var addressProblem: String? { get }
+
+  /// Hands a message over for sending, waiting for a connection and for room in the queue.
+  ///
+  /// - Throws: `.unreachable` when there is neither after `TransportOptions.sendTimeout`; `.peerGone`, `.refused`,
+  ///   `.trainerKeyRejected` and `.notATrainer` as `receive`; `.frameTooLarge` and `.frameCount` for a message that the
+  ///   trainer would not take. The message is not sent, or was lost with the connection, in all of them.
+  func send(_ message: Message) throws(TransportError)
+
+  /// The next message, or nil when none came within `timeout` or `wake` was called.
+  ///
+  /// - Throws: `.peerGone` once for every connection lost, after what had arrived over it; `.refused` when the trainer does
+  ///   not admit this owner's key; `.trainerKeyRejected` when it does not hold the pinned key; `.notATrainer` when something
+  ///   else listens there; `.malformedMessage`, `.frameCount` and `.frameTooLarge` for a message of the trainer's, which is
+  ///   dropped; `.closed` after `close`. All but the last leave the channel usable: it keeps trying.
+  func receive(timeout: Duration) throws(TransportError) -> Message?
+
+  /// Makes a `receive` under way, or else the next one, return nil at once.
+  func wake()
+
+  /// Ends the connection after sending what is queued, for at most `TransportOptions.linger`.
+  func close()
+}
+
+extension OwnerChannel {
+  package var isDeciding: Bool { false }
+
+  package var isAwaiting: Bool { false }
+
+  package var addressProblem: String? { nil }
+}
+
+/// The trainer's end: any number of owners, each known by the key its connection was admitted with.
+///
+/// Used from one thread at a time (a call made while another thread is inside one throws `.concurrentUse` rather than
+/// wait); `wake` and `close` may be called from any thread, which is why an endpoint is Sendable.
+///
+/// The loss of an owner shows in `send`, not in `receive`: ZeroMQ drops a peer that stops answering heartbeats and from then
+/// on refuses messages to it. To notice an owner that only listens, send it something now and then.
+package protocol TrainerEndpoint: AnyObject, Sendable {
+  /// The next message of any owner, or nil when none came within `timeout` or `wake` was called.
+  func receive(timeout: Duration) throws(TransportError) -> IncomingMessage?
+
+  /// Queues a message for one connection; never waits.
+  ///
+  /// - Throws: `.unreachable` when that connection is gone or its queue is full (the message is dropped);
+  ///   `.notAuthorized` when its key has been removed from the list; `.frameTooLarge`, `.frameCount`, `.closed`.
+  func send(_ message: Message, to peer: PeerID) throws(TransportError)
+
+  /// Makes a `receive` under way, or else the next one, return nil at once.
+  func wake()
+
+  /// Ends all connections after sending what is queued, for at most `TransportOptions.linger`.
+  func close()
+}
+
+/// Limits and times of one end. Both ends should agree on the limits; each enforces its own.
+package struct TransportOptions: Sendable {
+  /// The largest frame sent or accepted.
+  package var maximumFrameBytes = 64 << 20
+  /// The most frames in a message; a message with more is dropped and reported.
+  package var maximumFrames = 64
+  /// Messages queued for sending to one peer.
+  package var sendQueueMessages = 64
+  /// Messages of one peer that wait to be received. A peer that has more under way is no longer read from, which also
+  /// stops its heartbeats: keep the credits given to a peer below this number.
+  package var receiveQueueMessages = 64
+  /// How long `OwnerChannel.send` waits for a connection and for room.
+  package var sendTimeout: Duration = .seconds(30)
+  /// An idle connection is probed this often.
+  package var heartbeatInterval: Duration = .seconds(2)
+  /// A probe unanswered for so long ends the connection.
+  package var heartbeatTimeout: Duration = .seconds(6)
+  /// How long a connection may take to prove its key.
+  package var handshakeTimeout: Duration = .seconds(10)
+  /// How long one attempt to connect may take.
+  package var connectTimeout: Duration = .seconds(5)
+  /// The pause before the first new attempt; it doubles up to `maximumReconnectInterval`.
+  package var reconnectInterval: Duration = .milliseconds(100)
+  package var maximumReconnectInterval: Duration = .seconds(2)
+  /// How long `close` may go on sending what is queued.
+  package var linger: Duration = .seconds(2)
+  /// Threads that encrypt and decrypt; one connection is always served by one of them.
+  package var ioThreads = 1
+
+  /// Larger frames travel in pieces of this size, the same at both ends, and are copied together on arrival; smaller ones
+  /// are not copied. A piece must cross the link within `heartbeatTimeout`: 4 MiB in 6 s are 5.6 Mbit/s.
+  package var pieceBytes = 4 << 20
+
+  package init() {}
+
+  /// - Throws: `.frameCount` or `.frameTooLarge` when the other end would not accept the message.
+  func check(_ message: Message) throws(TransportError) {
+    guard (1...max(1, maximumFrames)).contains(message.count) else {
+      throw .frameCount(message.count, maximum: maximumFrames)
+    }
+    for frame in message where frame.count > maximumFrameBytes {
+      throw .frameTooLarge(bytes: frame.count, maximum: maximumFrameBytes)
+    }
+  }
+}
