@@ -99,7 +99,7 @@ package final class AtomicFileWriter {
 }
 
 /// A file that is written over some time and appears under its name when it is whole and on the disk; until then it has a
-/// temporary name in the same directory, and goes when this object does.
+/// temporary name in the same directory, and is removed when this object is released.
 ///
 /// What `AtomicFile` does in one call. A temporary that a kill leaves is one of its leftovers.
 final class PendingFile {

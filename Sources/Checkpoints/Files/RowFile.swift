@@ -156,15 +156,15 @@ extension RowFile {
     }
     let bytes = UnsafeMutableRawBufferPointer(target)
     // 256 KiB a piece: large against the cost of handing a piece to a thread, small against a batch.
-    let rowsAPiece = max(1, (256 << 10) / rowBytes)
-    guard let workers, workers.threads > 1, checked.count > rowsAPiece else {
+    let rowsPerPiece = max(1, (256 << 10) / rowBytes)
+    guard let workers, workers.threads > 1, checked.count > rowsPerPiece else {
       return try read(checked[...], into: bytes)
     }
     let failure = Mutex<CheckpointError?>(nil)
     // Each piece writes only its own rows of the target, which the caller keeps alive until this call returns.
     nonisolated(unsafe) let shared = bytes
-    workers.perform(pieces: (checked.count + rowsAPiece - 1) / rowsAPiece) { piece in
-      let range = piece * rowsAPiece..<min(checked.count, (piece + 1) * rowsAPiece)
+    workers.perform(pieces: (checked.count + rowsPerPiece - 1) / rowsPerPiece) { piece in
+      let range = piece * rowsPerPiece..<min(checked.count, (piece + 1) * rowsPerPiece)
       do throws(CheckpointError) {
         try self.read(checked[range], into: shared)
       } catch {

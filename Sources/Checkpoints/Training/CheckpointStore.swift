@@ -31,7 +31,7 @@ package struct CheckpointStore: Sendable {
     try Directory.names(in: directory).compactMap { Self.step($0, Self.bestPrefix) }.sorted()
   }
 
-  /// The best weights that the checkpoint of a step speaks of; nil when it speaks of none.
+  /// The best weights that the checkpoint of a step refers to; nil when it refers to none.
   ///
   /// - Throws: `CheckpointError` for a file that is no checkpoint.
   package func best(ofStep step: Int) throws(CheckpointError) -> CheckpointRecord.Best? {
@@ -71,7 +71,7 @@ package struct CheckpointStore: Sendable {
   }
 
   /// Removes the checkpoints of steps below `step`, and the best weights that neither the remaining ones nor the run itself
-  /// speaks of.
+  /// refers to.
   ///
   /// - Parameter best: the step of the best weights so far.
   package func removeAll(before step: Int, keepingBest best: Int?) throws(CheckpointError) {

@@ -108,7 +108,7 @@ struct PermutationKey<Element: FloatingElement>: SpaceKey {
   }
 
   private func forPieces(rows: Int, of width: Int, _ workers: Workers, _ body: @Sendable (Range<Int>) -> Void) {
-    let rowsInPiece = max(1, Workers.elementsAPiece / max(1, width))
+    let rowsInPiece = max(1, Workers.elementsPerPiece / max(1, width))
     workers.perform(pieces: (rows + rowsInPiece - 1) / rowsInPiece) { piece in
       body(piece * rowsInPiece..<min(rows, (piece + 1) * rowsInPiece))
     }

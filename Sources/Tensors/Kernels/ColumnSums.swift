@@ -4,13 +4,13 @@
 /// `@unchecked Sendable`: each piece writes its own row only, and the totals are formed after `Workers.perform` returned.
 package final class ColumnSums: @unchecked Sendable {
   /// Few enough that adding them up costs little, enough to keep many cores busy.
-  private static let mostPieces = 32
+  private static let maxPieces = 32
 
   /// Sums a piece writes.
   package let columns: Int
   package let pieces: Int
   private let rows: Int
-  private let rowsAPiece: Int
+  private let rowsPerPiece: Int
   private let partial: UnsafeMutablePointer<Double>
 
   /// - Parameters:
@@ -20,9 +20,9 @@ package final class ColumnSums: @unchecked Sendable {
   package init(rows: Int, width: Int, columns: Int, isWanted: Bool = true) {
     self.columns = columns
     self.rows = rows
-    let pieces = min(Self.mostPieces, max(1, rows / 8), max(1, rows * width / (Workers.elementsAPiece / 2)))
-    rowsAPiece = max(1, (rows + pieces - 1) / pieces)
-    self.pieces = (rows + rowsAPiece - 1) / rowsAPiece
+    let pieces = min(Self.maxPieces, max(1, rows / 8), max(1, rows * width / (Workers.elementsPerPiece / 2)))
+    rowsPerPiece = max(1, (rows + pieces - 1) / pieces)
+    self.pieces = (rows + rowsPerPiece - 1) / rowsPerPiece
     partial = .allocate(capacity: isWanted ? self.pieces * columns : 0)
   }
 
@@ -31,7 +31,7 @@ package final class ColumnSums: @unchecked Sendable {
   }
 
   package func rows(ofPiece piece: Int) -> Range<Int> {
-    piece * rowsAPiece..<min(rows, (piece + 1) * rowsAPiece)
+    piece * rowsPerPiece..<min(rows, (piece + 1) * rowsPerPiece)
   }
 
   /// Where a piece puts its sums: `columns` of them.

@@ -34,11 +34,11 @@ package enum ElementwiseFunction: Sendable, CaseIterable {
 
 extension Workers {
   /// Elements of a piece of an elementwise pass: about 20 µs of work, so that handing it out is cheap in comparison.
-  package static let elementsAPiece = 1 << 16
+  package static let elementsPerPiece = 1 << 16
 
   /// Calls `body` for consecutive ranges that cover `0..<count`, cut by `count` alone.
   package func performOverElements(_ count: Int, _ body: @Sendable (Range<Int>) -> Void) {
-    let size = Self.elementsAPiece
+    let size = Self.elementsPerPiece
     perform(pieces: (count + size - 1) / size) { piece in
       body(piece * size..<min(count, (piece + 1) * size))
     }
@@ -48,7 +48,7 @@ extension Workers {
   package func performOverRows<Element: TensorElement>(
     _ view: MatrixView<Element>, _ body: @Sendable (Range<Int>) -> Void
   ) {
-    let height = max(1, Self.elementsAPiece / 2 / max(1, view.columns))
+    let height = max(1, Self.elementsPerPiece / 2 / max(1, view.columns))
     perform(pieces: (view.rows + height - 1) / height) { piece in
       body(piece * height..<min(view.rows, (piece + 1) * height))
     }
@@ -56,9 +56,9 @@ extension Workers {
 
   /// The sum of what `body` returns for each range of `performOverElements`, added in order.
   package func sumOverElements(_ count: Int, _ body: @Sendable (Range<Int>) -> Double) -> Double {
-    let partial = PartialSums(count: (count + Self.elementsAPiece - 1) / Self.elementsAPiece)
+    let partial = PartialSums(count: (count + Self.elementsPerPiece - 1) / Self.elementsPerPiece)
     performOverElements(count) { range in
-      partial[range.lowerBound / Self.elementsAPiece] = body(range)
+      partial[range.lowerBound / Self.elementsPerPiece] = body(range)
     }
     return partial.total
   }

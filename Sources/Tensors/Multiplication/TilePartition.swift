@@ -4,13 +4,13 @@
 /// BLAS one packing of its rows of A and its columns of B, so large tiles waste less and small ones spread further.
 struct TilePartition {
   /// Edges of the largest tiles; they may be exceeded by half before they are cut.
-  private static let mostRows = 1024
-  private static let mostColumns = 2048
+  private static let maxRows = 1024
+  private static let maxColumns = 2048
   /// Rows are cut first, down to so many and to a third of the columns. Measured on one core (OpenBLAS 0.3.21), as shares of one whole
   /// call's speed: of 1024 × 1536 × 384, 256 × 1536 0.97, 512 × 768 0.94, 512 × 384 0.93, 192 × 384 0.91; of 1024 × 2048 × 2048,
   /// 512 × 1024 0.95, 512 × 512 0.92, 256 × 2048 0.90, 256 × 1024 0.89.
-  private static let fewestRows = 256
-  private static let mostColumnsARow = 3
+  private static let minRows = 256
+  private static let maxColumnsPerRow = 3
   /// Products are cut into up to 4 tiles of at least so many multiply-adds (about 80 µs of one core), so that handing a tile to another
   /// thread costs little beside it; large ones into up to 8, for more than a few cores.
   private static let smallWork = 1 << 22
@@ -29,13 +29,13 @@ struct TilePartition {
     let work = m.multipliedReportingOverflow(by: n).partialValue.multipliedReportingOverflow(by: max(1, k))
     let wanted =
       work.overflow ? 8 : max(min(4, work.partialValue / Self.smallWork), min(8, work.partialValue / Self.largeWork))
-    var down = Self.pieces(m, of: Self.mostRows)
-    var across = Self.pieces(n, of: Self.mostColumns)
+    var down = Self.pieces(m, of: Self.maxRows)
+    var across = Self.pieces(n, of: Self.maxColumns)
     while down * across < wanted {
       let height = m / down
       let width = n / across
       if max(height, width) < 2 * Self.edgeUnit { break }
-      let cutsRows = width <= Self.mostColumnsARow * height && (height >= 2 * Self.fewestRows || height > width)
+      let cutsRows = width <= Self.maxColumnsPerRow * height && (height >= 2 * Self.minRows || height > width)
       if cutsRows { down *= 2 } else { across *= 2 }
     }
     tilesDown = m == 0 ? 0 : down

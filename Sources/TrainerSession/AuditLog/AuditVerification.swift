@@ -64,7 +64,7 @@ struct AuditLogEnd {
 /// Checks an audit log from its first line to its last.
 ///
 /// What shows: a line changed, taken out, put in, or moved. What does not show by itself: lines taken off the end, and a
-/// change of the very last line, which no other line speaks of. Whoever noted the last hash at any time finds both with it.
+/// change of the very last line, whose hash no other line holds. Whoever noted the last hash at any time finds both with it.
 package struct AuditVerification: Equatable {
   package struct Break: Equatable, Sendable {
     /// From 1.

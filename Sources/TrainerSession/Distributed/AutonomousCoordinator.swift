@@ -66,7 +66,7 @@ struct AutonomousCoordinator<Element: FloatingElement> {
       // A checkpoint beyond the history would be of no use: the one before it is.
       if isComplete { try common.save() }
       return .paused(
-        step: common.step, reason: common.loss?.description ?? interruption.reason?.text ?? "the trainer stops")
+        step: common.step, reason: common.lostRank?.description ?? interruption.reason?.text ?? "the trainer stops")
     } catch {
       _ = common.settle()
       throw error
@@ -157,11 +157,11 @@ struct AutonomousCoordinator<Element: FloatingElement> {
 
   /// - Throws: `Interrupted` when the job is to stop or a rank is gone; `TrainerError` when a replica failed.
   private mutating func handleNext() throws {
-    guard common.loss == nil else { throw Interrupted(reason: nil) }
-    switch common.inbox.nextEvent(itemsToo: true) {
+    guard common.lostRank == nil else { throw Interrupted(reason: nil) }
+    switch common.inbox.nextEvent(includingItems: true) {
     case .item(.stop(let reason)): throw Interrupted(reason: reason)
     case .lost(let error):
-      common.noteLoss(error)
+      common.noteLostRank(error)
       throw Interrupted(reason: nil)
     case .answer(let rank, let answer): try note(answer, rank: rank)
     case .item: break

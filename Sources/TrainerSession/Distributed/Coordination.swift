@@ -21,7 +21,7 @@ struct Coordination<Element: FloatingElement> {
   /// The best weights so far, when the job keeps them.
   var best: (epoch: Int, metric: Double?)?
   /// Set when a rank is gone: then only rank 0's replica is left, to save.
-  private(set) var loss: CollectiveError?
+  private(set) var lostRank: CollectiveError?
   private(set) var meter: ReductionMeter
 
   init(
@@ -77,8 +77,8 @@ struct Coordination<Element: FloatingElement> {
     if let event = meter.count(step: report.step, waited: waited) { self.report(event) }
   }
 
-  mutating func noteLoss(_ error: CollectiveError) {
-    loss = error
+  mutating func noteLostRank(_ error: CollectiveError) {
+    lostRank = error
   }
 
   /// Has every replica give up what is under way, and waits until they have.
@@ -86,20 +86,20 @@ struct Coordination<Element: FloatingElement> {
   /// - Returns: what they answered meanwhile: a step that was taken, for one.
   mutating func settle() -> [(rank: Int, answer: ReplicaAnswer<Element>)] {
     var answers: [(rank: Int, answer: ReplicaAnswer<Element>)] = []
-    if loss == nil {
+    if lostRank == nil {
       group.sendAll(.abandon)
     } else {
       group.send(.abandon, to: 0)
     }
-    var busy = Set(loss == nil ? 0..<group.size : 0..<1)
+    var busy = Set(lostRank == nil ? 0..<group.size : 0..<1)
     while !busy.isEmpty {
-      switch inbox.nextEvent(itemsToo: false) {
+      switch inbox.nextEvent(includingItems: false) {
       case .answer(let rank, .abandoned(let reached)):
         busy.remove(rank)
         if rank == 0 { step = reached }
       case .answer(let rank, let answer): answers.append((rank, answer))
       case .lost(let error):
-        loss = error
+        lostRank = error
         busy.formIntersection([0])
       case .item: break
       }
@@ -113,12 +113,12 @@ struct Coordination<Element: FloatingElement> {
   mutating func save() throws {
     group.send(.save, to: 0)
     while true {
-      switch inbox.nextEvent(itemsToo: false) {
+      switch inbox.nextEvent(includingItems: false) {
       case .answer(0, .saved): return
       case .answer(0, .failed(let kind, let text)): throw TrainerError(kind, text)
       // Other ranks tell of their last step when they come to it.
       case .answer(_, .applied(let report, let waited)): count(report, waited: waited)
-      case .lost(let error): loss = error
+      case .lost(let error): lostRank = error
       case .answer, .item: break
       }
     }

@@ -45,7 +45,7 @@ struct OwnerPacedCoordinator<Element: FloatingElement> {
     common.send(.attached(step: common.step, residentRows: inputs.residentRows, window: window))
     do {
       while true {
-        switch common.inbox.nextEvent(itemsToo: true) {
+        switch common.inbox.nextEvent(includingItems: true) {
         case .item(.stop(.cancelled)):
           settle()
           return .cancelled
@@ -54,7 +54,7 @@ struct OwnerPacedCoordinator<Element: FloatingElement> {
           if let outcome = try handle(message) { return outcome }
         case .answer(let rank, let answer): try handle(answer, rank: rank)
         case .lost(let error):
-          common.noteLoss(error)
+          common.noteLostRank(error)
           return try pause(error.description)
         }
       }
@@ -244,6 +244,6 @@ struct OwnerPacedCoordinator<Element: FloatingElement> {
   private mutating func pause(_ reason: String) throws -> RunnerOutcome {
     settle()
     if description.purpose == .training { try common.save() }
-    return .paused(step: common.step, reason: common.loss?.description ?? reason)
+    return .paused(step: common.step, reason: common.lostRank?.description ?? reason)
   }
 }

@@ -33,7 +33,7 @@ struct JobAdmission<Element: FloatingElement> {
         : "make train.micro_batch smaller, set train.recompute, or train fewer of its weights (model.train)"
       let whose = memoryLimit < configuration.memoryLimit ? "this owner's (memory=)" : "this trainer's"
       throw TrainerError.refused(
-        "the job needs \(memory.map(ByteText.text) ?? "uncountably many bytes") of memory, \(whose) limit is "
+        "the job needs \(memory.map(ByteText.text) ?? "more bytes than can be counted") of memory, \(whose) limit is "
           + "\(ByteText.text(memoryLimit)) a job; \(advice)", cause: .memory)
     }
     try checkMessages(description, model)
@@ -42,7 +42,7 @@ struct JobAdmission<Element: FloatingElement> {
         description, width: model.inputWidth, outputs: model.outputWidth)
       guard let needed, needed <= configuration.rowStoreLimit else {
         throw TrainerError.refused(
-          "the job's rows take \(needed.map(ByteText.text) ?? "uncountably many bytes"), this trainer keeps "
+          "the job's rows take \(needed.map(ByteText.text) ?? "more bytes than can be counted"), this trainer keeps "
             + "\(ByteText.text(configuration.rowStoreLimit)) a job; compute the loss at the owner (loss.where: owner) to send rows as they are needed",
           cause: .disk)
       }
@@ -132,7 +132,7 @@ struct JobAdmission<Element: FloatingElement> {
     for (what, bytes) in [("inputs", inputs), ("outputs", outputs)] {
       guard let bytes, bytes <= largestMessage else {
         throw TrainerError.refused(
-          "the \(what) of a micro-batch may take \(bytes.map(ByteText.text) ?? "uncountably many bytes"), a message holds "
+          "the \(what) of a micro-batch may take \(bytes.map(ByteText.text) ?? "more bytes than can be counted"), a message holds "
             + "\(ByteText.text(largestMessage)); \(Self.advice(description))")
       }
     }

@@ -112,7 +112,7 @@ struct JobCheckpoints<Element: FloatingElement> {
     let state: CheckpointReader<Element> = try files.read(.state, step: step, jobDigest: digest, tensors: tensors)
     var result = state
     if description.keep == .best, let best = state.record.best {
-      // What speaks of the best weights is believed only when it is whole.
+      // What refers to the best weights is believed only when it is whole.
       try state.verify()
       result = try files.read(.best, step: best.step, jobDigest: digest, tensors: tensors)
     }

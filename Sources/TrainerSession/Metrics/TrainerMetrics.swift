@@ -57,7 +57,7 @@ package final class TrainerMetrics: Sendable {
   ///   - build: labels of this program's build: version, kernel and the like.
   ///   - memoryLimit: bytes that one job may take.
   ///   - auditWaiting: events that could not be written to the audit log yet.
-  ///   - connectionRefusals: by reason, of peers that never came to speak of a job.
+  ///   - connectionRefusals: by reason, of peers that never named a job.
   package func text(
     build: KeyValuePairs<String, String>, memoryLimit: Int, auditWaiting: Int = 0,
     connectionRefusals: [String: Int] = [:]

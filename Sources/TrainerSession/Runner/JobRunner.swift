@@ -163,7 +163,7 @@ struct RunnerContext<Element: FloatingElement> {
     report(.checkpoint(job: job.id, step: engine.step, seconds: elapsed / .seconds(1)))
   }
 
-  /// The engine's present weights as the best so far, durable when this returns; the next checkpoint speaks of them.
+  /// The engine's present weights as the best so far, durable when this returns; the next checkpoint refers to them.
   mutating func keepPresentWeights(epoch: Int, metric: Double?) throws {
     try checkpoints.saveBest(engine, frozenHash: frozenHash)
     best = CheckpointRecord.Best(step: engine.step, epoch: epoch, metric: metric)
@@ -175,7 +175,7 @@ struct RunnerContext<Element: FloatingElement> {
     if let kept = try checkpoints.files.steps().last(where: { $0 <= step }) { try removeCheckpoints(before: kept) }
   }
 
-  /// Removes checkpoints of steps below `step`, and best weights that nothing speaks of any more.
+  /// Removes checkpoints of steps below `step`, and best weights that no checkpoint refers to any more.
   func removeCheckpoints(before step: Int) throws {
     try checkpoints.files.removeAll(before: step, keepingBest: best?.step)
   }

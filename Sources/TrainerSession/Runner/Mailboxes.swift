@@ -80,8 +80,8 @@ final class Inbox<Element: FloatingElement>: @unchecked Sendable {
 
   /// Waits for the next event; answers come first.
   ///
-  /// - Parameter itemsToo: whether what the owner and the service say is wanted.
-  func nextEvent(itemsToo: Bool) -> Event {
+  /// - Parameter includingItems: whether what the owner and the service say is wanted.
+  func nextEvent(includingItems: Bool) -> Event {
     condition.withLock {
       while true {
         if !answers.isEmpty {
@@ -92,7 +92,7 @@ final class Inbox<Element: FloatingElement>: @unchecked Sendable {
           lost = nil
           return .lost(error)
         }
-        if itemsToo, let item = takeItem() { return .item(item) }
+        if includingItems, let item = takeItem() { return .item(item) }
         condition.wait()
       }
     }

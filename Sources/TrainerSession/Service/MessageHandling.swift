@@ -191,7 +191,7 @@ extension TrainerService {
       })
     guard let held, let needed, let sum = Shape.sum([held, needed]), sum <= limit else {
       throw TrainerError.refused(
-        "the job needs \(needed.map(ByteText.text) ?? "uncountably many bytes") of disk beside \(held.map(ByteText.text) ?? "uncountably many bytes") of this owner's "
+        "the job needs \(needed.map(ByteText.text) ?? "more bytes than can be counted") of disk beside \(held.map(ByteText.text) ?? "more bytes than can be counted") of this owner's "
           + "jobs here, and its limit is \(ByteText.text(limit)) (disk=); cancel or retrieve others, or train on fewer rows",
         cause: .disk)
     }

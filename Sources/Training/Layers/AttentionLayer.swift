@@ -47,8 +47,8 @@ package struct AttentionLayer: Layer {
       pieces: sequences.samples * shape.heads, scratch: scratch.elements, of: Element.self
     ) { piece, memory in
       let (sample, head) = piece.quotientAndRemainder(dividingBy: shape.heads)
-      let keys = key.head(head / shape.headsAGroup, shape.headWidth, rows: sequences.range(ofSample: sample))
-      let values = value.head(head / shape.headsAGroup, shape.headWidth, rows: sequences.range(ofSample: sample))
+      let keys = key.head(head / shape.headsPerGroup, shape.headWidth, rows: sequences.range(ofSample: sample))
+      let values = value.head(head / shape.headsPerGroup, shape.headWidth, rows: sequences.range(ofSample: sample))
       blocks.forEach(ofSample: sample) { block in
         let scores = scratch.tile(0, block, in: memory)
         Element.multiply(
@@ -87,7 +87,7 @@ package struct AttentionLayer: Layer {
       let keyGradient = keyTarget?.view.head(group, width, rows: tokens)
       let valueGradient = valueTarget?.view.head(group, width, rows: tokens)
       var isFirst = true
-      for head in group * shape.headsAGroup..<(group + 1) * shape.headsAGroup {
+      for head in group * shape.headsPerGroup..<(group + 1) * shape.headsPerGroup {
         // The last block, which sees every key, comes first, so that it can overwrite what was in the gradients.
         blocks.forEach(ofSample: sample) { block in
           let (weights, scoreGradient) = (scratch.tile(0, block, in: memory), scratch.tile(1, block, in: memory))
@@ -156,9 +156,9 @@ struct AttentionBlocks: Sendable {
   }
 
   /// Scores of a block: 256 kB in single precision, beside which keys and values of a head fit a core's cache.
-  private static let scoresABlock = 1 << 16
-  private static let mostRows = 128
-  private static let fewestRows = 16
+  private static let scoresPerBlock = 1 << 16
+  private static let maxRows = 128
+  private static let minRows = 16
 
   private let sequences: SequenceLayout
   private let queryDomain: RowDomain
@@ -186,7 +186,7 @@ struct AttentionBlocks: Sendable {
   static func rowStride(keys: Int) -> Int { (keys + 15) / 16 * 16 + 16 }
 
   private static func rows(keys: Int) -> Int {
-    max(fewestRows, min(mostRows, scoresABlock / max(1, keys) / fewestRows * fewestRows))
+    max(minRows, min(maxRows, scoresPerBlock / max(1, keys) / minRows * minRows))
   }
 
   /// Calls `body` for each block of a sample, the last rows first.
@@ -251,5 +251,5 @@ struct AttentionShape: Sendable, Equatable {
   /// Whether a token looks at itself and those before it alone.
   let isCausal: Bool
 
-  var headsAGroup: Int { heads / groups }
+  var headsPerGroup: Int { heads / groups }
 }

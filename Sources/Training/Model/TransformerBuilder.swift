@@ -182,8 +182,8 @@ struct TransformerBuilder {
 
 extension TransformerDescription {
   /// The limits that keep a description from costing time or memory before anything is computed with it.
-  private static var mostBlocks: Int { 1024 }
-  private static var mostTokens: Int { 1 << 20 }
+  private static var maxBlocks: Int { 1024 }
+  private static var maxTokens: Int { 1 << 20 }
 
   /// Width of all query heads together.
   var queryWidth: Int { heads * headWidth }
@@ -203,9 +203,9 @@ extension TransformerDescription {
     ] where number < 1 {
       throw .invalidModel("\(name) must be at least 1, not \(number)")
     }
-    guard blocks <= Self.mostBlocks else { throw .invalidModel("\(blocks) blocks; at most \(Self.mostBlocks)") }
-    guard maximumTokens <= Self.mostTokens else {
-      throw .invalidModel("samples of \(maximumTokens) tokens; at most \(Self.mostTokens)")
+    guard blocks <= Self.maxBlocks else { throw .invalidModel("\(blocks) blocks; at most \(Self.maxBlocks)") }
+    guard maximumTokens <= Self.maxTokens else {
+      throw .invalidModel("samples of \(maximumTokens) tokens; at most \(Self.maxTokens)")
     }
     guard normEpsilon.isFinite, normEpsilon > 0 else { throw .invalidModel("normEpsilon must be above 0") }
     guard heads % keyValueHeads == 0 else {

@@ -34,7 +34,7 @@ final class ListeningOwnerConnection: OwnerLink {
   /// Between looks for room in a full queue.
   private static let pause: Duration = .milliseconds(5)
   /// More do not come by chance, and each is a connection of a trainer that holds the pinned key.
-  private static let mostWaiting = 16
+  private static let maxWaiting = 16
 
   /// - Throws: `.invalidEndpoint`, `.cannotBind`, `.notAnAddressHere`, `.system`.
   init(
@@ -158,7 +158,7 @@ final class ListeningOwnerConnection: OwnerLink {
   }
 
   private func arrived(_ identity: Data) {
-    guard identity != current, !waiting.contains(identity), waiting.count < Self.mostWaiting else { return }
+    guard identity != current, !waiting.contains(identity), waiting.count < Self.maxWaiting else { return }
     waiting.append(identity)
     if current == nil { proceed() }
   }
