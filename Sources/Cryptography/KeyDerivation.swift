@@ -33,10 +33,12 @@ package enum HKDF {
       while written < output.bytes.count {
         let before = UnsafeRawBufferPointer(rebasing: block.bytes.prefix(written == 0 ? 0 : SHA256.byteCount))
         withUnsafeBytes(of: number) { authenticate([before, info, $0], key: pseudorandomKey, into: block) }
-        let part = block.bytes.prefix(output.bytes.count - written)
-        UnsafeMutableRawBufferPointer(rebasing: output.bytes[written...])
-          .copyMemory(from: UnsafeRawBufferPointer(rebasing: part))
-        written += part.count
+        let count = min(SHA256.byteCount, output.bytes.count - written)
+        block.withUnsafeBytes { block in
+          UnsafeMutableRawBufferPointer(rebasing: output.bytes[written...])
+            .copyMemory(from: UnsafeRawBufferPointer(rebasing: block.prefix(count)))
+        }
+        written += count
         number &+= 1
       }
     }

@@ -6,6 +6,7 @@ internal import Foundation
 /// `@unchecked Sendable`: the pointer is set once and freed once, in `deinit`; who writes through it does so before the
 /// buffer is shared, or is its only holder (a key stream's chunk).
 package final class SecretBuffer: @unchecked Sendable {
+  /// Valid while the buffer is referenced; of a buffer that no variable holds, read it in `withUnsafeBytes`.
   package let bytes: UnsafeMutableRawBufferPointer
   /// The same memory, for C.
   let base: UnsafeMutablePointer<UInt8>

@@ -112,7 +112,9 @@ import Testing
   // MARK: - Secrets
 
   @Test func randomBytesDiffer() {
-    let drawn = (0..<8).map { _ in Array(SecretBuffer.random(byteCount: 32).bytes) }
+    // Inside a call, so that the buffer outlives the copy.
+    let drawn = (0..<8).map { _ in SecretBuffer.random(byteCount: 32).withUnsafeBytes { Array($0) } }
     #expect(Set(drawn).count == 8)
+    #expect(!drawn.contains([UInt8](repeating: 0, count: 32)))
   }
 }

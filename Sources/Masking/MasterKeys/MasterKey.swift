@@ -119,7 +119,7 @@ package struct MasterKeyFile: Sendable {
     guard content.bytes[Self.magic.count..<jobEnd].elementsEqual(job.description.utf8) else {
       throw .keyFileOfAnotherJob(path: path)
     }
-    let secret = SecretBuffer(copying: UnsafeRawBufferPointer(rebasing: content.bytes[jobEnd...]))
+    let secret = content.withUnsafeBytes { SecretBuffer(copying: UnsafeRawBufferPointer(rebasing: $0[jobEnd...])) }
     return MasterKey(job: job, secret: secret)
   }
 
