@@ -4,7 +4,7 @@ import Testing
 
 @testable import Training
 
-/// interface.md's formulas worked by hand for N = 10.
+/// The formulas of docs/job-reference.md worked by hand for N = 10.
 @Suite struct LearningRateScheduleTests {
   private func rates(_ warmup: Double, _ decay: ScheduleDescription.Decay) -> [Double] {
     let schedule = LearningRateSchedule(

@@ -1,7 +1,7 @@
 import Architecture
 import Foundation
 
-/// The update rules as `interface.md` defines them, element by element.
+/// The update rules as docs/job-reference.md defines them, element by element.
 struct NaiveOptimizer {
   let description: OptimizerDescription
   private var first: [[Double]]
