@@ -55,89 +55,77 @@ let package = Package(
     .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
 
     // Level 1
-    library("Failures"),
-    library("MonotonicWaits"),
+    library("Foundations"),
     library("Cryptography", ["CSodium"]),
-    library("Tensors", ["CBLAS", "CKernels", "Failures"]),
-    library("Architecture", ["Failures"]),
 
     // Level 2
-    library("Training", ["Tensors", "Architecture", "Failures"]),
-    library("Wire", ["Tensors", "Architecture", "Failures"]),
-    library("Masking", ["Architecture", "Failures", "Tensors", "Cryptography"]),
-    library("Transport", ["CZeroMQ", "Failures", "MonotonicWaits"]),
-    library(
-      "Collectives",
-      [.target(name: "CMPI", condition: .when(traits: ["MPI"])), "Tensors", "Failures", "MonotonicWaits"]),
-    library("Datasets", ["Tensors", "CHDF5", "Failures"]),
-    library("Checkpoints", ["Tensors", "Architecture", "Failures", "MonotonicWaits"]),
-    library("JobSpec", ["Architecture", "Failures", yams]),
+    library("Numerics", ["CBLAS", "CKernels", "Foundations"]),
+    library("Models", ["Foundations"]),
 
     // Level 3
+    library("Files", ["Numerics", "Models", "Foundations"]),
+    library("Training", ["Numerics", "Models", "Foundations"]),
+    library("Masking", ["Models", "Numerics", "Cryptography", "Foundations"]),
+    library("Datasets", ["Numerics", "CHDF5", "Foundations"]),
+    library("JobSpec", ["Models", "Foundations", yams]),
+    library("Protocol", ["CZeroMQ", "Models", "Numerics", "Foundations"]),
     library(
-      "OwnerRole",
-      [
-        "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire", "Transport", "Architecture", "Tensors",
-        "Failures",
-      ]),
-    library(
-      "TrainerSession",
-      [
-        "Training", "Collectives", "Checkpoints", "Wire", "Transport", "Architecture", "Tensors", "Failures",
-        "MonotonicWaits", "Cryptography",
-      ]),
+      "Collectives", [.target(name: "CMPI", condition: .when(traits: ["MPI"])), "Numerics", "Foundations"]),
 
     // Level 4
     library(
-      "LeakAudit",
-      [
-        "OwnerRole", "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Architecture", "Tensors",
-        "Failures", "Cryptography",
-      ]),
+      "OwnerRole",
+      ["Masking", "Training", "Datasets", "Files", "JobSpec", "Protocol", "Models", "Numerics", "Foundations"]),
+    library(
+      "TrainerRole",
+      ["Training", "Collectives", "Files", "Protocol", "Models", "Numerics", "Cryptography", "Foundations"]),
 
     // Level 5
+    library(
+      "LeakAudit",
+      [
+        "OwnerRole", "Masking", "Training", "Datasets", "Files", "JobSpec", "Models", "Numerics", "Cryptography",
+        "Foundations",
+      ]),
+
+    // Level 6
     program(
       "encryptor",
       [
-        "LeakAudit", "OwnerRole", "Masking", "Training", "Datasets", "Checkpoints", "JobSpec", "Wire",
-        "Transport", "Architecture", "Tensors", "Failures", arguments,
+        "LeakAudit", "OwnerRole", "Masking", "Training", "Datasets", "Files", "JobSpec", "Protocol", "Models",
+        "Numerics", "Foundations", arguments,
       ]),
     program(
       "trainer",
-      [
-        "TrainerSession", "Checkpoints", "Collectives", "Wire", "Transport", "Tensors", "Failures", arguments, logging,
-      ]),
-    program("benchmarks", ["Masking", "Training", "Datasets", "Architecture", "Tensors", arguments]),
-    program(
-      "fuzz", ["Training", "Wire", "Transport", "JobSpec", "Checkpoints", "Architecture", "Tensors", "Failures"]),
+      ["TrainerRole", "Files", "Collectives", "Protocol", "Numerics", "Foundations", arguments, logging]),
+    program("benchmarks", ["Masking", "Training", "Datasets", "Models", "Numerics", arguments]),
+    program("fuzz", ["Training", "Protocol", "JobSpec", "Files", "Models", "Numerics", "Foundations"]),
 
     // Tests, and what several of them use
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),
-    tests("MaskingTests", ["Masking", "Architecture", "Failures", "Tensors", "Cryptography"]),
+    tests("FoundationsTests", ["Foundations"]),
     tests("CryptographyTests", ["Cryptography"]),
-    tests("TensorsTests", ["Tensors", "CKernels"]),
-    tests(
-      "TrainingTests", ["Training", "Tensors", "Architecture", "Failures"], resources: [.copy("Fixtures")]),
-    tests("WireTests", ["Wire", "Tensors", "Architecture", "Failures", "TestSupport"]),
-    tests("TransportTests", ["Transport", "TestSupport"]),
-    tests("MonotonicWaitsTests", ["MonotonicWaits"]),
-    tests("CollectivesTests", ["Collectives", "MonotonicWaits", "Tensors", "Failures"]),
-    tests("DatasetsTests", ["Datasets", "Tensors", "CHDF5", "Failures", "TestSupport"]),
-    tests("CheckpointsTests", ["Checkpoints", "Tensors", "Architecture", "Failures", "TestSupport"]),
-    // The programs themselves, started as a person would; Datasets only writes their input, Wire and Transport what neither program says.
-    tests("ProgramTests", ["Datasets", "CHDF5", "Wire", "Transport", "encryptor", "trainer"]),
+    tests("NumericsTests", ["Numerics", "CKernels"]),
+    tests("FilesTests", ["Files", "Numerics", "Models", "Foundations", "TestSupport"]),
+    tests("TrainingTests", ["Training", "Numerics", "Models", "Foundations"], resources: [.copy("Fixtures")]),
+    tests("MaskingTests", ["Masking", "Models", "Numerics", "Cryptography", "Foundations"]),
+    tests("DatasetsTests", ["Datasets", "Numerics", "CHDF5", "Foundations", "TestSupport"]),
+    tests("JobSpecTests", ["JobSpec", "Models", "Foundations"]),
+    tests("ProtocolTests", ["Protocol", "Numerics", "Models", "Foundations", "TestSupport"]),
+    tests("CollectivesTests", ["Collectives", "Numerics", "Foundations"]),
     tests(
       "LeakAuditTests",
       [
-        "LeakAudit", "Checkpoints", "JobSpec", "Masking", "Training", "Architecture", "Tensors", "Failures",
-        "TestSupport", "Cryptography",
+        "LeakAudit", "Files", "JobSpec", "Masking", "Training", "Models", "Numerics", "Cryptography", "Foundations",
+        "TestSupport",
       ]),
-    tests("JobSpecTests", ["JobSpec", "Architecture", "Failures"]),
     tests(
       "SessionTests",
       [
-        "OwnerRole", "TrainerSession", "LeakAudit", "Masking", "Training", "Collectives", "Datasets",
-        "Checkpoints", "JobSpec", "Wire", "Transport", "Architecture", "Tensors", "Failures", "TestSupport",
+        "OwnerRole", "TrainerRole", "LeakAudit", "Masking", "Training", "Collectives", "Datasets", "Files", "JobSpec",
+        "Protocol", "Models", "Numerics", "Foundations", "TestSupport",
       ]),
+    // The programs themselves, started as a person would; Datasets only writes their input, Protocol what neither program says.
+    tests("ProgramTests", ["Datasets", "CHDF5", "Protocol", "encryptor", "trainer"]),
   ]
 )

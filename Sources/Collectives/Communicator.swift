@@ -1,7 +1,7 @@
-package import Failures
+package import Foundations
 package import Foundation
 import Synchronization
-package import Tensors
+package import Numerics
 
 /// The processes that work on one job together, as MPI has them: each has a rank, 0 … size − 1.
 ///

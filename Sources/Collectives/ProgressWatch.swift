@@ -1,4 +1,4 @@
-import MonotonicWaits
+import Foundations
 
 /// Finds out, from a thread of its own, that another one hangs in a call that does not return.
 ///

@@ -1,5 +1,5 @@
 package import Foundation
-package import Tensors
+package import Numerics
 
 /// Ranks that are threads of one process, for tests of everything that does not need MPI itself.
 package final class ThreadCommunicator: Communicator {

@@ -1,4 +1,4 @@
-package import Failures
+package import Foundations
 
 /// Where in which file something is: what every error of this module names first.
 package struct DataLocation: Sendable, Equatable, CustomStringConvertible {

@@ -1,4 +1,4 @@
-package import Failures
+package import Foundations
 
 /// Why a job specification was refused. The description leads with `file:line:column` where that is known.
 package struct JobSpecError: Failure, Equatable {

@@ -1,5 +1,5 @@
-package import Architecture
-package import Failures
+package import Models
+package import Foundations
 
 /// Everything the masking side refuses. No description holds key material or a value of the data.
 package enum MaskingError: Failure, Equatable {

@@ -1,4 +1,4 @@
-package import Failures
+package import Foundations
 
 /// Why an owner's command ends without its result.
 package enum OwnerError: Failure, Equatable {

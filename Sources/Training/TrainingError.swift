@@ -1,4 +1,4 @@
-package import Failures
+package import Foundations
 
 /// What the engine refuses. No case carries a value of the data, a weight or a gradient.
 package enum TrainingError: Failure, Equatable {

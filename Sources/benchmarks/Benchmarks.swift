@@ -1,6 +1,6 @@
 import ArgumentParser
 import Foundation
-import Tensors
+import Numerics
 
 /// Measurements inside one process: no sockets, no second program. `make bench` runs it with the measurements of whole runs.
 @main

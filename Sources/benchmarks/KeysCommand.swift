@@ -1,6 +1,6 @@
 import ArgumentParser
 import Masking
-import Tensors
+import Numerics
 
 /// Expanding an orthogonal key from its master key, and masking rows with it.
 struct KeysCommand: ParsableCommand {

@@ -1,6 +1,6 @@
 import ArgumentParser
 import Synchronization
-import Tensors
+import Numerics
 import Training
 
 /// A training step of the model beside the matrix products in it alone.

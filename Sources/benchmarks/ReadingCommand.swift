@@ -1,6 +1,6 @@
 import ArgumentParser
 import Datasets
-import Tensors
+import Numerics
 
 /// A compressed matrix read by ascending blocks, as every job reads it, beside shuffled rows read one at a time, which inflates a chunk
 /// for almost every row.

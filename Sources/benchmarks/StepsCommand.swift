@@ -1,7 +1,7 @@
-import Architecture
+import Models
 import ArgumentParser
 import Masking
-import Tensors
+import Numerics
 import Training
 
 /// Training steps with the loss in this process, at the sizes of the two jobs of `make bench`.

@@ -1,7 +1,7 @@
-import Architecture
+import Models
 import ArgumentParser
 import Foundation
-import Tensors
+import Numerics
 import Training
 
 /// A transformer's training step beside the matrix products in it alone.

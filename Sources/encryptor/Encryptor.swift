@@ -1,9 +1,9 @@
 import ArgumentParser
-import Checkpoints
-import Failures
+import Files
+import Foundations
 import Foundation
-import Tensors
-import Transport
+import Numerics
+import Protocol
 
 /// The owner's program.
 @main

@@ -1,5 +1,5 @@
-import Architecture
-import Checkpoints
+import Models
+import Files
 import Foundation
 import JobSpec
 import Training

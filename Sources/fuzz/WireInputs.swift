@@ -1,9 +1,8 @@
-import Architecture
-import Failures
+import Models
+import Foundations
 import Foundation
-import Tensors
-import Transport
-import Wire
+import Numerics
+import Protocol
 
 /// Input bytes as the frames of a message: each frame after its length in 16 bits, the last as long as there are bytes.
 enum FrameInput {

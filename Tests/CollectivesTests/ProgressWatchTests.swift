@@ -1,4 +1,4 @@
-import MonotonicWaits
+import Foundations
 import Synchronization
 import Testing
 

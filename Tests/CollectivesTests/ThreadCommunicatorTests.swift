@@ -1,7 +1,7 @@
-import Failures
+import Foundations
 import Foundation
 import Synchronization
-import Tensors
+import Numerics
 import Testing
 
 @testable import Collectives

@@ -1,5 +1,5 @@
 import CHDF5
-import Failures
+import Foundations
 import Foundation
 import Testing
 import TestSupport

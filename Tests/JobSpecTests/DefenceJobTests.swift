@@ -1,5 +1,5 @@
-import Architecture
-import Failures
+import Models
+import Foundations
 import Foundation
 import Testing
 

@@ -1,4 +1,4 @@
-import Failures
+import Foundations
 import Foundation
 import Testing
 

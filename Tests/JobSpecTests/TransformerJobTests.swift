@@ -1,4 +1,4 @@
-import Architecture
+import Models
 import Foundation
 import Testing
 

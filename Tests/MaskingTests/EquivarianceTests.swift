@@ -1,6 +1,6 @@
-import Architecture
+import Models
 import Masking
-import Tensors
+import Numerics
 import Testing
 
 /// unmask(layer(mask x)) = layer(x), and the same for every gradient, on random networks.

@@ -1,6 +1,6 @@
-import Architecture
+import Models
 import Foundation
-import Tensors
+import Numerics
 import Testing
 
 @testable import Masking

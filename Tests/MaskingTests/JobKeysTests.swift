@@ -1,7 +1,7 @@
-import Architecture
+import Models
 import Cryptography
-import Failures
-import Tensors
+import Foundations
+import Numerics
 import Testing
 
 @testable import Masking

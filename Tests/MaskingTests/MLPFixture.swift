@@ -1,6 +1,6 @@
-import Architecture
+import Models
 import Masking
-import Tensors
+import Numerics
 
 /// A perceptron as the resolver sees it, with the rules that each layer states.
 struct MLPFixture {

@@ -1,7 +1,7 @@
-import Architecture
+import Models
 import Foundation
 import Masking
-import Tensors
+import Numerics
 import Testing
 
 /// Times, not verdicts: `MEASURE=1 swift test -c release -Xswiftc -enable-testing --filter MaskingTimings`.

@@ -1,4 +1,4 @@
-import Architecture
+import Models
 import Foundation
 
 /// The functions as their definitions have them, and their derivatives.

@@ -1,4 +1,4 @@
-import Architecture
+import Models
 
 /// Forward and backward of a perceptron, written out: parameters as the model structure lists them, the first weight on
 /// homogeneous rows.

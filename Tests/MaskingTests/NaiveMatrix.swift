@@ -1,4 +1,4 @@
-import Tensors
+import Numerics
 
 /// Textbook linear algebra on a row-major array: the oracle for the fast paths.
 struct NaiveMatrix {

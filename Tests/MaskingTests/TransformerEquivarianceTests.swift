@@ -1,5 +1,5 @@
-import Architecture
-import Tensors
+import Models
+import Numerics
 import Testing
 
 @testable import Masking

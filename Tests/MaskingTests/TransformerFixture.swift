@@ -1,6 +1,6 @@
-import Architecture
+import Models
 import Masking
-import Tensors
+import Numerics
 import Testing
 
 /// A small transformer written out: the spaces and rules as the resolver gets them from the training side, and the same

@@ -1,7 +1,6 @@
 import Foundation
 import Testing
-import Transport
-import Wire
+import Protocol
 
 /// The fault "what the other side wrote reaches terminals raw", shown by the trainer's own logs.
 struct WhatAnOwnerWroteInTheTrainersLogTests {

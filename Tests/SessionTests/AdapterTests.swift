@@ -1,8 +1,8 @@
-import Architecture
+import Models
 import JobSpec
 import Masking
 import OwnerRole
-import Tensors
+import Numerics
 import Testing
 import TestSupport
 

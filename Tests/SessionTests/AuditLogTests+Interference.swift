@@ -1,12 +1,11 @@
-import Failures
+import Foundations
 import Foundation
 import Synchronization
 import Testing
 import TestSupport
-import Transport
-import Wire
+import Protocol
 
-@testable import TrainerSession
+@testable import TrainerRole
 
 /// Logs that were moved, removed or changed under a trainer at work, and what a restart makes of it.
 extension AuditLogTests {

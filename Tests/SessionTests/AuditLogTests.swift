@@ -1,13 +1,12 @@
-import Checkpoints
-import Failures
+import Files
+import Foundations
 import Foundation
 import Synchronization
 import Testing
 import TestSupport
-import Transport
-import Wire
+import Protocol
 
-@testable import TrainerSession
+@testable import TrainerRole
 
 /// The chain of the audit log: what breaks it shows, what a crash leaves is put aside.
 @Suite(.timeLimit(.minutes(10))) struct AuditLogTests {

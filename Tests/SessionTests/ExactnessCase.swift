@@ -1,4 +1,4 @@
-import Architecture
+import Models
 import Testing
 
 /// A combination that claims exactness.

@@ -1,10 +1,10 @@
-import Architecture
+import Models
 import Masking
 import JobSpec
 import OwnerRole
-import Tensors
+import Numerics
 import Testing
-import Wire
+import Protocol
 
 /// The masked two-party run in float64, unmasked, beside plain loops that know nothing of keys: `PlaintextRun`.
 ///

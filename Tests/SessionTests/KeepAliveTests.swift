@@ -1,11 +1,10 @@
-import Failures
+import Foundations
 import Foundation
 import OwnerRole
 import Synchronization
-import Tensors
+import Numerics
 import Testing
-import Transport
-import Wire
+import Protocol
 
 @Suite struct KeepAliveTests {
   /// An answer every tenth of a second, and a count of what the owner says.

@@ -1,12 +1,12 @@
-import Architecture
+import Models
 import Datasets
 import Foundation
 import JobSpec
 import Masking
-import Tensors
+import Numerics
 import Testing
 import TestSupport
-import Wire
+import Protocol
 
 @testable import OwnerRole
 

@@ -1,14 +1,13 @@
-import Architecture
-import Failures
+import Models
+import Foundations
 import Foundation
 import OwnerRole
-import Tensors
+import Numerics
 import Testing
 import Training
-import Transport
-import Wire
+import Protocol
 
-@testable import TrainerSession
+@testable import TrainerRole
 
 /// What an operator allows a single owner, and what a job over it is told.
 @Suite(.timeLimit(.minutes(10))) struct OwnerLimitTests {

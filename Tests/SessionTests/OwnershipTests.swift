@@ -1,12 +1,11 @@
-import Architecture
+import Models
 import Dispatch
-import Failures
+import Foundations
 import Foundation
 import OwnerRole
 import Synchronization
 import Testing
-import Transport
-import Wire
+import Protocol
 
 /// Several owners at one trainer, and several connections of one owner.
 @Suite(.timeLimit(.minutes(10))) struct OwnershipTests {

@@ -1,13 +1,12 @@
-import Architecture
-import Checkpoints
+import Models
+import Files
 import Datasets
 import Foundation
 import OwnerRole
-import Tensors
+import Numerics
 import Testing
 import TestSupport
-import Transport
-import Wire
+import Protocol
 
 @Suite(.timeLimit(.minutes(10))) struct PredictionTests {
   /// Double: predictions are stored in single precision, 2⁻²⁴ ≈ 6e-8 of a value of order 1 to 10; masking adds 1e-15.

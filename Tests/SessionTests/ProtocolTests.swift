@@ -1,11 +1,10 @@
-import Architecture
-import Failures
+import Models
+import Foundations
 import Foundation
-import Tensors
+import Numerics
 import Testing
 import TestSupport
-import Transport
-import Wire
+import Protocol
 
 /// Messages by hand: each is refused with a reason, and neither the trainer nor the job is the worse for it.
 @Suite(.timeLimit(.minutes(10))) struct ProtocolTests {

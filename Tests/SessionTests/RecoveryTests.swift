@@ -1,13 +1,12 @@
-import Architecture
+import Models
 import Dispatch
-import Failures
+import Foundations
 import Foundation
 import OwnerRole
 import Synchronization
 import Testing
 import TestSupport
-import Transport
-import Wire
+import Protocol
 
 /// Whatever is interrupted, the end is bit-identical to a run that was not, and the history has neither a gap nor a repeat.
 @Suite(.timeLimit(.minutes(10))) struct RecoveryTests {

@@ -1,12 +1,11 @@
-import Architecture
-import Failures
+import Models
+import Foundations
 import Foundation
 import OwnerRole
 import Testing
-import Transport
-import Wire
+import Protocol
 
-@testable import TrainerSession
+@testable import TrainerRole
 
 /// An owner that leaves the list while its job runs.
 @Suite(.timeLimit(.minutes(10))) struct RemovedOwnerTests {

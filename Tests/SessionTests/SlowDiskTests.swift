@@ -1,12 +1,11 @@
-import Architecture
+import Models
 import Foundation
 import OwnerRole
 import Synchronization
 import Testing
-import Transport
-import Wire
+import Protocol
 
-@testable import TrainerSession
+@testable import TrainerRole
 
 /// A disk on which a sync takes longer than an owner may be silent.
 @Suite(.timeLimit(.minutes(10))) struct SlowDiskTests {

@@ -2,7 +2,7 @@ import Datasets
 import Foundation
 import JobSpec
 import Masking
-import Tensors
+import Numerics
 import Testing
 import TestSupport
 

@@ -1,6 +1,6 @@
 import Datasets
 import Foundation
-import Tensors
+import Numerics
 import Testing
 import TestSupport
 

@@ -1,11 +1,11 @@
-import Failures
+import Foundations
 import Foundation
 import Synchronization
 import Testing
 import TestSupport
 
-@testable import Checkpoints
-@testable import TrainerSession
+@testable import Files
+@testable import TrainerRole
 
 @Suite("Whose store it is", .timeLimit(.minutes(10)))
 struct StoreLeaseTests {

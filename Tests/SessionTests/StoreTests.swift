@@ -1,12 +1,11 @@
-import Architecture
+import Models
 import Dispatch
-import Failures
+import Foundations
 import Foundation
 import OwnerRole
 import Testing
 import TestSupport
-import Transport
-import Wire
+import Protocol
 
 /// What a trainer finds in its store when it starts.
 @Suite(.timeLimit(.minutes(10))) struct StoreTests {

@@ -1,11 +1,10 @@
-import Architecture
-import Failures
+import Models
+import Foundations
 import Foundation
 import OwnerRole
-import Tensors
+import Numerics
 import Testing
-import Transport
-import Wire
+import Protocol
 
 /// Jobs that the trainer runs by itself.
 @Suite(.timeLimit(.minutes(10))) struct TrainerLossTests {

@@ -1,4 +1,4 @@
-import Architecture
+import Models
 import Testing
 
 @testable import Training

@@ -1,4 +1,4 @@
-import Tensors
+import Numerics
 
 /// A feature matrix that its file stores as compressed sparse rows.
 package protocol SparseFeatureSource: FeatureSource {

@@ -1,5 +1,5 @@
 import Foundation
-import Tensors
+import Numerics
 
 extension HDF5File {
   /// A column of integers, such as the one that `split: {by: …}` names: an integer dataset or field, N or N × 1.

@@ -1,4 +1,4 @@
-package import Tensors
+package import Numerics
 
 /// What a task expects of its label column.
 package enum LabelKind: Sendable, CaseIterable {

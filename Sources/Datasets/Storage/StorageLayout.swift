@@ -1,5 +1,5 @@
 import CHDF5
-import Tensors
+import Numerics
 
 /// How a dataset's elements lie in the file.
 struct StorageLayout: Sendable, Equatable {

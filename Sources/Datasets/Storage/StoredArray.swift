@@ -1,5 +1,5 @@
 import CHDF5
-import Tensors
+import Numerics
 
 /// The rows of a dataset, or of one field of a compound dataset, ready to be read.
 ///

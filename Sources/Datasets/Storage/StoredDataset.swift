@@ -1,5 +1,5 @@
 import CHDF5
-import Tensors
+import Numerics
 
 /// What a dataset's header says; none of its elements has been read.
 ///

@@ -1,6 +1,6 @@
 import CHDF5
 import Foundation
-package import Tensors
+package import Numerics
 
 /// Writes an HDF5 file: `plan.h5` of a run, predictions.
 ///

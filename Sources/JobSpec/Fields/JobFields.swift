@@ -1,4 +1,4 @@
-import Architecture
+import Models
 
 /// Every key a job may hold: the one place that states paths, types, ranges, defaults and meanings.
 enum JobFields {

@@ -1,4 +1,4 @@
-import Architecture
+import Models
 
 extension JobSpecification {
   func resolvedData(_ places: JobPlaces, split: DataSplit) throws(JobSpecError) -> JobData {

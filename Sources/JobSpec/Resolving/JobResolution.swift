@@ -1,4 +1,4 @@
-import Architecture
+import Models
 
 extension JobSpecification {
   /// Fills in every default and checks what must agree.

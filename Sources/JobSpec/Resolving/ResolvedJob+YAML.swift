@@ -1,4 +1,4 @@
-import Architecture
+import Models
 
 extension ResolvedJob {
   /// The job as YAML with every key that applies: what `job.resolved.yaml` holds and what a digest of the job is taken

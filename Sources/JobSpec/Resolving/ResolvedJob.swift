@@ -1,4 +1,4 @@
-package import Architecture
+package import Models
 import Foundation
 
 /// A whole job: every default filled in, every relation between keys checked, paths absolute. Holds no secret.

@@ -1,6 +1,6 @@
-import Architecture
-import Failures
-package import Tensors
+import Models
+import Foundations
+package import Numerics
 
 /// Runs every attack on what the trainer would see, and on the same unmasked, within a time.
 package struct Audit {

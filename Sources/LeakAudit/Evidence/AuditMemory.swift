@@ -1,5 +1,5 @@
 import OwnerRole
-import Architecture
+import Models
 import JobSpec
 import Masking
 import Training

@@ -1,5 +1,5 @@
-package import Architecture
-package import Tensors
+package import Models
+package import Numerics
 
 /// All that an audit works on: the trainer's view of a job, the same view with nothing masked, and the truth to score against.
 package struct Evidence: Sendable {

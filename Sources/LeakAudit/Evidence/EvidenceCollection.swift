@@ -1,8 +1,8 @@
 package import OwnerRole
-import Architecture
+import Models
 import JobSpec
 import Masking
-package import Tensors
+package import Numerics
 import Training
 
 /// Gathers what an audit works on: masks some of a job's samples with throw-away keys exactly as the job would, trains on them for an epoch

@@ -1,6 +1,6 @@
 package import OwnerRole
-package import Architecture
-import Checkpoints
+package import Models
+import Files
 import JobSpec
 import Masking
 

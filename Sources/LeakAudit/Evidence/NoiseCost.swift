@@ -1,7 +1,7 @@
 import OwnerRole
-import Architecture
+import Models
 import JobSpec
-import Tensors
+import Numerics
 import Training
 
 /// A job's metric with and without the noise on its inputs, each from whole plaintext runs.

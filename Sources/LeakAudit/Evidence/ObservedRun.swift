@@ -1,8 +1,8 @@
 import OwnerRole
-import Architecture
+import Models
 import JobSpec
 import Masking
-import Tensors
+import Numerics
 import Training
 
 /// A short training run and what its trainer saw of it.

@@ -1,8 +1,8 @@
 import OwnerRole
-import Architecture
+import Models
 import JobSpec
 import Masking
-import Tensors
+import Numerics
 import Training
 
 /// Whole plaintext runs of a job's model on some of its rows, by the engine that masked runs use: for questions about the model that comes

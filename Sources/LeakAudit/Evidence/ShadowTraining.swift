@@ -1,9 +1,9 @@
 import OwnerRole
-import Architecture
+import Models
 import Datasets
 import Foundation
 import JobSpec
-package import Tensors
+package import Numerics
 import Training
 
 /// Trains models like the job's own, in plaintext, to judge what a published model says of the rows it was trained on.

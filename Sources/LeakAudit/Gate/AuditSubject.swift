@@ -1,5 +1,5 @@
 import OwnerRole
-import Checkpoints
+import Files
 import Cryptography
 import Foundation
 package import JobSpec

@@ -1,5 +1,5 @@
-package import Architecture
-package import Failures
+package import Models
+package import Foundations
 
 /// Holds a report against the limits that a job sets.
 package struct GateCheck: Sendable {

@@ -1,4 +1,4 @@
-import Architecture
+import Models
 import Foundation
 
 /// What would lower an attack's success, and how this job would say it. Every change is one that the job's plan allows; how much it

@@ -1,4 +1,4 @@
-import Checkpoints
+import Files
 package import Foundation
 
 /// Where an audit leaves its report: `audit.json` and `audit.html`.

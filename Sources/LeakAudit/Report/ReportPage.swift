@@ -1,4 +1,4 @@
-import Architecture
+import Models
 import Foundation
 
 /// A report as one HTML page that needs nothing else: no script, no style or picture from elsewhere.

@@ -1,6 +1,6 @@
 internal import Cryptography
 internal import Synchronization
-internal import Tensors
+internal import Numerics
 
 /// Draws a Haar-distributed orthogonal K: the Q of a Gaussian matrix's QR with R's diagonal made positive, without forming
 /// the Gaussian matrix (Stewart 1980; Mezzadri, "How to generate random matrices from the classical compact groups",

@@ -1,6 +1,6 @@
-internal import Architecture
+internal import Models
 internal import Foundation
-internal import Tensors
+internal import Numerics
 
 /// Draws what the spaces of an attention layer share: the order of groups and heads by labels of the layer, the key of each
 /// group by labels of the layer and the rotation. Equal labels give equal numbers, however many heads a space has.

@@ -1,5 +1,5 @@
-internal import Architecture
-internal import Tensors
+internal import Models
+internal import Numerics
 
 /// Draws the key of one space from the master key: what the labels `job/space/kind` mean.
 struct KeyExpansion {

@@ -1,5 +1,5 @@
-package import Architecture
-package import Tensors
+package import Models
+package import Numerics
 
 /// Secret Gaussian noise on a job's inputs, added before they are masked.
 ///

@@ -1,5 +1,5 @@
-package import Architecture
-package import Tensors
+package import Models
+package import Numerics
 
 /// Parameters and optimizer state, one tensor at a time: rotated in Double whatever the job's format, moved and given signs in
 /// the format itself, which is exact.

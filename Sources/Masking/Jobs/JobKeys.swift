@@ -1,6 +1,6 @@
-internal import Architecture
+internal import Models
 internal import Synchronization
-package import Tensors
+package import Numerics
 
 /// All keys of a job, expanded from its master key, and everything the owner does with them.
 ///

@@ -1,5 +1,5 @@
-internal import Architecture
-internal import Tensors
+internal import Models
+internal import Numerics
 
 /// Heads in secret order, each turned by its group's orthogonal matrix: K = P diag(R_g(0), R_g(1), …).
 ///

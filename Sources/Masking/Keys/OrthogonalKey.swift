@@ -1,5 +1,5 @@
-internal import Architecture
-package import Tensors
+internal import Models
+package import Numerics
 
 /// Any orthogonal K, kept once, as Kᵀ in the job's own format: rows of it are what a sparse input adds up, and no copy of
 /// a large key is needed for any other use.

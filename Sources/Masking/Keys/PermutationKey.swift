@@ -1,5 +1,5 @@
-internal import Architecture
-internal import Tensors
+internal import Models
+internal import Numerics
 
 /// A permutation of the coordinates, each perhaps with a sign.
 struct PermutationKey<Element: FloatingElement>: SpaceKey {

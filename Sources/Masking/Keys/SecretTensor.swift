@@ -1,4 +1,4 @@
-internal import Tensors
+internal import Numerics
 
 /// A tensor of key material, overwritten with zeros when the last reference goes. It is never handed out whole, because a
 /// copy would outlive the zeroing.

@@ -1,5 +1,5 @@
-internal import Architecture
-internal import Tensors
+internal import Models
+internal import Numerics
 
 /// The secret K of one space, w × w with K⁻¹ = Kᵀ; each form a type of its own.
 ///

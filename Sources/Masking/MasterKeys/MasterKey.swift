@@ -1,4 +1,4 @@
-internal import Architecture
+internal import Models
 internal import Cryptography
 internal import Foundation
 

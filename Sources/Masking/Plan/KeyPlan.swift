@@ -1,4 +1,4 @@
-package import Architecture
+package import Models
 
 /// Which group every space's key is drawn from; a function of the job alone, with no secret in it.
 package struct KeyPlan: Sendable, Equatable, Codable {

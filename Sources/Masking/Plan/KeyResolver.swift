@@ -1,4 +1,4 @@
-package import Architecture
+package import Models
 
 /// Gives every space the largest group that all operations on it, the loss and the job's strength allow.
 package enum KeyResolver {

@@ -1,6 +1,6 @@
-import Checkpoints
+import Files
 import Datasets
-import Tensors
+import Numerics
 
 /// What a run is trained on, as sizes and hashes, in `state/data.json`: without it a resume on other data would train on unnoticed.
 ///

@@ -1,9 +1,9 @@
-import Checkpoints
+import Files
 import Datasets
 import Dispatch
 import Masking
 import Synchronization
-import Tensors
+import Numerics
 
 /// A block of feature rows as it is masked: its non-zeros alone where they are few, as in fingerprints and counts, else all values.
 ///

@@ -1,9 +1,9 @@
-package import Architecture
-import Checkpoints
+package import Models
+import Files
 package import Datasets
 package import JobSpec
 package import Masking
-package import Tensors
+package import Numerics
 package import Training
 
 /// A job with the sizes of its data: the model, its spaces and the key groups. Enough to unmask a result without the data.

@@ -1,7 +1,7 @@
 import Masking
-import Tensors
+import Numerics
 import Training
-import Wire
+import Protocol
 
 /// Every sample of a job, masked on the way out: what both ways of training and the upload draw from.
 ///

@@ -1,9 +1,9 @@
 import Datasets
-import Architecture
-import Checkpoints
+import Models
+import Files
 package import JobSpec
 package import Masking
-import Wire
+import Protocol
 
 /// What `plan` shows: shapes, keys, traffic, and what the provider can see and learn.
 package struct PlanReport: Sendable, Codable {

@@ -1,9 +1,9 @@
-import Architecture
-import Checkpoints
+import Models
+import Files
 package import Datasets
 package import JobSpec
 package import Masking
-package import Wire
+package import Protocol
 
 /// A resolved job joined with its file: everything that is decided before the first row is masked. The same job, file and owner
 /// always prepare the same, which is what a resumed run relies on.

@@ -1,10 +1,10 @@
-import Checkpoints
+import Files
 package import Datasets
 import Dispatch
 package import Foundation
 package import Masking
 import Synchronization
-package import Tensors
+package import Numerics
 
 /// Every row of a job, masked, in slot order, in scratch memory or an unlinked scratch file of the owner.
 ///

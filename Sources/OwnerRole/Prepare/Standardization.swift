@@ -1,6 +1,6 @@
 package import Datasets
 import Foundation
-import Tensors
+import Numerics
 
 /// Per-column mean and scale of the training rows (population standard deviation; 0 counts as 1).
 package struct Standardization: Sendable, Equatable {

@@ -1,7 +1,7 @@
-package import Architecture
-package import Checkpoints
+package import Models
+package import Files
 import Masking
-package import Tensors
+package import Numerics
 
 /// Where a model's weights are taken from, one tensor at a time, so that a model of several GB is never in memory twice.
 package protocol PlaintextWeights: Sendable {

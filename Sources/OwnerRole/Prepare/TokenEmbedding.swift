@@ -1,4 +1,4 @@
-package import Tensors
+package import Numerics
 
 /// The part of a transformer that the owner keeps: what turns token ids into vectors.
 ///

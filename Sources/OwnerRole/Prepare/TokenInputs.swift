@@ -1,5 +1,5 @@
-package import Architecture
-import Checkpoints
+package import Models
+import Files
 package import Datasets
 package import JobSpec
 

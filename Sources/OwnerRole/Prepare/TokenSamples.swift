@@ -1,11 +1,11 @@
-import Architecture
-import Checkpoints
+import Models
+import Files
 import Datasets
 package import Foundation
 import Masking
-import Tensors
+import Numerics
 import Training
-import Wire
+import Protocol
 
 /// Token sequences: embedded, shuffled where the model ignores token order, and masked each time they are sent.
 ///

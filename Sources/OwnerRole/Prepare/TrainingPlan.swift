@@ -1,6 +1,6 @@
-import Architecture
+import Models
 package import Masking
-package import Transport
+package import Protocol
 
 /// The order of every batch of a run, decided before it starts.
 ///

@@ -1,7 +1,7 @@
-package import Architecture
-package import Checkpoints
+package import Models
+package import Files
 package import JobSpec
-package import Tensors
+package import Numerics
 
 /// The checkpoint that a job names, joined with what the job asks of it.
 package struct PretrainedModel: Sendable {

@@ -1,6 +1,6 @@
-package import Architecture
-package import Checkpoints
-package import Tensors
+package import Models
+package import Files
+package import Numerics
 
 /// A checkpoint's weights as a job starts from them: norm gains folded into the layers that read them where the family is pre-norm,
 /// and whatever the checkpoint does not have drawn fresh.

@@ -1,8 +1,8 @@
-import Architecture
-import Checkpoints
+import Models
+import Files
 package import Foundation
 import JobSpec
-import Tensors
+import Numerics
 
 /// `model/`: the unmasked weights under the names and in the layout that PyTorch and Hugging Face load, the standardisation if any, and
 /// how to load them.

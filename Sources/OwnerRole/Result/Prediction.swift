@@ -1,11 +1,11 @@
-import Architecture
+import Models
 import Datasets
 package import Foundation
 import JobSpec
 import Masking
-package import Tensors
+package import Numerics
 import Training
-import Wire
+import Protocol
 
 /// Masked inference with a finished run's model: the trainer sees masked weights and samples under a key made for this prediction alone.
 /// Samples of a job with noise get fresh noise, another each time they are predicted.

@@ -1,8 +1,8 @@
-import Architecture
+import Models
 import Datasets
 import Foundation
-import Tensors
-import Wire
+import Numerics
+import Protocol
 
 /// Sends parts of a prediction and receives their outputs in order, a few in flight at a time.
 struct PredictionParts<Element: FloatingElement> {

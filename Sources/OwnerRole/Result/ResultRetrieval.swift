@@ -1,10 +1,10 @@
-import Architecture
-import Checkpoints
+import Models
+import Files
 import Foundation
 import JobSpec
 package import Masking
-package import Tensors
-import Wire
+package import Numerics
+import Protocol
 
 /// Fetches a finished job's weights, unmasks them and writes `model/`.
 package struct ResultRetrieval<Element: FloatingElement> {

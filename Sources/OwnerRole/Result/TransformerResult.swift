@@ -1,7 +1,7 @@
-import Architecture
-import Checkpoints
+import Models
+import Files
 import JobSpec
-import Tensors
+import Numerics
 
 /// Writes a finished transformer as an ordinary Hugging Face directory, or its adapters as a PEFT directory, and reads them back.
 struct TransformerExport<Element: FloatingElement> {

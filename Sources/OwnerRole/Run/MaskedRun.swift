@@ -1,13 +1,12 @@
 import Datasets
 import JobSpec
-import Architecture
-import Checkpoints
+import Models
+import Files
 import Foundation
 package import Masking
-package import Tensors
+package import Numerics
 import Training
-package import Transport
-import Wire
+package import Protocol
 
 /// One run from prepared job to unmasked weights: submit, train, retrieve. A resume makes a new one; what it needs beyond the run
 /// directory is derived again from the same job, file and keys.

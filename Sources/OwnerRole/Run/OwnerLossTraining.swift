@@ -1,10 +1,10 @@
-import Architecture
+import Models
 import Datasets
 import JobSpec
 import Masking
-import Tensors
+import Numerics
 import Training
-import Wire
+import Protocol
 
 /// Training with the loss at the owner: rows out, masked outputs back, masked gradients out, step by step.
 ///

@@ -1,12 +1,12 @@
-import Architecture
+import Models
 import Datasets
-import Failures
+import Foundations
 import Foundation
 import Masking
 import Synchronization
-package import Tensors
+package import Numerics
 import Training
-package import Wire
+package import Protocol
 
 /// What both ways of training share on the owner's side: the prepared job, its keys and samples, the connection, the history and the
 /// timers.

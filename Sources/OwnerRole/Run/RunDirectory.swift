@@ -1,11 +1,11 @@
-import Architecture
-import Checkpoints
+import Models
+import Files
 import Datasets
 package import Foundation
 import JobSpec
 package import Masking
-import Tensors
-import Wire
+import Numerics
+import Protocol
 
 /// The files of a run. Weights, history and plan are plaintext: every file is its owner's alone (0600), and so are the directories in it.
 package struct RunDirectory: Sendable {

@@ -1,6 +1,6 @@
-import Checkpoints
+import Files
 import Foundation
-package import Wire
+package import Protocol
 
 /// `history.jsonl`: one line per step and per evaluation, in order, without gaps or repeats.
 package struct RunHistory {

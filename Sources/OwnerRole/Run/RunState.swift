@@ -1,9 +1,9 @@
-import Checkpoints
+import Files
 import Datasets
 import Foundation
 import JobSpec
 package import Masking
-package import Wire
+package import Protocol
 
 /// What a later command needs to continue a run; no secret in it.
 package struct RunState: Sendable, Equatable, Codable {

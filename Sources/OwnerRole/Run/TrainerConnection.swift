@@ -1,9 +1,8 @@
-import Architecture
-import Failures
+import Models
+import Foundations
 import Foundation
-package import Tensors
-package import Transport
-package import Wire
+package import Numerics
+package import Protocol
 
 /// A connection to one trainer about one job: typed messages, liveness, and byte counts.
 ///

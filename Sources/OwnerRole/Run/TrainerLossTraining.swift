@@ -1,11 +1,11 @@
-import Architecture
+import Models
 import Datasets
-import Failures
+import Foundations
 import JobSpec
 import Masking
-import Tensors
+import Numerics
 import Training
-import Wire
+import Protocol
 
 /// Training with the loss at the trainer: rows, masked labels and the batch plan are uploaded once, and then the trainer works alone. The
 /// owner may leave; while it stays it follows the history.

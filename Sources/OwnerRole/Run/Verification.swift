@@ -1,11 +1,11 @@
-import Architecture
+import Models
 package import Datasets
 import Foundation
 import JobSpec
 package import Masking
-package import Tensors
+package import Numerics
 package import Training
-import Wire
+import Protocol
 
 /// Trains the same steps twice in this process, masked and in plaintext, and compares the weights after unmasking.
 ///

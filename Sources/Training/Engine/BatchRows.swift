@@ -1,4 +1,4 @@
-import Tensors
+import Numerics
 
 /// How far each row of the batch in progress has come.
 struct BatchRows {

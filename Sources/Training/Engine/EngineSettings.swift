@@ -1,5 +1,5 @@
-import Architecture
-import Tensors
+import Models
+import Numerics
 
 /// What an engine works on and how: all that decides its memory.
 struct EngineSettings {

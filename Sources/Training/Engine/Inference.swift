@@ -1,4 +1,4 @@
-import Tensors
+import Numerics
 
 /// Forward passes that keep nothing, over any number of rows.
 struct Inference<Element: FloatingElement> {

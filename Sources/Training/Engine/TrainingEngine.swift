@@ -1,5 +1,5 @@
-import Architecture
-package import Tensors
+import Models
+package import Numerics
 
 /// Trains one model: forward, backward, clipping, update. Knows nothing of keys: masked and plaintext training are the
 /// same arithmetic.

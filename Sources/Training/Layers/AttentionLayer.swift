@@ -1,5 +1,5 @@
-package import Architecture
-package import Tensors
+package import Models
+package import Numerics
 
 /// Scaled dot-product attention within each sample (Vaswani et al., Attention Is All You Need, 2017, section 3.2), over packed
 /// sequences: nothing is computed for padding because there is none.

@@ -1,5 +1,5 @@
-package import Architecture
-package import Tensors
+package import Models
+package import Numerics
 
 /// y = silu(gate) ⊙ up (Shazeer, GLU Variants Improve Transformer, 2020).
 ///

@@ -1,5 +1,5 @@
-package import Architecture
-package import Tensors
+package import Models
+package import Numerics
 
 /// A layer that can compute: its rules (`LayerRules`) and its two passes, kept in one file for each kind.
 package protocol Layer: LayerRules {

@@ -1,5 +1,5 @@
-package import Architecture
-package import Tensors
+package import Models
+package import Numerics
 
 /// y = residual + f(x Wᵀ + b), W out × in, f an elementwise function or none, the residual another value or none.
 ///

@@ -1,5 +1,5 @@
-package import Architecture
-package import Tensors
+package import Models
+package import Numerics
 
 /// A linear layer with a frozen or trained base and a low-rank addition (LoRA, Hu et al., 2021, section 4.1):
 /// y = residual + f(x Wᵀ + b + s (x Aᵀ) Bᵀ).

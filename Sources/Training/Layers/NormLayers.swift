@@ -1,5 +1,5 @@
-package import Architecture
-package import Tensors
+package import Models
+package import Numerics
 
 /// y = (x − mean) / √(variance + ε) ⊙ gain + shift over each row (Ba et al., Layer Normalization, 2016).
 ///

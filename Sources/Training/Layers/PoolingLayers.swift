@@ -1,5 +1,5 @@
-package import Architecture
-package import Tensors
+package import Models
+package import Numerics
 
 /// The average of each sample's tokens: from tokens to samples.
 package struct MeanPoolLayer: Layer {

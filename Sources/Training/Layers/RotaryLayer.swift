@@ -1,7 +1,7 @@
-package import Architecture
+package import Models
 import Foundation
 import Synchronization
-package import Tensors
+package import Numerics
 
 /// Turns each pair of coordinates (i, i + headWidth/2) of every head by its row's position times frequency i: rotary position
 /// embedding, in the order of coordinates that Hugging Face's `rotate_half` has.

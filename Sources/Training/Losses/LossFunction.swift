@@ -1,5 +1,5 @@
-package import Architecture
-package import Tensors
+package import Models
+package import Numerics
 
 /// The loss of a task: softmax cross-entropy, binary cross-entropy on logits, or squared error.
 package struct LossFunction: Sendable, Equatable {

@@ -1,5 +1,5 @@
-package import Architecture
-package import Tensors
+package import Models
+package import Numerics
 
 /// One number that says how good outputs are.
 package struct Metric: Sendable, Equatable, Codable {

@@ -1,4 +1,4 @@
-import Tensors
+import Numerics
 
 /// Right and wrong answers by class. The answer is the class of the largest output, the lowest id among equals.
 struct ClassificationCounts: Sendable {

@@ -1,4 +1,4 @@
-import Architecture
+import Models
 
 extension Model {
   /// A BERT encoder from its embedded tokens on (Devlin et al., BERT, 2019), with Hugging Face's parameter names.

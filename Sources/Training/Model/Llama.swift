@@ -1,4 +1,4 @@
-import Architecture
+import Models
 
 extension Model {
   /// A Llama decoder from its embedded tokens on (Touvron et al., LLaMA, 2023), with Hugging Face's parameter names.

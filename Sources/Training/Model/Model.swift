@@ -1,5 +1,5 @@
-package import Architecture
-package import Tensors
+package import Models
+package import Numerics
 
 /// A model as the engine runs it: layers in execution order over numbered values.
 ///

@@ -1,5 +1,5 @@
-import Architecture
-import Tensors
+import Models
+import Numerics
 
 extension Model {
   /// The first layer, "adapter" where there is one and else "layers.0", reads the homogeneous input and has its bias in the weight's

@@ -1,5 +1,5 @@
-import Architecture
-import Tensors
+import Models
+import Numerics
 
 /// Grows a transformer's graph layer by layer: numbers its values, names its spaces, and puts adapters where the job wants them.
 struct TransformerBuilder {

@@ -1,6 +1,6 @@
-import Architecture
+import Models
 import Foundation
-import Tensors
+import Numerics
 
 /// `torch.optim.AdamW` with its default betas and epsilon.
 final class AdamW<Element: FloatingElement>: Optimizer {

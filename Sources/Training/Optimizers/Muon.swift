@@ -1,5 +1,5 @@
-import Architecture
-import Tensors
+import Models
+import Numerics
 
 /// Momentum, then for matrices the nearest-orthogonal direction by five Newton–Schulz steps
 /// (Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"); vectors take the plain direction.

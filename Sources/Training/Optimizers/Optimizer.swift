@@ -1,6 +1,6 @@
-package import Architecture
+package import Models
 import Foundation
-import Tensors
+import Numerics
 
 /// An update rule with its memory.
 protocol Optimizer<Element>: AnyObject {

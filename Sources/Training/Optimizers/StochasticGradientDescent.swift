@@ -1,5 +1,5 @@
-import Architecture
-import Tensors
+import Models
+import Numerics
 
 /// `torch.optim.SGD`: weight decay added to the gradient, momentum without dampening, optionally Nesterov's.
 ///

@@ -1,10 +1,10 @@
-import Architecture
+import Models
 import ArgumentParser
 import Foundation
 import JobSpec
 import LeakAudit
 import OwnerRole
-import Tensors
+import Numerics
 
 struct AuditCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

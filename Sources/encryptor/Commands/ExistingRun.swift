@@ -3,9 +3,8 @@ import Foundation
 import JobSpec
 import Masking
 import OwnerRole
-import Tensors
-import Transport
-import Wire
+import Numerics
+import Protocol
 
 /// A run directory that exists.
 struct RunDirectoryOption: ParsableArguments {

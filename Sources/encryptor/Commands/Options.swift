@@ -2,8 +2,8 @@ import ArgumentParser
 import Foundation
 import JobSpec
 import OwnerRole
-import Tensors
-import Transport
+import Numerics
+import Protocol
 
 /// The job file, and keys of it to override.
 struct JobOptions: ParsableArguments {

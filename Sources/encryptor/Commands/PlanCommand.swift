@@ -1,4 +1,4 @@
-import Architecture
+import Models
 import ArgumentParser
 import JobSpec
 import Masking

@@ -3,7 +3,7 @@ import ArgumentParser
 import Datasets
 import Foundation
 import OwnerRole
-import Wire
+import Protocol
 
 struct PredictCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,13 +1,12 @@
-import Architecture
+import Models
 import ArgumentParser
 import Dispatch
-import Failures
+import Foundations
 import Foundation
 import JobSpec
 import Masking
 import OwnerRole
-import Transport
-import Wire
+import Protocol
 
 struct RunCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

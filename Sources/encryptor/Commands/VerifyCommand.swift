@@ -1,7 +1,7 @@
 import JobSpec
 import ArgumentParser
 import OwnerRole
-import Tensors
+import Numerics
 import Training
 
 struct VerifyCommand: ParsableCommand {

@@ -1,10 +1,10 @@
-import Architecture
+import Models
 import Foundation
 import JobSpec
 import Masking
 import OwnerRole
-import Tensors
-import Wire
+import Numerics
+import Protocol
 
 /// A run's progress on standard error: a bar with loss, metric, rows/s and time left on a terminal; a line every few seconds otherwise.
 ///

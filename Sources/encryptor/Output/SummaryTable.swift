@@ -1,6 +1,6 @@
-import Architecture
+import Models
 import OwnerRole
-import Wire
+import Protocol
 
 /// What a finished run shows: metrics an epoch, where the time went, what travelled, who computed.
 struct SummaryTable {

@@ -1,13 +1,13 @@
 import ArgumentParser
 import Collectives
 import Dispatch
-import Failures
+import Foundations
 import Foundation
 import Logging
 import Synchronization
-import Tensors
-import TrainerSession
-import Transport
+import Numerics
+import TrainerRole
+import Protocol
 
 struct ServeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,8 +1,8 @@
 import ArgumentParser
-import Failures
+import Foundations
 import Foundation
-import TrainerSession
-import Transport
+import TrainerRole
+import Protocol
 
 struct StatusCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

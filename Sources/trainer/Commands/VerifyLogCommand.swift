@@ -1,7 +1,7 @@
 import ArgumentParser
-import Failures
+import Foundations
 import Foundation
-import TrainerSession
+import TrainerRole
 
 struct VerifyLogCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,5 +1,5 @@
 public import ArgumentParser
-import Failures
+import Foundations
 import Foundation
 public import Logging
 

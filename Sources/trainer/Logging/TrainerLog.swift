@@ -1,9 +1,8 @@
 import Foundation
 import Logging
-import Tensors
-import TrainerSession
-import Transport
-import Wire
+import Numerics
+import TrainerRole
+import Protocol
 
 /// Puts what the trainer does into log lines.
 struct TrainerLog: Sendable {

@@ -1,6 +1,6 @@
 import ArgumentParser
 import Dispatch
-import Failures
+import Foundations
 import Foundation
 
 /// Answers `GET /metrics` over HTTP/1.0 on a loopback port: one connection after the other on a thread of its own, each for

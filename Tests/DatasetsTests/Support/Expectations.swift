@@ -1,4 +1,4 @@
-import Failures
+import Foundations
 import Testing
 
 @testable import Datasets

@@ -1,7 +1,7 @@
-import Architecture
+import Models
 import LeakAudit
-import Failures
-import Tensors
+import Foundations
+import Numerics
 import Testing
 import TestSupport
 

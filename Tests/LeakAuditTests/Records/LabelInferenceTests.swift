@@ -1,7 +1,7 @@
-import Architecture
+import Models
 import LeakAudit
 import Foundation
-import Tensors
+import Numerics
 import Testing
 import TestSupport
 

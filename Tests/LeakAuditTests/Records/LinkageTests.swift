@@ -1,6 +1,6 @@
-import Architecture
+import Models
 import LeakAudit
-import Tensors
+import Numerics
 import Testing
 import TestSupport
 

@@ -1,5 +1,5 @@
 import LeakAudit
-import Tensors
+import Numerics
 import Testing
 import TestSupport
 

@@ -1,5 +1,5 @@
 import LeakAudit
-import Tensors
+import Numerics
 
 extension ProviderView {
   /// Only these of the parameters.

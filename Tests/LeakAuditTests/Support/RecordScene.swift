@@ -1,6 +1,6 @@
-import Architecture
+import Models
 import LeakAudit
-import Tensors
+import Numerics
 import TestSupport
 
 /// Plaintext records, what a key makes of them, and a public sample of the same kind: small cases whose answer is known.

@@ -1,7 +1,7 @@
-import Architecture
+import Models
 import Cryptography
 import LeakAudit
-import Tensors
+import Numerics
 import Testing
 import TestSupport
 import Training

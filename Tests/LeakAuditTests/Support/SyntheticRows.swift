@@ -1,6 +1,6 @@
 import LeakAudit
 import Foundation
-import Tensors
+import Numerics
 import TestSupport
 
 /// Plaintext rows of known distributions.

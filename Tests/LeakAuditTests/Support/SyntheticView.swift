@@ -1,6 +1,6 @@
-import Architecture
+import Models
 import LeakAudit
-import Tensors
+import Numerics
 
 /// A view of rows masked by a key that the test chose, and the truth behind it: x' = K [x; 1; 0_k], or K x without a constant.
 struct SyntheticView {

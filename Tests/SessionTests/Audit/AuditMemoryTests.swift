@@ -1,4 +1,4 @@
-import Architecture
+import Models
 import JobSpec
 import Masking
 import Testing

@@ -1,11 +1,11 @@
-import Architecture
+import Models
 import Datasets
 import LeakAudit
-import Failures
+import Foundations
 import Foundation
 import JobSpec
 import OwnerRole
-import Tensors
+import Numerics
 import Testing
 import TestSupport
 

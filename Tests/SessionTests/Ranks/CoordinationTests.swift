@@ -1,14 +1,13 @@
-import Architecture
+import Models
 import Collectives
-import Failures
+import Foundations
 import Foundation
-import Tensors
+import Numerics
 import Testing
 import Training
-import Transport
-import Wire
+import Protocol
 
-@testable import TrainerSession
+@testable import TrainerRole
 
 /// What rank 0 holds of a job that several ranks work on.
 @Suite(.timeLimit(.minutes(5))) struct CoordinationTests {

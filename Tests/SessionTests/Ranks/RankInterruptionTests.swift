@@ -1,11 +1,10 @@
-import Architecture
+import Models
 import Foundation
 import OwnerRole
 import Testing
-import Transport
-import Wire
+import Protocol
 
-@testable import TrainerSession
+@testable import TrainerRole
 
 /// Jobs on several ranks that their owner or the operator interrupts.
 @Suite(.timeLimit(.minutes(10))) struct RankInterruptionTests {

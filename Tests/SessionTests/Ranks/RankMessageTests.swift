@@ -1,13 +1,12 @@
-import Architecture
+import Models
 import Collectives
-import Failures
+import Foundations
 import Foundation
 import OwnerRole
 import Testing
-import Transport
-import Wire
+import Protocol
 
-@testable import TrainerSession
+@testable import TrainerRole
 
 /// Messages between ranks that do not arrive as they were meant: nobody waits for what depends on them.
 @Suite(.timeLimit(.minutes(5))) struct RankMessageTests {

@@ -1,11 +1,10 @@
-import Architecture
+import Models
 import Foundation
 import OwnerRole
-import Tensors
+import Numerics
 import Testing
 import TestSupport
-import Transport
-import Wire
+import Protocol
 
 /// Jobs whose batches several ranks share, which are threads here.
 @Suite(.timeLimit(.minutes(10))) struct RankTests {

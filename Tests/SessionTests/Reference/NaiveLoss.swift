@@ -1,4 +1,4 @@
-import Architecture
+import Models
 import Foundation
 
 /// Losses and the metrics that decide `keep: best`, from their definitions.

@@ -1,4 +1,4 @@
-import Architecture
+import Models
 import Foundation
 
 /// A multi-layer perceptron in plain loops over single rows: the definition, not an implementation of the product's.

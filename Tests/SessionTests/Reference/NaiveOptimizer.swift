@@ -1,4 +1,4 @@
-import Architecture
+import Models
 import Foundation
 
 /// The update rules as docs/job-reference.md defines them, element by element.

@@ -1,10 +1,10 @@
-import Architecture
-import Checkpoints
+import Models
+import Files
 import Datasets
 import Foundation
 import JobSpec
 import OwnerRole
-import Tensors
+import Numerics
 
 /// Replays a run in plaintext from what its directory documents, `plan.h5` and `initial.safetensors`, with the rows in memory and
 /// nothing of the product's engine, masking or planning.

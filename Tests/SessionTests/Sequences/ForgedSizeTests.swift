@@ -1,9 +1,9 @@
-import Architecture
-import Failures
+import Models
+import Foundations
 import Foundation
 import Testing
 import Training
-import Wire
+import Protocol
 
 /// Descriptions of transformers that only a forged owner would send: each number at, and beyond, what the protocol allows, alone and
 /// all together. A trainer turns them down before it multiplies or allocates, and goes on.

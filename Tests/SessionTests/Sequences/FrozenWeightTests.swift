@@ -1,12 +1,11 @@
-import Architecture
-import Checkpoints
-import Failures
+import Models
+import Files
+import Foundations
 import Foundation
-import Tensors
+import Numerics
 import Testing
 import Training
-import Transport
-import Wire
+import Protocol
 
 /// Weights that are not trained: stored once, read with every checkpoint, never sent back.
 @Suite(.timeLimit(.minutes(10))) struct FrozenWeightTests {

@@ -1,13 +1,12 @@
-import Architecture
-import Failures
+import Models
+import Foundations
 import Foundation
-import Tensors
+import Numerics
 import Testing
 import Training
-import Transport
-import Wire
+import Protocol
 
-@testable import TrainerSession
+@testable import TrainerRole
 
 /// What a trainer turns away before anything is uploaded.
 @Suite(.timeLimit(.minutes(10))) struct SequenceAdmissionTests {

@@ -1,9 +1,9 @@
-import Architecture
-import Tensors
+import Models
+import Numerics
 import Testing
 import TestSupport
 import Training
-import Wire
+import Protocol
 
 /// A job on sequences to speak about by hand: a small BERT or Llama, 10 samples in batches of 6 as parts of 2, 3 more for
 /// validation, of 1 to 5 tokens.

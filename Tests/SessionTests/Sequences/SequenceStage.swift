@@ -1,8 +1,7 @@
 import Foundation
-import Tensors
+import Numerics
 import TestSupport
-import Transport
-import Wire
+import Protocol
 
 /// A trainer, a store and an owner who says what he likes.
 struct SequenceStage {

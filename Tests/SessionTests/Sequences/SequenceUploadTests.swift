@@ -1,11 +1,10 @@
-import Architecture
-import Failures
+import Models
+import Foundations
 import Foundation
-import Tensors
+import Numerics
 import Testing
 import Training
-import Transport
-import Wire
+import Protocol
 
 /// Sequences uploaded once, for a loss that the trainer computes.
 @Suite(.timeLimit(.minutes(10))) struct SequenceUploadTests {

@@ -2,7 +2,7 @@ import Dispatch
 import Foundation
 import Synchronization
 import TestSupport
-import Transport
+import Protocol
 
 /// Does something to a network after random numbers of messages, a bounded number of times.
 final class Disturbance: Sendable {

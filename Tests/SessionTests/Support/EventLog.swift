@@ -1,6 +1,6 @@
 import Foundation
 import Synchronization
-import TrainerSession
+import TrainerRole
 
 /// What a trainer said of itself.
 final class EventLog: Sendable {

@@ -1,7 +1,7 @@
 import Collectives
 import Foundation
 import Synchronization
-import Tensors
+import Numerics
 
 /// A rank of another build, one of whose messages the others cannot read.
 final class GarblingCommunicator: Communicator {

@@ -1,5 +1,5 @@
 import Synchronization
-import Transport
+import Protocol
 
 /// A channel that finds its connection lost when it is to send a certain message, once: the message is lost with it.
 final class LosingChannel: OwnerChannel {

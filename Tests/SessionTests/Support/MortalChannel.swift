@@ -1,5 +1,5 @@
 import Synchronization
-import Transport
+import Protocol
 
 /// A channel whose owner is killed after so many operations: nothing goes out or comes in from then on, and nothing is closed in
 /// an orderly way.

@@ -2,9 +2,8 @@ import Foundation
 import JobSpec
 import Masking
 import OwnerRole
-import Tensors
-import Transport
-import Wire
+import Numerics
+import Protocol
 
 /// An owner's run as the programs make and reopen it.
 struct OwnedRun<Element: FloatingElement> {

@@ -1,7 +1,7 @@
-import Architecture
-import Tensors
+import Models
+import Numerics
 import Training
-import Wire
+import Protocol
 
 /// A job to speak about by hand: 4 features, 3 outputs, 20 rows in batches of 8 as parts of 4, and 5 rows for validation.
 struct RawJob<Element: FloatingElement> {

@@ -1,9 +1,8 @@
-import Failures
+import Foundations
 import Foundation
-import Tensors
+import Numerics
 import Testing
-import Transport
-import Wire
+import Protocol
 
 /// An owner that sends what it likes.
 struct RawOwner<Element: FloatingElement> {

@@ -1,9 +1,9 @@
 import Foundation
 import JobSpec
-import Tensors
+import Numerics
 import TestSupport
-import TrainerSession
-import Transport
+import TrainerRole
+import Protocol
 
 /// A place for one test: data, an owner, a network, and a trainer on it.
 struct Site<Element: FloatingElement> {

@@ -1,9 +1,9 @@
 import Collectives
 import Dispatch
 import Foundation
-import Tensors
-import TrainerSession
-import Transport
+import Numerics
+import TrainerRole
+import Protocol
 
 /// A trainer on a thread of its own, and each of its other ranks on another.
 final class TrainerHost<Element: FloatingElement>: Sendable {

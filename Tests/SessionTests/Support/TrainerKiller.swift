@@ -1,6 +1,6 @@
 import Foundation
 import Synchronization
-import Tensors
+import Numerics
 import TestSupport
 
 /// Kills a trainer at random moments and starts another on what its store held.

@@ -1,7 +1,7 @@
-import Architecture
-@testable import Checkpoints
+import Models
+@testable import Files
 import Foundation
-import Tensors
+import Numerics
 import TestSupport
 
 /// A pretrained model of a few thousand numbers, as the Hugging Face libraries write one.

@@ -1,7 +1,7 @@
-import Architecture
+import Models
 import JobSpec
 import OwnerRole
-import Tensors
+import Numerics
 import Testing
 import TestSupport
 

@@ -1,11 +1,11 @@
-import Architecture
-import Checkpoints
+import Models
+import Files
 import Foundation
 import OwnerRole
-import Tensors
+import Numerics
 import Testing
 import TestSupport
-import Transport
+import Protocol
 
 /// Jobs on tokens end as they would have, whoever is killed and however many threads work.
 @Suite(.timeLimit(.minutes(10))) struct TokenRecoveryTests {

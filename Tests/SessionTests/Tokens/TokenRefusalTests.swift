@@ -1,7 +1,7 @@
-import Architecture
-import Checkpoints
+import Models
+import Files
 import Datasets
-import Failures
+import Foundations
 import Foundation
 import JobSpec
 import Masking

@@ -1,6 +1,6 @@
-import Architecture
+import Models
 import Synchronization
-import Tensors
+import Numerics
 
 @testable import Training
 

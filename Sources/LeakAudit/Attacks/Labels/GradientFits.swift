@@ -1,5 +1,5 @@
 import Foundation
-import Tensors
+import Numerics
 
 /// Clusters of rows by the directions of their gradients, by their outputs, and by both, each then fitted to the form of the loss; the
 /// one that leaves least of the gradients is kept.

@@ -1,5 +1,5 @@
 import Foundation
-import Tensors
+import Numerics
 
 extension LabelInference {
   func classAgreement(_ clusters: [Int], _ classes: [Int32], _ lengths: [Int32]?) -> Measurement {

@@ -1,6 +1,6 @@
-import Architecture
+import Models
 import Foundation
-package import Tensors
+package import Numerics
 
 /// Which rows have the same label, from what the provider gets to train with.
 ///

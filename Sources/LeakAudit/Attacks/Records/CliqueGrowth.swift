@@ -1,5 +1,5 @@
 import Foundation
-import Tensors
+import Numerics
 
 /// From one row that may be one candidate: which rows the other candidates may be, so that all are as far apart as they should be.
 ///

@@ -1,5 +1,5 @@
 import Foundation
-import Tensors
+import Numerics
 
 /// A few candidates that are asked about together, laid over the masked records so that norms and distances agree.
 ///

@@ -1,5 +1,5 @@
 import Synchronization
-package import Tensors
+package import Numerics
 
 /// Is this record in there? Keys keep norms and distances, so that a few records known in plaintext can be looked for all at once.
 ///

@@ -1,6 +1,6 @@
-import Architecture
+import Models
 import Foundation
-import Tensors
+import Numerics
 
 /// Candidates and masked records side by side, with all that is compared of them.
 struct LinkageScene: Sendable {

@@ -1,6 +1,6 @@
-import Architecture
+import Models
 import Foundation
-package import Tensors
+package import Numerics
 
 /// Which of two data sets was used? The attacker knows both in plaintext and sees one of them masked, its records in any order.
 ///

@@ -1,5 +1,5 @@
 import Foundation
-import Tensors
+import Numerics
 
 /// Was this record trained on? A question to the published model, in which the keys cancel: it answers alike with and without. Noise on the
 /// inputs does not cancel, and is in the models that are trained here too.

@@ -1,5 +1,5 @@
-package import Architecture
-package import Tensors
+package import Models
+package import Numerics
 
 /// Records as vectors, masked or not: the rows themselves, or the mean of each sample's rows.
 ///

@@ -1,5 +1,5 @@
 import Foundation
-import Tensors
+import Numerics
 
 /// Which masked column is which plaintext one, by their values in the known rows: what a permutation key leaves to find out.
 ///

@@ -1,5 +1,5 @@
 import Foundation
-import Tensors
+import Numerics
 
 /// Which masked column is which public one, by what a permutation of columns leaves as it is: each column's values in order, its moments, the size of its covariances, and
 /// then its covariances with the columns matched already.

@@ -1,6 +1,6 @@
-import Architecture
+import Models
 import Foundation
-import Tensors
+import Numerics
 
 /// The best of what can be made of known rows, by its error on known rows that it was not fitted to: all of it is the attacker's to try.
 struct KnownRowsEstimator {

@@ -1,5 +1,5 @@
 import Foundation
-import Tensors
+import Numerics
 
 /// Two sets of points that a turn is to bring together: masked rows and public rows, each along its own principal components.
 ///

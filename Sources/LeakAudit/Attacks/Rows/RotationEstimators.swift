@@ -1,4 +1,4 @@
-import Tensors
+import Numerics
 
 /// Plaintext rows from the inner products of masked ones with those whose plaintext is known.
 ///

@@ -1,4 +1,4 @@
-package import Tensors
+package import Numerics
 
 /// ‖X̂ − X‖ over ‖X − mean‖: 0 is exact, 1 what naming the mean for every row reaches.
 package struct RelativeError: Sendable {

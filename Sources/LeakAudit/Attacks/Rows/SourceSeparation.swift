@@ -1,5 +1,5 @@
-package import Architecture
-package import Tensors
+package import Models
+package import Numerics
 
 /// Columns out of nothing but masked rows: independent columns that are not Gaussian are the least Gaussian turns of any mixture of them.
 ///

@@ -1,5 +1,5 @@
-package import Architecture
-package import Tensors
+package import Models
+package import Numerics
 
 /// Rows from their covariance: a key turns the principal components of the masked rows, but keeps their order and their distributions, and
 /// those of public rows of the same kind are known.

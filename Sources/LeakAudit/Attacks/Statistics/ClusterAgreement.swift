@@ -1,5 +1,5 @@
 import Foundation
-import Tensors
+import Numerics
 
 /// How much two ways to divide the same items into clusters agree, beyond what chance gives: 1 where they are the same, 0 on average
 /// where they are independent.

@@ -1,5 +1,5 @@
 import Foundation
-import Tensors
+import Numerics
 
 /// The directions in which rows vary most.
 struct PrincipalComponents: Sendable {

@@ -1,4 +1,4 @@
-package import Tensors
+package import Numerics
 
 /// Clusters of rows around their means.
 ///

@@ -1,4 +1,4 @@
-package import Tensors
+package import Numerics
 
 /// The assignment of rows to columns, each column taken at most once, with the greatest sum of scores.
 ///

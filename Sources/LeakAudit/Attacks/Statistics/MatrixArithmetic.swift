@@ -1,4 +1,4 @@
-package import Tensors
+package import Numerics
 
 extension Tensor {
   /// These rows in this order, copied.

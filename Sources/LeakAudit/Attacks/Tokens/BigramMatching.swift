@@ -1,5 +1,5 @@
 import Foundation
-import Tensors
+import Numerics
 
 /// Tells the tokens of a decoder's rows apart without its checkpoint: each distinct vector stands for one token, as in a substitution
 /// cipher, and the order of a sample is visible.

@@ -1,4 +1,4 @@
-import Tensors
+import Numerics
 
 /// For unmasked rows the token whose embedded vector is nearest: of an encoder over all words, positions and types, of a decoder over all words.
 ///

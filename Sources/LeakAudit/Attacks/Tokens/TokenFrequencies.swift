@@ -1,5 +1,5 @@
 import Foundation
-import Tensors
+import Numerics
 
 /// Tells tokens apart by how many of them a sample has, whatever their order.
 ///

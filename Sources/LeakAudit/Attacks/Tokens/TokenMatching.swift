@@ -1,5 +1,5 @@
-import Architecture
-package import Tensors
+import Models
+package import Numerics
 
 /// Tells which token each masked row is: with the base checkpoint by the nearest vector of its vocabulary after unmasking with the key that the
 /// weights give, without it by how often rows repeat.

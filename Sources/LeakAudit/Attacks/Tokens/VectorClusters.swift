@@ -1,5 +1,5 @@
 import Foundation
-import Tensors
+import Numerics
 
 /// Groups rows that are the same vector: bit for bit, or but for rounding and noise that are small beside the distances between different ones.
 ///

@@ -1,5 +1,5 @@
-package import Architecture
-package import Tensors
+package import Models
+package import Numerics
 
 /// Finds the rows' key by comparing the masked starting weights with those of a public checkpoint.
 ///

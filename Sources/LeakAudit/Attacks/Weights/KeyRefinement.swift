@@ -1,4 +1,4 @@
-import Tensors
+import Numerics
 
 /// Climbs from a key to one that explains the invariants better, within a group.
 ///

@@ -1,4 +1,4 @@
-import Tensors
+import Numerics
 
 /// Finds a rotation from invariants that it turns, M' = K M Kᵀ: eigenvectors of one combination give it up to signs, the other
 /// invariants give the signs.

@@ -1,5 +1,5 @@
-import Architecture
-import Tensors
+import Models
+import Numerics
 
 /// What the keys of all other spaces leave unchanged in the weights that touch one space: vectors v' = K v and matrices M' = K M Kᵀ.
 ///

@@ -1,4 +1,4 @@
-import Tensors
+import Numerics
 
 /// What an engine must remember between a part's forward pass and its backward pass, and what memory passes can share.
 ///

@@ -1,5 +1,5 @@
-import Architecture
-import Tensors
+import Models
+import Numerics
 
 /// Runs the layers of a model in the order of a plan, on the memory that the plan gives each matrix.
 struct LayerRunner<Element: FloatingElement> {

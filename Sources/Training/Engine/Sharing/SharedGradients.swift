@@ -1,4 +1,4 @@
-package import Tensors
+package import Numerics
 
 /// The gradients of an engine that shares its batches, in the order in which the backward pass completes them, and cut into
 /// buckets whose sums start while it still runs.

@@ -1,0 +1,91 @@
+package import Foundations
+import Foundation
+
+/// A file that could not be read or written, or whose content is not what it should be.
+package enum CheckpointError: Failure, Equatable {
+  /// The system refused; `code` is errno.
+  case system(SystemOperation, path: String, code: Int32)
+  case file(path: String, FileProblem)
+  /// `path` is nil for bytes that came from no file.
+  case safetensors(path: String?, SafetensorsProblem)
+  case checkpoint(path: String, TrainingCheckpointProblem)
+  case rows(path: String, RowFileProblem)
+  case log(path: String, LineLogProblem)
+  case layout(PlaintextLayoutProblem)
+  /// `path` is the directory, or the file in it that is wrong.
+  case huggingFace(path: String, HuggingFaceProblem)
+
+  package var kind: FailureKind {
+    switch self {
+    case .system(let operation, _, let code): Self.kind(operation, code)
+    case .checkpoint(_, let problem): problem.kind
+    case .rows(_, let problem): problem.kind
+    case .log(_, let problem): problem.kind
+    case .safetensors(_, let problem): problem.kind
+    case .file, .layout, .huggingFace: .inputData
+    }
+  }
+
+  private static func kind(_ operation: SystemOperation, _ code: Int32) -> FailureKind {
+    switch code {
+    case ENOSPC, EDQUOT, EFBIG, ENOMEM, EMFILE, ENFILE: .exhausted
+    case EACCES, EPERM, EROFS, EEXIST: .keyOrPermission
+    case ENOENT, ENOTDIR, EISDIR, ENAMETOOLONG: operation.isReading ? .inputData : .usage
+    // What is left is a device that fails.
+    default: operation.isReading ? .inputData : .exhausted
+    }
+  }
+
+  package var description: String {
+    switch self {
+    case .system(let operation, let path, let code):
+      "cannot \(operation.rawValue) \(path): \(String(cString: strerror(code)))\(Self.advice(operation, code))"
+    case .file(let path, let problem): "\(path) \(problem.description)"
+    case .safetensors(let path?, let problem): "\(path) is not a valid safetensors file: \(problem.description)"
+    case .safetensors(nil, let problem): "not valid safetensors: \(problem.description)"
+    case .checkpoint(let path, let problem): "\(path): \(problem.description)"
+    case .rows(let path, let problem): "row file \(path): \(problem.description)"
+    case .log(let path, let problem): "\(path): \(problem.description)"
+    case .layout(let problem): problem.description
+    case .huggingFace(let path, let problem): "\(path): \(problem.description)"
+    }
+  }
+
+  private static func advice(_ operation: SystemOperation, _ code: Int32) -> String {
+    switch code {
+    case ENOSPC: "; free space on that file system and start again, nothing written before is lost"
+    case EDQUOT: "; the disk quota is used up: free space and start again, nothing written before is lost"
+    case EFBIG: "; raise the file size limit (ulimit -f)"
+    case EEXIST: "; it is not overwritten: move it away first"
+    case ENOENT where !operation.isReading: "; does the directory exist?"
+    default: ""
+    }
+  }
+}
+
+/// Why a file is not read though the system would let it.
+package enum FileProblem: Equatable, Sendable, CustomStringConvertible {
+  /// A named pipe, a device, a socket.
+  case notRegular
+  /// More bytes than any such file has.
+  case tooLong(limit: Int)
+
+  package var description: String {
+    switch self {
+    case .notRegular: "is not a regular file"
+    case .tooLong(let limit): "is longer than \(limit) bytes, which it never is: it is damaged, or another file"
+    }
+  }
+}
+
+/// What was being done to a file when the system refused.
+package enum SystemOperation: String, Sendable {
+  case open, read, create, write, sync, rename, truncate, list, remove
+
+  var isReading: Bool {
+    switch self {
+    case .open, .read, .list: true
+    case .create, .write, .sync, .rename, .truncate, .remove: false
+    }
+  }
+}

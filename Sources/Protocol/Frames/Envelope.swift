@@ -1,0 +1,189 @@
+import Foundation
+import Numerics
+
+/// A message as frames: one header, then one raw little-endian frame for each tensor.
+///
+/// Header frame: magic `EQTR`; version (u16); kind (u8); tensor count (u8); job (16 bytes, zero when there is none); for each
+/// tensor its type (u8), rank (u8) and dimensions (u64 each); then the kind's own fields, which must fill the frame exactly.
+struct Envelope {
+  static let magic: [UInt8] = Array("EQTR".utf8)
+  /// 2: a perceptron's description may have an adapter, which a reader of version 1 would leave out of the model without a word.
+  static let version: UInt16 = 2
+  static let largestTensorCount = 8
+
+  let kind: UInt8
+  let job: JobID
+  var fields = WireWriter()
+  private(set) var descriptors: [TensorDescriptor] = []
+  private(set) var tensorFrames: [Data] = []
+
+  init(kind: UInt8, job: JobID) {
+    self.kind = kind
+    self.job = job
+  }
+
+  mutating func attach<Element: TensorElement>(_ tensor: Tensor<Element>) {
+    descriptors.append(TensorDescriptor(type: Element.elementType, shape: tensor.shape))
+    tensorFrames.append(tensor.bytes)
+  }
+
+  /// The frames to send; tensor frames share the tensors' memory.
+  var frames: [Data] {
+    var header = WireWriter()
+    header.write(Self.magic)
+    header.write(Self.version)
+    header.write(kind)
+    header.write(UInt8(clamping: descriptors.count))
+    header.write(job.bytes)
+    for descriptor in descriptors { descriptor.write(to: &header) }
+    header.write(fields.data)
+    return [header.data] + tensorFrames
+  }
+}
+
+extension Envelope {
+  /// Appends counts and indices, each at least 0.
+  mutating func write(_ indices: Int...) {
+    for index in indices { fields.write(UInt64(clamping: index)) }
+  }
+
+  /// Appends a JSON document that fills the rest of the header; for the rare messages that structure matters more in than speed.
+  mutating func writeJSON(_ value: some Encodable) {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .sortedKeys
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+    // These types hold numbers, text and arrays of them, which always encode; an empty document is refused by the reader.
+    fields.write((try? encoder.encode(value)) ?? Data())
+  }
+}
+
+extension OpenedEnvelope {
+  /// Decodes the JSON document that fills the rest of the header.
+  ///
+  /// - Throws: `WireError.malformed` that names the field at fault.
+  mutating func readJSON<Value: Decodable>(
+    _ what: String, of type: Value.Type = Value.self
+  ) throws(WireError) -> Value {
+    let decoder = JSONDecoder()
+    decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+    do {
+      return try decoder.decode(Value.self, from: Data(fields.takeRest()))
+    } catch {
+      throw .malformed("\(what) cannot be read")
+    }
+  }
+}
+
+/// A received message whose header has been checked against its frames; fields and tensors are taken in order.
+struct OpenedEnvelope {
+  let kind: UInt8
+  let job: JobID
+  var fields: WireReader
+  private var descriptors: ArraySlice<TensorDescriptor>
+  private var frames: ArraySlice<Data>
+
+  /// - Throws: `WireError.malformed`, `.version` or `.oversized`; nothing is allocated for a tensor before its frame's size
+  ///   is known to match its shape.
+  init(_ message: [Data], limits: WireLimits) throws(WireError) {
+    guard let header = message.first else { throw .malformed("no frames") }
+    guard header.count <= limits.headerBytes else {
+      throw .oversized(what: "header frame", size: header.count, limit: limits.headerBytes)
+    }
+    var reader = WireReader(header)
+    guard Array(try reader.take(Envelope.magic.count)) == Envelope.magic else {
+      throw .malformed("not of this protocol")
+    }
+    let version: UInt16 = try reader.read()
+    guard version == Envelope.version else {
+      throw .version(theirs: Int(version), ours: Int(Envelope.version))
+    }
+    kind = try reader.read()
+    let count = Int(try reader.read(UInt8.self))
+    guard count <= Envelope.largestTensorCount else {
+      throw .oversized(what: "tensor count", size: count, limit: Envelope.largestTensorCount)
+    }
+    job = JobID(bytes: Array(try reader.take(JobID.byteCount)))
+    var descriptors: [TensorDescriptor] = []
+    for _ in 0..<count { descriptors.append(try TensorDescriptor(from: &reader)) }
+    guard message.count == count + 1 else {
+      throw .malformed("\(message.count - 1) tensor frames where the header states \(count)")
+    }
+    for (descriptor, frame) in zip(descriptors, message.dropFirst()) {
+      let expected = try descriptor.byteCount(limit: limits.tensorBytes)
+      guard frame.count == expected else {
+        throw .malformed("a tensor frame of \(frame.count) bytes where its shape takes \(expected)")
+      }
+    }
+    fields = reader
+    self.descriptors = descriptors[...]
+    frames = message.dropFirst()
+  }
+
+  /// The next tensor, copied off its frame.
+  ///
+  /// - Throws: `.misshapen` for another element type or rank, `.malformed` when there is none.
+  mutating func takeTensor<Element: TensorElement>(
+    _ what: String, rank: ClosedRange<Int>, of type: Element.Type = Element.self
+  ) throws(WireError) -> Tensor<Element> {
+    guard let descriptor = descriptors.popFirst(), let frame = frames.popFirst() else {
+      throw .malformed("\(what) is missing")
+    }
+    guard descriptor.type == Element.elementType else {
+      throw .misshapen("\(what) holds \(descriptor.type), not \(Element.elementType)")
+    }
+    guard rank.contains(descriptor.shape.count) else {
+      throw .misshapen("\(what) has \(descriptor.shape.count) dimensions")
+    }
+    guard let tensor = Tensor<Element>(bytes: frame, shape: descriptor.shape) else {
+      throw .malformed("\(what) does not fill its shape")
+    }
+    return tensor
+  }
+
+  /// - Throws: `.malformed` when fields or tensors are left over.
+  func finish() throws(WireError) {
+    guard fields.isAtEnd, descriptors.isEmpty else { throw .malformed("more content than its kind has") }
+  }
+}
+
+/// Type and shape of one tensor frame, as the header frame states it.
+struct TensorDescriptor: Equatable {
+  static let largestRank = 4
+
+  let type: ElementType
+  let shape: [Int]
+
+  /// Bytes the frame must have.
+  ///
+  /// - Throws: `WireError` for a product that overflows or exceeds `limit`.
+  func byteCount(limit: Int) throws(WireError) -> Int {
+    // An empty tensor's other dimensions are multiplied too, as `Tensor.columns` does.
+    guard let bytes = Shape.byteCount(shape, type), Shape.elementCount(shape.map { max($0, 1) }) != nil else {
+      throw .malformed("a tensor shape that overflows")
+    }
+    guard bytes <= limit else { throw .oversized(what: "tensor", size: bytes, limit: limit) }
+    return bytes
+  }
+
+  func write(to writer: inout WireWriter) {
+    writer.write(type.rawValue)
+    writer.write(UInt8(clamping: shape.count))
+    for dimension in shape { writer.write(UInt64(clamping: dimension)) }
+  }
+
+  init(type: ElementType, shape: [Int]) {
+    self.type = type
+    self.shape = shape
+  }
+
+  init(from reader: inout WireReader) throws(WireError) {
+    guard let type = ElementType(rawValue: try reader.read()) else { throw .malformed("an unknown element type") }
+    let rank = Int(try reader.read(UInt8.self))
+    guard rank <= Self.largestRank else { throw .oversized(what: "tensor rank", size: rank, limit: Self.largestRank) }
+    var shape: [Int] = []
+    for _ in 0..<rank { shape.append(try reader.readIndex()) }
+    self.init(type: type, shape: shape)
+  }
+}

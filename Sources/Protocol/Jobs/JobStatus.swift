@@ -1,0 +1,131 @@
+import Foundations
+
+/// 128 random bits that name a job; chosen by the owner, unguessable, never reused.
+package struct JobID: Hashable, Sendable, CustomStringConvertible, Codable {
+  static let byteCount = 16
+
+  /// Always 16.
+  package let bytes: [UInt8]
+
+  init(bytes: [UInt8]) {
+    self.bytes = bytes
+  }
+
+  /// For messages that concern no job.
+  package static let none = JobID(bytes: Array(repeating: 0, count: byteCount))
+
+  /// From the system's cryptographic generator.
+  package static func random() -> JobID {
+    var generator = SystemRandomNumberGenerator()
+    return JobID(bytes: (0..<byteCount).map { _ in UInt8.random(in: .min ... .max, using: &generator) })
+  }
+
+  /// 32 hexadecimal digits; nil for anything else.
+  package init?(hex: String) {
+    let digits = Array(hex.utf8)
+    guard digits.count == 2 * Self.byteCount else { return nil }
+    var bytes: [UInt8] = []
+    for index in stride(from: 0, to: digits.count, by: 2) {
+      guard let high = Character(UnicodeScalar(digits[index])).hexDigitValue,
+        let low = Character(UnicodeScalar(digits[index + 1])).hexDigitValue
+      else { return nil }
+      bytes.append(UInt8(high << 4 | low))
+    }
+    self.init(bytes: bytes)
+  }
+
+  package var description: String {
+    bytes.map { byte in
+      let digits = String(byte, radix: 16)
+      return digits.count == 1 ? "0" + digits : digits
+    }.joined()
+  }
+
+  package init(from decoder: any Decoder) throws {
+    let hex = try decoder.singleValueContainer().decode(String.self)
+    guard let id = JobID(hex: hex) else {
+      throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: "not a job id"))
+    }
+    self = id
+  }
+
+  package func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(description)
+  }
+}
+
+/// Where a job stands at the trainer.
+package enum JobState: String, Sendable, Codable, CaseIterable {
+  /// Weights or rows are still arriving.
+  case uploading
+  /// Complete, waiting for its turn.
+  case queued
+  case running
+  /// Started, and its owner is away; a checkpoint is kept.
+  case waitingForOwner
+  /// All steps are done; the weights wait to be retrieved.
+  case finished
+  /// Ended by an error that its status tells.
+  case failed
+}
+
+/// What the trainer says of a job to its owner.
+package struct JobStatus: Sendable, Equatable, Codable {
+  package var state: JobState
+  /// Steps applied.
+  package var step: Int
+  package var totalSteps: Int
+  /// Jobs before it in the queue; 0 when it runs or is next.
+  package var queuePosition: Int
+  /// CPU seconds of the trainer since it took the job up, all threads.
+  package var processorSeconds: Double
+  /// Bytes the job takes in the trainer's store.
+  package var storedBytes: Int
+  /// Why it failed, when it did.
+  package var failure: String?
+
+  package init(
+    state: JobState, step: Int, totalSteps: Int, queuePosition: Int, storedBytes: Int, processorSeconds: Double = 0,
+    failure: String? = nil
+  ) {
+    self.state = state
+    self.step = step
+    self.totalSteps = totalSteps
+    self.queuePosition = queuePosition
+    self.storedBytes = storedBytes
+    self.processorSeconds = processorSeconds
+    self.failure = failure
+  }
+
+  /// The status with its text as it may be shown.
+  var printable: JobStatus {
+    var status = self
+    status.failure = failure?.printable(limit: WireLimits.reasonLength)
+    return status
+  }
+}
+
+/// One line of a run's history: a step, or an evaluation at the end of an epoch.
+package enum ProgressRecord: Sendable, Equatable, Codable {
+  /// `step` counts from 0; `seconds` is wall time since the step before.
+  case step(step: Int, loss: Double, learningRate: Double, gradientNorm: Double, seconds: Double)
+  /// After `step` steps; metrics by name.
+  case evaluation(epoch: Int, step: Int, loss: Double, metrics: [String: Double], kept: Bool, seconds: Double)
+
+  /// The record with the names of its metrics as they may be shown.
+  var printable: ProgressRecord {
+    guard case .evaluation(let epoch, let step, let loss, let metrics, let kept, let seconds) = self else {
+      return self
+    }
+    let named = metrics.map { ($0.key.printable(limit: WireLimits.nameLength), $0.value) }
+    return .evaluation(
+      epoch: epoch, step: step, loss: loss, metrics: Dictionary(named, uniquingKeysWith: { first, _ in first }),
+      kept: kept, seconds: seconds)
+  }
+
+  /// Records in one `progress` message, at most.
+  package static let largestMessage = 1000
+  /// Records that answer one `follow`, at most: an owner that gets so many asks again, so that no history fills its queue.
+  package static let largestAnswer = 32_000
+}

@@ -1,0 +1,154 @@
+import Models
+import Files
+import Collectives
+import Foundations
+import Foundation
+import Numerics
+import Training
+import Protocol
+
+/// What every coordinator of a job's replicas works with. It runs on a thread of its own at rank 0 and computes nothing, so that no
+/// replica ever waits behind another's arithmetic.
+struct Coordination<Element: FloatingElement> {
+  let job: StoredJob
+  let configuration: TrainerConfiguration
+  let folder: URL
+  let outbox: Outbox<Element>
+  let inbox: Inbox<Element>
+  let group: ReplicaGroup<Element>
+  /// Steps that rank 0's replica has taken.
+  var step: Int
+  /// The best weights so far, when the job keeps them.
+  var best: (epoch: Int, metric: Double?)?
+  /// Set when a rank is gone: then only rank 0's replica is left, to save.
+  private(set) var lostRank: CollectiveError?
+  private(set) var meter: ReductionMeter
+
+  init(
+    context: RunnerContext<Element>, inbox: Inbox<Element>, group: ReplicaGroup<Element>
+  ) {
+    job = context.job
+    configuration = context.configuration
+    folder = context.folder
+    outbox = context.outbox
+    self.inbox = inbox
+    self.group = group
+    step = context.engine.step
+    best = context.best.map { ($0.epoch, $0.metric) }
+    meter = ReductionMeter(job: context.job.id, ranks: group.size)
+  }
+
+  var description: JobDescription { job.description }
+
+  func send(_ message: TrainerMessage<Element>) {
+    outbox.post(.send(job.id, message))
+  }
+
+  func report(_ event: TrainerEvent) {
+    outbox.post(.event(event))
+  }
+
+  func partCount(ofStep step: Int) -> Int {
+    (description.rows(ofStep: step) + description.microBatch - 1) / description.microBatch
+  }
+
+  /// The last part of a batch may be short.
+  func samples(ofPart part: Int, step: Int) -> Int {
+    min(description.microBatch, description.rows(ofStep: step) - part * description.microBatch)
+  }
+
+  /// Tells all replicas of a step which parts of it are theirs.
+  func begin(step: Int, _ assignment: PartAssignment) {
+    for rank in 0..<group.size {
+      group.send(.step(step, parts: assignment.parts(of: rank).map { samples(ofPart: $0, step: step) }), to: rank)
+    }
+  }
+
+  /// Has rank 0 write to the store, as its owner asks.
+  ///
+  /// - Throws: `WireError` when the owner asks faster than it is done.
+  func order(_ command: ReplicaCommand<Element>) throws {
+    guard group.mailbox.hasRoom else { throw WireError.outOfOrder("more to save than can be waited for") }
+    group.send(command, to: 0)
+  }
+
+  /// A replica took a step.
+  mutating func count(_ report: StepReport, waited: Double) {
+    if let event = meter.count(step: report.step, waited: waited) { self.report(event) }
+  }
+
+  mutating func noteLostRank(_ error: CollectiveError) {
+    lostRank = error
+  }
+
+  /// Has every replica give up what is under way, and waits until they have.
+  ///
+  /// - Returns: what they answered meanwhile: a step that was taken, for one.
+  mutating func settle() -> [(rank: Int, answer: ReplicaAnswer<Element>)] {
+    var answers: [(rank: Int, answer: ReplicaAnswer<Element>)] = []
+    if lostRank == nil {
+      group.sendAll(.abandon)
+    } else {
+      group.send(.abandon, to: 0)
+    }
+    var busy = Set(lostRank == nil ? 0..<group.size : 0..<1)
+    while !busy.isEmpty {
+      switch inbox.nextEvent(includingItems: false) {
+      case .answer(let rank, .abandoned(let reached)):
+        busy.remove(rank)
+        if rank == 0 { step = reached }
+      case .answer(let rank, let answer): answers.append((rank, answer))
+      case .lost(let error):
+        lostRank = error
+        busy.formIntersection([0])
+      case .item: break
+      }
+    }
+    return answers
+  }
+
+  /// A durable checkpoint after the last step taken, while nothing is under way.
+  ///
+  /// - Throws: `TrainerError` for why there is none.
+  mutating func save() throws {
+    group.send(.save, to: 0)
+    while true {
+      switch inbox.nextEvent(includingItems: false) {
+      case .answer(0, .saved): return
+      case .answer(0, .failed(let kind, let text)): throw TrainerError(kind, text)
+      // Other ranks tell of their last step when they come to it.
+      case .answer(_, .applied(let report, let waited)): count(report, waited: waited)
+      case .lost(let error): lostRank = error
+      case .answer, .item: break
+      }
+    }
+  }
+}
+
+/// Which replica works on which part of a batch: a function of sizes alone, so that a run's bits do not depend on who is
+/// faster.
+struct PartAssignment {
+  /// By part.
+  let ranks: [Int]
+
+  /// - Parameter costs: by part; each replica gets about as much.
+  init(costs: [Int], replicas: Int) {
+    ranks = BalancedAssignment(costs: costs, room: Array(repeating: costs.count, count: max(1, replicas))).bins
+  }
+
+  /// In turn, for parts whose costs are not known yet.
+  init(parts: Int, replicas: Int) {
+    ranks = (0..<parts).map { $0 % max(1, replicas) }
+  }
+
+  /// Ascending.
+  func parts(of rank: Int) -> [Int] {
+    ranks.indices.filter { ranks[$0] == rank }
+  }
+
+  /// The most samples of a batch of rows that one replica works on; parts of one size go round.
+  static func largestShare(batch: Int, part: Int, replicas: Int) -> Int {
+    let parts = (batch - 1) / part + 1
+    return min(batch, ((parts - 1) / max(1, replicas) + 1) * part)
+  }
+}

@@ -1,0 +1,130 @@
+import Models
+import Collectives
+import Dispatch
+import Foundations
+import Foundation
+import Synchronization
+import Numerics
+import Training
+import Protocol
+
+/// Runs one job on all ranks, as rank 0: its own replica on the calling thread, the coordinator and what receives the other ranks'
+/// answers on threads of their own.
+struct ReplicatedRun<Element: FloatingElement> {
+  /// What one thread makes and another one then has alone.
+  ///
+  /// `@unchecked Sendable`: whoever makes it does not touch it afterwards.
+  private struct Handover<Value>: @unchecked Sendable {
+    let value: Value
+  }
+
+  private final class Ending: Sendable {
+    let result = Mutex<Result<RunnerOutcome, any Error>>(.failure(CollectiveError.finished))
+  }
+
+  private let job: StoredJob
+  private let configuration: TrainerConfiguration
+  private let inbox: Inbox<Element>
+  private let communicator: any Communicator
+
+  init(_ job: StoredJob, configuration: TrainerConfiguration, inbox: Inbox<Element>) {
+    self.job = job
+    self.configuration = configuration
+    self.inbox = inbox
+    communicator = configuration.communicator
+  }
+
+  /// - Throws: `Failure` for what keeps the job from being run here.
+  func run(store: JobStore, outbox: Outbox<Element>, historySteps: Int) throws -> RunnerOutcome {
+    let context = try RunnerContext(
+      job: job, configuration: configuration, store: store, outbox: outbox, historySteps: historySteps,
+      batchRows: Self.batchRows(job.description, replicas: communicator.size))
+    let engine = context.engine
+    let group = ReplicaGroup(communicator: communicator, mailbox: ReplicaMailbox<Element>())
+    let coordinator = Handover(value: try coordinator(context, group))
+    let reduction = CollectiveReduction<Element>(communicator)
+    do {
+      for rank in 1..<max(1, communicator.size) { group.send(.begin(job.description, step: engine.step), to: rank) }
+      try engine.broadcast(over: communicator)
+    } catch {
+      return .paused(step: engine.step, reason: error.description)
+    }
+    if let measured = engine.share(over: reduction, of: job.description), communicator.size > 1 {
+      context.report(
+        .reductionMeasured(
+          job: job.id, ranks: communicator.size, bytes: measured.bytes, seconds: measured.seconds))
+    }
+    outbox.post(.event(.jobStarted(job: job.id, step: engine.step)))
+    let observation = communicator.onFailure { [inbox] in inbox.post($0) }
+    // The communicator lives on for other jobs; without this the inbox of every one would, too.
+    defer { observation.end() }
+    let threads = DispatchGroup()
+    receiveAnswers(threads)
+    let ending = Ending()
+    Self.start("coordinator", threads) {
+      let result = Result { try coordinator.value() }
+      ending.result.withLock { $0 = result }
+      group.sendAll(.end)
+    }
+    var replica = Replica(
+      engine: engine, reduction: reduction, loss: job.description.task.map(LossFunction.init), mailbox: group.mailbox,
+      context: context
+    ) { [inbox] in inbox.post($0, from: 0) }
+    _ = replica.run()
+    threads.wait()
+    return try ending.result.withLock { $0 }.get()
+  }
+
+  /// The most samples of a batch that one replica's engine works on. Those of sequences take memory by the part.
+  static func batchRows(_ description: JobDescription, replicas: Int) -> Int {
+    description.model.maximumTokens == nil
+      ? PartAssignment.largestShare(
+        batch: description.batch, part: description.microBatch, replicas: replicas) : description.batch
+  }
+
+  private func coordinator(
+    _ context: RunnerContext<Element>, _ group: ReplicaGroup<Element>
+  ) throws -> () throws -> RunnerOutcome {
+    let common = Coordination(context: context, inbox: inbox, group: group)
+    let model = context.engine.model
+    guard job.description.purpose == .training, job.description.lossLocation == .trainer else {
+      var coordinator = OwnerPacedCoordinator(
+        common, inputs: try DeliveredInputs(context), inputWidth: model.inputWidth)
+      return { try coordinator.run() }
+    }
+    guard let task = job.description.task else { throw TrainerError.refused("the job names no task") }
+    var data = try UploadedData<Element>(
+      description: job.description, width: model.inputWidth, outputs: model.outputWidth, folder: context.folder)
+    try data.reopen()
+    var coordinator = try AutonomousCoordinator(common, data: data, task: task)
+    return { try coordinator.run() }
+  }
+
+  /// Passes on what the other ranks answer, until all of them have forgotten the job, or one is gone or cannot be understood: whatever it
+  /// said, all would wait for what depends on it.
+  private func receiveAnswers(_ threads: DispatchGroup) {
+    guard communicator.size > 1 else { return }
+    let (communicator, inbox) = (communicator, inbox)
+    Self.start("answers", threads) {
+      var working = communicator.size - 1
+      while working > 0, let (rank, message) = try? communicator.receive() {
+        guard let answer = ReplicaPacket<Element>(decoding: message).flatMap(ReplicaAnswer.init) else {
+          return communicator.fail(.misunderstood(rank: rank))
+        }
+        if case .ended = answer { working -= 1 }
+        inbox.post(answer, from: rank)
+      }
+    }
+  }
+
+  private static func start(_ name: String, _ threads: DispatchGroup, _ body: @escaping @Sendable () -> Void) {
+    threads.enter()
+    let thread = Thread {
+      body()
+      threads.leave()
+    }
+    thread.stackSize = 8 << 20
+    thread.name = name
+    thread.start()
+  }
+}

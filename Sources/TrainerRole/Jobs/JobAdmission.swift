@@ -1,0 +1,182 @@
+import Models
+import Files
+import Collectives
+import Foundation
+import Numerics
+import Training
+import Protocol
+
+/// Decides whether a job fits this trainer, before anything is uploaded.
+struct JobAdmission<Element: FloatingElement> {
+  let configuration: TrainerConfiguration
+  /// Of the job's owner.
+  let limits: OwnerLimits
+  /// Bytes of one tensor on the wire.
+  let largestMessage: Int
+
+  /// Looks at shapes alone: nothing of a size that the description states is made.
+  ///
+  /// - Parameter model: built from the description.
+  /// - Returns: the model's number of parameters.
+  /// - Throws: `TrainerError` of kind `.refused` that states the number and the limit.
+  func admit(_ description: JobDescription, _ model: Model) throws -> Int {
+    try checkOutputs(description)
+    try checkRanks(description)
+    let memory = Self.memoryNeeded(
+      description, model, replicas: configuration.usesReplicas ? configuration.communicator.size : nil)
+    let memoryLimit = min(configuration.memoryLimit, limits.memory ?? .max)
+    guard let memory, memory <= memoryLimit else {
+      let advice =
+        description.model.maximumTokens == nil
+        ? "make the layers or the batch smaller"
+        : "make train.micro_batch smaller, set train.recompute, or train fewer of its weights (model.train)"
+      let whose = memoryLimit < configuration.memoryLimit ? "this owner's (memory=)" : "this trainer's"
+      throw TrainerError.refused(
+        "the job needs \(memory.map(ByteText.text) ?? "more bytes than can be counted") of memory, \(whose) limit is "
+          + "\(ByteText.text(memoryLimit)) a job; \(advice)", cause: .memory)
+    }
+    try checkMessages(description, model)
+    if description.purpose == .training, description.lossLocation == .trainer {
+      let needed = UploadedData<Element>.byteCount(
+        description, width: model.inputWidth, outputs: model.outputWidth)
+      guard let needed, needed <= configuration.rowStoreLimit else {
+        throw TrainerError.refused(
+          "the job's rows take \(needed.map(ByteText.text) ?? "more bytes than can be counted"), this trainer keeps "
+            + "\(ByteText.text(configuration.rowStoreLimit)) a job; compute the loss at the owner (loss.where: owner) to send rows as they are needed",
+          cause: .disk)
+      }
+    }
+    return model.structure.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }
+  }
+
+  /// The engine; outside of it outputs and their gradients of one part, and the inputs of sequences that wait their turn.
+  ///
+  /// - Parameter replicas: how many share each batch; nil when the job does not run on replicas.
+  private static func memoryNeeded(_ description: JobDescription, _ model: Model, replicas: Int?) -> Int? {
+    let waiting =
+      description.purpose == .training && description.lossLocation == .owner
+      ? OwnerPacedTraining<Element>.window(description, width: model.inputWidth) : 0
+    return Shape.sum([
+      TrainingEngine<Element>.memoryEstimate(
+        model, of: description.model, optimizer: description.purpose == .training ? description.optimizer : nil,
+        batchRows: max(
+          ReplicatedRun<Element>.batchRows(description, replicas: replicas ?? 1),
+          description.microBatch), partRows: description.microBatch),
+      replicas == nil ? 0 : handedOut(description, model),
+      Shape.byteCount([2, outputRows(description), model.outputWidth], Element.elementType),
+      description.model.maximumTokens.map {
+        Shape.byteCount([waiting, description.microBatch, $0, model.inputWidth], Element.elementType)
+      } ?? 0,
+    ])
+  }
+
+  /// Bytes of memory that the job takes on one process; nil on overflow.
+  static func memoryEstimate(_ description: JobDescription) throws -> Int? {
+    memoryNeeded(description, try Model(description.model), replicas: nil)
+  }
+
+  /// Inputs of two steps, which replicas have at once.
+  private static func handedOut(_ description: JobDescription, _ model: Model) -> Int? {
+    guard description.purpose == .training else { return 0 }
+    return Shape.byteCount(
+      [2, description.batch, description.model.maximumTokens ?? 1, model.inputWidth], Element.elementType)
+  }
+
+  /// Ranks that could never have a micro-batch of this job's are more than it is worth to hold.
+  private func checkRanks(_ description: JobDescription) throws {
+    let ranks = configuration.communicator.size
+    guard description.purpose == .training, ranks > 1 else { return }
+    let parts = (description.batch - 1) / description.microBatch + 1
+    guard ranks > parts else { return }
+    let advice =
+      ranks <= description.batch
+      ? "make train.micro_batch at most \(Self.largestPart(of: description.batch, for: ranks)), which changes no result"
+      : "make train.batch at least \(ranks)"
+    throw TrainerError.refused(
+      "this trainer runs on \(ranks) ranks, and a batch of the job has only \(parts) micro-batches, so that "
+        + "\(ranks - parts) ranks would never have work; \(advice), or use a trainer with fewer ranks")
+  }
+
+  /// The largest micro-batch that gives each rank one; `ranks` is at most `batch`.
+  private static func largestPart(of batch: Int, for ranks: Int) -> Int {
+    (1...max(1, batch / ranks + 1)).last { (batch - 1) / $0 + 1 >= ranks } ?? 1
+  }
+
+  /// Outputs of the largest micro-batch, by sample or by token; validation keeps the product in range.
+  private static func outputRows(_ description: JobDescription) -> Int {
+    description.microBatch * (hasOutputsByToken(description) ? description.model.maximumTokens ?? 1 : 1)
+  }
+
+  private static func hasOutputsByToken(_ description: JobDescription) -> Bool {
+    guard case .transformer(let transformer) = description.model else { return false }
+    return transformer.head.pooling == .none
+  }
+
+  /// A loss that is computed here has a label for each output.
+  private func checkOutputs(_ description: JobDescription) throws {
+    guard let task = description.task, task.isPerToken != Self.hasOutputsByToken(description) else { return }
+    throw TrainerError.refused(
+      task.isPerToken
+        ? "\(task.rawValue) needs an output for each token, and this model pools them"
+        : "\(task.rawValue) needs one output for each sample, and this model has one for each token")
+  }
+
+  /// What travels each step must fit a message, however long its samples are.
+  private func checkMessages(_ description: JobDescription, _ model: Model) throws {
+    guard let maximumTokens = description.model.maximumTokens,
+      description.purpose == .inference || description.lossLocation == .owner
+    else { return }
+    let inputs = Shape.byteCount([description.microBatch, maximumTokens, model.inputWidth], Element.elementType)
+    let outputs = Shape.byteCount([Self.outputRows(description), model.outputWidth], Element.elementType)
+    for (what, bytes) in [("inputs", inputs), ("outputs", outputs)] {
+      guard let bytes, bytes <= largestMessage else {
+        throw TrainerError.refused(
+          "the \(what) of a micro-batch may take \(bytes.map(ByteText.text) ?? "more bytes than can be counted"), a message holds "
+            + "\(ByteText.text(largestMessage)); \(Self.advice(description))")
+      }
+    }
+  }
+
+  /// What makes messages smaller: rows that were uploaded, and outputs that stay here, are in none.
+  private static func advice(_ description: JobDescription) -> String {
+    let ways =
+      (description.microBatch > 1 ? ["make train.micro_batch smaller"] : [])
+      + (description.purpose == .training ? ["set loss.where: trainer"] : []) + ["cut the texts shorter"]
+    return ways.dropLast().joined(separator: ", ") + (ways.count > 1 ? ", or " : "") + ways[ways.count - 1]
+  }
+}
+
+/// What a job may come to take of the disk.
+enum JobDisk<Element: FloatingElement> {
+  /// Rows, labels and plan where the trainer computes the loss; and the most that checkpoints take at a time: the frozen weights
+  /// once, the state twice (the new one is whole before the old one goes), the best weights twice where they are kept. Nil on
+  /// overflow.
+  static func bytesNeeded(_ description: JobDescription, _ model: Model) -> Int? {
+    let tensors = CheckpointTensors(
+      model.structure.parameters, statePrefixes: description.optimizer.statePrefixes)
+    func bytes(_ content: CheckpointContent, times: Int) -> Int? {
+      let isTraining = description.purpose == .training
+      let each = tensors.descriptions(content, step: isTraining ? 1 : 0).map {
+        Shape.byteCount($0.shape + [times], Element.elementType)
+      }
+      return Shape.sum(each)
+    }
+    let isUploaded = description.purpose == .training && description.lossLocation == .trainer
+    let keepsBest = description.purpose == .training && description.keep == .best
+    return Shape.sum([
+      isUploaded
+        ? UploadedData<Element>.byteCount(description, width: model.inputWidth, outputs: model.outputWidth) : 0,
+      bytes(.frozen, times: 1), bytes(.state, times: 2), keepsBest ? bytes(.best, times: 2) : 0,
+    ])
+  }
+}
+
+/// Sizes in messages to people.
+enum ByteText {
+  /// In MiB with one decimal; in bytes where that would say 0.0, or next to nothing.
+  static func text(_ bytes: Int) -> String {
+    guard bytes >= 1 << 20 else { return "\(bytes) bytes" }
+    let tenths = bytes / (1 << 20) * 10 + bytes % (1 << 20) * 10 / (1 << 20)
+    return "\(tenths / 10).\(tenths % 10) MiB"
+  }
+}

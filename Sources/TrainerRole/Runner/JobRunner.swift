@@ -1,0 +1,182 @@
+import Models
+import Files
+import Foundations
+import Foundation
+import Numerics
+import Training
+import Protocol
+
+/// Runs one job on a thread of its own, so that the service thread stays free for sockets.
+final class JobRunner<Element: FloatingElement>: Sendable {
+  let job: JobID
+  let inbox: Inbox<Element>
+
+  /// Starts at once. Its end is posted to `outbox` as `.ended`, exactly once.
+  init(
+    job: StoredJob, configuration: TrainerConfiguration, store: JobStore, outbox: Outbox<Element>, historySteps: Int
+  ) {
+    self.job = job.id
+    let inbox = Inbox<Element>(capacity: 4 * OwnerPacedTraining<Element>.largestWindow)
+    self.inbox = inbox
+    let thread = Thread {
+      outbox.post(
+        .ended(
+          job.id,
+          Self.run(
+            job, configuration: configuration, store: store, inbox: inbox, outbox: outbox, historySteps: historySteps)))
+    }
+    thread.stackSize = 8 << 20
+    thread.name = "job"
+    thread.start()
+  }
+
+  private static func run(
+    _ job: StoredJob, configuration: TrainerConfiguration, store: JobStore, inbox: Inbox<Element>,
+    outbox: Outbox<Element>, historySteps: Int
+  ) -> RunnerOutcome {
+    do {
+      if configuration.usesReplicas {
+        return try ReplicatedRun(job, configuration: configuration, inbox: inbox).run(
+          store: store, outbox: outbox, historySteps: historySteps)
+      }
+      let context = try RunnerContext(
+        job: job, configuration: configuration, store: store, outbox: outbox, historySteps: historySteps)
+      outbox.post(.event(.jobStarted(job: job.id, step: context.engine.step)))
+      if job.description.purpose == .training, job.description.lossLocation == .trainer {
+        var training = try AutonomousTraining(context: context, inbox: inbox)
+        return try training.run()
+      }
+      var training = try OwnerPacedTraining(context: context, inbox: inbox)
+      return try training.run()
+    } catch let failure as any Failure {
+      // A runner reads no files but the store's.
+      let stored = (failure as? CheckpointError).map(TrainerError.init(ofStoredFiles:))
+      let error = stored ?? TrainerError(failure.kind, failure.description)
+      let passing: [FailureKind] = [.exhausted, .refused, .inputData, .keyOrPermission]
+      return .failed(error, resumable: passing.contains(error.kind))
+    } catch {
+      return .failed(TrainerError(.defect, "\(error)"), resumable: true)
+    }
+  }
+}
+
+/// How a runner ended.
+enum RunnerOutcome: Sendable {
+  /// Saved after `step` steps; can be resumed.
+  case paused(step: Int, reason: String)
+  case finished(steps: Int)
+  /// `resumable` when the saved state is good and the cause may pass (a full disk); false when repeating would fail again.
+  case failed(TrainerError, resumable: Bool)
+  case cancelled
+}
+
+/// Why a runner is told to stop.
+enum StopReason: Sendable {
+  /// The owner fell silent.
+  case ownerLost
+  /// The owner came back on another connection; a new runner takes over.
+  case superseded
+  /// The owner is no longer listed.
+  case ownerRemoved
+  /// The trainer shuts down.
+  case shutdown
+  /// The owner cancelled the job.
+  case cancelled
+
+  var text: String {
+    switch self {
+    case .ownerLost: "its owner is not heard of"
+    case .superseded: "its owner reconnected"
+    case .ownerRemoved: "its owner is no longer listed"
+    case .shutdown: "the trainer stops"
+    case .cancelled: "cancelled"
+    }
+  }
+}
+
+extension CheckpointStore {
+  /// The newest step with a checkpoint that a history of `historySteps` steps reaches.
+  ///
+  /// - Throws: `TrainerError` that says why there is none; `CheckpointError`.
+  func start(historySteps: Int) throws -> Int {
+    let steps = try steps()
+    if let step = steps.last(where: { $0 <= historySteps }) { return step }
+    guard let oldest = steps.first else { throw TrainerError.refused("no checkpoint is left; submit the job anew") }
+    // Checkpoints go only when some history has reached a later one.
+    throw TrainerError.refused(
+      "another run directory or process of this owner took the job further: the oldest checkpoint left is of step \(oldest), and the "
+        + "history here ends at step \(historySteps); go on with that one")
+  }
+}
+
+/// What every kind of runner works with: the job, its engine, its checkpoints, and the way out.
+struct RunnerContext<Element: FloatingElement> {
+  let job: StoredJob
+  let configuration: TrainerConfiguration
+  let folder: URL
+  let checkpoints: JobCheckpoints<Element>
+  let outbox: Outbox<Element>
+  let engine: TrainingEngine<Element>
+  /// The weights after the best epoch so far, when the job keeps the best; they are durable.
+  private(set) var best: CheckpointRecord.Best?
+  private let frozenHash: String?
+
+  var description: JobDescription { job.description }
+
+  func send(_ message: TrainerMessage<Element>) {
+    outbox.post(.send(job.id, message))
+  }
+
+  func report(_ event: TrainerEvent) {
+    outbox.post(.event(event))
+  }
+
+  /// Opens the newest checkpoint of at most `historySteps` steps.
+  ///
+  /// - Parameter batchRows: the most samples of a batch that the engine works on; nil for all.
+  /// - Throws: `TrainerError` when there is none that the owner's history reaches.
+  init(
+    job: StoredJob, configuration: TrainerConfiguration, store: JobStore, outbox: Outbox<Element>, historySteps: Int,
+    batchRows: Int? = nil
+  ) throws {
+    self.job = job
+    self.configuration = configuration
+    self.outbox = outbox
+    folder = store.path(of: job.id)
+    checkpoints = try JobCheckpoints(job, in: store)
+    let step = try checkpoints.files.start(historySteps: historySteps)
+    let (engine, state) = try checkpoints.load(
+      step: step, workers: configuration.workers, batchRows: batchRows)
+    self.engine = engine
+    best = state.best
+    frozenHash = state.frozenHash
+  }
+
+  /// Writes a durable checkpoint of the state after the last applied step.
+  ///
+  /// Before the first step there is nothing to save: the starting weights are durable, in a checkpoint without optimizer state.
+  func saveCheckpoint() throws {
+    guard engine.step > 0 else { return }
+    let clock = ContinuousClock()
+    let elapsed = try clock.measure { try checkpoints.save(engine, best: best, frozenHash: frozenHash) }
+    configuration.metrics.countCheckpoint(elapsed)
+    report(.checkpoint(job: job.id, step: engine.step, seconds: elapsed / .seconds(1)))
+  }
+
+  /// The engine's present weights as the best so far, durable when this returns; the next checkpoint refers to them.
+  mutating func keepPresentWeights(epoch: Int, metric: Double?) throws {
+    try checkpoints.saveBest(engine, frozenHash: frozenHash)
+    best = CheckpointRecord.Best(step: engine.step, epoch: epoch, metric: metric)
+  }
+
+  /// The owner's history reaches `step`: the newest checkpoint within it stays, however old, because the next attachment goes on from
+  /// it, and those before it go.
+  func commit(through step: Int) throws {
+    if let kept = try checkpoints.files.steps().last(where: { $0 <= step }) { try removeCheckpoints(before: kept) }
+  }
+
+  /// Removes checkpoints of steps below `step`, and best weights that no checkpoint refers to any more.
+  func removeCheckpoints(before step: Int) throws {
+    try checkpoints.files.removeAll(before: step, keepingBest: best?.step)
+  }
+}

@@ -1,0 +1,171 @@
+import Collectives
+import Foundation
+import Synchronization
+import Numerics
+import Protocol
+
+/// A bounded queue of messages to one runner.
+///
+/// `@unchecked Sendable`: all state is read and written with `condition` locked.
+final class Inbox<Element: FloatingElement>: @unchecked Sendable {
+  enum Item {
+    case message(OwnerMessage<Element>)
+    case stop(StopReason)
+  }
+
+  /// What the coordinator of a job's replicas waits for.
+  enum Event {
+    case item(Item)
+    case answer(rank: Int, ReplicaAnswer<Element>)
+    /// Told once.
+    case lost(CollectiveError)
+  }
+
+  private let condition = NSCondition()
+  private let capacity: Int
+  private var answers: [(rank: Int, answer: ReplicaAnswer<Element>)] = []
+  private var lost: CollectiveError?
+  private var messages: [OwnerMessage<Element>] = []
+  private var taken = 0
+  private var stopReason: StopReason?
+
+  init(capacity: Int) {
+    self.capacity = capacity
+  }
+
+  /// False when the owner sent more than its window allows.
+  func post(_ message: OwnerMessage<Element>) -> Bool {
+    condition.withLock {
+      guard messages.count - taken < capacity else { return false }
+      messages.append(message)
+      condition.signal()
+      return true
+    }
+  }
+
+  /// Takes effect before any message still queued; the first reason stays, but for a cancellation.
+  func stop(_ reason: StopReason) {
+    condition.withLock {
+      if case .cancelled = reason { stopReason = reason }
+      stopReason = stopReason ?? reason
+      condition.signal()
+    }
+  }
+
+  /// Waits for the next item.
+  func next() -> Item {
+    condition.withLock {
+      while true {
+        if let item = takeItem() { return item }
+        condition.wait()
+      }
+    }
+  }
+
+  // MARK: - Replicas
+
+  func post(_ answer: ReplicaAnswer<Element>, from rank: Int) {
+    condition.withLock {
+      answers.append((rank, answer))
+      condition.signal()
+    }
+  }
+
+  func post(_ error: CollectiveError) {
+    condition.withLock {
+      lost = error
+      condition.signal()
+    }
+  }
+
+  /// Waits for the next event; answers come first.
+  ///
+  /// - Parameter includingItems: whether what the owner and the service say is wanted.
+  func nextEvent(includingItems: Bool) -> Event {
+    condition.withLock {
+      while true {
+        if !answers.isEmpty {
+          let (rank, answer) = answers.removeFirst()
+          return .answer(rank: rank, answer)
+        }
+        if let error = lost {
+          lost = nil
+          return .lost(error)
+        }
+        if includingItems, let item = takeItem() { return .item(item) }
+        condition.wait()
+      }
+    }
+  }
+
+  private func takeItem() -> Item? {
+    if let stopReason { return .stop(stopReason) }
+    guard taken < messages.count else { return nil }
+    let message = messages[taken]
+    taken += 1
+    if taken == messages.count {
+      messages.removeAll(keepingCapacity: true)
+      taken = 0
+    }
+    return .message(message)
+  }
+
+  /// Whether the owner that this runner spoke with is not to hear from it any more: it is gone, or on another connection where
+  /// these messages would be taken for those of the next runner.
+  var isAbandoned: Bool {
+    switch stopRequested {
+    case .ownerLost, .superseded, .ownerRemoved: true
+    case .shutdown, .cancelled, nil: false
+    }
+  }
+
+  /// The reason to stop, if there is one, without waiting.
+  var stopRequested: StopReason? {
+    condition.withLock { stopReason }
+  }
+}
+
+/// What runners and the disk worker hand to the service thread, which alone touches the socket.
+final class Outbox<Element: FloatingElement>: Sendable {
+  enum Item: Sendable {
+    case send(JobID, TrainerMessage<Element>)
+    case ended(JobID, RunnerOutcome)
+    case diskWorkDone(JobID)
+    case event(TrainerEvent)
+  }
+
+  private let items = Mutex<[Item]>([])
+  private let wake: @Sendable () -> Void
+
+  /// - Parameter wake: makes the service look here at once.
+  init(wake: @escaping @Sendable () -> Void) {
+    self.wake = wake
+  }
+
+  func post(_ item: Item) {
+    items.withLock { items in
+      if !Self.merge(item, into: &items) { items.append(item) }
+    }
+    wake()
+  }
+
+  /// Joins progress to progress of the same job that nobody has taken yet, so that fast steps do not fill an owner's queue.
+  private static func merge(_ item: Item, into items: inout [Item]) -> Bool {
+    guard case .send(let job, .progress(let from, let records)) = item,
+      case .send(job, .progress(let first, var known))? = items.last, first + known.count == from,
+      known.count + records.count <= ProgressRecord.largestMessage
+    else { return false }
+    // Taken out first, so that the records are appended in place.
+    items.removeLast()
+    known += records
+    items.append(.send(job, .progress(from: first, records: known)))
+    return true
+  }
+
+  func takeAll() -> [Item] {
+    items.withLock { items in
+      defer { items = [] }
+      return items
+    }
+  }
+}

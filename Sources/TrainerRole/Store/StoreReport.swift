@@ -1,0 +1,138 @@
+import Files
+package import Foundation
+import Protocol
+
+/// What a store's plain files tell, for `trainer status`; its JSON form is stable.
+package struct StoreReport: Codable, Sendable, Equatable {
+  package struct LiveTrainer: Codable, Sendable, Equatable {
+    package var host: String
+    package var pid: Int32
+    /// Empty when it only connects to owners, or has not begun to listen.
+    package var endpoints: [String]
+    package var connecting: [String]
+    package var started: String?
+    package var publicKey: String?
+    /// Since it was last heard of, by this machine's clock.
+    package var heardSecondsAgo: Double
+  }
+
+  package struct Checkpoint: Codable, Sendable, Equatable {
+    package var step: Int
+    /// ISO 8601.
+    package var time: String
+    package var bytes: Int
+  }
+
+  package struct Job: Codable, Sendable, Equatable {
+    package var job: String
+    /// `writing`: its description is not there yet; `unreadable`: it is, and is none of this version.
+    package var state: State
+    /// The first characters of its owner's key.
+    package var owner: String?
+    package var step: Int
+    package var totalSteps: Int?
+    package var checkpoint: Checkpoint?
+    package var memoryBytes: Int?
+    package var storedBytes: Int
+    package var failure: String?
+  }
+
+  package enum State: String, Codable, Sendable {
+    case writing, unreadable, uploading, ready, running, finished, failed
+  }
+
+  package var store: String
+  package var format: Int
+  /// Nil when none is alive.
+  package var trainer: LiveTrainer?
+  package var jobs: [Job]
+}
+
+/// Reads a store without a trainer and without writing anything, also while a trainer writes there.
+package struct StoreSurvey {
+  private let store: URL
+
+  package init(store: URL) {
+    self.store = store
+  }
+
+  /// - Throws: `StoreError` when there is no store or one of another version; `CheckpointError` when it cannot be read.
+  package func report() throws -> StoreReport {
+    guard isThere(store) else { throw StoreError.missing(path: store.path) }
+    let format = try StoreFormat.check(store)
+    let jobs = store.appending(path: "jobs")
+    // A store that a trainer has only just made has its mark, but no folder for jobs yet.
+    guard format != nil || isThere(jobs) else { throw StoreError.missing(path: store.path) }
+    let names = isThere(jobs) ? try Directory.names(in: jobs.path).sorted() : []
+    let lease = try? LeaseRecord.read(StoreLease.place(store))
+    let trainer = liveTrainer(lease)
+    return StoreReport(
+      store: store.path, format: format ?? StoreFormat.current, trainer: trainer,
+      jobs: names.compactMap { job($0, in: jobs, running: trainer == nil ? nil : lease?.job) })
+  }
+
+  /// Also true for what is there and cannot be looked at, which the next access reports.
+  private func isThere(_ url: URL) -> Bool {
+    var status = stat()
+    return stat(url.path, &status) == 0 || errno != ENOENT
+  }
+
+  private func liveTrainer(_ lease: LeaseRecord?) -> StoreReport.LiveTrainer? {
+    guard let lease, let renewed = LeaseRecord.renewalTime(StoreLease.place(store)) else { return nil }
+    // Two clocks may disagree in either direction.
+    let age = abs(Date().timeIntervalSince1970 - renewed)
+    guard lease.holder.isAlive ?? (age < LeaseTimes().limit / .seconds(1)) else { return nil }
+    // One that a kill left is another process's; in containers those have the same few numbers.
+    let endpoint = EndpointRecord.read(store).flatMap {
+      $0.pid == lease.holder.pid && $0.host == lease.holder.host ? $0 : nil
+    }
+    return StoreReport.LiveTrainer(
+      host: lease.holder.host, pid: lease.holder.pid, endpoints: endpoint?.endpoints ?? [],
+      connecting: endpoint?.connecting ?? [], started: endpoint?.started, publicKey: endpoint?.publicKey,
+      heardSecondsAgo: age)
+  }
+
+  /// Nil for a folder that went while it was read.
+  private func job(_ name: String, in jobs: URL, running: String?) -> StoreReport.Job? {
+    let folder = jobs.appending(path: name)
+    guard let files = try? Directory.names(in: folder.path) else { return nil }
+    var job = StoreReport.Job(job: name, state: .writing, step: 0, storedBytes: 0)
+    for file in files { job.storedBytes += details(folder.appending(path: file).path)?.bytes ?? 0 }
+    guard files.contains("job.json") else { return job }
+    guard let data = try? Data(contentsOf: folder.appending(path: "job.json")),
+      let stored = try? JSONDecoder().decode(StoredJob.self, from: data), stored.id.description == name,
+      (try? stored.description.validate()) != nil
+    else {
+      job.state = .unreadable
+      return job
+    }
+    job.owner = OwnerKey(z85: stored.owner)?.prefix
+    job.totalSteps = stored.description.totalSteps
+    job.memoryBytes = try? JobAdmission<Float>.memoryEstimate(stored.description)
+    job.failure = stored.failure
+    job.state =
+      switch stored.phase {
+      case .uploading: .uploading
+      case .ready: running == name ? .running : .ready
+      case .finished: .finished
+      case .failed: .failed
+      }
+    addCheckpoint(to: &job, in: folder)
+    return job
+  }
+
+  private func addCheckpoint(to job: inout StoreReport.Job, in folder: URL) {
+    guard let step = try? CheckpointStore.steps(in: folder.path).last,
+      let found = details(CheckpointStore.path(step, in: folder.path))
+    else { return }
+    job.step = step
+    let time = Date(timeIntervalSince1970: found.time)
+    job.checkpoint = StoreReport.Checkpoint(step: step, time: time.ISO8601Format(), bytes: found.bytes)
+  }
+
+  private func details(_ path: String) -> (bytes: Int, time: Double)? {
+    var status = stat()
+    guard stat(path, &status) == 0 else { return nil }
+    return (Int(status.st_size), Double(status.st_mtim.tv_sec))
+  }
+}

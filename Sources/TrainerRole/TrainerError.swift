@@ -1,0 +1,55 @@
+package import Foundations
+import Protocol
+
+/// Why a trainer refuses or gives up on a job; sent to its owner as it stands.
+package struct TrainerError: Failure, Equatable {
+  package let kind: FailureKind
+  package let description: String
+  /// For counting.
+  package let cause: RefusalCause
+
+  package init(_ kind: FailureKind, _ description: String, cause: RefusalCause = .other) {
+    self.kind = kind
+    self.description = description
+    self.cause = cause
+  }
+
+  static func refused(_ description: String, cause: RefusalCause = .other) -> TrainerError {
+    TrainerError(.refused, description, cause: cause)
+  }
+
+  static let notListed = TrainerError(
+    .refused, "this owner is not listed here; ask the trainer's operator", cause: .notListed)
+
+  /// Another owner's job and a job that never was look the same from outside.
+  static let noSuchJob = TrainerError(.refused, "this trainer has no such job of yours", cause: .noSuchJob)
+}
+
+/// Why the service turned something away, for counting.
+package enum RefusalCause: String, CaseIterable, Sendable {
+  /// The job needs more memory than it may have.
+  case memory
+  /// Its rows and checkpoints need more disk than they may have.
+  case disk
+  /// Its owner has as many jobs waiting as it may have.
+  case queue
+  /// Its owner is not, or no longer, listed.
+  case notListed = "not_listed"
+  /// No such job of this owner.
+  case noSuchJob = "no_such_job"
+  /// The audit log cannot be written.
+  case auditLog = "audit_log"
+  /// A message or job that no program of this version sends, or one at the wrong time.
+  case `protocol`
+  /// Disk or memory of the machine used up.
+  case exhausted
+  case other
+
+  init(_ failure: any Failure) {
+    switch failure {
+    case let error as TrainerError where error.cause != .other: self = error.cause
+    case is WireError: self = .protocol
+    default: self = failure.kind == .exhausted ? .exhausted : .other
+    }
+  }
+}

@@ -1,0 +1,121 @@
+import CZeroMQ
+import Foundations
+import Foundation
+import Glibc
+import Testing
+
+@testable import Protocol
+
+@Suite("Who is served", .timeLimit(.minutes(10)))
+struct AdmissionTests {
+  @Test func aPeerWithoutAListedKeyIsRefused() throws {
+    let site = try Site()
+    let stranger = try CurveKeyPair.generate()
+    let channel = try ZeroMQOwnerChannel(
+      endpoint: site.endpoint.boundEndpoint, ownerKeys: stranger, trainerKey: site.trainerKeys.publicKey,
+      options: site.options)
+    let error = try #require(nextFailure(channel))
+    #expect(error == .refused(endpoint: site.endpoint.boundEndpoint, ownerKey: stranger.ownerKey))
+    #expect(error.kind == .refused)
+    #expect(error.description.contains(stranger.publicKey.z85))
+    let refusal = try #require(site.refusals.waitFor(.keyNotListed))
+    #expect(refusal.ownerKeyPrefix == stranger.ownerKey.prefix)
+    #expect(refusal.address == "127.0.0.1")
+    #expect(try site.endpoint.receive(timeout: .milliseconds(50)) == nil)
+  }
+
+  @Test func aPeerWithoutAListedKeyCannotSend() throws {
+    let site = try Site()
+    let channel = try ZeroMQOwnerChannel(
+      endpoint: site.endpoint.boundEndpoint, ownerKeys: .generate(), trainerKey: site.trainerKeys.publicKey,
+      options: site.options)
+    #expect(failure { try channel.send(text("let me in")) }?.kind == .refused)
+    #expect(try site.endpoint.receive(timeout: .milliseconds(50)) == nil)
+  }
+
+  @Test func anOwnerListedLaterIsServedOnTheSameChannel() throws {
+    let site = try Site()
+    let late = try CurveKeyPair.generate()
+    let channel = try ZeroMQOwnerChannel(
+      endpoint: site.endpoint.boundEndpoint, ownerKeys: late, trainerKey: site.trainerKeys.publicKey,
+      options: site.options)
+    #expect(nextFailure(channel)?.kind == .refused)
+    site.endpoint.authorize([late.ownerKey])
+    // One more refusal may already have been under way.
+    if failure(of: { try channel.send(text("now")) }) != nil { try channel.send(text("now")) }
+    #expect(try site.endpoint.receive(timeout: Site.patience)?.peer.ownerKey == late.ownerKey)
+  }
+
+  @Test func aWrongPinnedTrainerKeyIsAKeyError() throws {
+    let site = try Site()
+    let channel = try ZeroMQOwnerChannel(
+      endpoint: site.endpoint.boundEndpoint, ownerKeys: site.ownerKeys[0],
+      trainerKey: CurveKeyPair.generate().publicKey, options: site.options)
+    let error = try #require(nextFailure(channel))
+    #expect(error == .trainerKeyRejected(endpoint: site.endpoint.boundEndpoint))
+    #expect(error.kind == .keyOrPermission)
+    #expect(site.refusals.waitFor(.handshakeFailed) != nil)
+  }
+
+  @Test func aKeyRemovedFromTheListIsServedNoLongerOnItsConnection() throws {
+    let site = try Site(owners: 2)
+    let (removed, kept) = (try site.owner(0), try site.owner(1))
+    try removed.send(text("while listed"))
+    let peer = try #require(try site.endpoint.receive(timeout: Site.patience)?.peer)
+    site.endpoint.authorize([site.ownerKeys[1].ownerKey])
+
+    try removed.send(text("after removal"))
+    try kept.send(text("still listed"))
+    #expect(try site.endpoint.receive(timeout: Site.patience)?.frames == text("still listed"))
+    // The two connections' messages come in any order; the one dropped may still be waiting.
+    #expect(try site.endpoint.receive(timeout: .milliseconds(200)) == nil)
+    #expect(site.refusals.waitFor(.keyRemoved)?.ownerKeyPrefix == peer.ownerKey.prefix)
+    #expect(nextFailure(removed)?.kind == .refused)
+    #expect(failure { try site.endpoint.send(text("secret"), to: peer) } == .notAuthorized(peer.ownerKey))
+  }
+
+  @Test func aRemovedOwnerThatOnlyListensIsToldByTheNextSend() throws {
+    let site = try Site()
+    let owner = try site.owner()
+    try owner.send(text("hello"))
+    let peer = try #require(try site.endpoint.receive(timeout: Site.patience)?.peer)
+    site.endpoint.authorize([])
+    #expect(failure { try site.endpoint.send(text("secret"), to: peer) }?.kind == .refused)
+    #expect(nextFailure(owner)?.kind == .refused)
+  }
+
+  @Test func aConnectionThatNamesItselfIsNotServed() throws {
+    let site = try Site()
+    let context = try ZeroMQContext(ioThreads: 1)
+    let socket = try ZeroMQSocket(ZMQ_DEALER, in: context)
+    try socket.configure(site.options, endpoint: site.endpoint.boundEndpoint)
+    try socket.configureOwner(
+      keys: site.ownerKeys[0], trainerKey: site.trainerKeys.publicKey)
+    try socket.set(ZMQ_ROUTING_ID, bytes: Array("somebody else".utf8))
+    try socket.connect(site.endpoint.boundEndpoint)
+    try SocketWait.wait(for: [.writable(socket)], until: Deadline(after: Site.patience))
+    #expect(try socket.send(MessageEnvelope.parts(of: text("hello"), pieceBytes: 1_000)) == .sent)
+    #expect(try site.endpoint.receive(timeout: .milliseconds(500)) == nil)
+    #expect(site.refusals.waitFor(.routingIdentityClaimed) != nil)
+  }
+
+  @Test func theNumbersOfConnectionsCannotBeForeseen() throws {
+    let identities = try (0..<2).map { _ in
+      srand(1)
+      let site = try Site()
+      let owner = try site.owner()
+      try owner.send(text("hello"))
+      return try #require(try site.endpoint.receive(timeout: Site.patience)?.peer.routingIdentity)
+    }
+    // Equal by chance once in 2³² runs.
+    #expect(identities[0] != identities[1])
+  }
+
+  @Test func refusalsAreToldAtABoundedRateAndAllCounted() {
+    let log = RefusalLog()
+    let reporter = RefusalReporter { log.append($0) }
+    for _ in 0..<500 { reporter.report(.handshakeFailed) }
+    #expect(reporter.total == 500)
+    #expect(log.all.count == 10)
+  }
+}

@@ -1,0 +1,162 @@
+import Models
+import Testing
+
+@testable import Protocol
+
+/// Each number of a description outside its range, alone, is refused by name.
+struct JobDescriptionTests {
+  typealias Change = @Sendable (inout JobDescription) -> Void
+
+  private static func model(
+    features: Int = 5, padding: Int = 2, hidden: [Int] = [7], outputs: Int = 4, adapter: Int? = nil
+  ) -> ModelDescription {
+    .mlp(
+      MLPDescription(
+        input: HomogeneousColumns(features: features, padding: padding), hidden: hidden, activation: .relu,
+        outputs: outputs, adapter: adapter))
+  }
+
+  private static func optimizer(
+    learningRate: Double = 0.1, momentum: Double = 0.9, weightDecay: Double = 0, clipNorm: Double? = nil
+  ) -> OptimizerDescription {
+    OptimizerDescription(
+      kind: .sgd, learningRate: learningRate, momentum: momentum, nesterov: false, weightDecay: weightDecay,
+      clipNorm: clipNorm)
+  }
+
+  private static let outOfRange: [(String, Change)] = [
+    ("features must", { $0.model = model(features: 0) }),
+    ("features must", { $0.model = model(features: 1 << 24 + 1) }),
+    ("padding must", { $0.model = model(padding: -1) }),
+    ("padding must", { $0.model = model(padding: 4097) }),
+    ("adapter width must", { $0.model = model(adapter: 0) }),
+    ("adapter width must", { $0.model = model(adapter: -1) }),
+    ("adapter width must", { $0.model = model(adapter: 1 << 24 + 1) }),
+    ("hidden layers must", { $0.model = model(hidden: Array(repeating: 1, count: 257)) }),
+    ("hidden width must", { $0.model = model(hidden: [0]) }),
+    ("hidden width must", { $0.model = model(hidden: [3, .max]) }),
+    ("outputs must", { $0.model = model(outputs: 0) }),
+    ("outputs must", { $0.model = model(outputs: .min) }),
+    ("epochs must", { $0.epochs = 0 }),
+    ("epochs must", { $0.epochs = 1_000_001 }),
+    ("steps per epoch must", { $0.stepsPerEpoch = 0 }),
+    ("steps per epoch must", { $0.stepsPerEpoch = .max }),
+    ("batch must", { $0.batch = 0 }),
+    ("batch must", { $0.batch = 1 << 20 + 1 }),
+    ("micro-batch must", { $0.microBatch = 0 }),
+    ("micro-batch must", { $0.microBatch = $0.batch + 1 }),
+    ("checkpoint interval must", { $0.checkpointEverySteps = 0 }),
+    ("training rows must", { $0.trainingRows = 0 }),
+    ("training rows must", { $0.trainingRows = .max }),
+    ("training rows must", { $0.trainingRows = Int(Int32.max) + 1 }),
+    ("validation rows must", { $0.validationRows = -1 }),
+    ("validation rows must", { $0.validationRows = .max }),
+    ("learning rate must", { $0.optimizer = optimizer(learningRate: 0) }),
+    ("learning rate must", { $0.optimizer = optimizer(learningRate: .nan) }),
+    ("learning rate must", { $0.optimizer = optimizer(learningRate: .infinity) }),
+    ("momentum must", { $0.optimizer = optimizer(momentum: -0.1) }),
+    ("momentum must", { $0.optimizer = optimizer(momentum: 1) }),
+    ("weight decay must", { $0.optimizer = optimizer(weightDecay: -1) }),
+    ("clip norm must", { $0.optimizer = optimizer(clipNorm: 0) }),
+    ("warm-up must", { $0.schedule = ScheduleDescription(warmup: -0.1, decay: .none) }),
+    ("warm-up must", { $0.schedule = ScheduleDescription(warmup: 1.1, decay: .none) }),
+    ("a task is stated", { $0.task = nil }),
+    ("a task is stated", { $0.lossLocation = .owner }),
+  ]
+
+  private func refusal(_ description: JobDescription) -> String? {
+    do {
+      try description.validate()
+      return nil
+    } catch {
+      guard case .invalidJob(let what) = error else { return nil }
+      return what
+    }
+  }
+
+  @Test func theFixtureIsValid() throws {
+    try MessageFixtures.description.validate()
+  }
+
+  @Test(arguments: outOfRange.indices)
+  func fieldOutOfRange(_ index: Int) {
+    let (start, change) = Self.outOfRange[index]
+    var description = MessageFixtures.description
+    change(&description)
+    #expect(refusal(description)?.hasPrefix(start) == true, "\(refusal(description) ?? "accepted")")
+  }
+
+  /// The same refusal when it arrives as a message.
+  @Test func refusedOnArrival() {
+    let codec = MessageCodec<Float>()
+    var description = MessageFixtures.description
+    description.epochs = 0
+    #expect(throws: WireError.invalidJob("epochs must be 1 … 1000000, not 0")) {
+      _ = try codec.ownerMessage(codec.frames(.submit(description), job: .none))
+    }
+  }
+
+  /// 20 rows in batches of 6 are 4 steps, the last of 2 rows.
+  @Test(arguments: [3, 5])
+  func stepsThatDoNotFollowFromTheRows(_ steps: Int) {
+    var description = MessageFixtures.description
+    description.stepsPerEpoch = steps
+    #expect(refusal(description) == "steps per epoch must be 4 for 20 rows in batches of 6, not \(steps)")
+  }
+
+  @Test func wholeBatches() throws {
+    var description = MessageFixtures.description
+    description.trainingRows = 24
+    try description.validate()
+    description.trainingRows = 25
+    #expect(refusal(description) != nil)
+  }
+
+  /// Slots are `Int32`, so both kinds of rows together are bounded.
+  @Test func rowsThatAreTooManyTogether() {
+    var description = MessageFixtures.description
+    description.validationRows = Int(Int32.max) - description.trainingRows
+    #expect(refusal(description) == nil)
+    description.validationRows += 1
+    #expect(refusal(description)?.hasPrefix("validation rows must") == true)
+  }
+
+  @Test func theLargestNumberOfStepsDoesNotOverflow() throws {
+    var description = MessageFixtures.description
+    (description.epochs, description.batch, description.microBatch) = (1_000_000, 1, 1)
+    (description.trainingRows, description.validationRows) = (Int(Int32.max), 0)
+    description.stepsPerEpoch = Int(Int32.max)
+    try description.validate()
+    #expect(description.totalSteps == 1_000_000 * Int(Int32.max))
+    #expect(description.totalRows == Int(Int32.max))
+  }
+
+  /// Widths that are each allowed and together are not: 2^24 · 2^24 weights.
+  @Test func moreParametersThanCanBeCounted() {
+    var description = MessageFixtures.description
+    description.model = Self.model(hidden: [1 << 24, 1 << 24])
+    #expect(refusal(description) == "parameters must be at most 1099511627776")
+    description.model = Self.model(features: 1 << 24, adapter: 1 << 24)
+    #expect(refusal(description) == "parameters must be at most 1099511627776")
+  }
+
+  @Test func manyWideLayersDoNotOverflow() {
+    var description = MessageFixtures.description
+    description.model = Self.model(
+      features: 1 << 24, padding: 4096, hidden: Array(repeating: 1 << 24, count: 256), outputs: 1 << 24)
+    #expect(refusal(description)?.hasPrefix("parameters must") == true)
+  }
+
+  @Test func inferenceHasNoTraining() throws {
+    var description = MessageFixtures.description
+    description.purpose = .inference
+    (description.lossLocation, description.task) = (.owner, nil)
+    (description.epochs, description.stepsPerEpoch, description.trainingRows) = (1, 1, 0)
+    try description.validate()
+    for change: Change in [{ $0.epochs = 2 }, { $0.stepsPerEpoch = 2 }, { $0.trainingRows = 1 }] {
+      var other = description
+      change(&other)
+      #expect(refusal(other) == "inference has no rows to train on, one epoch and one step")
+    }
+  }
+}
