@@ -1,4 +1,18 @@
 import Foundation
+import Testing
+
+/// The programs as they were built, beside the tests themselves.
+enum Program: String, CaseIterable {
+  case encryptor
+  case trainer
+
+  /// `swift test` builds every product into the directory of the test bundle, which is the running executable.
+  var path: String {
+    let tests =
+      (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+    return (tests as NSString).deletingLastPathComponent + "/" + rawValue
+  }
+}
 
 /// A program under test. Its output goes to files, so that it never waits for a reader; whatever happens, it is killed when
 /// this is released.
@@ -98,4 +112,54 @@ final class ChildProcess {
     }
     return process
   }
+}
+
+/// What a program left behind.
+struct Ended {
+  let code: Int32
+  let output: String
+  let errors: String
+
+  /// That it was refused as a person should be told: by the documented exit code, in one line that says all of `texts`, with nothing on standard
+  /// output, and by a program that ended by itself.
+  ///
+  /// - Parameter afterProgress: the line may follow lines of progress.
+  func expectRefusal(
+    _ code: Int32, saying texts: String..., afterProgress: Bool = false, program: Program = .encryptor,
+    location: SourceLocation = #_sourceLocation
+  ) {
+    let lines = errors.split(separator: "\n", omittingEmptySubsequences: false)
+    let own = lines.filter { $0.hasPrefix("\(program.rawValue): ") }
+    #expect(self.code == code, "\(errors)", sourceLocation: location)
+    #expect(own.count == 1, "one line tells why: \(errors)", sourceLocation: location)
+    #expect(lines.last == "" && lines.dropLast().last == own.first, "it is the last line", sourceLocation: location)
+    if !afterProgress { #expect(lines.count == 2, "and the only one: \(errors)", sourceLocation: location) }
+    for text in texts {
+      #expect(own.first?.contains(text) == true, "\(own.first ?? "") lacks: \(text)", sourceLocation: location)
+    }
+    #expect(output == "", sourceLocation: location)
+  }
+}
+
+/// Waiting for another process, bounded.
+enum Waiting {
+  /// - Returns: whether `condition` came true within `seconds`.
+  static func until(_ seconds: Double, _ condition: () throws -> Bool) rethrows -> Bool {
+    let deadline = ContinuousClock.now + .seconds(seconds)
+    while try !condition() {
+      guard ContinuousClock.now < deadline else { return false }
+      usleep(5_000)
+    }
+    return true
+  }
+}
+
+/// Where what a program prints goes.
+enum StandardOutputPlace: CaseIterable {
+  /// To a file, to be looked at.
+  case kept
+  /// `/dev/full`, which answers every write as a full disk does.
+  case fullDevice
+  /// Nowhere: the program is started without a standard output.
+  case closed
 }

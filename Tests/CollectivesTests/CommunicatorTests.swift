@@ -1,7 +1,7 @@
-import Foundations
 import Foundation
-import Synchronization
+import Foundations
 import Numerics
+import Synchronization
 import Testing
 
 @testable import Collectives
@@ -155,4 +155,90 @@ import Testing
       #expect(try MPILaunch.join(environment: ["OMPI_COMM_WORLD_SIZE": "1"]).size == 1)
     }
   #endif
+}
+
+@Suite(.timeLimit(.minutes(10))) struct ProgressWatchTests {
+  /// Looks at a thread that did `beats` before each look, and tells how often it was looked at.
+  private func watch(_ pulse: @escaping @Sendable (Int) -> ProgressWatch.Pulse?) -> (hangs: Bool, looks: Int) {
+    let looks = Mutex(0)
+    let hangs = ProgressWatch(tick: .microseconds(100)) {
+      pulse(
+        looks.withLock { looks in
+          looks += 1
+          return looks
+        })
+    }.run(until: MonotonicLatch())
+    return (hangs, looks.withLock { $0 })
+  }
+
+  @Test func aThreadWithoutABeatHangsAfterSixtyTicks() {
+    // The first look only tells where it stands.
+    #expect(watch { _ in .init(beats: 7, isDoubted: false) } == (true, 61))
+  }
+
+  @Test func oneThatIsAskedForAndDoesNotAnswerHangsAfterEight() {
+    #expect(watch { look in .init(beats: 7, isDoubted: look > 20) } == (true, 28))
+  }
+
+  @Test func oneThatBeatsNowAndThenDoesNotHang() {
+    let (hangs, looks) = watch { look in
+      look < 500 ? .init(beats: UInt64(look / 59), isDoubted: false) : nil
+    }
+    #expect(!hangs && looks == 500)
+  }
+
+  @Test func whatEndedOrNeedNotAnswerDoesNotHang() {
+    let ended = MonotonicLatch()
+    ended.open()
+    #expect(!ProgressWatch { .init(beats: 0, isDoubted: true) }.run(until: ended))
+    #expect(watch { _ in nil } == (false, 1))
+  }
+}
+
+@Suite struct MPINapsTests {
+  /// Naps until `seconds` have passed in which nothing moved.
+  private func naps(
+    _ naps: inout MPINaps, isAwaited: Bool = false, hasMessages: Bool = false, hasSums: Bool = false,
+    until seconds: Double
+  ) -> [Double] {
+    var (slept, all) = (0.0, [Double]())
+    while slept < seconds {
+      naps.looked(hasMoved: false, isAwaited: isAwaited, hasMessages: hasMessages, hasSums: hasSums)
+      slept += naps.next
+      all.append(naps.next)
+    }
+    return all
+  }
+
+  @Test func whereNothingIsUnderWayNoWaitTakesMoreThanTwiceItsTimeAndFewLooks() {
+    var napping = MPINaps()
+    let all = naps(&napping, until: 1)
+    var slept = 0.0
+    for nap in all {
+      // The first nap is 50 microseconds; sums of such numbers round.
+      #expect(nap <= slept + 51e-6 && nap <= 10e-3)
+      slept += nap
+    }
+    #expect(all.count < 110)
+  }
+
+  @Test func whatIsAwaitedIsLookedAtOften() {
+    var napping = MPINaps()
+    _ = naps(&napping, until: 1)
+    #expect(naps(&napping, isAwaited: true, hasSums: true, until: 0.01).allSatisfy { $0 <= 100e-6 })
+  }
+
+  @Test func sumsAreMovedOnSoonThenEveryFourMillisecondsAndAfterAMoveAtOnce() {
+    var napping = MPINaps()
+    let all = naps(&napping, hasSums: true, until: 0.1)
+    #expect(all.prefix(3) == [50e-6, 100e-6, 200e-6] && all.last == 4e-3)
+    napping.looked(hasMoved: true, isAwaited: false, hasMessages: false, hasSums: true)
+    #expect(napping.next == 0)
+  }
+
+  @Test func messagesAreMovedOnEveryMillisecondAlsoBesideSums() {
+    var napping = MPINaps()
+    _ = naps(&napping, hasSums: true, until: 0.1)
+    #expect(naps(&napping, hasMessages: true, hasSums: true, until: 0.1).allSatisfy { $0 == 1e-3 })
+  }
 }

@@ -1,5 +1,0 @@
-/// A trainer that has said where it listens.
-struct RunningTrainer {
-  let process: ChildProcess
-  let endpoint: String
-}
