@@ -11,19 +11,17 @@ struct ReplicaInputs<Element: FloatingElement>: Sendable {
   /// Nil where a sample is one row.
   let sequences: SequenceLayout?
 
-  var samples: Int { sequences?.samples ?? values.rows }
-  /// What a pass over them costs, in units that only compare: rows or tokens.
-  var cost: Int { values.rows }
+  var extent: PartExtent { PartExtent(samples: sequences?.samples ?? values.rows, sequences: sequences) }
 
   func write(to destination: UnsafeMutableBufferPointer<Element>) {
     values.withUnsafeBufferPointer { _ = destination.update(fromContentsOf: $0) }
   }
 }
 
-/// What the coordinator of a job has a replica do.
+/// What a job's loop has a replica do.
 ///
 /// Commands are carried out in order, but while a step is under way a part goes forward before gradients that came earlier, as
-/// long as there is memory for it, and `abandon`, `save`, `keep` and `commit` wait for nothing but each other.
+/// long as there is memory for it, and `abandon` and `order` wait for nothing but each other.
 enum ReplicaCommand<Element: FloatingElement>: Sendable {
   /// Builds the job's engine; its weights and optimizer memory, as they were after `step` steps, follow by broadcast.
   case begin(JobDescription, step: Int)
@@ -37,12 +35,8 @@ enum ReplicaCommand<Element: FloatingElement>: Sendable {
   case infer(Int, ReplicaInputs<Element>)
   /// Gives up all steps commanded before that are not taken yet; every replica is told, so that they go on alike.
   case abandon
-  /// To rank 0 alone: a checkpoint after the last step taken.
-  case save
-  /// To rank 0 alone: the present weights are the best so far.
-  case keep(epoch: Int, metric: Double?)
-  /// To rank 0 alone: checkpoints before this step may go; `exactly` tells whether there is one of this step.
-  case commit(step: Int, exactly: Bool)
+  /// To rank 0 alone.
+  case order(StoreOrder)
   /// The job ends.
   case end
   /// The process ends.
@@ -50,10 +44,7 @@ enum ReplicaCommand<Element: FloatingElement>: Sendable {
 
   /// Whether it is about the store.
   var isOrder: Bool {
-    switch self {
-    case .save, .keep, .commit: true
-    default: false
-    }
+    if case .order = self { true } else { false }
   }
 }
 
@@ -99,7 +90,7 @@ extension ReplicaCommand {
     case .abandon: return ReplicaPacket(kind: 7)
     case .end: return ReplicaPacket(kind: 8)
     case .stop: return ReplicaPacket(kind: 9)
-    case .save, .keep, .commit: return nil
+    case .order: return nil
     }
   }
 
@@ -159,7 +150,7 @@ extension ReplicaPacket {
   }
 }
 
-/// What a replica tells the coordinator of its job.
+/// What a replica tells its job's loop.
 enum ReplicaAnswer<Element: FloatingElement>: Sendable {
   case outputs(step: Int, part: Int, Tensor<Element>)
   case trained(step: Int, part: Int, lossSum: Double)

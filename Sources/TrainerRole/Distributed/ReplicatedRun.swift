@@ -8,7 +8,7 @@ import Numerics
 import Training
 import Protocol
 
-/// Runs one job on all ranks, as rank 0: its own replica on the calling thread, the coordinator and what receives the other ranks'
+/// Runs one job on all ranks, as rank 0: its own replica on the calling thread, the loop and what receives the other ranks'
 /// answers on threads of their own.
 struct ReplicatedRun<Element: FloatingElement> {
   /// What one thread makes and another one then has alone.
@@ -40,11 +40,11 @@ struct ReplicatedRun<Element: FloatingElement> {
       job: job, configuration: configuration, store: store, outbox: outbox, historySteps: historySteps,
       batchRows: Self.batchRows(job.description, replicas: communicator.size))
     let engine = context.engine
-    let group = ReplicaGroup(communicator: communicator, mailbox: ReplicaMailbox<Element>())
-    let coordinator = Handover(value: try coordinator(context, group))
+    let replicas = DistributedReplicas<Element>(communicator, inputWidth: engine.model.inputWidth)
+    let loop = Handover(value: try Coordination(context: context, inbox: inbox, replicas: replicas).loop(context))
     let reduction = CollectiveReduction<Element>(communicator)
     do {
-      for rank in 1..<max(1, communicator.size) { group.send(.begin(job.description, step: engine.step), to: rank) }
+      for rank in 1..<max(1, communicator.size) { replicas.send(.begin(job.description, step: engine.step), to: rank) }
       try engine.broadcast(over: communicator)
     } catch {
       return .paused(step: engine.step, reason: error.description)
@@ -61,14 +61,14 @@ struct ReplicatedRun<Element: FloatingElement> {
     let threads = DispatchGroup()
     receiveAnswers(threads)
     let ending = Ending()
-    Self.start("coordinator", threads) {
-      let result = Result { try coordinator.value() }
+    Self.start("loop", threads) {
+      let result = Result { try loop.value() }
       ending.result.withLock { $0 = result }
-      group.sendAll(.end)
+      replicas.sendAll(.end)
     }
-    var replica = Replica(
-      engine: engine, reduction: reduction, loss: job.description.task.map(LossFunction.init), mailbox: group.mailbox,
-      context: context
+    var replica = CommandedReplica(
+      engine: engine, reduction: reduction, loss: job.description.task.map(LossFunction.init),
+      mailbox: replicas.mailbox, context: context
     ) { [inbox] in inbox.post($0, from: 0) }
     _ = replica.run()
     threads.wait()
@@ -80,24 +80,6 @@ struct ReplicatedRun<Element: FloatingElement> {
     description.model.maximumTokens == nil
       ? PartAssignment.largestShare(
         batch: description.batch, part: description.microBatch, replicas: replicas) : description.batch
-  }
-
-  private func coordinator(
-    _ context: RunnerContext<Element>, _ group: ReplicaGroup<Element>
-  ) throws -> () throws -> RunnerOutcome {
-    let common = Coordination(context: context, inbox: inbox, group: group)
-    let model = context.engine.model
-    guard job.description.purpose == .training, job.description.lossLocation == .trainer else {
-      var coordinator = OwnerPacedCoordinator(
-        common, inputs: try DeliveredInputs(context), inputWidth: model.inputWidth)
-      return { try coordinator.run() }
-    }
-    guard let task = job.description.task else { throw TrainerError.refused("the job names no task") }
-    var data = try UploadedData<Element>(
-      description: job.description, width: model.inputWidth, outputs: model.outputWidth, folder: context.folder)
-    try data.reopen()
-    var coordinator = try AutonomousCoordinator(common, data: data, task: task)
-    return { try coordinator.run() }
   }
 
   /// Passes on what the other ranks answer, until all of them have forgotten the job, or one is gone or cannot be understood: whatever it

@@ -72,7 +72,7 @@ package struct TrainerWorker<Element: FloatingElement>: Sendable {
       receivingOver: communicator, description, step: step, workers: workers)
     let reduction = CollectiveReduction<Element>(communicator)
     _ = engine.share(over: reduction, of: description)
-    var replica = Replica(
+    var replica = CommandedReplica(
       engine: engine, reduction: reduction, loss: description.task.map(LossFunction.init), mailbox: mailbox,
       context: nil, first
     ) { [communicator] answer in

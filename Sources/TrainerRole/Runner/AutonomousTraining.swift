@@ -1,133 +1,244 @@
 import Models
 import Files
+import Collectives
+import Foundations
 import Foundation
 import Numerics
 import Training
 import Protocol
 
-/// Training whose loss the trainer computes on masked labels: needs no owner until the weights are retrieved.
+/// Training whose loss the trainer computes on masked labels: needs no owner until the weights are retrieved. It reads the
+/// uploaded rows, labels and batch plan, and hands them to the replicas.
 ///
 /// Metrics are computed on masked outputs and labels; they are the plaintext ones, because accuracy and F1 do not change when classes are
 /// renamed, nor mean ROC-AUC when tasks are, nor RMSE and pooled R² under a rotation.
 struct AutonomousTraining<Element: FloatingElement> {
-  private var context: RunnerContext<Element>
-  private let inbox: Inbox<Element>
+  /// Ends what is under way.
+  private struct Interrupted: Error {
+    let reason: StopReason?
+  }
+
+  /// A step that replicas are at.
+  private struct Step {
+    let rows: Int
+    let tokens: Int
+    let normalizer: Double
+    let parts: Int
+    /// By part; in the end added in their order.
+    var losses: [Int: Double] = [:]
+    var report: StepReport?
+
+    var isComplete: Bool { report != nil && losses.count == parts }
+    var loss: Double { (0..<parts).reduce(0.0) { $0 + (losses[$1] ?? 0) } / normalizer }
+  }
+
+  /// Parts of an evaluation that replicas have at once: each one to work on and one that waits.
+  private var evaluationsAtOnce: Int { common.replicas.isImmediate ? 1 : 2 * common.replicas.size }
+
+  private var common: Coordination<Element>
   private let data: UploadedData<Element>
   private let task: LearningTask
   private let loss: LossFunction
   private let history: LineLog
   private var records: Int
+  private var underWay: [Int: Step] = [:]
+  private var nextStep: Int
+  private var inferred: [Int: Tensor<Element>] = [:]
   private var progress: ProgressMeter
   private let clock = ContinuousClock()
 
-  init(context: RunnerContext<Element>, inbox: Inbox<Element>) throws {
-    guard let task = context.description.task else { throw TrainerError.refused("the job names no task") }
-    self.context = context
-    self.inbox = inbox
+  init(_ common: Coordination<Element>, data: UploadedData<Element>, task: LearningTask) throws {
+    self.common = common
+    self.data = data
     self.task = task
     loss = LossFunction(task: task)
-    var data = try UploadedData<Element>(
-      description: context.description, width: context.engine.model.inputWidth,
-      outputs: context.engine.model.outputWidth, folder: context.folder)
-    try data.reopen()
-    self.data = data
-    (history, records) = try RecordLog.open(in: context.folder, beforeStep: context.engine.step)
+    nextStep = common.step
     progress = ProgressMeter(
-      job: context.job.id, totalSteps: context.description.totalSteps, metrics: context.configuration.metrics)
+      job: common.job.id, totalSteps: common.description.totalSteps, metrics: common.configuration.metrics)
+    (history, records) = try RecordLog.open(in: common.folder, beforeStep: common.step)
   }
+
+  private var description: JobDescription { common.description }
 
   mutating func run() throws -> RunnerOutcome {
-    let stepsPerEpoch = context.description.stepsPerEpoch
-    var lastStep = clock.now
-    // A checkpoint at an epoch's end was written before its evaluation.
-    if context.engine.step > 0, context.engine.step % stepsPerEpoch == 0 { try evaluate() }
-    while context.engine.step < context.description.totalSteps {
-      if let reason = inbox.stopRequested {
-        if case .cancelled = reason { return .cancelled }
-        try context.saveCheckpoint()
-        return .paused(step: context.engine.step, reason: reason.text)
-      }
-      try step(since: &lastStep)
-      let done = context.engine.step
-      if done % stepsPerEpoch == 0 || done % context.description.checkpointEverySteps == 0 {
-        try history.sync()
-        try context.saveCheckpoint()
-        try context.removeCheckpoints(before: done)
-      }
-      if done % stepsPerEpoch == 0 { try evaluate() }
+    do {
+      try train()
+      return .finished(steps: common.step)
+    } catch let interruption as Interrupted {
+      let isComplete = try settle()
+      if case .cancelled = interruption.reason { return .cancelled }
+      // A checkpoint beyond the history would be of no use: the one before it is.
+      if isComplete { try common.save() }
+      return .paused(
+        step: common.step, reason: common.lostRank?.description ?? interruption.reason?.text ?? "the trainer stops")
+    } catch {
+      _ = common.settle()
+      throw error
     }
-    try history.sync()
-    try context.saveCheckpoint()
-    return .finished(steps: context.engine.step)
   }
 
-  private mutating func step(since lastStep: inout ContinuousClock.Instant) throws {
-    let step = context.engine.step
+  /// Gives up what is under way, and records a step that was taken meanwhile.
+  ///
+  /// - Returns: whether the history reaches rank 0's state; a rank that is gone may have taken a loss with it.
+  private mutating func settle() throws -> Bool {
+    let recorded = common.step
+    let answers = common.settle()
+    let reached = common.step
+    common.step = recorded
+    for (rank, answer) in answers { try note(answer, rank: rank) }
+    var lastStep = clock.now
+    while underWay[common.step]?.isComplete == true { try recordStep(since: &lastStep) }
+    try history.sync()
+    return common.step == reached
+  }
+
+  private mutating func train() throws {
+    var lastStep = clock.now
+    // A checkpoint at an epoch's end was written before its evaluation.
+    if common.step > 0, common.step % description.stepsPerEpoch == 0 { try evaluate() }
+    while common.step < description.totalSteps {
+      if let reason = common.inbox.stopRequested { throw Interrupted(reason: reason) }
+      try handOut()
+      while underWay[common.step]?.isComplete != true { try handleNext() }
+      try recordStep(since: &lastStep)
+      let done = common.step
+      if isBoundary(done) {
+        try history.sync()
+        try common.save()
+        try common.replicas.order(.commit(step: done, exactly: true))
+      }
+      if done % description.stepsPerEpoch == 0 { try evaluate() }
+    }
+    try history.sync()
+    try common.save()
+  }
+
+  /// Whether a checkpoint is due after `done` steps: the history reaches it first.
+  private func isBoundary(_ done: Int) -> Bool {
+    done % description.stepsPerEpoch == 0 || done % description.checkpointEverySteps == 0
+  }
+
+  /// The present step, and the next so that replicas go on with it at once, unless a checkpoint is due in between.
+  private mutating func handOut() throws {
+    while nextStep < description.totalSteps,
+      nextStep == common.step
+        || (!common.replicas.isImmediate && nextStep == common.step + 1 && !isBoundary(nextStep))
+    {
+      try handOut(nextStep)
+      nextStep += 1
+    }
+  }
+
+  private mutating func handOut(_ step: Int) throws {
     let slots = try data.batch(step: step)
     let targets = try data.targets(slots)
     let normalizer = Double(max(1, targets.observedCount))
-    try context.engine.beginBatch(rows: slots.count)
-    var lossSum = 0.0
-    var answered = 0
-    var tokens = 0
-    for first in stride(from: 0, to: slots.count, by: context.description.microBatch) {
-      let range = first..<min(slots.count, first + context.description.microBatch)
-      let partSlots = Array(slots[range])
-      let layout = data.layout(of: partSlots)
-      tokens += layout?.tokens ?? 0
-      let outputs = try context.engine.forward(rows: range, sequences: layout) {
-        try data.gather(partSlots, into: $0)
-      }
-      // As many as samples, or as their tokens.
-      let part = try loss.evaluate(
-        outputs: outputs, targets: targets[answered..<answered + outputs.rows], normalizer: normalizer)
-      answered += outputs.rows
-      lossSum += part.lossSum
-      try context.engine.setOutputGradient(part.gradient, rows: range)
+    let parts = stride(from: 0, to: slots.count, by: description.microBatch).map {
+      Array(slots[$0..<min(slots.count, $0 + description.microBatch)])
     }
-    let applied = try context.engine.finishStep()
+    let extents = parts.map(extent)
+    let assignment = PartAssignment(costs: extents.map(\.rows), replicas: common.replicas.size)
+    try common.begin(step: step, assignment)
+    underWay[step] = Step(
+      rows: slots.count, tokens: extents.reduce(0) { $0 + ($1.sequences?.tokens ?? 0) }, normalizer: normalizer,
+      parts: parts.count)
+    var answered = 0
+    for (part, (slots, extent)) in zip(parts, extents).enumerated() {
+      let outputs = task.isPerToken ? extent.rows : slots.count
+      try common.replicas.train(
+        part: part, extent, targets[answered..<answered + outputs], normalizer: normalizer, on: assignment.ranks[part]
+      ) {
+        try data.gather(slots, into: $0)
+      }
+      answered += outputs
+    }
+  }
+
+  private func extent(of slots: [Int]) -> PartExtent {
+    PartExtent(samples: slots.count, sequences: data.layout(of: slots))
+  }
+
+  /// - Throws: `Interrupted` when the job is to stop or a rank is gone; `TrainerError` when a replica failed.
+  private mutating func handleNext() throws {
+    guard common.lostRank == nil else { throw Interrupted(reason: nil) }
+    switch common.inbox.nextEvent(includingItems: true) {
+    case .item(.stop(let reason)): throw Interrupted(reason: reason)
+    case .lost(let error):
+      common.noteLostRank(error)
+      throw Interrupted(reason: nil)
+    case .answer(let rank, let answer): try note(answer, rank: rank)
+    case .item: break
+    }
+  }
+
+  private mutating func note(_ answer: ReplicaAnswer<Element>, rank: Int) throws {
+    switch answer {
+    case .failed(let kind, let text): throw TrainerError(kind, text)
+    case .trained(let step, let part, let lossSum): underWay[step]?.losses[part] = lossSum
+    case .applied(let report, let waited):
+      // It counts once its losses are here, too.
+      if rank == 0 { underWay[report.step]?.report = report }
+      common.count(report, waited: waited)
+    case .inferred(let number, let values): inferred[number] = values
+    case .outputs, .abandoned, .saved, .ended: break
+    }
+  }
+
+  private mutating func recordStep(since lastStep: inout ContinuousClock.Instant) throws {
+    guard let step = underWay.removeValue(forKey: common.step), let report = step.report else { return }
     let now = clock.now
     try record(
       .step(
-        step: step, loss: lossSum / normalizer, learningRate: applied.learningRate,
-        gradientNorm: applied.gradientNorm, seconds: lastStep.duration(to: now) / .seconds(1)))
+        step: report.step, loss: step.loss, learningRate: report.learningRate, gradientNorm: report.gradientNorm,
+        seconds: lastStep.duration(to: now) / .seconds(1)))
     lastStep = now
-    progress.count(rows: slots.count, tokens: tokens, step: context.engine.step, report: context.report)
+    common.step = report.step + 1
+    progress.count(rows: step.rows, tokens: step.tokens, step: common.step, report: common.report)
   }
 
+  private mutating func record(_ record: ProgressRecord) throws {
+    try RecordLog.append(record, to: history)
+    common.send(.progress(from: records, records: [record]))
+    records += 1
+  }
+
+  // MARK: - Evaluation
+
   private mutating func evaluate() throws {
-    guard context.description.validationRows > 0 else { return }
+    guard description.validationRows > 0 else { return }
     let start = clock.now
-    let epoch = context.engine.step / context.description.stepsPerEpoch - 1
+    let epoch = common.step / description.stepsPerEpoch - 1
     var metrics = MetricAccumulator(task: task)
-    var lossSum = 0.0
-    var observed = 0
-    let all = context.description.trainingRows..<context.description.totalRows
-    for first in stride(from: all.lowerBound, to: all.upperBound, by: context.description.microBatch) {
-      let slots = Array(first..<min(all.upperBound, first + context.description.microBatch))
-      let targets = try data.targets(slots)
-      let outputs = try context.engine.infer(rows: slots.count, sequences: data.layout(of: slots)) {
-        try data.gather(slots, into: $0)
+    var (lossSum, observed) = (0.0, 0)
+    let parts = stride(from: description.trainingRows, to: description.totalRows, by: description.microBatch).map {
+      Array($0..<min(description.totalRows, $0 + description.microBatch))
+    }
+    inferred = [:]
+    var sent = 0
+    for (number, slots) in parts.enumerated() {
+      while sent < parts.count, sent < number + evaluationsAtOnce {
+        let next = parts[sent]
+        try common.replicas.infer(sent, extent(of: next), on: sent % common.replicas.size) {
+          try data.gather(next, into: $0)
+        }
+        sent += 1
       }
+      while inferred[number] == nil { try handleNext() }
+      guard let outputs = inferred.removeValue(forKey: number) else { continue }
+      let targets = try data.targets(slots)
       lossSum += try loss.evaluate(outputs: outputs, targets: targets, normalizer: 1).lossSum
       observed += targets.observedCount
       try metrics.add(outputs: outputs, targets: targets)
     }
     let result = metrics.result()
-    let isBest = BestEpoch.isBest(
-      result.primary, epoch: epoch, than: context.best.map { ($0.epoch, $0.metric) })
-    if context.description.keep == .best, isBest {
-      try context.keepPresentWeights(epoch: epoch, metric: result.primary.value)
+    let isBest = BestEpoch.isBest(result.primary, epoch: epoch, than: common.best)
+    if description.keep == .best, isBest {
+      common.best = (epoch, result.primary.value)
+      try common.replicas.order(.keep(epoch: epoch, metric: result.primary.value))
     }
     try record(
       .evaluation(
-        epoch: epoch, step: context.engine.step, loss: lossSum / Double(max(1, observed)), metrics: result.valuesByName,
+        epoch: epoch, step: common.step, loss: lossSum / Double(max(1, observed)), metrics: result.valuesByName,
         kept: isBest, seconds: start.duration(to: clock.now) / .seconds(1)))
-  }
-
-  private mutating func record(_ record: ProgressRecord) throws {
-    try RecordLog.append(record, to: history)
-    context.send(.progress(from: records, records: [record]))
-    records += 1
   }
 }

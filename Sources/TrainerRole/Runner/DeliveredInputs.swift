@@ -24,13 +24,6 @@ enum DeliveredInputs<Element: FloatingElement> {
     }
   }
 
-  var width: Int {
-    switch self {
-    case .rows(let rows): rows.width
-    case .sequences(let sequences): sequences.width
-    }
-  }
-
   /// Rows with slots below this are kept once they were carried.
   var residentRows: Int {
     switch self {

@@ -42,12 +42,8 @@ final class JobRunner<Element: FloatingElement>: Sendable {
       let context = try RunnerContext(
         job: job, configuration: configuration, store: store, outbox: outbox, historySteps: historySteps)
       outbox.post(.event(.jobStarted(job: job.id, step: context.engine.step)))
-      if job.description.purpose == .training, job.description.lossLocation == .trainer {
-        var training = try AutonomousTraining(context: context, inbox: inbox)
-        return try training.run()
-      }
-      var training = try OwnerPacedTraining(context: context, inbox: inbox)
-      return try training.run()
+      let replica = LocalReplica(context, inbox: inbox)
+      return try Coordination(context: context, inbox: inbox, replicas: replica).loop(context)()
     } catch let failure as any Failure {
       // A runner reads no files but the store's.
       let stored = (failure as? CheckpointError).map(TrainerError.init(ofStoredFiles:))

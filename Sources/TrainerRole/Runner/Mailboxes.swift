@@ -13,7 +13,7 @@ final class Inbox<Element: FloatingElement>: @unchecked Sendable {
     case stop(StopReason)
   }
 
-  /// What the coordinator of a job's replicas waits for.
+  /// What a job's loop waits for.
   enum Event {
     case item(Item)
     case answer(rank: Int, ReplicaAnswer<Element>)
@@ -51,18 +51,6 @@ final class Inbox<Element: FloatingElement>: @unchecked Sendable {
       condition.signal()
     }
   }
-
-  /// Waits for the next item.
-  func next() -> Item {
-    condition.withLock {
-      while true {
-        if let item = takeItem() { return item }
-        condition.wait()
-      }
-    }
-  }
-
-  // MARK: - Replicas
 
   func post(_ answer: ReplicaAnswer<Element>, from rank: Int) {
     condition.withLock {

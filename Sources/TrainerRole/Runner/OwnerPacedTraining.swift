@@ -1,16 +1,17 @@
 import Models
-import Files
+import Collectives
 import Foundations
 import Numerics
 import Training
 import Protocol
 
-/// Training whose loss the owner computes, and masked inference: a state machine driven by the owner's messages.
+/// Training whose loss the owner computes, and masked inference: a state machine driven by the owner's messages. It hands the
+/// owner's micro-batches to the replicas, and their outputs, in order, to the owner.
 ///
-/// A step is applied once or not at all: its parts go forward in order, each part's gradient comes back in order, and the update runs
-/// when the last is in. Inputs of the next step may arrive before that and wait.
+/// A step is applied once or not at all: each part's gradient comes back in order, and the update runs when the last is in. Inputs
+/// of the next step may arrive before that and wait.
 ///
-/// A part goes forward as soon as the engine has room for it, before any gradient that waits: while its outputs travel, and
+/// A part goes forward as soon as a replica has room for it, before any gradient that waits: while its outputs travel, and
 /// its loss is computed, the backward pass of the part before runs.
 struct OwnerPacedTraining<Element: FloatingElement> {
   /// Micro-batches an owner may have unanswered, at most; see `window`.
@@ -18,31 +19,32 @@ struct OwnerPacedTraining<Element: FloatingElement> {
   /// Below the messages that a transport queues for an owner, with room for what is not an answer (checkpoints, pongs).
   static var largestWindow: Int { 32 }
 
-  private var context: RunnerContext<Element>
-  private let inbox: Inbox<Element>
+  private var common: Coordination<Element>
   private var inputs: DeliveredInputs<Element>
   private let window: Int
-  private let slotLimit: Int
 
-  /// Parts of the present step that went forward, and whose gradients are in.
-  private var forwardedRows = 0
-  private var forwardedParts = 0
-  /// Tokens of the parts that went forward, where samples are sequences.
-  private var forwardedTokens = 0
-  private var gradientParts = 0
-  private var gradientRows = 0
-  /// Inputs of the next step, in order of arrival.
+  /// Parts that no replica has yet, in order of arrival, of the present step and those after it.
   private var waiting: [(step: Int, part: Int, rows: RowDelivery<Element>)] = []
+  /// Of steps that replicas were told of; how many parts of each they have.
+  private var assignments: [Int: PartAssignment] = [:]
+  private var handedOut: [Int: Int] = [:]
+  private var tokens: [Int: Int] = [:]
+  /// Outputs that wait for those of earlier parts.
+  private var outputs: [Int: [Int: Tensor<Element>]] = [:]
+  private var answeredParts = 0
+  private var gradientParts = 0
+  private var unanswered = 0
+  /// Evaluations in order, with the outputs that are there.
+  private var evaluations: [(number: Int, epoch: Int, part: Int, values: Tensor<Element>?)] = []
+  private var evaluationCount = 0
   private var progress: ProgressMeter
 
-  init(context: RunnerContext<Element>, inbox: Inbox<Element>) throws {
-    self.context = context
-    self.inbox = inbox
-    slotLimit = context.description.totalRows
-    inputs = try DeliveredInputs(context)
-    window = Self.window(context.description, width: context.engine.model.inputWidth)
+  init(_ common: Coordination<Element>, inputs: DeliveredInputs<Element>, inputWidth: Int) {
+    self.common = common
+    self.inputs = inputs
+    window = Self.window(common.description, width: inputWidth)
     progress = ProgressMeter(
-      job: context.job.id, totalSteps: context.description.totalSteps, metrics: context.configuration.metrics)
+      job: common.job.id, totalSteps: common.description.totalSteps, metrics: common.configuration.metrics)
   }
 
   /// What 64 MB of inputs allow; for sequences at least a part that is worked on, one that waits and one that travels.
@@ -54,121 +56,230 @@ struct OwnerPacedTraining<Element: FloatingElement> {
     return min(largestWindow, max(isOfSequences ? 3 : 2, (64 << 20) / max(1, part ?? .max)))
   }
 
+  private var description: JobDescription { common.description }
+
   mutating func run() throws -> RunnerOutcome {
-    context.send(.attached(step: context.engine.step, residentRows: inputs.residentRows, window: window))
-    while true {
-      switch inbox.next() {
-      case .stop(.cancelled): return .cancelled
-      case .stop(let reason): return try pause(reason.text)
-      case .message(let message):
-        if let outcome = try handle(message) { return outcome }
+    common.send(.attached(step: common.step, residentRows: inputs.residentRows, window: window))
+    do {
+      while true {
+        switch common.inbox.nextEvent(includingItems: true) {
+        case .item(.stop(.cancelled)):
+          settle()
+          return .cancelled
+        case .item(.stop(let reason)): return try pause(reason.text)
+        case .item(.message(let message)):
+          if let outcome = try handle(message) { return outcome }
+        case .answer(let rank, let answer): try handle(answer, rank: rank)
+        case .lost(let error):
+          common.noteLostRank(error)
+          return try pause(error.description)
+        }
       }
+    } catch {
+      settle()
+      throw error
     }
   }
 
   private mutating func handle(_ message: OwnerMessage<Element>) throws -> RunnerOutcome? {
     switch message {
-    case .batch(let step, let part, let delivery):
-      guard context.description.purpose == .training else { throw WireError.outOfOrder("a batch for masked inference") }
-      try inputs.check(delivery, slotLimit: slotLimit)
-      waiting.append((step, part, delivery))
-      guard waiting.count <= window else {
-        throw WireError.outOfOrder("more micro-batches than the window of \(window)")
-      }
-      try forwardWaiting()
-    case .gradient(let step, let part, let values):
-      try takeGradient(step: step, part: part, values: values)
-      try forwardWaiting()
-    case .evaluate(let epoch, let part, let delivery):
-      guard forwardedParts == 0, waiting.isEmpty else { throw WireError.outOfOrder("an evaluation inside a step") }
-      try inputs.check(delivery, slotLimit: slotLimit)
-      context.send(.evaluated(epoch: epoch, part: part, values: try infer(delivery)))
+    case .batch(let step, let part, let delivery): try take(delivery, step: step, part: part)
+    case .gradient(let step, let part, let values): try takeGradient(step: step, part: part, values: values)
+    case .evaluate(let epoch, let part, let delivery): try evaluate(delivery, epoch: epoch, part: part)
     case .keep(let epoch):
-      guard forwardedParts == 0 else { throw WireError.outOfOrder("keep inside a step") }
-      try context.keepPresentWeights(epoch: epoch, metric: nil)
-    case .commit(let step): try context.commit(through: step)
-    case .save:
-      try saveAndTell()
+      guard isBetweenSteps else { throw WireError.outOfOrder("keep inside a step") }
+      try common.replicas.order(.keep(epoch: epoch, metric: nil))
+    case .commit(let step): try common.replicas.order(.commit(step: step, exactly: false))
+    case .save: try common.replicas.order(.save)
     case .finish:
-      guard context.description.purpose == .inference || context.engine.step == context.description.totalSteps else {
-        throw WireError.outOfOrder("finish after \(context.engine.step) of \(context.description.totalSteps) steps")
+      guard description.purpose == .inference || common.step == description.totalSteps else {
+        throw WireError.outOfOrder("finish after \(common.step) of \(description.totalSteps) steps")
       }
-      if context.description.purpose == .training { try context.saveCheckpoint() }
-      return .finished(steps: context.engine.step)
-    case .leave:
-      return try pause("its owner left")
-    default:
-      throw WireError.outOfOrder("a message that does not belong to training")
+      settle()
+      if description.purpose == .training { try common.save() }
+      return .finished(steps: common.step)
+    case .leave: return try pause("its owner left")
+    default: throw WireError.outOfOrder("a message that does not belong to training")
     }
     return nil
   }
 
-  private mutating func forwardWaiting() throws {
-    while let next = waiting.first, next.step == context.engine.step, gradientParts == 0 || forwardedRows < stepRows,
-      context.engine.hasRoom
-    {
-      guard next.part == forwardedParts, forwardedRows < stepRows else {
-        throw WireError.outOfOrder("part \(next.part) of step \(next.step) where part \(forwardedParts) is due")
-      }
-      let expected = min(context.description.microBatch, stepRows - forwardedRows)
-      guard next.rows.count == expected else {
-        throw WireError.misshapen("part \(next.part) has \(next.rows.count) rows where \(expected) are due")
-      }
+  private var isBetweenSteps: Bool { waiting.isEmpty && handedOut[common.step] == nil }
+
+  // MARK: - Micro-batches
+
+  private mutating func take(_ delivery: RowDelivery<Element>, step: Int, part: Int) throws {
+    guard description.purpose == .training else { throw WireError.outOfOrder("a batch for masked inference") }
+    try inputs.check(delivery, slotLimit: description.totalRows)
+    guard unanswered < window else { throw WireError.outOfOrder("more micro-batches than the window of \(window)") }
+    waiting.append((step, part, delivery))
+    unanswered += 1
+    try handOut()
+  }
+
+  /// Gives replicas what they can have: the present step's parts, and the next one's so that they go on with it at once.
+  private mutating func handOut() throws {
+    try handOut(common.step)
+    let isWhole = handedOut[common.step] == common.partCount(ofStep: common.step)
+    // A step after which a checkpoint is due ends first.
+    if isWhole, !common.replicas.isImmediate, (common.step + 1) % description.checkpointEverySteps != 0 {
+      try handOut(common.step + 1)
+    }
+    guard let next = waiting.first, next.step != common.step else { return }
+    guard isWhole, next.step == common.step + 1 else {
+      throw WireError.outOfOrder("rows of step \(next.step) during step \(common.step)")
+    }
+  }
+
+  private mutating func handOut(_ step: Int) throws {
+    try checkParts(ofStep: step)
+    if assignments[step] == nil {
+      guard let assignment = assignment(ofStep: step) else { return }
+      assignments[step] = assignment
+      try common.begin(step: step, assignment)
+    }
+    while common.replicas.hasRoom, let next = waiting.first, next.step == step {
       waiting.removeFirst()
-      if forwardedParts == 0 { try context.engine.beginBatch(rows: stepRows) }
-      let range = forwardedRows..<(forwardedRows + expected)
-      let outputs = try context.engine.forward(rows: range, sequences: inputs.layout(of: next.rows)) { destination in
-        try inputs.place(next.rows, into: destination)
+      try forward(next.rows, step: step)
+      // Its outputs leave before the next part is worked on.
+      if common.replicas.isImmediate { break }
+    }
+  }
+
+  /// That those of a step which wait come in order, and have as many samples as they must.
+  private func checkParts(ofStep step: Int) throws(WireError) {
+    var due = handedOut[step] ?? 0
+    for next in waiting {
+      guard next.step == step else { return }
+      guard next.part == due, due < common.partCount(ofStep: step), step < description.totalSteps else {
+        throw .outOfOrder("part \(next.part) of step \(step) where part \(due) is due")
       }
-      forwardedRows = range.upperBound
-      forwardedParts += 1
-      if next.rows.hasSequences { forwardedTokens += next.rows.values.rows }
-      context.send(.outputs(step: next.step, part: next.part, values: outputs))
+      let samples = common.samples(ofPart: due, step: step)
+      guard next.rows.count == samples else {
+        throw .misshapen("part \(due) has \(next.rows.count) rows where \(samples) are due")
+      }
+      due += 1
     }
-    if let next = waiting.first, next.step != context.engine.step, next.step != context.engine.step + 1 {
-      throw WireError.outOfOrder("rows of step \(next.step) during step \(context.engine.step)")
+  }
+
+  /// Which replica works on which part of a step, nil while that is to wait for more of them.
+  private func assignment(ofStep step: Int) -> PartAssignment? {
+    let arrived = waiting.prefix { $0.step == step }
+    let parts = common.partCount(ofStep: step)
+    guard !arrived.isEmpty else { return nil }
+    // The owner sends all of them without an answer.
+    guard common.replicas.size > 1, parts <= window else {
+      return PartAssignment(parts: parts, replicas: common.replicas.size)
     }
+    guard arrived.count == parts else { return nil }
+    return PartAssignment(costs: arrived.map { extent(of: $0.rows).rows }, replicas: common.replicas.size)
+  }
+
+  private mutating func forward(_ delivery: RowDelivery<Element>, step: Int) throws {
+    let part = handedOut[step] ?? 0
+    guard let ranks = assignments[step]?.ranks else { return }
+    handedOut[step] = part + 1
+    if delivery.hasSequences { tokens[step, default: 0] += delivery.values.rows }
+    try common.replicas.forward(part: part, extent(of: delivery), on: ranks[part]) {
+      try inputs.place(delivery, into: $0)
+    }
+  }
+
+  private func extent(of delivery: RowDelivery<Element>) -> PartExtent {
+    PartExtent(samples: delivery.count, sequences: inputs.layout(of: delivery))
   }
 
   private mutating func takeGradient(step: Int, part: Int, values: Tensor<Element>) throws {
-    guard step == context.engine.step, part == gradientParts, part < forwardedParts else {
-      throw WireError.outOfOrder("gradient \(part) of step \(step) during step \(context.engine.step)")
+    guard step == common.step, part == gradientParts, part < answeredParts, let ranks = assignments[step]?.ranks else {
+      throw WireError.outOfOrder("gradient \(part) of step \(step) during step \(common.step)")
     }
-    let range = gradientRows..<min(gradientRows + context.description.microBatch, stepRows)
-    try context.engine.setOutputGradient(values, rows: range)
-    gradientRows = range.upperBound
     gradientParts += 1
-    guard gradientRows == stepRows else { return }
-    let applied = try context.engine.finishStep()
-    (forwardedRows, forwardedParts, gradientRows, gradientParts) = (0, 0, 0, 0)
-    context.send(
-      .stepApplied(step: step, gradientNorm: applied.gradientNorm, learningRate: applied.learningRate))
-    progress.count(
-      rows: range.upperBound, tokens: forwardedTokens, step: context.engine.step, report: context.report)
-    forwardedTokens = 0
-    if context.engine.step % context.description.checkpointEverySteps == 0 { try saveAndTell() }
+    try common.replicas.backward(part: part, values, on: ranks[part])
+    // There may be room now.
+    try handOut()
   }
 
-  private mutating func infer(_ delivery: RowDelivery<Element>) throws -> Tensor<Element> {
-    guard delivery.count <= context.description.evaluationRows else {
+  private mutating func evaluate(_ delivery: RowDelivery<Element>, epoch: Int, part: Int) throws {
+    guard isBetweenSteps else { throw WireError.outOfOrder("an evaluation inside a step") }
+    guard evaluations.count < window else {
+      throw WireError.outOfOrder("more evaluations than the window of \(window)")
+    }
+    try inputs.check(delivery, slotLimit: description.totalRows)
+    guard delivery.count <= description.evaluationRows else {
       throw WireError.oversized(
-        what: "evaluation micro-batch", size: delivery.count, limit: context.description.evaluationRows)
+        what: "evaluation micro-batch", size: delivery.count, limit: description.evaluationRows)
     }
-    return try context.engine.infer(rows: delivery.count, sequences: inputs.layout(of: delivery)) { destination in
-      try inputs.place(delivery, into: destination)
+    let number = evaluationCount
+    evaluations.append((number, epoch, part, nil))
+    evaluationCount += 1
+    try common.replicas.infer(number, extent(of: delivery), on: number % common.replicas.size) {
+      try inputs.place(delivery, into: $0)
     }
   }
 
-  /// Rows of the step in progress.
-  private var stepRows: Int { context.description.rows(ofStep: context.engine.step) }
+  // MARK: - Answers
 
-  private func saveAndTell() throws {
-    try context.saveCheckpoint()
-    context.send(.checkpointed(step: context.engine.step))
+  private mutating func handle(_ answer: ReplicaAnswer<Element>, rank: Int) throws {
+    switch answer {
+    case .outputs(let step, let part, let values):
+      outputs[step, default: [:]][part] = values
+      answerInOrder()
+      try handOut()
+    case .inferred(let number, let values):
+      guard let position = evaluations.firstIndex(where: { $0.number == number }) else { return }
+      evaluations[position].values = values
+      while let first = evaluations.first, let values = first.values {
+        common.send(.evaluated(epoch: first.epoch, part: first.part, values: values))
+        evaluations.removeFirst()
+      }
+    case .applied(let report, let waited):
+      common.count(report, waited: waited)
+      guard rank == 0 else { return }
+      common.step = report.step + 1
+      tell(report)
+      assignments[report.step] = nil
+      handedOut[report.step] = nil
+      outputs[report.step] = nil
+      (answeredParts, gradientParts) = (0, 0)
+      if common.step % description.checkpointEverySteps == 0 { try common.replicas.order(.save) }
+      answerInOrder()
+      try handOut()
+    case .saved(let step): common.send(.checkpointed(step: step))
+    case .failed(let kind, let text): throw TrainerError(kind, text)
+    case .trained, .abandoned, .ended: break
+    }
   }
 
-  private func pause(_ reason: String) throws -> RunnerOutcome {
-    if context.description.purpose == .training { try context.saveCheckpoint() }
-    return .paused(step: context.engine.step, reason: reason)
+  private mutating func answerInOrder() {
+    while let values = outputs[common.step]?[answeredParts] {
+      outputs[common.step]?[answeredParts] = nil
+      common.send(.outputs(step: common.step, part: answeredParts, values: values))
+      answeredParts += 1
+      unanswered -= 1
+    }
+  }
+
+  private mutating func tell(_ report: StepReport) {
+    common.send(
+      .stepApplied(step: report.step, gradientNorm: report.gradientNorm, learningRate: report.learningRate))
+    progress.count(
+      rows: description.rows(ofStep: report.step), tokens: tokens.removeValue(forKey: report.step) ?? 0,
+      step: report.step + 1, report: common.report)
+  }
+
+  // MARK: - The end
+
+  /// Gives up what is under way, and tells the owner of a step that was taken meanwhile.
+  private mutating func settle() {
+    for case (let rank, .applied(let report, let waited)) in common.settle() {
+      common.count(report, waited: waited)
+      if rank == 0 { tell(report) }
+    }
+  }
+
+  private mutating func pause(_ reason: String) throws -> RunnerOutcome {
+    settle()
+    if description.purpose == .training { try common.save() }
+    return .paused(step: common.step, reason: common.lostRank?.description ?? reason)
   }
 }

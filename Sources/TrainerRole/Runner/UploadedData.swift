@@ -11,7 +11,7 @@ import Protocol
 /// class ids (Int32) or slots × outputs values; `plan.bin` steps × batch slots (Int32).
 struct UploadedData<Element: FloatingElement> {
   private let description: JobDescription
-  let width: Int
+  private let width: Int
   private let outputs: Int
   private let isPerToken: Bool
   private let rows: RowFile<Element>

@@ -60,7 +60,7 @@ import Protocol
     let mailbox = ReplicaMailbox<Float>()
     for _ in 0..<ReplicaMailbox<Float>.largestOrders {
       #expect(mailbox.hasRoom)
-      mailbox.post(.save)
+      mailbox.post(.order(.save))
     }
     #expect(!mailbox.hasRoom)
     // Taken is not carried out.
@@ -89,7 +89,8 @@ import Protocol
       store: store, outbox: Outbox(wake: {}), historySteps: 0)
     let inbox = Inbox<Float>(capacity: 8)
     var coordination = Coordination(
-      context: context, inbox: inbox, group: ReplicaGroup(communicator: communicator, mailbox: ReplicaMailbox()))
+      context: context, inbox: inbox,
+      replicas: DistributedReplicas(communicator, inputWidth: context.engine.model.inputWidth))
     for step in 0..<3 {
       let report = StepReport(step: step, gradientNorm: 1, learningRate: 1)
       coordination.count(report, waited: 0.5)

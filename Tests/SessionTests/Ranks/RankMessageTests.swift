@@ -33,8 +33,8 @@ import Protocol
 
   @Test func aCommandThatIsForRank0AloneIsNotLostOnItsWayToAnother() {
     let ranks = ThreadCommunicator.group(of: 2)
-    let group = ReplicaGroup<Float>(communicator: ranks[0], mailbox: ReplicaMailbox())
-    group.send(.save, to: 1)
+    let replicas = DistributedReplicas<Float>(ranks[0], inputWidth: 4)
+    replicas.send(.order(.save), to: 1)
     #expect(ranks[0].failure == .unsendable(rank: 1))
     #expect(ranks[0].failure?.kind == .defect)
   }

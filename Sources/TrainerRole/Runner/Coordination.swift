@@ -7,15 +7,17 @@ import Numerics
 import Training
 import Protocol
 
-/// What every coordinator of a job's replicas works with. It runs on a thread of its own at rank 0 and computes nothing, so that no
-/// replica ever waits behind another's arithmetic.
+/// What both loops, `OwnerPacedTraining` and `AutonomousTraining`, work with: the job, its replicas, and the way out.
+///
+/// With several ranks a loop runs on a thread of its own at rank 0 and computes nothing, so that no replica ever waits behind
+/// another's arithmetic.
 struct Coordination<Element: FloatingElement> {
   let job: StoredJob
   let configuration: TrainerConfiguration
   let folder: URL
   let outbox: Outbox<Element>
   let inbox: Inbox<Element>
-  let group: ReplicaGroup<Element>
+  let replicas: any Replicas<Element>
   /// Steps that rank 0's replica has taken.
   var step: Int
   /// The best weights so far, when the job keeps them.
@@ -24,18 +26,16 @@ struct Coordination<Element: FloatingElement> {
   private(set) var lostRank: CollectiveError?
   private(set) var meter: ReductionMeter
 
-  init(
-    context: RunnerContext<Element>, inbox: Inbox<Element>, group: ReplicaGroup<Element>
-  ) {
+  init(context: RunnerContext<Element>, inbox: Inbox<Element>, replicas: any Replicas<Element>) {
     job = context.job
     configuration = context.configuration
     folder = context.folder
     outbox = context.outbox
     self.inbox = inbox
-    self.group = group
+    self.replicas = replicas
     step = context.engine.step
     best = context.best.map { ($0.epoch, $0.metric) }
-    meter = ReductionMeter(job: context.job.id, ranks: group.size)
+    meter = ReductionMeter(job: context.job.id, ranks: replicas.size)
   }
 
   var description: JobDescription { job.description }
@@ -58,22 +58,17 @@ struct Coordination<Element: FloatingElement> {
   }
 
   /// Tells all replicas of a step which parts of it are theirs.
-  func begin(step: Int, _ assignment: PartAssignment) {
-    for rank in 0..<group.size {
-      group.send(.step(step, parts: assignment.parts(of: rank).map { samples(ofPart: $0, step: step) }), to: rank)
-    }
-  }
-
-  /// Has rank 0 write to the store, as its owner asks.
-  ///
-  /// - Throws: `WireError` when the owner asks faster than it is done.
-  func order(_ command: ReplicaCommand<Element>) throws {
-    guard group.mailbox.hasRoom else { throw WireError.outOfOrder("more to save than can be waited for") }
-    group.send(command, to: 0)
+  func begin(step: Int, _ assignment: PartAssignment) throws {
+    try replicas.begin(
+      step: step,
+      samples: (0..<replicas.size).map { rank in
+        assignment.parts(of: rank).map { samples(ofPart: $0, step: step) }
+      })
   }
 
   /// A replica took a step.
   mutating func count(_ report: StepReport, waited: Double) {
+    guard replicas.size > 1 else { return }
     if let event = meter.count(step: report.step, waited: waited) { self.report(event) }
   }
 
@@ -86,12 +81,8 @@ struct Coordination<Element: FloatingElement> {
   /// - Returns: what they answered meanwhile: a step that was taken, for one.
   mutating func settle() -> [(rank: Int, answer: ReplicaAnswer<Element>)] {
     var answers: [(rank: Int, answer: ReplicaAnswer<Element>)] = []
-    if lostRank == nil {
-      group.sendAll(.abandon)
-    } else {
-      group.send(.abandon, to: 0)
-    }
-    var busy = Set(lostRank == nil ? 0..<group.size : 0..<1)
+    replicas.abandon(others: lostRank == nil)
+    var busy = Set(lostRank == nil ? 0..<replicas.size : 0..<1)
     while !busy.isEmpty {
       switch inbox.nextEvent(includingItems: false) {
       case .answer(let rank, .abandoned(let reached)):
@@ -111,7 +102,7 @@ struct Coordination<Element: FloatingElement> {
   ///
   /// - Throws: `TrainerError` for why there is none.
   mutating func save() throws {
-    group.send(.save, to: 0)
+    try replicas.order(.save)
     while true {
       switch inbox.nextEvent(includingItems: false) {
       case .answer(0, .saved): return
@@ -150,5 +141,25 @@ struct PartAssignment {
   static func largestShare(batch: Int, part: Int, replicas: Int) -> Int {
     let parts = (batch - 1) / part + 1
     return min(batch, ((parts - 1) / max(1, replicas) + 1) * part)
+  }
+}
+
+extension Coordination {
+  /// The loop of the job's kind, ready to run.
+  ///
+  /// - Throws: `Failure` for stored rows that cannot be used.
+  func loop(_ context: RunnerContext<Element>) throws -> () throws -> RunnerOutcome {
+    let model = context.engine.model
+    guard description.purpose == .training, description.lossLocation == .trainer else {
+      var training = OwnerPacedTraining(
+        self, inputs: try DeliveredInputs(context), inputWidth: model.inputWidth)
+      return { try training.run() }
+    }
+    guard let task = description.task else { throw TrainerError.refused("the job names no task") }
+    var data = try UploadedData<Element>(
+      description: description, width: model.inputWidth, outputs: model.outputWidth, folder: folder)
+    try data.reopen()
+    var training = try AutonomousTraining(self, data: data, task: task)
+    return { try training.run() }
   }
 }

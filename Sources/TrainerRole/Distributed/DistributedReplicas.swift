@@ -1,14 +1,64 @@
 import Collectives
 import Foundation
 import Numerics
+import Training
+import Protocol
 
-/// The replicas of a job as its coordinator sees them: the one of its own process, and one at every other rank.
-struct ReplicaGroup<Element: FloatingElement>: Sendable {
-  let communicator: any Communicator
+/// One replica at each rank: that of rank 0 on another thread of this process, the others in processes of their own. What is to be
+/// done is sent to them, inputs and all, and they work at the same time.
+final class DistributedReplicas<Element: FloatingElement>: Replicas, Sendable {
+  private let communicator: any Communicator
   /// Of rank 0's replica.
-  let mailbox: ReplicaMailbox<Element>
+  let mailbox = ReplicaMailbox<Element>()
+  private let inputWidth: Int
+
+  init(_ communicator: any Communicator, inputWidth: Int) {
+    self.communicator = communicator
+    self.inputWidth = inputWidth
+  }
 
   var size: Int { communicator.size }
+  var isImmediate: Bool { false }
+  /// What a replica has no memory for waits there.
+  var hasRoom: Bool { true }
+
+  func begin(step: Int, samples: [[Int]]) {
+    for (rank, samples) in samples.enumerated() { send(.step(step, parts: samples), to: rank) }
+  }
+
+  func forward(part: Int, _ extent: PartExtent, on rank: Int, filling: InputFilling<Element>) throws {
+    send(.forward(part: part, try inputs(extent, filling)), to: rank)
+  }
+
+  func backward(part: Int, _ gradient: Tensor<Element>, on rank: Int) {
+    send(.gradient(part: part, gradient), to: rank)
+  }
+
+  func train(
+    part: Int, _ extent: PartExtent, _ targets: Targets<Element>, normalizer: Double, on rank: Int,
+    filling: InputFilling<Element>
+  ) throws {
+    send(.train(part: part, try inputs(extent, filling), targets, normalizer: normalizer), to: rank)
+  }
+
+  func infer(_ number: Int, _ extent: PartExtent, on rank: Int, filling: InputFilling<Element>) throws {
+    send(.infer(number, try inputs(extent, filling)), to: rank)
+  }
+
+  func order(_ order: StoreOrder) throws {
+    guard mailbox.hasRoom else { throw WireError.outOfOrder("more to save than can be waited for") }
+    send(.order(order), to: 0)
+  }
+
+  func abandon(others: Bool) {
+    if others { sendAll(.abandon) } else { send(.abandon, to: 0) }
+  }
+
+  private func inputs(_ extent: PartExtent, _ filling: InputFilling<Element>) throws -> ReplicaInputs<Element> {
+    var values = Tensor<Element>(uninitialized: [extent.rows, inputWidth])
+    try values.withUnsafeMutableBufferPointer { try filling($0) }
+    return ReplicaInputs(values: values, sequences: extent.sequences)
+  }
 
   /// When a rank cannot be told something, it and the others would wait for each other for ever: so the communicator fails, as it does
   /// when a rank is gone, and `Inbox.Event.lost` tells.
@@ -41,7 +91,7 @@ final class ReplicaMailbox<Element: FloatingElement>: @unchecked Sendable {
   /// An owner sends one with each checkpoint or evaluation that it was told of; this many are never due at once.
   static var largestOrders: Int { 256 }
 
-  /// Whether an owner may order something more to be saved.
+  /// Whether something more may be ordered to be saved.
   var hasRoom: Bool { condition.withLock { orders < Self.largestOrders } }
 
   func post(_ command: ReplicaCommand<Element>) {
