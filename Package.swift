@@ -105,6 +105,7 @@ let package = Package(
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),
     tests("FoundationsTests", ["Foundations"]),
     tests("CryptographyTests", ["Cryptography"]),
+    tests("ModelsTests", ["Models"]),
     tests("NumericsTests", ["Numerics", "CKernels"]),
     tests("FilesTests", ["Files", "Numerics", "Models", "Foundations", "TestSupport"]),
     tests("TrainingTests", ["Training", "Numerics", "Models", "Foundations"], resources: [.copy("Fixtures")]),

@@ -42,6 +42,33 @@ package enum ParameterOrigin: Sendable, Equatable {
   case zeros
 }
 
+/// Coded as the name of the case, or as the deviation of a normal distribution.
+extension ParameterOrigin: Codable {
+  private static let names = ["linear": ParameterOrigin.linear, "pretrained": .pretrained, "zeros": .zeros]
+
+  package init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    if let deviation = try? container.decode(Double.self) {
+      self = .normal(deviation: deviation)
+      return
+    }
+    guard let origin = Self.names[try container.decode(String.self)] else {
+      throw DecodingError.dataCorruptedError(in: container, debugDescription: "not where a parameter starts from")
+    }
+    self = origin
+  }
+
+  package func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    switch self {
+    case .linear: try container.encode("linear")
+    case .pretrained: try container.encode("pretrained")
+    case .normal(let deviation): try container.encode(deviation)
+    case .zeros: try container.encode("zeros")
+    }
+  }
+}
+
 /// What a layer kind states about itself without numbers: the parameters it trains and the keys that commute with it.
 ///
 /// `Training` adds forward and backward in the same file as a layer's rules; `Masking` reads the rules alone.

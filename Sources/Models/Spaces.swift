@@ -7,6 +7,15 @@ package struct SpaceID: Hashable, Sendable, Codable, CustomStringConvertible {
   }
 
   package var description: String { name }
+
+  package init(from decoder: any Decoder) throws {
+    name = try decoder.singleValueContainer().decode(String.self)
+  }
+
+  package func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(name)
+  }
 }
 
 /// A vector space that activations live in; one secret key acts on it.
@@ -43,8 +52,41 @@ package struct HomogeneousColumns: Sendable, Equatable, Codable {
   package var width: Int { features + 1 + padding }
 }
 
+/// Coded as `id` and `width`, with `homogeneous`, and `heads` or `sameOrderAs` for a form that is not whole.
+extension Space: Codable {
+  private enum CodingKeys: CodingKey {
+    case id, width, homogeneous, heads, sameOrderAs
+  }
+
+  package init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    let heads = try container.decodeIfPresent(HeadsForm.self, forKey: .heads)
+    let leader = try container.decodeIfPresent(SpaceID.self, forKey: .sameOrderAs)
+    guard heads == nil || leader == nil else {
+      throw DecodingError.dataCorruptedError(
+        forKey: .sameOrderAs, in: container, debugDescription: "a space of two forms")
+    }
+    try self.init(
+      id: container.decode(SpaceID.self, forKey: .id), width: container.decode(Int.self, forKey: .width),
+      homogeneous: container.decodeIfPresent(HomogeneousColumns.self, forKey: .homogeneous),
+      form: heads.map(SpaceForm.heads) ?? leader.map { .sameOrder(as: $0.name) } ?? .whole)
+  }
+
+  package func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(id, forKey: .id)
+    try container.encode(width, forKey: .width)
+    try container.encodeIfPresent(homogeneous, forKey: .homogeneous)
+    switch form {
+    case .whole: break
+    case .heads(let heads): try container.encode(heads, forKey: .heads)
+    case .sameOrder(let leader): try container.encode(leader, forKey: .sameOrderAs)
+    }
+  }
+}
+
 /// How a space's key is made of smaller ones; the group says what those may be.
-package enum SpaceForm: Sendable, Equatable, Codable {
+package enum SpaceForm: Sendable, Equatable {
   /// One key over all coordinates.
   case whole
   /// The heads of an attention layer: their order is secret, and each has a key of its own.

@@ -28,7 +28,7 @@ struct KeysCommand: ParsableCommand {
   func run() throws {
     let workers = measurement.workers
     // One hidden unit and two outputs: all other keys are next to nothing.
-    let setup = TrainingSetup(features: features, padding: 1, hidden: [1], outputs: 2, batch: 1)
+    let setup = try TrainingSetup(features: features, padding: 1, hidden: [1], outputs: 2, batch: 1)
     let block = SampleData.uniform([rows, features])
     var expansions: [Double] = []
     var maskings: [Double] = []

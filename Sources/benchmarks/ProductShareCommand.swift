@@ -35,7 +35,7 @@ struct ProductShareCommand: ParsableCommand {
 
   func run() throws {
     let workers = measurement.workers
-    let setup = TrainingSetup(
+    let setup = try TrainingSetup(
       features: width - 1, padding: 0, hidden: Array(repeating: width, count: layers - 1), outputs: width, batch: batch)
     let engine = try setup.engine(workers)
     let rows = SampleData.uniform([batch, width])

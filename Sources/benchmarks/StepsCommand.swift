@@ -19,8 +19,8 @@ struct StepsCommand: ParsableCommand {
 
   func run() throws {
     let workers = measurement.workers
-    let head = TrainingSetup(features: 768, padding: 1, hidden: [], outputs: 10, batch: 1024)
-    let perceptron = TrainingSetup(features: 2048, padding: 1, hidden: [512, 128], outputs: 12, batch: 64)
+    let head = try TrainingSetup(features: 768, padding: 1, hidden: [], outputs: 10, batch: 1024)
+    let perceptron = try TrainingSetup(features: 2048, padding: 1, hidden: [512, 128], outputs: 12, batch: 64)
     try Report.write(
       Result(
         threads: workers.threads, headRowsPerSecond: try rowsPerSecond(head, width: 770, classes: 10, workers),
@@ -53,23 +53,22 @@ struct StepsCommand: ParsableCommand {
 
 /// A multi-layer perceptron to measure, with starting weights.
 struct TrainingSetup {
-  let model: ModelDescription
+  let model: ModelGraph
   let optimizer: OptimizerDescription
   let batch: Int
 
   /// - Parameter features: d; the model's input is d + 1 + padding wide.
-  init(features: Int, padding: Int, hidden: [Int], outputs: Int, batch: Int) {
-    model = .mlp(
-      MLPDescription(
-        input: HomogeneousColumns(features: features, padding: padding), hidden: hidden, activation: .relu,
-        outputs: outputs))
+  init(features: Int, padding: Int, hidden: [Int], outputs: Int, batch: Int) throws {
+    model = try .perceptron(
+      input: HomogeneousColumns(features: features, padding: padding), hidden: hidden, activation: .relu,
+      outputs: outputs)
     optimizer = OptimizerDescription(
       kind: .sgd, learningRate: 1e-3, momentum: 0.9, nesterov: false, weightDecay: 0, clipNorm: 1)
     self.batch = batch
   }
 
   func engine(_ workers: Workers) throws -> TrainingEngine<Float> {
-    let parameters = try Model(model).structure.parameters.map { parameter in
+    let parameters = Model(model).structure.parameters.map { parameter in
       let inputs = parameter.shape.count > 1 ? parameter.shape[1] : 1
       return SampleData.uniform(parameter.shape, scale: 1 / Float(inputs).squareRoot())
     }
@@ -80,7 +79,7 @@ struct TrainingSetup {
 
   /// Keys as a job with the loss at the owner has them.
   func keys(_ workers: Workers) throws -> JobKeys<Float> {
-    let structure = try Model(model).structure
+    let structure = Model(model).structure
     let plan = try KeyResolver.resolve(
       structure: structure, masking: MaskingDescription(strength: .rotation, padding: 1, exact: true),
       optimizer: optimizer,

@@ -81,22 +81,23 @@ struct TransformerShareCommand: ParsableCommand {
   }
 
   private func engine(_ workers: Workers) throws -> TrainingEngine<Float> {
-    let description = ModelDescription.transformer(
+    let graph = try ModelDescription.transformer(
       TransformerDescription(
         family: .bert, width: width, blocks: blocks, heads: heads, keyValueHeads: heads, headWidth: width / heads,
         hidden: hidden, activation: .gelu, normEpsilon: 1e-12, rotary: nil, hasAttentionBiases: true,
         hasMLPBiases: true,
         head: TransformerHead(
           pooling: .mean, hasPooler: false, outputs: 2, hasBias: true, isLanguageModel: false), trained: .all,
-        maximumTokens: tokens, recomputes: false))
-    let parameters = try Model(description).structure.parameters.map { parameter in
+        maximumTokens: tokens, recomputes: false)
+    ).graph()
+    let parameters = Model(graph).structure.parameters.map { parameter in
       // Gains near 1, everything else small.
       parameter.name.hasSuffix("LayerNorm.weight")
         ? Tensor<Float>(repeating: 1, shape: parameter.shape)
         : SampleData.uniform(parameter.shape, scale: 1 / Float(width).squareRoot())
     }
     return try TrainingEngine(
-      model: description,
+      model: graph,
       optimizer: OptimizerDescription(
         kind: .sgd, learningRate: 1e-4, momentum: 0.9, nesterov: false, weightDecay: 0, clipNorm: 1),
       schedule: ScheduleDescription(warmup: 0, decay: .none), totalSteps: 1_000_000, batchRows: samples,

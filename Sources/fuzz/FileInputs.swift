@@ -21,7 +21,7 @@ enum ConfigurationInput {
       head: TransformerHead(
         pooling: .mean, hasPooler: false, outputs: 2, hasBias: true, isLanguageModel: false), trained: .all,
       maximumTokens: 8, recomputes: false)
-    _ = try? Model(.transformer(described))
+    _ = try? Model(ModelDescription.transformer(described).graph())
   }
 
   static let seeds: [Data] = [

@@ -11,16 +11,15 @@ enum EngineHarness {
     _: Element.Type, kind: OptimizerDescription.Kind = .sgd, threads: Int = 2, capacity: Int = 96,
     activation: Activation = .gelu, totalSteps: Int = 20
   ) throws -> TrainingEngine<Element> {
-    let description = ModelDescription.mlp(
-      MLPDescription(
-        input: HomogeneousColumns(features: 40, padding: 1), hidden: [300, 70], activation: activation, outputs: 5))
+    let graph = try ModelGraph.perceptron(
+      input: HomogeneousColumns(features: 40, padding: 1), hidden: [300, 70], activation: activation, outputs: 5)
     return try TrainingEngine(
-      model: description,
+      model: graph,
       optimizer: OptimizerDescription(
         kind: kind, learningRate: 0.05, momentum: 0.9, nesterov: false, weightDecay: 0.01, clipNorm: 1),
       schedule: ScheduleDescription(warmup: 0.1, decay: .linear), totalSteps: totalSteps, batchRows: capacity,
       workers: Workers(threads: threads),
-      parameters: Model(description).structure.parameters.enumerated().map { index, parameter in
+      parameters: Model(graph).structure.parameters.enumerated().map { index, parameter in
         let fanIn = Double(parameter.shape.last ?? 1)
         return Tensor(
           LayerHarness.noise(parameter.shape.reduce(1, *), seed: UInt64(index + 1)).map {

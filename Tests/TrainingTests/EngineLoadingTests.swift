@@ -10,9 +10,8 @@ import Testing
     Float
   > {
     try TrainingEngine<Float>(
-      model: .mlp(
-        MLPDescription(
-          input: HomogeneousColumns(features: 40, padding: 1), hidden: [300, 70], activation: .gelu, outputs: 5)),
+      model: .perceptron(
+        input: HomogeneousColumns(features: 40, padding: 1), hidden: [300, 70], activation: .gelu, outputs: 5),
       optimizer: OptimizerDescription(
         kind: .adamw, learningRate: 0.05, momentum: 0.9, nesterov: false, weightDecay: 0.01, clipNorm: 1),
       schedule: ScheduleDescription(warmup: 0.1, decay: .linear), totalSteps: 20, batchRows: 96,

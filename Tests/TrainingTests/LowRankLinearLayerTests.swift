@@ -14,7 +14,8 @@ import Testing
       name: "block.query", from: 0, source, to: 2, target, activation: activation, residual: residual ? 1 : nil,
       .pretrained(hasBias: true, isTrained: isTrained))
     let layer = LowRankLinearLayer(
-      base, input: source, output: target, LowRankAdaptation(rank: rank, alpha: 6, targets: ["query"]))
+      base, input: source, output: target, rank: Space(id: SpaceID("block.query.rank"), width: rank),
+      scale: 6 / Double(rank))
     return LayerHarness(
       layer: layer, inputWidths: [inputs] + (residual ? [outputs] : []), outputWidth: outputs, rows: rows)
   }

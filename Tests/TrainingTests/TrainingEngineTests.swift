@@ -101,17 +101,16 @@ import Testing
   @Test func memoryCountsEveryBuffer() throws {
     // 3 → 2 outputs, no hidden layer, 4 rows: weight 2 × 4 three times (gradient, momentum), input 4 × 4, output gradient
     // 4 × 2, outputs and those of inference 256 × 2 and its inputs 4 × 4.
-    let description = ModelDescription.mlp(
-      MLPDescription(
-        input: HomogeneousColumns(features: 3, padding: 0), hidden: [], activation: .relu, outputs: 2))
+    let model = try Model(
+      .perceptron(input: HomogeneousColumns(features: 3, padding: 0), hidden: [], activation: .relu, outputs: 2))
     let optimizer = OptimizerDescription(
       kind: .sgd, learningRate: 1, momentum: 0.5, nesterov: false, weightDecay: 0, clipNorm: nil)
     let elements = 3 * 8 + 16 + 8 + 512 + 16
     #expect(
-      TrainingEngine<Float>.memoryEstimate(model: description, optimizer: optimizer, batchRows: 4) == 4 * elements)
+      TrainingEngine<Float>.memoryEstimate(model, optimizer: optimizer, batchRows: 4) == 4 * elements)
     #expect(
-      TrainingEngine<Double>.memoryEstimate(model: description, optimizer: optimizer, batchRows: 4) == 8 * elements)
-    #expect(TrainingEngine<Float>.memoryEstimate(model: description, optimizer: optimizer, batchRows: Int.max) == nil)
-    #expect(TrainingEngine<Float>.memoryEstimate(model: description, optimizer: optimizer, batchRows: 0) == nil)
+      TrainingEngine<Double>.memoryEstimate(model, optimizer: optimizer, batchRows: 4) == 8 * elements)
+    #expect(TrainingEngine<Float>.memoryEstimate(model, optimizer: optimizer, batchRows: Int.max) == nil)
+    #expect(TrainingEngine<Float>.memoryEstimate(model, optimizer: optimizer, batchRows: 0) == nil)
   }
 }

@@ -39,11 +39,10 @@ struct Trajectories: Decodable {
   let targets: [[Double]]
   let runs: [Run]
 
-  func model(_ run: Run, padding: Int) -> ModelDescription {
-    .mlp(
-      MLPDescription(
-        input: HomogeneousColumns(features: features, padding: padding), hidden: [hidden], activation: run.activation,
-        outputs: outputs))
+  func model(_ run: Run, padding: Int) throws -> ModelGraph {
+    try .perceptron(
+      input: HomogeneousColumns(features: features, padding: padding), hidden: [hidden], activation: run.activation,
+      outputs: outputs)
   }
 
   /// [W | b | 0], weight, bias from PyTorch's weight, bias, weight, bias.

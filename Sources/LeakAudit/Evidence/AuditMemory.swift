@@ -42,7 +42,7 @@ struct AuditMemory {
     let models = (shape.pretrained == nil ? 16 : 20) * weights
     let engine =
       TrainingEngine<Float>.memoryEstimate(
-        model: shape.model, optimizer: prepared.job.optimizer, batchRows: plan.batch,
+        Model(shape.graph), optimizer: prepared.job.optimizer, batchRows: plan.batch,
         partRows: prepared.job.train.microBatch
       ).map { Double($0) } ?? .infinity
     estimate = squares + views + outputs + models + engine

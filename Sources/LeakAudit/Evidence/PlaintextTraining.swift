@@ -63,7 +63,7 @@ struct PlaintextTraining {
     let steps = (places.count + batch - 1) / batch
     let weights = FreshWeights(prepared.shape.structure.parameters, secret: secret)
     let engine = try TrainingEngine<Float>(
-      model: prepared.shape.model, optimizer: job.optimizer, schedule: job.schedule,
+      model: prepared.shape.graph, optimizer: job.optimizer, schedule: job.schedule,
       totalSteps: steps * job.train.epochs, batchRows: batch, workers: workers,
       parameters: try prepared.shape.structure.parameters.map { try keys.maskParameter(weights.tensor($0), $0) })
     for epoch in 0..<job.train.epochs {

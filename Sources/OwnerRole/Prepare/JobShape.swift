@@ -11,6 +11,7 @@ package struct JobShape: Sendable {
   package let job: ResolvedJob
   package let data: DataShape
   package let model: ModelDescription
+  package let graph: ModelGraph
   package let structure: ModelStructure
   package let keyPlan: KeyPlan
   /// The checkpoint that the job names, where it names one.
@@ -43,7 +44,8 @@ package struct JobShape: Sendable {
         try pretrained.description(
           outputs: data.outputs, maximumTokens: data.maximumTokens ?? 1, recomputes: job.train.recompute))
     }
-    structure = try Model(model).structure
+    graph = try model.graph()
+    structure = Model(graph).structure
     keyPlan = try KeyResolver.resolve(
       structure: structure, masking: job.masking, optimizer: job.optimizer,
       lossConstraint: LossRules.constraint(

@@ -75,7 +75,7 @@ package final class VerifiedRun<Element: FloatingElement> {
     let initial = prepared.shape.startingWeights(secret: prepared.secret)
     let keys = keys
     engine = try TrainingEngine(
-      model: prepared.shape.model, optimizer: prepared.job.optimizer, schedule: prepared.job.schedule,
+      model: prepared.shape.graph, optimizer: prepared.job.optimizer, schedule: prepared.job.schedule,
       totalSteps: prepared.plan.totalSteps, batchRows: prepared.plan.batch,
       partRows: prepared.job.train.microBatch, workers: workers,
       parameters: try specifications.map { try keys.maskParameter(initial.tensor($0), $0) })

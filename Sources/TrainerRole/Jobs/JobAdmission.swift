@@ -58,7 +58,7 @@ struct JobAdmission<Element: FloatingElement> {
       ? OwnerPacedTraining<Element>.window(description, width: model.inputWidth) : 0
     return Shape.sum([
       TrainingEngine<Element>.memoryEstimate(
-        model, of: description.model, optimizer: description.purpose == .training ? description.optimizer : nil,
+        model, optimizer: description.purpose == .training ? description.optimizer : nil,
         batchRows: max(
           ReplicatedRun<Element>.batchRows(description, replicas: replicas ?? 1),
           description.microBatch), partRows: description.microBatch),
@@ -72,7 +72,7 @@ struct JobAdmission<Element: FloatingElement> {
 
   /// Bytes of memory that the job takes on one process; nil on overflow.
   static func memoryEstimate(_ description: JobDescription) throws -> Int? {
-    memoryNeeded(description, try Model(description.model), replicas: nil)
+    memoryNeeded(description, try Model(description.model.graph()), replicas: nil)
   }
 
   /// Inputs of two steps, which replicas have at once.

@@ -106,7 +106,7 @@ extension TrainerService {
     } else {
       let limits = configuration.owners.limits(of: peer.ownerKey) ?? OwnerLimits()
       try checkQueue(limits, of: peer.ownerKey)
-      let model = try Model(description.model)
+      let model = try Model(description.model.graph())
       let parameters = try JobAdmission<Element>(
         configuration: configuration, limits: limits, largestMessage: codec.limits.tensorBytes
       ).admit(description, model)
@@ -200,7 +200,7 @@ extension TrainerService {
   private func diskNeeded(by record: JobRecord<Element>) throws -> Int? {
     if let known = record.diskNeeded { return known }
     let description = record.stored.description
-    let needed = try JobDisk<Element>.bytesNeeded(description, Model(description.model))
+    let needed = try JobDisk<Element>.bytesNeeded(description, Model(description.model.graph()))
     jobs[record.id]?.diskNeeded = needed
     return needed
   }

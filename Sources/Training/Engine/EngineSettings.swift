@@ -4,10 +4,6 @@ import Numerics
 /// What an engine works on and how: all that decides its memory.
 struct EngineSettings {
   let model: Model
-  /// Nil where a sample is one row.
-  let rules: SequenceRules?
-  /// Whether only what crosses the borders of blocks is kept for the backward pass.
-  let recomputes: Bool
   /// Nil for inference alone.
   let optimizer: OptimizerDescription?
   /// The most samples a batch may have, and a part of one; at least 1.
@@ -15,49 +11,28 @@ struct EngineSettings {
   let partRows: Int
 
   /// - Parameter partRows: nil for whole batches. Where a sample is one row, parts share the batch's memory and may be of any size.
-  /// - Throws: `TrainingError` for a model or setting that cannot be used.
+  /// - Throws: `TrainingError` for a setting that cannot be used.
   init(
-    model description: ModelDescription, optimizer: OptimizerDescription?, batchRows: Int, partRows: Int?
-  ) throws(TrainingError) {
-    try self.init(
-      Model(description), of: description, optimizer: optimizer, batchRows: batchRows, partRows: partRows)
-  }
-
-  /// - Parameter model: built from `description`.
-  init(
-    _ model: Model, of description: ModelDescription, optimizer: OptimizerDescription?, batchRows: Int, partRows: Int?
-  ) throws(TrainingError) {
-    let recomputes: Bool
-    switch description {
-    case .mlp: recomputes = false
-    case .transformer(let transformer): recomputes = transformer.recomputes
-    }
-    try self.init(
-      model: model, rules: SequenceRules(description), recomputes: recomputes, optimizer: optimizer,
-      batchRows: batchRows, partRows: partRows)
-  }
-
-  init(
-    model: Model, rules: SequenceRules?, recomputes: Bool, optimizer: OptimizerDescription?, batchRows: Int,
-    partRows: Int?
+    _ model: Model, optimizer: OptimizerDescription?, batchRows: Int, partRows: Int?
   ) throws(TrainingError) {
     guard batchRows >= 1 else { throw .invalidSetting("a batch needs at least 1 row") }
     if let partRows, partRows < 1 { throw .invalidSetting("a part of a batch needs at least 1 row") }
-    if let rules, rules.maximumTokens < 1 { throw .invalidModel("a sample needs at least 1 token") }
+    if let rules = model.rules, rules.maximumTokens < 1 { throw .invalidModel("a sample needs at least 1 token") }
     try optimizer?.validate()
     self.model = model
-    self.rules = rules
-    self.recomputes = recomputes
     self.optimizer = optimizer
     self.batchRows = batchRows
-    self.partRows = rules == nil ? batchRows : min(batchRows, partRows ?? batchRows)
+    self.partRows = model.rules == nil ? batchRows : min(batchRows, partRows ?? batchRows)
   }
+
+  /// Nil where a sample is one row.
+  var rules: SequenceRules? { model.rules }
 
   var flow: GradientFlow { GradientFlow(model) }
 
   var plan: MemoryPlan {
     MemoryPlan(
-      model, flow: flow, trains: optimizer != nil, recomputes: recomputes, keepsOutputGradient: rules == nil)
+      model, flow: flow, trains: optimizer != nil, keepsOutputGradient: rules == nil)
   }
 
   /// Parts between forward and backward pass, at most: one is worked on while the other's outputs travel.
@@ -94,13 +69,6 @@ struct SequenceRules: Equatable {
   init(maximumTokens: Int, needsPooledTokens: Bool) {
     self.maximumTokens = maximumTokens
     self.needsPooledTokens = needsPooledTokens
-  }
-
-  /// Nil where a sample is one row.
-  init?(_ description: ModelDescription) {
-    guard case .transformer(let transformer) = description else { return nil }
-    let pooling = transformer.head.pooling
-    self.init(maximumTokens: transformer.maximumTokens, needsPooledTokens: pooling == .cls || pooling == .last)
   }
 
   /// - Throws: `TrainingError.sequences` unless these are `samples` samples of 1 … `maximumTokens` tokens, each with its pooled

@@ -1,3 +1,4 @@
+import Models
 import Numerics
 
 /// Forward passes that keep nothing, over any number of rows.

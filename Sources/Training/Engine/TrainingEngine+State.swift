@@ -11,11 +11,11 @@ extension TrainingEngine {
   /// - Throws: `TrainingError` for a model, setting or parameter that cannot be used. Memory is the caller's question
   ///   (`memoryEstimate`) before.
   package convenience init(
-    model description: ModelDescription, optimizer: OptimizerDescription?, schedule: ScheduleDescription,
-    totalSteps: Int, batchRows: Int, partRows: Int? = nil, workers: Workers, parameters: [Tensor<Element>]
+    model graph: ModelGraph, optimizer: OptimizerDescription?, schedule: ScheduleDescription, totalSteps: Int,
+    batchRows: Int, partRows: Int? = nil, workers: Workers, parameters: [Tensor<Element>]
   ) throws(TrainingError) {
     try self.init(
-      EngineSettings(model: description, optimizer: optimizer, batchRows: batchRows, partRows: partRows),
+      EngineSettings(Model(graph), optimizer: optimizer, batchRows: batchRows, partRows: partRows),
       schedule: schedule, totalSteps: totalSteps, workers: workers)
     try setParameters(parameters)
   }
@@ -25,12 +25,12 @@ extension TrainingEngine {
   /// - Parameter loading: writes all elements of parameter number `index`, row-major.
   /// - Throws: also what `loading` throws, and `TrainingError.nonFiniteParameter`.
   package convenience init(
-    model description: ModelDescription, optimizer: OptimizerDescription?, schedule: ScheduleDescription,
-    totalSteps: Int, batchRows: Int, partRows: Int? = nil, workers: Workers,
+    model graph: ModelGraph, optimizer: OptimizerDescription?, schedule: ScheduleDescription, totalSteps: Int,
+    batchRows: Int, partRows: Int? = nil, workers: Workers,
     loading: (_ index: Int, _ elements: UnsafeMutableBufferPointer<Element>) throws -> Void
   ) throws {
     try self.init(
-      EngineSettings(model: description, optimizer: optimizer, batchRows: batchRows, partRows: partRows),
+      EngineSettings(Model(graph), optimizer: optimizer, batchRows: batchRows, partRows: partRows),
       schedule: schedule, totalSteps: totalSteps, workers: workers)
     for (index, buffer) in weights.enumerated() {
       try loading(index, buffer.elements)
@@ -117,26 +117,15 @@ extension MatrixBuffer where Element: FloatingElement {
 
 extension TrainingEngine {
   /// Bytes an engine for this job takes at most: weights, gradients and optimizer memory of the trained ones, activations of the
-  /// parts in flight, what passes share, rotary tables, and the inputs of an inference of as many rows as a part has. Nil when the model is
-  /// invalid or the count overflows.
+  /// parts in flight, what passes share, rotary tables, and the inputs of an inference of as many rows as a part has. Nil when a setting
+  /// is invalid or the count overflows.
   ///
   /// Not counted: copies that callers ask for (`parameters`, `optimizerState`, outputs) and OpenBLAS's packing buffers.
   /// - Parameters: as those of `init`.
   package static func memoryEstimate(
-    model description: ModelDescription, optimizer: OptimizerDescription?, batchRows: Int, partRows: Int? = nil
+    _ model: Model, optimizer: OptimizerDescription?, batchRows: Int, partRows: Int? = nil
   ) -> Int? {
-    (try? Model(description)).flatMap {
-      memoryEstimate($0, of: description, optimizer: optimizer, batchRows: batchRows, partRows: partRows)
-    }
-  }
-
-  /// The same of a model that is built already.
-  package static func memoryEstimate(
-    _ model: Model, of description: ModelDescription, optimizer: OptimizerDescription?, batchRows: Int,
-    partRows: Int? = nil
-  ) -> Int? {
-    let settings = try? EngineSettings(
-      model, of: description, optimizer: optimizer, batchRows: batchRows, partRows: partRows)
+    let settings = try? EngineSettings(model, optimizer: optimizer, batchRows: batchRows, partRows: partRows)
     return settings.flatMap(memoryEstimate)
   }
 

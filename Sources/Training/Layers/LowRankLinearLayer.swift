@@ -19,20 +19,22 @@ package struct LowRankLinearLayer: Layer {
   package var inputs: [Int] { base.inputs }
   package var output: Int { base.output }
 
-  /// - Parameter base: without homogeneous columns; its name is the adapter's prefix, as PEFT has it.
-  init(_ base: LinearLayer, input source: ModelValue, output target: ModelValue, _ adaptation: LowRankAdaptation) {
+  /// - Parameters:
+  ///   - base: without homogeneous columns; its name is the adapter's prefix, as PEFT has it.
+  ///   - rank: the space between A and B.
+  init(_ base: LinearLayer, input source: ModelValue, output target: ModelValue, rank: Space, scale: Double) {
     self.base = base
     name = base.name
-    rank = adaptation.rank
-    scale = adaptation.scale
-    let space = Self.rankSpace(of: base.name)
+    self.rank = rank.width
+    self.scale = scale
+    let space = rank.id
     parameters =
       base.parameters + [
         ParameterSpecification(
-          name: "\(base.name).lora_A.weight", shape: [adaptation.rank, source.width], rows: space,
+          name: "\(base.name).lora_A.weight", shape: [rank.width, source.width], rows: space,
           columns: source.space),
         ParameterSpecification(
-          name: "\(base.name).lora_B.weight", shape: [target.width, adaptation.rank], rows: target.space,
+          name: "\(base.name).lora_B.weight", shape: [target.width, rank.width], rows: target.space,
           columns: space, origin: .zeros),
       ]
     constraints =
@@ -40,11 +42,9 @@ package struct LowRankLinearLayer: Layer {
         SpaceConstraint(space: space, largest: .orthogonal, reason: "low rank of \(base.name)")
       ]
     // x Aᵀ, and in the backward pass dZ B.
-    keptColumns = base.keptColumns + 2 * adaptation.rank
+    keptColumns = base.keptColumns + 2 * rank.width
     valuesReadBackward = [base.inputs[0]] + base.valuesReadBackward.filter { $0 != base.inputs[0] }
   }
-
-  static func rankSpace(of name: String) -> SpaceID { SpaceID("\(name).rank") }
 
   package func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>) {
     guard let input = pass.inputs.first, pass.parameters.count == parameters.count,

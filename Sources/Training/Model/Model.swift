@@ -10,8 +10,10 @@ package struct Model: Sendable {
   package let structure: ModelStructure
   package let values: [ModelValue]
   package let layers: [any Layer]
-  /// Ranges of layers, first to last and without overlap, that are computed again together where activations are not kept.
-  package let blocks: [Range<Int>]
+  /// Ranges of layers of which only what crosses their borders is kept for the backward pass; empty where everything is.
+  let recomputedBlocks: [Range<Int>]
+  /// Nil where a sample is one row.
+  let rules: SequenceRules?
   /// What its rotary layers share, each once.
   private let rotaryTables: [RotaryTable]
 
@@ -21,26 +23,15 @@ package struct Model: Sendable {
 
   var outputValue: Int { layers.last?.output ?? 0 }
 
-  /// - Throws: `TrainingError.invalidModel` for a width below 1 or sizes whose product overflows.
-  package init(_ description: ModelDescription) throws(TrainingError) {
-    switch description {
-    case .mlp(let mlp): try self.init(mlp)
-    case .transformer(let transformer):
-      switch transformer.family {
-      case .bert: try self.init(bert: transformer)
-      case .llama: try self.init(llama: transformer)
-      }
-    }
-  }
-
   init(
-    structure: ModelStructure, values: [ModelValue], layers: [any Layer], blocks: [Range<Int>] = [],
-    rotaryTables: [RotaryTable] = []
+    structure: ModelStructure, values: [ModelValue], layers: [any Layer], recomputedBlocks: [Range<Int>] = [],
+    rules: SequenceRules? = nil, rotaryTables: [RotaryTable] = []
   ) {
     self.structure = structure
     self.values = values
     self.layers = layers
-    self.blocks = blocks
+    self.recomputedBlocks = recomputedBlocks
+    self.rules = rules
     self.rotaryTables = rotaryTables
   }
 
@@ -59,27 +50,77 @@ package struct Model: Sendable {
   }
 }
 
-/// A matrix of activations that flows between layers: rows × `width`, in a space; a row is a sample or a token.
-///
-/// Several values may live in one space: the residual stream is one space read and written many times.
-package struct ModelValue: Sendable, Equatable {
-  package let space: SpaceID
-  package let width: Int
-  package let domain: RowDomain
-
-  package init(space: SpaceID, width: Int, domain: RowDomain = .samples) {
-    self.space = space
-    self.width = width
-    self.domain = domain
+extension Model {
+  /// What the layers of a graph compute. Nothing of a stated size is made: rotary tables are when they are first needed.
+  package init(_ graph: ModelGraph) {
+    let table = graph.maximumTokens.flatMap { tokens in
+      graph.rotaryFrequencies.isEmpty ? nil : RotaryTable(frequencies: graph.rotaryFrequencies, positions: tokens)
+    }
+    let spaces = Dictionary(graph.spaces.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+    let layers = graph.layers.enumerated().map { index, layer in
+      GraphReading(values: graph.values, spaces: spaces, table: table).layer(layer, writing: index + 1)
+    }
+    self.init(
+      structure: ModelStructure(
+        spaces: graph.spaces, layers: layers, input: graph.input.space, output: graph.output.space),
+      values: graph.values, layers: layers, recomputedBlocks: graph.recomputedBlocks,
+      rules: graph.maximumTokens.map {
+        SequenceRules(maximumTokens: $0, needsPooledTokens: graph.needsPooledTokens)
+      }, rotaryTables: table.map { [$0] } ?? [])
   }
 }
 
-/// What the rows of a value are.
-package enum RowDomain: Sendable, Equatable {
-  /// One row a token. Where a sample is one row (an MLP) this is the same as `samples`, and only `samples` is used.
-  case tokens
-  /// One row a sample.
-  case samples
+/// Makes the layers of a valid graph.
+private struct GraphReading {
+  let values: [ModelValue]
+  let spaces: [SpaceID: Space]
+  /// Nil where no layer is rotary.
+  let table: RotaryTable?
+
+  func layer(_ layer: GraphLayer, writing output: Int) -> any Layer {
+    let name = layer.name
+    switch layer.operation {
+    case .linear(let linear):
+      let (source, target) = (values[linear.from], values[output])
+      let base = LinearLayer(
+        name: name, from: linear.from, source, to: output, target, homogeneous: spaces[source.space]?.homogeneous,
+        activation: linear.activation, residual: linear.residual, linear.parameters)
+      guard let lowRank = linear.lowRank, let rank = spaces[lowRank.rank] else { return base }
+      return LowRankLinearLayer(base, input: source, output: target, rank: rank, scale: lowRank.scale)
+    case .layerNorm(let norm):
+      return LayerNormLayer(
+        name: name, from: norm.from, to: output, values[norm.from], epsilon: norm.epsilon, isTrained: norm.isTrained)
+    case .rootMeanSquareNorm(let norm):
+      return RootMeanSquareNormLayer(
+        name: name, from: norm.from, to: output, values[norm.from], epsilon: norm.epsilon)
+    case .rotary(let rotary):
+      let value = values[rotary.from]
+      // A valid graph has frequencies where it has rotary layers.
+      let table = table ?? RotaryTable(frequencies: [], positions: 1)
+      return RotaryLayer(
+        name: name, from: rotary.from, to: output, value, heads: heads(of: value).heads, table: table)
+    case .attention(let attention):
+      let heads = heads(of: values[attention.query])
+      return AttentionLayer(
+        name: name, inputs: layer.operation.inputs, layer.operation.inputs.map { values[$0] }, to: output,
+        values[output],
+        shape: AttentionShape(
+          heads: heads.heads, groups: heads.groups, headWidth: heads.headWidth, isCausal: attention.isCausal))
+    case .gate(let gate):
+      return GatedLayer(name: name, gate: gate.gate, values[gate.gate], up: gate.up, values[gate.up], to: output)
+    case .mean(let pooling):
+      return MeanPoolLayer(name: name, from: pooling.from, to: output, values[pooling.from])
+    case .selection(let pooling):
+      return SelectLayer(name: name, from: pooling.from, to: output, values[pooling.from])
+    }
+  }
+
+  /// The heads of a value's space, which are there in a valid graph; else the whole as one.
+  private func heads(of value: ModelValue) -> HeadsForm {
+    if case .heads(let form)? = spaces[value.space]?.form { return form }
+    return HeadsForm(
+      attention: "", rotation: "", heads: 1, groups: 1, headWidth: value.width, isRotary: false)
+  }
 }
 
 extension Model {

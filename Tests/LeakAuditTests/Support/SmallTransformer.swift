@@ -53,7 +53,7 @@ struct SmallTransformer {
   private init(
     _ description: TransformerDescription, words: Int, strength: MaskingStrength, seed: UInt64
   ) throws {
-    let model = try Model(.transformer(description))
+    let model = try Model(ModelDescription.transformer(description).graph())
     parameters = model.structure.parameters
     weights = Self.weights(parameters, seed: seed)
     base = weights

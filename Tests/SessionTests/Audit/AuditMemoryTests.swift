@@ -14,7 +14,7 @@ import OwnerRole
     Double(
       try #require(
         TrainingEngine<Float>.memoryEstimate(
-          model: prepared.shape.model, optimizer: prepared.job.optimizer, batchRows: 8, partRows: partRows)))
+          Model(prepared.shape.graph), optimizer: prepared.job.optimizer, batchRows: 8, partRows: partRows)))
   }
 
   private func weights(_ prepared: PreparedJob) -> Double {

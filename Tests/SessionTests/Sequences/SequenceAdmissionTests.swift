@@ -82,7 +82,7 @@ import Protocol
         head: TransformerHead(pooling: .last, hasPooler: false, outputs: 3, hasBias: false, isLanguageModel: false),
         trained: .head, maximumTokens: 1 << 20, recomputes: false))
     description.microBatch = 1
-    let model = try Model(description.model)
+    let model = try Model(description.model.graph())
     let admission = JobAdmission<Float>(
       configuration: TrainerConfiguration(
         store: FileManager.default.temporaryDirectory, workers: Workers(threads: 1), memoryLimit: 1 << 20,

@@ -51,7 +51,7 @@ struct SequenceJob {
   }
 
   var specifications: [ParameterSpecification] {
-    get throws { try Model(description.model).structure.parameters }
+    get throws { try Model(description.model.graph()).structure.parameters }
   }
 
   var parameters: [Tensor<Element>] {
@@ -183,7 +183,7 @@ struct SequenceJob {
   func engine(threads: Int = 1) throws -> TrainingEngine<Element> {
     let description = description
     return try TrainingEngine(
-      model: description.model, optimizer: description.optimizer, schedule: description.schedule,
+      model: description.model.graph(), optimizer: description.optimizer, schedule: description.schedule,
       totalSteps: description.totalSteps, batchRows: description.batch, partRows: description.microBatch,
       workers: Workers(threads: threads), parameters: parameters)
   }

@@ -24,7 +24,7 @@ struct RawJob<Element: FloatingElement> {
   }
 
   func upload(_ owner: RawOwner<Element>) throws {
-    let specifications = try Model(description.model).structure.parameters
+    let specifications = try Model(description.model.graph()).structure.parameters
     for (chunk, specification) in specifications.enumerated() {
       try owner.send(.parameters(chunk: chunk, values: Tensor(repeating: 0.1, shape: specification.shape)))
     }

@@ -86,8 +86,7 @@ import Testing
 
   @Test func anEstimateThatOverflowsIsNone() throws {
     let settings = try EngineSettings(
-      model: SequenceHarness().model, rules: SequenceRules(maximumTokens: .max, needsPooledTokens: true),
-      recomputes: false, optimizer: nil, batchRows: 3, partRows: 2)
+      SequenceHarness(maximumTokens: .max).model, optimizer: nil, batchRows: 3, partRows: 2)
     #expect(TrainingEngine<Float>.memoryEstimate(settings) == nil)
   }
 }

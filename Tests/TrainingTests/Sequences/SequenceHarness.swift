@@ -11,6 +11,7 @@ struct SequenceHarness {
   static let samples = 12
 
   var isPerToken = false
+  var maximumTokens = Self.maximumTokens
   /// Blocks from the first on that are frozen.
   var frozenBlocks = 0
   var recomputes = false
@@ -59,15 +60,15 @@ struct SequenceHarness {
         record: record))
     return Model(
       structure: ModelStructure(spaces: [], layers: layers, input: SpaceID("x"), output: SpaceID("y")),
-      values: values, layers: layers, blocks: blocks)
+      values: values, layers: layers, recomputedBlocks: recomputes ? blocks : [],
+      rules: SequenceRules(maximumTokens: maximumTokens, needsPooledTokens: !isPerToken))
   }
 
   func settings(partRows: Int?, trains: Bool = true) throws -> EngineSettings {
     let optimizer = OptimizerDescription(
       kind: kind, learningRate: 0.05, momentum: 0.9, nesterov: false, weightDecay: 0.01, clipNorm: 1)
     return try EngineSettings(
-      model: model, rules: SequenceRules(maximumTokens: Self.maximumTokens, needsPooledTokens: !isPerToken),
-      recomputes: recomputes, optimizer: trains ? optimizer : nil, batchRows: Self.samples, partRows: partRows)
+      model, optimizer: trains ? optimizer : nil, batchRows: Self.samples, partRows: partRows)
   }
 
   func engine<Element: FloatingElement>(

@@ -186,15 +186,14 @@ import Testing
     let value = ModelValue(space: SpaceID("x"), width: 2, domain: .tokens)
     let model = Model(
       structure: ModelStructure(spaces: [], layers: [layer], input: SpaceID("x"), output: SpaceID("x")),
-      values: [value, value], layers: [layer])
+      values: [value, value], layers: [layer],
+      rules: SequenceRules(maximumTokens: 2, needsPooledTokens: false))
     let sgd = OptimizerDescription(
       kind: .sgd, learningRate: 1, momentum: 0, nesterov: false, weightDecay: 0, clipNorm: nil)
     #expect(throws: TrainingError.invalidModel("no parameter that its output depends on is trained")) {
       try TrainingEngine<Float>(
-        EngineSettings(
-          model: model, rules: SequenceRules(maximumTokens: 2, needsPooledTokens: false), recomputes: false,
-          optimizer: sgd, batchRows: 1, partRows: nil), schedule: ScheduleDescription(warmup: 0, decay: .none),
-        totalSteps: 1, workers: Workers(threads: 1))
+        EngineSettings(model, optimizer: sgd, batchRows: 1, partRows: nil),
+        schedule: ScheduleDescription(warmup: 0, decay: .none), totalSteps: 1, workers: Workers(threads: 1))
     }
   }
 

@@ -45,14 +45,14 @@ import Testing
   private func engine<Element: FloatingElement>(
     _: Element.Type, _ kind: Kind, recomputes: Bool = false, partRows: Int = 2, threads: Int = 2
   ) throws -> TrainingEngine<Element> {
-    let description = ModelDescription.transformer(description(kind, recomputes: recomputes))
+    let graph = try ModelDescription.transformer(description(kind, recomputes: recomputes)).graph()
     return try TrainingEngine(
-      model: description,
+      model: graph,
       optimizer: OptimizerDescription(
         kind: .adamw, learningRate: 0.01, momentum: 0, nesterov: false, weightDecay: 0.01, clipNorm: 1),
       schedule: ScheduleDescription(warmup: 0, decay: .none), totalSteps: 10, batchRows: Self.samples,
       partRows: partRows, workers: Workers(threads: threads),
-      parameters: Model(description).structure.parameters.enumerated().map { index, parameter in
+      parameters: Model(graph).structure.parameters.enumerated().map { index, parameter in
         Tensor(
           LayerHarness.noise(parameter.shape.reduce(1, *), seed: UInt64(index + 1)).map { Element($0) },
           shape: parameter.shape)
@@ -136,9 +136,10 @@ import Testing
     let sgd = OptimizerDescription(
       kind: .sgd, learningRate: 0.01, momentum: 0, nesterov: false, weightDecay: 0, clipNorm: nil)
     // 300 samples of 9 tokens a part, so that activations outweigh weights and the block of inference.
-    let estimates = [false, true].map { recomputes in
+    let estimates = try [false, true].map { recomputes in
       TrainingEngine<Float>.memoryEstimate(
-        model: .transformer(description(kind, recomputes: recomputes)), optimizer: sgd, batchRows: 1000, partRows: 300)
+        try Model(ModelDescription.transformer(description(kind, recomputes: recomputes)).graph()), optimizer: sgd,
+        batchRows: 1000, partRows: 300)
     }
     let (kept, again) = (try #require(estimates[0]), try #require(estimates[1]))
     #expect(Double(again) < 0.6 * Double(kept))
@@ -146,9 +147,8 @@ import Testing
 
   /// One table whatever the number of blocks, and none before a pass.
   @Test func rotaryTablesAreMadeOnceWhenTheEngineFirstNeedsThem() throws {
-    let description = ModelDescription.transformer(description(.llama))
-    let model = try Model(description)
-    _ = TrainingEngine<Float>.memoryEstimate(model, of: description, optimizer: nil, batchRows: 4)
+    let model = try Model(ModelDescription.transformer(description(.llama)).graph())
+    _ = TrainingEngine<Float>.memoryEstimate(model, optimizer: nil, batchRows: 4)
     #expect(model.madeTables == 0)
     let engine = try engine(Float.self, .llama)
     #expect(engine.model.madeTables == 0)

@@ -35,7 +35,7 @@ import Testing
 
     func model() throws -> Model {
       try Model(
-        .transformer(
+        ModelDescription.transformer(
           TransformerDescription(
             family: family, width: width, blocks: blocks, heads: heads, keyValueHeads: keyValueHeads,
             headWidth: headWidth, hidden: hidden, activation: activation, normEpsilon: normEpsilon, rotary: rotary,
@@ -43,7 +43,8 @@ import Testing
             head: TransformerHead(
               pooling: pooling, hasPooler: hasPooler, outputs: outputs, hasBias: family == .bert,
               isLanguageModel: isLanguageModel),
-            trained: trained, maximumTokens: maximumTokens, recomputes: false)))
+            trained: trained, maximumTokens: maximumTokens, recomputes: true)
+        ).graph())
     }
   }
 
@@ -130,7 +131,7 @@ import Testing
   @Test func afterItsKeysAndValuesTheLastBlockIsThePooledTokens() throws {
     for change in [Change.bert, .llama] {
       let model = try change.model()
-      let last = try #require(model.blocks.last)
+      let last = try #require(model.recomputedBlocks.last)
       let tokens = last.filter { model.values[model.layers[$0].output].domain == .tokens }.map { model.layers[$0].name }
       #expect(
         tokens.allSatisfy {
@@ -145,8 +146,8 @@ import Testing
   @Test func aBlockReadsOneValueFromOutside() throws {
     for change in [Change.bert, .llama, Change.llama.with(\.pooling, .none)] {
       let model = try change.model()
-      #expect(model.blocks.count == 2)
-      for block in model.blocks {
+      #expect(model.recomputedBlocks.count == 2)
+      for block in model.recomputedBlocks {
         let written = Set(block.map { model.layers[$0].output })
         #expect(Set(block.flatMap { model.layers[$0].inputs }).subtracting(written).count == 1)
       }
@@ -178,8 +179,7 @@ import Testing
   @Test func anAdapterOfAnUnknownLayerNamesThoseThereAre() {
     let adaptation = LowRankAdaptation(rank: 2, alpha: 4, targets: ["q_proj", "query"])
     #expect(
-      throws: TrainingError.invalidModel(
-        "no linear layer is named \"q_proj\" for an adapter; there are: query, key, value, dense")
+      throws: GraphError.unknownTarget("q_proj", known: ["query", "key", "value", "dense"])
     ) { try Change.bert.with(\.trained, .lora(adaptation)).model() }
   }
 
@@ -189,8 +189,8 @@ import Testing
     ]
     for path in paths {
       for size in [0, -1, Int.min] {
-        #expect(throws: TrainingError.self) { try Change.bert.with(path, size).model() }
-        #expect(throws: TrainingError.self) { try Change.llama.with(path, size).model() }
+        #expect(throws: GraphError.self) { try Change.bert.with(path, size).model() }
+        #expect(throws: GraphError.self) { try Change.llama.with(path, size).model() }
       }
     }
   }
@@ -211,22 +211,26 @@ import Testing
   ]
 
   @Test(arguments: refused.indices) func whatDoesNotFitIsRefused(_ index: Int) {
-    #expect {
-      try Self.refused[index].model()
-    } throws: { error in
-      if case .invalidModel = error as? TrainingError { true } else { false }
-    }
+    #expect(throws: GraphError.self) { try Self.refused[index].model() }
   }
 
   @Test func sizesThatOverflowAreRefused() {
     for change in [Change.bert, .llama] {
-      #expect(throws: TrainingError.tooLarge) { try change.with(\.hidden, 1 << 60).model() }
-      #expect(throws: TrainingError.tooLarge) { try change.with(\.outputs, Int.max).model() }
-      #expect(throws: TrainingError.tooLarge) {
-        try change.with(\.trained, .lora(LowRankAdaptation(rank: 1 << 59, alpha: 1, targets: ["query"]))).model()
+      #expect(throws: GraphError.outOfRange("MLP width", value: 1 << 60, allowed: 1...1 << 20)) {
+        try change.with(\.hidden, 1 << 60).model()
+      }
+      #expect(throws: GraphError.outOfRange("width of output", value: .max, allowed: 1...1 << 24)) {
+        try change.with(\.outputs, Int.max).model()
+      }
+      let target = change.family == .bert ? "query" : "q_proj"
+      #expect {
+        try change.with(\.trained, .lora(LowRankAdaptation(rank: 1 << 59, alpha: 1, targets: [target]))).model()
+      } throws: {
+        guard case .outOfRange(let what, 1 << 59, _) = $0 as? GraphError else { return false }
+        return what.hasSuffix("\(target).rank")
       }
     }
-    #expect(throws: TrainingError.self) { try Change.llama.with(\.heads, 1 << 62).model() }
-    #expect(throws: TrainingError.self) { try Change.bert.with(\.width, Int.max).model() }
+    #expect(throws: GraphError.self) { try Change.llama.with(\.heads, 1 << 62).model() }
+    #expect(throws: GraphError.self) { try Change.bert.with(\.width, Int.max).model() }
   }
 }

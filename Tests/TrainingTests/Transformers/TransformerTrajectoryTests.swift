@@ -61,7 +61,7 @@ import Testing
   ) throws -> [Double] {
     let fixture = try TransformerFixture.read.get()
     let description = try #require(Self.descriptions[wanted.name])
-    let model = try Model(.transformer(description))
+    let model = try Model(ModelDescription.transformer(description).graph())
     let inputs = try fixture.tensor("inputs", of: wanted)
     let harness = ModelHarness<Element>(model: model, sequences: wanted.layout(description.head.pooling))
     var parameters = try wanted.parameters(model.structure).map { $0.map { Element($0) } }
@@ -131,7 +131,7 @@ import Testing
     let fixture = try TransformerFixture.read.get()
     let wanted = try #require(fixture.cases.first { $0.name == name })
     let description = try #require(Self.descriptions[name])
-    let model = try Model(.transformer(description))
+    let model = try Model(ModelDescription.transformer(description).graph())
     let inputs = try fixture.tensor("inputs", of: wanted)
     let parameters = try wanted.parameters(model.structure).map { $0.map { Float($0) } }
     let results = [1, 2, 3].map { threads in

@@ -1,3 +1,4 @@
+import Models
 import Numerics
 
 /// What an engine must remember between a part's forward pass and its backward pass, and what memory passes can share.
@@ -16,9 +17,8 @@ struct MemoryPlan {
 
   /// - Parameters:
   ///   - trains: false for inference alone.
-  ///   - recomputes: whether only what crosses the borders of `model.blocks` is kept for the backward pass.
   ///   - keepsOutputGradient: whether the output's gradient comes before the backward pass, in parts.
-  init(_ model: Model, flow: GradientFlow, trains: Bool, recomputes: Bool, keepsOutputGradient: Bool) {
+  init(_ model: Model, flow: GradientFlow, trains: Bool, keepsOutputGradient: Bool) {
     var slots = SlotAllocator()
     let allForward = model.layers.indices.map { LayerPass.forward(layer: $0) }
     guard trains else {
@@ -28,7 +28,7 @@ struct MemoryPlan {
       workingShapes = slots.shapes
       return
     }
-    let schedule = BackwardSchedule(model, flow: flow, blocks: recomputes ? model.blocks : [])
+    let schedule = BackwardSchedule(model, flow: flow, blocks: model.recomputedBlocks)
     var parts: [ModelMatrix: PassPlan.Place] = [:]
     var shapes: [MatrixShape] = []
     for matrix in schedule.remembered(keepsOutputGradient: keepsOutputGradient) {
@@ -190,10 +190,10 @@ struct SlotAllocator {
   mutating func assign(_ lifetimes: [Lifetime]) -> [ModelMatrix: Int] {
     var result: [ModelMatrix: Int] = [:]
     var lastTurn = [Int](repeating: -1, count: shapes.count)
+    // Only slots of a lifetime's own shape are looked at: a model may have thousands of shapes.
+    var slotsOfShape = Dictionary(grouping: shapes.indices) { shapes[$0] }
     for lifetime in lifetimes.sorted(by: { $0.turns.lowerBound < $1.turns.lowerBound }) {
-      let free = shapes.indices.filter {
-        shapes[$0] == lifetime.shape && lastTurn[$0] < lifetime.turns.lowerBound
-      }
+      let free = slotsOfShape[lifetime.shape, default: []].filter { lastTurn[$0] < lifetime.turns.lowerBound }
       let slot: Int
       if let hottest = free.max(by: { lastTurn[$0] < lastTurn[$1] }) {
         slot = hottest
@@ -201,6 +201,7 @@ struct SlotAllocator {
         slot = shapes.count
         shapes.append(lifetime.shape)
         lastTurn.append(-1)
+        slotsOfShape[lifetime.shape, default: []].append(slot)
       }
       lastTurn[slot] = lifetime.turns.upperBound
       result[lifetime.matrix] = slot
