@@ -35,13 +35,5 @@ package struct SHA256 {
   /// 32 bytes.
   package struct Digest: Sendable, Equatable {
     package let bytes: [UInt8]
-
-    /// 64 lower-case digits.
-    package var hexadecimal: String {
-      bytes.map { byte in
-        let digits = String(byte, radix: 16)
-        return digits.count == 1 ? "0" + digits : digits
-      }.joined()
-    }
   }
 }

@@ -115,16 +115,15 @@ extension HuggingFaceDirectory {
       hash.update("\(name)\(tensor.shape)\n")
       tensor.withUnsafeBufferPointer { hash.update(UnsafeRawBufferPointer($0)) }
     }
-    let digits = String(hash.value(), radix: 16)
-    return String(repeating: "0", count: 16 - digits.count) + digits
+    return hash.value().hexadecimal
   }
 }
 
 /// Why a directory is not a pretrained model that can be trained here. Names come from files and are cut to a printable length.
-package enum HuggingFaceProblem: Error, Equatable, Sendable, CustomStringConvertible {
+package enum HuggingFaceProblem: JSONFailure, Equatable, Sendable, CustomStringConvertible {
   case tooLarge(limit: Int)
   /// `offset` in bytes from the file's first.
-  case notJSON(String, offset: Int)
+  case json(String, offset: Int)
   case notAnObject
   case missingSetting(String)
   /// A setting of another type or outside its range; `expected` says what it must be.
@@ -151,7 +150,7 @@ package enum HuggingFaceProblem: Error, Equatable, Sendable, CustomStringConvert
   package var description: String {
     switch self {
     case .tooLarge(let limit): "it is larger than \(limit) bytes"
-    case .notJSON(let problem, let offset): "it is not valid JSON, at byte \(offset): \(problem)"
+    case .json(let problem, let offset): "it is not valid JSON, at byte \(offset): \(problem)"
     case .notAnObject: "it is not a JSON object"
     case .missingSetting(let name): "`\(name)` is missing"
     case .setting(let name, let expected): "`\(name)` must be \(expected)"

@@ -31,7 +31,7 @@ package struct SafetensorsHeader: Sendable, Equatable {
     let text = bytes[8..<8 + length]
     guard text.first == UInt8(ascii: "{") else { throw .json("it does not begin with `{`", offset: 0) }
     guard String(validating: text, as: UTF8.self) != nil else { throw .notUTF8 }
-    var json = HeaderJSON(text)
+    var json = JSONReader<SafetensorsProblem>(text)
     var entries: [SafetensorsEntry] = []
     var names: Set<String> = []
     var metadata: [String: String] = [:]
@@ -46,7 +46,7 @@ package struct SafetensorsHeader: Sendable, Equatable {
         entries.append(try entry(named: name, &json))
       }
     }
-    guard json.onlyPaddingIsLeft() else { throw json.failure("something follows the object") }
+    guard json.onlySpacesAreLeft else { throw json.failure("something follows the object") }
     entries.sort { ($0.begin, $0.end, $0.name) < ($1.begin, $1.end, $1.name) }
     try checkLayout(entries, dataLength: fileLength - 8 - length, fileLength: fileLength)
     return SafetensorsHeader(entries: entries, metadata: metadata, dataOffset: 8 + length)
@@ -64,7 +64,7 @@ package struct SafetensorsHeader: Sendable, Equatable {
   }
 
   private static func entry(
-    named name: String, _ json: inout HeaderJSON
+    named name: String, _ json: inout JSONReader<SafetensorsProblem>
   ) throws(SafetensorsProblem) -> SafetensorsEntry {
     var typeName: String?
     var shape: [Int]?

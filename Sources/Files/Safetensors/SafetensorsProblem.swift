@@ -2,7 +2,7 @@ import Foundations
 
 /// Why bytes are not a safetensors file, or why a tensor cannot be had from one. Names come from the file and are cut to a
 /// printable length.
-package enum SafetensorsProblem: Error, Equatable, Sendable, CustomStringConvertible {
+package enum SafetensorsProblem: JSONFailure, Equatable, Sendable, CustomStringConvertible {
   /// Shorter than the 8 bytes that state the header's length.
   case noHeaderLength
   case headerTooLarge(limit: Int)

@@ -1,3 +1,5 @@
+import Foundations
+
 /// XXH64 (Yann Collet, xxHash specification, version 0.1.1, section "XXH64 algorithm description"): finds damage that
 /// leaves a file's structure whole. It is no protection against anybody who means to deceive.
 package struct ContentHash {
@@ -111,8 +113,7 @@ struct CheckpointHash {
     for (key, text) in metadata.sorted(by: { $0.key < $1.key }) where key != CheckpointFormat.hashKey {
       hash.update("\(key)=\(text)\n")
     }
-    let digits = String(hash.value(), radix: 16)
-    return String(repeating: "0", count: Self.digits - digits.count) + digits
+    return hash.value().hexadecimal
   }
 
   static let digits = 16

@@ -1,3 +1,4 @@
+import Foundations
 import Yams
 
 /// A job as it was written: the keys that were given, each of the right type and in range, before defaults.
@@ -84,7 +85,7 @@ struct SpecificationReader {
     } else {
       throw JobSpecError(
         .unknownKey(
-          path.quotable, suggestion: JobSchema.suggestion(for: key.string, in: section),
+          path.printable(limit: 61), suggestion: JobSchema.suggestion(for: key.string, in: section),
           known: JobSchema.children(of: section)), at: keyLocation)
     }
   }
@@ -106,7 +107,7 @@ struct JobOverride {
     }
     path = String(argument[..<equals])
     value = String(argument[argument.index(after: equals)...])
-    location = SourceLocation(source: "--set \(path.quotable)", isOverride: true)
+    location = SourceLocation(source: "--set \(path.printable(limit: 61))", isOverride: true)
   }
 
   func apply(to written: inout [String: WrittenValue]) throws(JobSpecError) {
@@ -132,7 +133,7 @@ struct JobOverride {
       let known = JobSchema.sections.contains(section) ? section : ""
       throw JobSpecError(
         .unknownKey(
-          path.quotable, suggestion: JobSchema.suggestion(for: parts.last.map(String.init) ?? "", in: known),
+          path.printable(limit: 61), suggestion: JobSchema.suggestion(for: parts.last.map(String.init) ?? "", in: known),
           known: JobSchema.children(of: known)), at: location)
     }
   }

@@ -1,3 +1,4 @@
+import Foundations
 import Yams
 
 /// YAML text as a node tree, bounded in size, depth and expansion, whatever the bytes are.
@@ -105,7 +106,7 @@ struct YAMLDocument {
       return JobSpecError(.syntax(text), at: source.moved(to: mark))
     case .duplicatedKeysInMapping(let duplicates, let context):
       return JobSpecError(
-        .duplicateKey(duplicates.sorted().map(\.quotable)), at: source.moved(to: context.mark))
+        .duplicateKey(duplicates.sorted().map { $0.printable(limit: 61) }), at: source.moved(to: context.mark))
     case .reader(let problem, _, _, _): return JobSpecError(.syntax(problem), at: source)
     default: return JobSpecError(.syntax("the YAML reader failed"), at: source)
     }
@@ -116,15 +117,5 @@ extension SourceLocation {
   /// The same source at a node's position.
   func moved(to mark: Mark?) -> SourceLocation {
     SourceLocation(source: source, line: mark?.line, column: mark?.column, isOverride: isOverride)
-  }
-}
-
-extension String {
-  /// Cut and stripped so that text from a file can stand in one line of an error message.
-  var quotable: String {
-    let printable = unicodeScalars.lazy.filter { $0.value >= 0x20 && !(0x7F...0x9F).contains($0.value) }
-    var result = ""
-    result.unicodeScalars.append(contentsOf: printable.prefix(60))
-    return result.unicodeScalars.count < unicodeScalars.count ? result + "…" : result
   }
 }

@@ -1,3 +1,4 @@
+import Foundations
 import OwnerRole
 import Files
 import Cryptography
@@ -17,10 +18,10 @@ package struct AuditSubject: Sendable, Equatable {
   ///
   /// - Throws: `OwnerError.unfitData` when a file cannot be read; `CheckpointError` for a directory that is no checkpoint.
   package init(_ job: ResolvedJob) throws {
-    jobDigest = SHA256.hash(job.auditedYAML.utf8).hexadecimal
-    dataDigest = try Self.digest(ofFile: job.data.file).hexadecimal
+    jobDigest = SHA256.hash(job.auditedYAML.utf8).bytes.hexadecimal
+    dataDigest = try Self.digest(ofFile: job.data.file).bytes.hexadecimal
     if case .huggingFace(let model) = job.model {
-      checkpointDigest = try Self.digest(of: HuggingFaceDirectory(model.directory).files).hexadecimal
+      checkpointDigest = try Self.digest(of: HuggingFaceDirectory(model.directory).files).bytes.hexadecimal
     } else {
       checkpointDigest = nil
     }

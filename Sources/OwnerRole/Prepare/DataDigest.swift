@@ -1,3 +1,4 @@
+import Foundations
 import Files
 import Datasets
 import Numerics
@@ -65,18 +66,13 @@ struct DataDigest: Codable, Equatable {
       "\(file) has changed since the run began: \(difference) differ; put the old file back, or start a new run")
   }
 
-  private static func text(_ hash: UInt64) -> String {
-    let digits = String(hash, radix: 16)
-    return String(repeating: "0", count: 16 - digits.count) + digits
-  }
-
   private static func hash(_ names: [String]) -> String {
     var hash = ContentHash()
     for name in names {
       withUnsafeBytes(of: name.utf8.count) { hash.update($0) }
       hash.update(name)
     }
-    return text(hash.value())
+    return hash.value().hexadecimal
   }
 
   private static func hash(_ labels: JobLabels) -> String {
@@ -89,6 +85,6 @@ struct DataDigest: Codable, Equatable {
       withUnsafeBytes(of: values.columns) { hash.update($0) }
       values.withUnsafeBufferPointer { hash.update(UnsafeRawBufferPointer($0)) }
     }
-    return text(hash.value())
+    return hash.value().hexadecimal
   }
 }

@@ -1,3 +1,4 @@
+import Foundations
 package import Foundation
 import Synchronization
 
@@ -102,12 +103,7 @@ final class RefusalReporter: Sendable {
     guard let suppressed else { return }
     tell(
       Refusal(
-        reason: reason, ownerKey: key, address: address.map(Self.printable), time: Date(),
+        reason: reason, ownerKey: key, address: address.map { $0.printable(limit: 64) }, time: Date(),
         suppressed: suppressed))
-  }
-
-  /// Only what an IP address consists of, whatever the peer made libzmq say.
-  private static func printable(_ address: String) -> String {
-    String(address.prefix(64).filter { $0.isHexDigit || $0 == "." || $0 == ":" || $0 == "%" })
   }
 }

@@ -1,3 +1,4 @@
+import Foundations
 package import struct Foundation.Data
 
 /// One multipart message: 1 or more frames, delivered whole or not at all, in the order sent on one connection.
@@ -20,11 +21,7 @@ package struct PeerID: Hashable, Sendable, CustomStringConvertible {
 
   /// Enough to tell connections apart in a log.
   package var description: String {
-    let number = routingIdentity.map { byte in
-      let digits = String(byte, radix: 16)
-      return digits.count == 1 ? "0" + digits : digits
-    }
-    return "\(ownerKey.prefix)#\(number.joined())"
+    "\(ownerKey.prefix)#\(routingIdentity.hexadecimal)"
   }
 }
 

@@ -117,6 +117,6 @@ struct AuditLine: Codable, Equatable {
   }
 
   static func hash(of line: some Sequence<UInt8>) -> String {
-    SHA256.hash(line).hexadecimal
+    SHA256.hash(line).bytes.hexadecimal
   }
 }

@@ -1,3 +1,4 @@
+import Foundations
 import Models
 import Files
 import Collectives
@@ -32,8 +33,8 @@ struct JobAdmission<Element: FloatingElement> {
         : "make train.micro_batch smaller, set train.recompute, or train fewer of its weights (model.train)"
       let whose = memoryLimit < configuration.memoryLimit ? "this owner's (memory=)" : "this trainer's"
       throw TrainerError.refused(
-        "the job needs \(memory.map(ByteText.text) ?? "more bytes than can be counted") of memory, \(whose) limit is "
-          + "\(ByteText.text(memoryLimit)) a job; \(advice)", cause: .memory)
+        "the job needs \(ByteSize.binaryText(memory)) of memory, \(whose) limit is "
+          + "\(ByteSize.binaryText(memoryLimit)) a job; \(advice)", cause: .memory)
     }
     try checkMessages(description, model)
     if description.purpose == .training, description.lossLocation == .trainer {
@@ -41,8 +42,8 @@ struct JobAdmission<Element: FloatingElement> {
         description, width: model.inputWidth, outputs: model.outputWidth)
       guard let needed, needed <= configuration.rowStoreLimit else {
         throw TrainerError.refused(
-          "the job's rows take \(needed.map(ByteText.text) ?? "more bytes than can be counted"), this trainer keeps "
-            + "\(ByteText.text(configuration.rowStoreLimit)) a job; compute the loss at the owner (loss.where: owner) to send rows as they are needed",
+          "the job's rows take \(ByteSize.binaryText(needed)), this trainer keeps "
+            + "\(ByteSize.binaryText(configuration.rowStoreLimit)) a job; compute the loss at the owner (loss.where: owner) to send rows as they are needed",
           cause: .disk)
       }
     }
@@ -126,8 +127,8 @@ struct JobAdmission<Element: FloatingElement> {
     for (what, bytes) in [("inputs", inputs), ("outputs", outputs)] {
       guard let bytes, bytes <= largestMessage else {
         throw TrainerError.refused(
-          "the \(what) of a micro-batch may take \(bytes.map(ByteText.text) ?? "more bytes than can be counted"), a message holds "
-            + "\(ByteText.text(largestMessage)); \(Self.advice(description))")
+          "the \(what) of a micro-batch may take \(ByteSize.binaryText(bytes)), a message holds "
+            + "\(ByteSize.binaryText(largestMessage)); \(Self.advice(description))")
       }
     }
   }
@@ -163,15 +164,5 @@ enum JobDisk<Element: FloatingElement> {
         ? UploadedData<Element>.byteCount(description, width: model.inputWidth, outputs: model.outputWidth) : 0,
       bytes(.frozen, times: 1), bytes(.state, times: 2), keepsBest ? bytes(.best, times: 2) : 0,
     ])
-  }
-}
-
-/// Sizes in messages to people.
-enum ByteText {
-  /// In MiB with one decimal; in bytes where that would say 0.0, or next to nothing.
-  static func text(_ bytes: Int) -> String {
-    guard bytes >= 1 << 20 else { return "\(bytes) bytes" }
-    let tenths = bytes / (1 << 20) * 10 + bytes % (1 << 20) * 10 / (1 << 20)
-    return "\(tenths / 10).\(tenths % 10) MiB"
   }
 }

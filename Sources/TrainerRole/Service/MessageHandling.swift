@@ -190,8 +190,8 @@ extension TrainerService {
       })
     guard let held, let needed, let sum = Shape.sum([held, needed]), sum <= limit else {
       throw TrainerError.refused(
-        "the job needs \(needed.map(ByteText.text) ?? "more bytes than can be counted") of disk beside \(held.map(ByteText.text) ?? "more bytes than can be counted") of this owner's "
-          + "jobs here, and its limit is \(ByteText.text(limit)) (disk=); cancel or retrieve others, or train on fewer rows",
+        "the job needs \(ByteSize.binaryText(needed)) of disk beside \(ByteSize.binaryText(held)) of this owner's "
+          + "jobs here, and its limit is \(ByteSize.binaryText(limit)) (disk=); cancel or retrieve others, or train on fewer rows",
         cause: .disk)
     }
   }

@@ -1,3 +1,4 @@
+import Foundations
 import Models
 import ArgumentParser
 import Foundation
@@ -142,7 +143,7 @@ struct AuditTable {
         [
           result.title, result.metric, cell(result, result.masked), cell(result, result.unmasked),
           result.status == .measured ? ReportNumber.text(result.masked?.chance) : "",
-          NumberText.fixed(result.seconds, 1),
+          QuantityText.fixed(result.seconds, 1),
         ]
       })
     var lines = report.outOfScope + [""] + table.lines + [""]

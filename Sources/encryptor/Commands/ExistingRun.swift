@@ -1,3 +1,4 @@
+import Foundations
 import ArgumentParser
 import Foundation
 import JobSpec
@@ -51,7 +52,7 @@ struct OpenedRun {
       try connection.greet(
         patience: .seconds(patience),
         waiting: { reason in
-          StandardError.write("\(reason); waiting for it for up to \(NumberText.duration(Double(patience)))\n")
+          StandardError.write("\(reason); waiting for it for up to \(QuantityText.duration(Double(patience)))\n")
         })
     } catch {
       connection.close()

@@ -1,3 +1,4 @@
+import Foundations
 import ArgumentParser
 import Datasets
 
@@ -42,7 +43,7 @@ struct InspectionTable {
           rows: inspection.groups.map { group in
             [
               group.path, group.role.rawValue, shape(group.shape),
-              (group.storedEntries ?? group.categoryCount).map(NumberText.count) ?? "",
+              (group.storedEntries ?? group.categoryCount).map(QuantityText.count) ?? "",
             ]
           }
         ).lines
@@ -58,13 +59,13 @@ struct InspectionTable {
     let layout = dataset.chunks.map { "chunks \(shape($0))" } ?? dataset.layout
     let own = [
       dataset.path, shape(dataset.shape), dataset.type, layout, dataset.filters.joined(separator: ", "),
-      dataset.missing.map(NumberText.count) ?? "",
+      dataset.missing.map(QuantityText.count) ?? "",
       dataset.refusal ?? dataset.categories.map { "categories in \($0)" } ?? "",
     ]
     return [own]
       + dataset.fields.map { field in
         [
-          "  [\(field.name)]", "", field.type, "", "", field.missing.map(NumberText.count) ?? "",
+          "  [\(field.name)]", "", field.type, "", "", field.missing.map(QuantityText.count) ?? "",
           field.categories.map { "categories in \($0)" } ?? "",
         ]
       }

@@ -1,3 +1,4 @@
+import Foundations
 import Models
 import ArgumentParser
 import JobSpec
@@ -38,8 +39,8 @@ extension PlanReport {
         rows: parameters.map { [$0.name, $0.shape.map(String.init).joined(separator: " × ")] }
       ).lines
     lines += [
-      "\(NumberText.count(parameterCount)) parameters; \(NumberText.count(trainingRows)) training rows, "
-        + "\(NumberText.count(validationRows)) validation rows, \(NumberText.count(steps)) steps", "",
+      "\(QuantityText.count(parameterCount)) parameters; \(QuantityText.count(trainingRows)) training rows, "
+        + "\(QuantityText.count(validationRows)) validation rows, \(QuantityText.count(steps)) steps", "",
     ]
     lines +=
       TextTable(
@@ -52,11 +53,11 @@ extension PlanReport {
       TextTable(
         header: ["bytes on the wire", ""],
         rows: [
-          ["rows, each once (trainer keeps them)", NumberText.bytes(traffic.rowBytesOnce)],
-          ["rows, every epoch (it does not)", NumberText.bytes(traffic.rowBytesEveryEpoch)],
-          ["outputs to the owner", NumberText.bytes(traffic.outputBytes)],
-          ["output gradients to the trainer", NumberText.bytes(traffic.gradientBytes)],
-          ["weights, one way", NumberText.bytes(traffic.weightBytes)],
+          ["rows, each once (trainer keeps them)", ByteSize.decimalText(traffic.rowBytesOnce)],
+          ["rows, every epoch (it does not)", ByteSize.decimalText(traffic.rowBytesEveryEpoch)],
+          ["outputs to the owner", ByteSize.decimalText(traffic.outputBytes)],
+          ["output gradients to the trainer", ByteSize.decimalText(traffic.gradientBytes)],
+          ["weights, one way", ByteSize.decimalText(traffic.weightBytes)],
         ], numeric: true
       ).lines
     return lines.joined(separator: "\n")

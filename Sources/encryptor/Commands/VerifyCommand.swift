@@ -1,3 +1,4 @@
+import Foundations
 import JobSpec
 import ArgumentParser
 import OwnerRole
@@ -47,8 +48,8 @@ struct VerifyCommand: ParsableCommand {
     progress.end()
     let passes = difference <= tolerance
     print(
-      "\(name): largest relative weight difference \(NumberText.scientific(difference)), tolerance "
-        + "\(NumberText.scientific(tolerance)): \(passes ? "ok" : "FAILED")")
+      "\(name): largest relative weight difference \(QuantityText.scientific(difference)), tolerance "
+        + "\(QuantityText.scientific(tolerance)): \(passes ? "ok" : "FAILED")")
     return passes
   }
 }

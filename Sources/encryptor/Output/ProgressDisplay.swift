@@ -1,3 +1,4 @@
+import Foundations
 import Models
 import Foundation
 import JobSpec
@@ -34,8 +35,8 @@ final class ProgressDisplay {
   func showPlan() {
     let description = prepared.description
     line(
-      "\(prepared.job.name): \(NumberText.count(prepared.plan.trainingRows)) rows to train on, "
-        + "\(NumberText.count(prepared.plan.validationRows)) to validate on, "
+      "\(prepared.job.name): \(QuantityText.count(prepared.plan.trainingRows)) rows to train on, "
+        + "\(QuantityText.count(prepared.plan.validationRows)) to validate on, "
         + "\(Self.width(prepared)), \(prepared.shape.data.outputs) outputs; "
         + "\(description.epochs) epochs of \(description.stepsPerEpoch) steps; masking \(prepared.job.masking.strength.rawValue), "
         + "loss at the \(prepared.job.lossLocation.rawValue); trainer \(prepared.job.trainer)")
@@ -49,7 +50,7 @@ final class ProgressDisplay {
       phase = what
       if !isTerminal { line(what) }
     case .advanced(let done, let total):
-      update { "\(phase) \(Self.bar(done, total)) \(NumberText.count(done))/\(NumberText.count(total))" }
+      update { "\(phase) \(Self.bar(done, total)) \(QuantityText.count(done))/\(QuantityText.count(total))" }
     case .warning(let text): line("warning: \(text)")
     case .queued(let position): line("waiting in the trainer's queue, place \(position)")
     case .trainingStarts(let step, let total):
@@ -57,7 +58,7 @@ final class ProgressDisplay {
       trainingBegan = clock.now
       rows = 0
       line(
-        step == 0 ? "training, \(NumberText.count(total)) steps" : "training goes on at step \(NumberText.count(step))")
+        step == 0 ? "training, \(QuantityText.count(total)) steps" : "training goes on at step \(QuantityText.count(step))")
     case .progress(let record, let count): show(record, rows: count)
     case .waitingForTrainer(let reason): line("\(reason); \(waiting)")
     case .trainerLost(let reason): line("trainer lost: \(reason); everything is saved here, \(waiting)")
@@ -70,7 +71,7 @@ final class ProgressDisplay {
     if isTerminal { StandardError.write("\r\u{1B}[K") }
   }
 
-  private var waiting: String { "waiting for it for up to \(NumberText.duration(Double(patience)))" }
+  private var waiting: String { "waiting for it for up to \(QuantityText.duration(Double(patience)))" }
 
   private func show(_ record: ProgressRecord, rows count: Int) {
     switch record {
@@ -83,16 +84,16 @@ final class ProgressDisplay {
         let done = step + 1 - firstStep
         let left = elapsed / Double(max(1, done)) * Double(total - step - 1)
         return
-          "\(Self.bar(step + 1, total)) step \(step + 1)/\(total)  loss \(NumberText.fixed(smoothedLoss ?? loss, 4))"
-          + "\(metric)  \(NumberText.count(Int(Double(rows) / max(elapsed, 1e-9)))) rows/s  "
-          + "\(NumberText.duration(left)) left"
+          "\(Self.bar(step + 1, total)) step \(step + 1)/\(total)  loss \(QuantityText.fixed(smoothedLoss ?? loss, 4))"
+          + "\(metric)  \(QuantityText.count(Int(Double(rows) / max(elapsed, 1e-9)))) rows/s  "
+          + "\(QuantityText.duration(left)) left"
       }
     case .evaluation(let epoch, _, let loss, let metrics, let kept, _):
       let values = metrics.sorted { $0.key < $1.key }
-        .map { "\($0.key) \(NumberText.fixed($0.value, 4))" }.joined(separator: "  ")
+        .map { "\($0.key) \(QuantityText.fixed($0.value, 4))" }.joined(separator: "  ")
       metric = values.isEmpty ? "" : "  \(values)"
       line(
-        "epoch \(epoch + 1)/\(prepared.description.epochs)  validation loss \(NumberText.fixed(loss, 4))  \(values)"
+        "epoch \(epoch + 1)/\(prepared.description.epochs)  validation loss \(QuantityText.fixed(loss, 4))  \(values)"
           + (kept ? "  best so far" : ""))
     }
   }
@@ -110,9 +111,9 @@ final class ProgressDisplay {
 
   private static func width(_ prepared: PreparedJob) -> String {
     guard let longest = prepared.shape.data.maximumTokens else {
-      return "\(NumberText.count(prepared.shape.data.features)) features"
+      return "\(QuantityText.count(prepared.shape.data.features)) features"
     }
-    return "\(NumberText.count(prepared.description.totalTokens)) tokens, at most \(longest) a row"
+    return "\(QuantityText.count(prepared.description.totalTokens)) tokens, at most \(longest) a row"
   }
 
   private static func bar(_ done: Int, _ total: Int) -> String {
@@ -142,7 +143,7 @@ final class CountDisplay {
       return
     }
     lastShown = now
-    let share = "\(label) \(NumberText.count(done)) of \(NumberText.count(total))"
+    let share = "\(label) \(QuantityText.count(done)) of \(QuantityText.count(total))"
     if StandardError.isTerminal { StandardError.replaceLine(share) } else { StandardError.write(share + "\n") }
   }
 

@@ -1,3 +1,4 @@
+import Foundations
 import Models
 import OwnerRole
 import Protocol
@@ -19,18 +20,18 @@ struct SummaryTable {
     let times = TextTable(
       header: ["where the time went", "seconds", "share"],
       rows: parts.map {
-        [$0.0, NumberText.fixed($0.1, 2), NumberText.fixed(100 * $0.1 / max(seconds.total, 1e-9), 1) + " %"]
+        [$0.0, QuantityText.fixed($0.1, 2), QuantityText.fixed(100 * $0.1 / max(seconds.total, 1e-9), 1) + " %"]
       }, numeric: true)
     var lines = EvaluationTable(report.evaluations, keptEpoch: report.keptEpoch).lines
     if !lines.isEmpty { lines += ["* the epoch whose weights are kept", ""] }
     lines += times.lines
     lines += [
       "",
-      "sent \(NumberText.bytes(report.bytesSent)), received \(NumberText.bytes(report.bytesReceived)); "
-        + "\(NumberText.fixed(report.expansion, 4)) × plain float32",
-      "owner CPU \(NumberText.fixed(report.ownerCPUSeconds, 2)) s, trainer CPU "
-        + "\(NumberText.fixed(report.trainerCPUSeconds, 2)) s",
-      "under this job's key the trainer saw \(NumberText.count(report.rowsSeen)) rows in \(report.epochs) epochs, masked",
+      "sent \(ByteSize.decimalText(report.bytesSent)), received \(ByteSize.decimalText(report.bytesReceived)); "
+        + "\(QuantityText.fixed(report.expansion, 4)) × plain float32",
+      "owner CPU \(QuantityText.fixed(report.ownerCPUSeconds, 2)) s, trainer CPU "
+        + "\(QuantityText.fixed(report.trainerCPUSeconds, 2)) s",
+      "under this job's key the trainer saw \(QuantityText.count(report.rowsSeen)) rows in \(report.epochs) epochs, masked",
       "model: \(model)",
     ]
     return lines.joined(separator: "\n")
@@ -47,8 +48,8 @@ struct EvaluationTable {
     for case .evaluation(let epoch, _, let loss, let metrics, _, let seconds) in records {
       names = metrics.keys.sorted()
       rows.append(
-        [keptEpoch == epoch ? "\(epoch + 1) *" : "\(epoch + 1)", NumberText.fixed(loss, 4)]
-          + names.map { NumberText.fixed(metrics[$0] ?? .nan, 4) } + [NumberText.fixed(seconds, 2)])
+        [keptEpoch == epoch ? "\(epoch + 1) *" : "\(epoch + 1)", QuantityText.fixed(loss, 4)]
+          + names.map { QuantityText.fixed(metrics[$0] ?? .nan, 4) } + [QuantityText.fixed(seconds, 2)])
     }
     lines =
       rows.isEmpty

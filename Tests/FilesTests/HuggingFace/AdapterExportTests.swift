@@ -1,3 +1,4 @@
+import Foundations
 import Models
 import Numerics
 import Testing
@@ -18,7 +19,7 @@ import TestSupport
       baseModel: "/models/a \"b\""
     ).write([], to: target.path)
     let bytes = try #require(target.contents("adapter_config.json"))
-    guard case .object(let members) = try JSONValue.parse(Array(bytes)) else { return [:] }
+    guard case .object(let members) = try JSONValue.parse(Array(bytes), throwing: HuggingFaceProblem.self) else { return [:] }
     return members
   }
 

@@ -1,3 +1,4 @@
+import Foundations
 import Models
 import Foundation
 import Synchronization
@@ -17,7 +18,7 @@ import TestSupport
   private func configuration(_ export: HuggingFaceExport, of fixture: ModelFixture) throws -> [String: JSONValue] {
     try export.write([], original: fixture.open(), to: target.path)
     let bytes = try #require(target.contents("config.json"))
-    guard case .object(let members) = try JSONValue.parse(Array(bytes)) else { return [:] }
+    guard case .object(let members) = try JSONValue.parse(Array(bytes), throwing: HuggingFaceProblem.self) else { return [:] }
     return members
   }
 

@@ -1,3 +1,4 @@
+import Foundations
 import Foundation
 import Numerics
 import Testing
@@ -69,7 +70,7 @@ import TestSupport
 
   @Test func anIndexThatIsNotJSON() throws {
     try fixture.write("{", to: "model.safetensors.index.json")
-    guard case .notJSON = try expectProblem(nil, { _ = try fixture.open() }) else {
+    guard case .json = try expectProblem(nil, { _ = try fixture.open() }) else {
       Issue.record("another problem")
       return
     }

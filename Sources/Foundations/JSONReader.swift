@@ -1,38 +1,40 @@
-/// Reads the part of JSON that safetensors headers use: objects, strings and non-negative integers, one token after the
-/// other. Not a general parser on purpose: there is no recursion to bound, and duplicate keys, which general parsers lose,
-/// are the caller's to see. `JSONValue` adds the rest of JSON for configurations.
-struct HeaderJSON {
+/// Reads JSON (RFC 8259) one token after the other, without recursion: what headers of tensor files need, in which a key that is given
+/// twice is the caller's to see. `JSONValue` reads whole documents with it.
+///
+/// Generic in the error, so that each format's own says where its JSON is wrong.
+package struct JSONReader<Failure: JSONFailure> {
   let bytes: ArraySlice<UInt8>
   var position: Int
 
   /// - Parameter bytes: valid UTF-8.
-  init(_ bytes: ArraySlice<UInt8>) {
+  package init(_ bytes: ArraySlice<UInt8>) {
     self.bytes = bytes
     position = bytes.startIndex
   }
 
-  var offset: Int { position - bytes.startIndex }
+  /// Bytes read so far.
+  package var offset: Int { position - bytes.startIndex }
 
-  func failure(_ problem: String) -> SafetensorsProblem {
+  package func failure(_ problem: String) -> Failure {
     .json(problem, offset: offset)
   }
 
   /// Whether `character` comes next, after white space; it is consumed when it does.
-  mutating func accept(_ character: Unicode.Scalar) -> Bool {
+  package mutating func accept(_ character: Unicode.Scalar) -> Bool {
     skipSpace()
     guard position < bytes.endIndex, UInt32(bytes[position]) == character.value else { return false }
     position += 1
     return true
   }
 
-  mutating func expect(_ character: Unicode.Scalar) throws(SafetensorsProblem) {
+  package mutating func expect(_ character: Unicode.Scalar) throws(Failure) {
     if !accept(character) { throw failure("expected `\(character)`") }
   }
 
   /// Calls `entry` after each key of an object.
-  mutating func object(
-    _ entry: (inout HeaderJSON, String) throws(SafetensorsProblem) -> Void
-  ) throws(SafetensorsProblem) {
+  package mutating func object(
+    _ entry: (inout JSONReader, String) throws(Failure) -> Void
+  ) throws(Failure) {
     try expect("{")
     if accept("}") { return }
     repeat {
@@ -44,7 +46,7 @@ struct HeaderJSON {
   }
 
   /// A list of non-negative integers, at most `limit`; nil when there are more.
-  mutating func integers(limit: Int) throws(SafetensorsProblem) -> [Int]? {
+  package mutating func integers(limit: Int) throws(Failure) -> [Int]? {
     try expect("[")
     if accept("]") { return [] }
     var values: [Int] = []
@@ -56,7 +58,7 @@ struct HeaderJSON {
     return values
   }
 
-  private mutating func integer() throws(SafetensorsProblem) -> Int {
+  private mutating func integer() throws(Failure) -> Int {
     skipSpace()
     let start = position
     var value = 0
@@ -72,7 +74,7 @@ struct HeaderJSON {
     return value
   }
 
-  mutating func string() throws(SafetensorsProblem) -> String {
+  package mutating func string() throws(Failure) -> String {
     try expect("\"")
     var result = String.UnicodeScalarView()
     var literal = position
@@ -99,7 +101,7 @@ struct HeaderJSON {
     result.append(contentsOf: String(decoding: bytes[start..<position], as: UTF8.self).unicodeScalars)
   }
 
-  private mutating func escape() throws(SafetensorsProblem) -> Unicode.Scalar {
+  private mutating func escape() throws(Failure) -> Unicode.Scalar {
     guard position < bytes.endIndex else { throw failure("a string has no end") }
     let byte = bytes[position]
     position += 1
@@ -116,7 +118,7 @@ struct HeaderJSON {
   }
 
   /// The scalar after `\u`, from one code unit or a surrogate pair.
-  private mutating func unicodeEscape() throws(SafetensorsProblem) -> Unicode.Scalar {
+  private mutating func unicodeEscape() throws(Failure) -> Unicode.Scalar {
     let first = try codeUnit()
     if let scalar = Unicode.Scalar(first) { return scalar }
     guard first < 0xDC00, position + 1 < bytes.endIndex, bytes[position] == 0x5C,
@@ -130,7 +132,7 @@ struct HeaderJSON {
     return scalar
   }
 
-  private mutating func codeUnit() throws(SafetensorsProblem) -> UInt32 {
+  private mutating func codeUnit() throws(Failure) -> UInt32 {
     var value: UInt32 = 0
     for _ in 0..<4 {
       guard position < bytes.endIndex, let digit = Character(Unicode.Scalar(bytes[position])).hexDigitValue else {
@@ -142,12 +144,17 @@ struct HeaderJSON {
     return value
   }
 
-  mutating func skipSpace() {
+  package mutating func skipSpace() {
     while position < bytes.endIndex, [0x20, 0x09, 0x0A, 0x0D].contains(bytes[position]) { position += 1 }
   }
 
-  /// Whether nothing but the format's padding, 0x20, is left.
-  func onlyPaddingIsLeft() -> Bool {
+  /// Whether nothing but spaces is left.
+  package var onlySpacesAreLeft: Bool {
     bytes[position...].allSatisfy { $0 == 0x20 }
   }
+}
+
+/// An error that says what is wrong with JSON, and at which byte from the first.
+package protocol JSONFailure: Error {
+  static func json(_ problem: String, offset: Int) -> Self
 }

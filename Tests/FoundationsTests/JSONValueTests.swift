@@ -1,10 +1,14 @@
 import Testing
 
-@testable import Files
+@testable import Foundations
 
 @Suite struct JSONValueTests {
-  private func parse(_ text: String) throws(HuggingFaceProblem) -> JSONValue {
-    try JSONValue.parse(Array(text.utf8))
+  private enum Problem: JSONFailure, Equatable {
+    case json(String, offset: Int)
+  }
+
+  private func parse(_ text: String) throws(Problem) -> JSONValue {
+    try JSONValue.parse(Array(text.utf8), throwing: Problem.self)
   }
 
   @Test func everyKindOfValue() throws {
@@ -37,30 +41,30 @@ import Testing
     "NaN", "Infinity", "\"", "\"\\x\"", "{} {}", "1 2", "[1 2]", "'a'", "{\"a\":1,}", "// c",
   ])
   func textThatIsNotJSON(text: String) {
-    #expect(throws: HuggingFaceProblem.self) { try parse(text) }
+    #expect(throws: Problem.self) { try parse(text) }
   }
 
   @Test func aKeyGivenTwice() {
-    let error = #expect(throws: HuggingFaceProblem.self) { try parse("{\"a\": 1, \"\\u0061\": 2}") }
-    #expect(error?.description.contains("`a` is given twice") == true)
+    let error = #expect(throws: Problem.self) { try parse("{\"a\": 1, \"\\u0061\": 2}") }
+    #expect(error == .json("`a` is given twice", offset: 19))
   }
 
   @Test func deepNesting() {
     for opening in ["[", "{\"a\":"] {
-      #expect(throws: HuggingFaceProblem.self) { try parse(String(repeating: opening, count: 1_000_000)) }
+      #expect(throws: Problem.self) { try parse(String(repeating: opening, count: 1_000_000)) }
     }
     let allowed = JSONValue.maxNesting
     #expect(throws: Never.self) {
       try parse(String(repeating: "[", count: allowed) + String(repeating: "]", count: allowed))
     }
-    #expect(throws: HuggingFaceProblem.self) {
+    #expect(throws: Problem.self) {
       try parse(String(repeating: "[", count: allowed + 1) + String(repeating: "]", count: allowed + 1))
     }
   }
 
   @Test func bytesThatAreNotUTF8() {
-    #expect(throws: HuggingFaceProblem.notJSON("not UTF-8 text", offset: 0)) {
-      try JSONValue.parse([0x22, 0xFF, 0x22])
+    #expect(throws: Problem.json("not UTF-8 text", offset: 0)) {
+      try JSONValue.parse([0x22, 0xFF, 0x22], throwing: Problem.self)
     }
   }
 }

@@ -1,5 +1,3 @@
-import Foundations
-
 /// A JSON document. Numbers keep the text they were written with, so that a configuration that is read and written again says
 /// what it said: 1e-12 and 10000.0 stay what they are.
 package enum JSONValue: Sendable, Equatable {
@@ -10,23 +8,21 @@ package enum JSONValue: Sendable, Equatable {
   case array([JSONValue])
   case object([String: JSONValue])
 
-  static let maxNesting = 64
+  package static let maxNesting = 64
 
-  /// - Parameter bytes: any bytes.
-  /// - Throws: `notJSON` with the byte where it ends being JSON; also for a key given twice and for nesting beyond
-  ///   `maxNesting`.
-  static func parse(_ bytes: [UInt8]) throws(HuggingFaceProblem) -> JSONValue {
-    guard String(validating: bytes, as: UTF8.self) != nil else { throw .notJSON("not UTF-8 text", offset: 0) }
-    var json = HeaderJSON(bytes[...])
-    do throws(SafetensorsProblem) {
-      let value = try json.value(depth: 0)
-      json.skipSpace()
-      guard json.position == bytes.count else { throw json.failure("something follows the value") }
-      return value
-    } catch {
-      if case .json(let problem, let offset) = error { throw .notJSON(problem, offset: offset) }
-      throw .notJSON(error.description, offset: json.offset)
-    }
+  /// - Parameters:
+  ///   - bytes: any bytes.
+  ///   - failure: the type of the error.
+  /// - Throws: with the byte where it ends being JSON; also for a key given twice and for nesting beyond `maxNesting`.
+  package static func parse<Failure: JSONFailure>(
+    _ bytes: [UInt8], throwing failure: Failure.Type
+  ) throws(Failure) -> JSONValue {
+    guard String(validating: bytes, as: UTF8.self) != nil else { throw .json("not UTF-8 text", offset: 0) }
+    var json = JSONReader<Failure>(bytes[...])
+    let value = try json.value(depth: 0)
+    json.skipSpace()
+    guard json.position == bytes.count else { throw json.failure("something follows the value") }
+    return value
   }
 
   /// The text of the value, keys sorted, indented by two spaces as Hugging Face's libraries write it.
@@ -50,15 +46,15 @@ package enum JSONValue: Sendable, Equatable {
     }
   }
 
-  static func quoted(_ text: String) -> String {
+  /// A JSON string: quotation marks, backslashes and control characters are escaped.
+  package static func quoted(_ text: String) -> String {
     var result = "\""
     for scalar in text.unicodeScalars {
       switch scalar {
       case "\"": result += "\\\""
       case "\\": result += "\\\\"
       case "\u{0}"..<" ":
-        let digits = String(scalar.value, radix: 16)
-        result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+        result += "\\u" + UInt16(truncatingIfNeeded: scalar.value).hexadecimal
       default: result.unicodeScalars.append(scalar)
       }
     }
@@ -72,16 +68,16 @@ extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Ex
   package init(booleanLiteral value: Bool) { self = .boolean(value) }
 }
 
-extension HeaderJSON {
+extension JSONReader {
   /// Any value. The recursion is bounded by `JSONValue.maxNesting`.
-  mutating func value(depth: Int) throws(SafetensorsProblem) -> JSONValue {
+  mutating func value(depth: Int) throws(Failure) -> JSONValue {
     guard depth < JSONValue.maxNesting else { throw failure("nested too deeply") }
     skipSpace()
     guard position < bytes.endIndex else { throw failure("a value is missing") }
     switch bytes[position] {
     case UInt8(ascii: "{"):
       var members: [String: JSONValue] = [:]
-      try object { (json, key) throws(SafetensorsProblem) in
+      try object { (json, key) throws(Failure) in
         let value = try json.value(depth: depth + 1)
         guard members.updateValue(value, forKey: key) == nil else {
           throw json.failure("`\(key.printable(limit: 80))` is given twice")
@@ -101,7 +97,7 @@ extension HeaderJSON {
     }
   }
 
-  private mutating func array(depth: Int) throws(SafetensorsProblem) -> [JSONValue] {
+  private mutating func array(depth: Int) throws(Failure) -> [JSONValue] {
     try expect("[")
     if accept("]") { return [] }
     var values: [JSONValue] = []
@@ -111,7 +107,7 @@ extension HeaderJSON {
   }
 
   /// The text of a number, by the grammar of RFC 8259, section 6.
-  private mutating func number() throws(SafetensorsProblem) -> String {
+  private mutating func number() throws(Failure) -> String {
     let start = position
     if bytes[position] == UInt8(ascii: "-") { position += 1 }
     let whole = digits()
