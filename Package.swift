@@ -64,15 +64,17 @@ let package = Package(
 
     // Level 3
     library("Files", ["Numerics", "Models", "Foundations"]),
+
+    // Level 4
     library("Training", ["Numerics", "Models", "Foundations"]),
-    library("Masking", ["Models", "Numerics", "Cryptography", "Foundations"]),
-    library("Datasets", ["Numerics", "CHDF5", "Foundations"]),
+    library("Masking", ["Models", "Numerics", "Cryptography", "Files", "Foundations"]),
+    library("Datasets", ["Files", "Numerics", "CHDF5", "Foundations"]),
     library("JobSpec", ["Models", "Foundations", yams]),
-    library("Protocol", ["CZeroMQ", "Models", "Numerics", "Foundations"]),
+    library("Protocol", ["Files", "CZeroMQ", "Models", "Numerics", "Foundations"]),
     library(
       "Collectives", [.target(name: "CMPI", condition: .when(traits: ["MPI"])), "Numerics", "Foundations"]),
 
-    // Level 4
+    // Level 5
     library(
       "OwnerRole",
       ["Masking", "Training", "Datasets", "Files", "JobSpec", "Protocol", "Models", "Numerics", "Foundations"]),
@@ -80,7 +82,7 @@ let package = Package(
       "TrainerRole",
       ["Training", "Collectives", "Files", "Protocol", "Models", "Numerics", "Cryptography", "Foundations"]),
 
-    // Level 5
+    // Level 6
     library(
       "LeakAudit",
       [
@@ -88,7 +90,7 @@ let package = Package(
         "Foundations",
       ]),
 
-    // Level 6
+    // Level 7
     program(
       "encryptor",
       [
@@ -110,7 +112,7 @@ let package = Package(
     tests("FilesTests", ["Files", "Numerics", "Models", "Foundations", "TestSupport"]),
     tests("TrainingTests", ["Training", "Numerics", "Models", "Foundations"], resources: [.copy("Fixtures")]),
     tests("MaskingTests", ["Masking", "Models", "Numerics", "Cryptography", "Foundations"]),
-    tests("DatasetsTests", ["Datasets", "Numerics", "CHDF5", "Foundations", "TestSupport"]),
+    tests("DatasetsTests", ["Datasets", "Files", "Numerics", "CHDF5", "Foundations", "TestSupport"]),
     tests("JobSpecTests", ["JobSpec", "Models", "Foundations"]),
     tests("ProtocolTests", ["Protocol", "Numerics", "Models", "Foundations", "TestSupport"]),
     tests("CollectivesTests", ["Collectives", "Numerics", "Foundations"]),

@@ -1,4 +1,5 @@
 import CHDF5
+import Files
 import Foundation
 import Foundations
 import TestSupport
@@ -66,6 +67,23 @@ import Testing
       try writer.commit()
     }
     #expect(try HDF5File(path: path).readIntegers(path: "a", rows: 1) == [2])
+  }
+
+  @Test func aKilledWriterLeavesTheOlderFileAndALeftover() async throws {
+    let path = directory.file("plan.h5")
+    let writer = try HDF5Writer(path: path)
+    try writer.write([1] as [Int64], to: "a")
+    try writer.commit()
+    #expect(try directory.permissions("plan.h5") == 0o600)
+    await #expect(processExitsWith: .signal(SIGKILL)) { [path = path as String] in
+      let writer = try HDF5Writer(path: path)
+      try writer.write([2] as [Int64], to: "a")
+      kill(getpid(), SIGKILL)
+    }
+    #expect(try HDF5File(path: path).readIntegers(path: "a", rows: 1) == [1])
+    #expect(try directory.names.count == 2)
+    try AtomicFile.removeLeftovers(in: directory.path)
+    #expect(try directory.names == ["plan.h5"])
   }
 
   @Test func anAbandonedWriterLeavesNothing() throws {

@@ -35,6 +35,49 @@ import Testing
     #expect(try directory.names == ["a"])
   }
 
+  @Test(arguments: [0, 3]) func aKillWhileWritingLeavesTheOldContentAndALeftover(bytes: Int) async throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.file("a")
+    try AtomicFile.write(Data("old".utf8), to: path)
+    await #expect(processExitsWith: .signal(SIGKILL)) { [path = path as String, bytes = bytes as Int] in
+      try AtomicFile.write(to: path) { (writer) throws(CheckpointError) in
+        try writer.write([UInt8](repeating: 1, count: bytes))
+        kill(getpid(), SIGKILL)
+      }
+    }
+    #expect(directory.contents("a") == Data("old".utf8))
+    let leftovers = try directory.names.filter(AtomicFile.isTemporaryName)
+    #expect(leftovers.count == 1)
+    for name in leftovers { #expect(try directory.permissions(name) == 0o600) }
+    try AtomicFile.removeLeftovers(in: directory.path)
+    #expect(try directory.names == ["a"])
+  }
+
+  @Test func theNameAppearsWhenTheFileIsWhole() throws {
+    let directory = try TemporaryDirectory()
+    do {
+      let writer = try AtomicFileWriter(path: directory.file("a"))
+      try writer.write([1, 2, 3])
+      try writer.overwrite([9], at: 0)
+      #expect(directory.contents("a") == nil)
+      try writer.publish()
+      #expect(directory.contents("a") == Data([9, 2, 3]))
+      writer.discard()
+    }
+    #expect(directory.contents("a") == Data([9, 2, 3]))
+    _ = try AtomicFileWriter(path: directory.file("b"))
+    #expect(try directory.names == ["a"])
+  }
+
+  @Test func theUmaskTakesNothingFromTheFilesOwner() async throws {
+    let directory = try TemporaryDirectory()
+    await #expect(processExitsWith: .success) { [path = directory.file("a") as String] in
+      umask(0o777)
+      try AtomicFile.write(Data(), to: path, mode: 0o644)
+    }
+    #expect(try directory.permissions("a") == 0o600)
+  }
+
   @Test func existingFilesCanBeProtected() throws {
     let directory = try TemporaryDirectory()
     try AtomicFile.write(Data("old".utf8), to: directory.file("a"), replacing: false)

@@ -50,6 +50,22 @@ import Testing
     #expect(try Data(contentsOf: URL(fileURLWithPath: file().path)) == before)
   }
 
+  /// No file may exceed 40 bytes there: the system then refuses writes as it does on a full disk.
+  @Test func aFullDiskLeavesNoPartOfAKey() async throws {
+    await #expect(processExitsWith: .success) { [path = file().path as String] in
+      signal(SIGXFSZ, SIG_IGN)
+      var limit = rlimit(rlim_cur: 40, rlim_max: 40)
+      guard setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0 else { exit(10) }
+      do {
+        try MasterKeyFile(path: path).write(MasterKey(for: JobIdentifier()))
+        exit(11)
+      } catch let error as MaskingError {
+        guard error.kind == .exhausted else { exit(12) }
+      }
+    }
+    #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == [])
+  }
+
   @Test(arguments: [0o640, 0o604, 0o660, 0o644, 0o620])
   func aFileOpenToOthersIsRefusedWithTheCommandToRun(mode: Int) throws {
     try file().write(MasterKey(for: job))

@@ -73,6 +73,8 @@ struct StoreLeaseTests {
     let error = try #require(refusal())
     #expect(error as? StoreError == .held(path: store.path, by: "process \(getpid()) on \(ProcessIdentity.hostName)"))
     #expect(error.kind == .usage)
+    let attributes = try FileManager.default.attributesOfItem(atPath: place.path)
+    #expect(attributes[.posixPermissions] as? Int == 0o600)
     lease.release()
     #expect(try LeaseRecord.read(place) == nil)
     let next = try take()

@@ -1,10 +1,11 @@
 import CHDF5
+import Files
 import Foundation
 package import Numerics
 
 /// Writes an HDF5 file: `plan.h5` of a run, predictions.
 ///
-/// The content grows under a temporary name beside the file; `commit` syncs and renames it. A writer that is released before
+/// The content grows in an `AtomicFileWriter`, so that the file appears whole, at `commit`. A writer that is released before
 /// `commit`, or fails, removes what it wrote. Used by one thread at a time (not `Sendable`). The same calls write the same
 /// bytes: nothing in the file holds a time.
 package final class HDF5Writer {
@@ -21,7 +22,9 @@ package final class HDF5Writer {
   }
 
   package let path: String
-  private let temporary: TemporaryFile
+  /// libhdf5, which would let everybody read a file that it makes, keeps the mode of one that exists, and does not say why it cannot
+  /// create one.
+  private let writer: AtomicFileWriter
   /// nil when committed or abandoned.
   private var file: Handle?
   private var matrices: [String: Matrix] = [:]
@@ -35,17 +38,16 @@ package final class HDF5Writer {
       throw DatasetError(.writeFailed, location, "the file has no name")
     }
     self.path = path
-    let temporary = TemporaryFile(beside: path)
-    self.temporary = temporary
-    try temporary.create()
-    do throws(DatasetError) {
-      let access = try HDF5File.plainAccess(location)
-      file = try Handle(.writeFailed, location, "it cannot be created") {
-        access.use { H5Fcreate(temporary.path, hdf5CreateAnew(), hdf5DefaultProperties(), $0) }
-      }
+    let writer: AtomicFileWriter
+    do throws(CheckpointError) {
+      writer = try AtomicFileWriter(path: path)
     } catch {
-      temporary.remove()
-      throw error
+      throw DatasetError(error, location)
+    }
+    self.writer = writer
+    let access = try HDF5File.plainAccess(location)
+    file = try Handle(.writeFailed, location, "it cannot be created") {
+      access.use { H5Fcreate(writer.temporaryPath, hdf5CreateAnew(), hdf5DefaultProperties(), $0) }
     }
   }
 
@@ -150,12 +152,20 @@ package final class HDF5Writer {
     close()
     do throws(DatasetError) {
       // Closing reports nothing; a file that opens again has its last bytes.
-      _ = try HDF5File(path: temporary.path)
-      try temporary.publish()
+      _ = try HDF5File(path: writer.temporaryPath)
+      try publish()
     } catch {
-      temporary.remove()
+      writer.discard()
       throw error.reason == .diskFull || error.reason == .notPermitted
         ? error : DatasetError(.writeFailed, location, error.problem)
+    }
+  }
+
+  private func publish() throws(DatasetError) {
+    do throws(CheckpointError) {
+      try writer.publish()
+    } catch {
+      throw DatasetError(error, location)
     }
   }
 
@@ -163,7 +173,7 @@ package final class HDF5Writer {
   package func abandon() {
     guard file != nil else { return }
     close()
-    temporary.remove()
+    writer.discard()
   }
 
   /// Datasets first: a file stays open in libhdf5 for as long as one of its datasets is. (The stronger degree of closing, by which
@@ -180,7 +190,7 @@ package final class HDF5Writer {
       try step(file)
     } catch {
       close()
-      temporary.remove()
+      writer.discard()
       throw error
     }
   }
@@ -234,56 +244,24 @@ package enum StoredNumber: Sendable, Equatable {
 extension Float: StorableElement { package static var stored: StoredNumber { .float32 } }
 extension Int64: StorableElement { package static var stored: StoredNumber { .int64 } }
 
-/// A name beside a file that is being written, so that the file itself appears whole or not at all.
-struct TemporaryFile {
-  let destination: String
-  let path: String
-
-  init(beside destination: String) {
-    self.destination = destination
-    let url = URL(fileURLWithPath: destination)
-    let unique = "\(getpid())-\(UInt64.random(in: 0 ... .max))"
-    path = url.deletingLastPathComponent().appendingPathComponent(".\(url.lastPathComponent).\(unique)").path
-  }
-
-  /// Brings the content to the disk, gives it its name, and brings that to the disk too.
-  func publish() throws(DatasetError) {
-    try sync(path)
-    guard rename(path, destination) == 0 else { throw failure("cannot be renamed") }
-    try sync(URL(fileURLWithPath: destination).deletingLastPathComponent().path)
-  }
-
-  func remove() {
-    // After a failed write libhdf5 may keep the file open, and with it the room that is needed.
-    truncate(path, 0)
-    unlink(path)
-  }
-
-  /// Creates the file, empty and its owner's alone (0600): libhdf5, which would let everybody read it, keeps the mode of one that exists,
-  /// and does not say why it cannot create one.
-  func create() throws(DatasetError) {
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw failure("cannot be created") }
-    close(descriptor)
-  }
-
-  private func sync(_ path: String) throws(DatasetError) {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw failure("cannot be opened") }
-    let status = fsync(descriptor)
-    let number = errno
-    close(descriptor)
-    errno = number
-    // Some file systems do not sync directories, and say so.
-    guard status == 0 || number == EINVAL else { throw failure("cannot be brought to the disk") }
-  }
-
-  private func failure(_ problem: String) -> DatasetError {
-    let location = DataLocation(file: destination)
-    switch errno {
-    case ENOSPC, EDQUOT, EFBIG: return .diskFull(location)
-    case EACCES, EPERM, EROFS: return DatasetError(.notPermitted, location, "no permission to write here")
-    default: return DatasetError(.writeFailed, location, "it \(problem): \(String(cString: strerror(errno)))")
+extension DatasetError {
+  /// Why a file could not be brought to the disk.
+  fileprivate init(_ error: CheckpointError, _ location: DataLocation) {
+    guard case .system(let operation, _, let code) = error else {
+      self.init(.writeFailed, location, error.description)
+      return
+    }
+    switch code {
+    case ENOSPC, EDQUOT, EFBIG: self = .diskFull(location)
+    case EACCES, EPERM, EROFS: self.init(.notPermitted, location, "no permission to write here")
+    default:
+      let problem =
+        switch operation {
+        case .create: "created"
+        case .rename: "renamed"
+        default: "brought to the disk"
+        }
+      self.init(.writeFailed, location, "it cannot be \(problem): \(String(cString: strerror(code)))")
     }
   }
 }

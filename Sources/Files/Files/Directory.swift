@@ -8,8 +8,10 @@ package enum Directory {
     return slash == path.startIndex ? "/" : String(path[..<slash])
   }
 
-  /// Makes `path` and the directories above it where they do not exist, readable by their owner only.
-  package static func create(_ path: String) throws(CheckpointError) {
+  /// Makes `path` where it does not exist, readable by its owner only.
+  ///
+  /// - Parameter withParents: whether the directories above it are made too.
+  package static func create(_ path: String, withParents: Bool = true) throws(CheckpointError) {
     if mkdir(path, 0o700) == 0 { return }
     let code = errno
     if code == EEXIST {
@@ -20,9 +22,29 @@ package enum Directory {
       return
     }
     let parent = containing(path)
-    guard code == ENOENT, parent != path, parent != "." else { throw .system(.create, path: path, code: code) }
+    guard withParents, code == ENOENT, parent != path, parent != "." else { throw .system(.create, path: path, code: code) }
     try create(parent)
     if mkdir(path, 0o700) != 0, errno != EEXIST { throw .system(.create, path: path, code: errno) }
+  }
+
+  /// Takes from other users every permission on a directory and on all that is in it. Links are not followed, and what belongs to another
+  /// user is left alone.
+  ///
+  /// - Parameter exception: a file in it that stays as it is.
+  /// - Throws: `.system` where permissions cannot be changed.
+  package static func makePrivate(_ path: String, except exception: String? = nil) throws(CheckpointError) {
+    var status = stat()
+    guard path != exception, lstat(path, &status) == 0, status.st_uid == geteuid() else { return }
+    let kind = status.st_mode & S_IFMT
+    guard kind == S_IFDIR || kind == S_IFREG else { return }
+    if status.st_mode & 0o077 != 0 {
+      // What was looked at may have become a link since.
+      let file = try OpenFile.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, as: .protect)
+      let present = try file.status().st_mode
+      guard fchmod(file.descriptor, present & 0o700) == 0 else { throw .system(.protect, path: path, code: errno) }
+    }
+    guard kind == S_IFDIR else { return }
+    for name in try names(in: path) { try makePrivate(path + "/" + name, except: exception) }
   }
 
   package static func names(in path: String) throws(CheckpointError) -> [String] {

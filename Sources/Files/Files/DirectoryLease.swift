@@ -199,7 +199,7 @@ package struct LeaseRecord: Codable, Equatable, Sendable {
 
   /// - Throws: `CheckpointError`; `.system(.create, _, EEXIST)` where there is a file that is not to be replaced.
   func write(to path: String, replacing: Bool) throws {
-    try AtomicFile.write(try JSONEncoder().encode(self), to: path, mode: 0o644, replacing: replacing)
+    try AtomicFile.write(try JSONEncoder().encode(self), to: path, replacing: replacing)
   }
 
   /// - Throws: `LeaseError.damaged` where something that is no file stands in the lease's place: no process ever makes it one.

@@ -1,3 +1,4 @@
+import Foundations
 package import Foundation
 
 /// A file descriptor that is closed once, when the last reference goes.
@@ -32,7 +33,7 @@ final class OpenFile: Sendable {
   /// A file that has no name: made in `directory` and at once unlinked, readable by its owner only, gone when closed.
   /// Errors name the directory.
   static func unnamed(in directory: String) throws(CheckpointError) -> OpenFile {
-    let name = directory + "/.unnamed-" + String(UInt64.random(in: .min ... .max), radix: 16)
+    let name = directory + "/.unnamed-" + UInt64.random(in: .min ... .max).hexadecimal
     let descriptor = Foundation.open(name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw .system(.create, path: directory, code: errno) }
     let file = OpenFile(descriptor: descriptor, path: directory)
@@ -56,6 +57,13 @@ final class OpenFile: Sendable {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { throw failure(.read) }
     return status
+  }
+
+  /// Gives the file's owner the permissions that `mode` has for it, where the process's umask took them.
+  func ensureOwnersPermissions(of mode: mode_t) throws(CheckpointError) {
+    let present = try status().st_mode & 0o777
+    guard present & 0o700 != mode & 0o700 else { return }
+    guard fchmod(descriptor, present | mode & 0o700) == 0 else { throw failure(.create) }
   }
 
   func length() throws(CheckpointError) -> Int {

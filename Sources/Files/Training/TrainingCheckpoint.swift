@@ -191,7 +191,7 @@ package final class CheckpointReader<Element: TensorElement> {
 package final class CheckpointWriter<Element: TensorElement> {
   private var record: CheckpointRecord
   private let tensors: [TensorDescription]
-  private let file: PendingFile
+  private let file: AtomicFileWriter
   private let headerLength: Int
   private var hash = CheckpointHash()
   /// The tensor that comes next, and elements of the present one that are due.
@@ -216,8 +216,8 @@ package final class CheckpointWriter<Element: TensorElement> {
     self.tensors = tensors
     let header = try Self.header(path, tensors, record, hash: CheckpointHash.placeholder)
     headerLength = header.count
-    file = try PendingFile(path: path, mode: 0o600)
-    try file.append(header)
+    file = try AtomicFileWriter(path: path)
+    try file.write(header)
   }
 
   /// The next elements, of one tensor or of several: how they are cut does not matter.
@@ -235,7 +235,7 @@ package final class CheckpointWriter<Element: TensorElement> {
       let piece = rest.prefix(due)
       let bytes = UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: piece))
       hash.update(bytes)
-      try file.append(bytes)
+      try file.write(bytes)
       due -= piece.count
       rest = rest.dropFirst(piece.count)
     }

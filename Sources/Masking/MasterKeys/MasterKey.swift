@@ -1,5 +1,7 @@
+internal import Foundations
 internal import Models
 internal import Cryptography
+internal import Files
 internal import Foundation
 
 /// A job's public name: 16 random bytes in lower-case hexadecimal. Every key's label starts with it.
@@ -8,14 +10,12 @@ package struct JobIdentifier: Hashable, Sendable, CustomStringConvertible {
 
   package let description: String
 
-  /// A fresh one from the system's generator.
+  /// A fresh one from the system's cryptographic generator (getrandom), as every public name in these programs; what is secret is drawn by
+  /// libsodium, straight into memory that is zeroed.
   package init() {
     var generator = SystemRandomNumberGenerator()
     let words: [UInt64] = [generator.next(), generator.next()]
-    description = words.map { word in
-      let digits = String(word, radix: 16)
-      return String(repeating: "0", count: 16 - digits.count) + digits
-    }.joined()
+    description = words.map(\.hexadecimal).joined()
   }
 
   /// Nil unless `text` is 32 lower-case hexadecimal digits.
@@ -77,26 +77,22 @@ package struct MasterKeyFile: Sendable {
   /// - Throws: `MaskingError.keyFileExists` rather than overwrite; `.keyFileNeedsRoom` on a full disk and `.keyFileUnusable` for what else the
   ///   operating system refuses, and no part of a file is left then.
   package func write(_ key: MasterKey) throws(MaskingError) {
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-    if descriptor < 0 {
-      throw errno == EEXIST ? .keyFileExists(path: path) : unusable()
-    }
-    defer { close(descriptor) }
     let content = SecretBuffer(byteCount: Self.byteCount)
     content.bytes.copyBytes(from: Self.magic + Array(key.job.description.utf8))
     key.secret.withUnsafeBytes { secret in
       UnsafeMutableRawBufferPointer(rebasing: content.bytes.suffix(MasterKey.byteCount)).copyMemory(from: secret)
     }
-    // The mode given to open passes through the umask, which may have taken the owner's own bits.
-    guard fchmod(descriptor, 0o600) == 0,
-      Foundation.write(descriptor, content.bytes.baseAddress, Self.byteCount) == Self.byteCount,
-      fsync(descriptor) == 0
-    else {
-      let error = unusable()
-      unlink(path)
-      throw error
+    try content.withUnsafeBytes { (bytes) throws(MaskingError) in
+      do throws(CheckpointError) {
+        try AtomicFile.write(bytes, to: path, replacing: false)
+      } catch {
+        switch error {
+        case .system(.create, _, EEXIST): throw .keyFileExists(path: path)
+        case .system(_, _, let code): throw unusable(code)
+        default: throw .keyFileUnusable(path: path, reason: error.description)
+        }
+      }
     }
-    try synchronizeDirectory()
   }
 
   /// - Throws: `MaskingError` of kind `keyOrPermission`: not there, open to other users, not a key file, of another job.
@@ -123,17 +119,7 @@ package struct MasterKeyFile: Sendable {
     return MasterKey(job: job, secret: secret)
   }
 
-  /// A new name is safe from a power cut only once its directory is written.
-  private func synchronizeDirectory() throws(MaskingError) {
-    let directory = URL(fileURLWithPath: path).deletingLastPathComponent().path
-    let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw unusable() }
-    defer { close(descriptor) }
-    guard fsync(descriptor) == 0 else { throw unusable() }
-  }
-
-  private func unusable() -> MaskingError {
-    let code = errno
+  private func unusable(_ code: Int32 = errno) -> MaskingError {
     let reason = String(cString: strerror(code))
     return [ENOSPC, EDQUOT, EFBIG].contains(code)
       ? .keyFileNeedsRoom(path: path, reason: reason) : .keyFileUnusable(path: path, reason: reason)

@@ -90,7 +90,7 @@ package enum TransportError: Failure, Equatable {
 enum SystemCode {
   /// Disk, memory, quota or file descriptors used up.
   static func isExhaustion(_ code: Int32) -> Bool {
-    [ENOSPC, EDQUOT, ENOMEM, EMFILE, ENFILE, ENOBUFS].contains(code)
+    [ENOSPC, EDQUOT, EFBIG, ENOMEM, EMFILE, ENFILE, ENOBUFS].contains(code)
   }
 
   static func text(_ code: Int32) -> String {

@@ -14,7 +14,8 @@ package struct JobID: Hashable, Sendable, CustomStringConvertible, Codable {
   /// For messages that concern no job.
   package static let none = JobID(bytes: Array(repeating: 0, count: byteCount))
 
-  /// From the system's cryptographic generator.
+  /// From the system's cryptographic generator (getrandom), as every public name in these programs: no one can guess it, and it need not be
+  /// kept secret, so that libsodium's protected memory, which keys are drawn into, is not needed.
   package static func random() -> JobID {
     var generator = SystemRandomNumberGenerator()
     return JobID(bytes: (0..<byteCount).map { _ in UInt8.random(in: .min ... .max, using: &generator) })
@@ -22,24 +23,11 @@ package struct JobID: Hashable, Sendable, CustomStringConvertible, Codable {
 
   /// 32 hexadecimal digits; nil for anything else.
   package init?(hex: String) {
-    let digits = Array(hex.utf8)
-    guard digits.count == 2 * Self.byteCount else { return nil }
-    var bytes: [UInt8] = []
-    for index in stride(from: 0, to: digits.count, by: 2) {
-      guard let high = Character(UnicodeScalar(digits[index])).hexDigitValue,
-        let low = Character(UnicodeScalar(digits[index + 1])).hexDigitValue
-      else { return nil }
-      bytes.append(UInt8(high << 4 | low))
-    }
+    guard let bytes = [UInt8](hexadecimal: hex), bytes.count == Self.byteCount else { return nil }
     self.init(bytes: bytes)
   }
 
-  package var description: String {
-    bytes.map { byte in
-      let digits = String(byte, radix: 16)
-      return digits.count == 1 ? "0" + digits : digits
-    }.joined()
-  }
+  package var description: String { bytes.hexadecimal }
 
   package init(from decoder: any Decoder) throws {
     let hex = try decoder.singleValueContainer().decode(String.self)

@@ -1,3 +1,4 @@
+import Files
 package import Foundations
 import Glibc
 
@@ -30,7 +31,11 @@ package struct KeyFile: Sendable {
   ///
   /// - Throws: `.alreadyExists` when either file is there, with nothing written; `.system`.
   package func create(_ keys: CurveKeyPair) throws(KeyFileError) {
-    try KeyFileWriter.createDirectory(directory)
+    do throws(CheckpointError) {
+      try Directory.create(directory, withParents: false)
+    } catch {
+      throw KeyFileError(error, path: directory)
+    }
     for path in [secretPath, publicPath] {
       var status = stat()
       if lstat(path, &status) == 0 { throw .alreadyExists(path: path) }
@@ -49,7 +54,6 @@ package struct KeyFile: Sendable {
       unlink(secretPath)
       throw error
     }
-    try KeyFileWriter.synchronizeDirectory(directory)
   }
 
   /// The pair whose secret half is in `secretPath`.
@@ -95,7 +99,11 @@ package struct KeyFile: Sendable {
       content[content.count - 1] = UInt8(ascii: "\n")
     }
     try content.withUnsafeBytes { (content) throws(KeyFileError) in
-      try KeyFileWriter.create(path, mode: mode, content: content)
+      do throws(CheckpointError) {
+        try AtomicFile.write(content, to: path, mode: mode, replacing: false)
+      } catch {
+        throw KeyFileError(error, path: path)
+      }
     }
   }
 
@@ -175,60 +183,6 @@ enum KeyFileReader {
   }
 }
 
-/// Creates key files: never over an existing file, and on the disk when the call returns.
-enum KeyFileWriter {
-  /// - Throws: `.alreadyExists`; `.system`, after which the file is gone again.
-  static func create(_ path: String, mode: mode_t, content: UnsafeRawBufferPointer) throws(KeyFileError) {
-    let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
-    guard file >= 0 else {
-      throw errno == EEXIST ? .alreadyExists(path: path) : .system(operation: "create", path: path, code: errno)
-    }
-    do {
-      try write(content, to: file, path: path)
-    } catch {
-      close(file)
-      unlink(path)
-      throw error
-    }
-    // Some file systems report a full disk only here.
-    guard close(file) == 0 else {
-      let code = errno
-      unlink(path)
-      throw .system(operation: "close", path: path, code: code)
-    }
-  }
-
-  /// Makes the directory (0700) where there is none; those above it must exist.
-  static func createDirectory(_ path: String) throws(KeyFileError) {
-    guard mkdir(path, S_IRWXU) != 0, errno != EEXIST else { return }
-    throw .system(operation: "create the directory", path: path, code: errno)
-  }
-
-  /// Makes the names of new files in the directory durable.
-  static func synchronizeDirectory(_ path: String) throws(KeyFileError) {
-    let directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard directory >= 0 else { throw .system(operation: "open", path: path, code: errno) }
-    defer { close(directory) }
-    // Some network file systems know no fsync of directories; their names are durable already.
-    guard fsync(directory) == 0 || errno == EINVAL else {
-      throw .system(operation: "write to disk", path: path, code: errno)
-    }
-  }
-
-  private static func write(
-    _ content: UnsafeRawBufferPointer, to file: Int32, path: String
-  ) throws(KeyFileError) {
-    var written = 0
-    while written < content.count {
-      let count = Glibc.write(file, content.baseAddress.map { $0 + written }, content.count - written)
-      if count < 0 && errno == EINTR { continue }
-      guard count > 0 else { throw .system(operation: "write", path: path, code: errno) }
-      written += count
-    }
-    guard fsync(file) == 0 else { throw .system(operation: "write to disk", path: path, code: errno) }
-  }
-}
-
 /// What can be wrong with a file of keys. Names paths and lines, never a character of a secret.
 package enum KeyFileError: Failure, Equatable {
   case missing(path: String)
@@ -268,6 +222,15 @@ package enum KeyFileError: Failure, Equatable {
       "\(path), line \(line): \(reason)"
     case .system(let operation, let path, let code):
       "cannot \(operation) \(path): \(SystemCode.text(code))"
+    }
+  }
+
+  /// Why a file of keys could not be written.
+  init(_ error: CheckpointError, path: String) {
+    switch error {
+    case .system(.create, _, EEXIST): self = .alreadyExists(path: path)
+    case .system(let operation, _, let code): self = .system(operation: operation.rawValue, path: path, code: code)
+    default: self = .malformed(path: path, reason: error.description)
     }
   }
 

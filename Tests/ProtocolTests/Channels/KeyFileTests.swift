@@ -75,6 +75,30 @@ struct KeyFileTests {
     #expect(!FileManager.default.fileExists(atPath: file.secretPath))
   }
 
+  /// No file may exceed 16 bytes there: the system then refuses writes as it does on a full disk.
+  @Test func aFullDiskLeavesNoPartOfAKey() async throws {
+    let directory = try TemporaryDirectory()
+    await #expect(processExitsWith: .success) { [path = directory.path as String] in
+      signal(SIGXFSZ, SIG_IGN)
+      var limit = rlimit(rlim_cur: 16, rlim_max: 16)
+      guard setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0 else { exit(10) }
+      do {
+        try KeyFile(.owner, in: path).create(.generate())
+        exit(11)
+      } catch let error as KeyFileError {
+        guard error.kind == .exhausted else { exit(12) }
+      }
+    }
+    #expect(try directory.names == [])
+  }
+
+  @Test func aDirectoryThatIsMissingAboveTheKeysIsNamed() throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.path + "/absent/keys"
+    let error = keyFailure { try KeyFile(.owner, in: path).create(.generate()) }
+    #expect(error == .system(operation: "create", path: path, code: ENOENT))
+  }
+
   @Test func aDanglingLinkIsNotWrittenThrough() throws {
     let directory = try TemporaryDirectory()
     let target = directory.path + "/elsewhere"
