@@ -42,6 +42,23 @@ import Testing
     #expect(try file.tensors(as: Float.self).names == ["w"])
   }
 
+  @Test func hostileNamesAreEscapedInErrors() throws {
+    let directory = try TemporaryDirectory()
+    let name = "\u{1B}[2J\n\u{202E}a"
+    try SafetensorsFile.write(
+      [SafetensorsTensor(name, Tensor<Int64>([1], shape: [1]))], to: directory.file("x.safetensors"))
+    let file = try SafetensorsFile(path: directory.file("x.safetensors"))
+    for error in [
+      #expect(throws: CheckpointError.self) { try file.tensor(name, as: Float.self) },
+      #expect(throws: CheckpointError.self) { try file.storedTensor(name, as: Int32.self) },
+      #expect(throws: CheckpointError.self) { try file.tensor(name + "b", as: Float.self) },
+    ] {
+      let description = try #require(error?.description)
+      #expect(description.contains("`\\u{1B}[2J\\n\\u{202E}a"), "\(description)")
+      #expect(description.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x202E })
+    }
+  }
+
   @Test func theSameBytesAreWritten() throws {
     let directory = try TemporaryDirectory()
     try SafetensorsFile.write(

@@ -47,6 +47,28 @@ import Testing
     #expect(header.metadata == ["k": "vé😀\n"])
   }
 
+  private static let hostileName = "\\u001b[2J\\n\\u202ea\\u0000"
+
+  /// What a name from a file may not do to the terminal that shows an error: clear it, begin a line, turn the text round.
+  @Test(arguments: [
+    "{\"NAME\":\(entry),\"NAME\":\(entry)}",
+    "{\"__metadata__\":{\"NAME\":\"a\",\"NAME\":\"b\"}}",
+    "{\"NAME\":{\"dtype\":\"NAME\",\"shape\":[2],\"data_offsets\":[0,8]}}",
+    "{\"NAME\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,4]}}",
+    "{\"NAME\":{\"dtype\":\"F32\",\"shape\":[9223372036854775807,2],\"data_offsets\":[0,8]}}",
+    "{\"NAME\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,8]}}",
+    "{\"NAME\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,0]}}",
+    "{\"a\":\(entry),\"NAME\":\(entry)}",
+    "{\"NAME\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}",
+  ])
+  func hostileNamesAreEscapedInErrors(json: String) throws {
+    let description = try #require(problem(json.replacing("NAME", with: Self.hostileName))?.description)
+    #expect(description.contains("\\u{1B}[2J\\n\\u{202E}a\\u{0}"), "\(description)")
+    for scalar in description.unicodeScalars {
+      #expect(scalar.value >= 0x20 && scalar.value != 0x202E, "\(description)")
+    }
+  }
+
   @Test func scalarsAndEmptyTensorsAreAllowed() throws {
     let header = try parse(
       "{\"s\":{\"dtype\":\"F64\",\"shape\":[],\"data_offsets\":[0,8]},"

@@ -33,15 +33,17 @@ import Testing
     #expect(ByteSize.binaryText(bytes) == text)
   }
 
-  @Test(arguments: [(0, "0"), (999, "999"), (1000, "1,000"), (-1_234_567, "-1,234,567"), (Int.min, "-9,223,372,036,854,775,808")])
+  @Test(arguments: [
+    (0, "0"), (999, "999"), (1000, "1,000"), (-1_234_567, "-1,234,567"), (Int.min, "-9,223,372,036,854,775,808"),
+  ])
   func counts(value: Int, text: String) {
     #expect(QuantityText.count(value) == text)
   }
 
   @Test(arguments: [
-    (0.4, "0 s"), (59.4, "59 s"), (60, "1 min"), (61, "1 min 1 s"), (3600, "1 h"), (3661, "1 h 1 min"), (-1, "–"),
-    (.nan, "–"), (1e9, "–"),
-  ] as [(Double, String)])
+    (0.4, "0 s"), (59.4, "59 s"), (60.0, "1 min"), (61.0, "1 min 1 s"), (3600.0, "1 h"), (3661.0, "1 h 1 min"),
+    (-1.0, "–"), (Double.nan, "–"), (1e9, "–"),
+  ])
   func durations(seconds: Double, text: String) {
     #expect(QuantityText.duration(seconds) == text)
   }

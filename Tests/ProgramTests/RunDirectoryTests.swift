@@ -40,6 +40,24 @@ struct RunDirectoryTests {
     #expect(try mode("predictions.h5") == 0o600)
   }
 
+  /// Versions before left plaintext weights readable by everybody.
+  @Test func aResumedRunOfAVersionBeforeIsClosedToOthers() throws {
+    let silent = Site.unusedEndpoint()
+    #expect(try site.run(.encryptor, site.launch(trainer: silent, ["--patience", "0"])).code == 5)
+    try FileManager.default.createDirectory(atPath: site["run/model"], withIntermediateDirectories: false)
+    try site.write("weights", to: "run/model/model.safetensors")
+    let files = ["job.resolved.yaml", "names.json", "state/run.json", "model/model.safetensors"]
+    for file in files { site.setMode(0o644, of: "run/" + file) }
+    for directory in ["", "/state", "/model"] { site.setMode(0o755, of: "run" + directory) }
+    try site.write("shared", to: "elsewhere")
+    site.setMode(0o644, of: "elsewhere")
+    #expect(symlink(site["elsewhere"], site["run/link"]) == 0)
+    #expect(try site.run(.encryptor, site.launch(trainer: silent, ["--patience", "0", "--resume"])).code == 5)
+    for file in files { #expect(try mode("run/" + file) == 0o600, "\(file)") }
+    for directory in ["", "/state", "/model"] { #expect(try mode("run" + directory) == 0o700, "\(directory)") }
+    #expect(try mode("elsewhere") == 0o644)
+  }
+
   @Test(arguments: [0o775, 0o757] as [mode_t]) func aDirectoryThatOthersCanWriteTo(_ mode: mode_t) throws {
     try FileManager.default.createDirectory(atPath: site["run"], withIntermediateDirectories: false)
     site.setMode(mode, of: "run")

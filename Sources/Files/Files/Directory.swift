@@ -22,7 +22,9 @@ package enum Directory {
       return
     }
     let parent = containing(path)
-    guard withParents, code == ENOENT, parent != path, parent != "." else { throw .system(.create, path: path, code: code) }
+    guard withParents, code == ENOENT, parent != path, parent != "." else {
+      throw .system(.create, path: path, code: code)
+    }
     try create(parent)
     if mkdir(path, 0o700) != 0, errno != EEXIST { throw .system(.create, path: path, code: errno) }
   }

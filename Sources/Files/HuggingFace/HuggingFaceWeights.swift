@@ -109,7 +109,9 @@ struct ShardIndex {
   }
 
   private static func shards(_ bytes: [UInt8]) throws(HuggingFaceProblem) -> [String: Set<String>] {
-    guard case .object(let members) = try JSONValue.parse(bytes, throwing: HuggingFaceProblem.self), case .object(let map)? = members["weight_map"] else {
+    guard case .object(let members) = try JSONValue.parse(bytes, throwing: HuggingFaceProblem.self),
+      case .object(let map)? = members["weight_map"]
+    else {
       throw .notAnIndex
     }
     var shards: [String: Set<String>] = [:]

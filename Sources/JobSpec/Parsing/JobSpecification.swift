@@ -133,7 +133,8 @@ struct JobOverride {
       let known = JobSchema.sections.contains(section) ? section : ""
       throw JobSpecError(
         .unknownKey(
-          path.printable(limit: 61), suggestion: JobSchema.suggestion(for: parts.last.map(String.init) ?? "", in: known),
+          path.printable(limit: 61),
+          suggestion: JobSchema.suggestion(for: parts.last.map(String.init) ?? "", in: known),
           known: JobSchema.children(of: known)), at: location)
     }
   }

@@ -56,6 +56,14 @@ package struct RunDirectory: Sendable {
     }
     try Directory.create(state.path)
   }
+
+  /// Takes from other users what a version before left open to them: files become 0600, directories 0700. The job's key stays as it is:
+  /// one that others could read is refused when it is read, not silently closed.
+  ///
+  /// - Throws: `CheckpointError` where permissions cannot be changed.
+  func makePrivate() throws(CheckpointError) {
+    try Directory.makePrivate(root.path, except: jobKey.path)
+  }
 }
 
 /// The JSON files of a run, written atomically: sorted keys; NaN and infinities as text.

@@ -62,11 +62,13 @@ extension RunState {
   /// The state of a run that is to be continued, and its master key. The trainer may have moved; everything else must be as it was.
   ///
   /// - Parameter trainerKey: z85.
-  /// - Throws: `OwnerError.run` when there is no run or the job differs; as `check`; `MaskingError` for a key that cannot be read.
+  /// - Throws: `OwnerError.run` when there is no run or the job differs; as `check`; `MaskingError` for a key that cannot be read;
+  ///   `CheckpointError` when the directory cannot be closed to other users.
   package static func resume(
     _ directory: RunDirectory, prepared: PreparedJob, trainerKey: String
   ) throws -> (RunState, MasterKey) {
     var state = try load(directory)
+    try directory.makePrivate()
     let earlier = try ResolvedJob.load(
       path: directory.resolvedJob.path, overrides: ["trainer=\(prepared.job.trainer)"], checkFiles: false)
     guard earlier == prepared.job else {

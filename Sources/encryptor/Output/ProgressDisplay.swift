@@ -58,7 +58,8 @@ final class ProgressDisplay {
       trainingBegan = clock.now
       rows = 0
       line(
-        step == 0 ? "training, \(QuantityText.count(total)) steps" : "training goes on at step \(QuantityText.count(step))")
+        step == 0
+          ? "training, \(QuantityText.count(total)) steps" : "training goes on at step \(QuantityText.count(step))")
     case .progress(let record, let count): show(record, rows: count)
     case .waitingForTrainer(let reason): line("\(reason); \(waiting)")
     case .trainerLost(let reason): line("trainer lost: \(reason); everything is saved here, \(waiting)")

@@ -19,7 +19,9 @@ import TestSupport
       baseModel: "/models/a \"b\""
     ).write([], to: target.path)
     let bytes = try #require(target.contents("adapter_config.json"))
-    guard case .object(let members) = try JSONValue.parse(Array(bytes), throwing: HuggingFaceProblem.self) else { return [:] }
+    guard case .object(let members) = try JSONValue.parse(Array(bytes), throwing: HuggingFaceProblem.self) else {
+      return [:]
+    }
     return members
   }
 

@@ -18,7 +18,9 @@ import TestSupport
   private func configuration(_ export: HuggingFaceExport, of fixture: ModelFixture) throws -> [String: JSONValue] {
     try export.write([], original: fixture.open(), to: target.path)
     let bytes = try #require(target.contents("config.json"))
-    guard case .object(let members) = try JSONValue.parse(Array(bytes), throwing: HuggingFaceProblem.self) else { return [:] }
+    guard case .object(let members) = try JSONValue.parse(Array(bytes), throwing: HuggingFaceProblem.self) else {
+      return [:]
+    }
     return members
   }
 
