@@ -53,6 +53,22 @@ package enum ByteSize {
     return "\(tenths / 10).\(tenths % 10) MiB"
   }
 
+  /// In whole B, KiB or MiB, rounded up: for columns of a list.
+  package static func wholeText(_ bytes: Int) -> String {
+    switch bytes {
+    case ..<1024: return "\(bytes) B"
+    case ..<(1 << 20): return "\((bytes + 1023) >> 10) KiB"
+    default:
+      let (mebibytes, rest) = bytes.quotientAndRemainder(dividingBy: 1 << 20)
+      return "\(rest > 0 ? mebibytes + 1 : mebibytes) MiB"
+    }
+  }
+
+  /// A whole number of mebibytes as `parse` reads it.
+  package static func argumentText(_ bytes: Int) -> String {
+    bytes % (1 << 30) == 0 ? "\(bytes >> 30)G" : "\(bytes >> 20)M"
+  }
+
   /// Reads sizes as operators write them: 500M, 8G, 1073741824; binary multiples.
   ///
   /// - Returns: nil unless the text is a whole number of at least 1, with K, M, G or T after it or nothing, of at most `Int.max` bytes.

@@ -54,19 +54,11 @@ struct StatusText {
     var parts = ["\(job.job)  \(job.state.rawValue)"]
     if let owner = job.owner { parts.append("owner \(owner)…") }
     if let total = job.totalSteps { parts.append("step \(job.step) of \(total)") }
-    if let checkpoint = job.checkpoint { parts.append("checkpoint \(checkpoint.time), \(bytes(checkpoint.bytes))") }
-    if let memory = job.memoryBytes { parts.append("memory \(bytes(memory))") }
-    parts.append("stored \(bytes(job.storedBytes))")
+    if let checkpoint = job.checkpoint { parts.append("checkpoint \(checkpoint.time), \(ByteSize.wholeText(checkpoint.bytes))") }
+    if let memory = job.memoryBytes { parts.append("memory \(ByteSize.wholeText(memory))") }
+    parts.append("stored \(ByteSize.wholeText(job.storedBytes))")
     if let failure = job.failure { parts.append(failure.printable()) }
     return parts.joined(separator: "  ")
-  }
-
-  private static func bytes(_ count: Int) -> String {
-    switch count {
-    case ..<1_024: "\(count) B"
-    case ..<(1 << 20): "\((count + 1_023) >> 10) KiB"
-    default: "\((count + (1 << 20) - 1) >> 20) MiB"
-    }
   }
 }
 
@@ -83,5 +75,5 @@ struct ByteCount: ExpressibleByArgument {
     self.bytes = bytes
   }
 
-  var defaultValueDescription: String { bytes % (1 << 30) == 0 ? "\(bytes >> 30)G" : "\(bytes >> 20)M" }
+  var defaultValueDescription: String { ByteSize.argumentText(bytes) }
 }
