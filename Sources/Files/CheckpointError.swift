@@ -31,7 +31,7 @@ package enum CheckpointError: Failure, Equatable {
     case ENOSPC, EDQUOT, EFBIG, ENOMEM, EMFILE, ENFILE: .exhausted
     case EACCES, EPERM, EROFS, EEXIST: .keyOrPermission
     case ENOENT, ENOTDIR, EISDIR, ENAMETOOLONG: operation.isReading ? .inputData : .usage
-    // What is left is a device that fails.
+    // Every other code means that a device fails.
     default: operation.isReading ? .inputData : .exhausted
     }
   }

@@ -2,7 +2,7 @@ package import Foundation
 
 /// A dense row-major array with value semantics (copy on write), 64-byte aligned.
 ///
-/// `shape` is never empty of meaning: a vector is `[n]`, a matrix `[rows, columns]`. Sizes are the caller's: whoever takes
+/// A vector has the shape `[n]`, a matrix `[rows, columns]`. Sizes are the caller's: whoever takes
 /// them from a file or a socket checks them first (`Shape.elementCount`).
 package struct Tensor<Element: TensorElement>: Sendable {
   package private(set) var shape: [Int]
@@ -11,7 +11,7 @@ package struct Tensor<Element: TensorElement>: Sendable {
   package var count: Int { storage.elements.count }
   /// The first dimension; 1 for a scalar shape.
   package var rows: Int { shape.first ?? 1 }
-  /// Elements a row: the product of all dimensions but the first.
+  /// Elements per row: the product of all dimensions but the first.
   package var columns: Int { shape.dropFirst().reduce(1, *) }
   package var byteCount: Int { count * MemoryLayout<Element>.stride }
 

@@ -36,7 +36,7 @@ extension StoredEntries where Value: Numeric {
 }
 
 /// A group of three one-dimensional datasets as AnnData and scipy lay out compressed sparse rows: `indptr` (N + 1), `indices`
-/// and `data` (one a stored entry).
+/// and `data` (one per stored entry).
 struct SparseFeatures: SparseFeatureSource {
   /// Entries read at once: 8-byte columns and 4-byte values make 24 MB of them.
   private static let blockEntries = 2 << 20

@@ -2,7 +2,7 @@ package import Numerics
 
 /// What a task expects of its label column.
 package enum LabelKind: Sendable, CaseIterable {
-  /// One class a row (classification).
+  /// One class per row (classification).
   case classes
   /// 0, 1 or missing, any number of columns (multilabel).
   case binary
@@ -24,7 +24,7 @@ package enum LabelColumn: Sendable, Equatable {
   }
 }
 
-/// One class a row.
+/// One class per row.
 package struct ClassLabels: Sendable, Equatable {
   /// Each in `0..<classCount`.
   package let ids: [Int32]

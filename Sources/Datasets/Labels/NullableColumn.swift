@@ -1,7 +1,7 @@
 /// A column, and which of its rows have no value.
 ///
 /// AnnData stores nullable integers, Booleans and strings as a group of `values` and `mask`: where the mask is true, `values` holds a
-/// fill value that nobody meant. So the two are read together or not at all.
+/// fill value without meaning. So the two are read together or not at all.
 struct NullableColumn {
   let array: StoredArray
   /// By row; nil where the column is a plain one.

@@ -2,7 +2,7 @@ import CHDF5
 
 /// Small attributes of an object: texts and integers.
 struct AttributeReader {
-  /// More elements than this are nothing that is read here.
+  /// Attributes with more elements than this are not read.
   static let maxElements = 64
   private static let maxTextBytes = 64 << 10
 

@@ -114,7 +114,7 @@ struct StorageFilter: Sendable, Equatable {
 ///
 /// Rows are never read in shuffled order: that would inflate a chunk for every row of it. A job reads its file once, in
 /// ascending order, masks each row once and keeps masked rows in a scratch file of its own, from which shuffled batches are
-/// gathered; so every chunk is inflated once a job, not once an epoch or once a row.
+/// gathered; so every chunk is inflated once per job, not once per epoch or row.
 struct ChunkPlan: Sendable, Equatable {
   /// What one block of rows may take as 32-bit floats …
   static let blockBytes = 8 << 20
@@ -179,7 +179,7 @@ struct ChunkPlan: Sendable, Equatable {
     }
     rowBlock = rows
     self.chunkRows = chunkRows
-    // Twice a band, for a block that lies in two; nothing worth mentioning where not even one fits, because each block would
+    // Twice a band, for a block that lies in two; almost nothing where not even one fits, because each block would
     // drive all chunks of the one before out. A slot for each chunk of a band: libhdf5 takes a chunk's slot from the low bits
     // of its position in the band, so that fewer slots would make the chunks of one band drive each other out.
     let leastCache = 1 << 20

@@ -65,7 +65,7 @@ extension StoredType: CustomStringConvertible {
     }
   }
 
-  /// The first few names; a list of thousands helps nobody.
+  /// The first few names: a longer list is cut.
   static func list(_ names: [String], limit: Int = 12) -> String {
     names.prefix(limit).joined(separator: ", ") + (names.count > limit ? ", …" : "")
   }

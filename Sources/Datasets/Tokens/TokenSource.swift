@@ -67,7 +67,7 @@ package struct TokenSource: Sendable {
     [ids, mask, types].compactMap { $0?.array.plan.inflationsPerChunk }.max() ?? 0
   }
 
-  /// The tokens of some rows, checked against the limits. What stands in padding is not looked at.
+  /// The tokens of some rows, checked against the limits. Values in padding are ignored.
   /// - Throws: `DatasetError` naming dataset, row and column: `invalidTokens` for an id outside of the vocabulary, `invalidTypes`,
   ///   `invalidMask` for anything but 0 and 1, `emptySequence` for a row of padding alone, `sequenceTooLong`,
   ///   `misplacedPadding`, `damagedRows`.

@@ -9,7 +9,7 @@ package import Numerics
 /// `commit`, or fails, removes what it wrote. Used by one thread at a time (not `Sendable`). The same calls write the same
 /// bytes: nothing in the file holds a time.
 package final class HDF5Writer {
-  /// Bytes per chunk: small beside libhdf5's cache of 1 MB, so that rows appended one by one are compressed once a chunk.
+  /// Bytes per chunk: small beside libhdf5's cache of 1 MB, so that rows appended one by one are compressed once per chunk.
   private static let chunkBytes = 256 << 10
   /// A row is never split, so it bounds chunks, which libhdf5 bounds by 4 GB.
   private static let largestRow = 256 << 20

@@ -2,7 +2,7 @@ package import Foundations
 package import Foundation
 import Synchronization
 
-/// Holds a directory for one process: a file in it, renewed every few seconds for as long as this lives.
+/// Holds a directory for one process: a file in it, renewed every few seconds for as long as this object exists.
 package final class DirectoryLease: Sendable {
   private struct State {
     var record: LeaseRecord
@@ -21,9 +21,9 @@ package final class DirectoryLease: Sendable {
   ///
   /// - Parameters:
   ///   - place: a directory that exists.
-  ///   - waiting: told when that is so.
-  ///   - isCancelled: asked meanwhile.
-  ///   - onLoss: called on another thread when somebody else has taken the directory over; nothing may be written to it then.
+  ///   - waiting: called with a reason when it has to wait.
+  ///   - isCancelled: asked while it waits; true ends the wait.
+  ///   - onLoss: called on another thread when another process has taken the directory over; nothing may be written to it then.
   /// - Throws: `LeaseError`; `CheckpointError` when the directory cannot be read or written; `CancellationError`.
   package init(
     _ place: LeasePlace, holder: ProcessIdentity = .own, times: LeaseTimes = LeaseTimes(),
@@ -76,10 +76,10 @@ package final class DirectoryLease: Sendable {
       do {
         present = try LeaseRecord.read(place)
       } catch {
-        // It may be somebody else's by now, and can perhaps be read the next time.
+        // It may belong to another process by now; the next renewal reads it again.
         return false
       }
-      // One that is gone is made anew.
+      // A lease that was removed is written again.
       guard present == nil || present?.token == record.token else {
         state.withLock { $0.isReleased = true }
         return true
@@ -99,13 +99,13 @@ package final class DirectoryLease: Sendable {
     do {
       try record.write(place)
     } catch {
-      // A full disk takes no new file, but a new date.
+      // On a full disk no file can be written, but the date of the old one can be set.
       utimensat(AT_FDCWD, place.path, nil, 0)
     }
   }
 }
 
-/// Which directory is held, by which file in it, and what a person calls both.
+/// A directory that one process can hold: where it is, the name of the lease's file in it, and what messages call it.
 package struct LeasePlace: Sendable, Equatable {
   package let directory: URL
   /// Name of the lease's file.
@@ -131,7 +131,7 @@ package struct LeaseTimes: Sendable {
 
   package init() {}
 
-  /// Renewals are seen within so long, whatever any clock says.
+  /// A holder that lives renews within this time, whatever any clock says.
   var observation: Duration { interval * 2 + interval / 2 }
   /// Until two processes that take the same lease at once see which of them has it.
   var settling: Duration { interval / 10 }
@@ -141,9 +141,9 @@ package struct LeaseTimes: Sendable {
 package enum LeaseError: Failure, Equatable {
   /// Another process that is alive, or may be, has it.
   case held(LeasePlace, by: String)
-  /// Another process took it over while this one was not heard of.
+  /// Another process took it over because this one did not renew its lease.
   case taken(LeasePlace)
-  /// The lease's file, or what stands in its place, is none that this program wrote.
+  /// The lease's file is not one that this program wrote.
   case damaged(path: String)
 
   package var kind: FailureKind {
@@ -157,7 +157,7 @@ package enum LeaseError: Failure, Equatable {
     switch self {
     case .held(let place, let holder): "\(place.subject) \(place.directory.path) is in use by \(holder)"
     case .taken(let place):
-      "another process has taken \(place.subject) \(place.directory.path) over, because this one was not heard of for too long"
+      "another process has taken \(place.subject) \(place.directory.path) over, because this one did not renew its lease for too long"
     case .damaged(let path): "\(path) is damaged; restore or remove it"
     }
   }
@@ -202,7 +202,7 @@ package struct LeaseRecord: Codable, Equatable, Sendable {
     try AtomicFile.write(try JSONEncoder().encode(self), to: path, replacing: replacing)
   }
 
-  /// - Throws: `LeaseError.damaged` where something that is no file stands in the lease's place: no process ever makes it one.
+  /// - Throws: `LeaseError.damaged` where the lease's path is not a regular file: no process ever makes such a lease.
   static func checkKind(_ place: LeasePlace) throws(LeaseError) {
     var status = stat()
     guard lstat(place.path, &status) == 0 else { return }

@@ -2,17 +2,18 @@ import Foundation
 
 /// Takes a directory's lease: at once when there is none or its holder is known to be dead, after a while when nobody renews it.
 ///
-/// No file locks, which network file systems may lack: `link` makes the first lease. To replace one takes a reservation, a file named after
-/// the replaced lease, which `link` makes for one claimant alone; renamed, it is the new lease. A holder on this machine is looked
-/// up; one on another counts as alive while its lease is younger than the limit, by the clock that dates the directory's files, and in
-/// any case when it renews the lease while this waits. So a clock that jumps makes this wait longer, and never take what is held.
+/// File locks are not used, because network file systems may lack them: `link` makes the first lease. To replace a lease, a claimant first
+/// makes a reservation, a file named after the replaced lease; `link` succeeds for one claimant only. The reservation is then renamed to
+/// the lease. A holder on this machine is looked up by its process number. A holder on another machine counts as alive while its lease
+/// is younger than the limit, by the clock that dates the directory's files, and whenever it renews the lease during the wait. A clock
+/// that jumps therefore makes the wait longer, but a lease that is held is never taken.
 struct LeaseClaim {
   let place: LeasePlace
   let times: LeaseTimes
   let record: LeaseRecord
-  /// Told when there is something to wait for.
+  /// Called with a reason when it has to wait.
   let waiting: (String) -> Void
-  /// Whether nobody wants the directory any more.
+  /// Whether to stop waiting.
   let isCancelled: () -> Bool
 
   private let clock = ContinuousClock()
@@ -41,8 +42,7 @@ struct LeaseClaim {
     removeLeftovers()
   }
 
-  /// What processes that were killed were writing into the directory itself. Others that want it now write there as well, but nothing that
-  /// takes them as long as the limit.
+  /// Removes temporary files of killed processes. Other claimants write to the directory too, but no file takes them as long as the limit.
   private func removeLeftovers() {
     guard let now = LeaseRecord.renewalTime(place) else { return }
     for name in (try? Directory.names(in: place.directory.path)) ?? []
@@ -55,12 +55,12 @@ struct LeaseClaim {
 
   /// Makes the first lease.
   ///
-  /// - Returns: false when there is one of somebody else.
+  /// - Returns: false when another process has one.
   func create() throws -> Bool {
     try make(place.path)
   }
 
-  /// - Returns: false when the file is there and somebody else's.
+  /// - Returns: false when the file exists and is another process's.
   private func make(_ path: String) throws -> Bool {
     do {
       try record.write(to: path, replacing: false)
@@ -72,7 +72,7 @@ struct LeaseClaim {
     }
   }
 
-  /// - Returns: false when it is to be tried again.
+  /// - Returns: false when the caller has to try again.
   private func replace() throws -> Bool {
     let other = try? LeaseRecord.read(place)
     if other?.token == record.token { return true }
@@ -98,19 +98,19 @@ struct LeaseClaim {
     return place.directory.appending(path: Self.reservationPrefix + name).path
   }
 
-  /// - Returns: false when somebody else is replacing the same lease.
+  /// - Returns: false when another process is replacing the same lease.
   func reserve(_ reservation: String) throws -> Bool {
     try make(reservation)
   }
 
   /// Puts the reservation in the lease's place.
   ///
-  /// Whoever counts a reservation as left behind removes it. So one that comes late renames nothing, or the next claimant's reservation,
-  /// which then has the lease: whose record the lease holds has it, whoever put it there.
+  /// A claimant removes a reservation that it takes to be abandoned. The slow owner of that reservation then renames nothing, or renames the
+  /// next claimant's reservation into place. Either way the process whose record the lease's file holds has the lease.
   ///
-  /// - Returns: false when somebody else has the lease.
+  /// - Returns: false when another process has the lease.
   func publish(_ reservation: String, replacing other: LeaseRecord?) throws -> Bool {
-    // Somebody else may have replaced it between the look at it and the reservation.
+    // Another process may have replaced it between reading it and the reservation.
     let present = try? LeaseRecord.read(place)
     guard present == other || present?.token == record.token else {
       if (try? LeaseRecord.read(at: reservation))?.token == record.token { unlink(reservation) }
@@ -120,21 +120,21 @@ struct LeaseClaim {
     guard isMoved || present != other || errno == ENOENT else {
       throw CheckpointError.system(.rename, path: place.path, code: errno)
     }
-    // A holder that was only slow may write its lease once more; and one that somebody else replaced finds out by its next renewal.
+    // A holder that was only slow may write its lease once more; a holder that was replaced notices at its next renewal.
     Thread.sleep(forTimeInterval: (isMoved ? times.settling : times.observation) / .seconds(1))
     guard try LeaseRecord.read(place)?.token == record.token else { return false }
     removeReservations()
     return true
   }
 
-  /// Of leases before this one; those of claimants that are still at it are of no use to them any more.
+  /// Removes the reservations of earlier leases, which are void for claimants that still wait.
   private func removeReservations() {
     for name in (try? Directory.names(in: place.directory.path)) ?? [] where name.hasPrefix(Self.reservationPrefix) {
       unlink(place.directory.appending(path: name).path)
     }
   }
 
-  /// Waits until somebody else's reservation is a lease, or counts as left behind and is removed.
+  /// Waits until another process's reservation has become a lease, or is taken to be abandoned and is removed.
   private func awaitEnd(of reservation: String) throws {
     let first = try? LeaseRecord.read(at: reservation)
     let holder = first?.holderText ?? "unknown"
@@ -154,7 +154,7 @@ struct LeaseClaim {
     if (try? LeaseRecord.read(at: reservation)) == first { unlink(reservation) }
   }
 
-  /// Waits until the lease counts as left behind.
+  /// Waits until the lease is taken to be abandoned.
   private func observe(_ other: LeaseRecord?, holder: String) throws {
     let first = LeaseRecord.renewalTime(place)
     guard let first else { return }

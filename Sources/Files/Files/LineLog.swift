@@ -146,11 +146,11 @@ package enum LineLogProblem: Equatable, Sendable, CustomStringConvertible {
   /// From 1.
   case notUTF8(line: Int)
   case tooFewLines(kept: Int, asked: Int)
-  /// The path of an open log leads nowhere any more.
+  /// The path of an open log no longer exists.
   case gone
   /// It leads to another file.
   case replaced
-  /// Somebody else has cut or lengthened the file. In bytes.
+  /// Another program has cut or lengthened the file. In bytes.
   case otherLength(written: Int, found: Int)
 
   var kind: FailureKind {

@@ -187,7 +187,7 @@ package enum SmallFile {
 
 /// Where the programs' results go.
 package enum StandardOutput {
-  /// Brings what was printed out of its buffer.
+  /// Flushes what was printed.
   ///
   /// - Throws: `CheckpointError` when it cannot be written, of kind `.exhausted` for a full disk. A reader that has seen enough and closed
   ///   its pipe is no error.

@@ -12,7 +12,7 @@ package import Numerics
 /// constant. Threads may gather and write at the same time as long as no slot is being written that another reads or
 /// writes; a gather that breaks this rule gets a mixture of old and new numbers, never memory it must not see.
 package final class RowFile<Element: TensorElement>: Sendable {
-  /// Elements a row.
+  /// Elements per row.
   package let columns: Int
   /// Slots, numbered from 0.
   package let capacity: Int
@@ -109,7 +109,7 @@ package final class RowFile<Element: TensorElement>: Sendable {
     }
   }
 
-  /// Returns when everything written is on the disk; of no use for a scratch file.
+  /// Returns when everything written is on the disk; not needed for a scratch file.
   package func sync() throws(CheckpointError) {
     try backing.sync()
   }
@@ -238,7 +238,7 @@ enum RowBacking: Sendable {
   }
 }
 
-/// Zeroed memory that stands in for a scratch file when the rows are few: gathering is then a copy, not a system call a row.
+/// Zeroed memory that stands in for a scratch file when the rows are few: gathering is then a copy instead of one system call per row.
 ///
 /// `@unchecked Sendable`: the pointer never changes and the memory is freed once, in `deinit`; who reads and writes at the
 /// same time keeps to `RowFile`'s rule for slots, and every access is checked against the size.

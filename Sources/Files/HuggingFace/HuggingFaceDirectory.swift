@@ -104,7 +104,7 @@ package struct HuggingFaceDirectory: Sendable {
 
 extension HuggingFaceDirectory {
   /// A hash over names, shapes and every number of the weights, 16 hexadecimal digits: whether this is still the checkpoint a run
-  /// began with. Reads every tensor once, one at a time; no protection against anybody who means to deceive.
+  /// began with. Reads every tensor once, one at a time; no protection against deliberate changes.
   ///
   /// - Throws: as `tensor`. Tensors of integers are left out.
   package func fingerprint() throws(CheckpointError) -> String {

@@ -1,7 +1,7 @@
 import Foundations
 
 /// XXH64 (Yann Collet, xxHash specification, version 0.1.1, section "XXH64 algorithm description"): finds damage that
-/// leaves a file's structure whole. It is no protection against anybody who means to deceive.
+/// leaves a file's structure whole. It does not protect against deliberate changes.
 package struct ContentHash {
   private static let prime1: UInt64 = 0x9E37_79B1_85EB_CA87
   private static let prime2: UInt64 = 0xC2B2_AE3D_27D4_EB4F

@@ -187,7 +187,7 @@ package final class CheckpointReader<Element: TensorElement> {
 
 /// Writes a checkpoint file tensor by tensor, so that nothing is copied and what arrives in pieces need not be held.
 ///
-/// The file appears when `finish` returns, whole and on the disk; an object that goes before leaves nothing.
+/// The file appears when `finish` returns, whole and on the disk; an object that is released before leaves nothing.
 package final class CheckpointWriter<Element: TensorElement> {
   private var record: CheckpointRecord
   private let tensors: [TensorDescription]

@@ -1,7 +1,7 @@
 import Synchronization
 
-/// One way to learn something from what a provider sees, kept apart so that it cannot cheat: `attempt` gets the view and the knowledge
-/// it states, and what it claims is scored against the truth afterwards.
+/// One way to learn something from what a provider sees. It is separated from the truth: `attempt` gets the view and the knowledge that
+/// the attack states, and its claim is scored against the truth afterwards.
 ///
 /// The same attempt is made on the unmasked view, where an attack that works must succeed.
 package protocol Attack: Sendable {
@@ -19,8 +19,8 @@ package protocol Attack: Sendable {
     of evidence: Evidence, truth: OwnerTruth, random: inout some RandomNumberGenerator
   ) throws(Inapplicable) -> Knowledge
 
-  /// Works until it is done or `deadline` has passed, then claims what it has. The deadline is asked only while there is work left, for it
-  /// takes the answer down as an attempt that was cut short.
+  /// Works until it is done or `deadline` has passed, then claims what it has. Ask the deadline only while there is work left:
+  /// it records a positive answer as an attempt that was cut short.
   ///
   /// - Throws: what shadow training throws; otherwise nothing.
   func attempt(
@@ -86,17 +86,17 @@ package struct Inapplicable: Error, Equatable {
     hasNothingToFind = false
   }
 
-  /// What is not there to be attacked: tokens of a job of features, a public base where there is none.
+  /// The job lacks what the attack needs: tokens in a job of features, a public base where there is none.
   package init(nothingToFind reason: String) {
     self.reason = reason
     hasNothingToFind = true
   }
 }
 
-/// When an attempt has to come to an end, and whether that left anything undone.
+/// When an attempt has to stop, and whether it stopped before its work was done.
 ///
-/// A loop asks `hasPassed` only while it has work left, so that a yes means that work was left out: the deadline itself remembers it, and
-/// no attack can forget to say so. Copies share the memory.
+/// A loop asks `hasPassed` only while it has work left, so that true means that work was left out. The deadline records this itself, so
+/// that no attack can forget to report it. Copies share the record.
 package struct Deadline: Sendable {
   private final class Mark: Sendable {
     let isSet = Atomic<Bool>(false)
@@ -120,13 +120,13 @@ package struct Deadline: Sendable {
     return Deadline(end: now + max(.zero, now.duration(to: end) * share), mark: mark)
   }
 
-  /// To be asked where there is work left, and only there.
+  /// Ask only while there is work left.
   package var hasPassed: Bool {
     guard ContinuousClock().now >= end else { return false }
     mark.isSet.store(true, ordering: .relaxed)
     return true
   }
 
-  /// Whether somebody with work left was told that it has passed.
+  /// Whether it was found to have passed while there was work left.
   package var hasCutShort: Bool { mark.isSet.load(ordering: .relaxed) }
 }

@@ -24,7 +24,7 @@ package struct Audit {
     deviation = (squares.reduce(0, +) / Double(max(1, rows.count))).squareRoot()
   }
 
-  /// An attack that fails with an error takes nothing from the others: it was not measured, and the error is its reason.
+  /// An attack that fails with an error does not affect the others: it counts as not measured, and the error is the reason.
   ///
   /// - Parameters:
   ///   - duration: for all attacks together; each gets its share of what is left, so that time one does not need goes to the next.
@@ -179,7 +179,7 @@ struct Caution {
     guard !measurement.isCutShort else { return false }
     switch facts.kind {
     case .modelMembership:
-      // There is no key to do without: the attempt is the same one.
+      // Nothing is masked: the second attempt would be the same.
       return false
     case .knownRows:
       func detail(_ name: String) -> Double? { measurement.details.first { $0.name == name }?.value }

@@ -46,7 +46,7 @@ package struct Evidence: Sendable {
 
 /// What a job's trainer holds of it after some steps: all that an attack of the provider may look at.
 package struct ProviderView: Sendable {
-  /// The rows that arrive, `[n, w]`: one a sample, or the tokens of one sample after the other, in the order of `truth`.
+  /// The rows that arrive, `[n, w]`: one per sample, or the tokens of one sample after the other, in the order of `truth`.
   package let inputs: Tensor<Float>
   /// Tokens of each sample; nil where a sample is one row.
   package let lengths: [Int32]?

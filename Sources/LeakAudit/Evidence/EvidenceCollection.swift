@@ -62,7 +62,7 @@ package struct EvidenceCollection {
   private func knowledge(_ source: VerificationSource<Float>, _ slots: AuditedSlots) throws -> PublicKnowledge {
     let sample = try source.plaintext(of: slots.publicSample, master: MasterKey(for: JobIdentifier()))
     var weights: [Tensor<Float>]?
-    // The owner's word: a provider without the checkpoint has neither its weights nor its vectors.
+    // As the owner states: a provider without the checkpoint has neither its weights nor its vectors.
     let isPublic = prepared.job.masking.baseModel != .private
     if prepared.shape.pretrained != nil, isPublic {
       let initial = prepared.shape.startingWeights(secret: prepared.secret)

@@ -49,7 +49,7 @@ package struct GateCheck: Sendable {
 struct GateLimit: Sendable {
   enum Outcome: Equatable {
     case met
-    /// Met because there is nothing to attack; why.
+    /// Met because there is nothing to attack, with the reason.
     case nothingToFind(String)
     /// What is wrong and what to do.
     case missed(String)

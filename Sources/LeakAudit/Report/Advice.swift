@@ -39,7 +39,7 @@ package struct Advice: Sendable, Equatable {
     guard let stronger = job.strongerMasking else {
       return Advice("Nothing is masked in this job, and its layers allow no key on the rows.")
     }
-    // A transformer's job must say who has its checkpoint; whoever knows better says private.
+    // A transformer's job must say who has its checkpoint; an owner that alone has it changes this to private.
     let base = job.readsTokens && job.baseModel == nil ? ["masking.base_model=public"] : []
     return Advice("Nothing is masked in this job.", ["masking.strength=\(stronger.rawValue)"] + base)
   }

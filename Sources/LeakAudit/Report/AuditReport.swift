@@ -96,7 +96,7 @@ package struct AttackResult: Sendable, Equatable, Codable {
   package var metric: String
   package var isWorseWhenHigher: Bool
   package var masked: Measurement?
-  /// The same attempt with nothing masked: what the attack reaches where nothing stands in its way.
+  /// The same attempt with nothing masked: what the attack reaches without masking.
   package var unmasked: Measurement?
   /// Of both attempts.
   package var seconds: Double

@@ -60,7 +60,7 @@ package struct KeyExpansionRecord: Sendable, Equatable, Codable {
     self.kernel = kernel
   }
 
-  /// What the owner should know before the keys are expanded anew here; nil when they will have the same bits.
+  /// A warning for the owner before the keys are expanded again here; nil when they will have the same bits.
   ///
   /// - Throws: `MaskingError.keyExpansion` for keys of a version that this program does not know.
   package func notice(here present: KeyExpansionRecord = KeyExpansionRecord()) throws(MaskingError) -> String? {

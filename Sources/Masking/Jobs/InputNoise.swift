@@ -35,7 +35,7 @@ package struct InputNoise: Sendable {
   /// - Parameters:
   ///   - rows: `[n, d]`.
   ///   - numbers: n numbers of rows; a negative one leaves its row as it is.
-  /// - Throws: `MaskingError.shape` unless each row has a number: none is to leave without its noise.
+  /// - Throws: `MaskingError.shape` unless each row has a number, so that no row is sent without noise.
   package func add<Element: FloatingElement>(
     to rows: inout Tensor<Element>, numbers: [Int32], workers: Workers
   ) throws {
@@ -62,8 +62,8 @@ package struct InputNoise: Sendable {
   /// - Parameters:
   ///   - tokens: `[n, d]`, sample after sample.
   ///   - samples: the number of each sample, at least 0, and the places of its tokens in the order they stand in `tokens`.
-  /// - Throws: `MaskingError.shape` unless the samples' tokens are those of `tokens`, each place of a sample once: none is to leave without
-  ///   its noise.
+  /// - Throws: `MaskingError.shape` unless the samples' tokens are those of `tokens`, each place of a sample once, so that no token is sent
+  ///   without noise.
   package func add<Element: FloatingElement>(
     to tokens: inout Tensor<Element>, samples: [(number: Int32, places: [Int])], workers: Workers
   ) throws {

@@ -4,8 +4,8 @@ package import Numerics
 
 /// All keys of a job, expanded from its master key, and everything the owner does with them.
 ///
-/// A key is kept once, in the job's format, from its first use until the last reference to this goes; then it is
-/// overwritten with zeros. Shapes: n rows, d features, w = d + 1 + k the width of the masked input.
+/// A key is kept once, in the job's format, from its first use until the last reference to this object is released;
+/// then it is overwritten with zeros. Shapes: n rows, d features, w = d + 1 + k the width of the masked input.
 package final class JobKeys<Element: FloatingElement>: Sendable {
   package let plan: KeyPlan
   package let workers: Workers
@@ -162,7 +162,7 @@ extension JobKeys {
 /// The secret orders in which the tokens of samples are sent during one pass over the rows: fresh for every sample and every
 /// pass, and the same again for a resumed run.
 ///
-/// For models to which the order of tokens says nothing (equivariance, section 3). All orders are equally likely: Fisher–Yates
+/// For models whose output does not depend on the order of tokens. All orders are equally likely: Fisher–Yates
 /// with rejection. A sample's stream is a substream of the pass's, so that drawing one costs no key derivation.
 package struct TokenOrder: Sendable {
   private let streams: @Sendable (_ sample: Int) -> KeyStream

@@ -34,7 +34,7 @@ struct HeadsKey<Element: FloatingElement>: SpaceKey {
   func transform<Scalar: FloatingElement>(
     rows: Tensor<Scalar>, _ direction: KeyDirection, workers: Workers
   ) -> Tensor<Scalar> {
-    // A fixed partition: a tile of 512 rows is one GEMM call a head.
+    // A fixed partition: a tile of 512 rows is one GEMM call per head.
     transform(rows: rows, direction, rowsInTile: 512, workers)
   }
 

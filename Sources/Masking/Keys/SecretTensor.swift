@@ -1,10 +1,10 @@
 internal import Numerics
 
-/// A tensor of key material, overwritten with zeros when the last reference goes. It is never handed out whole, because a
+/// A tensor of key material, overwritten with zeros when the last reference is released. It is never handed out whole, because a
 /// copy would outlive the zeroing.
 ///
-/// `@unchecked Sendable`: the elements change only in `init`, before anyone else has a reference, and in `deinit`, when
-/// no one has.
+/// `@unchecked Sendable`: the elements change only in `init`, before there is another reference, and in `deinit`,
+/// after the last one.
 final class SecretTensor<Element: TensorElement>: @unchecked Sendable {
   private var tensor: Tensor<Element>
   let shape: [Int]

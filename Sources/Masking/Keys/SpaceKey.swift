@@ -46,7 +46,7 @@ enum KeyDirection: Sendable {
   case unmask
 }
 
-/// K = I: the space is in the clear.
+/// K = I: the space is not masked.
 struct IdentityKey<Element: FloatingElement>: SpaceKey {
   let width: Int
 

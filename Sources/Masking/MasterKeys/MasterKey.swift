@@ -29,7 +29,7 @@ package struct JobIdentifier: Hashable, Sendable, CustomStringConvertible {
 
 /// A job's 256-bit master key; every key of the job is expanded from it.
 ///
-/// `SecretBuffer` overwrites its memory when the last reference goes. Descriptions and reflection show nothing of it.
+/// `SecretBuffer` overwrites its memory when the last reference is released. Descriptions and reflection show nothing of it.
 package final class MasterKey: Sendable {
   static let byteCount = 32
 
@@ -82,15 +82,16 @@ package struct MasterKeyFile: Sendable {
     key.secret.withUnsafeBytes { secret in
       UnsafeMutableRawBufferPointer(rebasing: content.bytes.suffix(MasterKey.byteCount)).copyMemory(from: secret)
     }
-    try content.withUnsafeBytes { (bytes) throws(MaskingError) in
-      do throws(CheckpointError) {
-        try AtomicFile.write(bytes, to: path, replacing: false)
-      } catch {
-        switch error {
-        case .system(.create, _, EEXIST): throw .keyFileExists(path: path)
-        case .system(_, _, let code): throw unusable(code)
-        default: throw .keyFileUnusable(path: path, reason: error.description)
-        }
+    let written = content.withUnsafeBytes { bytes in
+      Result { () throws(CheckpointError) in try AtomicFile.write(bytes, to: path, replacing: false) }
+    }
+    do throws(CheckpointError) {
+      try written.get()
+    } catch {
+      switch error {
+      case .system(.create, _, EEXIST): throw .keyFileExists(path: path)
+      case .system(_, _, let code): throw unusable(code)
+      default: throw .keyFileUnusable(path: path, reason: error.description)
       }
     }
   }

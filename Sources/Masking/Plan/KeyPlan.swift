@@ -32,8 +32,8 @@ package struct KeyPlanRow: Sendable, Equatable {
   package let homogeneous: HomogeneousColumns?
   /// How the key is made of smaller ones, each drawn from `group`.
   package let form: SpaceForm
-  /// Whether the heads of a space of heads are in a secret order; false where another space of their attention layer is in
-  /// the clear, because all four go through the heads in one order.
+  /// Whether the heads of a space of heads are in a secret order; false where another space of their attention layer is
+  /// not masked, because all four go through the heads in one order.
   package let permutesHeads: Bool
 
   package init(
@@ -63,7 +63,7 @@ package struct KeyPlanRow: Sendable, Equatable {
   private func description(of form: HeadsForm) -> String {
     let shared = form.groups < form.heads ? ", \(form.groups) groups" : ""
     let sizes = "(\(form.heads) x \(form.headWidth)\(shared))"
-    // A permutation inside a head would tear the planes apart, so only the heads move.
+    // A permutation inside a head would separate the two coordinates of a plane, so only the heads move.
     if form.isRotary && group == .permutation { return "heads permuted \(sizes)" }
     let inside =
       switch (group, form.isRotary) {

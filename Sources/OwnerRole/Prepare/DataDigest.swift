@@ -5,7 +5,7 @@ import Numerics
 
 /// What a run is trained on, as sizes and hashes, in `state/data.json`: without it a resume on other data would train on unnoticed.
 ///
-/// Hashes find mistakes (XXH64); they are no protection against anybody who means to deceive.
+/// The hashes (XXH64) find mistakes; they do not protect against deliberate changes.
 struct DataDigest: Codable, Equatable {
   /// The form of the file.
   private var version = 1

@@ -17,7 +17,7 @@ package struct RowSpool<Element: FloatingElement> {
 
   private let file: RowFile<Element>
   package let width: Int
-  /// Of all rows of the features as they are masked, but for noise, in the order of the file.
+  /// Hash of all rows of features as they are masked but without noise, in the order of the file.
   let contentHash: UInt64
 
   /// Reads, standardises, noises, masks and stores all rows of the plan. Reading the next block and storing the last one overlap

@@ -50,7 +50,7 @@ final class RunContext<Element: FloatingElement> {
     try history.sync()
   }
 
-  /// The trainer's checkpoint after `step` steps is good for a resume once the history up to it is durable here too.
+  /// The trainer's checkpoint after `step` steps can be resumed from once the history up to it is durable here too.
   func commit(step: Int) throws {
     try history.sync()
     try connection.send(.commit(step: step))

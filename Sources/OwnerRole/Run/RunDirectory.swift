@@ -104,7 +104,7 @@ package final class RunLease: Sendable {
   /// - Parameters:
   ///   - directory: created before.
   ///   - waiting: called with a reason when it has to wait.
-  ///   - isCancelled: asked meanwhile.
+  ///   - isCancelled: asked while it waits; true ends the wait.
   ///   - onLoss: called on another thread when another process has taken the run over; nothing may be written to it then.
   /// - Throws: `OwnerError.run` that names the process that has the run; `.trainerGone` when cancelled; `LeaseError.damaged`;
   ///   `CheckpointError` when the directory cannot be written.

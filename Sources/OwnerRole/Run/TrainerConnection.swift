@@ -55,7 +55,7 @@ package final class TrainerConnection<Element: FloatingElement> {
     let noAnswer = channel.isAwaiting ? "\(peer) has not come" : "\(peer) does not answer"
     var problem = noAnswer
     var isReported = false
-    // Whoever has just accepted the connection is there, and may be about to refuse: what becomes of it decides, not how soon.
+    // A peer that has just accepted the connection may be about to refuse it: the outcome of the handshake decides, not the time.
     let decision = deadline + Self.maxDecision
     while clock.now < deadline || (channel.isDeciding && clock.now < decision), !interrupted() {
       do {
@@ -135,7 +135,7 @@ package final class TrainerConnection<Element: FloatingElement> {
       bytesReceived += frames.reduce(0) { $0 + $1.count }
       let (id, message) = try codec.trainerMessage(frames)
       if id != job {
-        // What the trainer cannot read has no job for it either.
+        // The trainer answers a message that it cannot read without a job's id.
         guard id == .none, case .refused = message else { return nil }
       }
       switch message {

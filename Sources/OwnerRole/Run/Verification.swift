@@ -237,7 +237,7 @@ package struct VerificationSource<Element: FloatingElement> {
   }
 }
 
-/// Samples in the clear, row by row in the order they are sent in.
+/// Unmasked samples, row by row in the order they are sent in.
 package struct PlaintextSamples {
   package let rows: Tensor<Float>
   /// Tokens of each sample, and of each row its token and the place it had; nil where a sample is one row.

@@ -2,9 +2,9 @@ import CZeroMQ
 import Foundation
 import Synchronization
 
-/// Answers libzmq's question, once for every new connection, whether its key may connect (ZAP, ZeroMQ RFC 27).
+/// Answers libzmq's request, once for every new connection, whether its key may connect (ZAP, ZeroMQ RFC 27).
 ///
-/// The list contains keys, so the answer depends on the key that the handshake has proven and on nothing the peer says. The
+/// The list contains keys, so the answer depends on the key that the handshake has proven and on nothing the peer claims. The
 /// same thread reads the monitor of the trainer's socket, for refusals that come before this question.
 ///
 /// The sockets are made by `init` and from then on used by the one thread that it starts, which closes them at its end;
@@ -121,8 +121,7 @@ final class AdmissionList: Sendable {
   }
 }
 
-/// Lets a bounded number of things through in any period and counts the rest, so that whoever causes them as often as it likes
-/// cannot fill a log.
+/// Lets at most a fixed number of events per period through and counts the rest, so that a peer that causes many cannot fill a log.
 package struct PeriodAllowance: Sendable {
   private static let period: Duration = .seconds(10)
   private static let allowed = 10

@@ -2,7 +2,7 @@ import Foundations
 package import Foundation
 import Synchronization
 
-/// Somebody or something that was not served.
+/// A connection or message that was not accepted.
 package struct Refusal: Sendable, CustomStringConvertible {
   package enum Reason: Sendable, Equatable {
     /// The key of a new connection is not on the list.
@@ -48,7 +48,7 @@ package struct Refusal: Sendable, CustomStringConvertible {
   /// The peer's IP address, where it is known.
   package let address: String?
   package let time: Date
-  /// Refusals since the last one told that were only counted.
+  /// Refusals since the last one reported, which were only counted.
   package let suppressed: Int
 
   /// The first 8 characters of the key: enough for a log.
@@ -73,7 +73,7 @@ package struct Refusal: Sendable, CustomStringConvertible {
   }
 }
 
-/// Tells refusals to the trainer, a bounded number in any period: whoever is refused must not be able to fill its log.
+/// Reports refusals to the trainer, at most a fixed number per period, so that a refused peer cannot fill its log.
 final class RefusalReporter: Sendable {
   private struct Counts {
     var total = 0
@@ -88,7 +88,7 @@ final class RefusalReporter: Sendable {
     self.tell = tell
   }
 
-  /// All refusals so far, told or not.
+  /// All refusals so far, reported or not.
   var total: Int { counts.withLock(\.total) }
 
   /// The same by `Refusal.Reason.name`, each of which is there.

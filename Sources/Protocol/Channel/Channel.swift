@@ -39,7 +39,7 @@ package struct IncomingMessage: Sendable {
 /// The owner's end: a connection to one trainer, re-established by itself whenever it is lost.
 ///
 /// A lost connection loses what was under way in both directions, and nothing sent over it is delivered later over the next
-/// one. The loss is told once, by `TransportError.peerGone` from the next `send` or `receive`; the trainer then sees a
+/// one. The loss is reported once, by `TransportError.peerGone` from the next `send` or `receive`; the trainer then sees a
 /// peer it does not know yet.
 ///
 /// Used from one thread at a time (a call made while another thread is inside one throws `.concurrentUse` rather than
@@ -48,7 +48,7 @@ package protocol OwnerChannel: AnyObject, Sendable {
   /// Whether the handshake with the trainer is done and the connection has not been seen to end.
   var isConnected: Bool { get }
 
-  /// Whether somebody has accepted a connection whose handshake is neither done nor refused. It ends within
+  /// Whether a connection was accepted whose handshake is neither done nor refused. It ends within
   /// `TransportOptions.handshakeTimeout`.
   var isDeciding: Bool { get }
 

@@ -11,11 +11,11 @@ package enum TransportError: Failure, Equatable {
   case refused(endpoint: String, ownerKey: OwnerKey)
   /// The trainer has removed this owner's key from its list.
   case notAuthorized(OwnerKey)
-  /// Whoever listens there ends the handshake as one does who does not hold the pinned key.
+  /// The other side ends the handshake as a program does that does not hold the pinned key.
   case trainerKeyRejected(endpoint: String)
-  /// Whoever listens there does not speak this protocol.
+  /// The other side does not speak this protocol.
   case notATrainer(endpoint: String)
-  /// An owner listens, and whoever has connected so far has broken off: none holds the pinned key.
+  /// An owner listens, and all that have connected so far broke off: none holds the pinned key.
   case strangersOnly(endpoint: String)
   /// Not `tcp://HOST:PORT`.
   case invalidEndpoint(String)
@@ -86,7 +86,7 @@ package enum TransportError: Failure, Equatable {
   }
 }
 
-/// How an error number of the operating system is to be taken.
+/// What error numbers of the operating system mean.
 enum SystemCode {
   /// Disk, memory, quota or file descriptors used up.
   static func isExhaustion(_ code: Int32) -> Bool {

@@ -73,7 +73,7 @@ extension Envelope {
     for index in indices { fields.write(UInt64(clamping: index)) }
   }
 
-  /// Appends a JSON document that fills the rest of the header; for the rare messages that structure matters more in than speed.
+  /// Appends a JSON document that fills the rest of the header; for rare messages, where structure matters more than speed.
   mutating func writeJSON(_ value: some Encodable) {
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys

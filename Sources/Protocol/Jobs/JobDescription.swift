@@ -27,7 +27,7 @@ package struct JobDescription: Sendable, Equatable, Codable {
   /// Distinct rows the job sends: those trained on first, then those validated on.
   package var trainingRows: Int
   package var validationRows: Int
-  /// Tokens of all rows together where rows are sequences, 0 where they are not: what an upload will take.
+  /// Tokens of all rows together where rows are sequences, 0 where they are not: the size of an upload.
   package var totalTokens: Int
 
   package init(

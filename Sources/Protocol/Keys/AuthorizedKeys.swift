@@ -19,7 +19,7 @@ package struct AuthorizedKeys: Sendable, Equatable {
   /// Thousands of owners with comments.
   private static let maximumBytes = 1 << 20
 
-  /// One public key a line, after which limits and then `# name` may follow, as in
+  /// One public key per line, after which limits and then `# name` may follow, as in
   /// `KEY memory=4G disk=20G queue=2 # name`; blank lines and lines that start with `#` are
   /// skipped, and so is a byte order mark. A list without a key is allowed and admits nobody.
   ///
@@ -116,7 +116,7 @@ package struct OwnerLimits: Sendable, Equatable {
   init(words: some Sequence<Substring>) throws(UnusableWord) {
     for word in words {
       guard let equals = word.firstIndex(of: "=") else {
-        throw UnusableWord(reason: "one key a line; put # before a comment")
+        throw UnusableWord(reason: "one key per line; put # before a comment")
       }
       let name = word[..<equals]
       let value = String(word[word.index(after: equals)...])

@@ -1,7 +1,7 @@
 import CZeroMQ
 import Glibc
 
-/// A CURVE key pair. The secret half is zeroed when the last copy goes, and shown by nothing.
+/// A CURVE key pair. The secret half is zeroed when the last copy is released, and never printed.
 package struct CurveKeyPair: Sendable, CustomStringConvertible {
   package let publicKey: CurvePublicKey
   private let secret: SecretBytes

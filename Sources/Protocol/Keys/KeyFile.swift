@@ -155,7 +155,7 @@ enum KeyFileReader {
   ///
   /// - Throws: `.missing`, `.readableByOthers`, `.notARegularFile`, `.malformed` when longer than `maximumBytes`, `.system`.
   static func read(_ path: String, privacy: Privacy, maximumBytes: Int) throws(KeyFileError) -> SecretBytes {
-    // Non-blocking, so that a named pipe cannot make the program wait; a regular file does not care.
+    // Non-blocking, so that a named pipe cannot make the program wait; it changes nothing for a regular file.
     let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard file >= 0 else {
       throw errno == ENOENT ? .missing(path: path) : .system(operation: "open", path: path, code: errno)
@@ -209,7 +209,7 @@ package enum KeyFileError: Failure, Equatable {
     case .missing(let path):
       "there is no key file \(path); make one with keygen, or correct the path"
     case .missingList(let path):
-      "there is no list of owners \(path); write the owners' public keys to it, one a line, or correct the path"
+      "there is no list of owners \(path); write the owners' public keys to it, one per line, or correct the path"
     case .readableByOthers(let path):
       "the secret key file \(path) can be read by other accounts; run: chmod 600 \(Self.quoted(path))"
     case .notARegularFile(let path):

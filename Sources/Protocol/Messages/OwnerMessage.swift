@@ -28,7 +28,7 @@ package enum OwnerMessage<Element: FloatingElement>: Sendable, Equatable {
   /// Loss at the trainer, where samples are sequences: [n] lengths and pooled tokens of the samples in slots `firstSlot …`, and
   /// all their tokens. Answered by `stored`, which counts samples.
   case storeSequences(firstSlot: Int, lengths: Tensor<Int32>, pooled: Tensor<Int32>, values: Tensor<Element>)
-  /// Loss at the trainer: labels for slots `firstSlot …`, one a token where the task is per token. Answered by `stored`.
+  /// Loss at the trainer: labels for slots `firstSlot …`, one per token where the task is per token. Answered by `stored`.
   case storeTargets(firstSlot: Int, targets: MaskedTargets<Element>)
   /// Loss at the trainer: slots of batches `firstStep …`, [steps, batch], −1 = padding. Answered by `stored`.
   case storePlan(firstStep: Int, slots: Tensor<Int32>)

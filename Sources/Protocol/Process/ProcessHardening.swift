@@ -30,7 +30,7 @@ package enum ProcessHardening {
   }
 
   /// Makes a write past the limit on file sizes, or to a pipe that nobody reads, an error of that write, which says what failed and leaves
-  /// the run to be resumed; by default either would end the process without a word.
+  /// the run to be resumed; by default either would end the process without an error.
   package static func reportFailedWrites() {
     signal(SIGXFSZ, SIG_IGN)
     signal(SIGPIPE, SIG_IGN)

@@ -1,11 +1,11 @@
 import CZeroMQ
 import Foundation
 
-/// The connections that trainers make to one owner that listens, of which one at a time is spoken over.
+/// The connections that trainers make to one owner that listens. One connection is used at a time.
 ///
-/// A ROUTER socket, because it keeps connections apart: the first trainer to arrive is the one spoken to until it goes, then the next
-/// of those that have arrived since. All of them hold the pinned key; two at a time are one that is gone, but not yet
-/// seen to be, and its successor.
+/// A ROUTER socket, because it keeps connections apart: the first trainer to arrive is used until its connection ends, then the next
+/// of those that have arrived since. All of them hold the pinned key; two at a time are one whose end has not been noticed yet, and
+/// its successor.
 final class ListeningOwnerConnection: OwnerLink {
   /// The address in use, with the port the system chose for port 0.
   let boundEndpoint: String
@@ -15,7 +15,7 @@ final class ListeningOwnerConnection: OwnerLink {
   private let socket: ZeroMQSocket
   private let monitor: SocketMonitor
 
-  /// The connection spoken over.
+  /// The connection in use.
   private var current: Data?
   /// Others that have arrived, in that order.
   private var waiting: [Data] = []
@@ -24,16 +24,16 @@ final class ListeningOwnerConnection: OwnerLink {
   private var suspicion: Deadline?
   /// The current connection has ended; what had arrived over it is still to be read.
   private var isGone = false
-  /// What is to be told before anything else.
+  /// What the next call reports before anything else.
   private var problem: TransportError?
   private var handshakesBrokenOff = 0
 
-  /// libzmq tells of an end before it forgets the connection, by some microseconds.
+  /// libzmq reports the end of a connection some microseconds before it forgets the connection.
   private static let suspicionTime: Duration = .milliseconds(200)
   private static let probeInterval: Duration = .milliseconds(20)
   /// Between looks for room in a full queue.
   private static let pause: Duration = .milliseconds(5)
-  /// More do not come by chance, and each is a connection of a trainer that holds the pinned key.
+  /// Each is a connection of a trainer that holds the pinned key; normally there is one.
   private static let maxWaiting = 16
 
   /// - Throws: `.invalidEndpoint`, `.cannotBind`, `.notAnAddressHere`, `.system`.
@@ -131,7 +131,7 @@ final class ListeningOwnerConnection: OwnerLink {
     try SocketWait.wait(for: sources, until: until)
   }
 
-  /// The next message of the current connection. Arrivals are noted; nobody else has anything to say.
+  /// The next message of the current connection. Arrivals are noted; no other connection is read.
   private func nextMessage() throws(TransportError) -> Message? {
     let maximumParts = MessageEnvelope.maximumParts(options) + 1
     while let received = try socket.receive(maximumParts: maximumParts) {
@@ -163,7 +163,7 @@ final class ListeningOwnerConnection: OwnerLink {
     if current == nil { proceed() }
   }
 
-  /// From now on the next trainer that has arrived is spoken to, if there is one.
+  /// Uses the next trainer that has arrived, if there is one.
   private func proceed() {
     current = waiting.isEmpty ? nil : waiting.removeFirst()
     if current != nil {
@@ -188,12 +188,12 @@ final class ListeningOwnerConnection: OwnerLink {
     while let event = try monitor.next() {
       switch event {
       case .disconnected: suspicion = Deadline(after: Self.suspicionTime)
-      // Anybody can say so who reaches the port: it counts only until a trainer has shown the pinned key.
+      // Anyone who reaches the port can cause this: it counts only until a trainer has proven the pinned key.
       case .notAdmitted where !wasEverEstablished:
         problem = .refused(endpoint: boundEndpoint, ownerKey: ownerKey)
       case .handshakeBrokenOff, .protocolViolated:
         handshakesBrokenOff += 1
-        // Worth telling, but no reason to stop: whoever scans ports does the same.
+        // Reported, but no reason to stop: port scans cause it too.
         if !wasEverEstablished, handshakesBrokenOff.isMultiple(of: 3) {
           problem = problem ?? .strangersOnly(endpoint: boundEndpoint)
         }

@@ -13,9 +13,9 @@ package enum MessageEnvelope {
     case message(Message)
     /// The trainer no longer serves this key. libzmq offers no way to end one peer's connection.
     case keyRemoved
-    /// The first word of a trainer on a connection that it made: an owner that listens learns by it that it has one.
+    /// The first message of a trainer on a connection that it made: it tells an owner that listens that the trainer is there.
     case trainerArrived
-    /// Says nothing; whether it can be sent shows whether the connection is still there.
+    /// Has no content; whether it can be sent shows whether the connection still exists.
     case probe
   }
 

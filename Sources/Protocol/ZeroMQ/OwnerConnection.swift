@@ -13,10 +13,10 @@ final class OwnerConnection: OwnerLink {
   private var isAccepted = false
   private var wasEverEstablished = false
   private var handshakesBrokenOff = 0
-  /// What has happened to the socket and has not been told yet; the socket is then of no further use.
+  /// An event of the socket that has not been reported yet; the socket is not used after it.
   private var ending: TransportError?
 
-  /// A trainer that holds another key breaks off every handshake without a word (CURVE tells strangers nothing), and so
+  /// A trainer that holds another key breaks off every handshake without a reason (CURVE tells strangers nothing), and so
   /// may one that is just stopping; three in a row are not chance.
   private static let brokenOffHandshakesThatTell = 3
 
@@ -38,7 +38,7 @@ final class OwnerConnection: OwnerLink {
     }
   }
 
-  /// A refusal that has not been told yet counts: the next `receive` tells it.
+  /// A refusal that has not been reported yet counts: the next `receive` reports it.
   var isDeciding: Bool { isAccepted && !isEstablished }
 
   func isEstablishedNow() throws(TransportError) -> Bool {

@@ -14,10 +14,10 @@ final class OwnerDial {
   private var isEstablished = false
   /// The connection has ended; what had arrived over it is still to be read.
   private var hasEnded = false
-  /// Told once for all attempts that fail in a row.
+  /// Reported once for all attempts that fail in a row.
   private var isFailureTold = false
 
-  /// An owner that cannot be agreed with is tried as much less often as one that is not there.
+  /// An owner whose handshake fails is tried as rarely as one that does not answer.
   private static let slowing = 8
 
   /// - Parameter number: different for each owner of an endpoint.
@@ -67,7 +67,7 @@ final class OwnerDial {
     return try socket.send(parts) == .sent
   }
 
-  /// Ends the present connection with these last words; the next one is subject to admission anew.
+  /// Sends this message as the last one of the present connection and ends it; the next connection needs a new admission.
   func turnAway(_ parts: [Data]) throws(TransportError) {
     guard try send(parts) else { return }
     discard(slowing: Self.slowing, lingering: true)
@@ -94,7 +94,7 @@ final class OwnerDial {
         _ = try attempts.socket?.send(MessageEnvelope.trainerArrived)
       case .disconnected where isEstablished:
         hasEnded = true
-      // The handler has told who it was.
+      // The handler has reported whose connection it was.
       case .notAdmitted:
         discard(slowing: Self.slowing)
       case .protocolViolated where !isEstablished, .handshakeBrokenOff where !isEstablished:
@@ -133,7 +133,7 @@ enum EndpointAddress {
   }
 }
 
-/// Asks once whether the name in an address is known: libzmq tries an unknown one for ever, without a word.
+/// Asks once whether the name in an address is known: libzmq tries an unknown one for ever, without an error.
 package enum HostLookup {
   /// Returns at once.
   ///

@@ -25,7 +25,7 @@ package final class ZeroMQOwnerChannel: OwnerChannel {
     HostLookup.check(endpoint) { [weak self] problem in self?.unknownHost.withLock { $0 = problem } }
   }
 
-  /// Listens for a trainer that connects; one that does not hold the pinned key is not spoken to.
+  /// Listens for a trainer that connects; one that does not hold the pinned key is refused.
   ///
   /// - Parameter endpoint: `tcp://HOST:PORT`, `tcp://0.0.0.0:PORT` for all IPv4 interfaces; port 0 lets the system choose.
   /// - Throws: `.invalidEndpoint`, `.cannotBind`, `.system`.

@@ -81,7 +81,7 @@ package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
     list.replace(with: keys)
   }
 
-  /// Refusals so far, told or not.
+  /// Refusals so far, reported or not.
   package var refusalCount: Int { refusals.total }
 
   /// The same by `Refusal.Reason.name`, each of which is there.
@@ -190,7 +190,7 @@ package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
 final class TrainerSockets {
   private let router: ZeroMQSocket?
   var dials: [OwnerDial] = []
-  /// Where to look first, so that nobody with much to say keeps the others from being heard.
+  /// Where to look first, so that a busy connection does not keep the others waiting.
   private var turn = 0
 
   init(router: ZeroMQSocket?) {

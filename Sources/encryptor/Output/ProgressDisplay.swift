@@ -114,7 +114,7 @@ final class ProgressDisplay {
     guard let longest = prepared.shape.data.maximumTokens else {
       return "\(QuantityText.count(prepared.shape.data.features)) features"
     }
-    return "\(QuantityText.count(prepared.description.totalTokens)) tokens, at most \(longest) a row"
+    return "\(QuantityText.count(prepared.description.totalTokens)) tokens, at most \(longest) per row"
   }
 
   private static func bar(_ done: Int, _ total: Int) -> String {

@@ -40,7 +40,7 @@ struct ServeCommand: ParsableCommand {
   @Option(help: "Directory with trainer.key, as `trainer keygen` makes it.", completion: .directory)
   var keys: String
 
-  @Option(help: "File of owners let in: a line each, KEY memory=4G disk=20G queue=2 # name.", completion: .file())
+  @Option(help: "File of admitted owners, one per line: KEY memory=4G disk=20G queue=2 # name.", completion: .file())
   var authorized: String
 
   @Option(help: "Directory for jobs and checkpoints; made when missing.", completion: .directory)
@@ -53,7 +53,7 @@ struct ServeCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Address of an owner that listens (encryptor … --listen), for machines that can only dial out (repeatable).",
+      "Address of an owner that listens (encryptor … --listen), for machines that can only make connections (repeatable).",
       valueName: "address"))
   var connect: [String] = []
 
@@ -68,7 +68,7 @@ struct ServeCommand: ParsableCommand {
       "Most disk for one job's masked rows; a job whose rows fit sends each row once.", valueName: "size"))
   var rowStoreLimit: ByteCount = ByteCount(bytes: 32 << 30)
 
-  @Option(help: "Log format: text or json (one object a line).")
+  @Option(help: "Log format: text or json (one object per line).")
   var logFormat: LogFormat = .text
 
   @Option(help: "Least severe messages to log: trace, debug, info, notice, warning, error.")

@@ -47,14 +47,16 @@ struct StatusText {
     var line = "trainer: process \(trainer.pid) on \(trainer.host)"
     if !trainer.endpoints.isEmpty { line += ", listening at \(trainer.endpoints.joined(separator: ", "))" }
     if !trainer.connecting.isEmpty { line += ", connecting to \(trainer.connecting.joined(separator: ", "))" }
-    return line + ", heard of \(Int(trainer.heardSecondsAgo.rounded())) s ago"
+    return line + ", lease renewed \(Int(trainer.heardSecondsAgo.rounded())) s ago"
   }
 
   private static func job(_ job: StoreReport.Job) -> String {
     var parts = ["\(job.job)  \(job.state.rawValue)"]
     if let owner = job.owner { parts.append("owner \(owner)…") }
     if let total = job.totalSteps { parts.append("step \(job.step) of \(total)") }
-    if let checkpoint = job.checkpoint { parts.append("checkpoint \(checkpoint.time), \(ByteSize.wholeText(checkpoint.bytes))") }
+    if let checkpoint = job.checkpoint {
+      parts.append("checkpoint \(checkpoint.time), \(ByteSize.wholeText(checkpoint.bytes))")
+    }
     if let memory = job.memoryBytes { parts.append("memory \(ByteSize.wholeText(memory))") }
     parts.append("stored \(ByteSize.wholeText(job.storedBytes))")
     if let failure = job.failure { parts.append(failure.printable()) }

@@ -135,15 +135,15 @@ extension Tensor<Double> {
   }
 }
 
-/// Answers of yes or no from the gradients of binary cross-entropy behind an unknown rotation: g' = s K (σ(Kᵀ y') − t), 0 where t is
+/// Binary labels from the gradients of binary cross-entropy behind an unknown rotation: g' = s K (σ(Kᵀ y') − t), 0 where t is
 /// missing.
 ///
-/// Few labels are yes, so that a column's gradients have heavy tails: a rotation towards the greatest fourth moments (quartimax; Neuhaus and
+/// Few labels are positive, so that a column's gradients have heavy tails: a rotation towards the greatest fourth moments (quartimax; Neuhaus and
 /// Wrigley, Brit. J. Stat. Psych. 7, 1954, by the fixed point of FastICA without whitening, which a rotation does not need) begins, and
 /// rotation, scale and labels are then fitted in turn as in `SoftmaxGradients`.
 struct BinaryGradients {
   struct Fit {
-    /// `[m, columns]` by rows: 0 or 1. Yes and no of a column may have changed places: the loss is the same.
+    /// `[m, columns]` by rows: 0 or 1. The two values of a column may be exchanged: the loss is the same.
     var labels: [Int8]
     var residual: Double
   }

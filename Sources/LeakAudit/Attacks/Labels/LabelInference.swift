@@ -135,11 +135,11 @@ extension ProviderView {
   }
 }
 
-/// What labels there are, which the number of outputs and their gradients' shape tell soon enough.
+/// The kind of labels, which the number of outputs and the shape of their gradients reveal.
 package enum LabelKind: Sendable {
   /// One of several classes.
   case classes
-  /// Several answers of yes or no.
+  /// Several binary labels.
   case binaries
   case numbers
 
@@ -154,9 +154,9 @@ package enum LabelKind: Sendable {
 /// Which rows are said to have the same label.
 package struct LabelClaim: Sendable {
   enum Labels: Sendable {
-    /// A cluster for each row; negative where nothing is said.
+    /// A cluster for each row; negative where nothing is claimed.
     case classes([Int])
-    /// Columns of 0 and 1 (which of the two is yes remains open), −1 where nothing is said; each in the order of the rows.
+    /// Columns of 0 and 1 (which of the two is positive remains unknown), −1 where nothing is claimed; each in the order of the rows.
     case binaries([[Int]])
     /// `[m, columns]`, up to scale and sign.
     case numbers(Tensor<Double>)

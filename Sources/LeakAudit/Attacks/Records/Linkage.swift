@@ -1,7 +1,7 @@
 import Synchronization
 package import Numerics
 
-/// Is this record in there? Keys keep norms and distances, so that a few records known in plaintext can be looked for all at once.
+/// Is this record in the data? Keys keep norms and distances, so that a few records known in plaintext can be looked for all at once.
 ///
 /// Candidates are laid over the masked records so that lengths (sorted values under permutations) and mutual distances agree
 /// (`GroupMatching`); a candidate's score is the evidence for the best place it has. The same principle as re-identification from a social

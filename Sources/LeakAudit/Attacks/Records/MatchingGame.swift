@@ -5,8 +5,8 @@ package import Numerics
 /// Which of two data sets was used? The attacker knows both in plaintext and sees one of them masked, its records in any order.
 ///
 /// The guess compares what no key of the group changes (`SetInvariants`). The game is that of indistinguishability under a chosen plaintext
-/// (Katz and Lindell, Introduction to Modern Cryptography, 3rd ed. 2020, section 3.4), with data sets for messages: an encryption worth
-/// the name leaves a coin to be tossed.
+/// (Katz and Lindell, Introduction to Modern Cryptography, 3rd ed. 2020, section 3.4), with data sets for messages: under an
+/// encryption that meets this definition a guess is right half of the time.
 package struct MatchingGame: Attack {
   package static let facts = AttackFacts(
     kind: .matchingGame, title: "Matching game",

@@ -1,7 +1,7 @@
 import Foundation
 import Numerics
 
-/// Was this record trained on? A question to the published model, in which the keys cancel: it answers alike with and without. Noise on the
+/// Was this record trained on? A question to the published model, in which the keys cancel: its outputs are the same with and without them. Noise on the
 /// inputs does not cancel, and is in the models that are trained here too.
 ///
 /// The likelihood-ratio attack of Carlini et al., "Membership Inference Attacks From First Principles" (IEEE S&P 2022), section IV: models

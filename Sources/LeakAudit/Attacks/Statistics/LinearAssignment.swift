@@ -3,7 +3,7 @@ package import Numerics
 /// The assignment of rows to columns, each column taken at most once, with the greatest sum of scores.
 ///
 /// By shortest augmenting paths: Jonker and Volgenant, Computing 38 (1987), in the form for rectangular matrices of Crouse, IEEE Trans.
-/// Aerosp. Electron. Syst. 52 (2016), section III; O(rows² · columns). A row first takes the column it likes best if nobody has, so that on
+/// Aerosp. Electron. Syst. 52 (2016), section III; O(rows² · columns). A row first takes its best column if that is free, so that on
 /// clear-cut scores few paths are left to find.
 package struct LinearAssignment {
   /// For each row its column.
@@ -66,7 +66,7 @@ package struct LinearAssignment {
     }
   }
 
-  /// Finds the shortest path from `start` to a column that nobody has, by Dijkstra's algorithm on reduced costs, and flips it.
+  /// Finds the shortest path from `start` to a free column, by Dijkstra's algorithm on reduced costs, and flips it.
   private mutating func augment(from start: Int) {
     var reached: [Int] = []
     var remaining = columns

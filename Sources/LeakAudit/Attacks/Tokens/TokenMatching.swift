@@ -172,7 +172,7 @@ package struct TokenClaim: Sendable {
   /// Rows of each sample; nil where each is one.
   package let lengths: [Int32]?
 
-  /// The details that tell of the other claim, where there are two.
+  /// The details of the other claim, where there are two.
   static let shareWithBase = "share of tokens with the base checkpoint"
   private static let shareWithoutBase = "share of tokens without the base checkpoint"
 
