@@ -112,7 +112,7 @@ peer-test: build $(PYTHON)
 # The parsers of what comes from outside under libFuzzer, which the Swift toolchain brings along. An input that traps is kept in
 # .build-fuzz/found and the target fails. FUZZ_SECONDS is for all parsers together.
 FUZZ_SECONDS ?= 60
-FUZZED := configuration envelope frames job safetensors
+FUZZED := configuration envelope frames graph job safetensors
 FUZZ := .build-fuzz/debug/fuzz
 
 fuzz: deps

@@ -22,7 +22,7 @@ package enum WireError: Failure, Equatable {
   /// Not of this protocol: bad magic, unknown kind, cut short, or with bytes left over.
   case malformed(String)
   /// The peer speaks another version.
-  case version(theirs: Int, ours: Int)
+  case version(theirs: Int)
   /// A size over the limits in force.
   case oversized(what: String, size: Int, limit: Int)
   /// A tensor of another type or shape than the message or the job needs.
@@ -44,8 +44,9 @@ package enum WireError: Failure, Equatable {
   package var description: String {
     switch self {
     case .malformed(let what): "malformed message: \(what)"
-    case .version(let theirs, let ours):
-      "the peer speaks wire version \(theirs), this program speaks \(ours); install the same release on both sides"
+    case .version(let theirs):
+      "the peer speaks wire version \(theirs), this program speaks \(WireVersion.oldest.rawValue) to "
+        + "\(WireVersion.current.rawValue); install the same release on both sides"
     case .oversized(let what, let size, let limit): "\(what) of \(size) exceeds the limit of \(limit)"
     case .misshapen(let what): "misshapen tensor: \(what)"
     case .notFinite(let what): "\(what) holds NaN or infinity"

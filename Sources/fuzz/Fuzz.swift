@@ -48,6 +48,8 @@ enum FuzzedParser: String, CaseIterable {
   case job
   /// Safetensors headers.
   case safetensors
+  /// Graphs of layers, as owners describe models.
+  case graph
 
   func run(_ input: Data) {
     switch self {
@@ -56,6 +58,7 @@ enum FuzzedParser: String, CaseIterable {
     case .frames: FrameInput.run(input)
     case .job: JobInput.run(input)
     case .safetensors: SafetensorsInput.run(input)
+    case .graph: GraphInput.run(input)
     }
   }
 }
@@ -77,6 +80,7 @@ enum FuzzedParser: String, CaseIterable {
         case .frames: { LibFuzzer.feed(.frames, $0, $1) }
         case .job: { LibFuzzer.feed(.job, $0, $1) }
         case .safetensors: { LibFuzzer.feed(.safetensors, $0, $1) }
+        case .graph: { LibFuzzer.feed(.graph, $0, $1) }
         }
       var count = CInt(arguments.count)
       // Never freed: libFuzzer keeps them for as long as the process lives.
@@ -115,6 +119,7 @@ enum Seeds {
         case .frames: try MessageSeeds.inputs()
         case .job: JobSeeds.inputs
         case .safetensors: SafetensorsSeeds.inputs
+        case .graph: try GraphInput.seeds()
         }
       let folder = directory.appending(path: parser.rawValue)
       try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

@@ -80,7 +80,8 @@ enum MessageSeeds {
       slots: Tensor([1, 0], shape: [2]), carried: Tensor([1, 0], shape: [2]), values: Tensor([1, 2], shape: [1, 2]))
     let values = Tensor<Float>([1, 2], shape: [1, 2])
     let owner: [OwnerMessage<Float>] = [
-      .hello(software: "owner"), .submit(description), .parameters(chunk: 1, values: values), .attach(historySteps: 2),
+      .hello(software: "owner"), .submit(try description()), .parameters(chunk: 1, values: values),
+      .attach(historySteps: 2),
       .batch(step: 1, part: 2, rows: rows), .gradient(step: 1, part: 2, values: values),
       .evaluate(epoch: 1, part: 2, rows: rows), .keep(epoch: 1), .commit(step: 1), .save,
       .storeRows(firstSlot: 1, values: values),
@@ -103,19 +104,39 @@ enum MessageSeeds {
       .status(JobStatus(state: .failed, step: 1, totalSteps: 2, queuePosition: 3, storedBytes: 4, failure: "why")),
       .removed, .goodbye(step: 1), .pong,
     ]
-    return owner.map { FrameInput.input(of: codec.frames($0, job: job)) }
+    return version2() + owner.map { FrameInput.input(of: codec.frames($0, job: job)) }
       + trainer.map { FrameInput.input(of: codec.frames($0, job: job)) }
   }
 
-  private static let description = JobDescription(
-    purpose: .training,
-    model: .mlp(
-      MLPDescription(
-        input: HomogeneousColumns(features: 5, padding: 1), hidden: [7, 3], activation: .relu, outputs: 4)),
-    optimizer: OptimizerDescription(
-      kind: .sgd, learningRate: 0.1, momentum: 0.9, nesterov: true, weightDecay: 0.01, clipNorm: 1),
-    schedule: ScheduleDescription(warmup: 0.1, decay: .linear), lossLocation: .trainer, task: .classification,
-    epochs: 2,
-    stepsPerEpoch: 3, batch: 4, microBatch: 2, keep: .best, checkpointEverySteps: 5, trainingRows: 10, validationRows: 2
-  )
+  private static func description() throws -> JobDescription {
+    try JobDescription(
+      purpose: .training,
+      graph: .perceptron(
+        input: HomogeneousColumns(features: 5, padding: 1), hidden: [7, 3], activation: .relu, outputs: 4),
+      optimizer: OptimizerDescription(
+        kind: .sgd, learningRate: 0.1, momentum: 0.9, nesterov: true, weightDecay: 0.01, clipNorm: 1),
+      schedule: ScheduleDescription(warmup: 0.1, decay: .linear), lossLocation: .trainer, task: .classification,
+      epochs: 2, stepsPerEpoch: 3, batch: 4, microBatch: 2, keep: .best, checkpointEverySteps: 5, trainingRows: 10,
+      validationRows: 2)
+  }
+
+  /// Proposals of a job as owners of wire version 2 made them.
+  private static func version2() -> [Data] {
+    let rest =
+      #""optimizer":{"kind":"sgd","learningRate":0.1,"momentum":0.9,"nesterov":false,"weightDecay":0},"schedule":{"warmup":0,"#
+      + #""decay":"none"},"lossLocation":"owner","epochs":1,"stepsPerEpoch":3,"batch":4,"microBatch":2,"keep":"last","#
+      + #""checkpointEverySteps":5,"trainingRows":10,"validationRows":2,"totalTokens":0}"#
+    let head = #""head":{"pooling":"cls","hasPooler":true,"outputs":3,"hasBias":true,"isLanguageModel":false}"#
+    let models = [
+      #"{"mlp":{"_0":{"input":{"features":5,"padding":1},"adapter":2,"hidden":[7],"activation":"relu","outputs":4}}}"#,
+      #"{"transformer":{"_0":{"family":"bert","width":4,"blocks":2,"heads":2,"keyValueHeads":2,"headWidth":2,"hidden":3,"#
+        + #""activation":"gelu","normEpsilon":1e-6,"hasAttentionBiases":true,"hasMLPBiases":true,"# + head
+        + #","trained":{"lora":{"_0":{"rank":1,"alpha":2,"targets":["query"]}}},"maximumTokens":4,"recomputes":true}}}"#,
+    ]
+    return models.map { model in
+      let document = #"{"purpose":"training","model":"# + model + "," + rest
+      let header = Array("EQTR".utf8) + [2, 0, 2, 0] + [UInt8](repeating: 1, count: 16)
+      return FrameInput.input(of: [Data(header) + Data(document.utf8)])
+    }
+  }
 }

@@ -96,7 +96,7 @@ import Protocol
   /// The first weights of `RawJob` are (5 + 1) × 6 + 7 × 3 numbers or so and its rows are none: twice its state stays below 4 kB,
   /// twice two jobs' does not stay below 1.5 times that.
   @Test func moreDiskThanTheOwnerMayHave() throws {
-    let model = try Model(RawJob<Float>().description.model.graph())
+    let model = Model(RawJob<Float>().description.graph)
     let needed = try #require(JobDisk<Float>.bytesNeeded(RawJob<Float>().description, model))
     let trainer = trainer(OwnerLimits(disk: needed + needed / 2))
     defer { trainer.shutDown() }
@@ -109,7 +109,7 @@ import Protocol
   /// Rows that would be uploaded count before any is sent.
   @Test func rowsToBeUploadedCountAsDisk() throws {
     var job = RawJob<Float>()
-    let model = try Model(job.description.model.graph())
+    let model = Model(job.description.graph)
     let without = try #require(JobDisk<Float>.bytesNeeded(job.description, model))
     job.description.lossLocation = .trainer
     job.description.task = .classification
@@ -148,7 +148,7 @@ import Protocol
       }
     }
     let description = run.prepared.description
-    let needed = try #require(JobDisk<Float>.bytesNeeded(description, Model(description.model.graph())))
+    let needed = try #require(JobDisk<Float>.bytesNeeded(description, Model(description.graph)))
     // Headers of the files and the job's description: 4 files of up to 2 kB.
     #expect(largest > 0 && largest <= needed + 8192, "\(largest) of \(needed)")
   }

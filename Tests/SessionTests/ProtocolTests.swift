@@ -246,10 +246,10 @@ import Protocol
     let stage = try Stage()
     defer { stage.trainer.shutDown() }
     var frames = stage.owner.codec.frames(.hello(software: "x"), job: stage.owner.job)
-    frames[0][4] = 3
+    frames[0][4] = 4
     try stage.owner.channel.send(frames)
     let refusal = try stage.owner.refusal()
-    #expect(refusal.kind == .refused && refusal.reason.contains("version 3"))
+    #expect(refusal.kind == .refused && refusal.reason.contains("version 4"))
   }
 
   /// An owner of another release must stop with that reason, not wait.
@@ -259,9 +259,9 @@ import Protocol
     defer { trainer.shutDown() }
     let run = try site.run(SmallJob())
     site.network.setFault { transit in
-      guard transit.direction == .toTrainer else { return [transit.message] }
       var message = transit.message
-      message[0][4] = 9
+      // A trainer of before answers in its own version.
+      message[0][4] = transit.direction == .toTrainer ? 9 : 2
       return [message]
     }
     let error = #expect(throws: (any Error).self) { try run.execute(on: site.network) }
@@ -275,9 +275,7 @@ import Protocol
     let stage = try Stage(memoryLimit: 1 << 20)
     defer { stage.trainer.shutDown() }
     var large = stage.job.description
-    large.model = .mlp(
-      MLPDescription(
-        input: HomogeneousColumns(features: 1000, padding: 0), hidden: [1000], activation: .relu, outputs: 3))
+    large.graph = .perceptron(features: 1000, hidden: [1000])
     let refusal = try stage.owner.refusal(of: .submit(large))
     #expect(refusal.kind == .refused)
     // Weights, gradients and momentum: three times a million floats and some, over the limit of 1 MiB.
@@ -295,6 +293,25 @@ import Protocol
     job.lossLocation = .trainer
     job.task = .classification
     #expect(try stage.owner.refusal(of: .submit(job)).reason.contains("loss.where: owner"))
+  }
+
+  /// A graph is checked before anything is made of it, and the reason names the layer.
+  @Test func aGraphThatCannotBe() throws {
+    let stage = try Stage()
+    defer { stage.trainer.shutDown() }
+    let frames = stage.owner.codec.frames(.submit(stage.job.description), job: stage.owner.job)
+    let document = String(decoding: frames[0].dropFirst(24), as: UTF8.self)
+    for (old, new, reason) in [
+      ("\"from\":1", "\"from\":7", "layer \"layers.1\": value 7 is not written before it"),
+      ("\"width\":6", "\"width\":99999999999", "width of hidden.0 must be 1 … 16777216"),
+      ("\"name\":\"layers.1\"", "\"name\":\"\"", "\"\" is no name"), ("\"graph\"", "\"model\"", "cannot be read"),
+    ] {
+      let forged = document.replacingOccurrences(of: old, with: new)
+      #expect(forged != document)
+      try stage.owner.channel.send([frames[0].prefix(24) + Data(forged.utf8)])
+      let refusal = try stage.owner.refusal()
+      #expect(refusal.kind == .refused && refusal.reason.contains(reason), "\(refusal.reason)")
+    }
   }
 
   @Test func aJobOutOfRange() throws {

@@ -10,7 +10,6 @@ package import Training
 package struct JobShape: Sendable {
   package let job: ResolvedJob
   package let data: DataShape
-  package let model: ModelDescription
   package let graph: ModelGraph
   package let structure: ModelStructure
   package let keyPlan: KeyPlan
@@ -34,17 +33,14 @@ package struct JobShape: Sendable {
     self.pretrained = pretrained
     switch job.model {
     case .mlp(let hidden, let activation):
-      model = .mlp(
-        MLPDescription(
-          input: HomogeneousColumns(features: data.features, padding: job.masking.padding), hidden: hidden,
-          activation: activation, outputs: data.outputs, adapter: job.masking.adapterWidth))
+      graph = try .perceptron(
+        input: HomogeneousColumns(features: data.features, padding: job.masking.padding),
+        adapter: job.masking.adapterWidth, hidden: hidden, activation: activation, outputs: data.outputs)
     case .huggingFace:
       guard let pretrained else { throw OwnerError.unfitJob("the job names no checkpoint") }
-      model = .transformer(
-        try pretrained.description(
-          outputs: data.outputs, maximumTokens: data.maximumTokens ?? 1, recomputes: job.train.recompute))
+      graph = try pretrained.graph(
+        outputs: data.outputs, maximumTokens: data.maximumTokens ?? 1, recomputes: job.train.recompute)
     }
-    graph = try model.graph()
     structure = Model(graph).structure
     keyPlan = try KeyResolver.resolve(
       structure: structure, masking: job.masking, optimizer: job.optimizer,

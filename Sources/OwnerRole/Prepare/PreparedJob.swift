@@ -46,7 +46,7 @@ package struct PreparedJob: Sendable {
     shape = try JobShape(job: job, data: data.shape, pretrained: data.pretrained)
     try shape.pretrained?.checkGains(readBy: shape.structure.parameters.filter(\.isTrained).map(\.name))
     description = JobDescription(
-      purpose: .training, model: shape.model, optimizer: job.optimizer, schedule: job.schedule,
+      purpose: .training, graph: shape.graph, optimizer: job.optimizer, schedule: job.schedule,
       lossLocation: job.lossLocation, task: job.lossLocation == .trainer ? job.task : nil,
       epochs: job.train.epochs, stepsPerEpoch: plan.stepsPerEpoch, batch: job.train.rowsPerStep,
       microBatch: job.train.microBatch, keep: job.train.keep, checkpointEverySteps: job.checkpointEverySteps,

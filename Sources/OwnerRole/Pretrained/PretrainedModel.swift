@@ -60,15 +60,15 @@ package struct PretrainedModel: Sendable {
   var hasPooler: Bool { pooling == .cls && directory.contains(Self.poolerWeight) }
 
   /// - Parameter recomputes: whether the trainer keeps only block inputs for the backward pass.
-  package func description(
-    outputs: Int, maximumTokens: Int, recomputes: Bool
-  ) throws -> TransformerDescription {
+  package func graph(outputs: Int, maximumTokens: Int, recomputes: Bool) throws -> ModelGraph {
     let isLanguageModel = task == .causalLanguageModel
     let head = TransformerHead(
       pooling: pooling, hasPooler: hasPooler, outputs: outputs,
       hasBias: configuration.family == .bert || task == .tokenClassification, isLanguageModel: isLanguageModel)
-    return configuration.transformer(
-      head: head, trained: settings.train, maximumTokens: maximumTokens, recomputes: recomputes)
+    return try ModelDescription.transformer(
+      configuration.transformer(
+        head: head, trained: settings.train, maximumTokens: maximumTokens, recomputes: recomputes)
+    ).graph()
   }
 
   /// A tensor under its Hugging Face name, its norm's gain folded in where there is one. A tied head is the table of word vectors until

@@ -100,11 +100,12 @@ package struct ModelDirectory {
 enum ModelReadme {
   static func text(_ shape: JobShape, standardized: Bool, named: Bool) -> String {
     if let pretrained = shape.pretrained { return TransformerReadme(shape: shape, model: pretrained).text }
-    guard case .mlp(let mlp) = shape.model else { return "" }
-    let adapters = mlp.adapter.map { [$0] } ?? []
-    let widths = [mlp.input.features] + adapters + mlp.hidden + [mlp.outputs]
+    guard case .mlp(let hidden, let function) = shape.job.model else { return "" }
+    let adapter = shape.job.masking.adapterWidth
+    let features = shape.data.features
+    let widths = [features] + (adapter.map { [$0] } ?? []) + hidden + [shape.data.outputs]
     let activation =
-      switch mlp.activation {
+      switch function {
       case .relu: "torch.nn.ReLU()"
       case .gelu: "torch.nn.GELU()"
       case .geluTanh: "torch.nn.GELU(approximate=\"tanh\")"
@@ -127,7 +128,7 @@ enum ModelReadme {
       # \(shape.job.name)
 
       A multi-layer perceptron for \(shape.job.task.rawValue), widths \(widths.map(String.init).joined(separator: " → ")), \
-      trained on masked data and unmasked by its owner. These weights are plaintext.\(adapter(mlp))\(noise(shape.job))
+      trained on masked data and unmasked by its owner. These weights are plaintext.\(about(adapter: adapter))\(noise(shape.job))
 
       ```python
       import torch
@@ -135,13 +136,13 @@ enum ModelReadme {
 
       widths = \(widths)
       weights = load_file("model.safetensors")
-      names = \(mlp.adapter == nil ? "" : "[\"adapter\"] + ")[f"layers.{i}" for i in range(\(mlp.hidden.count + 1))]
+      names = \(adapter == nil ? "" : "[\"adapter\"] + ")[f"layers.{i}" for i in range(\(hidden.count + 1))]
       linears = [torch.nn.Linear(a, b) for a, b in zip(widths, widths[1:])]
       for name, linear in zip(names, linears):
           linear.weight.data = weights[f"{name}.weight"]
           linear.bias.data = weights[f"{name}.bias"]
 
-      x = ...  # rows × \(mlp.input.features), float32\(named ? ", columns in the order of names.json" : "")\(standardize)
+      x = ...  # rows × \(features), float32\(named ? ", columns in the order of names.json" : "")\(standardize)
       for name, linear in zip(names, linears):
           x = linear(x)
           if name not in ("adapter", names[-1]):
@@ -151,8 +152,8 @@ enum ModelReadme {
       """
   }
 
-  private static func adapter(_ mlp: MLPDescription) -> String {
-    guard mlp.adapter != nil else { return "" }
+  private static func about(adapter: Int?) -> String {
+    guard adapter != nil else { return "" }
     return " The first layer, `adapter`, has no activation behind it; it may be multiplied into `layers.0`."
   }
 

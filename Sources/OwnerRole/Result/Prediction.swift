@@ -117,13 +117,12 @@ package struct Prediction<Element: FloatingElement> {
   }
 
   private func description(rows: Int, longest: Int?, part: Int) throws -> JobDescription {
-    var model = shape.model
+    var graph = shape.graph
     if let longest, let pretrained = shape.pretrained {
-      model = .transformer(
-        try pretrained.description(outputs: shape.data.outputs, maximumTokens: longest, recomputes: false))
+      graph = try pretrained.graph(outputs: shape.data.outputs, maximumTokens: longest, recomputes: false)
     }
     return JobDescription(
-      purpose: .inference, model: model, optimizer: shape.job.optimizer, schedule: shape.job.schedule,
+      purpose: .inference, graph: graph, optimizer: shape.job.optimizer, schedule: shape.job.schedule,
       lossLocation: .owner, task: nil, epochs: 1, stepsPerEpoch: 1, batch: part, microBatch: part, keep: .last,
       checkpointEverySteps: 1, trainingRows: 0, validationRows: rows)
   }

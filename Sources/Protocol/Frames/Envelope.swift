@@ -1,4 +1,5 @@
-import Foundation
+package import Foundation
+import Models
 import Numerics
 
 /// A message as frames: one header, then one raw little-endian frame for each tensor.
@@ -7,17 +8,17 @@ import Numerics
 /// tensor its type (u8), rank (u8) and dimensions (u64 each); then the kind's own fields, which must fill the frame exactly.
 struct Envelope {
   static let magic: [UInt8] = Array("EQTR".utf8)
-  /// 2: a perceptron's description may have an adapter, which a reader of version 1 would leave out of the model without a word.
-  static let version: UInt16 = 2
   static let largestTensorCount = 8
 
+  let version: WireVersion
   let kind: UInt8
   let job: JobID
   var fields = WireWriter()
   private(set) var descriptors: [TensorDescriptor] = []
   private(set) var tensorFrames: [Data] = []
 
-  init(kind: UInt8, job: JobID) {
+  init(version: WireVersion, kind: UInt8, job: JobID) {
+    self.version = version
     self.kind = kind
     self.job = job
   }
@@ -31,13 +32,38 @@ struct Envelope {
   var frames: [Data] {
     var header = WireWriter()
     header.write(Self.magic)
-    header.write(Self.version)
+    header.write(version.rawValue)
     header.write(kind)
     header.write(UInt8(clamping: descriptors.count))
     header.write(job.bytes)
     for descriptor in descriptors { descriptor.write(to: &header) }
     header.write(fields.data)
     return [header.data] + tensorFrames
+  }
+}
+
+/// The versions of messages that this program reads. JSON readers pass over keys that they do not know, so that every field that is added
+/// to a document needs a new version: a program of before would leave it out without a word.
+package enum WireVersion: UInt16, Sendable, Comparable, CaseIterable {
+  /// A job's model is the name of a family with its sizes (`JobDescriptionVersion2`).
+  case two = 2
+  /// A job's model is a graph of layers.
+  case three = 3
+
+  /// What this program writes on its own account. A trainer answers in the version that it was spoken to.
+  package static let current = WireVersion.three
+  static let oldest = WireVersion.two
+
+  package static func < (left: WireVersion, right: WireVersion) -> Bool { left.rawValue < right.rawValue }
+
+  /// Of a message's header frame; nil for a version that is not read here, and for what is no message.
+  package init?(of message: [Data]) {
+    guard let header = message.first else { return nil }
+    var reader = WireReader(header)
+    guard let magic = try? reader.take(Envelope.magic.count), Array(magic) == Envelope.magic,
+      let number: UInt16 = try? reader.read()
+    else { return nil }
+    self.init(rawValue: number)
   }
 }
 
@@ -61,7 +87,7 @@ extension Envelope {
 extension OpenedEnvelope {
   /// Decodes the JSON document that fills the rest of the header.
   ///
-  /// - Throws: `WireError.malformed` that names the field at fault.
+  /// - Throws: `WireError.malformed` that names the document; `.invalidJob` for a graph of layers that is refused.
   mutating func readJSON<Value: Decodable>(
     _ what: String, of type: Value.Type = Value.self
   ) throws(WireError) -> Value {
@@ -70,6 +96,8 @@ extension OpenedEnvelope {
       positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
     do {
       return try decoder.decode(Value.self, from: Data(fields.takeRest()))
+    } catch let error as GraphError {
+      throw .invalidJob(error.description)
     } catch {
       throw .malformed("\(what) cannot be read")
     }
@@ -78,6 +106,7 @@ extension OpenedEnvelope {
 
 /// A received message whose header has been checked against its frames; fields and tensors are taken in order.
 struct OpenedEnvelope {
+  let version: WireVersion
   let kind: UInt8
   let job: JobID
   var fields: WireReader
@@ -95,10 +124,9 @@ struct OpenedEnvelope {
     guard Array(try reader.take(Envelope.magic.count)) == Envelope.magic else {
       throw .malformed("not of this protocol")
     }
-    let version: UInt16 = try reader.read()
-    guard version == Envelope.version else {
-      throw .version(theirs: Int(version), ours: Int(Envelope.version))
-    }
+    let number: UInt16 = try reader.read()
+    guard let version = WireVersion(rawValue: number) else { throw .version(theirs: Int(number)) }
+    self.version = version
     kind = try reader.read()
     let count = Int(try reader.read(UInt8.self))
     guard count <= Envelope.largestTensorCount else {

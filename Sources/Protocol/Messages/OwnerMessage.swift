@@ -85,7 +85,7 @@ package enum OwnerMessage<Element: FloatingElement>: Sendable, Equatable {
   }
 
   func envelope(for job: JobID) -> Envelope {
-    var envelope = Envelope(kind: code, job: job)
+    var envelope = Envelope(version: .current, kind: code, job: job)
     switch self {
     case .hello(let software): envelope.fields.write(text: software)
     case .submit(let description): envelope.writeJSON(description)
@@ -132,7 +132,11 @@ package enum OwnerMessage<Element: FloatingElement>: Sendable, Equatable {
     switch envelope.kind {
     case 1: self = .hello(software: try envelope.fields.readText(limit: WireLimits.nameLength))
     case 2:
-      let description: JobDescription = try envelope.readJSON("job description")
+      let description: JobDescription =
+        switch envelope.version {
+        case .two: try envelope.readJSON("job description", of: JobDescriptionVersion2.self).description
+        case .three: try envelope.readJSON("job description")
+        }
       try description.validate()
       self = .submit(description)
     case 3:
@@ -211,8 +215,11 @@ package struct MessageCodec<Element: FloatingElement>: Sendable {
     message.envelope(for: job).frames
   }
 
-  package func frames(_ message: TrainerMessage<Element>, job: JobID) -> [Data] {
-    message.envelope(for: job).frames
+  /// - Parameter version: what the owner speaks.
+  package func frames(
+    _ message: TrainerMessage<Element>, job: JobID, version: WireVersion = .current
+  ) -> [Data] {
+    message.envelope(for: job, version: version).frames
   }
 
   /// - Throws: `WireError` for anything that is not exactly one message of an owner.

@@ -56,8 +56,9 @@ package enum TrainerMessage<Element: FloatingElement>: Sendable, Equatable {
     }
   }
 
-  func envelope(for job: JobID) -> Envelope {
-    var envelope = Envelope(kind: code, job: job)
+  /// The messages are the same in all versions.
+  func envelope(for job: JobID, version: WireVersion) -> Envelope {
+    var envelope = Envelope(version: version, kind: code, job: job)
     switch self {
     case .welcome(let greeting): envelope.writeJSON(greeting)
     case .accepted(let missing, let rows, let steps): envelope.write(missing ? 1 : 0, rows, steps)

@@ -92,7 +92,7 @@ extension TrainingEngine {
     receivingOver communicator: any Communicator, _ description: JobDescription, step: Int, workers: Workers
   ) throws {
     try self.init(
-      model: description.model.graph(), optimizer: description.purpose == .training ? description.optimizer : nil,
+      model: description.graph, optimizer: description.purpose == .training ? description.optimizer : nil,
       schedule: description.schedule, totalSteps: description.totalSteps,
       batchRows: ReplicatedRun<Element>.batchRows(description, replicas: communicator.size),
       partRows: description.microBatch, workers: workers

@@ -77,7 +77,7 @@ struct ReplicatedRun<Element: FloatingElement> {
 
   /// The most samples of a batch that one replica's engine works on. Those of sequences take memory by the part.
   static func batchRows(_ description: JobDescription, replicas: Int) -> Int {
-    description.model.maximumTokens == nil
+    description.graph.maximumTokens == nil
       ? PartAssignment.largestShare(
         batch: description.batch, part: description.microBatch, replicas: replicas) : description.batch
   }

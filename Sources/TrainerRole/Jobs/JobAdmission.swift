@@ -27,7 +27,7 @@ struct JobAdmission<Element: FloatingElement> {
     let memoryLimit = min(configuration.memoryLimit, limits.memory ?? .max)
     guard let memory, memory <= memoryLimit else {
       let advice =
-        description.model.maximumTokens == nil
+        description.graph.maximumTokens == nil
         ? "make the layers or the batch smaller"
         : "make train.micro_batch smaller, set train.recompute, or train fewer of its weights (model.train)"
       let whose = memoryLimit < configuration.memoryLimit ? "this owner's (memory=)" : "this trainer's"
@@ -64,22 +64,22 @@ struct JobAdmission<Element: FloatingElement> {
           description.microBatch), partRows: description.microBatch),
       replicas == nil ? 0 : handedOut(description, model),
       Shape.byteCount([2, outputRows(description), model.outputWidth], Element.elementType),
-      description.model.maximumTokens.map {
+      description.graph.maximumTokens.map {
         Shape.byteCount([waiting, description.microBatch, $0, model.inputWidth], Element.elementType)
       } ?? 0,
     ])
   }
 
   /// Bytes of memory that the job takes on one process; nil on overflow.
-  static func memoryEstimate(_ description: JobDescription) throws -> Int? {
-    memoryNeeded(description, try Model(description.model.graph()), replicas: nil)
+  static func memoryEstimate(_ description: JobDescription) -> Int? {
+    memoryNeeded(description, Model(description.graph), replicas: nil)
   }
 
   /// Inputs of two steps, which replicas have at once.
   private static func handedOut(_ description: JobDescription, _ model: Model) -> Int? {
     guard description.purpose == .training else { return 0 }
     return Shape.byteCount(
-      [2, description.batch, description.model.maximumTokens ?? 1, model.inputWidth], Element.elementType)
+      [2, description.batch, description.graph.maximumTokens ?? 1, model.inputWidth], Element.elementType)
   }
 
   /// Ranks that could never have a micro-batch of this job's are more than it is worth to hold.
@@ -104,17 +104,12 @@ struct JobAdmission<Element: FloatingElement> {
 
   /// Outputs of the largest micro-batch, by sample or by token; validation keeps the product in range.
   private static func outputRows(_ description: JobDescription) -> Int {
-    description.microBatch * (hasOutputsByToken(description) ? description.model.maximumTokens ?? 1 : 1)
-  }
-
-  private static func hasOutputsByToken(_ description: JobDescription) -> Bool {
-    guard case .transformer(let transformer) = description.model else { return false }
-    return transformer.head.pooling == .none
+    description.microBatch * (description.graph.hasOutputsByToken ? description.graph.maximumTokens ?? 1 : 1)
   }
 
   /// A loss that is computed here has a label for each output.
   private func checkOutputs(_ description: JobDescription) throws {
-    guard let task = description.task, task.isPerToken != Self.hasOutputsByToken(description) else { return }
+    guard let task = description.task, task.isPerToken != description.graph.hasOutputsByToken else { return }
     throw TrainerError.refused(
       task.isPerToken
         ? "\(task.rawValue) needs an output for each token, and this model pools them"
@@ -123,7 +118,7 @@ struct JobAdmission<Element: FloatingElement> {
 
   /// What travels each step must fit a message, however long its samples are.
   private func checkMessages(_ description: JobDescription, _ model: Model) throws {
-    guard let maximumTokens = description.model.maximumTokens,
+    guard let maximumTokens = description.graph.maximumTokens,
       description.purpose == .inference || description.lossLocation == .owner
     else { return }
     let inputs = Shape.byteCount([description.microBatch, maximumTokens, model.inputWidth], Element.elementType)

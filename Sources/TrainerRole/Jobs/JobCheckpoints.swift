@@ -18,7 +18,7 @@ struct JobCheckpoints<Element: FloatingElement> {
     files = try store.checkpoints(of: job.id)
     description = job.description
     digest = job.id.description
-    specifications = try Model(description.model.graph()).structure.parameters
+    specifications = Model(description.graph).structure.parameters
     tensors = CheckpointTensors(specifications, statePrefixes: description.optimizer.statePrefixes)
   }
 
@@ -46,7 +46,7 @@ struct JobCheckpoints<Element: FloatingElement> {
     let frozen = try openFrozen(of: state.record)
     do {
       let engine = try TrainingEngine<Element>(
-        model: description.model.graph(), optimizer: description.purpose == .training ? description.optimizer : nil,
+        model: description.graph, optimizer: description.purpose == .training ? description.optimizer : nil,
         schedule: description.schedule, totalSteps: description.totalSteps,
         batchRows: batchRows ?? description.batch, partRows: description.microBatch, workers: workers
       ) { index, elements in

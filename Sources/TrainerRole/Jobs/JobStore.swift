@@ -23,6 +23,33 @@ struct StoredJob: Codable, Sendable {
   let description: JobDescription
   var phase: Phase
   var failure: String?
+
+  init(id: JobID, owner: String, description: JobDescription, phase: Phase, failure: String?) {
+    self.id = id
+    self.owner = owner
+    self.description = description
+    self.phase = phase
+    self.failure = failure
+  }
+
+  private enum CodingKeys: CodingKey {
+    case id, owner, description, phase, failure
+  }
+
+  /// Also what a trainer of wire version 2 has written.
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    id = try container.decode(JobID.self, forKey: .id)
+    owner = try container.decode(String.self, forKey: .owner)
+    phase = try container.decode(Phase.self, forKey: .phase)
+    failure = try container.decodeIfPresent(String.self, forKey: .failure)
+    enum Model: CodingKey { case graph }
+    let hasGraph = try container.nestedContainer(keyedBy: Model.self, forKey: .description).contains(.graph)
+    description =
+      hasGraph
+      ? try container.decode(JobDescription.self, forKey: .description)
+      : try container.decode(JobDescriptionVersion2.self, forKey: .description).description
+  }
 }
 
 /// A job as the service thread knows it.

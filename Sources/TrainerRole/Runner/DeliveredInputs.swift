@@ -14,7 +14,7 @@ enum DeliveredInputs<Element: FloatingElement> {
   init(_ context: RunnerContext<Element>) throws {
     let description = context.description
     let width = context.engine.model.inputWidth
-    if let maximumTokens = description.model.maximumTokens {
+    if let maximumTokens = description.graph.maximumTokens {
       self = .sequences(SequenceRows(width: width, maximumTokens: maximumTokens))
     } else {
       self = .rows(

@@ -49,10 +49,10 @@ struct OwnerPacedTraining<Element: FloatingElement> {
 
   /// What 64 MB of inputs allow; for sequences at least a part that is worked on, one that waits and one that travels.
   static func window(_ description: JobDescription, width: Int) -> Int {
-    let isOfSequences = description.model.maximumTokens != nil
+    let isOfSequences = description.graph.maximumTokens != nil
     // Evaluations of rows come in parts of up to a whole batch. Validation bounds each factor, but not their product.
     let part = Shape.byteCount(
-      [description.evaluationRows, description.model.maximumTokens ?? 1, width], Element.elementType)
+      [description.evaluationRows, description.graph.maximumTokens ?? 1, width], Element.elementType)
     return min(largestWindow, max(isOfSequences ? 3 : 2, (64 << 20) / max(1, part ?? .max)))
   }
 

@@ -30,7 +30,7 @@ struct UploadedData<Element: FloatingElement> {
     self.outputs = outputs
     let task = description.task ?? .classification
     isPerToken = task.isPerToken
-    sequences = try description.model.maximumTokens.map {
+    sequences = try description.graph.maximumTokens.map {
       try SequenceIndex(
         folder: folder, totalSamples: description.totalRows, totalTokens: description.totalTokens, maximumTokens: $0)
     }
@@ -57,7 +57,7 @@ struct UploadedData<Element: FloatingElement> {
 
   /// Bytes the files of a job take; nil on overflow.
   static func byteCount(_ description: JobDescription, width: Int, outputs: Int) -> Int? {
-    let isOfSequences = description.model.maximumTokens != nil
+    let isOfSequences = description.graph.maximumTokens != nil
     let inputRows = isOfSequences ? description.totalTokens : description.totalRows
     let hasClasses = description.task?.hasClasses == true
     return Shape.sum([

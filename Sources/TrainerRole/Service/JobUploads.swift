@@ -42,7 +42,7 @@ extension TrainerService {
       if let known = record.data {
         data = known
       } else {
-        let model = try Model(record.stored.description.model.graph())
+        let model = Model(record.stored.description.graph)
         data = try UploadedData(
           description: record.stored.description, width: model.inputWidth, outputs: model.outputWidth,
           folder: store.path(of: id))

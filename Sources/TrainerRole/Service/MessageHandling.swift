@@ -106,7 +106,7 @@ extension TrainerService {
     } else {
       let limits = configuration.owners.limits(of: peer.ownerKey) ?? OwnerLimits()
       try checkQueue(limits, of: peer.ownerKey)
-      let model = try Model(description.model.graph())
+      let model = Model(description.graph)
       let parameters = try JobAdmission<Element>(
         configuration: configuration, limits: limits, largestMessage: codec.limits.tensorBytes
       ).admit(description, model)
@@ -181,12 +181,12 @@ extension TrainerService {
   private func checkDisk(_ limits: OwnerLimits, needed: Int?, of owner: OwnerKey) throws {
     guard let limit = limits.disk else { return }
     let own = jobs.values.filter { $0.peer.ownerKey == owner }
-    let held = try Shape.sum(
+    let held = Shape.sum(
       own.map { record in
         let stored = store.storedBytes(of: record.id)
         let isGrowing = record.stored.phase == .uploading || record.stored.phase == .ready
         guard isGrowing else { return stored }
-        return try diskNeeded(by: record).map { max($0, stored) }
+        return diskNeeded(by: record).map { max($0, stored) }
       })
     guard let held, let needed, let sum = Shape.sum([held, needed]), sum <= limit else {
       throw TrainerError.refused(
@@ -197,10 +197,10 @@ extension TrainerService {
   }
 
   /// Worked out once a job: at admission, or for a job that an earlier process admitted, when it is first asked for.
-  private func diskNeeded(by record: JobRecord<Element>) throws -> Int? {
+  private func diskNeeded(by record: JobRecord<Element>) -> Int? {
     if let known = record.diskNeeded { return known }
     let description = record.stored.description
-    let needed = try JobDisk<Element>.bytesNeeded(description, Model(description.model.graph()))
+    let needed = JobDisk<Element>.bytesNeeded(description, Model(description.graph))
     jobs[record.id]?.diskNeeded = needed
     return needed
   }

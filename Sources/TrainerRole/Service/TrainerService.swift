@@ -28,6 +28,8 @@ package final class TrainerService<Element: FloatingElement> {
   /// Connections heard of, and how long this had listened when they were.
   private var lastHeard: [PeerID: Duration] = [:]
   private var listening = ListeningTime()
+  /// Connections that speak a version of before, and are answered in it.
+  private var versions: [PeerID: WireVersion] = [:]
   let diskWorker: DiskWorker
   /// Jobs whose files are worked on.
   var diskWork: [JobID: DiskWork<Element>] = [:]
@@ -128,6 +130,7 @@ package final class TrainerService<Element: FloatingElement> {
     let peer = incoming.peer
     lastHeard[peer] = listening.total
     configuration.metrics.countReceived(bytes: Self.bytes(of: incoming.frames))
+    note(WireVersion(of: incoming.frames) ?? .current, of: peer)
     var job = JobID.none
     do {
       let (id, message) = try codec.ownerMessage(incoming.frames)
@@ -140,6 +143,13 @@ package final class TrainerService<Element: FloatingElement> {
     } catch {
       refuse(error, job: job, to: peer)
     }
+  }
+
+  private func note(_ version: WireVersion, of peer: PeerID) {
+    guard versions[peer] != nil || version != .current else { return }
+    // Connections that are gone for good are forgotten.
+    if versions.count >= 1024 { versions = versions.filter { isConnected($0.key) } }
+    versions[peer] = version == .current ? nil : version
   }
 
   /// Does what a message asks for if its owner is listed, at once or after the job's disk work.
@@ -172,7 +182,7 @@ package final class TrainerService<Element: FloatingElement> {
   /// would go on. It attaches anew when it is back.
   func send(_ message: TrainerMessage<Element>, job: JobID, to peer: PeerID) {
     do {
-      let frames = codec.frames(message, job: job)
+      let frames = codec.frames(message, job: job, version: versions[peer] ?? .current)
       try endpoint.send(frames, to: peer)
       configuration.metrics.countSent(bytes: Self.bytes(of: frames))
     } catch {

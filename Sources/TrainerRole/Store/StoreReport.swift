@@ -108,7 +108,7 @@ package struct StoreSurvey {
     }
     job.owner = OwnerKey(z85: stored.owner)?.prefix
     job.totalSteps = stored.description.totalSteps
-    job.memoryBytes = try? JobAdmission<Float>.memoryEstimate(stored.description)
+    job.memoryBytes = JobAdmission<Float>.memoryEstimate(stored.description)
     job.failure = stored.failure
     job.state =
       switch stored.phase {

@@ -7,15 +7,6 @@ import Testing
 struct JobDescriptionTests {
   typealias Change = @Sendable (inout JobDescription) -> Void
 
-  private static func model(
-    features: Int = 5, padding: Int = 2, hidden: [Int] = [7], outputs: Int = 4, adapter: Int? = nil
-  ) -> ModelDescription {
-    .mlp(
-      MLPDescription(
-        input: HomogeneousColumns(features: features, padding: padding), hidden: hidden, activation: .relu,
-        outputs: outputs, adapter: adapter))
-  }
-
   private static func optimizer(
     learningRate: Double = 0.1, momentum: Double = 0.9, weightDecay: Double = 0, clipNorm: Double? = nil
   ) -> OptimizerDescription {
@@ -25,18 +16,6 @@ struct JobDescriptionTests {
   }
 
   private static let outOfRange: [(String, Change)] = [
-    ("features must", { $0.model = model(features: 0) }),
-    ("features must", { $0.model = model(features: 1 << 24 + 1) }),
-    ("padding must", { $0.model = model(padding: -1) }),
-    ("padding must", { $0.model = model(padding: 4097) }),
-    ("adapter width must", { $0.model = model(adapter: 0) }),
-    ("adapter width must", { $0.model = model(adapter: -1) }),
-    ("adapter width must", { $0.model = model(adapter: 1 << 24 + 1) }),
-    ("hidden layers must", { $0.model = model(hidden: Array(repeating: 1, count: 257)) }),
-    ("hidden width must", { $0.model = model(hidden: [0]) }),
-    ("hidden width must", { $0.model = model(hidden: [3, .max]) }),
-    ("outputs must", { $0.model = model(outputs: 0) }),
-    ("outputs must", { $0.model = model(outputs: .min) }),
     ("epochs must", { $0.epochs = 0 }),
     ("epochs must", { $0.epochs = 1_000_001 }),
     ("steps per epoch must", { $0.stepsPerEpoch = 0 }),
@@ -58,6 +37,7 @@ struct JobDescriptionTests {
     ("momentum must", { $0.optimizer = optimizer(momentum: 1) }),
     ("weight decay must", { $0.optimizer = optimizer(weightDecay: -1) }),
     ("clip norm must", { $0.optimizer = optimizer(clipNorm: 0) }),
+    ("tokens must", { $0.totalTokens = 1 }),
     ("warm-up must", { $0.schedule = ScheduleDescription(warmup: -0.1, decay: .none) }),
     ("warm-up must", { $0.schedule = ScheduleDescription(warmup: 1.1, decay: .none) }),
     ("a task is stated", { $0.task = nil }),
@@ -129,22 +109,6 @@ struct JobDescriptionTests {
     try description.validate()
     #expect(description.totalSteps == 1_000_000 * Int(Int32.max))
     #expect(description.totalRows == Int(Int32.max))
-  }
-
-  /// Widths that are each allowed and together are not: 2^24 · 2^24 weights.
-  @Test func moreParametersThanCanBeCounted() {
-    var description = MessageFixtures.description
-    description.model = Self.model(hidden: [1 << 24, 1 << 24])
-    #expect(refusal(description) == "parameters must be at most 1099511627776")
-    description.model = Self.model(features: 1 << 24, adapter: 1 << 24)
-    #expect(refusal(description) == "parameters must be at most 1099511627776")
-  }
-
-  @Test func manyWideLayersDoNotOverflow() {
-    var description = MessageFixtures.description
-    description.model = Self.model(
-      features: 1 << 24, padding: 4096, hidden: Array(repeating: 1 << 24, count: 256), outputs: 1 << 24)
-    #expect(refusal(description)?.hasPrefix("parameters must") == true)
   }
 
   @Test func inferenceHasNoTraining() throws {

@@ -36,9 +36,19 @@ struct RejectionTests {
   }
 
   @Test func wrongVersion() {
-    reject([attach { $0.version = 1 }], .version(theirs: 1, ours: 2))
-    reject([attach { $0.version = 3 }], .version(theirs: 3, ours: 2))
-    reject([attach { $0.version = 0x0200 }], .version(theirs: 512, ours: 2))
+    reject([attach { $0.version = 1 }], .version(theirs: 1))
+    reject([attach { $0.version = 4 }], .version(theirs: 4))
+    reject([attach { $0.version = 0x0200 }], .version(theirs: 512))
+  }
+
+  @Test func theVersionOfBeforeIsReadAndAnsweredInIt() throws {
+    let message = [attach { $0.version = 2 }]
+    #expect(try codec.ownerMessage(message).message == .attach(historySteps: 3))
+    #expect(WireVersion(of: message) == .two && WireVersion(of: [attach()]) == .three)
+    #expect(WireVersion(of: [attach { $0.version = 9 }]) == nil && WireVersion(of: [Data("EQTR".utf8)]) == nil)
+    let answer = codec.frames(.pong, job: .none, version: .two)
+    #expect(Array(answer[0].prefix(6)) == Array("EQTR".utf8) + [2, 0])
+    #expect(try codec.trainerMessage(answer).message == .pong)
   }
 
   @Test(arguments: [0, 24, 100, 101, 117, 255] as [UInt8])

@@ -14,10 +14,7 @@ import Protocol
   /// A network so wide that a replica takes far longer for an evaluation than it takes to send one.
   private static func wideJob() -> RawJob<Float> {
     var job = RawJob<Float>()
-    job.description.model = .mlp(
-      MLPDescription(
-        input: HomogeneousColumns(features: 4, padding: 0), hidden: [Int](repeating: 1000, count: 8), activation: .relu,
-        outputs: 3))
+    job.description.graph = .perceptron(features: 4, hidden: [Int](repeating: 1000, count: 8))
     return job
   }
 

@@ -5,7 +5,7 @@ import Testing
 import Training
 import Protocol
 
-/// Descriptions of transformers that only a forged owner would send: each number at, and beyond, what the protocol allows, alone and
+/// Descriptions of transformers that only a forged owner would send, in wire version 2: each number at, and beyond, what the protocol allows, alone and
 /// all together. A trainer turns them down before it multiplies or allocates, and goes on.
 @Suite(.timeLimit(.minutes(10))) struct ForgedSizeTests {
   private static let extremes = [
@@ -47,12 +47,13 @@ import Protocol
       for microBatch in [1, 1 << 20] {
         for loss in [LossLocation.owner, .trainer] {
           var description = SequenceJob().changing { $0.loss = loss }.description
-          description.model = .transformer(model)
           description.task =
             loss == .trainer ? (model.head.pooling == .none ? .tokenClassification : .classification) : nil
           (description.batch, description.microBatch) = (max(6, microBatch), microBatch)
           description.stepsPerEpoch = microBatch == 1 ? 2 : 1
-          let refusal = try stage.owner().refusal(of: .submit(description))
+          let owner = stage.owner()
+          try owner.send(version2: description, .transformer(model))
+          let refusal = try owner.refusal()
           #expect([.refused, .usage].contains(refusal.kind), "\(model)")
           #expect(!refusal.reason.isEmpty)
         }

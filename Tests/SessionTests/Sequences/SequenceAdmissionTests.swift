@@ -37,7 +37,7 @@ import Protocol
   /// A model of Llama-2 7B's sizes: 32 × (4 · 4096² + 3 · 4096 · 11008) weights and the head.
   private func large(_ trained: TrainedPart, purpose: JobDescription.Purpose = .training) -> JobDescription {
     var description = SequenceJob().changing { $0.purpose = purpose }.description
-    description.model = .transformer(
+    description.graph = .transformer(
       TransformerDescription(
         family: .llama, width: 4096, blocks: 32, heads: 32, keyValueHeads: 32, headWidth: 128, hidden: 11008,
         activation: .silu, normEpsilon: 1e-5,
@@ -73,7 +73,7 @@ import Protocol
   /// Rotary tables of 2^20 positions and heads of width 4096 take 143 MB: they count, and estimating does not make them.
   @Test func admissionLooksAtTheLimitBeforeItBuildsTheModelsTables() throws {
     var description = SequenceJob().description
-    description.model = .transformer(
+    description.graph = .transformer(
       TransformerDescription(
         family: .llama, width: 8, blocks: 2, heads: 1, keyValueHeads: 1, headWidth: 4096, hidden: 12,
         activation: .silu, normEpsilon: 1e-5,
@@ -82,7 +82,7 @@ import Protocol
         head: TransformerHead(pooling: .last, hasPooler: false, outputs: 3, hasBias: false, isLanguageModel: false),
         trained: .head, maximumTokens: 1 << 20, recomputes: false))
     description.microBatch = 1
-    let model = try Model(description.model.graph())
+    let model = Model(description.graph)
     let admission = JobAdmission<Float>(
       configuration: TrainerConfiguration(
         store: FileManager.default.temporaryDirectory, workers: Workers(threads: 1), memoryLimit: 1 << 20,
@@ -91,7 +91,7 @@ import Protocol
     #expect(refusal?.kind == .refused)
     _ = JobDisk<Float>.bytesNeeded(description, model)
     #expect(model.madeTables == 0)
-    let needed = try #require(try JobAdmission<Float>.memoryEstimate(description))
+    let needed = try #require(JobAdmission<Float>.memoryEstimate(description))
     #expect(needed > 8 * 2 * 2048 * ((1 << 20) / 256 + 256))
   }
 
@@ -124,7 +124,7 @@ import Protocol
   @Test func aMicroBatchThatNoMessageHolds() throws {
     var description = large(.head)
     description.microBatch = 6
-    description.model = .transformer(
+    description.graph = .transformer(
       TransformerDescription(
         family: .bert, width: 4096, blocks: 1, heads: 1, keyValueHeads: 1, headWidth: 4096, hidden: 1,
         activation: .gelu, normEpsilon: 1e-6, rotary: nil, hasAttentionBiases: false, hasMLPBiases: false,
@@ -154,8 +154,14 @@ import Protocol
     let stage = try SequenceStage()
     let trainer = stage.trainer()
     defer { trainer.shutDown() }
-    let refusal = try stage.owner().refusal(of: .submit(job.description))
-    #expect(refusal.kind == .usage)
+    #expect(throws: GraphError.unknownTarget("q_proj", known: ["query", "key", "value", "dense"])) {
+      try ModelDescription.transformer(job.transformer).graph()
+    }
+    // An owner of wire version 2 sends it as it is.
+    let owner = stage.owner()
+    try owner.send(version2: SequenceJob().description, .transformer(job.transformer))
+    let refusal = try owner.refusal()
+    #expect(refusal.kind == .refused)
     #expect(refusal.reason.contains("\"q_proj\"") && refusal.reason.contains("query, key, value"))
   }
 }

@@ -5,6 +5,17 @@ import TestSupport
 import Training
 import Protocol
 
+extension ModelGraph {
+  /// The graph of a description whose sizes can be.
+  static func transformer(_ description: TransformerDescription) -> ModelGraph {
+    do {
+      return try ModelDescription.transformer(description).graph()
+    } catch {
+      preconditionFailure("\(error)")
+    }
+  }
+}
+
 /// A job on sequences to speak about by hand: a small BERT or Llama, 10 samples in batches of 6 as parts of 2, 3 more for
 /// validation, of 1 to 5 tokens.
 struct SequenceJob {
@@ -42,7 +53,7 @@ struct SequenceJob {
   var description: JobDescription {
     let isTraining = purpose == .training
     return JobDescription(
-      purpose: purpose, model: .transformer(transformer), optimizer: SmallJob.sgd(clip: 1),
+      purpose: purpose, graph: .transformer(transformer), optimizer: SmallJob.sgd(clip: 1),
       schedule: ScheduleDescription(warmup: 0, decay: .none), lossLocation: loss,
       task: loss == .trainer ? (isPerToken ? .tokenClassification : .classification) : nil,
       epochs: isTraining ? epochs : 1, stepsPerEpoch: isTraining ? 2 : 1, batch: 6, microBatch: 2, keep: keep,
@@ -51,7 +62,7 @@ struct SequenceJob {
   }
 
   var specifications: [ParameterSpecification] {
-    get throws { try Model(description.model.graph()).structure.parameters }
+    get throws { Model(description.graph).structure.parameters }
   }
 
   var parameters: [Tensor<Element>] {
@@ -183,7 +194,7 @@ struct SequenceJob {
   func engine(threads: Int = 1) throws -> TrainingEngine<Element> {
     let description = description
     return try TrainingEngine(
-      model: description.model.graph(), optimizer: description.optimizer, schedule: description.schedule,
+      model: description.graph, optimizer: description.optimizer, schedule: description.schedule,
       totalSteps: description.totalSteps, batchRows: description.batch, partRows: description.microBatch,
       workers: Workers(threads: threads), parameters: parameters)
   }

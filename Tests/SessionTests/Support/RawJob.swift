@@ -3,13 +3,23 @@ import Numerics
 import Training
 import Protocol
 
+extension ModelGraph {
+  /// A perceptron of sizes that can be, without padding, with 3 outputs.
+  static func perceptron(features: Int, hidden: [Int]) -> ModelGraph {
+    do {
+      return try .perceptron(
+        input: HomogeneousColumns(features: features, padding: 0), hidden: hidden, activation: .relu, outputs: 3)
+    } catch {
+      preconditionFailure("\(error)")
+    }
+  }
+}
+
 /// A job to speak about by hand: 4 features, 3 outputs, 20 rows in batches of 8 as parts of 4, and 5 rows for validation.
 struct RawJob<Element: FloatingElement> {
   var description = JobDescription(
     purpose: .training,
-    model: .mlp(
-      MLPDescription(
-        input: HomogeneousColumns(features: 4, padding: 0), hidden: [6], activation: .relu, outputs: 3)),
+    graph: .perceptron(features: 4, hidden: [6]),
     optimizer: SmallJob.sgd(), schedule: ScheduleDescription(warmup: 0, decay: .none), lossLocation: .owner, task: nil,
     epochs: 2, stepsPerEpoch: 3, batch: 8, microBatch: 4, keep: .last, checkpointEverySteps: 2, trainingRows: 20,
     validationRows: 5)
@@ -24,7 +34,7 @@ struct RawJob<Element: FloatingElement> {
   }
 
   func upload(_ owner: RawOwner<Element>) throws {
-    let specifications = try Model(description.model.graph()).structure.parameters
+    let specifications = Model(description.graph).structure.parameters
     for (chunk, specification) in specifications.enumerated() {
       try owner.send(.parameters(chunk: chunk, values: Tensor(repeating: 0.1, shape: specification.shape)))
     }

@@ -45,8 +45,15 @@ import Testing
   private func engine<Element: FloatingElement>(
     _: Element.Type, _ kind: Kind, recomputes: Bool = false, partRows: Int = 2, threads: Int = 2
   ) throws -> TrainingEngine<Element> {
-    let graph = try ModelDescription.transformer(description(kind, recomputes: recomputes)).graph()
-    return try TrainingEngine(
+    try engine(
+      ModelDescription.transformer(description(kind, recomputes: recomputes)).graph(), partRows: partRows,
+      threads: threads)
+  }
+
+  private func engine<Element: FloatingElement>(
+    _ graph: ModelGraph, partRows: Int = 2, threads: Int = 2
+  ) throws -> TrainingEngine<Element> {
+    try TrainingEngine(
       model: graph,
       optimizer: OptimizerDescription(
         kind: .adamw, learningRate: 0.01, momentum: 0, nesterov: false, weightDecay: 0.01, clipNorm: 1),
@@ -102,6 +109,22 @@ import Testing
       #expect(report.gradientNorm > 1e-3)
     }
     #expect(EngineHarness.bits(kept) == EngineHarness.bits(again))
+  }
+
+  /// Whatever ranges of layers a graph names, what crosses their borders is kept and the rest comes out the same again.
+  @Test(arguments: Kind.allCases) func anyBlocksGiveTheSameBits(_ kind: Kind) throws {
+    let graph = try ModelDescription.transformer(description(kind)).graph()
+    let end = graph.layers.count
+    let kept: TrainingEngine<Float> = try engine(graph)
+    let report = try step(kept, part: 2)
+    for blocks in [[0..<end], [0..<1, 1..<4, 4..<5, 6..<end - 1], [3..<end], [1..<2, 5..<11], [2..<end - 2]] {
+      let other = try ModelGraph(
+        spaces: graph.spaces, maximumTokens: graph.maximumTokens, rotaryFrequencies: graph.rotaryFrequencies,
+        layers: graph.layers, recomputedBlocks: blocks)
+      let again: TrainingEngine<Float> = try engine(other)
+      #expect(try step(again, part: 2) == report)
+      #expect(EngineHarness.bits(kept) == EngineHarness.bits(again), "\(blocks)")
+    }
   }
 
   @Test(arguments: Kind.allCases, [false, true]) func bitsDoNotDependOnThreads(

@@ -5,7 +5,7 @@ import Foundation
 /// A header put together by hand, so that it can be wrong in one place.
 struct Header {
   var magic: [UInt8] = Array("EQTR".utf8)
-  var version: UInt16 = 2
+  var version: UInt16 = 3
   var kind: UInt8
   var tensorCount: UInt8 = 0
   var job = [UInt8](repeating: 7, count: 16)

@@ -8,12 +8,18 @@ import Numerics
 enum MessageFixtures {
   static let job = JobID(bytes: (0..<16).map { UInt8($0) })
 
+  static let graph: ModelGraph = {
+    do {
+      return try .perceptron(
+        input: HomogeneousColumns(features: 5, padding: 2), adapter: 11, hidden: [7, 3], activation: .gelu, outputs: 4)
+    } catch {
+      preconditionFailure("\(error)")
+    }
+  }()
+
   static let description = JobDescription(
     purpose: .training,
-    model: .mlp(
-      MLPDescription(
-        input: HomogeneousColumns(features: 5, padding: 2), hidden: [7, 3], activation: .gelu, outputs: 4,
-        adapter: 11)),
+    graph: graph,
     optimizer: OptimizerDescription(
       kind: .muon, learningRate: 0.02, momentum: 0.95, nesterov: false, weightDecay: 0.01, clipNorm: 1.5),
     schedule: ScheduleDescription(warmup: 0.06, decay: .cosine), lossLocation: .trainer, task: .classification,
