@@ -1,4 +1,5 @@
 import Foundation
+import Foundations
 import Numerics
 
 /// A message as frames: one header, then one raw little-endian frame for each tensor.
@@ -70,6 +71,10 @@ extension OpenedEnvelope {
       positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
     do {
       return try decoder.decode(Value.self, from: Data(fields.takeRest()))
+    } catch DecodingError.dataCorrupted(let context) where !context.codingPath.isEmpty {
+      // A kind of optimizer, activation or the like that another version has.
+      let field = context.codingPath.map(\.stringValue).joined(separator: ".").printable()
+      throw .malformed("\(what) cannot be read: this program does not know the value of `\(field)`")
     } catch {
       throw .malformed("\(what) cannot be read")
     }

@@ -194,7 +194,7 @@ import Testing
         EngineSettings(
           model: model, rules: SequenceRules(maximumTokens: 2, needsPooledTokens: false), recomputes: false,
           optimizer: sgd, batchRows: 1, partRows: nil), schedule: ScheduleDescription(warmup: 0, decay: .none),
-        totalSteps: 1, workers: Workers(threads: 1))
+        totalSteps: 1, compute: Compute(threads: 1))
     }
   }
 
