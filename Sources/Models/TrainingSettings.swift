@@ -28,16 +28,31 @@ package struct OptimizerDescription: Sendable, Equatable, Codable {
     case sgd
     case muon
     case adamw
+
+    /// What jobs and keys must know of the rule; what it computes is in `Training`.
+    package var traits: OptimizerTraits {
+      switch self {
+      // Momentum and decay are linear.
+      case .sgd:
+        OptimizerTraits(largestGroup: .orthogonal, momentum: 0.9, nesterov: .setting, weightDecay: .coupled)
+      // Its polynomial is odd in the singular values.
+      case .muon:
+        OptimizerTraits(largestGroup: .orthogonal, momentum: 0.95, nesterov: .always, weightDecay: .decoupled)
+      // Divides coordinate by coordinate, which a sign flip passes and a rotation does not.
+      case .adamw:
+        OptimizerTraits(largestGroup: .signedPermutation, momentum: nil, nesterov: .never, weightDecay: .decoupled)
+      }
+    }
   }
 
   package let kind: Kind
   /// Peak learning rate, above 0.
   package let learningRate: Double
-  /// 0 ≤ μ < 1; unused by adamw.
+  /// 0 ≤ μ < 1; unused where the rule has no such setting.
   package let momentum: Double
-  /// sgd only.
+  /// Only where it is a setting.
   package let nesterov: Bool
-  /// At least 0; coupled for sgd, decoupled for muon and adamw.
+  /// At least 0.
   package let weightDecay: Double
   /// Largest global gradient norm, above 0; nil leaves gradients as they are.
   package let clipNorm: Double?
@@ -53,14 +68,31 @@ package struct OptimizerDescription: Sendable, Equatable, Codable {
     self.clipNorm = clipNorm
   }
 
-  /// The largest group whose keys the update rule commutes with: momentum and decay are linear, Muon's polynomial is
-  /// odd in the singular values; Adam divides coordinate by coordinate, which a sign flip passes and a rotation does not.
-  package var largestGroup: SymmetryGroup {
-    switch kind {
-    case .sgd, .muon: .orthogonal
-    case .adamw: .signedPermutation
-    }
+  package var largestGroup: SymmetryGroup { kind.traits.largestGroup }
+}
+
+/// What jobs and keys must know of an update rule.
+package struct OptimizerTraits: Sendable {
+  package enum NesterovForm: Sendable {
+    /// `optimizer.nesterov` chooses.
+    case setting
+    case always
+    case never
   }
+
+  package enum WeightDecay: String, Sendable {
+    /// Added to the gradient.
+    case coupled
+    /// Taken off the weights by itself.
+    case decoupled
+  }
+
+  /// The largest group whose keys the rule commutes with.
+  package let largestGroup: SymmetryGroup
+  /// `optimizer.momentum` of a job that does not give it; nil where the rule has no such setting.
+  package let momentum: Double?
+  package let nesterov: NesterovForm
+  package let weightDecay: WeightDecay
 }
 
 /// How the learning rate changes over a run.

@@ -7,7 +7,7 @@ package import Protocol
 package struct TrainerConfiguration: Sendable {
   /// Directory for jobs: descriptions, checkpoints, uploaded rows. Plain files and rename only.
   package var store: URL
-  package var workers: Workers
+  package var compute: Compute
   /// Bytes of memory one job may take; larger jobs are refused before anything is uploaded.
   package var memoryLimit: Int
   /// Bytes of masked rows kept on disk for one job, so that each row need travel only once.
@@ -30,13 +30,13 @@ package struct TrainerConfiguration: Sendable {
   package var usesReplicas: Bool
 
   package init(
-    store: URL, workers: Workers, memoryLimit: Int, rowStoreLimit: Int, ownerSilence: Duration = .seconds(8),
+    store: URL, compute: Compute, memoryLimit: Int, rowStoreLimit: Int, ownerSilence: Duration = .seconds(8),
     software: String, communicator: any Communicator = SingleProcessCommunicator()
   ) {
     self.communicator = communicator
     usesReplicas = communicator.size > 1
     self.store = store
-    self.workers = workers
+    self.compute = compute
     self.memoryLimit = memoryLimit
     self.rowStoreLimit = rowStoreLimit
     self.ownerSilence = ownerSilence

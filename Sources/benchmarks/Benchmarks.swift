@@ -37,7 +37,7 @@ struct MeasurementOptions: ParsableArguments {
     guard (1...1000).contains(rounds) else { throw ValidationError("--rounds must be 1 … 1000") }
   }
 
-  var workers: Workers { Workers(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount) }
+  var compute: Compute { Compute(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount) }
 }
 
 /// Wall time of pieces of work.

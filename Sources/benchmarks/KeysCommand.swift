@@ -26,14 +26,14 @@ struct KeysCommand: ParsableCommand {
   }
 
   func run() throws {
-    let workers = measurement.workers
+    let compute = measurement.compute
     // One hidden unit and two outputs: all other keys are next to nothing.
     let setup = try TrainingSetup(features: features, padding: 1, hidden: [1], outputs: 2, batch: 1)
     let block = SampleData.uniform([rows, features])
     var expansions: [Double] = []
     var maskings: [Double] = []
     for _ in 0..<measurement.rounds {
-      let keys = try setup.keys(workers)
+      let keys = try setup.keys(compute)
       expansions.append(Timing.seconds { keys.expand() })
       maskings.append(try Timing.seconds { _ = try keys.maskInputs(block) })
     }
@@ -41,7 +41,7 @@ struct KeysCommand: ParsableCommand {
     let width = Double(features + 2)
     try Report.write(
       Result(
-        threads: workers.threads, width: features + 2, expansionSeconds: Timing.median(expansions),
+        threads: compute.workers.threads, width: features + 2, expansionSeconds: Timing.median(expansions),
         maskedRowsPerSecond: Double(rows) / masking,
         maskingGigaflops: 2 * Double(rows) * Double(features) * width / masking / 1e9))
   }

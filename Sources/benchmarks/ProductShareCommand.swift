@@ -34,13 +34,13 @@ struct ProductShareCommand: ParsableCommand {
   }
 
   func run() throws {
-    let workers = measurement.workers
+    let compute = measurement.compute
     let setup = try TrainingSetup(
       features: width - 1, padding: 0, hidden: Array(repeating: width, count: layers - 1), outputs: width, batch: batch)
-    let engine = try setup.engine(workers)
+    let engine = try setup.engine(compute)
     let rows = SampleData.uniform([batch, width])
     let gradient = SampleData.uniform([batch, width], scale: 1e-3)
-    let products = (0..<workers.threads).map { _ in ProductOperands(rows: batch, width: width) }
+    let products = (0..<compute.workers.threads).map { _ in ProductOperands(rows: batch, width: width) }
     let work = 2 * Double(batch) * Double(width) * Double(width)
     var steps: [Double] = []
     var alone: [Double] = []
@@ -54,17 +54,17 @@ struct ProductShareCommand: ParsableCommand {
         _ = try engine.finishStep()
       }
       let product = Timing.seconds {
-        workers.perform(pieces: workers.threads) { products[$0].multiply() }
+        compute.workers.perform(pieces: compute.workers.threads) { products[$0].multiply(compute) }
       }
       // The first round warms caches, pages and clocks.
       if round > 0 {
         steps.append(work * Double(3 * layers - 1) / step / 1e9)
-        alone.append(work * Double(ProductOperands.products * workers.threads) / product / 1e9)
+        alone.append(work * Double(ProductOperands.products * compute.workers.threads) / product / 1e9)
       }
     }
     try Report.write(
       Result(
-        threads: workers.threads, kernel: OpenBLAS.kernelName, stepGigaflops: Timing.median(steps),
+        threads: compute.workers.threads, kernel: OpenBLAS.kernelName, stepGigaflops: Timing.median(steps),
         productGigaflops: Timing.median(alone), share: Timing.median(zip(steps, alone).map { $0 / $1 }),
         stepSeconds: work * Double(3 * layers - 1) / Timing.median(steps) / 1e9))
   }
@@ -93,7 +93,7 @@ final class ProductOperands: @unchecked Sendable {
   }
 
   /// X Wᵀ (outputs), Gᵀ X (weight gradient), G W (input gradient): one `cblas_sgemm` call each, on the calling thread.
-  func multiply() {
+  func multiply(_ compute: Compute) {
     input.withUnsafeBufferPointer { x in
       weight.withUnsafeBufferPointer { w in
         output.withUnsafeMutableBufferPointer { y in
@@ -101,15 +101,13 @@ final class ProductOperands: @unchecked Sendable {
             guard let x = x.baseAddress, let w = w.baseAddress, let y = y.baseAddress, let g = g.baseAddress else {
               return
             }
-            Float.multiply(
-              transposeA: false, transposeB: true, m: rows, n: width, k: width, alpha: 1, a: x, leadingA: width, b: w,
-              leadingB: width, beta: 0, c: y, leadingC: width)
-            Float.multiply(
-              transposeA: true, transposeB: false, m: width, n: width, k: rows, alpha: 1, a: x, leadingA: width, b: x,
-              leadingB: width, beta: 0, c: g, leadingC: width)
-            Float.multiply(
-              transposeA: false, transposeB: false, m: rows, n: width, k: width, alpha: 1, a: x, leadingA: width, b: w,
-              leadingB: width, beta: 0, c: y, leadingC: width)
+            let inputs = MatrixView(reading: x, rows: rows, columns: width)
+            let weights = MatrixView(reading: w, rows: width, columns: width)
+            let outputs = MatrixView(y, rows: rows, columns: width)
+            compute.multiplyHere(inputs, weights, transposeB: true, into: outputs)
+            compute.multiplyHere(
+              inputs, transposeA: true, inputs, into: MatrixView(g, rows: width, columns: width))
+            compute.multiplyHere(inputs, weights, into: outputs)
           }
         }
       }
@@ -146,17 +144,21 @@ final class BareProducts: @unchecked Sendable {
   }
 
   /// All of them, each a whole call on the calling thread.
-  func multiply() {
+  func multiply(_ compute: Compute) {
     a.withUnsafeBufferPointer { a in
       b.withUnsafeBufferPointer { b in
         c.withUnsafeMutableBufferPointer { c in
           guard let a = a.baseAddress, let b = b.baseAddress, let c = c.baseAddress else { return }
           for product in products {
             for _ in 0..<product.count {
-              Float.multiply(
-                transposeA: product.transposeA, transposeB: product.transposeB, m: product.m, n: product.n,
-                k: product.k, alpha: 1, a: a, leadingA: product.transposeA ? product.m : product.k, b: b,
-                leadingB: product.transposeB ? product.k : product.n, beta: 0, c: c, leadingC: product.n)
+              compute.multiplyHere(
+                MatrixView(
+                  reading: a, rows: product.transposeA ? product.k : product.m,
+                  columns: product.transposeA ? product.m : product.k), transposeA: product.transposeA,
+                MatrixView(
+                  reading: b, rows: product.transposeB ? product.n : product.k,
+                  columns: product.transposeB ? product.k : product.n), transposeB: product.transposeB,
+                into: MatrixView(c, rows: product.m, columns: product.n))
             }
           }
         }

@@ -18,17 +18,17 @@ struct StepsCommand: ParsableCommand {
   @OptionGroup var measurement: MeasurementOptions
 
   func run() throws {
-    let workers = measurement.workers
+    let compute = measurement.compute
     let head = try TrainingSetup(features: 768, padding: 1, hidden: [], outputs: 10, batch: 1024)
     let perceptron = try TrainingSetup(features: 2048, padding: 1, hidden: [512, 128], outputs: 12, batch: 64)
     try Report.write(
       Result(
-        threads: workers.threads, headRowsPerSecond: try rowsPerSecond(head, width: 770, classes: 10, workers),
-        perceptronRowsPerSecond: try rowsPerSecond(perceptron, width: 2050, classes: 12, workers)))
+        threads: compute.workers.threads, headRowsPerSecond: try rowsPerSecond(head, width: 770, classes: 10, compute),
+        perceptronRowsPerSecond: try rowsPerSecond(perceptron, width: 2050, classes: 12, compute)))
   }
 
-  private func rowsPerSecond(_ setup: TrainingSetup, width: Int, classes: Int, _ workers: Workers) throws -> Double {
-    let engine = try setup.engine(workers)
+  private func rowsPerSecond(_ setup: TrainingSetup, width: Int, classes: Int, _ compute: Compute) throws -> Double {
+    let engine = try setup.engine(compute)
     let rows = SampleData.uniform([setup.batch, width])
     let targets = Targets<Float>.classes((0..<setup.batch).map { Int32($0 % classes) })
     let steps = 20
@@ -67,25 +67,25 @@ struct TrainingSetup {
     self.batch = batch
   }
 
-  func engine(_ workers: Workers) throws -> TrainingEngine<Float> {
+  func engine(_ compute: Compute) throws -> TrainingEngine<Float> {
     let parameters = Model(model).structure.parameters.map { parameter in
       let inputs = parameter.shape.count > 1 ? parameter.shape[1] : 1
       return SampleData.uniform(parameter.shape, scale: 1 / Float(inputs).squareRoot())
     }
     return try TrainingEngine(
       model: model, optimizer: optimizer, schedule: ScheduleDescription(warmup: 0, decay: .none), totalSteps: 1_000_000,
-      batchRows: batch, workers: workers, parameters: parameters)
+      batchRows: batch, compute: compute, parameters: parameters)
   }
 
   /// Keys as a job with the loss at the owner has them.
-  func keys(_ workers: Workers) throws -> JobKeys<Float> {
+  func keys(_ compute: Compute) throws -> JobKeys<Float> {
     let structure = Model(model).structure
     let plan = try KeyResolver.resolve(
       structure: structure, masking: MaskingDescription(strength: .rotation, padding: 1, exact: true),
       optimizer: optimizer,
       lossConstraint: LossRules.constraint(
         on: structure.output, task: .classification, location: .owner, labelsMissing: false))
-    return JobKeys(master: MasterKey(for: JobIdentifier()), plan: plan, workers: workers)
+    return JobKeys(master: MasterKey(for: JobIdentifier()), plan: plan, compute: compute)
   }
 }
 

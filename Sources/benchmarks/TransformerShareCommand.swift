@@ -43,13 +43,13 @@ struct TransformerShareCommand: ParsableCommand {
   }
 
   func run() throws {
-    let workers = measurement.workers
-    let engine = try engine(workers)
+    let compute = measurement.compute
+    let engine = try engine(compute)
     let rows = SampleData.uniform([samples * tokens, width])
     let gradient = SampleData.uniform([samples, 2], scale: 1e-3)
     let layout = SequenceLayout(offsets: (0...samples).map { $0 * tokens }, pooled: [])
     let products = products
-    let alone = (0..<workers.threads).map { _ in BareProducts(products) }
+    let alone = (0..<compute.workers.threads).map { _ in BareProducts(products) }
     let operations = products.reduce(0) { $0 + $1.operations }
     var stepTimes: [Double] = []
     var productTimes: [Double] = []
@@ -63,24 +63,24 @@ struct TransformerShareCommand: ParsableCommand {
         _ = try engine.finishStep()
       }
       let product = Timing.seconds {
-        workers.perform(pieces: workers.threads) { alone[$0].multiply() }
+        compute.workers.perform(pieces: compute.workers.threads) { alone[$0].multiply(compute) }
       }
       // The first round warms caches, pages and clocks.
       if round > 0 {
         stepTimes.append(step)
-        productTimes.append(product / Double(workers.threads))
+        productTimes.append(product / Double(compute.workers.threads))
       }
     }
     try Report.write(
       Result(
-        threads: workers.threads, kernel: OpenBLAS.kernelName,
+        threads: compute.workers.threads, kernel: OpenBLAS.kernelName,
         tokensPerSecond: Double(samples * tokens) / Timing.median(stepTimes),
         stepGigaflops: operations / Timing.median(stepTimes) / 1e9,
         productGigaflops: operations / Timing.median(productTimes) / 1e9,
         share: Timing.median(zip(stepTimes, productTimes).map { $1 / $0 })))
   }
 
-  private func engine(_ workers: Workers) throws -> TrainingEngine<Float> {
+  private func engine(_ compute: Compute) throws -> TrainingEngine<Float> {
     let graph = try ModelDescription.transformer(
       TransformerDescription(
         family: .bert, width: width, blocks: blocks, heads: heads, keyValueHeads: heads, headWidth: width / heads,
@@ -101,7 +101,7 @@ struct TransformerShareCommand: ParsableCommand {
       optimizer: OptimizerDescription(
         kind: .sgd, learningRate: 1e-4, momentum: 0.9, nesterov: false, weightDecay: 0, clipNorm: 1),
       schedule: ScheduleDescription(warmup: 0, decay: .none), totalSteps: 1_000_000, batchRows: samples,
-      workers: workers, parameters: parameters)
+      compute: compute, parameters: parameters)
   }
 
   private var products: [BareProducts.Product] {

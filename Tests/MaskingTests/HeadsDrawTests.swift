@@ -17,7 +17,7 @@ import Testing
       space: SpaceID("layers.0.query"), width: width, group: group, decidedBy: "test", form: .heads(form))
     let key: any SpaceKey<Double> = KeyExpansion(master: .fixed(seed: seed), workers: Workers(threads: 1)).key(row)
     let identity = NaiveMatrix(rows: width, columns: width) { $0 == $1 ? 1 : 0 }
-    return NaiveMatrix(key.transform(columns: identity.tensor, .mask, workers: Workers(threads: 1)))
+    return NaiveMatrix(key.transform(columns: identity.tensor, .mask, compute: Compute(threads: 1)))
   }
 
   private func form(_ heads: Int, _ groups: Int, _ headWidth: Int, isRotary: Bool = false) -> HeadsForm {

@@ -34,7 +34,7 @@ import Testing
   /// K itself.
   private func matrix(_ key: any SpaceKey<Double>) -> NaiveMatrix {
     let identity = NaiveMatrix(rows: key.width, columns: key.width) { $0 == $1 ? 1 : 0 }
-    return NaiveMatrix(key.transform(columns: identity.tensor, .mask, workers: Workers(threads: 1)))
+    return NaiveMatrix(key.transform(columns: identity.tensor, .mask, compute: Compute(threads: 1)))
   }
 
   /// The head that went to each place, and what it was multiplied with: the blocks of K that are not zero.
@@ -72,34 +72,34 @@ import Testing
   @Test(arguments: Case.all) func everyUseIsOfOneOrthogonalMatrix(_ job: Case) throws {
     let key: any SpaceKey<Double> = key(
       form(heads: 6, groups: 3, isRotary: job.isRotary), job.group, permutesHeads: job.permutesHeads)
-    let (k, workers) = (matrix(key), Workers(threads: 2))
+    let (k, compute) = (matrix(key), Compute(threads: 2))
     #expect(key.width == 24)
     let identity = NaiveMatrix(rows: 24, columns: 24) { $0 == $1 ? 1 : 0 }
     #expect(identity.relativeDistance(to: k.transposed * k) < 1e-14)
     let rows = numbers(700, 24)
-    let masked = NaiveMatrix(key.transform(rows: rows.tensor, .mask, workers: workers))
+    let masked = NaiveMatrix(key.transform(rows: rows.tensor, .mask, compute: compute))
     #expect((rows * k.transposed).relativeDistance(to: masked) < 1e-14)
     #expect(
-      rows.relativeDistance(to: NaiveMatrix(key.transform(rows: masked.tensor, .unmask, workers: workers))) < 1e-14)
+      rows.relativeDistance(to: NaiveMatrix(key.transform(rows: masked.tensor, .unmask, compute: compute))) < 1e-14)
     let columns = rows.transposed
-    let turned = NaiveMatrix(key.transform(columns: columns.tensor, .mask, workers: workers))
+    let turned = NaiveMatrix(key.transform(columns: columns.tensor, .mask, compute: compute))
     #expect((k * columns).relativeDistance(to: turned) < 1e-14)
-    let back = key.transform(columns: turned.tensor, .unmask, workers: workers)
+    let back = key.transform(columns: turned.tensor, .unmask, compute: compute)
     #expect(columns.relativeDistance(to: NaiveMatrix(back)) < 1e-14)
     let inputs = numbers(3, 20)
     let homogeneous = NaiveMatrix(rows: 3, columns: 24) { $1 < 20 ? inputs[$0, $1] : $1 == 20 ? 1 : 0 }
-    let maskedInputs = key.mask(inputs: inputs.tensor, offset: true, workers: workers)
+    let maskedInputs = key.mask(inputs: inputs.tensor, offset: true, compute: compute)
     #expect((homogeneous * k.transposed).relativeDistance(to: NaiveMatrix(maskedInputs)) < 1e-14)
     let sparse = try SparseRows(
       columns: 20, starts: [0, 20, 40, 60], indices: (0..<60).map { Int32($0 % 20) }, values: inputs.elements)
-    let maskedSparse = key.mask(inputs: sparse, offset: true, workers: workers)
+    let maskedSparse = key.mask(inputs: sparse, offset: true, compute: compute)
     #expect((homogeneous * k.transposed).relativeDistance(to: NaiveMatrix(maskedSparse)) < 1e-14)
   }
 
   @Test func aVectorIsTurnedAsAColumn() {
     let key: any SpaceKey<Double> = key(form(heads: 6, groups: 3))
     let vector = numbers(24, 1)
-    let masked = key.transform(columns: Tensor(vector.elements, shape: [24]), .mask, workers: Workers(threads: 1))
+    let masked = key.transform(columns: Tensor(vector.elements, shape: [24]), .mask, compute: Compute(threads: 1))
     #expect(masked.shape == [24])
     #expect((matrix(key) * vector).relativeDistance(to: NaiveMatrix(rows: 24, columns: 1, masked.elements)) < 1e-14)
   }
@@ -144,7 +144,7 @@ import Testing
       tape.turnedByPosition(tape.leaf(matrix), [0.9, 0.4, 0.11, 0.05]).value
     }
     func mask(_ matrix: NaiveMatrix) -> NaiveMatrix {
-      NaiveMatrix(key.transform(rows: matrix.tensor, .mask, workers: Workers(threads: 1)))
+      NaiveMatrix(key.transform(rows: matrix.tensor, .mask, compute: Compute(threads: 1)))
     }
     #expect(turn(mask(rows)).relativeDistance(to: mask(turn(rows))) < 1e-14)
     #expect((mask(rows).elements == rows.elements) == (group == .permutation))
@@ -177,13 +177,13 @@ import Testing
     let form = form(heads: 8, groups: 2, headWidth: 32)
     let rows = numbers(1500, 256).tensor
     let (one, three) = (key(form), key(form, threads: 3))
-    let workers = [Workers(threads: 1), Workers(threads: 3)]
+    let compute = [Compute(threads: 1), Compute(threads: 3)]
     #expect(
-      one.transform(rows: rows, .mask, workers: workers[0]) == three.transform(rows: rows, .mask, workers: workers[1]))
+      one.transform(rows: rows, .mask, compute: compute[0]) == three.transform(rows: rows, .mask, compute: compute[1]))
     let columns = numbers(256, 40).tensor
     #expect(
-      one.transform(columns: columns, .mask, workers: workers[0])
-        == three.transform(columns: columns, .mask, workers: workers[1]))
+      one.transform(columns: columns, .mask, compute: compute[0])
+        == three.transform(columns: columns, .mask, compute: compute[1]))
   }
 
   /// In Float a key of 32 coordinates is a rounded exact one: orthogonal to 32 · 2⁻²⁴ · a few ≈ 4e-6 at worst, and it is the
@@ -192,7 +192,7 @@ import Testing
     let form = form(heads: 4, groups: 2, headWidth: 32, isRotary: isRotary)
     let identity = NaiveMatrix(rows: 128, columns: 128) { $0 == $1 ? 1 : 0 }
     let single: any SpaceKey<Float> = key(form, as: Float.self)
-    let k = NaiveMatrix(single.transform(columns: identity.tensor, .mask, workers: Workers(threads: 1)))
+    let k = NaiveMatrix(single.transform(columns: identity.tensor, .mask, compute: Compute(threads: 1)))
     #expect(identity.relativeDistance(to: k.transposed * k) < 4e-6)
     for (left, right) in zip(k.elements, matrix(key(form)).elements) { #expect(abs(left - right) <= 0x1p-24) }
   }

@@ -119,7 +119,7 @@ import Testing
     func keys(_ group: SymmetryGroup) -> JobKeys<Double> {
       let row = KeyPlanRow(space: SpaceID("hidden.0"), width: 12, group: group, decidedBy: "test")
       return JobKeys(
-        master: fixedMaster(job), plan: KeyPlan(rows: [row], input: row, output: row), workers: Workers(threads: 1))
+        master: fixedMaster(job), plan: KeyPlan(rows: [row], input: row, output: row), compute: Compute(threads: 1))
     }
     let values = Tensor((0..<12).map(Double.init), shape: [1, 12])
     let order: [Double] = [11, 5, 4, 9, 2, 0, 1, 7, 3, 10, 6, 8]
@@ -169,7 +169,7 @@ import Testing
     let row = KeyPlanRow(space: SpaceID("output"), width: 5, group: group, decidedBy: "test")
     let keys = JobKeys<Float>(
       master: MasterKey(for: JobIdentifier()), plan: KeyPlan(rows: [row], input: row, output: row),
-      workers: Workers(threads: 1))
+      compute: Compute(threads: 1))
     let masked = try keys.maskClasses([-1, 0, -100, 4, .min])
     #expect([masked[0], masked[2], masked[4]] == [-1, -100, .min])
     #expect(masked[1] >= 0 && masked[3] >= 0 && masked[1] != masked[3])
@@ -255,7 +255,7 @@ import Testing
   @Test func aJobInFloatAgreesToSinglePrecision() throws {
     let fixture = MLPFixture(features: 300, padding: 1, hidden: [40], outputs: 3)
     let keys = JobKeys<Float>(
-      master: MasterKey(for: JobIdentifier()), plan: try fixture.plan(.rotation), workers: Workers(threads: 2))
+      master: MasterKey(for: JobIdentifier()), plan: try fixture.plan(.rotation), compute: Compute(threads: 2))
     let rows: Tensor<Float> = numbers([8, 300], "rows")
     let weight: Tensor<Float> = numbers([40, 302], "weight")
     let maskedRows = NaiveMatrix(Tensor(try keys.maskInputs(rows).elements.map(Double.init), shape: [8, 302]))
@@ -275,12 +275,42 @@ import Testing
     #expect(zip(sorted(plain), sorted(product)).allSatisfy { abs($0 - $1) < 5e-6 * scale })
   }
 
+  /// What a job multiplies with is used for its rows and parameters, and never for its keys: with a library that gives half of every
+  /// product, rows are half of what they are, and not half times what other keys would give.
+  @Test func keysAreExpandedInFullWhateverTheJobMultipliesWith() throws {
+    let row = KeyPlanRow(space: SpaceID("input"), width: 150, group: .orthogonal, decidedBy: "test")
+    let plan = KeyPlan(rows: [row], input: row, output: row)
+    func keys(_ library: any ProductLibrary) -> JobKeys<Float> {
+      JobKeys(
+        master: .fixed(seed: 3), plan: plan, compute: Compute(workers: Workers(threads: 2), library: library))
+    }
+    let rows: Tensor<Float> = numbers([20, 150], "rows")
+    let (whole, half) = (try keys(OpenBLAS()).maskInputs(rows), try keys(Halving()).maskInputs(rows))
+    #expect(half.elements == whole.elements.map { $0 / 2 })
+    #expect(whole.elements.contains { $0 != 0 })
+  }
+
+  private struct Halving: ProductLibrary {
+    func multiply(_ product: MatrixProduct<Float>, _ precision: ProductPrecision) { half(product, precision) }
+    func multiply(_ product: MatrixProduct<Double>, _ precision: ProductPrecision) { half(product, precision) }
+
+    private func half<Element: FloatingElement>(_ product: MatrixProduct<Element>, _ precision: ProductPrecision) {
+      let term = product.term
+      Element.multiply(
+        MatrixProduct(
+          ProductTerm(
+            term.a, transposeA: term.transposeA, term.b, transposeB: term.transposeB, alpha: term.alpha / 2),
+          accumulates: product.accumulates, into: product.c, adding: product.addition, then: product.epilogue),
+        precision, with: OpenBLAS())
+    }
+  }
+
   /// A vocabulary's rows: moved whole, in pieces, without a change of bits, and back.
   @Test func wideOutputsUnderAPermutationKeepTheirBits() throws {
     let row = KeyPlanRow(space: SpaceID("output"), width: 70_001, group: .permutation, decidedBy: "test")
     func keys(_ threads: Int) -> JobKeys<Float> {
       JobKeys(
-        master: .fixed(seed: 0), plan: KeyPlan(rows: [row], input: row, output: row), workers: Workers(threads: threads)
+        master: .fixed(seed: 0), plan: KeyPlan(rows: [row], input: row, output: row), compute: Compute(threads: threads)
       )
     }
     let outputs: Tensor<Float> = numbers([3, 70_001], "outputs")
@@ -299,7 +329,7 @@ import Testing
   func aTokenRowHasTheSameBitsInAnyCompany(group: SymmetryGroup) throws {
     let row = KeyPlanRow(space: SpaceID("residual"), width: 90, group: group, decidedBy: "test")
     let keys = JobKeys<Float>(
-      master: .fixed(seed: 0), plan: KeyPlan(rows: [row], input: row, output: row), workers: Workers(threads: 2))
+      master: .fixed(seed: 0), plan: KeyPlan(rows: [row], input: row, output: row), compute: Compute(threads: 2))
     let tokens: Tensor<Float> = numbers([2000, 90], "tokens")
     let masked = try keys.maskInputs(tokens)
     #expect(masked.shape == [2000, 90])
@@ -316,7 +346,7 @@ import Testing
     let residual = KeyPlanRow(space: SpaceID("residual"), width: 64, group: .orthogonal, decidedBy: "test")
     let keys = JobKeys<Double>(
       master: .fixed(seed: 0), plan: KeyPlan(rows: [residual, vocabulary], input: residual, output: vocabulary),
-      workers: Workers(threads: 2))
+      compute: Compute(threads: 2))
     let specification = ParameterSpecification(
       name: "lm_head.weight", shape: [70_000, 64], rows: vocabulary.space, columns: residual.space)
     let weight: Tensor<Double> = numbers([70_000, 64], "weight")

@@ -33,8 +33,15 @@ import Testing
       }
     }
 
-    /// Only adamw is less than orthogonal, and only these strengths ask for a rotation anywhere.
-    var isRefused: Bool { optimizer == .adamw && (strength == .rotation || strength == .inputOnly) }
+    /// Some rules allow less than rotations, and only these strengths ask for one anywhere.
+    var isRefused: Bool { !commutesWithRotations && (strength == .rotation || strength == .inputOnly) }
+
+    private var commutesWithRotations: Bool {
+      switch optimizer {
+      case .sgd, .muon: true
+      case .adamw: false
+      }
+    }
 
     var input: SymmetryGroup {
       switch strength {

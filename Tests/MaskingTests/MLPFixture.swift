@@ -76,6 +76,6 @@ struct MLPFixture {
     master: MasterKey = MasterKey(for: JobIdentifier()), threads: Int = 1
   ) throws(MaskingError) -> JobKeys<Double> {
     JobKeys(
-      master: master, plan: try plan(strength, location: location, task: task), workers: Workers(threads: threads))
+      master: master, plan: try plan(strength, location: location, task: task), compute: Compute(threads: threads))
   }
 }

@@ -7,10 +7,10 @@ import Testing
 /// Times, not verdicts: `MEASURE=1 swift test -c release -Xswiftc -enable-testing --filter MaskingTimings`.
 @Suite(.serialized, .enabled(if: ProcessInfo.processInfo.environment["MEASURE"] != nil))
 struct MaskingTimings {
-  private let workers = Workers(threads: ProcessInfo.processInfo.activeProcessorCount)
+  private let compute = Compute(threads: ProcessInfo.processInfo.activeProcessorCount)
 
   private func keys<Element: FloatingElement>(
-    _ type: Element.Type, features: Int, group: SymmetryGroup = .orthogonal, workers: Workers
+    _ type: Element.Type, features: Int, group: SymmetryGroup = .orthogonal, compute: Compute
   ) -> JobKeys<Element> {
     let layout = HomogeneousColumns(features: features, padding: 1)
     let input = KeyPlanRow(
@@ -18,7 +18,7 @@ struct MaskingTimings {
     let output = KeyPlanRow(space: SpaceID("output"), width: 12, group: .orthogonal, decidedBy: "test")
     return JobKeys(
       master: MasterKey(for: JobIdentifier()), plan: KeyPlan(rows: [input, output], input: input, output: output),
-      workers: workers)
+      compute: compute)
   }
 
   private func report(_ name: String, repeats: Int = 5, _ body: () throws -> Void) rethrows {
@@ -51,16 +51,16 @@ struct MaskingTimings {
   }
 
   @Test(arguments: [769, 2050]) func expansion(width: Int) {
-    for threads in [1, workers.threads] {
+    for threads in [1, compute.workers.threads] {
       report("expansion in Float, n = \(width), \(threads) threads") {
-        keys(Float.self, features: width - 2, workers: Workers(threads: threads)).expand()
+        keys(Float.self, features: width - 2, compute: Compute(threads: threads)).expand()
       }
     }
-    report("expansion in Double, n = \(width)") { keys(Double.self, features: width - 2, workers: workers).expand() }
+    report("expansion in Double, n = \(width)") { keys(Double.self, features: width - 2, compute: compute).expand() }
   }
 
   @Test func inputs() throws {
-    let keys = keys(Float.self, features: 2048, workers: workers)
+    let keys = keys(Float.self, features: 2048, compute: compute)
     keys.expand()
     let stream = KeyStream(secret: Array("seed".utf8), label: "rows")
     let dense = Tensor<Float>((0..<8000 * 2048).map { _ in Float(stream.nextUniform()) }, shape: [8000, 2048])
@@ -77,7 +77,7 @@ struct MaskingTimings {
       values: Array(repeating: 1, count: 64 * 41))
     try report("sparse 64 x 2048, 41 ones a row", repeats: 20) { _ = try keys.maskInputs(sparseSmall) }
     for group in [SymmetryGroup.permutation, .trivial] {
-      let keys = self.keys(Float.self, features: 2048, group: group, workers: workers)
+      let keys = self.keys(Float.self, features: 2048, group: group, compute: compute)
       keys.expand()
       try report("dense 8000 x 2048 under \(group)") { _ = try keys.maskInputs(dense) }
       try report("sparse 8000 x 2048 under \(group)") { _ = try keys.maskInputs(sparse) }
@@ -99,7 +99,7 @@ struct MaskingTimings {
     let hidden = KeyPlanRow(space: SpaceID("hidden"), width: 512, group: .permutation, decidedBy: "test")
     let keys = JobKeys<Float>(
       master: MasterKey(for: JobIdentifier()), plan: KeyPlan(rows: [input, hidden], input: input, output: hidden),
-      workers: workers)
+      compute: compute)
     keys.expand()
     let specification = ParameterSpecification(
       name: "w", shape: [512, 2050], rows: hidden.space, columns: input.space)
@@ -118,7 +118,7 @@ struct MaskingTimings {
   private func keys(_ rows: [KeyPlanRow]) -> JobKeys<Float> {
     JobKeys(
       master: MasterKey(for: JobIdentifier()), plan: KeyPlan(rows: rows, input: rows[0], output: rows[rows.count - 1]),
-      workers: workers)
+      compute: compute)
   }
 
   @Test(arguments: [(384, SymmetryGroup.permutation), (768, .permutation), (2048, .orthogonal)])

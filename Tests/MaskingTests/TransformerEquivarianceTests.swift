@@ -86,7 +86,7 @@ import Testing
   }
 
   private func keys(_ plan: KeyPlan, seed: Int = 0) -> JobKeys<Double> {
-    JobKeys(master: .fixed(seed: seed), plan: plan, workers: Workers(threads: 1))
+    JobKeys(master: .fixed(seed: seed), plan: plan, compute: Compute(threads: 1))
   }
 
   private func expectEqual(

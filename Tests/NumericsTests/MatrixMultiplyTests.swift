@@ -26,7 +26,7 @@ import Testing
   }
 
   static func product<Element: FloatingElement>(
-    _: Element.Type, _ sizes: Sizes, transposeA: Bool, transposeB: Bool, beta: Element, threads: Int?
+    _: Element.Type, _ sizes: Sizes, transposeA: Bool, transposeB: Bool, accumulates: Bool, threads: Int?
   ) -> [Element] {
     // Rows are longer than the matrices: the rest must be neither read nor written.
     let extra = 3
@@ -39,12 +39,12 @@ import Testing
       buffer.view.block(rows: 0..<buffer.rows, columns: 0..<buffer.columns - extra)
     }
     if let threads {
-      Workers(threads: threads).matrixMultiply(
-        whole(a), transposeA: transposeA, whole(b), transposeB: transposeB, alpha: 2, beta: beta, into: whole(c))
+      Compute(threads: threads).multiply(
+        whole(a), transposeA: transposeA, whole(b), transposeB: transposeB, alpha: 2, accumulates: accumulates,
+        into: whole(c))
     } else {
-      Element.multiplyDirectly(
-        transposeA: transposeA, transposeB: transposeB, m: sizes.m, n: sizes.n, k: sizes.k, alpha: 2, a: a.view.base,
-        leadingA: a.columns, b: b.view.base, leadingB: b.columns, beta: beta, c: c.view.base, leadingC: c.columns)
+      let term = ProductTerm(whole(a), transposeA: transposeA, whole(b), transposeB: transposeB, alpha: 2)
+      MatrixProduct(term, accumulates: accumulates, into: whole(c)).multiplyDirectly()
     }
     return Array(c.elements)
   }
@@ -52,13 +52,13 @@ import Testing
   @Test(arguments: sizes) func equalsTheTripleLoop(_ sizes: Sizes) {
     for transposeA in [false, true] {
       for transposeB in [false, true] {
-        for beta in [0, 1] {
+        for accumulates in [false, true] {
           let single = Self.product(
-            Float.self, sizes, transposeA: transposeA, transposeB: transposeB, beta: Float(beta), threads: 2)
+            Float.self, sizes, transposeA: transposeA, transposeB: transposeB, accumulates: accumulates, threads: 2)
           let double = Self.product(
-            Double.self, sizes, transposeA: transposeA, transposeB: transposeB, beta: Double(beta), threads: 2)
+            Double.self, sizes, transposeA: transposeA, transposeB: transposeB, accumulates: accumulates, threads: 2)
           let expected = Self.product(
-            Double.self, sizes, transposeA: transposeA, transposeB: transposeB, beta: Double(beta), threads: nil)
+            Double.self, sizes, transposeA: transposeA, transposeB: transposeB, accumulates: accumulates, threads: nil)
           #expect(double == expected)
           #expect(single.map(Double.init) == expected)
         }
@@ -77,7 +77,7 @@ import Testing
     for index in 0..<b.count { b.elements[index] = 1 / Float(index % 997 + 7) }
     let results = [1, 2, 3, 7].map { threads in
       let c = MatrixBuffer<Float>(rows: sizes.m, columns: sizes.n)
-      Workers(threads: threads).matrixMultiply(a.view, b.view, transposeB: true, into: c.view)
+      Compute(threads: threads).multiply(a.view, b.view, transposeB: true, into: c.view)
       return c.elements.map(\.bitPattern)
     }
     #expect(results.allSatisfy { $0 == results[0] })
@@ -87,14 +87,14 @@ import Testing
     let a: MatrixBuffer<Float> = Self.integers(4, 4, seed: 1)
     let c = MatrixBuffer<Float>(rows: 4, columns: 4)
     c.elements.update(repeating: .nan)
-    Workers(threads: 1).matrixMultiply(a.view, a.view, into: c.view)
+    Compute(threads: 1).multiply(a.view, a.view, into: c.view)
     #expect(c.elements.allSatisfy { $0.isFinite })
   }
 
   @Test func anEmptyInnerSizeGivesZeros() {
     let empty = MatrixBuffer<Double>(rows: 3, columns: 0)
     let c: MatrixBuffer<Double> = Self.integers(3, 3, seed: 1)
-    Workers(threads: 1).matrixMultiply(empty.view, empty.view, transposeB: true, into: c.view)
+    Compute(threads: 1).multiply(empty.view, empty.view, transposeB: true, into: c.view)
     #expect(c.elements.allSatisfy { $0 == 0 })
   }
 
@@ -103,9 +103,14 @@ import Testing
     #expect(BLASSizes(m: 1, n: 1, k: 1, leadingA: beyond, leadingB: 1, leadingC: 1) == nil)
     // One row, so that the enormous distance to the next is never walked.
     var c: Float = 0
-    Float.multiply(
-      transposeA: false, transposeB: true, m: 1, n: 1, k: 2, alpha: 1, a: [2, 3], leadingA: beyond, b: [5, 7],
-      leadingB: beyond, beta: 0, c: &c, leadingC: beyond)
+    let (a, b) = (MatrixBuffer<Float>(rows: 1, columns: 2), MatrixBuffer<Float>(rows: 1, columns: 2))
+    (a.elements[0], a.elements[1], b.elements[0], b.elements[1]) = (2, 3, 5, 7)
+    withUnsafeMutablePointer(to: &c) { c in
+      Compute(threads: 1).multiplyHere(
+        MatrixView(a.view.base, rows: 1, columns: 2, stride: beyond),
+        MatrixView(b.view.base, rows: 1, columns: 2, stride: beyond), transposeB: true,
+        into: MatrixView(c, rows: 1, columns: 1, stride: beyond))
+    }
     #expect(c == 31)
   }
 

@@ -40,8 +40,8 @@ import Protocol
     let prepared = try PreparedJob(job: job, secret: try OrderSecret(ephemeralWithSeed: 1))
     guard case .features(let source) = prepared.source else { throw OwnerError.unfitJob("no features") }
     let master = MasterKey(for: JobIdentifier())
-    let workers = Workers(threads: 1)
-    let keys = JobKeys<Double>(master: master, plan: prepared.shape.keyPlan, workers: workers)
+    let compute = Compute(threads: 1)
+    let keys = JobKeys<Double>(master: master, plan: prepared.shape.keyPlan, compute: compute)
     let noise = try #require(InputNoise(job.masking, master: master, for: .training))
     var times = PhaseTimes()
     let spool = try RowSpool(
@@ -52,7 +52,7 @@ import Protocol
     var expected = Tensor<Float>(
       prepared.plan.rowOfSlot.flatMap { rows[Int($0)] }, shape: [slots.count, Self.columns])
     let clean = expected.elements
-    try noise.add(to: &expected, numbers: slots.map { Int32($0) }, workers: workers)
+    try noise.add(to: &expected, numbers: slots.map { Int32($0) }, workers: compute.workers)
     #expect(zip(expected.elements, clean).allSatisfy { $0 != $1 })
     #expect(zip(found.elements, expected.elements).allSatisfy { abs($0 - Double($1)) < 1e-12 })
   }
@@ -84,15 +84,15 @@ import Protocol
   private func tokens(_ prepared: PreparedJob) throws -> TokenSamples<Float> {
     guard case .tokens(let inputs) = prepared.source else { throw OwnerError.unfitJob("no tokens") }
     let master = MasterKey(for: JobIdentifier())
-    let workers = Workers(threads: 1)
+    let compute = Compute(threads: 1)
     return TokenSamples(
       spool: try TokenSpool(
         prepared, tokens: inputs, scratch: FileManager.default.temporaryDirectory, progress: { _, _ in }),
       packer: TokenPacker(
         embedding: try inputs.model.embedding(),
-        keys: JobKeys(master: master, plan: prepared.shape.keyPlan, workers: workers), master: master,
+        keys: JobKeys(master: master, plan: prepared.shape.keyPlan, compute: compute), master: master,
         noise: InputNoise(prepared.job.masking, master: master, for: .training), settings: inputs.settings,
-        workers: workers),
+        compute: compute),
       labels: prepared.labels, rowOfSlot: prepared.plan.rowOfSlot)
   }
 

@@ -110,7 +110,7 @@ import Protocol
       channel: site.network.connect(site.keys.ownerKey), job: .random(), software: "test owner")
     let prediction = Prediction(
       shape: run.prepared.shape, model: ModelDirectory(run.directory.model), connection: connection,
-      workers: Workers(threads: 1))
+      compute: Compute(threads: 1))
     let file = site.directory.url("none.h5")
     #expect(throws: OwnerError.unfitData("the data has 3 features, the model takes 6")) {
       let source = try SampleSource.forPrediction(
@@ -126,7 +126,7 @@ import Protocol
       shape: run.prepared.shape, model: ModelDirectory(run.directory.model),
       connection: TrainerConnection<Double>(
         channel: site.network.connect(site.keys.ownerKey), job: .random(), software: "test owner"),
-      workers: Workers(threads: 1)
+      compute: Compute(threads: 1)
     ).write(
       source: try .forPrediction(
         run.prepared.shape, file: data.path, features: nil, names: run.prepared.names, warn: { _ in }), to: file,

@@ -20,7 +20,7 @@ import Protocol
     return DetachedRetrieval(
       directory: run.directory, state: run.state, shape: run.prepared.shape, masterKey: run.master,
       connection: connection,
-      workers: Workers(threads: 1))
+      compute: Compute(threads: 1))
   }
 
   /// Asks until the job is finished, at most 20 s.

@@ -18,7 +18,7 @@ enum EngineHarness {
       optimizer: OptimizerDescription(
         kind: kind, learningRate: 0.05, momentum: 0.9, nesterov: false, weightDecay: 0.01, clipNorm: 1),
       schedule: ScheduleDescription(warmup: 0.1, decay: .linear), totalSteps: totalSteps, batchRows: capacity,
-      workers: Workers(threads: threads),
+      compute: Compute(threads: threads),
       parameters: Model(graph).structure.parameters.enumerated().map { index, parameter in
         let fanIn = Double(parameter.shape.last ?? 1)
         return Tensor(

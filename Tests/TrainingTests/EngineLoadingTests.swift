@@ -15,7 +15,7 @@ import Testing
       optimizer: OptimizerDescription(
         kind: .adamw, learningRate: 0.05, momentum: 0.9, nesterov: false, weightDecay: 0.01, clipNorm: 1),
       schedule: ScheduleDescription(warmup: 0.1, decay: .linear), totalSteps: 20, batchRows: 96,
-      workers: Workers(threads: 2), loading: loading)
+      compute: Compute(threads: 2), loading: loading)
   }
 
   @Test func whatIsReadOneByOneMakesTheSameEngine() throws {

@@ -84,7 +84,12 @@ struct LayerHarness {
   func run<Element: FloatingElement>(
     _: Element.Type, inputs: [[Double]], parameters: [[Double]], threads: Int, _ setting: Setting = Setting()
   ) -> Gradients<Element> {
-    let workers = Workers(threads: threads)
+    run(Element.self, inputs: inputs, parameters: parameters, compute: Compute(threads: threads), setting)
+  }
+
+  func run<Element: FloatingElement>(
+    _: Element.Type, inputs: [[Double]], parameters: [[Double]], compute: Compute, _ setting: Setting = Setting()
+  ) -> Gradients<Element> {
     let inputBuffers = zip(inputs, inputValues).map {
       Self.buffer($0, rows: rows(of: $1), columns: $1.width, Element.self)
     }
@@ -103,7 +108,7 @@ struct LayerHarness {
     let kept = fresh(outputRows, layer.keptColumns)
     layer.forward(
       ForwardPass(
-        workers: workers, sequences: sequences, parameters: weights.map(\.view)[...],
+        compute: compute, sequences: sequences, parameters: weights.map(\.view)[...],
         inputs: inputBuffers.map(\.view), output: output.view, kept: layer.keptColumns > 0 ? kept.view : nil))
     let outputs = Array(output.elements)
     for number in layer.inputs.indices where !layer.valuesReadBackward.contains(layer.inputs[number]) {
@@ -119,7 +124,7 @@ struct LayerHarness {
     }
     let squares = layer.backward(
       BackwardPass(
-        workers: workers, sequences: sequences, parameters: weights.map(\.view)[...],
+        compute: compute, sequences: sequences, parameters: weights.map(\.view)[...],
         inputs: inputBuffers.map(\.view), output: output.view, kept: layer.keptColumns > 0 ? kept.view : nil,
         outputGradient: outputGradient.view,
         inputGradients: inputGradients.enumerated().map { number, buffer in
@@ -147,7 +152,7 @@ struct LayerHarness {
     let output = MatrixBuffer<Double>(rows: rows(of: outputValue), columns: outputValue.width)
     layer.forward(
       ForwardPass(
-        workers: Workers(threads: threads), sequences: sequences, parameters: weights.map(\.view)[...],
+        compute: Compute(threads: threads), sequences: sequences, parameters: weights.map(\.view)[...],
         inputs: inputBuffers.map(\.view), output: output.view, kept: nil))
     return Array(output.elements)
   }

@@ -18,7 +18,7 @@ import Testing
       gradient.elements[0] = value
       optimizer.update(
         0, parameter: weights, gradient: gradient, UpdateSettings(learningRate: rate, clip: clip, step: step),
-        workers: Workers(threads: 1))
+        compute: Compute(threads: 1))
       return weights.elements[0]
     }
   }
@@ -74,7 +74,7 @@ import Testing
     gradient.elements[2] = 7
     optimizer.update(
       0, parameter: weights, gradient: gradient, UpdateSettings(learningRate: 1, clip: 1, step: 0),
-      workers: Workers(threads: 1))
+      compute: Compute(threads: 1))
     let singular = (0..<5).reduce(7 / (7 + 1e-7)) { x, _ in
       let square = x * x
       return 3.4445 * x - 4.775 * x * square + 2.0315 * x * square * square
@@ -96,7 +96,7 @@ import Testing
       }
       optimizer.update(
         0, parameter: weights, gradient: gradient, UpdateSettings(learningRate: 1, clip: 1, step: 0),
-        workers: Workers(threads: threads))
+        compute: Compute(threads: threads))
       return weights.elements.map(\.bitPattern)
     }
     #expect(results.allSatisfy { $0 == results[0] })

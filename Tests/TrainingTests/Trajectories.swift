@@ -68,7 +68,7 @@ struct Trajectories: Decodable {
     try TrainingEngine(
       model: model(run, padding: padding), optimizer: run.optimizer,
       schedule: ScheduleDescription(warmup: run.warmup, decay: run.decay), totalSteps: steps, batchRows: rows,
-      workers: Workers(threads: threads), parameters: parameters(run.initial, padding: padding))
+      compute: Compute(threads: threads), parameters: parameters(run.initial, padding: padding))
   }
 
   /// Runs forward over the step's rows in parts of `part` rows; the outputs.

@@ -111,12 +111,14 @@ enum JobFields {
     "Peak learning rate.")
   static let momentum = JobField<Double>.number(
     "optimizer.momentum", NumberRange(lower: 0, upper: 1, excludesUpper: true),
-    default: .derived("0.9 for sgd, 0.95 for muon"), "Momentum; adamw has none.")
+    default: .derived(OptimizerNames.momenta), "Momentum; \(OptimizerNames.without) none.")
   static let nesterov = JobField<Bool>.boolean(
-    "optimizer.nesterov", default: .value(false), "Nesterov's form of momentum; sgd only.")
+    "optimizer.nesterov", default: .value(false),
+    "Nesterov's form of momentum; \(OptimizerNames.all { $0.nesterov == .setting }) only.")
   static let weightDecay = JobField<Double>.number(
     "optimizer.weight_decay", NumberRange(lower: 0, upper: 100), default: .value(0),
-    "Weight decay, coupled for sgd, decoupled for muon and adamw.")
+    "Weight decay, coupled for \(OptimizerNames.all { $0.weightDecay == .coupled }), "
+      + "decoupled for \(OptimizerNames.all { $0.weightDecay == .decoupled }).")
   static let clipNorm = JobField<Double?>.numberOrNone(
     "optimizer.clip_norm", NumberRange(lower: 0, upper: 1_000_000, excludesLower: true), default: .value(nil),
     "Largest norm of all gradients together.")
@@ -205,4 +207,30 @@ enum TrainedPartKind: String, Sendable, CaseIterable {
   case all
   case head
   case lora
+}
+
+/// Names of update rules in the descriptions of their settings.
+private enum OptimizerNames {
+  private static func kinds(_ belongs: (OptimizerTraits) -> Bool) -> [String] {
+    OptimizerDescription.Kind.allCases.filter { belongs($0.traits) }.map(\.rawValue)
+  }
+
+  /// "muon and adamw".
+  static func all(_ belongs: (OptimizerTraits) -> Bool) -> String {
+    let names = kinds(belongs)
+    return names.count < 2
+      ? names.joined() : names.dropLast().joined(separator: ", ") + " and " + names[names.count - 1]
+  }
+
+  /// "0.9 for sgd, 0.95 for muon".
+  static var momenta: String {
+    OptimizerDescription.Kind.allCases.compactMap { kind in
+      kind.traits.momentum.map { "\($0) for \(kind.rawValue)" }
+    }.joined(separator: ", ")
+  }
+
+  /// "adamw has".
+  static var without: String {
+    all { $0.momentum == nil } + (kinds { $0.momentum == nil }.count == 1 ? " has" : " have")
+  }
 }

@@ -88,22 +88,20 @@ extension JobSpecification {
   /// A setting that the chosen update rule would ignore is refused: the job would not do what it says.
   func resolvedOptimizer() throws(JobSpecError) -> OptimizerDescription {
     let kind = try value(JobFields.optimizer)
+    let (name, traits) = (kind.rawValue, kind.traits)
+    if traits.momentum == nil {
+      try refuse(JobFields.momentum.path, "\(name) has no momentum setting; delete `optimizer.momentum`")
+    }
+    switch traits.nesterov {
+    case .setting: break
+    case .always:
+      try refuse(JobFields.nesterov.path, "\(name) always takes the Nesterov form; delete `optimizer.nesterov`")
+    case .never: try refuse(JobFields.nesterov.path, "\(name) has no Nesterov form; delete `optimizer.nesterov`")
+    }
+    let momentum = self[JobFields.momentum] ?? traits.momentum ?? 0
     let nesterov = try value(JobFields.nesterov)
-    let momentum: Double
-    switch kind {
-    case .sgd:
-      momentum = self[JobFields.momentum] ?? 0.9
-      if nesterov, momentum == 0 {
-        throw contradiction(
-          JobFields.nesterov.path, "`optimizer.nesterov` needs `optimizer.momentum` above 0")
-      }
-    case .muon:
-      momentum = self[JobFields.momentum] ?? 0.95
-      try refuse(JobFields.nesterov.path, "muon always takes the Nesterov form; delete `optimizer.nesterov`")
-    case .adamw:
-      momentum = 0
-      try refuse(JobFields.momentum.path, "adamw has no momentum setting; delete `optimizer.momentum`")
-      try refuse(JobFields.nesterov.path, "adamw has no Nesterov form; delete `optimizer.nesterov`")
+    if nesterov, momentum == 0 {
+      throw contradiction(JobFields.nesterov.path, "`optimizer.nesterov` needs `optimizer.momentum` above 0")
     }
     return OptimizerDescription(
       kind: kind, learningRate: try required(JobFields.learningRate), momentum: momentum, nesterov: nesterov,

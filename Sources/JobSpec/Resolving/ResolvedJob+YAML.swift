@@ -96,8 +96,8 @@ extension ResolvedJob {
 
   private var optimizerText: String {
     var text = "optimizer:\n  name: \(optimizer.kind.rawValue)\n  lr: \(optimizer.learningRate)\n"
-    if optimizer.kind != .adamw { text += "  momentum: \(optimizer.momentum)\n" }
-    if optimizer.kind == .sgd { text += "  nesterov: \(optimizer.nesterov)\n" }
+    if optimizer.kind.traits.momentum != nil { text += "  momentum: \(optimizer.momentum)\n" }
+    if optimizer.kind.traits.nesterov == .setting { text += "  nesterov: \(optimizer.nesterov)\n" }
     text += "  weight_decay: \(optimizer.weightDecay)\n"
     return text + "  clip_norm: \(optimizer.clipNorm.map { "\($0)" } ?? "none")\n"
   }

@@ -12,13 +12,13 @@ package struct Audit {
   }
 
   private let evidence: Evidence
-  private let workers: Workers
+  private let compute: Compute
   /// Of the plaintext's columns, as `Advice` has it.
   private let deviation: Double
 
-  package init(_ evidence: Evidence, workers: Workers) {
+  package init(_ evidence: Evidence, compute: Compute) {
     self.evidence = evidence
-    self.workers = workers
+    self.compute = compute
     let rows = evidence.truth.rows.converted(to: Double.self)
     let squares = rows.subtracting(rows.columnMeans).squaredNorms
     deviation = (squares.reduce(0, +) / Double(max(1, rows.count))).squareRoot()
@@ -44,10 +44,10 @@ package struct Audit {
 
   private var entries: [Entry] {
     [
-      entry(KnownRows(workers: workers), share: 3), entry(SpectralAlignment(workers: workers), share: 3),
-      entry(SourceSeparation(workers: workers), share: 4), entry(Linkage(workers: workers), share: 3),
-      entry(BaseWeights(workers: workers), share: 3), entry(TokenMatching(workers: workers), share: 3),
-      entry(LabelInference(workers: workers), share: 1), entry(MatchingGame(workers: workers), share: 1),
+      entry(KnownRows(compute: compute), share: 3), entry(SpectralAlignment(compute: compute), share: 3),
+      entry(SourceSeparation(compute: compute), share: 4), entry(Linkage(compute: compute), share: 3),
+      entry(BaseWeights(compute: compute), share: 3), entry(TokenMatching(compute: compute), share: 3),
+      entry(LabelInference(compute: compute), share: 1), entry(MatchingGame(compute: compute), share: 1),
       entry(ModelMembership(), share: 5, seesMasking: false),
     ]
   }
@@ -79,7 +79,7 @@ package struct Audit {
   ///
   /// - Returns: false where an attack has to be tried.
   private func read(_ result: inout AttackResult) -> Bool {
-    let reading = PlainReading(of: result.attack, workers: workers)
+    let reading = PlainReading(of: result.attack, compute: compute)
     guard let masked = reading?.measurement(evidence.masked, truth: evidence.truth) else { return false }
     result.masked = masked
     // Without the noise.
@@ -121,16 +121,16 @@ package struct Audit {
 /// What the rows of a view say as they are, where their space has no key: no attack is needed to read them, and none is stronger.
 struct PlainReading {
   private let attack: AttackKind
-  private let workers: Workers
+  private let compute: Compute
 
   /// - Returns: nil for attacks on something else than the rows' values.
-  init?(of attack: AttackKind, workers: Workers) {
+  init?(of attack: AttackKind, compute: Compute) {
     switch attack {
     case .knownRows, .spectralAlignment, .sourceSeparation: break
     case .linkage, .baseWeights, .tokenMatching, .labelInference, .matchingGame, .modelMembership: return nil
     }
     self.attack = attack
-    self.workers = workers
+    self.compute = compute
   }
 
   /// By the attack's metric.
@@ -150,7 +150,7 @@ struct PlainReading {
   }
 
   private func columnsFound(_ read: Tensor<Float>, _ plain: Tensor<Float>) -> Measurement? {
-    let best = ColumnCorrelations.best(plain, claimed: read, workers: workers)
+    let best = ColumnCorrelations.best(plain, claimed: read, compute: compute)
     let found = best.count { $0 > SourceSeparation.threshold }
     guard found > 0 else { return nil }
     return Measurement(

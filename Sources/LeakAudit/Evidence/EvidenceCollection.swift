@@ -15,11 +15,11 @@ package struct EvidenceCollection {
   private static let maxOutputs = 1 << 25
 
   private let prepared: PreparedJob
-  private let workers: Workers
+  private let compute: Compute
 
-  package init(prepared: PreparedJob, workers: Workers) {
+  package init(prepared: PreparedJob, compute: Compute) {
     self.prepared = prepared
-    self.workers = workers
+    self.compute = compute
   }
 
   /// - Parameters:
@@ -30,7 +30,7 @@ package struct EvidenceCollection {
     until end: ContinuousClock.Instant? = nil, progress: (Int, Int) -> Void
   ) throws -> Evidence {
     try AuditMemory(prepared, rows: rowLimit).check()
-    let source = try VerificationSource<Float>(prepared, workers: workers)
+    let source = try VerificationSource<Float>(prepared, compute: compute)
     let slots = AuditedSlots(
       prepared.plan, rowsOfSample: prepared.shape.data.maximumTokens ?? 1, limit: rowLimit)
     // The control sees what the masked run saw, which takes as long: half of the time for each.
@@ -38,14 +38,14 @@ package struct EvidenceCollection {
     let master = MasterKey(for: JobIdentifier())
     let masked = try ObservedRun(
       prepared, plan: prepared.shape.keyPlan, source: source, master: master, slots: slots.view,
-      until: end.map { now + now.duration(to: $0) / 2 }, workers: workers
+      until: end.map { now + now.duration(to: $0) / 2 }, compute: compute
     ) { progress($0, 2 * $1) }
     let control = try ObservedRun(
       prepared, plan: try prepared.identityPlan(), source: source.withoutNoise, master: master, slots: masked.slots,
-      workers: workers
+      compute: compute
     ) { progress($1 + $0, 2 * $1) }
-    let noise = try NoiseComparison(prepared, source: source, workers: workers).cost(until: end)
-    let shadows = try MembershipShadows.of(prepared, source: source, workers: workers)
+    let noise = try NoiseComparison(prepared, source: source, compute: compute).cost(until: end)
+    let shadows = try MembershipShadows.of(prepared, source: source, compute: compute)
     return Evidence(
       masked: masked.view, control: control.view, truth: masked.truth, controlTruth: control.truth,
       knowledge: try knowledge(source, slots), traits: prepared.traits,

@@ -29,12 +29,12 @@ struct NoiseComparison {
 
   private let prepared: PreparedJob
   private let source: VerificationSource<Float>
-  private let workers: Workers
+  private let compute: Compute
 
-  init(_ prepared: PreparedJob, source: VerificationSource<Float>, workers: Workers) {
+  init(_ prepared: PreparedJob, source: VerificationSource<Float>, compute: Compute) {
     self.prepared = prepared
     self.source = source
-    self.workers = workers
+    self.compute = compute
   }
 
   /// The cost, or why it was not measured; neither for a job without noise.
@@ -56,7 +56,7 @@ struct NoiseComparison {
     let slots = (0..<Int32(plan.totalRows)).map { $0 }
     func metric(_ rows: Tensor<Float>) throws -> Metric? {
       let training = try PlaintextTraining(
-        prepared, rows: rows, questions: rows, slots: slots, labels: labels, workers: workers)
+        prepared, rows: rows, questions: rows, slots: slots, labels: labels, compute: compute)
       return try self.metric(training, until: end)
     }
     do {

@@ -22,10 +22,10 @@ struct ObservedRun {
   /// - Throws: as reading and masking do; `OwnerError.diverged`.
   init(
     _ prepared: PreparedJob, plan: KeyPlan, source: VerificationSource<Float>, master: MasterKey,
-    slots: ArraySlice<Int32>, until end: ContinuousClock.Instant? = nil, workers: Workers,
+    slots: ArraySlice<Int32>, until end: ContinuousClock.Instant? = nil, compute: Compute,
     progress: (Int, Int) -> Void
   ) throws {
-    let run = try VerifiedRun(prepared, plan: plan, source: source, master: master, workers: workers)
+    let run = try VerifiedRun(prepared, plan: plan, source: source, master: master, compute: compute)
     let initial = run.maskedWeights
     var parts = ObservedParts()
     let batch = prepared.plan.batch

@@ -12,7 +12,7 @@ struct PlaintextTraining {
   struct OutOfTime: Error {}
 
   private let prepared: PreparedJob
-  private let workers: Workers
+  private let compute: Compute
   private let keys: JobKeys<Float>
   /// As the model reads them, [n, d + 1 + k]: what is trained on, and what outputs are asked for.
   private let trained: Tensor<Float>
@@ -25,13 +25,13 @@ struct PlaintextTraining {
   ///   - questions: the same rows as outputs are asked for, with or without the noise.
   init(
     _ prepared: PreparedJob, rows: Tensor<Float>, questions: Tensor<Float>, slots: [Int32], labels: JobLabels,
-    workers: Workers
+    compute: Compute
   ) throws {
     self.prepared = prepared
-    self.workers = workers
+    self.compute = compute
     self.slots = slots
     self.labels = labels
-    keys = JobKeys(master: MasterKey(for: JobIdentifier()), plan: try prepared.identityPlan(), workers: workers)
+    keys = JobKeys(master: MasterKey(for: JobIdentifier()), plan: try prepared.identityPlan(), compute: compute)
     trained = try keys.maskInputs(rows)
     asked = try keys.maskInputs(questions)
   }
@@ -64,7 +64,7 @@ struct PlaintextTraining {
     let weights = FreshWeights(prepared.shape.structure.parameters, secret: secret)
     let engine = try TrainingEngine<Float>(
       model: prepared.shape.graph, optimizer: job.optimizer, schedule: job.schedule,
-      totalSteps: steps * job.train.epochs, batchRows: batch, workers: workers,
+      totalSteps: steps * job.train.epochs, batchRows: batch, compute: compute,
       parameters: try prepared.shape.structure.parameters.map { try keys.maskParameter(weights.tensor($0), $0) })
     for epoch in 0..<job.train.epochs {
       let order = secret.stream(label: "order/\(epoch)").permutation(places.count).map { places[$0] }

@@ -33,7 +33,7 @@ struct MembershipShadows: ShadowTraining {
 
   /// The models, or why there are none, as a sentence without its full stop.
   static func of(
-    _ prepared: PreparedJob, source: VerificationSource<Float>, workers: Workers
+    _ prepared: PreparedJob, source: VerificationSource<Float>, compute: Compute
   ) throws -> (shadows: MembershipShadows?, missing: String?) {
     guard case .features(let features) = prepared.source, let labels = prepared.labels else {
       return (nil, "training a transformer many times takes longer than an audit")
@@ -46,17 +46,17 @@ struct MembershipShadows: ShadowTraining {
     // Forward and backward pass: six operations for each weight and row.
     let work = 3.0 * Double(weights) * Double(slots.count) * Double(prepared.job.train.epochs)
     guard work < maxWork else { return (nil, "training this model many times takes longer than an audit") }
-    return (try MembershipShadows(prepared, source, slots, features, labels, workers), nil)
+    return (try MembershipShadows(prepared, source, slots, features, labels, compute), nil)
   }
 
   private init(
     _ prepared: PreparedJob, _ source: VerificationSource<Float>, _ slots: ArraySlice<Int32>,
-    _ features: any FeatureSource, _ labels: JobLabels, _ workers: Workers
+    _ features: any FeatureSource, _ labels: JobLabels, _ compute: Compute
   ) throws {
     candidates = slots.count
     training = try PlaintextTraining(
       prepared, rows: try source.noisedRows(slots, features), questions: try source.readRows(slots, features),
-      slots: Array(slots), labels: labels, workers: workers)
+      slots: Array(slots), labels: labels, compute: compute)
   }
 
   func scores(trainedOn isMember: [Bool], model: Int) throws -> Tensor<Double> {

@@ -123,8 +123,11 @@ package struct Advice: Sendable, Equatable {
 
   private static func rotation(_ job: JobTraits) -> String {
     if job.strongerMasking == .rotation { return "A rotation hides values, though no distances." }
-    return job.optimizer == .adamw
-      ? "AdamW allows no more; SGD and Muon may." : "The model’s layers allow no more on the rows."
+    guard job.optimizer.traits.largestGroup < .orthogonal else {
+      return "The model’s layers allow no more on the rows."
+    }
+    let others = OptimizerDescription.Kind.allCases.filter { $0.traits.largestGroup == .orthogonal }.map(\.rawValue)
+    return "\(job.optimizer.rawValue) allows no more; \(others.joined(separator: " and ")) may."
   }
 
   private static func stronger(_ job: JobTraits) -> [String] {

@@ -22,6 +22,9 @@ struct HaarExpansion<Element: FloatingElement> {
   let width: Int
   let workers: Workers
 
+  /// By the rules of `KeyExpansionRecord`: OpenBLAS, in full precision.
+  private var compute: Compute { Compute(workers: workers, library: OpenBLAS(), precision: .full) }
+
   /// Kᵀ, `[n, n]`.
   ///
   /// - Parameter stream: the numbers of one column of the Gaussian matrix.
@@ -49,7 +52,7 @@ struct HaarExpansion<Element: FloatingElement> {
     workers.perform(pieces: count) { piece in
       let start = piece * Self.panelWidth
       let columns = start..<min(width, start + Self.panelWidth)
-      let panel = HouseholderPanel<Element>(columns: columns, of: width, stream: stream)
+      let panel = HouseholderPanel<Element>(columns: columns, of: width, compute, stream: stream)
       drawn.withLock { $0[piece] = panel }
     }
     return drawn.withLock { $0.compactMap(\.self) }
@@ -80,19 +83,17 @@ struct HaarExpansion<Element: FloatingElement> {
     let numbers = scratch.bytes.bindMemory(to: Element.self)
     panel.vectors.withUnsafeBufferPointer { vectors in
       panel.triangle.withUnsafeBufferPointer { triangle in
-        guard let s = part.baseAddress, let v = vectors.baseAddress, let t = triangle.baseAddress,
-          let projected = numbers.baseAddress
+        guard let base = part.baseAddress, let vectors = vectors.baseAddress, let triangle = triangle.baseAddress,
+          let first = numbers.baseAddress
         else { return }
-        let turned = projected + rows * count
-        Element.multiply(
-          transposeA: false, transposeB: true, m: rows, n: count, k: length, alpha: 1, a: s, leadingA: width, b: v,
-          leadingB: length, beta: 0, c: projected, leadingC: count)
-        Element.multiply(
-          transposeA: false, transposeB: true, m: rows, n: count, k: count, alpha: 1, a: projected, leadingA: count,
-          b: t, leadingB: count, beta: 0, c: turned, leadingC: count)
-        Element.multiply(
-          transposeA: false, transposeB: false, m: rows, n: length, k: count, alpha: -1, a: turned, leadingA: count,
-          b: v, leadingB: length, beta: 1, c: s, leadingC: width)
+        let s = MatrixView(base, rows: rows, columns: length, stride: width)
+        let v = MatrixView(reading: vectors, rows: count, columns: length)
+        let projected = MatrixView(first, rows: rows, columns: count)
+        let turned = MatrixView(first + rows * count, rows: rows, columns: count)
+        compute.multiplyHere(s, v, transposeB: true, into: projected)
+        compute.multiplyHere(
+          projected, MatrixView(reading: triangle, rows: count, columns: count), transposeB: true, into: turned)
+        compute.multiplyHere(turned, v, alpha: -1, accumulates: true, into: s)
       }
     }
     withExtendedLifetime(scratch) {}
@@ -121,7 +122,7 @@ struct HouseholderPanel<Element: FloatingElement>: Sendable {
   /// efficient generation of random orthogonal matrices", 1980, §3).
   ///
   /// - Parameter stream: the numbers of one column, so that a column does not depend on how they are cut into panels.
-  init(columns: Range<Int>, of width: Int, stream: (_ column: Int) -> KeyStream) {
+  init(columns: Range<Int>, of width: Int, _ compute: Compute, stream: (_ column: Int) -> KeyStream) {
     start = columns.lowerBound
     let (count, length) = (columns.count, width - columns.lowerBound)
     let drawn = SecretTensor<Double>(shape: [count, length]) { vectors in
@@ -134,7 +135,7 @@ struct HouseholderPanel<Element: FloatingElement>: Sendable {
     }
     vectors = drawn.converted()
     // From the rounded vectors, so that their rounding costs no orthogonality.
-    triangle = Self.triangle(of: vectors.converted()).converted()
+    triangle = Self.triangle(of: vectors.converted(), compute).converted()
   }
 
   /// The diagonal of the matrix that makes R's diagonal positive, without which Q would depend on the sign convention of
@@ -161,14 +162,13 @@ struct HouseholderPanel<Element: FloatingElement>: Sendable {
 
   /// T⁻¹ + T⁻ᵀ = VᵀV makes 1 − V T Vᵀ orthogonal (Puglisi 1992): T⁻¹ is VᵀV above the diagonal and half of it on the diagonal.
   /// Inverted column by column.
-  private static func triangle(of vectors: SecretTensor<Double>) -> SecretTensor<Double> {
+  private static func triangle(of vectors: SecretTensor<Double>, _ compute: Compute) -> SecretTensor<Double> {
     let (count, length) = (vectors.shape[0], vectors.shape[1])
     let gram = SecretTensor<Double>(shape: [count, count]) { gram in
       vectors.withUnsafeBufferPointer { vectors in
-        guard let v = vectors.baseAddress, let gram = gram.baseAddress else { return }
-        Double.multiply(
-          transposeA: false, transposeB: true, m: count, n: count, k: length, alpha: 1, a: v, leadingA: length, b: v,
-          leadingB: length, beta: 0, c: gram, leadingC: count)
+        guard let vectors = vectors.baseAddress, let gram = gram.baseAddress else { return }
+        let v = MatrixView(reading: vectors, rows: count, columns: length)
+        compute.multiplyHere(v, v, transposeB: true, into: MatrixView(gram, rows: count, columns: count))
       }
     }
     return SecretTensor(shape: [count, count]) { triangle in

@@ -2,6 +2,8 @@ internal import Models
 internal import Numerics
 
 /// Draws the key of one space from the master key: what the labels `job/space/kind` mean.
+///
+/// Takes no `Compute`: whatever a job multiplies with, its keys are expanded as `KeyExpansionRecord` says.
 struct KeyExpansion {
   let master: MasterKey
   let workers: Workers

@@ -92,22 +92,22 @@ extension JobKeys {
     let columnKey = try key(columns)
     try check(tensor.shape, is: [rowKey.width, columnKey.width], specification.name)
     if rowKey.movesNumbers {
-      let moved = rowKey.transform(columns: tensor, direction, workers: workers)
+      let moved = rowKey.transform(columns: tensor, direction, compute: compute)
       return transform(rows: moved, columnKey, direction)
     }
     if columnKey.movesNumbers {
-      let moved = columnKey.transform(rows: tensor, direction, workers: workers)
+      let moved = columnKey.transform(rows: tensor, direction, compute: compute)
       return transform(columns: moved, rowKey, direction)
     }
-    let mixed = rowKey.transform(columns: tensor.converted(to: Double.self), direction, workers: workers)
-    return columnKey.transform(rows: mixed, direction, workers: workers).converted(to: Element.self)
+    let mixed = rowKey.transform(columns: tensor.converted(to: Double.self), direction, compute: compute)
+    return columnKey.transform(rows: mixed, direction, compute: compute).converted(to: Element.self)
   }
 
   private func transform(
     columns tensor: Tensor<Element>, _ key: any SpaceKey<Element>, _ direction: KeyDirection
   ) -> Tensor<Element> {
-    if key.movesNumbers { return key.transform(columns: tensor, direction, workers: workers) }
-    return key.transform(columns: tensor.converted(to: Double.self), direction, workers: workers)
+    if key.movesNumbers { return key.transform(columns: tensor, direction, compute: compute) }
+    return key.transform(columns: tensor.converted(to: Double.self), direction, compute: compute)
       .converted(to: Element.self)
   }
 
@@ -115,13 +115,13 @@ extension JobKeys {
   private func transform(
     rows tensor: Tensor<Element>, _ key: any SpaceKey<Element>, _ direction: KeyDirection
   ) -> Tensor<Element> {
-    if key.movesNumbers { return key.transform(rows: tensor, direction, workers: workers) }
+    if key.movesNumbers { return key.transform(rows: tensor, direction, compute: compute) }
     let width = tensor.columns
     let rowsInBlock = max(1, Self.elementsInBlock / max(1, width))
     var result = Tensor<Element>(uninitialized: tensor.shape)
     for start in stride(from: 0, to: tensor.rows, by: rowsInBlock) {
       let block = tensor.slice(rows: start..<min(tensor.rows, start + rowsInBlock)).converted(to: Double.self)
-      let turned = key.transform(rows: block, direction, workers: workers).converted(to: Element.self)
+      let turned = key.transform(rows: block, direction, compute: compute).converted(to: Element.self)
       result.withUnsafeMutableBufferPointer { target in
         turned.withUnsafeBufferPointer { source in
           _ = UnsafeMutableBufferPointer(rebasing: target[start * width..<start * width + source.count])

@@ -8,16 +8,16 @@ package import Numerics
 /// then it is overwritten with zeros. Shapes: n rows, d features, w = d + 1 + k the width of the masked input.
 package final class JobKeys<Element: FloatingElement>: Sendable {
   package let plan: KeyPlan
-  package let workers: Workers
+  package let compute: Compute
   private let keys: [SpaceID: ExpandedKey<Element>]
   private let input: ExpandedKey<Element>
   private let output: ExpandedKey<Element>
 
   /// Expands nothing yet.
-  package init(master: MasterKey, plan: KeyPlan, workers: Workers) {
+  package init(master: MasterKey, plan: KeyPlan, compute: Compute) {
     self.plan = plan
-    self.workers = workers
-    let expansion = KeyExpansion(master: master, workers: workers)
+    self.compute = compute
+    let expansion = KeyExpansion(master: master, workers: compute.workers)
     var keys: [SpaceID: ExpandedKey<Element>] = [:]
     for row in plan.rows + [plan.input, plan.output] where keys[row.space] == nil {
       keys[row.space] = ExpandedKey(row, expansion)
@@ -79,20 +79,20 @@ extension JobKeys {
   /// - Throws: `MaskingError.shape`.
   package func maskInputs(_ rows: Tensor<Element>) throws(MaskingError) -> Tensor<Element> {
     try check(rows.shape, is: [rows.rows, features], "an input batch")
-    return inputKey.mask(inputs: rows, offset: plan.input.homogeneous != nil, workers: workers)
+    return inputKey.mask(inputs: rows, offset: plan.input.homogeneous != nil, compute: compute)
   }
 
   /// The same for sparse rows, whose bits depend on the row alone.
   package func maskInputs(_ rows: SparseRows<Element>) throws(MaskingError) -> Tensor<Element> {
     try check([rows.rows, rows.columns], is: [rows.rows, features], "an input batch")
-    return inputKey.mask(inputs: rows, offset: plan.input.homogeneous != nil, workers: workers)
+    return inputKey.mask(inputs: rows, offset: plan.input.homogeneous != nil, compute: compute)
   }
 
   /// x from x', without the constant and the padding: `[n, w]` to `[n, d]`.
   package func unmaskInputs(_ masked: Tensor<Element>) throws(MaskingError) -> Tensor<Element> {
     try check(masked.shape, is: [masked.rows, plan.input.width], "a masked input batch")
     let (features, width) = (features, plan.input.width)
-    let whole = inputKey.transform(rows: masked, .unmask, workers: workers)
+    let whole = inputKey.transform(rows: masked, .unmask, compute: compute)
     if features == width { return whole }
     var rows = Tensor<Element>(uninitialized: [masked.rows, features])
     rows.withUnsafeMutableBufferPointer { target in
@@ -117,7 +117,7 @@ extension JobKeys {
   /// - Throws: `MaskingError.shape`.
   package func unmaskOutputs(_ masked: Tensor<Element>) throws(MaskingError) -> Tensor<Element> {
     try check(masked.shape, is: [masked.rows, plan.output.width], "a batch of masked outputs")
-    return outputKey.transform(rows: masked, .unmask, workers: workers)
+    return outputKey.transform(rows: masked, .unmask, compute: compute)
   }
 
   /// ∂L/∂y' = K_y⁻ᵀ ∂L/∂y, which is K_y ∂L/∂y for the orthogonal keys used here.
@@ -126,7 +126,7 @@ extension JobKeys {
   /// - Throws: `MaskingError.shape`.
   package func maskOutputGradient(_ gradient: Tensor<Element>) throws(MaskingError) -> Tensor<Element> {
     try check(gradient.shape, is: [gradient.rows, plan.output.width], "a batch of output gradients")
-    return outputKey.transform(rows: gradient, .mask, workers: workers)
+    return outputKey.transform(rows: gradient, .mask, compute: compute)
   }
 }
 
@@ -155,7 +155,7 @@ extension JobKeys {
     if plan.output.group == .orthogonal, targets.withUnsafeBufferPointer({ $0.contains(where: \.isNaN) }) {
       throw .missingTarget(space: plan.output.space)
     }
-    return outputKey.transform(rows: targets, .mask, workers: workers)
+    return outputKey.transform(rows: targets, .mask, compute: compute)
   }
 }
 

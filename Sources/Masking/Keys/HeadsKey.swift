@@ -32,14 +32,14 @@ struct HeadsKey<Element: FloatingElement>: SpaceKey {
   func positions(of coordinates: [Int32]) -> [Int32]? { nil }
 
   func transform<Scalar: FloatingElement>(
-    rows: Tensor<Scalar>, _ direction: KeyDirection, workers: Workers
+    rows: Tensor<Scalar>, _ direction: KeyDirection, compute: Compute
   ) -> Tensor<Scalar> {
     // A fixed partition: a tile of 512 rows is one GEMM call per head.
-    transform(rows: rows, direction, rowsInTile: 512, workers)
+    transform(rows: rows, direction, rowsInTile: 512, compute)
   }
 
   private func transform<Scalar: FloatingElement>(
-    rows: Tensor<Scalar>, _ direction: KeyDirection, rowsInTile: Int, _ workers: Workers
+    rows: Tensor<Scalar>, _ direction: KeyDirection, rowsInTile: Int, _ compute: Compute
   ) -> Tensor<Scalar> {
     let (count, width, headWidth) = (rows.rows, width, headWidth)
     var result = Tensor<Scalar>(uninitialized: rows.shape)
@@ -49,14 +49,16 @@ struct HeadsKey<Element: FloatingElement>: SpaceKey {
         withHeads(direction) { (moves: [Move<Scalar>]) in
           // Safe to share: every piece reads the input and writes rows of its own.
           nonisolated(unsafe) let (x, y, moves) = (input, output, moves)
-          workers.perform(pieces: (count + rowsInTile - 1) / rowsInTile) { piece in
+          compute.workers.perform(pieces: (count + rowsInTile - 1) / rowsInTile) { piece in
             let start = piece * rowsInTile
             for move in moves {
-              Scalar.multiply(
-                transposeA: false, transposeB: direction == .unmask, m: min(rowsInTile, count - start), n: headWidth,
-                k: headWidth, alpha: 1, a: x + start * width + move.source * headWidth, leadingA: width,
-                b: move.matrix, leadingB: headWidth, beta: 0, c: y + start * width + move.target * headWidth,
-                leadingC: width)
+              let height = min(rowsInTile, count - start)
+              compute.multiplyHere(
+                MatrixView(
+                  reading: x + start * width + move.source * headWidth, rows: height, columns: headWidth, stride: width),
+                MatrixView(reading: move.matrix, rows: headWidth, columns: headWidth), transposeB: direction == .unmask,
+                into: MatrixView(
+                  y + start * width + move.target * headWidth, rows: height, columns: headWidth, stride: width))
             }
           }
         }
@@ -66,7 +68,7 @@ struct HeadsKey<Element: FloatingElement>: SpaceKey {
   }
 
   func transform<Scalar: FloatingElement>(
-    columns: Tensor<Scalar>, _ direction: KeyDirection, workers: Workers
+    columns: Tensor<Scalar>, _ direction: KeyDirection, compute: Compute
   ) -> Tensor<Scalar> {
     let (length, headWidth) = (columns.columns, headWidth)
     var result = Tensor<Scalar>(uninitialized: columns.shape)
@@ -76,12 +78,12 @@ struct HeadsKey<Element: FloatingElement>: SpaceKey {
         withHeads(direction) { (moves: [Move<Scalar>]) in
           // Safe to share: every piece reads the input and writes a head of its own.
           nonisolated(unsafe) let (x, y, moves) = (input, output, moves)
-          workers.perform(pieces: moves.count) { piece in
+          compute.workers.perform(pieces: moves.count) { piece in
             let move = moves[piece]
-            Scalar.multiply(
-              transposeA: direction == .mask, transposeB: false, m: headWidth, n: length, k: headWidth, alpha: 1,
-              a: move.matrix, leadingA: headWidth, b: x + move.source * headWidth * length, leadingB: length, beta: 0,
-              c: y + move.target * headWidth * length, leadingC: length)
+            compute.multiplyHere(
+              MatrixView(reading: move.matrix, rows: headWidth, columns: headWidth), transposeA: direction == .mask,
+              MatrixView(reading: x + move.source * headWidth * length, rows: headWidth, columns: length),
+              into: MatrixView(y + move.target * headWidth * length, rows: headWidth, columns: length))
           }
         }
       }
@@ -89,15 +91,15 @@ struct HeadsKey<Element: FloatingElement>: SpaceKey {
     return result
   }
 
-  func mask(inputs: Tensor<Element>, offset: Bool, workers: Workers) -> Tensor<Element> {
-    let whole = IdentityKey<Element>(width: width).mask(inputs: inputs, offset: offset, workers: workers)
-    return transform(rows: whole, .mask, workers: workers)
+  func mask(inputs: Tensor<Element>, offset: Bool, compute: Compute) -> Tensor<Element> {
+    let whole = IdentityKey<Element>(width: width).mask(inputs: inputs, offset: offset, compute: compute)
+    return transform(rows: whole, .mask, compute: compute)
   }
 
   /// One row at a time, because the bits of a product depend on the rows in it.
-  func mask(inputs: SparseRows<Element>, offset: Bool, workers: Workers) -> Tensor<Element> {
-    let whole = IdentityKey<Element>(width: width).mask(inputs: inputs, offset: offset, workers: workers)
-    return transform(rows: whole, .mask, rowsInTile: 1, workers)
+  func mask(inputs: SparseRows<Element>, offset: Bool, compute: Compute) -> Tensor<Element> {
+    let whole = IdentityKey<Element>(width: width).mask(inputs: inputs, offset: offset, compute: compute)
+    return transform(rows: whole, .mask, rowsInTile: 1, compute)
   }
 
   /// A head on its way: where it comes from, where it goes, and its Rᵀ.

@@ -22,20 +22,20 @@ struct OrthogonalKey<Element: FloatingElement>: SpaceKey {
   private static var columnsInTile: Int { 512 }
 
   func transform<Scalar: FloatingElement>(
-    rows: Tensor<Scalar>, _ direction: KeyDirection, workers: Workers
+    rows: Tensor<Scalar>, _ direction: KeyDirection, compute: Compute
   ) -> Tensor<Scalar> {
-    multiply(rows: rows, direction, offset: nil, workers)
+    multiply(rows: rows, direction, offset: nil, compute)
   }
 
-  func mask(inputs: Tensor<Element>, offset: Bool, workers: Workers) -> Tensor<Element> {
-    multiply(rows: inputs, .mask, offset: offset ? inputs.columns : nil, workers)
+  func mask(inputs: Tensor<Element>, offset: Bool, compute: Compute) -> Tensor<Element> {
+    multiply(rows: inputs, .mask, offset: offset ? inputs.columns : nil, compute)
   }
 
   /// X Kᵀ or X K for X of `[n, d]`, d ≤ w, by tiles of the result.
   ///
   /// - Parameter offset: the coordinate whose column of K is added to every row; only with `.mask`.
   private func multiply<Scalar: FloatingElement>(
-    rows: Tensor<Scalar>, _ direction: KeyDirection, offset: Int?, _ workers: Workers
+    rows: Tensor<Scalar>, _ direction: KeyDirection, offset: Int?, _ compute: Compute
   ) -> Tensor<Scalar> {
     let (count, depth, width) = (rows.rows, rows.columns, width)
     var result = Tensor<Scalar>(uninitialized: [count, width])
@@ -46,7 +46,7 @@ struct OrthogonalKey<Element: FloatingElement>: SpaceKey {
         guard let input = input.baseAddress, let output = output.baseAddress else { return }
         // Safe to share: every piece reads the input and writes a tile of its own.
         nonisolated(unsafe) let (x, y) = (input, output)
-        workers.perform(pieces: rowTiles.count * columnTiles.count) { piece in
+        compute.workers.perform(pieces: rowTiles.count * columnTiles.count) { piece in
           let rowTile = rowTiles[piece / columnTiles.count]
           let columnTile = columnTiles[piece % columnTiles.count]
           let tile = y + rowTile.lowerBound * width + columnTile.lowerBound
@@ -55,11 +55,11 @@ struct OrthogonalKey<Element: FloatingElement>: SpaceKey {
           }
           let keyRows = direction == .mask ? 0..<depth : columnTile
           let keyColumns = direction == .mask ? columnTile : 0..<depth
-          withPanel(rows: keyRows, columns: keyColumns) { (panel: UnsafePointer<Scalar>, leading) in
-            Scalar.multiply(
-              transposeA: false, transposeB: direction == .unmask, m: rowTile.count, n: columnTile.count, k: depth,
-              alpha: 1, a: x + rowTile.lowerBound * depth, leadingA: depth, b: panel, leadingB: leading,
-              beta: offset == nil ? 0 : 1, c: tile, leadingC: width)
+          withPanel(rows: keyRows, columns: keyColumns) { (panel: MatrixView<Scalar>) in
+            compute.multiplyHere(
+              MatrixView(reading: x + rowTile.lowerBound * depth, rows: rowTile.count, columns: depth), panel,
+              transposeB: direction == .unmask, accumulates: offset != nil,
+              into: MatrixView(tile, rows: rowTile.count, columns: columnTile.count, stride: width))
           }
         }
       }
@@ -68,7 +68,7 @@ struct OrthogonalKey<Element: FloatingElement>: SpaceKey {
   }
 
   func transform<Scalar: FloatingElement>(
-    columns: Tensor<Scalar>, _ direction: KeyDirection, workers: Workers
+    columns: Tensor<Scalar>, _ direction: KeyDirection, compute: Compute
   ) -> Tensor<Scalar> {
     let (length, width) = (columns.columns, width)
     var result = Tensor<Scalar>(uninitialized: columns.shape)
@@ -79,16 +79,18 @@ struct OrthogonalKey<Element: FloatingElement>: SpaceKey {
         guard let input = input.baseAddress, let output = output.baseAddress else { return }
         // Safe to share: every piece reads the input and writes a tile of its own.
         nonisolated(unsafe) let (x, y) = (input, output)
-        workers.perform(pieces: keyTiles.count * columnTiles.count) { piece in
+        compute.workers.perform(pieces: keyTiles.count * columnTiles.count) { piece in
           let keyTile = keyTiles[piece / columnTiles.count]
           let columnTile = columnTiles[piece % columnTiles.count]
           let keyRows = direction == .mask ? 0..<width : keyTile
           let keyColumns = direction == .mask ? keyTile : 0..<width
-          withPanel(rows: keyRows, columns: keyColumns) { (panel: UnsafePointer<Scalar>, leading) in
-            Scalar.multiply(
-              transposeA: direction == .mask, transposeB: false, m: keyTile.count, n: columnTile.count, k: width,
-              alpha: 1, a: panel, leadingA: leading, b: x + columnTile.lowerBound, leadingB: length, beta: 0,
-              c: y + keyTile.lowerBound * length + columnTile.lowerBound, leadingC: length)
+          withPanel(rows: keyRows, columns: keyColumns) { (panel: MatrixView<Scalar>) in
+            compute.multiplyHere(
+              panel, transposeA: direction == .mask,
+              MatrixView(reading: x + columnTile.lowerBound, rows: width, columns: columnTile.count, stride: length),
+              into: MatrixView(
+                y + keyTile.lowerBound * length + columnTile.lowerBound, rows: keyTile.count, columns: columnTile.count,
+                stride: length))
           }
         }
       }
@@ -96,22 +98,22 @@ struct OrthogonalKey<Element: FloatingElement>: SpaceKey {
     return result
   }
 
-  /// A rectangle of Kᵀ in `Scalar` with its leading dimension: in place when the formats agree, else widened.
+  /// A rectangle of Kᵀ in `Scalar`, to be read only: in place when the formats agree, else widened.
   private func withPanel<Scalar: FloatingElement>(
-    rows: Range<Int>, columns: Range<Int>, _ body: (UnsafePointer<Scalar>, Int) -> Void
+    rows: Range<Int>, columns: Range<Int>, _ body: (MatrixView<Scalar>) -> Void
   ) {
     let corner = rows.lowerBound * width + columns.lowerBound
     transposed.withUnsafeBufferPointer { key in
       guard let base = key.baseAddress else { return }
       if let same = base as? UnsafePointer<Scalar> {
-        body(same + corner, width)
+        body(MatrixView(reading: same + corner, rows: rows.count, columns: columns.count, stride: width))
         return
       }
       let panel = SecretTensor<Scalar>(shape: [rows.count, columns.count]) {
         transposed.copy(rows: rows, columns: columns, into: $0)
       }
       panel.withUnsafeBufferPointer { panel in
-        if let panel = panel.baseAddress { body(panel, columns.count) }
+        if let panel = panel.baseAddress { body(MatrixView(reading: panel, rows: rows.count, columns: columns.count)) }
       }
     }
   }
@@ -120,8 +122,8 @@ struct OrthogonalKey<Element: FloatingElement>: SpaceKey {
   private func fill<Scalar: FloatingElement>(
     _ tile: UnsafeMutablePointer<Scalar>, rows: Int, leading: Int, withRow keyRow: Int, columns: Range<Int>
   ) {
-    withPanel(rows: keyRow..<keyRow + 1, columns: columns) { (panel: UnsafePointer<Scalar>, _) in
-      for row in 0..<rows { (tile + row * leading).update(from: panel, count: columns.count) }
+    withPanel(rows: keyRow..<keyRow + 1, columns: columns) { (panel: MatrixView<Scalar>) in
+      for row in 0..<rows { (tile + row * leading).update(from: panel.base, count: columns.count) }
     }
   }
 
@@ -140,7 +142,7 @@ extension OrthogonalKey {
 
   /// x' = Σ v_j K[:, j] + K[:, d], each output number summed in the order of the row's entries after the offset, whatever
   /// the other rows are.
-  func mask(inputs: SparseRows<Element>, offset: Bool, workers: Workers) -> Tensor<Element> {
+  func mask(inputs: SparseRows<Element>, offset: Bool, compute: Compute) -> Tensor<Element> {
     let (count, width, features) = (inputs.rows, width, inputs.columns)
     let block = Self.columnsInBlock
     let usedRows = offset ? features + 1 : features
@@ -150,7 +152,7 @@ extension OrthogonalKey {
         guard let output = output.baseAddress, let key = key.baseAddress else { return }
         // Safe to share: every piece reads the key and writes columns of its own.
         nonisolated(unsafe) let (y, keyBase) = (output, key)
-        workers.perform(pieces: (width + block - 1) / block) { piece in
+        compute.workers.perform(pieces: (width + block - 1) / block) { piece in
           let columns = piece * block..<min(width, (piece + 1) * block)
           let target = y + columns.lowerBound
           if count < Self.rowsWorthCopying {

@@ -29,13 +29,13 @@ struct PermutationKey<Element: FloatingElement>: SpaceKey {
   }
 
   func transform<Scalar: FloatingElement>(
-    rows: Tensor<Scalar>, _ direction: KeyDirection, workers: Workers
+    rows: Tensor<Scalar>, _ direction: KeyDirection, compute: Compute
   ) -> Tensor<Scalar> {
-    gather(rows: rows, table(direction), rest: 0, workers)
+    gather(rows: rows, table(direction), rest: 0, compute)
   }
 
   func transform<Scalar: FloatingElement>(
-    columns: Tensor<Scalar>, _ direction: KeyDirection, workers: Workers
+    columns: Tensor<Scalar>, _ direction: KeyDirection, compute: Compute
   ) -> Tensor<Scalar> {
     let (length, table) = (columns.columns, table(direction))
     var result = Tensor<Scalar>(uninitialized: columns.shape)
@@ -43,7 +43,7 @@ struct PermutationKey<Element: FloatingElement>: SpaceKey {
       columns.withUnsafeBufferPointer { input in
         // Safe to share: every piece reads the input and writes rows of its own.
         nonisolated(unsafe) let (input, output) = (input, output)
-        forPieces(rows: columns.rows, of: length, workers) { range in
+        forPieces(rows: columns.rows, of: length, compute) { range in
           table.gatherColumns(
             input, length: length, positions: range,
             into: UnsafeMutableBufferPointer(rebasing: output[range.lowerBound * length..<range.upperBound * length]))
@@ -53,12 +53,12 @@ struct PermutationKey<Element: FloatingElement>: SpaceKey {
     return result
   }
 
-  func mask(inputs: Tensor<Element>, offset: Bool, workers: Workers) -> Tensor<Element> {
-    gather(rows: inputs, masking, rest: offset ? 1 : 0, workers)
+  func mask(inputs: Tensor<Element>, offset: Bool, compute: Compute) -> Tensor<Element> {
+    gather(rows: inputs, masking, rest: offset ? 1 : 0, compute)
   }
 
   @specialized(where Element == Float)
-  func mask(inputs: SparseRows<Element>, offset: Bool, workers: Workers) -> Tensor<Element> {
+  func mask(inputs: SparseRows<Element>, offset: Bool, compute: Compute) -> Tensor<Element> {
     let width = width
     var masked = Tensor<Element>(zeros: [inputs.rows, width])
     masked.withUnsafeMutableBufferPointer { output in
@@ -88,7 +88,7 @@ struct PermutationKey<Element: FloatingElement>: SpaceKey {
   }
 
   private func gather<Scalar: FloatingElement>(
-    rows: Tensor<Scalar>, _ table: GatherTable<Element>, rest: Scalar, _ workers: Workers
+    rows: Tensor<Scalar>, _ table: GatherTable<Element>, rest: Scalar, _ compute: Compute
   ) -> Tensor<Scalar> {
     let (count, features, width) = (rows.rows, rows.columns, width)
     var result = Tensor<Scalar>(uninitialized: [count, width])
@@ -96,7 +96,7 @@ struct PermutationKey<Element: FloatingElement>: SpaceKey {
       rows.withUnsafeBufferPointer { input in
         // Safe to share: every piece reads the input and writes rows of its own.
         nonisolated(unsafe) let (input, output) = (input, output)
-        forPieces(rows: count, of: width, workers) { range in
+        forPieces(rows: count, of: width, compute) { range in
           table.gatherRows(
             UnsafeBufferPointer(rebasing: input[range.lowerBound * features..<range.upperBound * features]),
             features: features, rest: rest,
@@ -107,9 +107,9 @@ struct PermutationKey<Element: FloatingElement>: SpaceKey {
     return result
   }
 
-  private func forPieces(rows: Int, of width: Int, _ workers: Workers, _ body: @Sendable (Range<Int>) -> Void) {
+  private func forPieces(rows: Int, of width: Int, _ compute: Compute, _ body: @Sendable (Range<Int>) -> Void) {
     let rowsInPiece = max(1, Workers.elementsPerPiece / max(1, width))
-    workers.perform(pieces: (rows + rowsInPiece - 1) / rowsInPiece) { piece in
+    compute.workers.perform(pieces: (rows + rowsInPiece - 1) / rowsInPiece) { piece in
       body(piece * rowsInPiece..<min(rows, (piece + 1) * rowsInPiece))
     }
   }

@@ -14,19 +14,19 @@ protocol SpaceKey<Element>: Sendable {
 
   /// Every row x of `rows` (n × w) becomes K x.
   func transform<Scalar: FloatingElement>(
-    rows: Tensor<Scalar>, _ direction: KeyDirection, workers: Workers
+    rows: Tensor<Scalar>, _ direction: KeyDirection, compute: Compute
   ) -> Tensor<Scalar>
 
   /// Every column x of `columns` (w × n, or a vector of w) becomes K x.
   func transform<Scalar: FloatingElement>(
-    columns: Tensor<Scalar>, _ direction: KeyDirection, workers: Workers
+    columns: Tensor<Scalar>, _ direction: KeyDirection, compute: Compute
   ) -> Tensor<Scalar>
 
   /// Every row x (n × d, d ≤ w) becomes K [x; 0 …], with a 1 after the last feature when `offset` is set (d < w).
-  func mask(inputs: Tensor<Element>, offset: Bool, workers: Workers) -> Tensor<Element>
+  func mask(inputs: Tensor<Element>, offset: Bool, compute: Compute) -> Tensor<Element>
 
   /// The same for sparse rows; a row's bits do not depend on the rows around it.
-  func mask(inputs: SparseRows<Element>, offset: Bool, workers: Workers) -> Tensor<Element>
+  func mask(inputs: SparseRows<Element>, offset: Bool, compute: Compute) -> Tensor<Element>
 
   /// |K|, entry by entry, when that is a key too: what second moments transform with. Nil for a rotation.
   var magnitudes: (any SpaceKey<Element>)? { get }
@@ -58,18 +58,18 @@ struct IdentityKey<Element: FloatingElement>: SpaceKey {
   func positions(of coordinates: [Int32]) -> [Int32]? { coordinates }
 
   func transform<Scalar: FloatingElement>(
-    rows: Tensor<Scalar>, _ direction: KeyDirection, workers: Workers
+    rows: Tensor<Scalar>, _ direction: KeyDirection, compute: Compute
   ) -> Tensor<Scalar> {
     rows
   }
 
   func transform<Scalar: FloatingElement>(
-    columns: Tensor<Scalar>, _ direction: KeyDirection, workers: Workers
+    columns: Tensor<Scalar>, _ direction: KeyDirection, compute: Compute
   ) -> Tensor<Scalar> {
     columns
   }
 
-  func mask(inputs: Tensor<Element>, offset: Bool, workers: Workers) -> Tensor<Element> {
+  func mask(inputs: Tensor<Element>, offset: Bool, compute: Compute) -> Tensor<Element> {
     let features = inputs.columns
     var masked = Tensor<Element>(zeros: [inputs.rows, width])
     masked.withUnsafeMutableBufferPointer { output in
@@ -86,7 +86,7 @@ struct IdentityKey<Element: FloatingElement>: SpaceKey {
   }
 
   @specialized(where Element == Float)
-  func mask(inputs: SparseRows<Element>, offset: Bool, workers: Workers) -> Tensor<Element> {
+  func mask(inputs: SparseRows<Element>, offset: Bool, compute: Compute) -> Tensor<Element> {
     var masked = Tensor<Element>(zeros: [inputs.rows, width])
     masked.withUnsafeMutableBufferPointer { output in
       for row in 0..<inputs.rows {

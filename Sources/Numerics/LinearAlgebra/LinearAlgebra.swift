@@ -1,10 +1,10 @@
 import CBLAS
 package import Foundations
 
-extension Tensor where Element: MultipliableElement & FloatingElement {
+extension Tensor where Element: FloatingElement {
   /// op(A) op(B) as a new matrix; the sizes must fit.
   package func times(
-    _ other: Tensor, transposed: Bool = false, otherTransposed: Bool = false, workers: Workers
+    _ other: Tensor, transposed: Bool = false, otherTransposed: Bool = false, compute: Compute
   ) -> Tensor {
     let rows = transposed ? columns : self.rows
     let width = otherTransposed ? other.rows : other.columns
@@ -13,11 +13,10 @@ extension Tensor where Element: MultipliableElement & FloatingElement {
       withUnsafeBufferPointer { a in
         other.withUnsafeBufferPointer { b in
           guard let a = a.baseAddress, let b = b.baseAddress, let c = c.baseAddress, rows > 0, width > 0 else { return }
-          // Views are of mutable memory; a product only reads its factors.
-          workers.matrixMultiply(
-            MatrixView(UnsafeMutablePointer(mutating: a), rows: self.rows, columns: columns), transposeA: transposed,
-            MatrixView(UnsafeMutablePointer(mutating: b), rows: other.rows, columns: other.columns),
-            transposeB: otherTransposed, into: MatrixView(c, rows: rows, columns: width))
+          compute.multiply(
+            MatrixView(reading: a, rows: self.rows, columns: columns), transposeA: transposed,
+            MatrixView(reading: b, rows: other.rows, columns: other.columns), transposeB: otherTransposed,
+            into: MatrixView(c, rows: rows, columns: width))
         }
       }
     }
@@ -148,9 +147,9 @@ package struct SingularValues: Sendable {
 
   /// U Vᵀ over the singular values above `tolerance` times the largest: the nearest orthogonal matrix to A (Schönemann, Psychometrika 31,
   /// 1966), or the nearest partial isometry where A has a null space. `[m, n]`.
-  package func nearestIsometry(tolerance: Double, workers: Workers) -> Tensor<Double> {
+  package func nearestIsometry(tolerance: Double, compute: Compute) -> Tensor<Double> {
     let rank = values.prefix { $0 > tolerance * (values.first ?? 0) }.count
-    return left.firstColumns(rank).times(right.slice(rows: 0..<rank), workers: workers)
+    return left.firstColumns(rank).times(right.slice(rows: 0..<rank), compute: compute)
   }
 }
 

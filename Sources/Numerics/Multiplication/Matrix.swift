@@ -16,6 +16,11 @@ package struct MatrixView<Element: TensorElement>: @unchecked Sendable {
     self.stride = stride ?? columns
   }
 
+  /// Of memory that is only read: a view that is no product's result.
+  package init(reading base: UnsafePointer<Element>, rows: Int, columns: Int, stride: Int? = nil) {
+    self.init(UnsafeMutablePointer(mutating: base), rows: rows, columns: columns, stride: stride)
+  }
+
   /// `range` must lie within `0..<rows`.
   package func rows(_ range: Range<Int>) -> MatrixView {
     MatrixView(base + range.lowerBound * stride, rows: range.count, columns: columns, stride: stride)

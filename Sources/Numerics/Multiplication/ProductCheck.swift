@@ -37,10 +37,19 @@ enum ProductCheck {
     let a = (0..<m * k).map { sample($0, 31) as Element }
     let b = (0..<k * n).map { sample($0, 37) as Element }
     var c = [Element](repeating: .nan, count: m * n)
+    let compute = Compute(threads: 1)
     for (transposeA, transposeB) in [(false, false), (false, true), (true, false)] {
-      Element.multiply(
-        transposeA: transposeA, transposeB: transposeB, m: m, n: n, k: k, alpha: 1, a: a,
-        leadingA: transposeA ? m : k, b: b, leadingB: transposeB ? k : n, beta: 0, c: &c, leadingC: n)
+      a.withUnsafeBufferPointer { a in
+        b.withUnsafeBufferPointer { b in
+          c.withUnsafeMutableBufferPointer { c in
+            guard let a = a.baseAddress, let b = b.baseAddress, let c = c.baseAddress else { return }
+            compute.multiplyHere(
+              MatrixView(reading: a, rows: transposeA ? k : m, columns: transposeA ? m : k), transposeA: transposeA,
+              MatrixView(reading: b, rows: transposeB ? n : k, columns: transposeB ? k : n), transposeB: transposeB,
+              into: MatrixView(c, rows: m, columns: n))
+          }
+        }
+      }
       guard
         isProduct(
           (0..<m * k).map { a[transposeA ? $0 % k * m + $0 / k : $0] },

@@ -61,7 +61,7 @@ package struct RowSpool<Element: FloatingElement> {
     switch block {
     case .sparse(let rows): return try keys.maskInputs(rows)
     case .dense(var rows):
-      try noise?.add(to: &rows, numbers: Array(slots), workers: keys.workers)
+      try noise?.add(to: &rows, numbers: Array(slots), workers: keys.compute.workers)
       return try keys.maskInputs(rows.converted(to: Element.self))
     }
   }

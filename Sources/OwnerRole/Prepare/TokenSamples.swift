@@ -78,7 +78,7 @@ struct TokenPacker<Element: FloatingElement> {
   /// Nil for a job without.
   let noise: InputNoise?
   let settings: TokenSettings
-  let workers: Workers
+  let compute: Compute
 
   /// - Parameter pass: the epoch; a sample's tokens go in an order of their own in each.
   func pack(_ samples: [[Token]], slots: some Collection<Int32>, pass: Int) throws -> RowDelivery<Element> {
@@ -96,8 +96,8 @@ struct TokenPacker<Element: FloatingElement> {
       pooled.append(Int32(order.firstIndex(of: marked) ?? 0))
       placed.append((slot, order))
     }
-    var vectors = embedding.vectors(tokens, workers: workers)
-    try noise?.add(to: &vectors, samples: placed, workers: workers)
+    var vectors = embedding.vectors(tokens, workers: compute.workers)
+    try noise?.add(to: &vectors, samples: placed, workers: compute.workers)
     return RowDelivery(
       slots: Tensor(Array(slots), shape: [slots.count]), lengths: Tensor(lengths, shape: [lengths.count]),
       pooled: Tensor(pooled, shape: [pooled.count]),

@@ -13,16 +13,16 @@ package struct Prediction<Element: FloatingElement> {
   private let shape: JobShape
   private let model: ModelDirectory
   private let connection: TrainerConnection<Element>
-  private let workers: Workers
+  private let compute: Compute
 
   /// - Parameter connection: to a new job id; `job` of the run itself is over.
   package init(
-    shape: JobShape, model: ModelDirectory, connection: TrainerConnection<Element>, workers: Workers
+    shape: JobShape, model: ModelDirectory, connection: TrainerConnection<Element>, compute: Compute
   ) {
     self.shape = shape
     self.model = model
     self.connection = connection
-    self.workers = workers
+    self.compute = compute
   }
 
   /// Writes `predictions` (class ids, 0/1, or values), `probabilities` (where there are classes) and `outputs`, one row per row of
@@ -34,7 +34,7 @@ package struct Prediction<Element: FloatingElement> {
   ) throws {
     let master = MasterKey(for: JobIdentifier())
     let keys = JobKeys<Element>(
-      master: master, plan: shape.keyPlan, workers: workers)
+      master: master, plan: shape.keyPlan, compute: compute)
     let specifications = shape.structure.parameters
     let weights = try model.weights(shape)
     let longest = try longest(source)
@@ -87,7 +87,7 @@ package struct Prediction<Element: FloatingElement> {
     case .tokens(let tokens):
       let packer = TokenPacker(
         embedding: try tokens.model.embedding(), keys: keys, master: master, noise: noise,
-        settings: tokens.settings, workers: workers)
+        settings: tokens.settings, compute: compute)
       try TokenPredictionRows(inputs: tokens, packer: packer)
         .forEachPart(of: part) { rows, delivery in try parts.send(rows, delivery, use: use) }
     }
@@ -141,7 +141,7 @@ struct FeaturePredictionRows<Element: FloatingElement> {
     let reader = BlockReader<Tensor<Float>>(of: rows) { try rows.values(rows: $0) }
     while let block = try reader.next() {
       var values = block.content
-      try noise?.add(to: &values, numbers: block.rows.map { Int32($0) }, workers: keys.workers)
+      try noise?.add(to: &values, numbers: block.rows.map { Int32($0) }, workers: keys.compute.workers)
       let masked = try keys.maskInputs(values.converted(to: Element.self))
       for first in stride(from: 0, to: masked.rows, by: size) {
         let range = first..<min(masked.rows, first + size)

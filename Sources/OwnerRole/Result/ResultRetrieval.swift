@@ -41,18 +41,18 @@ package struct DetachedRetrieval<Element: FloatingElement> {
   private let shape: JobShape
   private let masterKey: MasterKey
   private let connection: TrainerConnection<Element>
-  private let workers: Workers
+  private let compute: Compute
 
   package init(
     directory: RunDirectory, state: RunState, shape: JobShape, masterKey: MasterKey,
-    connection: TrainerConnection<Element>, workers: Workers
+    connection: TrainerConnection<Element>, compute: Compute
   ) {
     self.directory = directory
     self.state = state
     self.shape = shape
     self.masterKey = masterKey
     self.connection = connection
-    self.workers = workers
+    self.compute = compute
   }
 
   /// - Returns: the run's history, completed.
@@ -66,7 +66,7 @@ package struct DetachedRetrieval<Element: FloatingElement> {
     }
     var history = try RunHistory(directory)
     if shape.job.lossLocation == .trainer { try complete(&history) }
-    let keys = JobKeys<Element>(master: masterKey, plan: shape.keyPlan, workers: workers)
+    let keys = JobKeys<Element>(master: masterKey, plan: shape.keyPlan, compute: compute)
     try ResultRetrieval(connection: connection, shape: shape, keys: keys).write(
       to: directory,
       standardization: try ModelDirectory.readStandardization(directory.standardization)

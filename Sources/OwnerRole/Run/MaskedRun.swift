@@ -41,7 +41,7 @@ package final class MaskedRun<Element: FloatingElement> {
       channel: channel, job: state.job, software: options.software, peer: options.peer,
       silence: options.silence)
     self.masterKey = masterKey
-    keys = JobKeys(master: masterKey, plan: prepared.shape.keyPlan, workers: options.workers)
+    keys = JobKeys(master: masterKey, plan: prepared.shape.keyPlan, compute: options.compute)
   }
 
   /// - Returns: the report, or nil after a detached upload.
@@ -121,7 +121,7 @@ package final class MaskedRun<Element: FloatingElement> {
       try checkData(features: spool.contentHash)
       let packer = TokenPacker(
         embedding: try tokens.model.embedding(), keys: keys, master: masterKey, noise: noise,
-        settings: tokens.settings, workers: options.workers)
+        settings: tokens.settings, compute: options.compute)
       return (
         TokenSamples(
           spool: spool, packer: packer, labels: prepared.labels, rowOfSlot: prepared.plan.rowOfSlot), nil

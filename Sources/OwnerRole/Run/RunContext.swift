@@ -108,7 +108,7 @@ final class RunContext<Element: FloatingElement> {
 
 /// How a run behaves, apart from its job.
 package struct RunOptions: Sendable {
-  package var workers: Workers
+  package var compute: Compute
   /// How long to wait for a trainer that cannot be reached before giving up with exit 5; the run can be resumed after that.
   package var patience: Duration
   /// Upload and leave; only for loss at the trainer.
@@ -120,10 +120,10 @@ package struct RunOptions: Sendable {
   package var peer: String
 
   package init(
-    workers: Workers, patience: Duration, detach: Bool = false, silence: Duration = .seconds(8), software: String,
+    compute: Compute, patience: Duration, detach: Bool = false, silence: Duration = .seconds(8), software: String,
     peer: String = "the trainer"
   ) {
-    self.workers = workers
+    self.compute = compute
     self.patience = patience
     self.detach = detach
     self.silence = silence

@@ -13,11 +13,11 @@ import Protocol
 /// masking costs in rounding, and any mistake in a key rule shows as a difference that no rounding explains.
 package struct Verification<Element: FloatingElement> {
   private let prepared: PreparedJob
-  private let workers: Workers
+  private let compute: Compute
 
-  package init(prepared: PreparedJob, workers: Workers) {
+  package init(prepared: PreparedJob, compute: Compute) {
     self.prepared = prepared
-    self.workers = workers
+    self.compute = compute
   }
 
   /// - Returns: the largest of ‖masked − plain‖∞ / ‖plain‖∞ over all trained parameters.
@@ -25,9 +25,9 @@ package struct Verification<Element: FloatingElement> {
   package func largestRelativeDifference(steps: Int, progress: (Int, Int) -> Void) throws -> Double {
     let plan = prepared.plan
     let total = min(steps, plan.totalSteps)
-    let source = try VerificationSource<Element>(prepared, workers: workers)
-    let masked = try VerifiedRun(prepared, plan: prepared.shape.keyPlan, source: source, workers: workers)
-    let plain = try VerifiedRun(prepared, plan: try prepared.identityPlan(), source: source, workers: workers)
+    let source = try VerificationSource<Element>(prepared, compute: compute)
+    let masked = try VerifiedRun(prepared, plan: prepared.shape.keyPlan, source: source, compute: compute)
+    let plain = try VerifiedRun(prepared, plan: try prepared.identityPlan(), source: source, compute: compute)
     var order: [Int32] = []
     for step in 0..<total {
       let epoch = step / plan.stepsPerEpoch
@@ -64,12 +64,12 @@ package final class VerifiedRun<Element: FloatingElement> {
   /// - Parameter master: what keys and the order of tokens are drawn from.
   package init(
     _ prepared: PreparedJob, plan: KeyPlan, source: VerificationSource<Element>,
-    master: MasterKey = MasterKey(for: JobIdentifier()), workers: Workers
+    master: MasterKey = MasterKey(for: JobIdentifier()), compute: Compute
   ) throws {
     self.prepared = prepared
     self.source = source
     self.master = master
-    keys = JobKeys(master: master, plan: plan, workers: workers)
+    keys = JobKeys(master: master, plan: plan, compute: compute)
     loss = LossFunction(task: prepared.job.task)
     let specifications = prepared.shape.structure.parameters
     let initial = prepared.shape.startingWeights(secret: prepared.secret)
@@ -77,7 +77,7 @@ package final class VerifiedRun<Element: FloatingElement> {
     engine = try TrainingEngine(
       model: prepared.shape.graph, optimizer: prepared.job.optimizer, schedule: prepared.job.schedule,
       totalSteps: prepared.plan.totalSteps, batchRows: prepared.plan.batch,
-      partRows: prepared.job.train.microBatch, workers: workers,
+      partRows: prepared.job.train.microBatch, compute: compute,
       parameters: try specifications.map { try keys.maskParameter(initial.tensor($0), $0) })
   }
 
@@ -141,7 +141,7 @@ package struct VerificationSource<Element: FloatingElement> {
   }
 
   let prepared: PreparedJob
-  let workers: Workers
+  let compute: Compute
   private let standardization: Standardization?
   private var noise: InputNoise?
   let tokens: Tokens?
@@ -150,9 +150,9 @@ package struct VerificationSource<Element: FloatingElement> {
   package var embedding: TokenEmbedding<Element>? { tokens?.embedding }
 
   /// Reads tokens once into scratch space; rows of features are read as they are asked for.
-  package init(_ prepared: PreparedJob, workers: Workers) throws {
+  package init(_ prepared: PreparedJob, compute: Compute) throws {
     self.prepared = prepared
-    self.workers = workers
+    self.compute = compute
     noise = InputNoise(prepared.job.masking, master: MasterKey(for: JobIdentifier()), for: .training)
     var standardization: Standardization?
     switch prepared.source {
@@ -209,14 +209,14 @@ package struct VerificationSource<Element: FloatingElement> {
       spool: tokens.spool,
       packer: TokenPacker(
         embedding: tokens.embedding, keys: keys, master: master, noise: noise, settings: tokens.settings,
-        workers: workers),
+        compute: compute),
       labels: prepared.labels, rowOfSlot: prepared.plan.rowOfSlot)
   }
 
   /// Rows of features as they are masked.
   package func noisedRows(_ slots: ArraySlice<Int32>, _ source: any FeatureSource) throws -> Tensor<Element> {
     var rows = try readRows(slots, source)
-    try noise?.add(to: &rows, numbers: Array(slots), workers: workers)
+    try noise?.add(to: &rows, numbers: Array(slots), workers: compute.workers)
     return rows
   }
 
@@ -254,7 +254,7 @@ extension VerificationSource<Float> {
       return PlaintextSamples(
         rows: try readRows(Array(slots)[...], source), lengths: nil, ids: nil, positions: nil)
     }
-    let keys = JobKeys<Float>(master: master, plan: prepared.shape.keyPlan, workers: workers)
+    let keys = JobKeys<Float>(master: master, plan: prepared.shape.keyPlan, compute: compute)
     let orders = samples(tokens, keys: keys, master: master).packer.orders(pass: 0)
     var sent: [Token] = []
     var lengths: [Int32] = []
@@ -263,7 +263,7 @@ extension VerificationSource<Float> {
       lengths.append(Int32(sample.count))
     }
     return PlaintextSamples(
-      rows: tokens.embedding.vectors(sent, workers: workers), lengths: lengths, ids: sent.map(\.id),
+      rows: tokens.embedding.vectors(sent, workers: compute.workers), lengths: lengths, ids: sent.map(\.id),
       positions: sent.map(\.position))
   }
 

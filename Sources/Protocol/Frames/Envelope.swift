@@ -1,4 +1,5 @@
 package import Foundation
+import Foundations
 import Models
 import Numerics
 
@@ -98,6 +99,10 @@ extension OpenedEnvelope {
       return try decoder.decode(Value.self, from: Data(fields.takeRest()))
     } catch let error as GraphError {
       throw .invalidJob(error.description)
+    } catch DecodingError.dataCorrupted(let context) where !context.codingPath.isEmpty {
+      // A kind of optimizer, activation or the like that another version has.
+      let field = context.codingPath.map(\.stringValue).joined(separator: ".").printable()
+      throw .malformed("\(what) cannot be read: this program does not know the value of `\(field)`")
     } catch {
       throw .malformed("\(what) cannot be read")
     }

@@ -89,13 +89,13 @@ extension TrainingEngine {
 
   /// An engine with the weights and optimizer memory that rank 0 broadcasts.
   convenience init(
-    receivingOver communicator: any Communicator, _ description: JobDescription, step: Int, workers: Workers
+    receivingOver communicator: any Communicator, _ description: JobDescription, step: Int, compute: Compute
   ) throws {
     try self.init(
       model: description.graph, optimizer: description.purpose == .training ? description.optimizer : nil,
       schedule: description.schedule, totalSteps: description.totalSteps,
       batchRows: ReplicatedRun<Element>.batchRows(description, replicas: communicator.size),
-      partRows: description.microBatch, workers: workers
+      partRows: description.microBatch, compute: compute
     ) { _, elements in
       try communicator.broadcast(elements, from: 0)
     }

@@ -9,11 +9,11 @@ import Protocol
 /// What a process of rank 1 or above does: a replica of every job that rank 0 runs.
 package struct TrainerWorker<Element: FloatingElement>: Sendable {
   private let communicator: any Communicator
-  private let workers: Workers
+  private let compute: Compute
 
-  package init(communicator: any Communicator, workers: Workers) {
+  package init(communicator: any Communicator, compute: Compute) {
     self.communicator = communicator
-    self.workers = workers
+    self.compute = compute
   }
 
   /// Ends all of them in good order; at rank 0.
@@ -69,7 +69,7 @@ package struct TrainerWorker<Element: FloatingElement>: Sendable {
     _ description: JobDescription, step: Int, mailbox: ReplicaMailbox<Element>, _ first: [ReplicaCommand<Element>]
   ) throws -> [ReplicaCommand<Element>] {
     let engine = try TrainingEngine<Element>(
-      receivingOver: communicator, description, step: step, workers: workers)
+      receivingOver: communicator, description, step: step, compute: compute)
     let reduction = CollectiveReduction<Element>(communicator)
     _ = engine.share(over: reduction, of: description)
     var replica = CommandedReplica(

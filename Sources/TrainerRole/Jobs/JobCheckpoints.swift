@@ -39,7 +39,7 @@ struct JobCheckpoints<Element: FloatingElement> {
   /// - Parameter batchRows: the most samples of a batch that the engine works on; nil for all.
   /// - Throws: `CheckpointError` for files that are damaged, truncated, or of another job; `TrainingError`.
   func load(
-    step: Int, workers: Workers, batchRows: Int? = nil
+    step: Int, compute: Compute, batchRows: Int? = nil
   ) throws -> (engine: TrainingEngine<Element>, state: CheckpointRecord) {
     let state: CheckpointReader<Element> = try files.read(
       .state, step: step, jobDigest: digest, tensors: tensors)
@@ -48,7 +48,7 @@ struct JobCheckpoints<Element: FloatingElement> {
       let engine = try TrainingEngine<Element>(
         model: description.graph, optimizer: description.purpose == .training ? description.optimizer : nil,
         schedule: description.schedule, totalSteps: description.totalSteps,
-        batchRows: batchRows ?? description.batch, partRows: description.microBatch, workers: workers
+        batchRows: batchRows ?? description.batch, partRows: description.microBatch, compute: compute
       ) { index, elements in
         if specifications[index].isTrained {
           try state.readNext(into: elements)

@@ -20,7 +20,7 @@ enum DeliveredInputs<Element: FloatingElement> {
       self = .rows(
         try ResidentRows(
           totalRows: description.totalRows, width: width, byteLimit: context.configuration.rowStoreLimit,
-          directory: context.folder, workers: context.configuration.workers))
+          directory: context.folder, workers: context.configuration.compute.workers))
     }
   }
 

@@ -142,7 +142,7 @@ struct RunnerContext<Element: FloatingElement> {
     checkpoints = try JobCheckpoints(job, in: store)
     let step = try checkpoints.files.start(historySteps: historySteps)
     let (engine, state) = try checkpoints.load(
-      step: step, workers: configuration.workers, batchRows: batchRows)
+      step: step, compute: configuration.compute, batchRows: batchRows)
     self.engine = engine
     best = state.best
     frozenHash = state.frozenHash

@@ -17,7 +17,8 @@ extension TrainerService {
       send(
         .welcome(
           TrainerGreeting(
-            software: configuration.software, kernel: OpenBLAS.kernelName, threads: configuration.workers.threads,
+            software: configuration.software, kernel: OpenBLAS.kernelName,
+            threads: configuration.compute.workers.threads,
             memoryLimit: min(
               configuration.memoryLimit, configuration.owners.limits(of: peer.ownerKey)?.memory ?? .max))), job: id,
         to: peer)

@@ -12,11 +12,11 @@ extension TrainingEngine {
   ///   (`memoryEstimate`) before.
   package convenience init(
     model graph: ModelGraph, optimizer: OptimizerDescription?, schedule: ScheduleDescription, totalSteps: Int,
-    batchRows: Int, partRows: Int? = nil, workers: Workers, parameters: [Tensor<Element>]
+    batchRows: Int, partRows: Int? = nil, compute: Compute, parameters: [Tensor<Element>]
   ) throws(TrainingError) {
     try self.init(
       EngineSettings(Model(graph), optimizer: optimizer, batchRows: batchRows, partRows: partRows),
-      schedule: schedule, totalSteps: totalSteps, workers: workers)
+      schedule: schedule, totalSteps: totalSteps, compute: compute)
     try setParameters(parameters)
   }
 
@@ -26,12 +26,12 @@ extension TrainingEngine {
   /// - Throws: also what `loading` throws, and `TrainingError.nonFiniteParameter`.
   package convenience init(
     model graph: ModelGraph, optimizer: OptimizerDescription?, schedule: ScheduleDescription, totalSteps: Int,
-    batchRows: Int, partRows: Int? = nil, workers: Workers,
+    batchRows: Int, partRows: Int? = nil, compute: Compute,
     loading: (_ index: Int, _ elements: UnsafeMutableBufferPointer<Element>) throws -> Void
   ) throws {
     try self.init(
       EngineSettings(Model(graph), optimizer: optimizer, batchRows: batchRows, partRows: partRows),
-      schedule: schedule, totalSteps: totalSteps, workers: workers)
+      schedule: schedule, totalSteps: totalSteps, compute: compute)
     for (index, buffer) in weights.enumerated() {
       try loading(index, buffer.elements)
       guard buffer.isFinite else {
@@ -103,7 +103,9 @@ extension TrainingEngine {
       guard given.tensor.shape == own.shape else {
         throw .optimizerState("\(own.name) must have shape \(own.shape), not \(given.tensor.shape)")
       }
-      guard workers.allFinite(given.tensor) else { throw .optimizerState("\(own.name) holds NaN or an infinity") }
+      guard compute.workers.allFinite(given.tensor) else {
+        throw .optimizerState("\(own.name) holds NaN or an infinity")
+      }
     }
     for (given, own) in zip(state, expected) { own.buffer.assign(given.tensor) }
   }
@@ -151,10 +153,7 @@ extension TrainingEngine {
   ) -> Int? {
     guard let optimizer = settings.optimizer else { return 0 }
     return Shape.sum([
-      Shape.sum(trained.map { Shape.elementCount($0.shape) }).flatMap {
-        Shape.elementCount([$0, 1 + optimizer.statePrefixes.count])
-      },
-      optimizer.kind == .muon ? MuonScratch<Element>.elementCount(trained) : 0,
+      Shape.sum(trained.map { Shape.elementCount($0.shape) }), optimizer.memoryElements(trained),
     ])
   }
 }

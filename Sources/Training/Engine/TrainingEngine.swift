@@ -20,7 +20,7 @@ package final class TrainingEngine<Element: FloatingElement> {
   let weights: [MatrixBuffer<Element>]
   /// Over the trained parameters alone, in their order; nil in inference.
   let optimizer: (any Optimizer<Element>)?
-  let workers: Workers
+  let compute: Compute
   /// Places of the trained parameters in `model.structure.parameters`.
   private let trained: [Int]
   /// Of each trained parameter.
@@ -49,7 +49,7 @@ package final class TrainingEngine<Element: FloatingElement> {
 
   /// Weights are zeros until they are loaded.
   init(
-    _ settings: EngineSettings, schedule: ScheduleDescription, totalSteps: Int, workers: Workers
+    _ settings: EngineSettings, schedule: ScheduleDescription, totalSteps: Int, compute: Compute
   ) throws(TrainingError) {
     guard totalSteps >= 1 else { throw .invalidSetting("a run needs at least 1 step") }
     guard schedule.warmup >= 0, schedule.warmup <= 1 else { throw .invalidSetting("schedule.warmup must be 0 to 1") }
@@ -62,7 +62,7 @@ package final class TrainingEngine<Element: FloatingElement> {
     }
     self.settings = settings
     self.totalSteps = totalSteps
-    self.workers = workers
+    self.compute = compute
     (self.largestPart, self.largestPass) = (largestPart, largestPass)
     self.schedule = LearningRateSchedule(
       schedule, learningRate: settings.optimizer?.learningRate ?? 0, totalSteps: totalSteps)
@@ -74,7 +74,7 @@ package final class TrainingEngine<Element: FloatingElement> {
     plan = settings.plan
     runner = LayerRunner(
       settings.model, flow: flow, weights: weights.map(\.view), working: MatrixMemory(plan.workingShapes),
-      workers: workers)
+      compute: compute)
     inference = Inference(settings.model, plan.inference)
     let shapes = plan.partShapes
     freeMemory = settings.optimizer == nil ? [] : (0..<settings.partsInFlight).map { _ in MatrixMemory(shapes) }
@@ -189,7 +189,7 @@ package final class TrainingEngine<Element: FloatingElement> {
     guard let target = runner.view(.gradient(model.outputValue), plan.backward, pass) else { throw .inferenceOnly }
     let expected = [target.rows, target.columns]
     guard gradient.shape == expected else { throw .gradientShape(expected: expected, found: gradient.shape) }
-    guard workers.allFinite(gradient) else { throw .nonFiniteGradient }
+    guard compute.workers.allFinite(gradient) else { throw .nonFiniteGradient }
     gradient.withUnsafeBufferPointer { source in
       guard let from = source.baseAddress else { return }
       target.base.update(from: from, count: target.count)
@@ -227,7 +227,7 @@ package final class TrainingEngine<Element: FloatingElement> {
         throw .notReduced
       }
       // Of one replica alone the sum that the backward pass made stands, so that its bits are those of an engine by itself.
-      if sharing.replicas > 1 { squares = gradients.reduce(0) { $0 + workers.sumOfSquares($1) } }
+      if sharing.replicas > 1 { squares = gradients.reduce(0) { $0 + compute.workers.sumOfSquares($1) } }
     }
     let norm = squares.squareRoot()
     forgetBatch()
@@ -237,7 +237,7 @@ package final class TrainingEngine<Element: FloatingElement> {
       learningRate: schedule.rate(step: step), clip: clipNorm.map { min(1, $0 / (norm + 1e-6)) } ?? 1, step: step)
     for (number, place) in trained.enumerated() {
       optimizer.update(
-        number, parameter: weights[place], gradient: gradients[number], update, workers: workers)
+        number, parameter: weights[place], gradient: gradients[number], update, compute: compute)
     }
     step += 1
     return StepReport(step: update.step, gradientNorm: norm, learningRate: update.learningRate)

@@ -40,8 +40,8 @@ package struct AttentionLayer: Layer {
     guard pass.inputs.count == 3, let sequences = pass.sequences else { return }
     let blocks = AttentionBlocks(sequences, queryDomain: queryDomain, isCausal: shape.isCausal)
     let (query, key, value) = (pass.inputs[0], pass.inputs[1], pass.inputs[2])
-    let (shape, output, kept) = (shape, pass.output, pass.kept)
-    let factor = Element(1 / Double(shape.headWidth).squareRoot())
+    let (compute, shape, output, kept) = (pass.compute, shape, pass.output, pass.kept)
+    let factor = 1 / Double(shape.headWidth).squareRoot()
     let scratch = AttentionScratch(blocks, tiles: 1)
     pass.workers.perform(
       pieces: sequences.samples * shape.heads, scratch: scratch.elements, of: Element.self
@@ -51,14 +51,14 @@ package struct AttentionLayer: Layer {
       let values = value.head(head / shape.headsPerGroup, shape.headWidth, rows: sequences.range(ofSample: sample))
       blocks.forEach(ofSample: sample) { block in
         let scores = scratch.tile(0, block, in: memory)
-        Element.multiply(
+        compute.multiplyHere(
           query.head(head, shape.headWidth, rows: block.queries), keys.rows(0..<block.keys), transposeB: true,
-          alpha: factor, beta: 0, into: scores)
+          alpha: factor, into: scores)
         Element.attentionWeights(
           scores, first: block.first, step: block.step, inverses: scratch.factors(in: memory),
           logarithms: kept?.head(head, 1, rows: block.queries))
         let context = output.head(head, shape.headWidth, rows: block.queries)
-        Element.multiply(scores, values.rows(0..<block.keys), alpha: 1, beta: 0, into: context)
+        compute.multiplyHere(scores, values.rows(0..<block.keys), into: context)
         Element.scaleRows(context, by: scratch.factors(in: memory))
       }
     }
@@ -72,8 +72,8 @@ package struct AttentionLayer: Layer {
     let (queryTarget, keyTarget, valueTarget) = (
       pass.inputGradients[0], pass.inputGradients[1], pass.inputGradients[2]
     )
-    let (shape, gradient) = (shape, pass.outputGradient)
-    let factor = Element(1 / Double(shape.headWidth).squareRoot())
+    let (compute, shape, gradient) = (pass.compute, shape, pass.outputGradient)
+    let factor = 1 / Double(shape.headWidth).squareRoot()
     let width = shape.headWidth
     let scratch = AttentionScratch(blocks, tiles: 2)
     // All that adds to one head of keys and values is one piece, in a fixed order.
@@ -94,24 +94,24 @@ package struct AttentionLayer: Layer {
           let queries = query.head(head, width, rows: block.queries)
           let contextGradient = gradient.head(head, width, rows: block.queries)
           let (seenKeys, seenValues) = (keys.rows(0..<block.keys), values.rows(0..<block.keys))
-          Element.multiply(queries, seenKeys, transposeB: true, alpha: factor, beta: 0, into: weights)
-          Element.multiply(contextGradient, seenValues, transposeB: true, alpha: 1, beta: 0, into: scoreGradient)
+          compute.multiplyHere(queries, seenKeys, transposeB: true, alpha: factor, into: weights)
+          compute.multiplyHere(contextGradient, seenValues, transposeB: true, into: scoreGradient)
           Element.attentionWeightsBackward(
             weights, first: block.first, step: block.step, gradients: scoreGradient,
             logarithms: kept.head(head, 1, rows: block.queries))
           if let valueGradient {
-            Element.multiply(
-              transposeA: true, weights, contextGradient, alpha: 1,
-              beta: isFirst && valueTarget?.accumulates != true ? 0 : 1, into: valueGradient.rows(0..<block.keys))
+            compute.multiplyHere(
+              weights, transposeA: true, contextGradient,
+              accumulates: !isFirst || valueTarget?.accumulates == true, into: valueGradient.rows(0..<block.keys))
           }
           if let keyGradient {
-            Element.multiply(
-              transposeA: true, scoreGradient, queries, alpha: factor,
-              beta: isFirst && keyTarget?.accumulates != true ? 0 : 1, into: keyGradient.rows(0..<block.keys))
+            compute.multiplyHere(
+              scoreGradient, transposeA: true, queries, alpha: factor,
+              accumulates: !isFirst || keyTarget?.accumulates == true, into: keyGradient.rows(0..<block.keys))
           }
           if let queryTarget {
-            Element.multiply(
-              scoreGradient, seenKeys, alpha: factor, beta: queryTarget.accumulates ? 1 : 0,
+            compute.multiplyHere(
+              scoreGradient, seenKeys, alpha: factor, accumulates: queryTarget.accumulates,
               into: queryTarget.view.head(head, width, rows: block.queries))
           }
           isFirst = false
@@ -126,19 +126,6 @@ extension MatrixView {
   /// Columns of head `number` in the rows `rows`.
   fileprivate func head(_ number: Int, _ width: Int, rows: Range<Int>) -> MatrixView {
     block(rows: rows, columns: number * width..<(number + 1) * width)
-  }
-}
-
-extension FloatingElement {
-  /// C = alpha · op(A) op(B) + beta · C on the calling thread.
-  fileprivate static func multiply(
-    transposeA: Bool = false, _ a: MatrixView<Self>, _ b: MatrixView<Self>, transposeB: Bool = false, alpha: Self,
-    beta: Self, into c: MatrixView<Self>
-  ) {
-    multiply(
-      transposeA: transposeA, transposeB: transposeB, m: c.rows, n: c.columns, k: transposeA ? a.rows : a.columns,
-      alpha: alpha, a: a.base, leadingA: a.stride, b: b.base, leadingB: b.stride, beta: beta, c: c.base,
-      leadingC: c.stride)
   }
 }
 

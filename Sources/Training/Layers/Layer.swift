@@ -31,7 +31,7 @@ extension Layer {
 /// What a layer gets for a forward pass over some samples of a batch. A view has as many rows as there are samples or tokens,
 /// by its value's domain.
 package struct ForwardPass<Element: FloatingElement> {
-  package let workers: Workers
+  package let compute: Compute
   /// Nil where every sample is one row.
   package let sequences: SequenceLayout?
   /// In the order of the layer's `parameters`; a vector of n is 1 × n.
@@ -40,11 +40,13 @@ package struct ForwardPass<Element: FloatingElement> {
   package let output: MatrixView<Element>
   /// The output's rows × `keptColumns`; nil in inference, where no backward pass follows, and where `keptColumns` is 0.
   package let kept: MatrixView<Element>?
+
+  package var workers: Workers { compute.workers }
 }
 
 /// What a layer gets for a backward pass over the samples of one or more forward passes: a whole batch, or a part of it.
 package struct BackwardPass<Element: FloatingElement> {
-  package let workers: Workers
+  package let compute: Compute
   /// Nil where every sample is one row.
   package let sequences: SequenceLayout?
   package let parameters: ArraySlice<MatrixView<Element>>
@@ -58,6 +60,8 @@ package struct BackwardPass<Element: FloatingElement> {
   package let inputGradients: [InputGradient<Element>?]
   /// In the order of `parameters`; nil for a parameter that is not trained.
   package let parameterGradients: ArraySlice<ParameterGradient<Element>?>
+
+  package var workers: Workers { compute.workers }
 }
 
 /// Where a layer puts ∂L/∂input.

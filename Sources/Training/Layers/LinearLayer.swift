@@ -56,24 +56,17 @@ package struct LinearLayer: Layer {
     forward(pass, adding: nil)
   }
 
-  /// - Parameter adding: adds something to a tile of x Wᵀ before bias and function.
-  func forward<Element: FloatingElement>(
-    _ pass: ForwardPass<Element>, adding: (@Sendable (_ rows: Range<Int>, _ columns: Range<Int>) -> Void)?
-  ) {
+  /// - Parameter addition: added to x Wᵀ before bias and function.
+  func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>, adding addition: ProductTerm<Element>?) {
     guard let weight = pass.parameters.first, let input = pass.inputs.first else { return }
     let bias = parameters.count > 1 ? pass.parameters.dropFirst().first : nil
     let residual = pass.inputs.dropFirst().first
-    let (output, kept, function) = (pass.output, keptColumns > 0 ? pass.kept : nil, function)
-    if bias == nil && residual == nil && function == .identity && adding == nil {
-      pass.workers.matrixMultiply(input, weight, transposeB: true, into: output)
-      return
-    }
-    pass.workers.matrixMultiply(input, weight, transposeB: true, into: output) { _, rows, columns in
-      adding?(rows, columns)
-      Element.activate(
-        function, output.block(rows: rows, columns: columns), bias: bias.map { $0.base + columns.lowerBound },
-        slopes: kept?.block(rows: rows, columns: columns), residual: residual?.block(rows: rows, columns: columns))
-    }
+    let isPlain = bias == nil && residual == nil && function == .identity && addition == nil
+    pass.compute.multiply(
+      input, weight, transposeB: true, into: pass.output, adding: addition,
+      then: isPlain
+        ? .none
+        : .activation(function, bias: bias, slopes: keptColumns > 0 ? pass.kept : nil, residual: residual))
   }
 
   package func backward<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> Double {
@@ -83,12 +76,11 @@ package struct LinearLayer: Layer {
     let biasSquares = passThroughFunction(pass, biasGradient)
     var weightSquares = 0.0
     if let weightGradient = pass.parameterGradients.first ?? nil {
-      weightSquares = pass.workers.multiplyForWeights(gradient, input, into: weightGradient)
+      weightSquares = pass.compute.multiplyForWeights(gradient, input, into: weightGradient)
     }
     // dX = dZ W.
     if let inputGradient = pass.inputGradients.first ?? nil {
-      pass.workers.matrixMultiply(
-        gradient, weight, beta: inputGradient.accumulates ? 1 : 0, into: inputGradient.view)
+      pass.compute.multiply(gradient, weight, accumulates: inputGradient.accumulates, into: inputGradient.view)
     }
     return weightSquares + biasSquares
   }
@@ -127,25 +119,18 @@ package struct LinearLayer: Layer {
   }
 }
 
-extension Workers {
+extension Compute {
   /// dW = factor · dZᵀ X over all rows, added to what is there if the gradient accumulates; returns ‖dW‖² as it then stands,
   /// each tile's part taken while it is in cache.
   func multiplyForWeights<Element: FloatingElement>(
-    _ gradient: MatrixView<Element>, _ input: MatrixView<Element>, factor: Element = 1,
+    _ gradient: MatrixView<Element>, _ input: MatrixView<Element>, factor: Double = 1,
     into target: ParameterGradient<Element>
   ) -> Double {
     let weights = target.view
-    let squares = PartialSums(
-      count: Self.matrixMultiplyTiles(m: weights.rows, n: weights.columns, k: gradient.rows))
-    matrixMultiply(
-      gradient, transposeA: true, input, alpha: factor, beta: target.accumulates ? 1 : 0, into: weights
-    ) { tile, rows, columns in
-      var sum = 0.0
-      for row in rows {
-        sum += Element.sumOfSquares(columns.count, weights.base + row * weights.stride + columns.lowerBound)
-      }
-      squares[tile] = sum
-    }
+    let squares = PartialSums(count: Self.tiles(m: weights.rows, n: weights.columns, k: gradient.rows))
+    multiply(
+      gradient, transposeA: true, input, alpha: factor, accumulates: target.accumulates, into: weights,
+      then: .sumOfSquares(into: squares))
     return squares.total
   }
 }

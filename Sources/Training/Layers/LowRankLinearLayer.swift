@@ -50,19 +50,12 @@ package struct LowRankLinearLayer: Layer {
     guard let input = pass.inputs.first, pass.parameters.count == parameters.count,
       let down = pass.parameters.dropLast().last, let up = pass.parameters.last
     else { return }
-    let (output, factor, rank) = (pass.output, Element(scale), rank)
     // Without a backward pass nobody keeps x Aᵀ.
     let temporary = MatrixBuffer<Element>(rows: pass.kept == nil ? input.rows : 0, columns: rank)
     defer { withExtendedLifetime(temporary) {} }
     let reduced = pass.kept.map { $0.columns(base.keptColumns..<base.keptColumns + rank) } ?? temporary.view
-    pass.workers.matrixMultiply(input, down, transposeB: true, into: reduced)
-    base.forward(basePass(pass)) { rows, columns in
-      Element.multiply(
-        transposeA: false, transposeB: true, m: rows.count, n: columns.count, k: rank, alpha: factor,
-        a: reduced.base + rows.lowerBound * reduced.stride, leadingA: reduced.stride,
-        b: up.base + columns.lowerBound * up.stride, leadingB: up.stride, beta: 1,
-        c: output.base + rows.lowerBound * output.stride + columns.lowerBound, leadingC: output.stride)
-    }
+    pass.compute.multiply(input, down, transposeB: true, into: reduced)
+    base.forward(basePass(pass), adding: ProductTerm(reduced, up, transposeB: true, alpha: scale))
   }
 
   package func backward<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> Double {
@@ -71,32 +64,32 @@ package struct LowRankLinearLayer: Layer {
     else { return 0 }
     // Leaves dZ in the output's gradient, and the base's share in the input's.
     var squares = base.backward(basePass(pass))
-    let (gradient, factor) = (pass.outputGradient, Element(scale))
+    let gradient = pass.outputGradient
     let reduced = kept.columns(base.keptColumns..<base.keptColumns + rank)
     if let upGradient = pass.parameterGradients.last ?? nil {
-      squares += pass.workers.multiplyForWeights(gradient, reduced, factor: factor, into: upGradient)
+      squares += pass.compute.multiplyForWeights(gradient, reduced, factor: scale, into: upGradient)
     }
     // dZ B, through which the gradients of A and of x go.
     let reducedGradient = kept.columns(base.keptColumns + rank..<base.keptColumns + 2 * rank)
-    pass.workers.matrixMultiply(gradient, up, into: reducedGradient)
+    pass.compute.multiply(gradient, up, into: reducedGradient)
     if let downGradient = pass.parameterGradients.dropLast().last ?? nil {
-      squares += pass.workers.multiplyForWeights(reducedGradient, input, factor: factor, into: downGradient)
+      squares += pass.compute.multiplyForWeights(reducedGradient, input, factor: scale, into: downGradient)
     }
     if let inputGradient = pass.inputGradients.first ?? nil {
-      pass.workers.matrixMultiply(reducedGradient, down, alpha: factor, beta: 1, into: inputGradient.view)
+      pass.compute.multiply(reducedGradient, down, alpha: scale, accumulates: true, into: inputGradient.view)
     }
     return squares
   }
 
   private func basePass<Element: FloatingElement>(_ pass: ForwardPass<Element>) -> ForwardPass<Element> {
     ForwardPass(
-      workers: pass.workers, sequences: pass.sequences, parameters: pass.parameters.dropLast(2), inputs: pass.inputs,
+      compute: pass.compute, sequences: pass.sequences, parameters: pass.parameters.dropLast(2), inputs: pass.inputs,
       output: pass.output, kept: pass.kept.map { $0.columns(0..<base.keptColumns) })
   }
 
   private func basePass<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> BackwardPass<Element> {
     BackwardPass(
-      workers: pass.workers, sequences: pass.sequences, parameters: pass.parameters.dropLast(2), inputs: pass.inputs,
+      compute: pass.compute, sequences: pass.sequences, parameters: pass.parameters.dropLast(2), inputs: pass.inputs,
       output: pass.output, kept: pass.kept.map { $0.columns(0..<base.keptColumns) },
       outputGradient: pass.outputGradient, inputGradients: pass.inputGradients,
       parameterGradients: pass.parameterGradients.dropLast(2))

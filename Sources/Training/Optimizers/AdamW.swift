@@ -11,6 +11,8 @@ final class AdamW<Element: FloatingElement>: Optimizer {
   private let beta2 = 0.999
   private let epsilon = 1e-8
 
+  static func statePrefixes(_ description: OptimizerDescription) -> [String] { ["moment1", "moment2"] }
+
   init(_ description: OptimizerDescription, _ parameters: [ParameterSpecification]) {
     weightDecay = description.weightDecay
     parameterCount = parameters.count
@@ -19,7 +21,7 @@ final class AdamW<Element: FloatingElement>: Optimizer {
 
   func update(
     _ index: Int, parameter: MatrixBuffer<Element>, gradient: MatrixBuffer<Element>, _ settings: UpdateSettings,
-    workers: Workers
+    compute: Compute
   ) {
     let (weights, gradients) = (parameter.view, gradient.view)
     let (moments1, moments2) = (state[index].buffer.view, state[parameterCount + index].buffer.view)
@@ -30,7 +32,7 @@ final class AdamW<Element: FloatingElement>: Optimizer {
     let count = Double(settings.step + 1)
     let stepSize = Element(settings.learningRate / (1 - pow(beta1, count)))
     let root = Element((1 - pow(beta2, count)).squareRoot())
-    workers.performOverElements(parameter.count) { range in
+    compute.workers.performOverElements(parameter.count) { range in
       let first = range.lowerBound
       Element.adamw(
         range.count, weights: weights.base + first, gradient: gradients.base + first, moment1: moments1.base + first,

@@ -11,6 +11,12 @@ final class Muon<Element: FloatingElement>: Optimizer {
   private let parameters: [ParameterSpecification]
   private let scratch: MuonScratch<Element>
 
+  static func statePrefixes(_ description: OptimizerDescription) -> [String] { ["momentum"] }
+
+  static func scratchElements(_ parameters: [ParameterSpecification]) -> Int? {
+    MuonScratch<Element>.elementCount(parameters)
+  }
+
   init(_ description: OptimizerDescription, _ parameters: [ParameterSpecification]) {
     self.description = description
     self.parameters = parameters
@@ -20,24 +26,24 @@ final class Muon<Element: FloatingElement>: Optimizer {
 
   func update(
     _ index: Int, parameter: MatrixBuffer<Element>, gradient: MatrixBuffer<Element>, _ settings: UpdateSettings,
-    workers: Workers
+    compute: Compute
   ) {
     let direction = scratch.directions(rows: parameter.rows, columns: parameter.columns)
-    let squares = momentum(index, gradient, into: direction.first, clip: settings.clip, workers: workers)
+    let squares = momentum(index, gradient, into: direction.first, clip: settings.clip, workers: compute.workers)
     var update = direction.first
     var scale = 1.0
     if parameters[index].shape.count == 2 {
       let factor = Element(1 / (squares.squareRoot() + 1e-7))
-      workers.performOverElements(parameter.count) { range in
+      compute.workers.performOverElements(parameter.count) { range in
         Element.scale(range.count, direction.first.base + range.lowerBound, by: factor)
       }
-      update = orthogonalize(direction.first, spare: direction.second, workers: workers)
+      update = orthogonalize(direction.first, spare: direction.second, compute: compute)
       scale = 0.2 * Double(parameters[index].longerSide).squareRoot()
     }
     let (weights, step) = (parameter.view, update)
     let (rate, factor) = (Element(settings.learningRate), Element(scale))
     let decay = Element(description.weightDecay)
-    workers.performOverElements(parameter.count) { range in
+    compute.workers.performOverElements(parameter.count) { range in
       Element.decoupledStep(
         range.count, weights: weights.base + range.lowerBound, direction: step.base + range.lowerBound, rate: rate,
         scale: factor, decay: decay)
@@ -62,27 +68,21 @@ final class Muon<Element: FloatingElement>: Optimizer {
   /// stands on the right, which is the transposed definition without transposing. Returns whichever of the two views
   /// holds the result.
   private func orthogonalize(
-    _ start: MatrixView<Element>, spare: MatrixView<Element>, workers: Workers
+    _ start: MatrixView<Element>, spare: MatrixView<Element>, compute: Compute
   ) -> MatrixView<Element> {
     let tall = start.rows > start.columns
     let side = min(start.rows, start.columns)
     let (gram, polynomial) = scratch.grams(side: side)
     var (current, next) = (start, spare)
     for _ in 0..<5 {
-      workers.matrixMultiply(current, transposeA: tall, current, transposeB: !tall, into: gram)
+      compute.multiply(current, transposeA: tall, current, transposeB: !tall, into: gram)
       // 2.0315 G² − 4.7750 G + 3.4445 I, finished tile by tile, so that one product with X is left.
-      workers.matrixMultiply(gram, gram, alpha: 2.0315, into: polynomial) { _, rows, columns in
-        for row in rows {
-          let target = polynomial.base + row * side
-          Element.combine(
-            columns.count, -4.7750, gram.base + row * side + columns.lowerBound, 1, target + columns.lowerBound)
-          if columns.contains(row) { target[row] += 3.4445 }
-        }
-      }
+      compute.multiply(
+        gram, gram, alpha: 2.0315, into: polynomial, then: .polynomial(linear: -4.7750, gram, constant: 3.4445))
       if tall {
-        workers.matrixMultiply(current, polynomial, into: next)
+        compute.multiply(current, polynomial, into: next)
       } else {
-        workers.matrixMultiply(polynomial, current, into: next)
+        compute.multiply(polynomial, current, into: next)
       }
       swap(&current, &next)
     }

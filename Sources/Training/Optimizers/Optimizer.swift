@@ -2,9 +2,16 @@ package import Models
 import Foundation
 import Numerics
 
-/// An update rule with its memory.
+/// An update rule with its memory: all that the engine, checkpoints and estimates of memory need to know of it.
 protocol Optimizer<Element>: AnyObject {
   associatedtype Element: FloatingElement
+
+  /// Prefixes of the state tensors that each parameter has under these settings.
+  static func statePrefixes(_ description: OptimizerDescription) -> [String]
+  /// Elements of the memory, beside the state, that updates of `parameters` work in; nil when the count overflows.
+  static func scratchElements(_ parameters: [ParameterSpecification]) -> Int?
+
+  init(_ description: OptimizerDescription, _ parameters: [ParameterSpecification])
 
   /// All of it that outlives a step; zeros before the first.
   var state: [OptimizerStateTensor<Element>] { get }
@@ -12,7 +19,11 @@ protocol Optimizer<Element>: AnyObject {
   /// Updates parameter number `index` (in `ModelStructure.parameters` order) from its gradient, which stays as it is.
   func update(
     _ index: Int, parameter: MatrixBuffer<Element>, gradient: MatrixBuffer<Element>, _ settings: UpdateSettings,
-    workers: Workers)
+    compute: Compute)
+}
+
+extension Optimizer {
+  static func scratchElements(_ parameters: [ParameterSpecification]) -> Int? { 0 }
 }
 
 /// One tensor of an optimizer's memory, as checkpoints name it: "momentum.layers.0.weight".
@@ -43,27 +54,38 @@ extension OptimizerDescription {
     if let clipNorm {
       guard clipNorm.isFinite, clipNorm > 0 else { throw .invalidSetting("optimizer.clip_norm must be above 0") }
     }
-    guard kind == .sgd || !nesterov else { throw .invalidSetting("optimizer.nesterov is for sgd only") }
+    guard kind.traits.nesterov == .setting || !nesterov else {
+      throw .invalidSetting("optimizer.nesterov is no setting of \(kind.rawValue)")
+    }
     guard !nesterov || momentum > 0 else { throw .invalidSetting("optimizer.nesterov needs a momentum above 0") }
+  }
+
+  /// The rule of each kind.
+  private func rule<Element: FloatingElement>(_: Element.Type) -> any Optimizer<Element>.Type {
+    switch kind {
+    case .sgd: StochasticGradientDescent<Element>.self
+    case .adamw: AdamW<Element>.self
+    case .muon: Muon<Element>.self
+    }
   }
 
   func makeOptimizer<Element: FloatingElement>(
     for parameters: [ParameterSpecification], _: Element.Type
   ) -> any Optimizer<Element> {
-    switch kind {
-    case .sgd: StochasticGradientDescent<Element>(self, parameters)
-    case .adamw: AdamW<Element>(self, parameters)
-    case .muon: Muon<Element>(self, parameters)
-    }
+    rule(Element.self).init(self, parameters)
   }
 
   /// Prefixes of the state tensors that each parameter has.
-  package var statePrefixes: [String] {
-    switch kind {
-    case .sgd: momentum > 0 ? ["momentum"] : []
-    case .adamw: ["moment1", "moment2"]
-    case .muon: ["momentum"]
-    }
+  package var statePrefixes: [String] { rule(Float.self).statePrefixes(self) }
+
+  /// Elements of the state of `parameters` and of the memory that updates work in; nil when the count overflows.
+  func memoryElements(_ parameters: [ParameterSpecification]) -> Int? {
+    Shape.sum([
+      Shape.sum(parameters.map { Shape.elementCount($0.shape) }).flatMap {
+        Shape.elementCount([$0, statePrefixes.count])
+      },
+      rule(Float.self).scratchElements(parameters),
+    ])
   }
 
   /// Zeroed state for all parameters: all tensors of the first prefix, then those of the next.

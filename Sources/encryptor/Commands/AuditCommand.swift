@@ -69,7 +69,7 @@ struct AuditCommand: ParsableCommand {
     let subject = try AuditSubject(prepared.job)
     let allowed = Duration.seconds(60 * minutes)
     let training = CountDisplay("observing a short run: step")
-    let evidence = try EvidenceCollection(prepared: prepared, workers: processing.workers).collect(
+    let evidence = try EvidenceCollection(prepared: prepared, compute: processing.compute).collect(
       until: start + allowed / 2
     ) {
       training.show($0, of: $1)
@@ -77,7 +77,7 @@ struct AuditCommand: ParsableCommand {
     training.end()
     // Opening a file is not bounded, nor is the first step of a run; a quarter of the time is the attacks' in any case.
     let left = max(allowed / 4, allowed - start.duration(to: clock.now))
-    let attacks = Audit(evidence, workers: processing.workers).run(within: left) { title, number, count in
+    let attacks = Audit(evidence, compute: processing.compute).run(within: left) { title, number, count in
       StandardError.write("attack \(number + 1) of \(count): \(title)\n")
     }
     return AuditReport(

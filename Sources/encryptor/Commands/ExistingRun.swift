@@ -143,7 +143,7 @@ struct RetrieveCommand: ParsableCommand {
     let retrieval = DetachedRetrieval(
       directory: opened.directory, state: opened.state, shape: try opened.shape(),
       masterKey: try opened.state.masterKey(opened.directory),
-      connection: connection, workers: processing.workers)
+      connection: connection, compute: processing.compute)
     let history = try retrieval.retrieve()
     for line in EvaluationTable(history.records).lines { print(line) }
     print(opened.directory.model.path)

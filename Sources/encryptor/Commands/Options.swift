@@ -68,7 +68,7 @@ struct ThreadsOption: ParsableArguments {
     if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1 … 1024") }
   }
 
-  var workers: Workers { Workers(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount) }
+  var compute: Compute { Compute(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount) }
 }
 
 /// How many threads to use, and how long to wait for a trainer.
@@ -82,7 +82,7 @@ struct ProcessingOptions: ParsableArguments {
     guard (0...1_000_000).contains(patience) else { throw ValidationError("--patience must be 0 … 1000000") }
   }
 
-  var workers: Workers { machine.workers }
+  var compute: Compute { machine.compute }
 }
 
 /// How long a single question to the trainer waits for an answer.

@@ -46,7 +46,7 @@ struct PredictCommand: ParsableCommand {
     defer { connection.close() }
     let progress = CountDisplay("predicting")
     try Prediction(
-      shape: shape, model: model, connection: connection, workers: processing.workers
+      shape: shape, model: model, connection: connection, compute: processing.compute
     ).write(
       source: source, to: URL(filePath: output), patience: .seconds(waiting.patience),
       progress: { progress.show($0, of: $1) })

@@ -122,7 +122,7 @@ struct RunLaunch {
     let run = try MaskedRun<Float>(
       prepared: prepared, directory: directory, state: state, masterKey: master, channel: place.channel,
       options: RunOptions(
-        workers: processing.workers, patience: .seconds(processing.patience), detach: detach,
+        compute: processing.compute, patience: .seconds(processing.patience), detach: detach,
         software: Release.software, peer: place.peer),
       interruption: interruption, observe: { progress.show($0) })
     defer { progress.end() }

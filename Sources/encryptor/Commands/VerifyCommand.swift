@@ -43,7 +43,7 @@ struct VerifyCommand: ParsableCommand {
     _ type: Element.Type, _ name: String, _ prepared: PreparedJob, tolerance: Double
   ) throws -> Bool {
     let progress = CountDisplay("training in \(name)")
-    let difference = try Verification<Element>(prepared: prepared, workers: processing.workers)
+    let difference = try Verification<Element>(prepared: prepared, compute: processing.compute)
       .largestRelativeDifference(steps: steps) { progress.show($0, of: $1) }
     progress.end()
     let passes = difference <= tolerance

@@ -103,14 +103,14 @@ struct ServeCommand: ParsableCommand {
   private func run(_ communicator: any Communicator) throws {
     let logger = TrainerLog.make(
       format: logFormat, level: logLevel, rank: communicator.size > 1 ? communicator.rank : nil)
-    let workers = Workers(threads: threads ?? ThreadCount.standard())
+    let compute = Compute(threads: threads ?? ThreadCount.standard())
     guard communicator.rank == 0 else {
       // When to stop is for rank 0 to say, which saves first.
       let stop = StopSwitch()
       stop.onRequest { logger.notice("asked to stop; this rank goes on until rank 0, which saves first, tells it to") }
       let signals = ServiceSignals(stop: stop)
       return try withExtendedLifetime(signals) {
-        try TrainerWorker<Float>(communicator: communicator, workers: workers).run()
+        try TrainerWorker<Float>(communicator: communicator, compute: compute).run()
       }
     }
     // From here on, a stop is an orderly one.
@@ -118,7 +118,7 @@ struct ServeCommand: ParsableCommand {
     let isRequeued = ProcessInfo.processInfo.environment["SLURM_JOB_ID"] != nil
     let signals = ServiceSignals(stop: stop, isRequeued: isRequeued)
     do {
-      try withExtendedLifetime(signals) { try serve(communicator, workers, logger, stop, signals) }
+      try withExtendedLifetime(signals) { try serve(communicator, compute, logger, stop, signals) }
     } catch is CancellationError {
       try TrainerWorker<Float>.stopAll(communicator)
     }
@@ -127,7 +127,7 @@ struct ServeCommand: ParsableCommand {
 
   /// - Throws: `CancellationError` when it is to stop before it has the store.
   private func serve(
-    _ communicator: any Communicator, _ workers: Workers, _ logger: Logger, _ stop: StopSwitch,
+    _ communicator: any Communicator, _ compute: Compute, _ logger: Logger, _ stop: StopSwitch,
     _ signals: ServiceSignals
   ) throws {
     let keyPair = try KeyFile(.trainer, in: keys).readKeyPair()
@@ -159,7 +159,7 @@ struct ServeCommand: ParsableCommand {
     }
     defer { endpoint.close() }
     var configuration = TrainerConfiguration(
-      store: URL(filePath: store), workers: workers, memoryLimit: memoryLimit.bytes,
+      store: URL(filePath: store), compute: compute, memoryLimit: memoryLimit.bytes,
       rowStoreLimit: rowStoreLimit.bytes, software: Release.software, communicator: communicator)
     configuration.audit = audit
     configuration.owners = ServedOwners(owners)
@@ -183,7 +183,8 @@ struct ServeCommand: ParsableCommand {
       }
     }
     log.starting(
-      endpoint: endpoint.listeningEndpoint, connecting: connect, owners: owners.keys.count, threads: workers.threads,
+      endpoint: endpoint.listeningEndpoint, connecting: connect, owners: owners.keys.count,
+      threads: compute.workers.threads,
       ranks: communicator.size)
     if let metricsServer { log.servingMetrics(at: "\(metricsServer.address)") }
     let place = EndpointRecord(

@@ -27,7 +27,7 @@ import TestSupport
   }
 
   private func results(rows: Int, within time: Duration) throws -> [AttackKind: AttackResult] {
-    let results = Audit(try evidence(rows: rows), workers: Workers(threads: 2)).run(within: time) { _, _, _ in }
+    let results = Audit(try evidence(rows: rows), compute: Compute(threads: 2)).run(within: time) { _, _, _ in }
     return Dictionary(uniqueKeysWithValues: results.map { ($0.attack, $0) })
   }
 
@@ -47,7 +47,7 @@ import TestSupport
       rows: SyntheticRows.gaussian(100, 6, random: &random), key: SyntheticView.identity(6), group: .trivial)
     let evidence = view.evidence(sample: SyntheticRows.gaussian(30, 6, random: &random))
     let report = SampleReport.with(
-      Audit(evidence, workers: Workers(threads: 2)).run(within: .seconds(10)) { _, _, _ in })
+      Audit(evidence, compute: Compute(threads: 2)).run(within: .seconds(10)) { _, _, _ in })
     #expect(report.result(.knownRows)?.masked?.value == 0)
     #expect(report.result(.spectralAlignment)?.masked?.value == 1)
     #expect(report.result(.sourceSeparation)?.masked?.value == 1)
@@ -67,7 +67,7 @@ import TestSupport
       rows: SyntheticRows.gaussian(100, 6, random: &random), key: SyntheticView.identity(6), group: .trivial,
       noise: noise)
     let results = Audit(
-      view.evidence(sample: SyntheticRows.gaussian(30, 6, random: &random)), workers: Workers(threads: 2)
+      view.evidence(sample: SyntheticRows.gaussian(30, 6, random: &random)), compute: Compute(threads: 2)
     ).run(within: .seconds(10)) { _, _, _ in }
     for attack in [AttackKind.spectralAlignment, .sourceSeparation] {
       let result = try #require(results.first { $0.attack == attack })
@@ -86,7 +86,7 @@ import TestSupport
       rows: Tensor((0..<100).flatMap { _ in row }, shape: [100, 6]),
       key: try SyntheticView.rotation(6, random: &random), group: .orthogonal)
     let evidence = view.evidence(sample: SyntheticRows.gaussian(30, 6, random: &random))
-    let results = Audit(evidence, workers: Workers(threads: 2)).run(within: .seconds(10)) { _, _, _ in }
+    let results = Audit(evidence, compute: Compute(threads: 2)).run(within: .seconds(10)) { _, _, _ in }
     #expect(results.first { $0.attack == .knownRows }?.masked?.value == 1)
   }
 
@@ -98,7 +98,7 @@ import TestSupport
     let view = SyntheticView(
       rows: Tensor(rows, shape: [40, 6]), key: try SyntheticView.rotation(6, random: &random), group: .orthogonal)
     let evidence = view.evidence(sample: SyntheticRows.gaussian(30, 6, random: &random))
-    let results = Audit(evidence, workers: Workers(threads: 2)).run(within: .seconds(2)) { _, _, _ in }
+    let results = Audit(evidence, compute: Compute(threads: 2)).run(within: .seconds(2)) { _, _, _ in }
     #expect(results.count == 9)
     #expect(!ReportPage(SampleReport.with(results)).html.isEmpty)
   }
@@ -120,7 +120,7 @@ import TestSupport
     var scene = RecordScene(
       rows: RecordScene.normals(100, 6, &random), sample: RecordScene.normals(30, 6, &random))
     scene.shadows = DivergingShadows()
-    let results = Audit(scene.evidence(&random), workers: Workers(threads: 2))
+    let results = Audit(scene.evidence(&random), compute: Compute(threads: 2))
       .run(within: .seconds(20)) { _, _, _ in }
     #expect(results.map(\.attack) == AttackKind.allCases)
     let membership = try #require(results.first { $0.attack == .modelMembership })

@@ -11,7 +11,7 @@ import TestSupport
       rows: RecordScene.normals(64, 12, &random), sample: RecordScene.normals(64, 12, &random))
     let evidence = scene.evidence(&random)
     let linkage = LinkageScene(
-      candidates: Records(rows: evidence.truth.rows, lengths: nil), view: evidence.masked, workers: RecordScene.workers)
+      candidates: Records(rows: evidence.truth.rows, lengths: nil), view: evidence.masked, compute: RecordScene.compute)
     let noise = LinkageNoise(
       share: 0, meanSquare: linkage.meanSquare, width: linkage.width, usesNorms: linkage.usesNorms)
     let matching = GroupMatching([0, 1, 2, 3], in: linkage, noise: noise, settings: GroupMatching.Settings())

@@ -18,7 +18,7 @@ import TestSupport
     let scene = RecordScene(
       rows: RecordScene.fingerprints(256, shares: shares, &random),
       sample: RecordScene.fingerprints(256, shares: shares, &random))
-    let attack = Linkage(workers: RecordScene.workers, candidates: 64, groupSizes: [2], neighbourQueries: 20)
+    let attack = Linkage(compute: RecordScene.compute, candidates: 64, groupSizes: [2], neighbourQueries: 20)
     let (masked, control) = try RecordScene.measureBoth(attack, on: scene.evidence(&random), &random)
     #expect(try #require(control.value) < 0.3)
     #expect(abs(try #require(masked.value) - #require(control.value)) < 0.1)
@@ -33,7 +33,7 @@ import TestSupport
     var rows = Tensor<Float>(zeros: [40, 40])
     for row in 0..<40 { rows[row, row] = 1 }
     let scene = RecordScene(rows: rows, sample: RecordScene.normals(1, 40, &random))
-    let attack = MatchingGame(workers: RecordScene.workers, recordsOfSet: 12, games: 200)
+    let attack = MatchingGame(compute: RecordScene.compute, recordsOfSet: 12, games: 200)
     let (masked, control) = try RecordScene.measureBoth(attack, on: scene.evidence(&random), &random)
     #expect(abs(try #require(control.value) - 0.5) < 0.141)
     #expect(abs(try #require(masked.value) - 0.5) < 0.141)
@@ -48,7 +48,7 @@ import TestSupport
     let key = RecordScene.key(width, .orthogonal, &random)
     var scene = RecordScene(rows: RecordScene.normals(2, 2, &random), sample: RecordScene.normals(2, 2, &random))
     func turned(_ rows: Tensor<Float>) -> Tensor<Float> {
-      rows.times(key.converted(), otherTransposed: true, workers: RecordScene.workers)
+      rows.times(key.converted(), otherTransposed: true, compute: RecordScene.compute)
     }
     let outputs = RecordScene.normals(count, width, &random)
     scene.plainOutputs = outputs
@@ -57,7 +57,7 @@ import TestSupport
     scene.targets = .gradients(turned(plain))
     scene.labels = .classes(
       (0..<count).map { row in Int32((0..<width).min { plain[row, $0] < plain[row, $1] } ?? 0) })
-    let attack = LabelInference(workers: RecordScene.workers, restarts: 4, draws: 40)
+    let attack = LabelInference(compute: RecordScene.compute, restarts: 4, draws: 40)
     let (masked, control) = try RecordScene.measureBoth(attack, on: scene.evidence(&random), &random)
     #expect(try #require(control.value) < 0.7)
     #expect(abs(try #require(masked.value) - #require(control.value)) < 0.2)

@@ -6,7 +6,7 @@ import Testing
 import TestSupport
 
 @Suite struct LabelInferenceTests {
-  private let attack = LabelInference(workers: RecordScene.workers, restarts: 4, draws: 40)
+  private let attack = LabelInference(compute: RecordScene.compute, restarts: 4, draws: 40)
   private let count = 600
 
   private func scene(_ random: inout SplitMix) -> RecordScene {
@@ -52,9 +52,9 @@ import TestSupport
   ) -> RecordScene {
     let key = RecordScene.key(outputs.columns, group, &random)
     var scene = scene(&random)
-    scene.outputs = outputs.times(key, otherTransposed: true, workers: RecordScene.workers).converted()
+    scene.outputs = outputs.times(key, otherTransposed: true, compute: RecordScene.compute).converted()
     scene.targets = .gradients(
-      gradients.times(key, otherTransposed: true, workers: RecordScene.workers).converted())
+      gradients.times(key, otherTransposed: true, compute: RecordScene.compute).converted())
     scene.outputGroup = group
     scene.labels = labels
     return scene

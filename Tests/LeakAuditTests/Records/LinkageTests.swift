@@ -5,7 +5,7 @@ import Testing
 import TestSupport
 
 @Suite struct LinkageTests {
-  private let attack = Linkage(workers: RecordScene.workers, candidates: 64, groupSizes: [8], neighbourQueries: 64)
+  private let attack = Linkage(compute: RecordScene.compute, candidates: 64, groupSizes: [8], neighbourQueries: 64)
 
   private func scene(_ random: inout SplitMix) -> RecordScene {
     RecordScene(
@@ -67,7 +67,7 @@ import TestSupport
       rows: RecordScene.fingerprints(256, shares: shares, &random),
       sample: RecordScene.fingerprints(256, shares: shares, &random))
     let evidence = scene.evidence(&random)
-    let sizes = Linkage(workers: RecordScene.workers, candidates: 128, groupSizes: [32, 2], neighbourQueries: 20)
+    let sizes = Linkage(compute: RecordScene.compute, candidates: 128, groupSizes: [32, 2], neighbourQueries: 20)
     let found = try RecordScene.measure(sizes, on: evidence, &random)
     let curve = try #require(found.curve).points
     #expect(curve.map(\.x) == [2, 32])
@@ -113,7 +113,7 @@ import TestSupport
       sample: RecordScene.fingerprints(256, shares: shares, &random))
     scene.noise = 0.1
     let evidence = scene.evidence(&random)
-    let attack = Linkage(workers: RecordScene.workers, candidates: 48, groupSizes: [32], neighbourQueries: 20)
+    let attack = Linkage(compute: RecordScene.compute, candidates: 48, groupSizes: [32], neighbourQueries: 20)
     #expect(try RecordScene.measure(attack, on: evidence, &random, within: .seconds(3)).value != nil)
   }
 

@@ -5,7 +5,7 @@ import Testing
 import TestSupport
 
 @Suite struct MatchingGameTests {
-  private let attack = MatchingGame(workers: RecordScene.workers, recordsOfSet: 12, games: 100)
+  private let attack = MatchingGame(compute: RecordScene.compute, recordsOfSet: 12, games: 100)
 
   private func scene(_ random: inout SplitMix) -> RecordScene {
     RecordScene(rows: RecordScene.normals(80, 10, &random), sample: RecordScene.normals(1, 10, &random))

@@ -7,7 +7,7 @@ import TestSupport
 /// What is exact here is so up to Float32's rounding of the view (2⁻²⁴ = 6e-8 a number), which the known rows' inverse enlarges by their
 /// condition, some tens to hundreds for the few random rows below: 1e-3 leaves a hundredfold.
 @Suite struct KnownRowsTests {
-  private let attack = KnownRows(workers: SyntheticView.workers)
+  private let attack = KnownRows(compute: SyntheticView.compute)
   private let long = Deadline(after: .seconds(600))
 
   private func measure(
@@ -83,7 +83,7 @@ import TestSupport
     var random = SplitMix(seed: 3)
     let factors = SyntheticRows.gaussian(200, 3, random: &random)
     let loadings = SyntheticRows.gaussian(3, 20, random: &random)
-    let rows = factors.times(loadings, workers: SyntheticView.workers)
+    let rows = factors.times(loadings, compute: SyntheticView.compute)
     let key = try SyntheticView.rotation(21, random: &random)
     let (found, _, _) = try measure(rows, key: key, group: .orthogonal, random: &random)
     #expect(found.value == 3)
@@ -95,7 +95,7 @@ import TestSupport
   @Test func theLeastNumberIsLookedForBetweenThePowersOfTwo() throws {
     var random = SplitMix(seed: 11)
     let factors = SyntheticRows.gaussian(300, 22, random: &random)
-    let rows = factors.times(SyntheticRows.gaussian(22, 100, random: &random), workers: SyntheticView.workers)
+    let rows = factors.times(SyntheticRows.gaussian(22, 100, random: &random), compute: SyntheticView.compute)
     let key = try SyntheticView.rotation(102, random: &random)
     let (found, _, knowledge) = try measure(rows, key: key, group: .orthogonal, random: &random)
     #expect(knowledge.counts == [1, 2, 4, 8, 16, 32, 64, 101, 202])

@@ -46,18 +46,18 @@ struct RowAttackTimings {
 
   @Test(arguments: [(SymmetryGroup.orthogonal, 0), (.orthogonal, 0.2), (.permutation, 0), (.permutation, 0.2)])
   func knownRows(group: SymmetryGroup, sigma: Double) throws {
-    let found = try run(KnownRows(workers: Workers(threads: 2)), group: group, sigma: sigma)
+    let found = try run(KnownRows(compute: Compute(threads: 2)), group: group, sigma: sigma)
     #expect(sigma > 0 || found.value != nil)
   }
 
   @Test(arguments: [SymmetryGroup.orthogonal, .permutation])
   func spectralAlignment(group: SymmetryGroup) throws {
-    let found = try run(SpectralAlignment(workers: Workers(threads: 2)), group: group)
+    let found = try run(SpectralAlignment(compute: Compute(threads: 2)), group: group)
     #expect(found.value != nil)
   }
 
   @Test func sourceSeparation() throws {
-    let found = try run(SourceSeparation(workers: Workers(threads: 2)), group: .orthogonal)
+    let found = try run(SourceSeparation(compute: Compute(threads: 2)), group: .orthogonal)
     #expect(found.value != nil)
   }
 }

@@ -5,7 +5,7 @@ import Testing
 import TestSupport
 
 @Suite struct SourceSeparationTests {
-  private let attack = SourceSeparation(workers: SyntheticView.workers, restarts: 1)
+  private let attack = SourceSeparation(compute: SyntheticView.compute, restarts: 1)
   private let long = Deadline(after: .seconds(600))
 
   private func measure(

@@ -5,7 +5,7 @@ import Testing
 import TestSupport
 
 @Suite struct SpectralAlignmentTests {
-  private let attack = SpectralAlignment(workers: SyntheticView.workers, batch: 64, rounds: 10, judged: 200)
+  private let attack = SpectralAlignment(compute: SyntheticView.compute, batch: 64, rounds: 10, judged: 200)
   private let long = Deadline(after: .seconds(600))
 
   private func measure(

@@ -10,7 +10,7 @@ import TestSupport
     let heaps = (0..<90).map { _ in Int.random(in: 0..<3, using: &random) }
     let rows = Tensor<Double>(
       heaps.flatMap { [10 * Double($0) + Double.random(in: 0..<1, using: &random), Double($0 * $0)] }, shape: [90, 2])
-    let found = KMeans(clusters: 3, restarts: 4, workers: RecordScene.workers)
+    let found = KMeans(clusters: 3, restarts: 4, compute: RecordScene.compute)
       .clustering(of: rows, random: &random, until: Deadline(after: .seconds(20)))
     let names = Dictionary(zip(heaps, found.assignment), uniquingKeysWith: { first, _ in first })
     #expect(Set(names.values).count == 3)
@@ -24,7 +24,7 @@ import TestSupport
   func whatIsDoneIsNotCutShort(_ restarts: Int, _ iterations: Int, _ isCutShort: Bool) {
     var random = SplitMix(seed: 3)
     let passed = Deadline(after: .zero)
-    let found = KMeans(clusters: 2, restarts: restarts, iterations: iterations, workers: RecordScene.workers)
+    let found = KMeans(clusters: 2, restarts: restarts, iterations: iterations, compute: RecordScene.compute)
       .clustering(of: Tensor<Double>([0, 1, 8, 9], shape: [4, 1]), random: &random, until: passed)
     #expect(Set(found.assignment).count == 2)
     #expect(passed.hasCutShort == isCutShort)
@@ -32,7 +32,7 @@ import TestSupport
 
   @Test func fewerRowsThanClusters() {
     var random = SplitMix(seed: 2)
-    let found = KMeans(clusters: 5, workers: RecordScene.workers).clustering(
+    let found = KMeans(clusters: 5, compute: RecordScene.compute).clustering(
       of: Tensor<Double>([1, 2], shape: [2, 1]), random: &random, until: Deadline(after: .seconds(20)))
     #expect(Set(found.assignment).count == 2)
     #expect(found.sumOfSquares < 1e-12)

@@ -5,7 +5,7 @@ import TestSupport
 
 /// Plaintext records, what a key makes of them, and a public sample of the same kind: small cases whose answer is known.
 struct RecordScene {
-  static let workers = Workers(threads: 2)
+  static let compute = Compute(threads: 2)
   static let input = SpaceID("input")
   static let output = SpaceID("output")
 
@@ -61,7 +61,7 @@ struct RecordScene {
       }
       inputs[row, rows.columns] = 1
     }
-    return inputs.times(key.converted(), otherTransposed: true, workers: Self.workers)
+    return inputs.times(key.converted(), otherTransposed: true, compute: Self.compute)
   }
 
   private func view(masked: Tensor<Float>, _ layout: HomogeneousColumns) -> ProviderView {
@@ -78,7 +78,7 @@ struct RecordScene {
     var matrix = Tensor<Double>(zeros: [width, width])
     guard group != .orthogonal else {
       for index in 0..<matrix.count { matrix[index] = normal(&random) }
-      let isometry = try? SingularValues(of: matrix).nearestIsometry(tolerance: 0, workers: workers)
+      let isometry = try? SingularValues(of: matrix).nearestIsometry(tolerance: 0, compute: compute)
       return isometry ?? matrix
     }
     let order = group == .trivial ? Array(0..<width) : (0..<width).shuffled(using: &random)

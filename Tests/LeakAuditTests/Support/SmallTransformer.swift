@@ -21,7 +21,7 @@ struct SmallTransformer {
   let plan: KeyPlan
   private let seed: UInt64
 
-  static let workers = Workers(threads: 2)
+  static let compute = Compute(threads: 2)
 
   static func bert(
     width: Int = 24, blocks: Int = 2, words: Int = 120, strength: MaskingStrength = .rotation, seed: UInt64
@@ -138,8 +138,8 @@ struct SmallTransformer {
       secret: (0..<32).map { UInt8(truncatingIfNeeded: seed >> (UInt64($0) % 8)) ^ $0 }.withUnsafeBytes {
         SecretBuffer(copying: $0)
       })
-    let keys = JobKeys<Float>(master: key, plan: plan, workers: Self.workers)
-    let exact = JobKeys<Double>(master: key, plan: plan, workers: Self.workers)
+    let keys = JobKeys<Float>(master: key, plan: plan, compute: Self.compute)
+    let exact = JobKeys<Double>(master: key, plan: plan, compute: Self.compute)
     var inputs = masked ? try keys.maskInputs(plain) : plain
     for index in 0..<inputs.count where noise > 0 { inputs[index] += noise * random.nextValue() }
     var identity = Tensor<Double>(zeros: [width, width])

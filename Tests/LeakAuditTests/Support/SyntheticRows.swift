@@ -45,7 +45,7 @@ enum SyntheticRows {
   static func correlatedBits(_ rows: Int, _ columns: Int, hidden: Int, random: inout SplitMix) -> Tensor<Float> {
     let factors = gaussian(rows, hidden, random: &random)
     let loadings = gaussian(hidden, columns, random: &random)
-    var result = factors.times(loadings, workers: SyntheticView.workers)
+    var result = factors.times(loadings, compute: SyntheticView.compute)
     let own = GaussianNumbers.fill(rows * columns, random: &random)
     let scale = Float(hidden).squareRoot()
     result.withUnsafeMutableBufferPointer { elements in

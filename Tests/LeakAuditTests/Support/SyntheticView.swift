@@ -4,7 +4,7 @@ import Numerics
 
 /// A view of rows masked by a key that the test chose, and the truth behind it: x' = K [x; 1; 0_k], or K x without a constant.
 struct SyntheticView {
-  static let workers = Workers(threads: 2)
+  static let compute = Compute(threads: 2)
   let view: ProviderView
   let truth: OwnerTruth
 
@@ -23,7 +23,7 @@ struct SyntheticView {
       for column in 0..<d { extended[row, column] = Double(rows[row, column]) + (noise?[row * d + column] ?? 0) }
       if w > d { extended[row, d] = 1 }
     }
-    let masked = extended.times(key, otherTransposed: true, workers: Self.workers)
+    let masked = extended.times(key, otherTransposed: true, compute: Self.compute)
     let space = SpaceID("input")
     var parameters: [ParameterSpecification] = []
     var weights: [Tensor<Float>] = []
@@ -32,7 +32,7 @@ struct SyntheticView {
         ParameterSpecification(
           name: "layers.0.weight", shape: firstLayer.shape, rows: SpaceID("hidden.0"), columns: space)
       ]
-      weights = [firstLayer.times(key, otherTransposed: true, workers: Self.workers).converted()]
+      weights = [firstLayer.times(key, otherTransposed: true, compute: Self.compute).converted()]
     }
     view = ProviderView(
       inputs: masked.converted(), lengths: nil, groups: [space: group], input: space, parameters: parameters,
@@ -62,7 +62,7 @@ struct SyntheticView {
   /// multiplied by an orthogonal matrix on either side).
   static func rotation(_ size: Int, random: inout some RandomNumberGenerator) throws -> Tensor<Double> {
     let gaussian = Tensor(GaussianNumbers.fill(size * size, random: &random), shape: [size, size])
-    return try SingularValues(of: gaussian).nearestIsometry(tolerance: 0, workers: workers)
+    return try SingularValues(of: gaussian).nearestIsometry(tolerance: 0, compute: compute)
   }
 
   static func permutation(

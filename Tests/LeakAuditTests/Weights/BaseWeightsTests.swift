@@ -5,7 +5,7 @@ import Testing
 import TestSupport
 
 @Suite struct BaseWeightsTests {
-  private static let attack = BaseWeights(workers: SmallTransformer.workers)
+  private static let attack = BaseWeights(compute: SmallTransformer.compute)
 
   private func measure(
     _ transformer: SmallTransformer, control: Bool = false, seconds: Int = 120

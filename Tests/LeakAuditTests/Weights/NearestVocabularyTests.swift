@@ -32,7 +32,7 @@ import TestSupport
         }
       }
     }
-    let match = NearestVocabulary(vocabulary, positions: length, workers: SmallTransformer.workers).match(
+    let match = NearestVocabulary(vocabulary, positions: length, compute: SmallTransformer.compute).match(
       rows, until: Deadline(after: .seconds(60)))
     #expect(match.tokens == nearest.map(\.word) && match.isComplete)
     let right = zip(match.tokens, samples.joined()).filter { $0 == $1 }.count
@@ -41,7 +41,7 @@ import TestSupport
 
   @Test func afterTheDeadlineNothingIsMatched() throws {
     let transformer = try SmallTransformer.llama(seed: 3)
-    let match = NearestVocabulary(transformer.vocabulary, positions: 3, workers: SmallTransformer.workers).match(
+    let match = NearestVocabulary(transformer.vocabulary, positions: 3, compute: SmallTransformer.compute).match(
       transformer.rows([[1, 2, 3]]), until: Deadline(after: .zero))
     #expect(match.tokens == [-1, -1, -1] && !match.isComplete)
   }

@@ -5,13 +5,13 @@ import Testing
 
 /// By definition: every vector v' = K v and every matrix M' = K M Kᵀ, with K the truth, whatever the other spaces' keys are.
 @Suite struct ResidualInvariantsTests {
-  private static let workers = SmallTransformer.workers
+  private static let compute = SmallTransformer.compute
 
   private func invariants(_ transformer: SmallTransformer) throws -> (ResidualInvariants, OwnerTruth, ResidualLegs) {
     let (view, truth) = try transformer.view([[1, 2]])
     let legs = ResidualLegs(view, base: transformer.base)
     let invariants = ResidualInvariants(
-      legs, masked: view.initialWeights, base: transformer.base, memory: 1 << 28, most: 100, workers: Self.workers,
+      legs, masked: view.initialWeights, base: transformer.base, memory: 1 << 28, most: 100, compute: Self.compute,
       until: Deadline(after: .seconds(60)))
     return (invariants, truth, legs)
   }
@@ -22,13 +22,13 @@ import Testing
     let (invariants, truth, _) = try invariants(transformer)
     let key = truth.inputKey
     for matrix in invariants.matrices {
-      var difference = key.times(matrix.base, workers: Self.workers).times(
-        key, otherTransposed: true, workers: Self.workers)
+      var difference = key.times(matrix.base, compute: Self.compute).times(
+        key, otherTransposed: true, compute: Self.compute)
       difference.add(matrix.masked, scaled: -1)
       #expect(difference.product(difference).squareRoot() < 1e-5)
     }
     for vector in invariants.vectors {
-      var difference = key.times(Tensor(vector.base, shape: [vector.base.count, 1]), workers: Self.workers)
+      var difference = key.times(Tensor(vector.base, shape: [vector.base.count, 1]), compute: Self.compute)
       difference.add(Tensor(vector.masked, shape: [vector.masked.count, 1]), scaled: -1)
       #expect(difference.product(difference).squareRoot() < 1e-5)
     }

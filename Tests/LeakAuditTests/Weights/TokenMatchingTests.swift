@@ -5,7 +5,7 @@ import Testing
 import TestSupport
 
 @Suite struct TokenMatchingTests {
-  private static let attack = TokenMatching(workers: SmallTransformer.workers)
+  private static let attack = TokenMatching(compute: SmallTransformer.compute)
 
   private func measure(_ evidence: Evidence, control: Bool = false, seconds: Int = 120) throws -> Measurement {
     var random = SplitMix(seed: 1)

@@ -17,7 +17,7 @@ import TestSupport
   /// Vectors of 32 entries of variance 1 are 8 ± 1 apart; noise of 0.2 puts copies 1.6 apart, noise of 1e-6 far below.
   @Test(arguments: [Float(0), 1e-6, 0.2]) func copiesAreJoined(noise: Float) {
     let (rows, labels) = rows(noise: noise)
-    let clusters = VectorClusters(rows, workers: SmallTransformer.workers)
+    let clusters = VectorClusters(rows, compute: SmallTransformer.compute)
     #expect(clusters.count == 40)
     let pairs = Set(zip(labels, clusters.cluster).map { [$0, $1] })
     #expect(pairs.count == 40)
@@ -30,12 +30,12 @@ import TestSupport
   @Test func differentVectorsStayApart() {
     var random = SplitMix(seed: 2)
     let rows = Tensor((0..<50 * 32).map { _ in random.nextValue() }, shape: [50, 32])
-    #expect(VectorClusters(rows, workers: SmallTransformer.workers).count == 50)
+    #expect(VectorClusters(rows, compute: SmallTransformer.compute).count == 50)
   }
 
   @Test func nothingAndOne() {
-    #expect(VectorClusters(Tensor(zeros: [0, 3]), workers: SmallTransformer.workers).count == 0)
-    #expect(VectorClusters(Tensor(zeros: [1, 3]), workers: SmallTransformer.workers).count == 1)
+    #expect(VectorClusters(Tensor(zeros: [0, 3]), compute: SmallTransformer.compute).count == 0)
+    #expect(VectorClusters(Tensor(zeros: [1, 3]), compute: SmallTransformer.compute).count == 1)
   }
 
   /// 10 words at 4 places each, places a quarter as long as words, all pairs three times: pairs first, then words.
@@ -46,8 +46,8 @@ import TestSupport
     let labels = (0..<120).map { ($0 % 10, $0 / 10 % 4) }.shuffled(using: &random)
     let rows = Tensor(
       labels.flatMap { label in zip(words[label.0], places[label.1]).map { $0 + $1 } }, shape: [labels.count, 48])
-    let clusters = VectorClusters(rows, workers: SmallTransformer.workers)
-    let together = clusters.merged(rows, workers: SmallTransformer.workers)
+    let clusters = VectorClusters(rows, compute: SmallTransformer.compute)
+    let together = clusters.merged(rows, compute: SmallTransformer.compute)
     #expect(Set(labels.map { $0.0 * 4 + $0.1 }).count == clusters.count)
     #expect(together.count == 10)
     #expect(Set(zip(labels, together.cluster).map { [$0.0.0, $0.1] }).count == 10)

@@ -175,6 +175,22 @@ struct RejectionTests {
     reject([Header(kind: 2, fields: Array(text.utf8)).data], .malformed("job description cannot be read"))
   }
 
+  /// A choice that another version has: of an optimizer, an activation, a schedule.
+  @Test(arguments: [
+    (#""kind":"muon""#, #""kind":"lion""#, "optimizer.kind"),
+    (#""decay":"cosine""#, #""decay":"steps""#, "schedule.decay"),
+  ])
+  func aKindThatIsNotKnownHere(_ known: String, _ unknown: String, _ field: String) throws {
+    let codec = MessageCodec<Float>()
+    let frame = try #require(codec.frames(.submit(MessageFixtures.description), job: .none).first)
+    let text = try #require(String(bytes: frame.drop { $0 != UInt8(ascii: "{") }, encoding: .utf8))
+    #expect(text.contains(known))
+    let header = Header(kind: 2, fields: Array(text.replacing(known, with: unknown).utf8))
+    #expect(
+      throws: WireError.malformed("job description cannot be read: this program does not know the value of `\(field)`")
+    ) { _ = try codec.ownerMessage([header.data]) }
+  }
+
   @Test func jsonNestedTooDeeply() {
     let codec = MessageCodec<Float>()
     let header = Header(kind: 2, fields: [UInt8](repeating: UInt8(ascii: "["), count: 1_000_000))

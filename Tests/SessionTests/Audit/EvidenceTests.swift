@@ -11,11 +11,11 @@ import TestSupport
 
 /// The evidence of an audit is what the job's trainer would get, and the truth fits it row by row.
 @Suite struct EvidenceTests {
-  private let workers = Workers(threads: 2)
+  private let compute = Compute(threads: 2)
 
   private func evidence(_ job: ResolvedJob, secret: OrderSecret? = nil) throws -> Evidence {
     let prepared = try PreparedJob(job: job, secret: secret ?? OrderSecret(ephemeralWithSeed: 1))
-    return try EvidenceCollection(prepared: prepared, workers: workers).collect { _, _ in }
+    return try EvidenceCollection(prepared: prepared, compute: compute).collect { _, _ in }
   }
 
   /// Single precision: a row of some ten numbers of size 1 is kept to 1e-6 or so.
@@ -66,7 +66,7 @@ import TestSupport
     let directory = try TemporaryDirectory()
     let job = SmallJob().changing { $0.noise = 0.1 }.resolved(on: try SmallData(in: directory, rows: 44))
     let prepared = try PreparedJob(job: job, secret: OrderSecret(ephemeralWithSeed: 1))
-    let found = try EvidenceCollection(prepared: prepared, workers: workers)
+    let found = try EvidenceCollection(prepared: prepared, compute: compute)
       .collect(until: ContinuousClock().now) { _, _ in }
     #expect(found.isCutShort)
     #expect(found.masked.inputs.rows == job.train.batch && found.truth.rows.rows == job.train.batch)

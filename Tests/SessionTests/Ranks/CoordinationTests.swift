@@ -81,7 +81,7 @@ import Protocol
     let context = try RunnerContext<Float>(
       job: #require(try store.load().jobs.first),
       configuration: TrainerConfiguration(
-        store: trainer.store, workers: Workers(threads: 1), memoryLimit: 1 << 30, rowStoreLimit: 1 << 24,
+        store: trainer.store, compute: Compute(threads: 1), memoryLimit: 1 << 30, rowStoreLimit: 1 << 24,
         software: "test", communicator: communicator),
       store: store, outbox: Outbox(wake: {}), historySteps: 0)
     let inbox = Inbox<Float>(capacity: 8)

@@ -85,7 +85,7 @@ import Protocol
     let model = Model(description.graph)
     let admission = JobAdmission<Float>(
       configuration: TrainerConfiguration(
-        store: FileManager.default.temporaryDirectory, workers: Workers(threads: 1), memoryLimit: 1 << 20,
+        store: FileManager.default.temporaryDirectory, compute: Compute(threads: 1), memoryLimit: 1 << 20,
         rowStoreLimit: 1 << 20, software: "test"), limits: OwnerLimits(), largestMessage: 64 << 20)
     let refusal = #expect(throws: TrainerError.self) { try admission.admit(description, model) }
     #expect(refusal?.kind == .refused)

@@ -196,7 +196,7 @@ struct SequenceJob {
     return try TrainingEngine(
       model: description.graph, optimizer: description.optimizer, schedule: description.schedule,
       totalSteps: description.totalSteps, batchRows: description.batch, partRows: description.microBatch,
-      workers: Workers(threads: threads), parameters: parameters)
+      compute: Compute(threads: threads), parameters: parameters)
   }
 
   static func forward(_ engine: TrainingEngine<Element>, _ slots: [Int], rows: Range<Int>) throws -> Tensor<Element> {

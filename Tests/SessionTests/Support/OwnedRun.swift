@@ -51,7 +51,7 @@ struct OwnedRun<Element: FloatingElement> {
     try MaskedRun<Element>(
       prepared: prepared, directory: directory, state: state, masterKey: master, channel: channel,
       options: RunOptions(
-        workers: Workers(threads: threads), patience: patience, detach: detach, silence: silence,
+        compute: Compute(threads: threads), patience: patience, detach: detach, silence: silence,
         software: "test owner"), interruption: interruption, observe: observe
     ).execute()
   }

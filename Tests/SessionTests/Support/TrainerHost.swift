@@ -27,9 +27,9 @@ final class TrainerHost<Element: FloatingElement>: Sendable {
     }
     self.store = store
     endpoint = network.makeTrainerEndpoint()
-    let workers = Workers(threads: threads)
+    let compute = Compute(threads: threads)
     var configuration = TrainerConfiguration(
-      store: store, workers: workers, memoryLimit: memoryLimit, rowStoreLimit: rowStoreLimit,
+      store: store, compute: compute, memoryLimit: memoryLimit, rowStoreLimit: rowStoreLimit,
       ownerSilence: ownerSilence, software: "test trainer", communicator: communicators[0])
     configuration.usesReplicas = ranks != nil
     configuration.owners = owners
@@ -39,7 +39,7 @@ final class TrainerHost<Element: FloatingElement>: Sendable {
       otherRanks.enter()
       let thread = Thread { [otherRanks] in
         // One that fails ends the others, as a process does.
-        do { try TrainerWorker<Element>(communicator: communicator, workers: workers).run() } catch {
+        do { try TrainerWorker<Element>(communicator: communicator, compute: compute).run() } catch {
           communicator.abort(code: 1)
         }
         otherRanks.leave()

@@ -72,7 +72,7 @@ import TestSupport
     let directory = try TemporaryDirectory()
     let job = try Self.jobs[index].job.resolved(on: try TokenData(in: directory))
     let prepared = try PreparedJob(job: job, secret: try OrderSecret(ephemeralWithSeed: 5))
-    let difference = try Verification<Double>(prepared: prepared, workers: Workers(threads: 1))
+    let difference = try Verification<Double>(prepared: prepared, compute: Compute(threads: 1))
       .largestRelativeDifference(steps: 12) { _, _ in }
     #expect(difference > 0 || job.masking.strength == .none, "\(Self.jobs[index].name): nothing was masked")
     #expect(difference <= 1e-10, "\(Self.jobs[index].name)")

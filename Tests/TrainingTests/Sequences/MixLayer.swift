@@ -53,7 +53,7 @@ struct MixLayer: Layer {
   func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>) {
     record.note(name) { $0.forward += 1 }
     guard let weight = pass.parameters.first else { return }
-    pass.workers.matrixMultiply(pass.inputs[0], weight, transposeB: true, into: pass.output)
+    pass.compute.multiply(pass.inputs[0], weight, transposeB: true, into: pass.output)
     for index in 0..<pass.output.count {
       var value = Double(pass.output.base[index])
       if pass.inputs.count > 1 { value += Double(pass.inputs[1].base[index]) }
@@ -75,7 +75,7 @@ struct MixLayer: Layer {
       for index in 0..<gradient.count { gradient.base[index] *= kept.base[index] }
     }
     if let input = pass.inputGradients[0] {
-      pass.workers.matrixMultiply(gradient, weight, beta: input.accumulates ? 1 : 0, into: input.view)
+      pass.compute.multiply(gradient, weight, accumulates: input.accumulates, into: input.view)
     }
     if pass.inputs.count > 1, let residual = pass.inputGradients[1] {
       for index in 0..<gradient.count {
@@ -84,8 +84,8 @@ struct MixLayer: Layer {
     }
     guard let weightGradient = pass.parameterGradients.first ?? nil else { return 0 }
     let view = weightGradient.view
-    pass.workers.matrixMultiply(
-      gradient, transposeA: true, pass.inputs[0], beta: weightGradient.accumulates ? 1 : 0, into: view)
+    pass.compute.multiply(
+      gradient, transposeA: true, pass.inputs[0], accumulates: weightGradient.accumulates, into: view)
     return Element.sumOfSquares(view.count, view.base)
   }
 }

@@ -76,7 +76,7 @@ struct SequenceHarness {
   ) throws -> TrainingEngine<Element> {
     let engine = try TrainingEngine<Element>(
       try settings(partRows: partRows, trains: trains), schedule: ScheduleDescription(warmup: 0, decay: .none),
-      totalSteps: 20, workers: Workers(threads: threads))
+      totalSteps: 20, compute: Compute(threads: threads))
     try engine.setParameters(
       model.structure.parameters.enumerated().map { index, parameter in
         Tensor(

@@ -193,7 +193,7 @@ import Testing
     #expect(throws: TrainingError.invalidModel("no parameter that its output depends on is trained")) {
       try TrainingEngine<Float>(
         EngineSettings(model, optimizer: sgd, batchRows: 1, partRows: nil),
-        schedule: ScheduleDescription(warmup: 0, decay: .none), totalSteps: 1, workers: Workers(threads: 1))
+        schedule: ScheduleDescription(warmup: 0, decay: .none), totalSteps: 1, compute: Compute(threads: 1))
     }
   }
 

@@ -58,7 +58,7 @@ import Testing
       optimizer: OptimizerDescription(
         kind: .adamw, learningRate: 0.01, momentum: 0, nesterov: false, weightDecay: 0.01, clipNorm: 1),
       schedule: ScheduleDescription(warmup: 0, decay: .none), totalSteps: 10, batchRows: Self.samples,
-      partRows: partRows, workers: Workers(threads: threads),
+      partRows: partRows, compute: Compute(threads: threads),
       parameters: Model(graph).structure.parameters.enumerated().map { index, parameter in
         Tensor(
           LayerHarness.noise(parameter.shape.reduce(1, *), seed: UInt64(index + 1)).map { Element($0) },

@@ -24,7 +24,7 @@ struct ModelHarness<Element: FloatingElement> {
   func run(
     inputs: [Double], parameters: [[Element]], outputGradient: ([Element]) -> [Element]
   ) -> Result {
-    let workers = Workers(threads: threads)
+    let compute = Compute(threads: threads)
     let values = model.values.map { MatrixBuffer<Element>(rows: rows($0), columns: $0.width) }
     for (index, number) in inputs.enumerated() { values[0].elements[index] = Element(number) }
     let weights = zip(model.structure.parameters, parameters).map { parameter, numbers in
@@ -40,7 +40,7 @@ struct ModelHarness<Element: FloatingElement> {
     for (index, layer) in model.layers.enumerated() {
       layer.forward(
         ForwardPass(
-          workers: workers, sequences: sequences, parameters: weights.map(\.view)[ranges[index]],
+          compute: compute, sequences: sequences, parameters: weights.map(\.view)[ranges[index]],
           inputs: layer.inputs.map { values[$0].view }, output: values[layer.output].view, kept: kept[index].view))
     }
     let outputs = Array(values[model.outputValue].elements)
@@ -54,7 +54,7 @@ struct ModelHarness<Element: FloatingElement> {
     for (index, layer) in model.layers.enumerated().reversed() {
       squares += layer.backward(
         BackwardPass(
-          workers: workers, sequences: sequences, parameters: weights.map(\.view)[ranges[index]],
+          compute: compute, sequences: sequences, parameters: weights.map(\.view)[ranges[index]],
           inputs: layer.inputs.map { values[$0].view }, output: values[layer.output].view, kept: kept[index].view,
           outputGradient: gradients[layer.output].view,
           inputGradients: layer.inputs.map { number in

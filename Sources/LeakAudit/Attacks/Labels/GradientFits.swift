@@ -10,18 +10,18 @@ struct ClassSearch {
   let outputs: Tensor<Double>
   let gradients: Tensor<Double>
   let restarts: Int
-  let workers: Workers
+  let compute: Compute
 
   func clusters(random: inout some RandomNumberGenerator, until deadline: Deadline) -> [Int] {
     guard gradients.rows > 0 else { return [] }
-    let model = SoftmaxGradients(outputs: outputs, gradients: gradients, workers: workers)
+    let model = SoftmaxGradients(outputs: outputs, gradients: gradients, compute: compute)
     let directions = gradients.normalizedRows
     let centred = outputs.subtracting(outputs.columnMeans).normalizedRows
     var best: SoftmaxGradients.Fit?
     var tightest: (assignment: [Int], share: Double)?
     for features in [directions, Tensor.beside([directions, centred], rows: directions.rows), centred] {
       if best != nil, deadline.hasPassed { break }
-      let means = KMeans(clusters: gradients.columns, restarts: restarts, workers: workers)
+      let means = KMeans(clusters: gradients.columns, restarts: restarts, compute: compute)
       let found = means.clustering(of: features, random: &random, until: deadline)
       let fit = model.fit(from: found.assignment, until: deadline)
       if fit.residual < best?.residual ?? .infinity { best = fit }
@@ -64,7 +64,7 @@ struct SoftmaxGradients {
 
   let outputs: Tensor<Double>
   let gradients: Tensor<Double>
-  let workers: Workers
+  let compute: Compute
   private var width: Int { gradients.columns }
 
   /// - Parameter classes: to begin with, 0 ..< width.
@@ -77,12 +77,12 @@ struct SoftmaxGradients {
       target.withUnsafeMutableBufferPointer { elements in
         for (row, cluster) in fit.classes.enumerated() { elements[row * width + cluster] -= 1 }
       }
-      guard let found = ScaledRotation(of: gradients, from: target, workers: workers), found.scale > 0, total > 0 else {
+      guard let found = ScaledRotation(of: gradients, from: target, compute: compute), found.scale > 0, total > 0 else {
         break
       }
-      probabilities = outputs.times(found.rotation, workers: workers).softmaxRows
+      probabilities = outputs.times(found.rotation, compute: compute).softmaxRows
       let next = assigned(
-        gradients.times(found.rotation, workers: workers), probabilities, scale: found.scale, total: total)
+        gradients.times(found.rotation, compute: compute), probabilities, scale: found.scale, total: total)
       let isDone = next.classes == fit.classes
       if next.residual > fit.residual { break }
       fit = next
@@ -150,7 +150,7 @@ struct BinaryGradients {
 
   let outputs: Tensor<Double>
   let gradients: Tensor<Double>
-  let workers: Workers
+  let compute: Compute
   private var width: Int { gradients.columns }
 
   func fit(restarts: Int, random: inout some RandomNumberGenerator, until deadline: Deadline) -> Fit {
@@ -179,17 +179,17 @@ struct BinaryGradients {
   }
 
   private func nearest(_ matrix: Tensor<Double>) -> Tensor<Double>? {
-    try? SingularValues(of: matrix).nearestIsometry(tolerance: 1e-9, workers: workers)
+    try? SingularValues(of: matrix).nearestIsometry(tolerance: 1e-9, compute: compute)
   }
 
   private func heavyTailed(from start: Tensor<Double>) -> Tensor<Double> {
     var rotation = start
     for _ in 0..<50 {
-      var cubes = gradients.times(rotation, workers: workers)
+      var cubes = gradients.times(rotation, compute: compute)
       cubes.withUnsafeMutableBufferPointer { elements in
         for index in elements.indices { elements[index] *= elements[index] * elements[index] }
       }
-      guard let next = nearest(gradients.times(cubes, transposed: true, workers: workers)) else { break }
+      guard let next = nearest(gradients.times(cubes, transposed: true, compute: compute)) else { break }
       let change = zip(next.elements, rotation.elements).reduce(0) { max($0, abs($1.0 - $1.1)) }
       rotation = next
       if change < 1e-6 { break }
@@ -202,14 +202,14 @@ struct BinaryGradients {
     var rotation = start
     var best = Fit(labels: Array(repeating: -1, count: gradients.count), residual: .infinity)
     let total = gradients.squaredNorms.reduce(0, +)
-    let magnitudes = gradients.times(rotation, workers: workers).elements.map { abs($0) }.sorted()
+    let magnitudes = gradients.times(rotation, compute: compute).elements.map { abs($0) }.sorted()
     guard total > 0, !magnitudes.isEmpty else { return best }
     var scale = magnitudes[Int(0.999 * Double(magnitudes.count - 1))] / share
     for _ in 0..<60 where scale > 0 && !deadline.hasPassed {
       let (labels, target, left) = labelled(rotation, scale)
       let residual = left / total
       if residual < best.residual { best = Fit(labels: labels, residual: residual) }
-      guard let next = ScaledRotation(of: gradients, from: target, workers: workers) else { break }
+      guard let next = ScaledRotation(of: gradients, from: target, compute: compute) else { break }
       let change = zip(next.rotation.elements, rotation.elements).reduce(abs(next.scale / scale - 1)) {
         max($0, abs($1.0 - $1.1))
       }
@@ -223,8 +223,8 @@ struct BinaryGradients {
   private func labelled(
     _ rotation: Tensor<Double>, _ scale: Double
   ) -> (labels: [Int8], target: Tensor<Double>, left: Double) {
-    var target = outputs.times(rotation, workers: workers)
-    let turned = gradients.times(rotation, workers: workers)
+    var target = outputs.times(rotation, compute: compute)
+    let turned = gradients.times(rotation, compute: compute)
     var labels = [Int8](repeating: 0, count: turned.count)
     var left = 0.0
     target.withUnsafeMutableBufferPointer { target in
@@ -252,9 +252,9 @@ struct ScaledRotation {
   let scale: Double
 
   /// Nil where the rotation cannot be told.
-  init?(of rows: Tensor<Double>, from target: Tensor<Double>, workers: Workers) {
-    let products = rows.times(target, transposed: true, workers: workers)
-    guard let rotation = try? SingularValues(of: products).nearestIsometry(tolerance: 1e-9, workers: workers) else {
+  init?(of rows: Tensor<Double>, from target: Tensor<Double>, compute: Compute) {
+    let products = rows.times(target, transposed: true, compute: compute)
+    guard let rotation = try? SingularValues(of: products).nearestIsometry(tolerance: 1e-9, compute: compute) else {
       return nil
     }
     let squares = target.squaredNorms.reduce(0, +)

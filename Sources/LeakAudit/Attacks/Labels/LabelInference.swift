@@ -17,13 +17,13 @@ package struct LabelInference: Attack {
   /// Rows of rotated gradients that are looked at; nothing is said of others.
   private static let maxRows = 1 << 16
 
-  private let workers: Workers
+  private let compute: Compute
   private let restarts: Int
   /// Half samples that the interval is taken from.
   let draws: Int
 
-  package init(workers: Workers, restarts: Int = 8, draws: Int = 200) {
-    self.workers = workers
+  package init(compute: Compute, restarts: Int = 8, draws: Int = 200) {
+    self.compute = compute
     self.restarts = restarts
     self.draws = draws
   }
@@ -60,7 +60,7 @@ package struct LabelInference: Attack {
       case .binaries where !isRotated: return .binaries(Self.columns(gradients) { $0 == 0 ? -1 : $0 < 0 ? 1 : 0 })
       case .binaries:
         let parts = BinaryGradients(
-          outputs: view.outputs.converted(), gradients: gradients.converted(), workers: workers)
+          outputs: view.outputs.converted(), gradients: gradients.converted(), compute: compute)
         let fit = parts.fit(restarts: restarts, random: &random, until: deadline)
         let width = gradients.columns
         return .binaries(
@@ -104,7 +104,7 @@ package struct LabelInference: Attack {
     let fitted = Array(counted.prefix(Self.maxRows))
     let search = ClassSearch(
       outputs: outputs.selecting(rows: fitted).converted(), gradients: gradients.selecting(rows: fitted).converted(),
-      restarts: restarts, workers: workers)
+      restarts: restarts, compute: compute)
     for (row, cluster) in zip(fitted, search.clusters(random: &random, until: deadline)) { result[row] = cluster }
     return result
   }

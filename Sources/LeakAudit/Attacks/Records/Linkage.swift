@@ -17,7 +17,7 @@ package struct Linkage: Attack {
   static let falsePositiveRate = 0.001
   static let neighbours = 10
 
-  let workers: Workers
+  let compute: Compute
   /// Candidates of each kind, in the data and not in it.
   private let candidates: Int
   /// Candidates asked about at a time: the metric is that of the first, the curve shows all.
@@ -27,9 +27,9 @@ package struct Linkage: Attack {
   private let neighbourQueries: Int
 
   package init(
-    workers: Workers, candidates: Int = 1024, groupSizes: [Int] = [32, 8, 2], neighbourQueries: Int = 512
+    compute: Compute, candidates: Int = 1024, groupSizes: [Int] = [32, 8, 2], neighbourQueries: Int = 512
   ) {
-    self.workers = workers
+    self.compute = compute
     self.candidates = candidates
     self.groupSizes = groupSizes
     matching = GroupMatching.Settings()
@@ -64,19 +64,19 @@ package struct Linkage: Attack {
     on view: ProviderView, knowing candidates: Records, random: inout some RandomNumberGenerator,
     until deadline: Deadline
   ) throws -> LinkageClaim {
-    let scene = LinkageScene(candidates: candidates, view: view, workers: workers)
+    let scene = LinkageScene(candidates: candidates, view: view, compute: compute)
     let neighbours = nearest(in: scene)
     // Groups that the noise is judged by: enough for some dozens of members.
     let size = max(2, groupSizes.first ?? 32)
     let some = Self.groups(of: size, count: min(candidates.count, max(3 * size, 64)))
     // Half of the time is kept for the answers, however much the noise takes to find out.
     let noise = LinkageNoise.estimate(
-      scene, groups: some, settings: matching, workers: workers, until: deadline.after(share: 0.5))
+      scene, groups: some, settings: matching, compute: compute, until: deadline.after(share: 0.5))
     let groups = LinkageGroups(scene: scene, noise: noise, settings: matching)
     let answers = groupSizes.map { size in
       let questions = Self.groups(of: size, count: candidates.count)
       var scores = [Double?](repeating: nil, count: candidates.count)
-      for (question, outcome) in zip(questions, groups.outcomes(questions, workers: workers, until: deadline)) {
+      for (question, outcome) in zip(questions, groups.outcomes(questions, compute: compute, until: deadline)) {
         guard let outcome else { continue }
         for (candidate, score) in zip(question, outcome.scores) { scores[candidate] = score }
       }
@@ -138,11 +138,11 @@ package struct LinkageClaim: Sendable {
 
   /// The share of claimed neighbours that are among the nearest in plaintext, as many as were claimed; those as far off as the last
   /// count. Chance is what any other choice of as many has.
-  func neighbourOverlap(with members: Records, workers: Workers) -> (share: Double, chance: Double) {
+  func neighbourOverlap(with members: Records, compute: Compute) -> (share: Double, chance: Double) {
     let count = members.count
     guard count > 1, !neighbours.isEmpty else { return (0, 0) }
     let distances = members.vectors.selecting(rows: neighbours.map(\.record))
-      .squaredDistances(to: members.vectors, workers: workers)
+      .squaredDistances(to: members.vectors, compute: compute)
     let norms = members.vectors.squaredNorms
     var (right, claimed, expected) = (0, 0, 0.0)
     distances.withUnsafeBufferPointer { distances in
@@ -169,9 +169,9 @@ struct LinkageGroups: Sendable {
   let settings: GroupMatching.Settings
 
   /// Nil for groups that the deadline left no time to begin with.
-  func outcomes(_ groups: [[Int]], workers: Workers, until deadline: Deadline) -> [GroupMatching.Outcome?] {
+  func outcomes(_ groups: [[Int]], compute: Compute, until deadline: Deadline) -> [GroupMatching.Outcome?] {
     let outcomes = Mutex([GroupMatching.Outcome?](repeating: nil, count: groups.count))
-    workers.perform(pieces: groups.count) { piece in
+    compute.workers.perform(pieces: groups.count) { piece in
       guard !deadline.hasPassed else { return }
       let outcome = GroupMatching(groups[piece], in: scene, noise: noise, settings: settings)
         .outcome(until: deadline)

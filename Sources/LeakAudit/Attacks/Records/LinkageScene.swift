@@ -21,18 +21,18 @@ struct LinkageScene: Sendable {
   var width: Int { candidates.columns }
   var meanSquare: Double { norms.reduce(0, +) / Double(max(1, norms.count)) }
 
-  init(candidates known: Records, view: ProviderView, workers: Workers) {
+  init(candidates known: Records, view: ProviderView, compute: Compute) {
     let records = view.records
     candidates = known.lifted(to: records.vectors.columns, view.inputLayout)
     norms = candidates.squaredNorms
     lengths = known.lengths
     rowNorms = records.vectors.squaredNorms
     rowLengths = records.lengths
-    let masked = RecordSignatures(records.vectors, group: view.inputGroup, workers: workers)
-    singles = RecordSignatures(candidates, group: view.inputGroup, workers: workers)
-      .residuals(to: masked, workers: workers)
+    let masked = RecordSignatures(records.vectors, group: view.inputGroup, compute: compute)
+    singles = RecordSignatures(candidates, group: view.inputGroup, compute: compute)
+      .residuals(to: masked, compute: compute)
     usesNorms = masked.areNorms
-    distances = records.vectors.squaredDistances(to: records.vectors, workers: workers).converted()
+    distances = records.vectors.squaredDistances(to: records.vectors, compute: compute).converted()
   }
 
   /// ‖c_i − c_j‖² of two candidates.
@@ -100,14 +100,14 @@ extension LinkageNoise {
   /// Noise lengthens the rows by a known share, so that more of it than the mean of the norms allows is not tried; less is looked for
   /// by factors, first coarse and then finer.
   static func estimate(
-    _ scene: LinkageScene, groups: [[Int]], settings: GroupMatching.Settings, workers: Workers, until deadline: Deadline
+    _ scene: LinkageScene, groups: [[Int]], settings: GroupMatching.Settings, compute: Compute, until deadline: Deadline
   ) -> LinkageNoise {
     func noise(_ share: Double) -> LinkageNoise {
       LinkageNoise(share: share, meanSquare: scene.meanSquare, width: scene.width, usesNorms: scene.usesNorms)
     }
     func evidence(_ share: Double) -> (sum: Double, isComplete: Bool) {
       let outcomes = LinkageGroups(scene: scene, noise: noise(share), settings: settings)
-        .outcomes(groups, workers: workers, until: deadline)
+        .outcomes(groups, compute: compute, until: deadline)
       return (outcomes.reduce(0) { $0 + ($1?.evidence ?? 0) }, outcomes.allSatisfy { $0?.isComplete == true })
     }
     let (least, most) = scene.shareOfNoise

@@ -4,7 +4,7 @@ extension Linkage {
     let contents = Set((0..<members.count).map { members.content($0) })
     let isMember = (0..<claim.candidates.count).map { contents.contains(claim.candidates.content($0)) }
     let answers = claim.answers.map { LinkageScore(answers: $0, isMember: isMember) }
-    let overlap = claim.neighbourOverlap(with: members, workers: workers)
+    let overlap = claim.neighbourOverlap(with: members, compute: compute)
     guard let first = answers.first, first.answered > 0 else {
       return Measurement(value: nil, interval: nil, chance: Self.falsePositiveRate, rows: members.count)
     }

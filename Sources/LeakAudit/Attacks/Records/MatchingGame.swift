@@ -14,12 +14,12 @@ package struct MatchingGame: Attack {
     metric: "share of right guesses", isWorseWhenHigher: true,
     source: "Katz, Lindell, Introduction to Modern Cryptography, 2020, section 3.4 (the game)")
 
-  private let workers: Workers
+  private let compute: Compute
   private let recordsOfSet: Int
   private let games: Int
 
-  package init(workers: Workers, recordsOfSet: Int = 64, games: Int = 400) {
-    self.workers = workers
+  package init(compute: Compute, recordsOfSet: Int = 64, games: Int = 400) {
+    self.compute = compute
     self.recordsOfSet = recordsOfSet
     self.games = games
   }
@@ -56,9 +56,9 @@ package struct MatchingGame: Attack {
       vectors: games.pool.lifted(to: masked.vectors.columns, view.inputLayout), lengths: games.pool.lengths)
     var guesses: [MatchingGuesses.Guess] = []
     for game in games.games where !deadline.hasPassed {
-      let shown = SetInvariants(masked.picking(game.shown), group: view.inputGroup, workers: workers)
-      let first = SetInvariants(pool.picking(game.first), group: view.inputGroup, workers: workers)
-      let second = SetInvariants(pool.picking(game.second), group: view.inputGroup, workers: workers)
+      let shown = SetInvariants(masked.picking(game.shown), group: view.inputGroup, compute: compute)
+      let first = SetInvariants(pool.picking(game.first), group: view.inputGroup, compute: compute)
+      let second = SetInvariants(pool.picking(game.second), group: view.inputGroup, compute: compute)
       let lead = shown.likeness(of: first, over: second)
       let byLengths =
         first.hasLengths(of: shown) == second.hasLengths(of: shown) ? 0 : first.hasLengths(of: shown) ? 1 : -1
@@ -145,18 +145,18 @@ struct SetInvariants {
   /// Sorted or plain values; nil where a key leaves only the norm.
   private let signatures: Tensor<Double>?
   private let lengths: [Int32]
-  private let workers: Workers
+  private let compute: Compute
 
   /// - Parameter records: masked, or as a key would act on them.
-  init(_ records: Records, group: SymmetryGroup, workers: Workers) {
+  init(_ records: Records, group: SymmetryGroup, compute: Compute) {
     let vectors = records.vectors
     let count = vectors.rows
-    self.workers = workers
+    self.compute = compute
     norms = vectors.squaredNorms
     lengths = records.lengths.sorted()
-    let own = RecordSignatures(vectors, group: group, workers: workers)
+    let own = RecordSignatures(vectors, group: group, compute: compute)
     signatures = own.areNorms ? nil : own.values
-    let table = vectors.squaredDistances(to: vectors, workers: workers)
+    let table = vectors.squaredDistances(to: vectors, compute: compute)
     let sorted = (0..<count).map { row in
       (0..<count).filter { $0 != row }.map { table[row * count + $0] }.sorted()
     }
@@ -207,7 +207,7 @@ struct SetInvariants {
   /// The least sum of squares when each record is taken for another.
   private func assigned(_ seen: Tensor<Double>, _ plain: Tensor<Double>) -> Double {
     guard seen.rows == plain.rows, seen.rows > 0 else { return 0 }
-    var scores = seen.squaredDistances(to: plain, workers: workers)
+    var scores = seen.squaredDistances(to: plain, compute: compute)
     scores.withUnsafeMutableBufferPointer { elements in
       for index in elements.indices { elements[index] = -elements[index] }
     }

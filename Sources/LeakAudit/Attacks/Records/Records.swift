@@ -117,18 +117,18 @@ package struct RecordSignatures: Sendable {
   package let areNorms: Bool
 
   /// - Parameter vectors: as a key acts on them, homogeneous.
-  package init(_ vectors: Tensor<Double>, group: SymmetryGroup, workers: Workers) {
+  package init(_ vectors: Tensor<Double>, group: SymmetryGroup, compute: Compute) {
     areNorms = group == .orthogonal
     switch group {
     case .orthogonal: values = Tensor(vectors.squaredNorms, shape: [vectors.rows, 1])
     case .trivial: values = vectors
-    case .permutation: values = Self.sorted(vectors, workers: workers) { $0 }
-    case .signedPermutation: values = Self.sorted(vectors, workers: workers) { abs($0) }
+    case .permutation: values = Self.sorted(vectors, compute: compute) { $0 }
+    case .signedPermutation: values = Self.sorted(vectors, compute: compute) { abs($0) }
     }
   }
 
   private static func sorted(
-    _ vectors: Tensor<Double>, workers: Workers, _ value: (Double) -> Double
+    _ vectors: Tensor<Double>, compute: Compute, _ value: (Double) -> Double
   ) -> Tensor<Double> {
     let width = vectors.columns
     let rows = vectors.withUnsafeBufferPointer { elements in
@@ -141,9 +141,9 @@ package struct RecordSignatures: Sendable {
 
   /// How far each of these is from each of the other's: the difference of squared norms (other − this), or the distance (never negative).
   /// `[rows, other rows]`.
-  package func residuals(to other: RecordSignatures, workers: Workers) -> Tensor<Double> {
+  package func residuals(to other: RecordSignatures, compute: Compute) -> Tensor<Double> {
     guard areNorms else {
-      var distances = values.squaredDistances(to: other.values, workers: workers)
+      var distances = values.squaredDistances(to: other.values, compute: compute)
       distances.withUnsafeMutableBufferPointer { elements in
         for index in elements.indices { elements[index] = elements[index].squareRoot() }
       }

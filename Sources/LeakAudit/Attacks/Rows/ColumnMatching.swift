@@ -8,14 +8,14 @@ import Numerics
 struct ColumnMatching: Sendable {
   /// `[w, d]`: x̂ = x' · weights.
   private let weights: Tensor<Double>
-  private let workers: Workers
+  private let compute: Compute
 
   /// - Parameters:
   ///   - plain, masked: `[m, d]` and `[m, w]`, row by row the same; m at least 1.
   ///   - isSigned: whether a masked column may be minus the plaintext one.
-  init(plain: Tensor<Double>, masked: Tensor<Double>, isSigned: Bool, workers: Workers) {
+  init(plain: Tensor<Double>, masked: Tensor<Double>, isSigned: Bool, compute: Compute) {
     let (m, d, w) = (Double(plain.rows), plain.columns, masked.columns)
-    var products = plain.times(masked, transposed: true, workers: workers)
+    var products = plain.times(masked, transposed: true, compute: compute)
     let plainLengths = plain.transposed.squaredNorms
     let maskedLengths = masked.transposed.squaredNorms
     // Squared distances, of columns and of columns with the sign changed, in one matrix [d, 2 w].
@@ -66,9 +66,9 @@ struct ColumnMatching: Sendable {
       }
     }
     weights = products.transposed
-    self.workers = workers
+    self.compute = compute
   }
 
   /// `[n, d]` for masked rows `[n, w]`.
-  func predict(_ masked: Tensor<Double>) -> Tensor<Double> { masked.times(weights, workers: workers) }
+  func predict(_ masked: Tensor<Double>) -> Tensor<Double> { masked.times(weights, compute: compute) }
 }

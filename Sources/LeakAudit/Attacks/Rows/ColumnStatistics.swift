@@ -10,7 +10,7 @@ struct ColumnStatistics: Sendable {
   private static let maxExactlyAssigned = 512
   private static let covarianceRounds = 16
 
-  let workers: Workers
+  let compute: Compute
 
   /// The masked rows' columns in the sample's order, with the sign turned where that fits better, `[n, d]`.
   ///
@@ -24,11 +24,11 @@ struct ColumnStatistics: Sendable {
     // With signs, the columns turned round are candidates too: w … 2 w − 1.
     let pool = isSigned ? Self.joined(masked) : masked
     let covariance = (
-      sample: Self.covariance(of: sample, workers: workers), pool: Self.covariance(of: pool, workers: workers)
+      sample: Self.covariance(of: sample, compute: compute), pool: Self.covariance(of: pool, compute: compute)
     )
     let deviations = (0..<d).map { covariance.sample[$0, $0].squareRoot() }
     let evidence = MatchEvidence(
-      deviations: deviations, rows: (Double(sample.rows), Double(masked.rows)), workers: workers)
+      deviations: deviations, rows: (Double(sample.rows), Double(masked.rows)), compute: compute)
     let profiles = evidence.scores(
       Self.profiles(of: sample), Self.profiles(of: pool), scale: Double(4 * Self.quantiles), freedom: 4)
     let fingerprints = (sample: Self.fingerprints(covariance.sample), pool: Self.fingerprints(covariance.pool))
@@ -41,7 +41,7 @@ struct ColumnStatistics: Sendable {
       originals: w)
     let centredHint = hint.subtracting(hint.columnMeans)
     let hinted = centredHint.transposed.squaredDistances(
-      to: pool.subtracting(pool.columnMeans).transposed, workers: workers)
+      to: pool.subtracting(pool.columnMeans).transposed, compute: compute)
     let byHint = assign(
       hinted.scalingRows(by: deviations.map { -1 / max($0 * $0, 1e-30) }), originals: w)
 
@@ -137,9 +137,9 @@ struct ColumnStatistics: Sendable {
     return result
   }
 
-  private static func covariance(of rows: Tensor<Double>, workers: Workers) -> Tensor<Double> {
+  private static func covariance(of rows: Tensor<Double>, compute: Compute) -> Tensor<Double> {
     let centred = rows.subtracting(rows.columnMeans)
-    return centred.times(centred, transposed: true, workers: workers)
+    return centred.times(centred, transposed: true, compute: compute)
       .scalingRows(by: [Double](repeating: 1 / Double(max(1, rows.rows)), count: rows.columns))
   }
 
@@ -177,7 +177,7 @@ struct MatchEvidence {
   let deviations: [Double]
   /// That the statistics of the wanted and of the candidate columns are from.
   let rows: (wanted: Double, candidates: Double)
-  let workers: Workers
+  let compute: Compute
 
   /// `[d, c]`: for a wanted column j and a candidate, −freedom/2 times their squared distance over what it is expected to be if they are one
   /// column, scale · σⱼ² · (1/n + 1/s).
@@ -191,7 +191,7 @@ struct MatchEvidence {
     let variance = 1 / rows.wanted + 1 / rows.candidates
     // A column that does not vary in the sample may in the view, and is as exact as rounding lets it be.
     let least = 1e-6 * (deviations.max() ?? 0)
-    return wanted.squaredDistances(to: candidates, workers: workers).scalingRows(
+    return wanted.squaredDistances(to: candidates, compute: compute).scalingRows(
       by: deviations.map {
         let deviation = max($0, least, 1e-15)
         return -freedom / 2 / max(scale * deviation * deviation * variance, 1e-300)

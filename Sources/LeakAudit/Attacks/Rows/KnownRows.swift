@@ -46,10 +46,10 @@ package struct KnownRows: Attack {
   /// Rows that are reconstructed at most.
   private static let maxOthers = 1024
 
-  private let workers: Workers
+  private let compute: Compute
 
-  package init(workers: Workers) {
-    self.workers = workers
+  package init(compute: Compute) {
+    self.compute = compute
   }
 
   /// 1, 2, 4 … below d + 1, then d + 1 and 2 (d + 1), as far as a fifth of the rows (or `maxOthers`) stays unknown; a quarter of those left
@@ -81,7 +81,7 @@ package struct KnownRows: Attack {
     let wanted = view.inputs.selecting(rows: others + knowledge.judges).converted(to: Double.self)
     let masked = view.inputs.selecting(rows: knowledge.order).converted(to: Double.self)
     let plain = knowledge.plaintext.converted(to: Double.self)
-    let estimator = KnownRowsEstimator(workers: workers)
+    let estimator = KnownRowsEstimator(compute: compute)
     var steps: [Claim.Step] = []
     var search = KnownRowsSearch(counts: knowledge.counts, bisects: knowledge.judges.count > 1)
     while let count = search.next, steps.isEmpty || !deadline.hasPassed {

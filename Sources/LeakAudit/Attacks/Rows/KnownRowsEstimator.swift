@@ -4,7 +4,7 @@ import Numerics
 
 /// The best of what can be made of known rows, by its error on known rows that it was not fitted to: all of it is the attacker's to try.
 struct KnownRowsEstimator {
-  let workers: Workers
+  let compute: Compute
 
   /// What an estimator says of the rows asked for, and of known rows that it was not fitted to.
   private struct Outcome {
@@ -52,7 +52,7 @@ struct KnownRowsEstimator {
     ) throws(DecompositionError) -> (InnerProductRegression, Outcome) {
       let fit = try InnerProductRegression(
         plain: plain, masked: masked, origin: origin, isExact: isExact, penalties: penalties, random: &random,
-        workers: workers)
+        compute: compute)
       return (fit, Outcome(estimates: others, held: fit.leaveOneOut, heldPlain: plain))
     }
     // Without noise the equations hold. A direction of s of the rows' size is found with Float32's rounding (6e-8) over s; those below 3e-5,
@@ -82,8 +82,8 @@ struct KnownRowsEstimator {
 
   /// Whether the masked rows' inner products are the known ones up to Float32's rounding (2⁻²⁴ each number, far less in a sum).
   private func isExact(plain: Tensor<Double>, masked: Tensor<Double>) -> Bool {
-    let inner = plain.times(plain, otherTransposed: true, workers: workers)
-    var outer = masked.times(masked, otherTransposed: true, workers: workers)
+    let inner = plain.times(plain, otherTransposed: true, compute: compute)
+    var outer = masked.times(masked, otherTransposed: true, compute: compute)
     let constant: Double = masked.columns > plain.columns ? 1 : 0
     outer.withUnsafeMutableBufferPointer { for index in $0.indices { $0[index] -= constant } }
     return outer.squaredDistance(to: inner) <= 1e-12 * (inner.sumOfSquares + constant)
@@ -98,14 +98,14 @@ struct KnownRowsEstimator {
     var means = held.full
     for part in Self.parts(of: plain.rows, count: isQuick ? 4 : 8).prefix(isQuick ? 4 : 1) {
       let fitted = plain.selecting(rows: part.fitted)
-      let map = try ProcrustesMap(plain: fitted, masked: masked.selecting(rows: part.fitted), workers: workers)
+      let map = try ProcrustesMap(plain: fitted, masked: masked.selecting(rows: part.fitted), compute: compute)
       let mean = Tensor<Double>(zeros: [part.held.count, plain.columns]).adding(fitted.columnMeans)
       held.full = held.full.followed(by: map.predict(masked.slice(rows: part.held)).adding(mean, scaled: -1))
       held.wanted = held.wanted.followed(by: plain.slice(rows: part.held).adding(mean, scaled: -1))
       means = means.followed(by: mean)
     }
     let shrinkage = Self.shrinkage(of: held.full, towards: held.wanted)
-    let whole = try ProcrustesMap(plain: plain, masked: masked, workers: workers)
+    let whole = try ProcrustesMap(plain: plain, masked: masked, compute: compute)
     return Outcome(
       estimates: whole.predict(others, shrinkage: shrinkage), held: means.adding(held.full, scaled: shrinkage),
       heldPlain: plain.slice(rows: 0..<held.full.rows))
@@ -134,7 +134,7 @@ struct KnownRowsEstimator {
     for part in Self.parts(of: plain.rows, count: min(4, plain.rows)) where !part.fitted.isEmpty {
       let matching = ColumnMatching(
         plain: plain.selecting(rows: part.fitted), masked: masked.selecting(rows: part.fitted), isSigned: isSigned,
-        workers: workers)
+        compute: compute)
       let found = centred(masked.slice(rows: part.held), by: matching)
       held = held.followed(by: found.rows)
       means = means.followed(by: Tensor<Double>(zeros: [part.held.count, plain.columns]).adding(found.mean))
@@ -143,7 +143,7 @@ struct KnownRowsEstimator {
     // One known row is fitted, whatever the noise: nothing says how much there is.
     let shrinkage = Self.shrinkage(of: held, towards: heldPlain.adding(means, scaled: -1))
     let found = centred(
-      others, by: ColumnMatching(plain: plain, masked: masked, isSigned: isSigned, workers: workers))
+      others, by: ColumnMatching(plain: plain, masked: masked, isSigned: isSigned, compute: compute))
     return Outcome(
       estimates: found.rows.scalingRows(by: [Double](repeating: shrinkage, count: others.rows)).adding(found.mean),
       held: means.adding(held, scaled: shrinkage), heldPlain: heldPlain)

@@ -18,14 +18,14 @@ struct PointClouds: Sendable {
   let masked: Tensor<Double>
   let sample: Tensor<Double>
   let settings: Settings
-  let workers: Workers
+  let compute: Compute
 
   /// How far each point is from the nearest of the other cloud under a turn, squared, seen from both. The attacker's own measure: no plaintext
   /// is in it. Of the first halves of both, which no turn is fitted to: fitted points are always near.
   func distances(under turn: Tensor<Double>) -> [Double] {
-    let left = masked.slice(rows: 0..<min(settings.judged, (masked.rows + 1) / 2)).times(turn, workers: workers)
+    let left = masked.slice(rows: 0..<min(settings.judged, (masked.rows + 1) / 2)).times(turn, compute: compute)
     let right = sample.slice(rows: 0..<min(settings.judged, (sample.rows + 1) / 2))
-    let near = Neighbours(of: left, among: right, workers: workers)
+    let near = Neighbours(of: left, among: right, compute: compute)
     return near.forwardDistances + near.backwardDistances
   }
 
@@ -55,10 +55,10 @@ struct PointClouds: Sendable {
       if deadline.hasPassed { break }
       let left = masked.slice(rows: fitted(masked))
       let right = sample.slice(rows: fitted(sample))
-      let near = Neighbours(of: left.times(turn, workers: workers), among: right, workers: workers)
+      let near = Neighbours(of: left.times(turn, compute: compute), among: right, compute: compute)
       // Pairs from both sides: one side alone lets all points fall on a few.
-      let forward = left.times(right.selecting(rows: near.forward), transposed: true, workers: workers)
-      let backward = left.selecting(rows: near.backward).times(right, transposed: true, workers: workers)
+      let forward = left.times(right.selecting(rows: near.forward), transposed: true, compute: compute)
+      let backward = left.selecting(rows: near.backward).times(right, transposed: true, compute: compute)
       let next = try nearestTurn(forward.adding(backward))
       let change = next.squaredDistance(to: turn)
       turn = next
@@ -79,7 +79,7 @@ struct PointClouds: Sendable {
         near[row, column] = 0
       }
     }
-    return try SingularValues(of: near).nearestIsometry(tolerance: 0, workers: workers)
+    return try SingularValues(of: near).nearestIsometry(tolerance: 0, compute: compute)
   }
 
   private static func variances(_ cloud: Tensor<Double>) -> [Double] {
@@ -101,11 +101,11 @@ struct PointClouds: Sendable {
       if deadline.hasPassed { break }
       let left = masked.selecting(rows: fitted(masked).shuffled(using: &random).prefix(batch))
       let right = sample.selecting(rows: fitted(sample).shuffled(using: &random).prefix(batch))
-      let costs = left.times(turn, workers: workers).squaredDistances(to: right, workers: workers)
+      let costs = left.times(turn, compute: compute).squaredDistances(to: right, compute: compute)
       // From a tenth of the mean squared distance to a hundredth.
       let sharpness = 0.1 / (1 + 9 * Double(round) / Double(max(1, settings.rounds - 1)))
       let plan = SinkhornPlan.plan(costs: costs, sharpness: sharpness)
-      let found = left.times(plan.times(right, workers: workers), transposed: true, workers: workers)
+      let found = left.times(plan.times(right, compute: compute), transposed: true, compute: compute)
       // Batches are averaged over about the last four.
       cross = cross.scalingRows(by: [Double](repeating: 0.75, count: cross.rows)).adding(found)
       turn = try nearestTurn(cross)
@@ -126,8 +126,8 @@ struct Neighbours {
 
   /// - Parameters:
   ///   - left, right: `[n, q]` and `[s, q]`, at least one each.
-  init(of left: Tensor<Double>, among right: Tensor<Double>, workers: Workers) {
-    let distances = left.squaredDistances(to: right, workers: workers)
+  init(of left: Tensor<Double>, among right: Tensor<Double>, compute: Compute) {
+    let distances = left.squaredDistances(to: right, compute: compute)
     let (rows, columns) = (left.rows, right.rows)
     var forwardBest = [Double](repeating: .infinity, count: rows)
     var backwardBest = [Double](repeating: .infinity, count: columns)

@@ -24,7 +24,7 @@ struct InnerProductRegression: Sendable {
   private let mean: [Double]
   /// `[m, d]`: x̂ = ⟨x', x'ᵢ⟩ · weights.
   private let weights: Tensor<Double>
-  private let workers: Workers
+  private let compute: Compute
 
   /// - Parameters:
   ///   - plain, masked: `[m, d]` and `[m, w]`, row by row the same; m at least 1, for `.mean` at least 3.
@@ -34,12 +34,12 @@ struct InnerProductRegression: Sendable {
   /// - Throws: `DecompositionError`.
   init(
     plain: Tensor<Double>, masked: Tensor<Double>, origin: Origin, isExact: Bool = false, penalties: [Double],
-    random: inout some RandomNumberGenerator, workers: Workers
+    random: inout some RandomNumberGenerator, compute: Compute
   ) throws(DecompositionError) {
     let m = plain.rows
     let isCentred = origin == .mean
     self.origin = origin
-    self.workers = workers
+    self.compute = compute
     constant = masked.columns > plain.columns ? 1 : 0
     mean = isCentred ? plain.columnMeans : [Double](repeating: 0, count: plain.columns)
     maskedMean = isCentred ? masked.columnMeans : []
@@ -47,7 +47,7 @@ struct InnerProductRegression: Sendable {
     let targets = isCentred ? plain.subtracting(mean) : plain
 
     var kernel = isExact ? targets : known
-    kernel = kernel.times(kernel, otherTransposed: true, workers: workers)
+    kernel = kernel.times(kernel, otherTransposed: true, compute: compute)
     let trace = (0..<m).reduce(0.0) { $0 + kernel[$1, $1] }
     // Centred rows have no part along (1, …, 1): made the last eigenvector, it can be left out exactly.
     let shift = isCentred ? 2 * trace / Double(m) : isExact ? 0 : -constant
@@ -64,18 +64,18 @@ struct InnerProductRegression: Sendable {
     if targets.columns > mixtures {
       let mixing = Tensor(
         GaussianNumbers.fill(targets.columns * mixtures, random: &random), shape: [targets.columns, mixtures])
-      sketch = targets.times(mixing, workers: workers)
+      sketch = targets.times(mixing, compute: compute)
     }
-    let sketchParts = vectors.times(sketch, workers: workers)
+    let sketchParts = vectors.times(sketch, compute: compute)
     var best = (error: Double.infinity, factors: values)
     for penalty in penalties {
       let factors = values.map { 1 / ($0 + penalty * scale) }
-      let residual = Self.leaveOneOutResidual(of: sketchParts, vectors: vectors, factors: factors, workers: workers)
+      let residual = Self.leaveOneOutResidual(of: sketchParts, vectors: vectors, factors: factors, compute: compute)
       let error = residual.error.sumOfSquares
       if error < best.error { best = (error, factors) }
     }
     let final = Self.leaveOneOutResidual(
-      of: vectors.times(targets, workers: workers), vectors: vectors, factors: best.factors, workers: workers)
+      of: vectors.times(targets, compute: compute), vectors: vectors, factors: best.factors, compute: compute)
     weights = final.weights
     leaveOneOut = plain.adding(final.error)
   }
@@ -83,20 +83,20 @@ struct InnerProductRegression: Sendable {
   /// `[n, d]` for masked rows `[n, w]`.
   func predict(_ masked: Tensor<Double>) -> Tensor<Double> {
     let rows = origin == .mean ? masked.subtracting(maskedMean) : masked
-    var products = rows.times(known, otherTransposed: true, workers: workers)
+    var products = rows.times(known, otherTransposed: true, compute: compute)
     if origin == .plaintext {
       let constant = constant
       products.withUnsafeMutableBufferPointer { for index in $0.indices { $0[index] -= constant } }
     }
-    return products.times(weights, workers: workers).adding(mean)
+    return products.times(weights, compute: compute).adding(mean)
   }
 
   /// (K + λ)⁻¹ Y, and with each row divided by minus that matrix's diagonal, what the fit without the row is off by (Allen, Technometrics
   /// 16, 1974).
   private static func leaveOneOutResidual(
-    of parts: Tensor<Double>, vectors: Tensor<Double>, factors: [Double], workers: Workers
+    of parts: Tensor<Double>, vectors: Tensor<Double>, factors: [Double], compute: Compute
   ) -> (weights: Tensor<Double>, error: Tensor<Double>) {
-    let weights = vectors.times(parts.scalingRows(by: factors), transposed: true, workers: workers)
+    let weights = vectors.times(parts.scalingRows(by: factors), transposed: true, compute: compute)
     var diagonal = [Double](repeating: 0, count: vectors.columns)
     let width = vectors.columns
     vectors.withUnsafeBufferPointer { elements in
@@ -121,36 +121,36 @@ struct ProcrustesMap: Sendable {
   private let mean: [Double]
   /// `[w, d]`.
   private let turn: Tensor<Double>
-  private let workers: Workers
+  private let compute: Compute
 
   /// - Parameters:
   ///   - plain, masked: `[m, d]` and `[m, w]`, row by row the same; m at least 2.
   ///   - tolerance: singular values of the cross product below it times the largest are rounding; Float32 rows have about 1e-7.
   /// - Throws: `DecompositionError`.
   init(
-    plain: Tensor<Double>, masked: Tensor<Double>, tolerance: Double = 1e-7, workers: Workers
+    plain: Tensor<Double>, masked: Tensor<Double>, tolerance: Double = 1e-7, compute: Compute
   ) throws(DecompositionError) {
     mean = plain.columnMeans
     maskedMean = masked.columnMeans
-    self.workers = workers
+    self.compute = compute
     if plain.rows > plain.columns {
       let centred = plain.subtracting(mean)
-      let cross = masked.subtracting(maskedMean).times(centred, transposed: true, workers: workers)
-      turn = try SingularValues(of: cross).nearestIsometry(tolerance: tolerance, workers: workers)
+      let cross = masked.subtracting(maskedMean).times(centred, transposed: true, compute: compute)
+      turn = try SingularValues(of: cross).nearestIsometry(tolerance: tolerance, compute: compute)
       return
     }
     // With X = L B, B orthonormal rows, X'ᵀ X = B'ᵀ (L'ᵀ L) B: only L'ᵀ L, at most m × m, is decomposed.
-    let left = try PrincipalComponents(of: masked, most: plain.rows, workers: workers)
-    let right = try PrincipalComponents(of: plain, most: plain.rows, workers: workers)
-    let core = left.scores.times(right.scores, transposed: true, workers: workers)
-    let inner = try SingularValues(of: core).nearestIsometry(tolerance: tolerance, workers: workers)
+    let left = try PrincipalComponents(of: masked, most: plain.rows, compute: compute)
+    let right = try PrincipalComponents(of: plain, most: plain.rows, compute: compute)
+    let core = left.scores.times(right.scores, transposed: true, compute: compute)
+    let inner = try SingularValues(of: core).nearestIsometry(tolerance: tolerance, compute: compute)
     turn = left.directions.times(
-      inner.times(right.directions, workers: workers), transposed: true, workers: workers)
+      inner.times(right.directions, compute: compute), transposed: true, compute: compute)
   }
 
   /// `[n, d]` for masked rows `[n, w]`: the mean plus `shrinkage` times the turned difference.
   func predict(_ masked: Tensor<Double>, shrinkage: Double = 1) -> Tensor<Double> {
-    masked.subtracting(maskedMean).times(turn, workers: workers)
+    masked.subtracting(maskedMean).times(turn, compute: compute)
       .scalingRows(by: [Double](repeating: shrinkage, count: masked.rows)).adding(mean)
   }
 }

@@ -45,10 +45,10 @@ enum ColumnCorrelations {
   ///
   /// - Parameters:
   ///   - truth, claimed: `[n, d]` and `[n, c]`, row by row the same.
-  static func best(_ truth: Tensor<Float>, claimed: Tensor<Float>, workers: Workers) -> [Double] {
+  static func best(_ truth: Tensor<Float>, claimed: Tensor<Float>, compute: Compute) -> [Double] {
     let (left, varying) = standardized(truth)
     let (right, _) = standardized(claimed)
-    let all = left.times(right, transposed: true, workers: workers)
+    let all = left.times(right, transposed: true, compute: compute)
     let width = all.columns
     return all.withUnsafeBufferPointer { elements in
       varying.map { row in

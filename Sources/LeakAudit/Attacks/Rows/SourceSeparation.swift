@@ -33,12 +33,12 @@ package struct SourceSeparation: Attack {
   /// Components separated at most, the first principal ones; a fifth of the rows at most, too.
   private static let maxComponents = 256
 
-  private let workers: Workers
+  private let compute: Compute
   private let restarts: Int
 
   /// - Parameter restarts: times that every non-linearity is tried.
-  package init(workers: Workers, restarts: Int = 2) {
-    self.workers = workers
+  package init(compute: Compute, restarts: Int = 2) {
+    self.compute = compute
     self.restarts = restarts
   }
 
@@ -61,18 +61,18 @@ package struct SourceSeparation: Attack {
       let directions = try separatedWeights(weights, random: &random, until: deadline)
     {
       fromWeights = directions.rows
-      claims.append(masked.times(directions, otherTransposed: true, workers: workers))
+      claims.append(masked.times(directions, otherTransposed: true, compute: compute))
     }
     let principal = try PrincipalComponents(
-      of: masked, most: max(1, min(Self.maxComponents, masked.rows / 5)), workers: workers)
+      of: masked, most: max(1, min(Self.maxComponents, masked.rows / 5)), compute: compute)
     let white = principal.scores.scalingColumns(by: principal.variances.map { 1 / $0.squareRoot() })
     var guesses: [Tensor<Float>] = []
     if white.columns > 0 {
-      let found = try FastICA(workers: workers).separate(white, restarts: restarts, random: &random, until: deadline)
-      claims.append(white.times(found.turn, otherTransposed: true, workers: workers))
+      let found = try FastICA(compute: compute).separate(white, restarts: restarts, random: &random, until: deadline)
+      claims.append(white.times(found.turn, otherTransposed: true, compute: compute))
       for _ in 0..<Self.draws {
-        let turn = try FastICA.randomTurn(white.columns, random: &random, workers: workers)
-        guesses.append(white.times(turn, otherTransposed: true, workers: workers).converted())
+        let turn = try FastICA.randomTurn(white.columns, random: &random, compute: compute)
+        guesses.append(white.times(turn, otherTransposed: true, compute: compute).converted())
       }
     }
     // Columns in another order are columns still.
@@ -95,21 +95,21 @@ package struct SourceSeparation: Attack {
   private func separatedWeights(
     _ weights: Tensor<Double>, random: inout some RandomNumberGenerator, until deadline: Deadline
   ) throws -> Tensor<Double>? {
-    let principal = try PrincipalComponents(of: weights, most: Self.maxComponents, workers: workers)
+    let principal = try PrincipalComponents(of: weights, most: Self.maxComponents, compute: compute)
     guard !principal.variances.isEmpty else { return nil }
     let white = principal.scores.scalingColumns(by: principal.variances.map { 1 / $0.squareRoot() })
-    let found = try FastICA(workers: workers).separate(white, restarts: restarts, random: &random, until: deadline)
+    let found = try FastICA(compute: compute).separate(white, restarts: restarts, random: &random, until: deadline)
     // Entries of one layer are all drawn alike: without whitening's stretch the turn is the key's own.
-    return found.turn.times(principal.directions, workers: workers)
+    return found.turn.times(principal.directions, compute: compute)
   }
 
   /// All columns come from one key and one fit, and are found or missed together: they are no trials of their own that an interval could be
   /// taken from.
   package func score(_ claim: Claim, truth: OwnerTruth) -> Measurement {
-    let best = ColumnCorrelations.best(truth.rows, claimed: claim.components, workers: workers)
+    let best = ColumnCorrelations.best(truth.rows, claimed: claim.components, compute: compute)
     let found = best.filter { $0 > Self.threshold }.count
     let guessed = claim.guesses.map { guess in
-      let values = ColumnCorrelations.best(truth.rows, claimed: guess, workers: workers)
+      let values = ColumnCorrelations.best(truth.rows, claimed: guess, compute: compute)
       return Double(values.filter { $0 > Self.threshold }.count) / Double(max(1, values.count))
     }
     return Measurement(

@@ -33,14 +33,14 @@ package struct SpectralAlignment: Attack {
   private static let maxComponents = 512
   private static let maxRefined = 64
 
-  private let workers: Workers
+  private let compute: Compute
   private let settings: PointClouds.Settings
 
   /// - Parameters:
   ///   - batch, rounds: rows matched softly at a time, and how often.
   ///   - judged: rows that a turn is judged by at most.
-  package init(workers: Workers, batch: Int = 256, rounds: Int = 40, judged: Int = 1024) {
-    self.workers = workers
+  package init(compute: Compute, batch: Int = 256, rounds: Int = 40, judged: Int = 1024) {
+    self.compute = compute
     settings = PointClouds.Settings(batch: batch, rounds: rounds, judged: judged)
   }
 
@@ -64,7 +64,7 @@ package struct SpectralAlignment: Attack {
     let aligned = try alignment(masked: masked, sample: sample, random: &random, until: deadline)
     guard isPermuted else { return Claim(rows: aligned.rows.converted(), components: aligned.components) }
     // The key is known to move columns only: the turn found is one hint at which, the columns' statistics are another.
-    let matched = ColumnStatistics(workers: workers).reconstruction(
+    let matched = ColumnStatistics(compute: compute).reconstruction(
       masked: masked, sample: sample, hint: aligned.rows, isSigned: knowledge.group == .signedPermutation,
       until: deadline)
     return Claim(rows: matched.converted(), components: 0)
@@ -73,8 +73,8 @@ package struct SpectralAlignment: Attack {
   private func alignment(
     masked: Tensor<Double>, sample: Tensor<Double>, random: inout some RandomNumberGenerator, until deadline: Deadline
   ) throws -> (rows: Tensor<Double>, components: Int) {
-    let left = try PrincipalComponents(of: masked, most: Self.maxComponents, workers: workers)
-    let right = try PrincipalComponents(of: sample, most: Self.maxComponents, workers: workers)
+    let left = try PrincipalComponents(of: masked, most: Self.maxComponents, compute: compute)
+    let right = try PrincipalComponents(of: sample, most: Self.maxComponents, compute: compute)
     let count = min(left.variances.count, right.variances.count)
     let signs = ThirdMoments.signs(left.scores.firstColumns(count), right.scores.firstColumns(count))
     var scores = left.scores.firstColumns(count).scalingColumns(by: signs.map { $0.sign })
@@ -83,7 +83,7 @@ package struct SpectralAlignment: Attack {
     if refined > 0 {
       let clouds = PointClouds(
         masked: scores.firstColumns(refined), sample: right.scores.firstColumns(refined), settings: settings,
-        workers: workers)
+        compute: compute)
       var turn = Tensor<Double>(zeros: [refined, refined])
       for index in 0..<refined { turn[index, index] = 1 }
       // Where a third moment says nothing, the distance between the clouds decides.
@@ -94,12 +94,12 @@ package struct SpectralAlignment: Attack {
         if PointClouds.areCloser(distances, than: nearest) { nearest = distances } else { turn[index, index] = 1 }
       }
       turn = try clouds.refined(from: turn, random: &random, until: deadline)
-      let turned = scores.firstColumns(refined).times(turn, workers: workers)
+      let turned = scores.firstColumns(refined).times(turn, compute: compute)
       for row in 0..<scores.rows {
         for column in 0..<refined { scores[row, column] = turned[row, column] }
       }
     }
-    let rows = scores.times(right.directions.slice(rows: 0..<count), workers: workers).adding(right.mean)
+    let rows = scores.times(right.directions.slice(rows: 0..<count), compute: compute).adding(right.mean)
     return (rows, count)
   }
 

@@ -17,11 +17,11 @@ struct PrincipalComponents: Sendable {
   ///   - rows: `[n, w]`.
   ///   - most: components wanted at most; those below `floor` of the first one's variance are left out, being rounding.
   /// - Throws: `DecompositionError`.
-  init(of rows: Tensor<Double>, most: Int, floor: Double = 1e-9, workers: Workers) throws(DecompositionError) {
+  init(of rows: Tensor<Double>, most: Int, floor: Double = 1e-9, compute: Compute) throws(DecompositionError) {
     let mean = rows.columnMeans
     let centred = rows.subtracting(mean)
     let isTall = centred.rows >= centred.columns
-    let gram = centred.times(centred, transposed: isTall, otherTransposed: !isTall, workers: workers)
+    let gram = centred.times(centred, transposed: isTall, otherTransposed: !isTall, compute: compute)
     let eigen = try SymmetricEigenvectors(of: gram)
     let order = Array(eigen.values.indices.reversed())
     let largest = eigen.values.last ?? 0
@@ -32,10 +32,10 @@ struct PrincipalComponents: Sendable {
     variances = sums.map { $0 / Double(max(1, rows.rows)) }
     if isTall {
       directions = vectors
-      scores = centred.times(vectors, otherTransposed: true, workers: workers)
+      scores = centred.times(vectors, otherTransposed: true, compute: compute)
     } else {
       let roots = sums.map { $0.squareRoot() }
-      directions = vectors.times(centred, workers: workers).scalingRows(by: roots.map { 1 / $0 })
+      directions = vectors.times(centred, compute: compute).scalingRows(by: roots.map { 1 / $0 })
       scores = vectors.transposed.scalingColumns(by: roots)
     }
   }
@@ -53,7 +53,7 @@ struct FastICA: Sendable {
     let negentropy: Double
   }
 
-  let workers: Workers
+  let compute: Compute
   var iterations = 200
   /// Of 1 − |⟨w, w before⟩|, the largest over the components.
   var tolerance = 1e-5
@@ -71,22 +71,22 @@ struct FastICA: Sendable {
     for _ in 0..<max(1, restarts) {
       for function in NonLinearity.allCases {
         if let best, deadline.hasPassed { return best }
-        let start = try Self.randomTurn(rows.columns, random: &random, workers: workers)
+        let start = try Self.randomTurn(rows.columns, random: &random, compute: compute)
         let turn = try fixedPoint(columns, function: function, start: start, until: deadline)
-        let negentropy = Self.negentropy(turn.times(columns, workers: workers))
+        let negentropy = Self.negentropy(turn.times(columns, compute: compute))
         if negentropy > best?.negentropy ?? -1 { best = Result(turn: turn, negentropy: negentropy) }
       }
     }
     if let best { return best }
-    return Result(turn: try Self.randomTurn(rows.columns, random: &random, workers: workers), negentropy: 0)
+    return Result(turn: try Self.randomTurn(rows.columns, random: &random, compute: compute), negentropy: 0)
   }
 
   /// Uniform over the orthogonal matrices.
   static func randomTurn(
-    _ size: Int, random: inout some RandomNumberGenerator, workers: Workers
+    _ size: Int, random: inout some RandomNumberGenerator, compute: Compute
   ) throws -> Tensor<Double> {
     let gaussian = Tensor(GaussianNumbers.fill(size * size, random: &random), shape: [size, size])
-    return try SingularValues(of: gaussian).nearestIsometry(tolerance: 0, workers: workers)
+    return try SingularValues(of: gaussian).nearestIsometry(tolerance: 0, compute: compute)
   }
 
   private func fixedPoint(
@@ -97,9 +97,9 @@ struct FastICA: Sendable {
     for _ in 0..<iterations {
       if deadline.hasPassed { break }
       // w ← E[z g(wᵀz)] − E[g'(wᵀz)] w, then all of them made orthogonal.
-      var sources = turn.times(columns, workers: workers)
+      var sources = turn.times(columns, compute: compute)
       let slopes = apply(function, to: &sources)
-      var next = sources.times(columns, otherTransposed: true, workers: workers)
+      var next = sources.times(columns, otherTransposed: true, compute: compute)
       next.withUnsafeMutableBufferPointer { target in
         turn.withUnsafeBufferPointer { source in
           for index in source.indices {
@@ -126,7 +126,7 @@ struct FastICA: Sendable {
         guard let elements = elements.baseAddress, let sums = sums.baseAddress else { return }
         // Views are Sendable because each piece writes its own rows only: here row r and sum r.
         let (values, totals) = (MatrixView(elements, rows: k, columns: n), MatrixView(sums, rows: k, columns: 1))
-        workers.perform(pieces: k) { row in
+        compute.workers.perform(pieces: k) { row in
           totals.base[row] = function.apply(values.base + row * n, count: n)
         }
       }
@@ -136,11 +136,11 @@ struct FastICA: Sendable {
 
   /// (W Wᵀ)^(−1/2) W.
   private func decorrelate(_ matrix: Tensor<Double>) throws -> Tensor<Double> {
-    let eigen = try SymmetricEigenvectors(of: matrix.times(matrix, otherTransposed: true, workers: workers))
+    let eigen = try SymmetricEigenvectors(of: matrix.times(matrix, otherTransposed: true, compute: compute))
     let floor = 1e-14 * max(eigen.values.last ?? 0, 1e-300)
-    let parts = eigen.vectors.times(matrix, workers: workers)
+    let parts = eigen.vectors.times(matrix, compute: compute)
       .scalingRows(by: eigen.values.map { 1 / max($0, floor).squareRoot() })
-    return eigen.vectors.times(parts, transposed: true, workers: workers)
+    return eigen.vectors.times(parts, transposed: true, compute: compute)
   }
 
   /// k₁ E[y exp(−y²/2)]² + k₂ (E[exp(−y²/2)] − √½)², summed over components y of variance 1 (Hyvärinen, NIPS 1997).

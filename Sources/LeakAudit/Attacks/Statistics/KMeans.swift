@@ -8,14 +8,14 @@ package struct KMeans: Sendable {
   package var clusters: Int
   package var restarts: Int
   package var iterations: Int
-  private let workers: Workers
+  private let compute: Compute
 
   /// - Parameter clusters: at least 1; with fewer rows there are as many as rows.
-  package init(clusters: Int, restarts: Int = 8, iterations: Int = 50, workers: Workers) {
+  package init(clusters: Int, restarts: Int = 8, iterations: Int = 50, compute: Compute) {
     self.clusters = clusters
     self.restarts = restarts
     self.iterations = iterations
-    self.workers = workers
+    self.compute = compute
   }
 
   package struct Clustering: Sendable {
@@ -53,7 +53,7 @@ package struct KMeans: Sendable {
     var distances = [Double](repeating: .infinity, count: rows.rows)
     while chosen.count < min(clusters, rows.rows) {
       let last = chosen[chosen.count - 1]
-      let products = rows.times(rows.slice(rows: last..<last + 1), otherTransposed: true, workers: workers)
+      let products = rows.times(rows.slice(rows: last..<last + 1), otherTransposed: true, compute: compute)
       for row in distances.indices {
         distances[row] = min(distances[row], max(0, norms[row] + norms[last] - 2 * products[row]))
       }
@@ -91,7 +91,7 @@ package struct KMeans: Sendable {
   private func assigned(_ rows: Tensor<Double>, _ norms: [Double], to centres: Tensor<Double>) -> Clustering {
     let centreNorms = centres.squaredNorms
     let count = centres.rows
-    let products = rows.times(centres, otherTransposed: true, workers: workers)
+    let products = rows.times(centres, otherTransposed: true, compute: compute)
     var assignment = [Int](repeating: 0, count: rows.rows)
     var sum = 0.0
     products.withUnsafeBufferPointer { products in

@@ -30,9 +30,9 @@ extension Tensor<Double> {
   }
 
   /// ‖a − b‖² of every row a of this and b of the other, at least 0: `[rows, other.rows]`.
-  package func squaredDistances(to other: Tensor<Double>, workers: Workers) -> Tensor<Double> {
+  package func squaredDistances(to other: Tensor<Double>, compute: Compute) -> Tensor<Double> {
     let (norms, otherNorms) = (squaredNorms, other.squaredNorms)
-    var result = times(other, otherTransposed: true, workers: workers)
+    var result = times(other, otherTransposed: true, compute: compute)
     let count = other.rows
     result.withUnsafeMutableBufferPointer { elements in
       for row in norms.indices {

@@ -14,7 +14,7 @@ struct BigramMatching: Sendable {
   var relaxed = 512
   /// Passes over all exchanges at most.
   var passes = 30
-  let workers: Workers
+  let compute: Compute
 
   /// - Parameters:
   ///   - clusters: of all rows.
@@ -29,7 +29,7 @@ struct BigramMatching: Sendable {
     let size = max(candidates.count, min(limit, clusters.count))
     guard size > 0, !candidates.isEmpty else { return result }
     let top = min(size, clusters.count)
-    let bag = BagMatching(workers: workers)
+    let bag = BagMatching(compute: compute)
     let single = bag.scores(clusters, top, candidates, slots: size, lengths: lengths, texts: texts)
     let likelihood = BigramLikelihood(candidates, texts: texts, size: size)
     let links = BigramLinks(clusters, lengths: lengths, size: size)
@@ -57,7 +57,7 @@ struct BigramMatching: Sendable {
     for link in links.after[size] where link.other < count {
       for slot in 0..<count { scores[link.other, slot] += Double(link.count * likelihood[size, slot]) }
     }
-    let matching = RelaxedMatching(first: counts, second: table, single: scores, workers: workers)
+    let matching = RelaxedMatching(first: counts, second: table, single: scores, compute: compute)
     let start = KeyRefinement.assignment(scores)
     return matching.match(from: start, until: deadline) + Array(count..<size)
   }
@@ -198,7 +198,7 @@ struct RelaxedMatching: Sendable {
   let first: Tensor<Double>
   let second: Tensor<Double>
   let single: Tensor<Double>
-  let workers: Workers
+  let compute: Compute
   var steps = 40
 
   /// - Parameter start: what is half of the first P; the other half says nothing.
@@ -228,9 +228,9 @@ struct RelaxedMatching: Sendable {
 
   /// C P Lᵀ + Cᵀ P L.
   private func slope(_ matching: Tensor<Double>) -> Tensor<Double> {
-    var result = first.times(matching.times(second, otherTransposed: true, workers: workers), workers: workers)
+    var result = first.times(matching.times(second, otherTransposed: true, compute: compute), compute: compute)
     result.add(
-      first.times(matching.times(second, workers: workers), transposed: true, workers: workers), scaled: 1)
+      first.times(matching.times(second, compute: compute), transposed: true, compute: compute), scaled: 1)
     return result
   }
 }

@@ -23,16 +23,16 @@ struct NearestVocabulary: Sendable {
   let gain: [Float]
   private let shift: [Float]
   let isCentred: Bool
-  let workers: Workers
+  let compute: Compute
 
   /// Words compared at a time, and rows that a worker takes.
   private static let wordsPerTile = 128
   private static let rowsPerPiece = 32
 
   /// - Parameter positions: of the longest sample; later ones are not searched.
-  init(_ vocabulary: TokenVocabulary, positions: Int, workers: Workers) {
+  init(_ vocabulary: TokenVocabulary, positions: Int, compute: Compute) {
     words = vocabulary.words
-    self.workers = workers
+    self.compute = compute
     let width = vocabulary.words.columns
     gain = vocabulary.gain?.elements ?? [Float](repeating: 1, count: width)
     shift = vocabulary.shift?.elements ?? [Float](repeating: 0, count: width)
@@ -67,7 +67,7 @@ struct NearestVocabulary: Sendable {
     queries.withUnsafeMutableBufferPointer { entries in
       for index in entries.indices { entries[index] = (entries[index] - shift[index % width]) * gain[index % width] }
     }
-    let alongPlaces = places.map { queries.times($0, otherTransposed: true, workers: workers) }
+    let alongPlaces = places.map { queries.times($0, otherTransposed: true, compute: compute) }
     var best = [Float](repeating: -.infinity, count: rows.rows)
     var tokens = [Int32](repeating: -1, count: rows.rows)
     var isComplete = true
@@ -78,14 +78,14 @@ struct NearestVocabulary: Sendable {
       }
       let slice = words.slice(rows: start..<min(words.rows, start + Self.wordsPerTile))
       let tile = isCentred ? Self.centred(slice) : slice
-      let alongWords = queries.times(tile, otherTransposed: true, workers: workers)
+      let alongWords = queries.times(tile, otherTransposed: true, compute: compute)
       let factors = factors(tile)
       best.withUnsafeMutableBufferPointer { best in
         tokens.withUnsafeMutableBufferPointer { tokens in
           // Safe to share: every piece writes the entries of its own rows.
           nonisolated(unsafe) let (best, tokens) = (best, tokens)
           let count = rows.rows
-          workers.perform(pieces: (count + Self.rowsPerPiece - 1) / Self.rowsPerPiece) { piece in
+          compute.workers.perform(pieces: (count + Self.rowsPerPiece - 1) / Self.rowsPerPiece) { piece in
             for row in piece * Self.rowsPerPiece..<min(count, (piece + 1) * Self.rowsPerPiece) {
               for word in 0..<tile.rows {
                 let value = Self.largest(row, word, alongWords, alongPlaces, factors)
@@ -171,8 +171,8 @@ extension NearestVocabulary {
     weighted.withUnsafeMutableBufferPointer { entries in
       for index in entries.indices { entries[index] *= gain[index % width] * gain[index % width] }
     }
-    var scale = tile.times(places, otherTransposed: true, workers: workers)
-    var square = weighted.times(places, otherTransposed: true, workers: workers)
+    var scale = tile.times(places, otherTransposed: true, compute: compute)
+    var square = weighted.times(places, otherTransposed: true, compute: compute)
     let count = places.rows
     scale.withUnsafeMutableBufferPointer { scale in
       square.withUnsafeMutableBufferPointer { square in

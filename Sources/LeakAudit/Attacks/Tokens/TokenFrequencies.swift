@@ -8,7 +8,7 @@ struct BagMatching: Sendable {
   /// At most so many groups of rows and public tokens, the most frequent ones.
   var groups = 768
   var limit = 1024
-  let workers: Workers
+  let compute: Compute
 
   /// Numbers in a sample that are told apart: 0, 1, 2, 3 and more.
   private static let levels = 4
@@ -59,7 +59,7 @@ struct BagMatching: Sendable {
       for (cluster, count) in here.enumerated() { counts[cluster, min(count, Self.levels - 1)] += 1 }
       start += length
     }
-    return counts.times(rates(candidates, slots: slots, texts: texts), workers: workers)
+    return counts.times(rates(candidates, slots: slots, texts: texts), compute: compute)
   }
 
   /// ln P(number in a text), `[levels, slots]`.
@@ -95,7 +95,7 @@ struct PositionedTokenMatching: Sendable {
   /// At most so many vectors and pairs, the most frequent ones.
   var vectors = 768
   var pairs = 1024
-  let workers: Workers
+  let compute: Compute
 
   private struct Pair: Hashable {
     let token: Int32
@@ -134,8 +134,8 @@ struct PositionedTokenMatching: Sendable {
     for row in 0..<top {
       for column in known.indices { missing[row, column] = max(0, samples[column] - counts[row, column]) }
     }
-    var scores = counts.times(presence, workers: workers)
-    scores.add(missing.times(absence, workers: workers), scaled: 1)
+    var scores = counts.times(presence, compute: compute)
+    scores.add(missing.times(absence, compute: compute), scaled: 1)
     if let place = Self.places(clusters, lengths: lengths) {
       for row in 0..<top where place[row] >= 0 {
         for (column, pair) in candidates.enumerated() where pair.position != place[row] { scores[row, column] -= 1e6 }

@@ -27,16 +27,16 @@ package struct TokenMatching: Attack {
     metric: "share of tokens recovered", isWorseWhenHigher: true,
     source: "Thomas et al. 2025; Jakobsen 1995; Vogelstein et al. 2015")
 
-  private let workers: Workers
+  private let compute: Compute
   private let alignment: ResidualAlignment
   /// Rows that are compared with the whole vocabulary, at most.
   package var rows = 1024
   /// Rows whose repetitions are looked for, at most: the first ones, in whole samples.
   package var repeated = 4096
 
-  package init(workers: Workers) {
-    self.workers = workers
-    alignment = ResidualAlignment(workers: workers)
+  package init(compute: Compute) {
+    self.compute = compute
+    alignment = ResidualAlignment(compute: compute)
   }
 
   package func knowledge(
@@ -90,9 +90,9 @@ package struct TokenMatching: Attack {
     _ view: ProviderView, _ chosen: [Int], _ key: ResidualAlignment.Key, _ vocabulary: TokenVocabulary,
     until deadline: Deadline
   ) -> [Int32] {
-    var plain = view.inputs.selecting(rows: chosen).times(key.matrix.converted(to: Float.self), workers: workers)
+    var plain = view.inputs.selecting(rows: chosen).times(key.matrix.converted(to: Float.self), compute: compute)
     let longest = view.lengths?.max().map(Int.init) ?? 1
-    let search = NearestVocabulary(vocabulary, positions: longest, workers: workers)
+    let search = NearestVocabulary(vocabulary, positions: longest, compute: compute)
     let first = search.match(plain, until: deadline)
     if key.hasSign { return first.tokens }
     plain.withUnsafeMutableBufferPointer { entries in for index in entries.indices { entries[index] = -entries[index] }
@@ -111,20 +111,20 @@ package struct TokenMatching: Attack {
     }
     count = min(count, view.inputs.rows)
     let rows = view.inputs.slice(rows: 0..<count)
-    let clusters = VectorClusters(rows, workers: workers)
+    let clusters = VectorClusters(rows, compute: compute)
     if knowledge.isDecoder {
-      let tokens = BigramMatching(workers: workers).tokens(
+      let tokens = BigramMatching(compute: compute).tokens(
         clusters, lengths: lengths, texts: knowledge.texts, until: deadline)
       return clusters.cluster.map { tokens[$0] }
     }
-    let groups = clusters.merged(rows, workers: workers)
+    let groups = clusters.merged(rows, compute: compute)
     if PositionedTokenMatching.places(clusters, lengths: lengths) != nil {
-      let tokens = BigramMatching(workers: workers).tokens(
+      let tokens = BigramMatching(compute: compute).tokens(
         groups, lengths: lengths, texts: knowledge.texts, until: deadline)
       return groups.cluster.map { tokens[$0] }
     }
-    let pairs = PositionedTokenMatching(workers: workers).tokens(clusters, lengths: lengths, texts: knowledge.texts)
-    let tokens = BagMatching(workers: workers).tokens(
+    let pairs = PositionedTokenMatching(compute: compute).tokens(clusters, lengths: lengths, texts: knowledge.texts)
+    let tokens = BagMatching(compute: compute).tokens(
       groups, hints: groups.count < clusters.count ? clusters.cluster.map { pairs[$0] } : [], lengths: lengths,
       texts: knowledge.texts)
     return groups.cluster.map { tokens[$0] }

@@ -32,8 +32,8 @@ struct VectorClusters: Sendable {
   }
 
   /// - Parameter rows: `[n, d]`, n up to some thousands: n² distances are kept.
-  init(_ rows: Tensor<Float>, workers: Workers) {
-    let edges = Self.spanningTree(rows.converted(to: Double.self), workers: workers)
+  init(_ rows: Tensor<Float>, compute: Compute) {
+    let edges = Self.spanningTree(rows.converted(to: Double.self), compute: compute)
     let border = Self.border(edges.map(\.distance))
     var parent = Array(0..<rows.rows)
     func root(_ row: Int) -> Int {
@@ -52,18 +52,18 @@ struct VectorClusters: Sendable {
   /// positions.
   ///
   /// - Parameter rows: those that these are the clusters of.
-  func merged(_ rows: Tensor<Float>, workers: Workers) -> VectorClusters {
+  func merged(_ rows: Tensor<Float>, compute: Compute) -> VectorClusters {
     var first = [Int](repeating: -1, count: count)
     for (row, number) in cluster.enumerated() where first[number] < 0 { first[number] = row }
-    let groups = VectorClusters(rows.selecting(rows: first), workers: workers)
+    let groups = VectorClusters(rows.selecting(rows: first), compute: compute)
     return VectorClusters(labels: cluster.map { groups.cluster[$0] })
   }
 
   /// The n − 1 edges of Prim's tree.
-  private static func spanningTree(_ rows: Tensor<Double>, workers: Workers) -> [Edge] {
+  private static func spanningTree(_ rows: Tensor<Double>, compute: Compute) -> [Edge] {
     let count = rows.rows
     guard count > 1 else { return [] }
-    let distances = squaredDistances(rows, workers: workers)
+    let distances = squaredDistances(rows, compute: compute)
     var edges: [Edge] = []
     edges.reserveCapacity(count - 1)
     var isInside = [Bool](repeating: false, count: count)
@@ -86,12 +86,12 @@ struct VectorClusters: Sendable {
   }
 
   /// `[n, n]`, relative to the mean square of both lengths.
-  private static func squaredDistances(_ rows: Tensor<Double>, workers: Workers) -> Tensor<Float> {
+  private static func squaredDistances(_ rows: Tensor<Double>, compute: Compute) -> Tensor<Float> {
     let (count, squares) = (rows.rows, rows.squaredNorms)
     var result = Tensor<Float>(uninitialized: [count, count])
     for start in stride(from: 0, to: count, by: rowsPerBlock) {
       let block = start..<min(count, start + rowsPerBlock)
-      let products = rows.slice(rows: block).times(rows, otherTransposed: true, workers: workers)
+      let products = rows.slice(rows: block).times(rows, otherTransposed: true, compute: compute)
       result.withUnsafeMutableBufferPointer { result in
         products.withUnsafeBufferPointer { products in
           for row in block {

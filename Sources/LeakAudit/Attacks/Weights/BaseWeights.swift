@@ -33,11 +33,11 @@ package struct BaseWeights: Attack {
     source: "Umeyama 1988; Ainsworth et al. 2023, section 3.2; Thomas et al. 2025")
 
   private let alignment: ResidualAlignment
-  private let workers: Workers
+  private let compute: Compute
 
-  package init(workers: Workers) {
-    self.workers = workers
-    alignment = ResidualAlignment(workers: workers)
+  package init(compute: Compute) {
+    self.compute = compute
+    alignment = ResidualAlignment(compute: compute)
   }
 
   package func knowledge(
@@ -61,7 +61,7 @@ package struct BaseWeights: Attack {
   ) -> Claim {
     let key = alignment.key(
       of: view, base: knowledge.weights, group: knowledge.group, random: &random, until: deadline)
-    let rows = key.map { view.inputs.times($0.matrix.converted(to: Float.self), workers: workers) }
+    let rows = key.map { view.inputs.times($0.matrix.converted(to: Float.self), compute: compute) }
     return Claim(key: key, group: knowledge.group, rows: rows)
   }
 
@@ -158,10 +158,10 @@ package struct ResidualAlignment: Sendable {
   /// Products that are turned as a whole, of the first blocks: what more of them add to the key is below rounding.
   private static let products = 24
 
-  private let workers: Workers
+  private let compute: Compute
 
-  package init(workers: Workers) {
-    self.workers = workers
+  package init(compute: Compute) {
+    self.compute = compute
   }
 
   /// Whether `base` is a list of the view's weights and any of them, of a checkpoint that may be public, touches the space of the rows.
@@ -187,17 +187,17 @@ package struct ResidualAlignment: Sendable {
     let legs = ResidualLegs(view, base: base)
     guard !legs.isEmpty, legs.width > 0 else { return nil }
     let invariants = ResidualInvariants(
-      legs, masked: view.initialWeights, base: base, memory: Self.memory, most: Self.products, workers: workers,
+      legs, masked: view.initialWeights, base: base, memory: Self.memory, most: Self.products, compute: compute,
       until: deadline)
-    let agreement = KeyAgreement(invariants: invariants, workers: workers)
-    let refinement = KeyRefinement(agreement: agreement, workers: workers)
+    let agreement = KeyAgreement(invariants: invariants, compute: compute)
+    let refinement = KeyRefinement(agreement: agreement, compute: compute)
     guard group > .permutation else {
-      let first = PermutationFingerprints(invariants).match(workers: workers)
+      let first = PermutationFingerprints(invariants).match(compute: compute)
       let (matching, mean) = refinement.refinedPermutation(first, until: deadline)
       return Key(matrix: KeyRefinement.key(matching), hasSign: true, agreement: mean)
     }
     do {
-      let alignment = EigenvectorAlignment(agreement: agreement, workers: workers)
+      let alignment = EigenvectorAlignment(agreement: agreement, compute: compute)
       guard let first = try alignment.key(random: &random, until: deadline) else { return nil }
       var (key, mean) = try refinement.refinedRotation(first, until: deadline)
       if group == .signedPermutation { key = Self.nearestSignedPermutation(key) }

@@ -7,7 +7,7 @@ import Numerics
 /// (Vogelstein et al., Fast approximate quadratic programming, PLoS ONE 10, 2015).
 struct KeyRefinement: Sendable {
   let agreement: KeyAgreement
-  let workers: Workers
+  let compute: Compute
   /// At most so many steps.
   var steps = 30
 
@@ -21,7 +21,7 @@ struct KeyRefinement: Sendable {
     for _ in 0..<steps where !deadline.hasPassed {
       var direction = value.gradient
       direction.add(key, scaled: damping)
-      let next = try SingularValues(of: direction).nearestIsometry(tolerance: 0, workers: workers)
+      let next = try SingularValues(of: direction).nearestIsometry(tolerance: 0, compute: compute)
       let reached = agreement.value(next)
       guard reached.total >= value.total - 1e-12 * abs(value.total) else {
         damping = max(0.25 * value.gradient.product(key) / Double(key.rows), 2 * damping)
@@ -79,7 +79,7 @@ struct KeyRefinement: Sendable {
 /// Each term is at most 1 and is 1 for the key itself.
 struct KeyAgreement: Sendable {
   let invariants: ResidualInvariants
-  let workers: Workers
+  let compute: Compute
 
   struct Value: Sendable {
     let matrices: Double
@@ -100,15 +100,15 @@ struct KeyAgreement: Sendable {
     let width = key.rows
     var gradient = Tensor<Double>(zeros: [width, width])
     for matrix in invariants.matrices {
-      let right = key.times(matrix.base, otherTransposed: true, workers: workers)
-      let first = matrix.masked.times(right, workers: workers)
+      let right = key.times(matrix.base, otherTransposed: true, compute: compute)
+      let first = matrix.masked.times(right, compute: compute)
       if matrix.isSymmetric {
         gradient.add(first, scaled: 2)
         continue
       }
       gradient.add(first, scaled: 1)
-      let left = key.times(matrix.base, workers: workers)
-      gradient.add(matrix.masked.times(left, transposed: true, workers: workers), scaled: 1)
+      let left = key.times(matrix.base, compute: compute)
+      gradient.add(matrix.masked.times(left, transposed: true, compute: compute), scaled: 1)
     }
     let matrices = gradient.product(key) / 2
     var vectors = 0.0

@@ -7,7 +7,7 @@ import Numerics
 /// signs by the leading eigenvector of their comparisons: Singer, "Angular synchronization by eigenvectors", Appl. Comput. Harmon. Anal. 30, 2011.
 struct EigenvectorAlignment: Sendable {
   let agreement: KeyAgreement
-  let workers: Workers
+  let compute: Compute
   /// Combinations tried: eigenvalues of another are spaced differently.
   var attempts = 3
 
@@ -29,7 +29,7 @@ struct EigenvectorAlignment: Sendable {
       for (row, sign) in signs.enumerated() where sign < 0 {
         for column in 0..<signed.columns { signed[row, column] = -signed[row, column] }
       }
-      var key = masked.times(signed, transposed: true, workers: workers)
+      var key = masked.times(signed, transposed: true, compute: compute)
       if agreement.vectors(key) < 0 { key.negate() }
       let value = agreement.value(key).total
       if value > best?.value ?? -.infinity { best = (key, value) }
@@ -60,8 +60,8 @@ struct EigenvectorAlignment: Sendable {
     var comparison = Tensor<Double>(zeros: [width, width])
     for matrix in invariants.matrices {
       let mine = masked.times(
-        matrix.masked.times(masked, otherTransposed: true, workers: workers), workers: workers)
-      let theirs = base.times(matrix.base.times(base, otherTransposed: true, workers: workers), workers: workers)
+        matrix.masked.times(masked, otherTransposed: true, compute: compute), compute: compute)
+      let theirs = base.times(matrix.base.times(base, otherTransposed: true, compute: compute), compute: compute)
       comparison.withUnsafeMutableBufferPointer { sum in
         mine.withUnsafeBufferPointer { mine in
           theirs.withUnsafeBufferPointer { theirs in
@@ -98,7 +98,7 @@ struct EigenvectorAlignment: Sendable {
     let reference = scales.indices.filter { scales[$0] > 0 }.min { scales[$0] < scales[$1] } ?? 0
     var vector = (0..<width).map { $0 == reference ? 1.0 : 0.0 }
     for _ in 0..<200 {
-      let image = Tensor(vector, shape: [1, width]).times(scaled, workers: workers).elements
+      let image = Tensor(vector, shape: [1, width]).times(scaled, compute: compute).elements
       var next = zip(vector, image).map { $0 + $1 }
       let length = next.reduce(0) { $0 + $1 * $1 }.squareRoot()
       guard length > 0, length.isFinite else { break }
@@ -152,10 +152,10 @@ struct PermutationFingerprints: Sendable {
 
   /// For each masked coordinate the plain one with the nearest fingerprint; where that is not one to one, the matching with the smallest
   /// sum of squared distances.
-  func match(workers: Workers) -> [Int] {
+  func match(compute: Compute) -> [Int] {
     let width = masked.rows
     guard masked.columns > 0 else { return Array(0..<width) }
-    var scores = masked.times(base, otherTransposed: true, workers: workers)
+    var scores = masked.times(base, otherTransposed: true, compute: compute)
     let squares = (0..<width).map { row in (0..<base.columns).reduce(0) { $0 + base[row, $1] * base[row, $1] } }
     scores.withUnsafeMutableBufferPointer { scores in
       for row in 0..<width {

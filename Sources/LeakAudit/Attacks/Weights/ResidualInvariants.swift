@@ -28,7 +28,7 @@ struct ResidualInvariants: Sendable {
   ///   - most: matrices at most.
   ///   - deadline: after it no further products are made.
   init(
-    _ legs: ResidualLegs, masked: [Tensor<Float>], base: [Tensor<Float>], memory: Int, most: Int, workers: Workers,
+    _ legs: ResidualLegs, masked: [Tensor<Float>], base: [Tensor<Float>], memory: Int, most: Int, compute: Compute,
     until deadline: Deadline
   ) {
     let width = legs.width
@@ -50,12 +50,12 @@ struct ResidualInvariants: Sendable {
       for (first, second) in zip(mine, theirs) {
         for vector in bundle.vectors where masked[vector].count == first.rows {
           add(
-            Self.product(first, masked[vector].elements.map(Double.init), workers),
-            Self.product(second, base[vector].elements.map(Double.init), workers), to: &vectors, scaled: true)
+            Self.product(first, masked[vector].elements.map(Double.init), compute),
+            Self.product(second, base[vector].elements.map(Double.init), compute), to: &vectors, scaled: true)
         }
         if bundle.keepsOnes {
           let ones = [Double](repeating: 1, count: first.rows)
-          add(Self.product(first, ones, workers), Self.product(second, ones, workers), to: &vectors, scaled: true)
+          add(Self.product(first, ones, compute), Self.product(second, ones, compute), to: &vectors, scaled: true)
         }
       }
       for left in mine.indices {
@@ -64,8 +64,8 @@ struct ResidualInvariants: Sendable {
             Self.diagonal(mine[left], mine[right]), Self.diagonal(theirs[left], theirs[right]), to: &diagonals,
             scaled: false)
           guard matrices.count < limit else { continue }
-          guard let first = Self.centred(mine[left].times(mine[right], transposed: true, workers: workers)),
-            let second = Self.centred(theirs[left].times(theirs[right], transposed: true, workers: workers))
+          guard let first = Self.centred(mine[left].times(mine[right], transposed: true, compute: compute)),
+            let second = Self.centred(theirs[left].times(theirs[right], transposed: true, compute: compute))
           else { continue }
           matrices.append(Matrix(masked: first, base: second, isSymmetric: left == right))
         }
@@ -82,8 +82,8 @@ struct ResidualInvariants: Sendable {
   }
 
   /// Lᵀ v.
-  private static func product(_ leg: Tensor<Double>, _ vector: [Double], _ workers: Workers) -> [Double] {
-    Tensor(vector, shape: [1, vector.count]).times(leg, workers: workers).elements
+  private static func product(_ leg: Tensor<Double>, _ vector: [Double], _ compute: Compute) -> [Double] {
+    Tensor(vector, shape: [1, vector.count]).times(leg, compute: compute).elements
   }
 
   /// Of leftᵀ right.

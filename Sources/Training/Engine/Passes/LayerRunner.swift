@@ -19,19 +19,19 @@ struct LayerRunner<Element: FloatingElement> {
   private let flow: GradientFlow
   private let parameterRanges: [Range<Int>]
   private let weights: [MatrixView<Element>]
-  private let workers: Workers
+  private let compute: Compute
   let working: MatrixMemory<Element>
 
   init(
     _ model: Model, flow: GradientFlow, weights: [MatrixView<Element>], working: MatrixMemory<Element>,
-    workers: Workers
+    compute: Compute
   ) {
     self.model = model
     self.flow = flow
     parameterRanges = model.parameterRanges
     self.weights = weights
     self.working = working
-    self.workers = workers
+    self.compute = compute
   }
 
   /// The memory of a matrix in a pass; nil where the plan has none for it.
@@ -73,7 +73,7 @@ struct LayerRunner<Element: FloatingElement> {
     guard let output = view(.value(layer.output), plan, pass), inputs.count == layer.inputs.count else { return }
     layer.forward(
       ForwardPass(
-        workers: workers, sequences: pass.sequences, parameters: weights[parameterRanges[index]], inputs: inputs,
+        compute: compute, sequences: pass.sequences, parameters: weights[parameterRanges[index]], inputs: inputs,
         output: output, kept: view(.kept(index), plan, pass)))
   }
 
@@ -95,7 +95,7 @@ struct LayerRunner<Element: FloatingElement> {
     }
     return layer.backward(
       BackwardPass(
-        workers: workers, sequences: pass.sequences, parameters: weights[parameterRanges[index]],
+        compute: compute, sequences: pass.sequences, parameters: weights[parameterRanges[index]],
         inputs: layer.inputs.map(value), output: value(layer.output), kept: view(.kept(index), plan, pass),
         outputGradient: outputGradient, inputGradients: inputGradients,
         parameterGradients: gradients[parameterRanges[index]]))

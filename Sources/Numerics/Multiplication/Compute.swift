@@ -1,0 +1,99 @@
+/// What matrices are multiplied with: threads, a library and a precision. A value that is handed to whoever multiplies; there is none for
+/// the whole process.
+package struct Compute: Sendable {
+  package let workers: Workers
+  package let library: any ProductLibrary
+  package let precision: ProductPrecision
+
+  package init(workers: Workers, library: any ProductLibrary = OpenBLAS(), precision: ProductPrecision = .full) {
+    self.workers = workers
+    self.library = library
+    self.precision = precision
+  }
+
+  package init(threads: Int) {
+    self.init(workers: Workers(threads: threads))
+  }
+
+  /// C = alpha · op(A) op(B), or C + that, and then the epilogue, in tiles of C shared among the workers.
+  ///
+  /// op(A) is m × k, op(B) k × n, C m × n; the views' own shapes are those before transposition. C may be neither A nor B. Result bits
+  /// depend on the sizes, the library and the processor, not on the number of threads.
+  /// - Parameters:
+  ///   - accumulates: false overwrites C whatever it held.
+  ///   - addition: a second product of the size of C, added to a tile before its epilogue.
+  @specialized(where Element == Float)
+  @specialized(where Element == Double)
+  package func multiply<Element: FloatingElement>(
+    _ a: MatrixView<Element>, transposeA: Bool = false, _ b: MatrixView<Element>, transposeB: Bool = false,
+    alpha: Double = 1, accumulates: Bool = false, into c: MatrixView<Element>,
+    adding addition: ProductTerm<Element>? = nil, then epilogue: Epilogue<Element> = .none
+  ) {
+    let product = MatrixProduct(
+      ProductTerm(a, transposeA: transposeA, b, transposeB: transposeB, alpha: alpha), accumulates: accumulates,
+      into: c, adding: addition, then: epilogue)
+    product.checkSizes()
+    let partition = TilePartition(m: c.rows, n: c.columns, k: product.term.depth)
+    workers.perform(pieces: partition.count) { index in
+      let tile = partition.tile(index)
+      Element.multiply(product.tile(index, rows: tile.rows, columns: tile.columns), precision, with: library)
+    }
+  }
+
+  /// The same as one call on the calling thread: for those who share out work themselves.
+  @specialized(where Element == Float)
+  @specialized(where Element == Double)
+  package func multiplyHere<Element: FloatingElement>(
+    _ a: MatrixView<Element>, transposeA: Bool = false, _ b: MatrixView<Element>, transposeB: Bool = false,
+    alpha: Double = 1, accumulates: Bool = false, into c: MatrixView<Element>
+  ) {
+    let product = MatrixProduct(
+      ProductTerm(a, transposeA: transposeA, b, transposeB: transposeB, alpha: alpha), accumulates: accumulates,
+      into: c)
+    product.checkSizes()
+    Element.multiply(product, precision, with: library)
+  }
+
+  /// Tiles that a product of these sizes is cut into: as many numbers as `Epilogue.sumOfSquares` writes.
+  package static func tiles(m: Int, n: Int, k: Int) -> Int {
+    TilePartition(m: m, n: n, k: k).count
+  }
+}
+
+/// How exactly numbers are multiplied in single precision; double precision is always exact to its rounding.
+package enum ProductPrecision: Sendable {
+  /// Operands as they are, sums in their format.
+  case full
+}
+
+/// Who computes products, in both formats; each a file of its own that wraps a library or own code.
+///
+/// Bits depend on sizes and path alone: never on which thread calls, nor on what was computed before.
+package protocol ProductLibrary: Sendable {
+  /// A product, usually a tile of a larger one, with its epilogue, on the calling thread. A library that cannot compute the epilogue along
+  /// with the product calls `MatrixProduct.finish` after it. Sizes are any non-negative numbers.
+  func multiply(_ product: MatrixProduct<Float>, _ precision: ProductPrecision)
+  func multiply(_ product: MatrixProduct<Double>, _ precision: ProductPrecision)
+}
+
+/// A number format with matrix products.
+package protocol MultipliableElement: TensorElement {
+  /// Lets `library` compute the product in this format.
+  static func multiply(_ product: MatrixProduct<Self>, _ precision: ProductPrecision, with library: any ProductLibrary)
+}
+
+extension Float: MultipliableElement {
+  package static func multiply(
+    _ product: MatrixProduct<Float>, _ precision: ProductPrecision, with library: any ProductLibrary
+  ) {
+    library.multiply(product, precision)
+  }
+}
+
+extension Double: MultipliableElement {
+  package static func multiply(
+    _ product: MatrixProduct<Double>, _ precision: ProductPrecision, with library: any ProductLibrary
+  ) {
+    library.multiply(product, precision)
+  }
+}
