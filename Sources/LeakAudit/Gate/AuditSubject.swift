@@ -1,5 +1,5 @@
 import OwnerRole
-import Files
+import Families
 import Cryptography
 import Foundation
 package import JobSpec

@@ -15,7 +15,7 @@ package enum JSONValue: Sendable, Equatable {
   /// - Parameter bytes: any bytes.
   /// - Throws: `notJSON` with the byte where it ends being JSON; also for a key given twice and for nesting beyond
   ///   `maxNesting`.
-  static func parse(_ bytes: [UInt8]) throws(HuggingFaceProblem) -> JSONValue {
+  package static func parse(_ bytes: [UInt8]) throws(HuggingFaceProblem) -> JSONValue {
     guard String(validating: bytes, as: UTF8.self) != nil else { throw .notJSON("not UTF-8 text", offset: 0) }
     var json = HeaderJSON(bytes[...])
     do throws(SafetensorsProblem) {
