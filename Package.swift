@@ -74,10 +74,16 @@ let package = Package(
     library(
       "Collectives", [.target(name: "CMPI", condition: .when(traits: ["MPI"])), "Numerics", "Foundations"]),
 
+    // Level 4
+    library("Families", ["Files", "Models", "Numerics", "Foundations"]),
+
     // Level 5
     library(
       "OwnerRole",
-      ["Masking", "Training", "Datasets", "Files", "JobSpec", "Protocol", "Models", "Numerics", "Foundations"]),
+      [
+        "Families", "Masking", "Training", "Datasets", "Files", "JobSpec", "Protocol", "Models", "Numerics",
+        "Foundations",
+      ]),
     library(
       "TrainerRole",
       ["Training", "Collectives", "Files", "Protocol", "Models", "Numerics", "Cryptography", "Foundations"]),
@@ -86,8 +92,8 @@ let package = Package(
     library(
       "LeakAudit",
       [
-        "OwnerRole", "Masking", "Training", "Datasets", "Files", "JobSpec", "Models", "Numerics", "Cryptography",
-        "Foundations",
+        "OwnerRole", "Families", "Masking", "Training", "Datasets", "Files", "JobSpec", "Models", "Numerics",
+        "Cryptography", "Foundations",
       ]),
 
     // Level 7
@@ -101,7 +107,7 @@ let package = Package(
       "trainer",
       ["TrainerRole", "Files", "Collectives", "Protocol", "Numerics", "Foundations", arguments, logging]),
     program("benchmarks", ["Masking", "Training", "Datasets", "Models", "Numerics", arguments]),
-    program("fuzz", ["Training", "Protocol", "JobSpec", "Files", "Models", "Numerics", "Foundations"]),
+    program("fuzz", ["Families", "Training", "Protocol", "JobSpec", "Files", "Models", "Numerics", "Foundations"]),
 
     // Tests, and what several of them use
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),
@@ -110,6 +116,7 @@ let package = Package(
     tests("ModelsTests", ["Models"]),
     tests("NumericsTests", ["Numerics", "CKernels"]),
     tests("FilesTests", ["Files", "Numerics", "Models", "Foundations", "TestSupport"]),
+    tests("FamiliesTests", ["Families", "Files", "Numerics", "Models", "Foundations", "TestSupport"]),
     tests("TrainingTests", ["Training", "Numerics", "Models", "Foundations"], resources: [.copy("Fixtures")]),
     tests("MaskingTests", ["Masking", "Models", "Numerics", "Cryptography", "Foundations"]),
     tests("DatasetsTests", ["Datasets", "Files", "Numerics", "CHDF5", "Foundations", "TestSupport"]),
@@ -125,8 +132,8 @@ let package = Package(
     tests(
       "SessionTests",
       [
-        "OwnerRole", "TrainerRole", "LeakAudit", "Masking", "Training", "Collectives", "Datasets", "Files", "JobSpec",
-        "Protocol", "Models", "Numerics", "Foundations", "TestSupport",
+        "OwnerRole", "TrainerRole", "LeakAudit", "Families", "Masking", "Training", "Collectives", "Datasets", "Files",
+        "JobSpec", "Protocol", "Models", "Numerics", "Foundations", "TestSupport",
       ]),
     // The programs themselves, started as a person would; Datasets only writes their input, Protocol what neither program says.
     tests("ProgramTests", ["Datasets", "CHDF5", "Protocol", "encryptor", "trainer"]),

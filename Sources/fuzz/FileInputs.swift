@@ -1,8 +1,9 @@
-import Foundations
-import Models
+import Families
 import Files
 import Foundation
+import Foundations
 import JobSpec
+import Models
 import Training
 
 /// Input bytes as the config.json of a pretrained model.
@@ -10,12 +11,13 @@ enum ConfigurationInput {
   static func run(_ input: Data) {
     guard let configuration = try? HuggingFaceConfiguration.parse(Array(input)) else { return }
     let text = JSONValue.object(configuration.document).text()
+    let again = try? HuggingFaceConfiguration.parse(Array(text.utf8))
     precondition(
-      (try? HuggingFaceConfiguration.parse(Array(text.utf8))) == configuration,
+      again?.document == configuration.document && again?.sizes == configuration.sizes,
       "a configuration changed when it was written")
     // A model of many blocks has nothing in it that one of a few has not, but takes long to spell out.
-    guard configuration.blocks <= 4 else { return }
-    for named in configuration.tensors(pooler: true, languageModelHead: true) {
+    guard configuration.sizes.blocks <= 4 else { return }
+    for named in configuration.family.storedTensors(pooler: true, languageModelHead: true) {
       precondition(named.shape.allSatisfy { $0 > 0 }, "a tensor without elements")
     }
     let described = configuration.transformer(

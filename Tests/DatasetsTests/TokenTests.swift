@@ -49,7 +49,8 @@ import Testing
     #expect(
       rows
         == TokenRows(
-          ids: [5, 6, 7, 99, 8, 9], positions: [0, 1, 2, 0, 1, 3], types: [0, 1, 1, 0, 1, 0], offsets: [0, 3, 4, 6]))
+          ids: [5, 6, 7, 99, 8, 9], positions: [0, 1, 2, 0, 1, 3], types: [0, 1, 1, 0, 1, 0], offsets: [0, 3, 4, 6],
+          padding: [-1, 500]))
     #expect(rows.rows == 3)
     #expect(rows.tokens == 6)
     #expect(rows[row: 2] == 4..<6)
@@ -58,11 +59,13 @@ import Testing
   @Test func anyRowsMayBeRead() throws {
     let source = try open(small(), types: "types")
     #expect(
-      try source.read(rows: 2..<3) == TokenRows(ids: [8, 9], positions: [1, 3], types: [1, 0], offsets: [0, 2]))
+      try source.read(rows: 2..<3)
+        == TokenRows(ids: [8, 9], positions: [1, 3], types: [1, 0], offsets: [0, 2], padding: [0]))
     #expect(try source.read(rows: 1..<1) == TokenRows(ids: [], positions: [], types: [], offsets: [0]))
     #expect(
       try source.read(rows: 1..<3)
-        == TokenRows(ids: [99, 8, 9], positions: [0, 1, 3], types: [0, 1, 0], offsets: [0, 1, 3]))
+        == TokenRows(
+          ids: [99, 8, 9], positions: [0, 1, 3], types: [0, 1, 0], offsets: [0, 1, 3], padding: [500, 0]))
   }
 
   @Test func withoutAMaskEveryTokenCounts() throws {
@@ -193,6 +196,16 @@ import Testing
     let limits = TokenLimits(vocabulary: 100, types: 0, positions: 4, requiresTrailingPadding: true)
     #expect(try open(small(), limits: limits).read(rows: 0..<2).tokens == 4)
     try expectRefusal(.misplacedPadding, "'mask': row 2, column 0 ") { try open(small(), limits: limits) }
+  }
+
+  /// What a head that reads the first column would take for the first token.
+  @Test func paddingBeforeTheTokenThatIsPooled() throws {
+    let limits = TokenLimits(
+      vocabulary: 100, types: 0, positions: 4, requiresTrailingPadding: false, requiresFirstToken: true)
+    #expect(try open(small(), limits: limits).read(rows: 0..<2).tokens == 4)
+    try expectRefusal(.misplacedPadding, "'mask': row 2, column 0 is padding, and") {
+      try open(small(), limits: limits)
+    }
   }
 
   @Test func aMaskOrTypesOfAnotherShape() throws {

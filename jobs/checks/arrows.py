@@ -10,12 +10,12 @@ LEVELS = [
     {"Foundations", "Cryptography"},
     {"Numerics", "Models"},
     {"Files"},
-    {"Training", "Masking", "Datasets", "JobSpec", "Protocol", "Collectives"},
+    {"Training", "Masking", "Datasets", "JobSpec", "Protocol", "Collectives", "Families"},
     {"OwnerRole", "TrainerRole"},
     {"LeakAudit"},
     {"encryptor", "trainer", "benchmarks", "fuzz"},
 ]
-FORBIDDEN = {"trainer": {"Masking", "Datasets", "JobSpec", "OwnerRole", "LeakAudit"}}
+FORBIDDEN = {"trainer": {"Masking", "Datasets", "JobSpec", "Families", "OwnerRole", "LeakAudit"}}
 
 level = {name: number for number, names in enumerate(LEVELS) for name in names}
 package = json.loads(subprocess.run(

@@ -67,7 +67,7 @@ package struct TokenSource: Sendable {
     [ids, mask, types].compactMap { $0?.array.plan.inflationsPerChunk }.max() ?? 0
   }
 
-  /// The tokens of some rows, checked against the limits. Values in padding are ignored.
+  /// The tokens of some rows, checked against the limits. Of what stands in padding no more is looked at than which ids there are.
   /// - Throws: `DatasetError` naming dataset, row and column: `invalidTokens` for an id outside of the vocabulary, `invalidTypes`,
   ///   `invalidMask` for anything but 0 and 1, `emptySequence` for a row of padding alone, `sequenceTooLong`,
   ///   `misplacedPadding`, `damagedRows`.
@@ -78,10 +78,15 @@ package struct TokenSource: Sendable {
     var offsets = [0]
     offsets.reserveCapacity(rows.count + 1)
     var result: (ids: [Int32], positions: [Int32], types: [Int32]) = ([], [], [])
+    var padding: [Int32] = []
     for row in rows {
       let first = (row - rows.lowerBound) * columns
-      for (column, index) in (first..<first + columns).enumerated() where kept?[index] ?? 1 == 1 {
+      for (column, index) in (first..<first + columns).enumerated() {
         let id = numbers[index]
+        guard kept?[index] ?? 1 == 1 else {
+          if padding.count < 2, !padding.contains(id) { padding.append(id) }
+          continue
+        }
         guard id >= 0, Int(id) < limits.vocabulary else {
           throw ids.failure(
             .invalidTokens, row: row, column: column,
@@ -99,7 +104,8 @@ package struct TokenSource: Sendable {
       offsets.append(result.ids.count)
     }
     if types == nil { result.types = [Int32](repeating: 0, count: result.ids.count) }
-    return TokenRows(ids: result.ids, positions: result.positions, types: result.types, offsets: offsets)
+    return TokenRows(
+      ids: result.ids, positions: result.positions, types: result.types, offsets: offsets, padding: padding)
   }
 
   /// Tokens of each row, padding not counted: reads the masks and nothing else.
@@ -145,6 +151,12 @@ package struct TokenSource: Sendable {
           .misplacedPadding, row: row, column: gap - first,
           "is padding before a token; a decoder takes padding at the end only: tokenise with padding_side=\"right\"")
       }
+      if limits.requiresFirstToken, values.first == 0 {
+        throw mask.failure(
+          .misplacedPadding, row: row, column: 0,
+          "is padding, and the model's head reads the first column: tokenise with padding_side=\"right\", or set model.head.pool: mean"
+        )
+      }
     }
     return kept
   }
@@ -169,11 +181,17 @@ package struct TokenLimits: Sendable, Equatable {
   /// a token must not change it.
   package let requiresTrailingPadding: Bool
 
-  package init(vocabulary: Int, types: Int, positions: Int, requiresTrailingPadding: Bool) {
+  /// Whether the first column must be a token in every row, because the head reads what stands there.
+  package let requiresFirstToken: Bool
+
+  package init(
+    vocabulary: Int, types: Int, positions: Int, requiresTrailingPadding: Bool, requiresFirstToken: Bool = false
+  ) {
     self.vocabulary = vocabulary
     self.types = types
     self.positions = positions
     self.requiresTrailingPadding = requiresTrailingPadding
+    self.requiresFirstToken = requiresFirstToken
   }
 }
 
@@ -187,12 +205,15 @@ package struct TokenRows: Sendable, Equatable {
   package let types: [Int32]
   /// [rows + 1]: where a row begins; the last is the number of tokens. No row is empty.
   package let offsets: [Int]
+  /// Ids that stand where the mask says padding, the first two that differ.
+  package let padding: [Int32]
 
-  package init(ids: [Int32], positions: [Int32], types: [Int32], offsets: [Int]) {
+  package init(ids: [Int32], positions: [Int32], types: [Int32], offsets: [Int], padding: [Int32] = []) {
     self.ids = ids
     self.positions = positions
     self.types = types
     self.offsets = offsets
+    self.padding = padding
   }
 
   package var rows: Int { offsets.count - 1 }

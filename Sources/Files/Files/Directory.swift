@@ -3,7 +3,7 @@ import Foundation
 /// The few directory operations that recovery needs.
 package enum Directory {
   /// The directory part of a path; "." for a bare name.
-  static func containing(_ path: String) -> String {
+  package static func containing(_ path: String) -> String {
     guard let slash = path.lastIndex(of: "/") else { return "." }
     return slash == path.startIndex ? "/" : String(path[..<slash])
   }

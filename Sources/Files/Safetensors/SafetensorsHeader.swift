@@ -151,7 +151,7 @@ package enum SafetensorsType: String, Sendable, CaseIterable {
     }
   }
 
-  var isFloating: Bool {
+  package var isFloating: Bool {
     switch self {
     case .float64, .float32, .float16, .bfloat16: true
     case .int64, .int32, .uint8: false
@@ -197,7 +197,7 @@ package struct SafetensorsTensor: Sendable {
   }
 
   /// The same tensor under another name.
-  func named(_ name: String) -> SafetensorsTensor {
+  package func named(_ name: String) -> SafetensorsTensor {
     SafetensorsTensor(name: name, type: type, shape: shape, write: write)
   }
 }

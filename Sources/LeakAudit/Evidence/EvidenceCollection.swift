@@ -1,3 +1,4 @@
+import Families
 package import OwnerRole
 import Models
 import JobSpec

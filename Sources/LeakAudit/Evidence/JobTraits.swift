@@ -1,6 +1,6 @@
 package import OwnerRole
 package import Models
-import Files
+import Families
 import JobSpec
 import Masking
 
@@ -74,7 +74,7 @@ extension JobShape {
   /// - Parameter rows: of the whole job.
   package func traits(rows: Int) -> JobTraits {
     let masking = job.masking
-    let family = pretrained?.configuration.family
+    let family = pretrained.map { type(of: $0.family) }
     let shuffles = family.map { TokenSettings.shuffles(masking, family: $0) } ?? false
     var units: Int?
     if case .mlp(let hidden, _) = job.model { units = masking.adapterWidth ?? hidden.first ?? data.outputs }
@@ -84,7 +84,8 @@ extension JobShape {
       adapterWidth: masking.adapterWidth, rows: rows, features: family == nil ? data.features : inputWidth,
       epochs: job.train.epochs, inputGroup: keyPlan.input.group, padding: masking.padding, firstLayerUnits: units,
       optimizer: job.optimizer.kind, strongerMasking: strongerMasking,
-      canShuffleTokens: family == .bert && !shuffles, canStandardize: family == nil && !job.data.standardize)
+      canShuffleTokens: family?.readsTokenOrder == false && !shuffles,
+      canStandardize: family == nil && !job.data.standardize)
   }
 
   /// The strength that gives the input the largest group, if that is more than it has; what the plan refuses does not count.

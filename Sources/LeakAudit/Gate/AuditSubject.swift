@@ -1,6 +1,6 @@
 import Foundations
 import OwnerRole
-import Files
+import Families
 import Cryptography
 import Foundation
 package import JobSpec

@@ -1,5 +1,5 @@
 package import Models
-import Files
+import Families
 package import Datasets
 package import JobSpec
 package import Masking
@@ -73,10 +73,12 @@ package struct DataShape: Sendable, Equatable, Codable {
   package var labelsMissing: Bool
   /// Of the checkpoint that the job starts from: embeddings, frozen weights and folded gains are read from it again later.
   package var checkpoint: String?
+  /// What the result names as its padding token where the checkpoint names none: the id that stands in the data's padding, if it ends no sample.
+  package var paddingToken: Int?
 
   package init(
     features: Int, maximumTokens: Int? = nil, outputs: Int, classNames: [String]?, labelsMissing: Bool,
-    checkpoint: String? = nil
+    checkpoint: String? = nil, paddingToken: Int? = nil
   ) {
     self.features = features
     self.maximumTokens = maximumTokens
@@ -84,6 +86,7 @@ package struct DataShape: Sendable, Equatable, Codable {
     self.classNames = classNames
     self.labelsMissing = labelsMissing
     self.checkpoint = checkpoint
+    self.paddingToken = paddingToken
   }
 }
 

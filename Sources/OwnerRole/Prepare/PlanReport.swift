@@ -1,6 +1,7 @@
 import Datasets
 import Models
 import Files
+import Families
 package import JobSpec
 package import Masking
 import Protocol
@@ -77,7 +78,7 @@ package struct PlanReport: Sendable, Codable {
       seen.append("which weights are frozen: masked, and the same as the checkpoint's up to the keys")
     }
     let model = tokens.model
-    if model.task == .causalLanguageModel, model.configuration.tiesWordEmbeddings {
+    if model.task == .causalLanguageModel, model.sizes.tiesWordEmbeddings {
       seen.append(
         "every token it is sent also as a row of the head, times the last norm's gain: as many pairs of both as the model is wide give "
           + "the residual's key away up to signs; use a checkpoint whose head is not tied")

@@ -1,6 +1,7 @@
 import Models
 import Files
 package import Datasets
+import Families
 package import JobSpec
 package import Masking
 package import Protocol
@@ -89,6 +90,7 @@ struct OpenedData {
       let tokens = try TokenInputs(columns, file: file, model: PretrainedModel(model, task: job.task), job: job)
       let scan = try tokens.scan()
       try Self.checkTargets(job, scan)
+      try Self.checkLastTokens(job, tokens.model, scan)
       source = .tokens(tokens)
       labels = job.task.isPerToken ? nil : try Self.labels(job, file: file, rows: tokens.source.rows)
       pretrained = tokens.model
@@ -123,18 +125,33 @@ struct OpenedData {
         : "\(job.data.file): '\(job.data.labels ?? "")': every label is negative, so that no token counts")
   }
 
+  /// What the result's class would take for padding must not be what was trained on.
+  private static func checkLastTokens(_ job: ResolvedJob, _ model: PretrainedModel, _ scan: TokenScan) throws {
+    guard model.classFindsLastToken, let first = scan.rowsEndingInPadding.first, let padding = model.sizes.paddingToken
+    else { return }
+    let others = scan.rowsEndingInPadding.count - 1
+    throw OwnerError.unfitData(
+      "\(job.data.file): row \(first)\(others > 0 ? " and \(others) others" : "") end in token \(padding), which the checkpoint pads "
+        + "with: \(model.libraryClass ?? "its class") would take it for padding and pool the token before it. Leave it out of the mask, "
+        + "name another `pad_token_id` in the checkpoint's config.json, or set model.head.pool: mean")
+  }
+
   private static func shape(
     _ job: ResolvedJob, model: PretrainedModel, scan: TokenScan, labels: JobLabels?
   ) throws -> DataShape {
     let outputs: Int
     switch job.task {
-    case .causalLanguageModel: outputs = model.configuration.vocabulary
+    case .causalLanguageModel: outputs = model.sizes.vocabulary
     case .tokenClassification: outputs = try model.outputs(found: scan.labelClasses)
     default: outputs = try model.outputs(found: labels?.outputs ?? 1)
     }
+    let padding =
+      model.classFindsLastToken && model.sizes.paddingToken == nil
+      ? scan.padding.flatMap { scan.lastTokens.contains($0) ? nil : $0 } : nil
     return DataShape(
       features: 0, maximumTokens: scan.longest, outputs: outputs, classNames: labels?.classNames,
-      labelsMissing: labels?.hasMissing ?? false, checkpoint: try model.directory.fingerprint())
+      labelsMissing: labels?.hasMissing ?? false, checkpoint: try model.directory.fingerprint(),
+      paddingToken: padding.map { Int($0) })
   }
 
   private static func labels(_ job: ResolvedJob, file: HDF5File, rows: Int) throws -> JobLabels {

@@ -1,5 +1,5 @@
 package import Models
-import Files
+package import Families
 package import Datasets
 package import JobSpec
 
@@ -15,20 +15,20 @@ package struct TokenInputs: Sendable {
   package init(
     _ columns: TokenColumns, file: HDF5File, model: PretrainedModel, job: ResolvedJob, readsLabels: Bool = true
   ) throws {
-    let isEncoder = model.configuration.family == .bert
-    if job.masking.shuffleTokens == true, !isEncoder {
+    let family = type(of: model.family)
+    if job.masking.shuffleTokens == true, family.readsTokenOrder {
       throw OwnerError.unfitJob("masking.shuffle_tokens needs an encoder: a decoder reads the order of its tokens")
     }
     self.model = model
     settings = TokenSettings(
       task: job.task, poolsLast: model.pooling == .last,
-      shuffles: TokenSettings.shuffles(job.masking, family: model.configuration.family),
+      shuffles: TokenSettings.shuffles(job.masking, family: family),
       hasLabels: job.task.isPerToken && job.data.labels != nil)
     source = try file.openTokens(
       ids: columns.ids, mask: columns.mask, types: columns.types,
       limits: TokenLimits(
-        vocabulary: model.configuration.vocabulary, types: model.configuration.tokenTypes,
-        positions: model.configuration.positions, requiresTrailingPadding: !isEncoder))
+        vocabulary: model.sizes.vocabulary, types: model.sizes.tokenTypes, positions: model.sizes.positions,
+        requiresTrailingPadding: family.readsTokenOrder, requiresFirstToken: model.pooling == .cls))
     guard job.task.isPerToken, readsLabels else {
       labels = nil
       return
@@ -36,7 +36,7 @@ package struct TokenInputs: Sendable {
     switch (job.task, job.data.labels) {
     case (.causalLanguageModel, nil): labels = nil
     case (.causalLanguageModel, let path?):
-      labels = try file.openTokenLabels(path: path, tokens: source, classes: model.configuration.vocabulary)
+      labels = try file.openTokenLabels(path: path, tokens: source, classes: model.sizes.vocabulary)
     case (_, let path?):
       labels = try file.openTokenLabels(path: path, tokens: source, classes: model.settings.classes)
     case (_, nil): throw OwnerError.unfitJob("task: \(job.task.rawValue) needs data.labels")
@@ -44,11 +44,14 @@ package struct TokenInputs: Sendable {
   }
 
   /// Calls `body` with every row of the file in order and its tokens.
-  func forEachSample(_ body: (Int, [Token]) throws -> Void) throws {
+  ///
+  /// - Parameter padding: called with the ids that stand in the padding of some rows, two at most.
+  func forEachSample(padding: ([Int32]) -> Void = { _ in }, _ body: (Int, [Token]) throws -> Void) throws {
     var next = 0
     while next < source.rows {
       let rows = next..<min(source.rows, next + source.preferredRowBlock)
       let block = try source.read(rows: rows)
+      padding(block.padding)
       let ids = try labels?.read(rows: rows, of: block)
       for row in rows {
         try body(
@@ -66,29 +69,17 @@ package struct TokenInputs: Sendable {
   /// Reads all samples once.
   func scan() throws -> TokenScan {
     var scan = TokenScan(labelClasses: labels?.classes ?? 0)
-    try forEachSample { _, sample in
+    let named = model.sizes.paddingToken
+    var padding: Set<Int32> = []
+    try forEachSample(padding: { padding.formUnion($0) }) { row, sample in
       scan.lengths.append(Int32(sample.count))
+      guard let last = sample.last?.id else { return }
+      scan.lastTokens.insert(last)
+      if named == Int(last) { scan.rowsEndingInPadding.append(row) }
       if settings.task.isPerToken { scan.countedTokens += settings.targets(of: sample).count { $0 >= 0 } }
     }
+    scan.padding = padding.count == 1 ? padding.first.flatMap { model.sizes.isToken($0) ? $0 : nil } : nil
     return scan
-  }
-}
-
-/// One token of a sample, padding left out.
-package struct Token: Sendable, Equatable {
-  package let id: Int32
-  /// Its column in the file: the position that the embedding adds.
-  package let position: Int32
-  /// Segment: 0 unless the data names others.
-  package let type: Int32
-  /// Its class for tasks that label tokens; negative where it does not count.
-  package let label: Int32
-
-  package init(id: Int32, position: Int32, type: Int32 = 0, label: Int32 = -1) {
-    self.id = id
-    self.position = position
-    self.type = type
-    self.label = label
   }
 }
 
@@ -98,6 +89,12 @@ package struct TokenScan: Sendable, Equatable {
   package var lengths: [Int32] = []
   /// Tokens with a target of their own, for tasks that have such; 0 where labels are not read.
   package var countedTokens = 0
+  /// Ids that end a sample.
+  package var lastTokens: Set<Int32> = []
+  /// Rows whose last token is the one that the checkpoint pads with.
+  package var rowsEndingInPadding: [Int] = []
+  /// The one token that stands in all padding of the file; nil where there are several or none.
+  package var padding: Int32?
   /// Classes of the labels of tokens; 0 without any.
   package let labelClasses: Int
 
@@ -126,9 +123,9 @@ package struct TokenSettings: Sendable, Equatable {
     self.hasLabels = hasLabels
   }
 
-  /// An encoder's attention knows positions only from the token vectors, so order can be hidden; without masking nothing is.
-  package static func shuffles(_ masking: MaskingDescription, family: TransformerFamily) -> Bool {
-    family == .bert && (masking.shuffleTokens ?? true) && masking.strength != .none
+  /// Where positions are known only from the token vectors, order can be hidden; without masking nothing is.
+  package static func shuffles(_ masking: MaskingDescription, family: any ModelFamily.Type) -> Bool {
+    !family.readsTokenOrder && (masking.shuffleTokens ?? true) && masking.strength != .none
   }
 
   /// The class of each token's output, in the order of the file; negative where it does not count. A language model's is the next

@@ -1,6 +1,7 @@
 import Models
 import Files
 import Datasets
+package import Families
 package import Foundation
 import Masking
 import Numerics

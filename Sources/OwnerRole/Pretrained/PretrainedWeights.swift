@@ -1,5 +1,6 @@
-package import Models
+import Families
 package import Files
+package import Models
 package import Numerics
 
 /// A checkpoint's weights as a job starts from them: norm gains folded into the layers that read them where the family is pre-norm,
@@ -25,30 +26,45 @@ struct PlaintextTensors<Element: FloatingElement> {
   let specifications: [ParameterSpecification]
   let weights: any PlaintextWeights
 
-  /// To be written in this order; each reads its tensor when its turn comes.
+  private typealias Read = @Sendable () throws(CheckpointError) -> Tensor<Element>
+
+  /// To be written in this order; each reads its tensor when its turn comes. Where several are parts of one stored tensor, it stands in the
+  /// place of the first.
   var tensors: [SafetensorsTensor] {
-    let kept = model.keptTensors.map { description in
-      lazy(description.name, description.shape) { [model] () throws(CheckpointError) in
-        try model.directory.tensor(named: description.name)
+    let family = model.family
+    let parts = Dictionary(family.tensors.filter { $0.place != nil }.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
+    var stored: [StoredTensor<Element>] = []
+    var indexes: [String: Int] = [:]
+    for (part, read) in all(family) {
+      let part = parts[part.name] ?? part
+      if let index = indexes[part.storedName] {
+        stored[index].parts.append((part, read))
+      } else {
+        indexes[part.storedName] = stored.count
+        stored.append(StoredTensor(parts: [(part, read)]))
       }
     }
-    let folded = model.foldedNorms.map { description in
-      SafetensorsTensor(description.name, Tensor<Element>(repeating: 1, shape: description.shape))
+    return stored.map(lazy)
+  }
+
+  private func all(_ family: any ModelFamily) -> [(FamilyTensor, Read)] {
+    let kept = family.keptTensors.map { tensor -> (FamilyTensor, Read) in
+      (tensor, { [model] () throws(CheckpointError) in try model.directory.tensor(named: tensor.name) })
     }
-    let trained = specifications.map { specification in
-      lazy(specification.name, specification.shape) { [weights] () throws(CheckpointError) in
-        try weights.tensor(specification)
-      }
+    let folded = family.foldedNorms.map { tensor -> (FamilyTensor, Read) in
+      (tensor, { () throws(CheckpointError) in Tensor(repeating: 1, shape: tensor.shape) })
+    }
+    let trained = specifications.map { specification -> (FamilyTensor, Read) in
+      let tensor = FamilyTensor(specification.name, specification.shape)
+      return (tensor, { [weights] () throws(CheckpointError) in try weights.tensor(specification) })
     }
     return kept + folded + trained
   }
 
-  private func lazy(
-    _ name: String, _ shape: [Int], _ tensor: @escaping @Sendable () throws(CheckpointError) -> Tensor<Element>
-  ) -> SafetensorsTensor {
-    SafetensorsTensor(name: name, type: SafetensorsType(Element.elementType), shape: shape) {
+  private func lazy(_ stored: StoredTensor<Element>) -> SafetensorsTensor {
+    SafetensorsTensor(name: stored.name, type: SafetensorsType(Element.elementType), shape: stored.shape) {
       (writer) throws(CheckpointError) in
-      let values = try tensor()
+      let values = try stored.joined()
       try values.withUnsafeBufferPointer { (buffer) throws(CheckpointError) in
         try writer.write(UnsafeRawBufferPointer(buffer))
       }

@@ -1,5 +1,6 @@
 import Models
 import Datasets
+import Families
 package import Foundation
 import JobSpec
 import Masking

@@ -1,6 +1,7 @@
-import Models
+import Families
 import Files
 import JobSpec
+import Models
 import Numerics
 
 /// Writes a finished transformer as an ordinary Hugging Face directory, or its adapters as a PEFT directory, and reads them back.
@@ -13,17 +14,17 @@ struct TransformerExport<Element: FloatingElement> {
   /// - Throws: `CheckpointError`, of kind `.exhausted` on a full disk.
   func write(to directory: String) throws {
     if let adaptation = model.settings.train.adaptation { return try writeAdapters(adaptation, to: directory) }
-    guard
-      let architecture = HuggingFaceArchitecture(family: model.configuration.family, task: model.task)
-    else { throw OwnerError.unfitJob("no class of the transformers library has this model and task") }
+    guard let libraryClass = model.libraryClass else {
+      throw OwnerError.unfitJob("no class of the transformers library has this model and task")
+    }
     let base = PretrainedWeights(model: model, fresh: nil)
     let tensors = PlaintextTensors<Element>(
       model: model, specifications: shape.structure.parameters,
       weights: FinishedWeights(trained: trained, frozen: base)
     ).tensors
     try HuggingFaceExport(
-      architecture: architecture, task: model.task, outputs: shape.data.outputs, classNames: shape.data.classNames,
-      tiesWordEmbeddings: false, paddingToken: model.configuration.paddingToken.flatMap { $0 >= 0 ? $0 : nil } ?? 0
+      libraryClass: libraryClass, task: model.task, outputs: shape.data.outputs, classNames: shape.data.classNames,
+      tiesWordEmbeddings: false, paddingToken: model.sizes.paddingToken ?? shape.data.paddingToken
     ).write(tensors, original: model.directory, to: directory)
   }
 
@@ -94,15 +95,14 @@ struct TransformerReadme {
 
   private var what: String {
     switch model.settings.train {
-    case .all: "A \(model.configuration.family.rawValue) model"
-    case .head: "A \(model.configuration.family.rawValue) model with a trained head"
-    case .lora: "Low-rank adapters for a \(model.configuration.family.rawValue) model"
+    case .all: "A \(model.familyName) model"
+    case .head: "A \(model.familyName) model with a trained head"
+    case .lora: "Low-rank adapters for a \(model.familyName) model"
     }
   }
 
   private var loading: String {
-    let name =
-      HuggingFaceArchitecture(family: model.configuration.family, task: model.task)?.rawValue ?? "AutoModel"
+    let name = model.libraryClass ?? "AutoModel"
     guard model.settings.train.adaptation != nil else {
       return """
         from transformers import \(name)
@@ -110,36 +110,44 @@ struct TransformerReadme {
         model = \(name).from_pretrained(".")
         """
     }
+    let padding =
+      model.sizes.paddingToken == nil ? shape.data.paddingToken.map { "\nbase.config.pad_token_id = \($0)" } ?? "" : ""
     let head = model.task == .causalLanguageModel ? "" : ", num_labels=\(shape.data.outputs)"
     return """
       from peft import PeftModel
       from transformers import \(name)
 
-      base = \(name).from_pretrained("\(model.settings.directory)"\(head))
+      base = \(name).from_pretrained("\(model.settings.directory)"\(head))\(padding)
       model = PeftModel.from_pretrained(base, ".")
       """
   }
 
   /// What the head reads, where it differs from what the library's class feeds it; nil where it does not.
   private var ownPooling: String? {
-    switch (model.configuration.family, model.pooling) {
-    case (_, .none), (.llama, .last), (.llama, .cls): nil
-    case (_, .mean): "the average over a sample's tokens"
-    case (.bert, .last): "a sample's last token"
-    case (.bert, .cls): model.hasPooler ? nil : "a sample's first token, without a pooler"
+    if model.pooling == model.libraryPooling, model.family.pooler == nil || model.hasPooler { return nil }
+    return switch model.pooling {
+    case .none: nil
+    case .mean: "the average over a sample's tokens"
+    case .last: "a sample's last token"
+    case .cls: "a sample's first token, without a pooler"
     }
   }
 
   private var notes: String {
     var notes = ""
-    if !model.foldedNorms.isEmpty, model.settings.train.adaptation == nil {
+    if !model.family.foldedNorms.isEmpty, model.settings.train.adaptation == nil {
       notes +=
         "\nThe gains of the norms are 1: they were multiplied into the layers that read them before training, which changes no output.\n"
+    }
+    if model.classFindsLastToken, model.sizes.paddingToken ?? shape.data.paddingToken == nil {
+      notes +=
+        "\nThe checkpoint names no padding token, and the data shows none that ends no text. Before the class is given texts of different "
+        + "lengths at once, `config.pad_token_id` must be set to what pads them, an id that ends no text.\n"
     }
     if let pooling = ownPooling {
       notes +=
         "\nThe class above does not pool as this model was trained: its head reads \(pooling). Take the encoder's last hidden states, pool them "
-        + "so, and apply `\(model.configuration.family == .bert ? "classifier" : "score")` to the result.\n"
+        + "so, and apply `\(type(of: model.family).classifier)` to the result.\n"
     }
     return notes
   }

@@ -104,7 +104,10 @@ extension RunState {
       throw OwnerError.unfitData(
         "the checkpoint that model.huggingface names holds other weights than when the run began; put the old one back")
     }
-    guard data == prepared.shape.data else {
+    var found = prepared.shape.data
+    // A run of an earlier version kept none.
+    if data.paddingToken == nil { found.paddingToken = nil }
+    guard data == found else {
       throw OwnerError.unfitData(
         "\(prepared.job.data.file) has changed since the run began; put the old file back")
     }

@@ -1,5 +1,6 @@
 import Models
 package import Datasets
+package import Families
 import Foundation
 import JobSpec
 package import Masking

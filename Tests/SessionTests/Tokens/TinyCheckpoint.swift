@@ -1,4 +1,5 @@
 import Models
+@testable import Families
 @testable import Files
 import Foundation
 import Numerics
@@ -18,7 +19,7 @@ enum TinyCheckpoint {
     try Data(settings.utf8).write(to: directory.appending(path: "config.json"))
     let configuration = try HuggingFaceConfiguration.parse(Array(settings.utf8))
     var random = SplitMix(seed: seed)
-    let tensors = configuration.tensors(pooler: family == .bert, languageModelHead: family == .llama).map {
+    let tensors = configuration.family.storedTensors(pooler: family == .bert, languageModelHead: family == .llama).map {
       description in
       // Gains near 1 and of both sizes, so that folding one wrongly shows.
       let isGain = description.shape.count == 1 && description.name.hasSuffix("orm.weight")

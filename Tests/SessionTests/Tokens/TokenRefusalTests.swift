@@ -62,6 +62,25 @@ import TestSupport
     #expect(failure.kind == .inputData)
   }
 
+  /// The classes of the library pool the first column, whatever stands there.
+  @Test func paddingBeforeTheTokenThatAnEncoderPools() throws {
+    func data(_ directory: TemporaryDirectory) throws -> TokenData {
+      try TokenData(in: directory) { row, _, mask, _ in if row == 5 { mask[0] = 0 } }
+    }
+    let failure = try refusal(TokenJob(), data)
+    #expect(failure.kind == .inputData)
+    #expect(failure.description.contains("row 5, column 0") && failure.description.contains("pool: mean"))
+    // Where no column is pooled it changes nothing: positions are those of the columns.
+    for job in [
+      TokenJob().changing { $0.pool = .mean },
+      TokenJob().changing { ($0.task, $0.classes) = (.tokenClassification, 3) },
+    ] {
+      let directory = try TemporaryDirectory()
+      _ = try PreparedJob(
+        job: try job.resolved(on: data(directory)), secret: try OrderSecret(ephemeralWithSeed: 1))
+    }
+  }
+
   @Test func tagsOfWhichNoneCounts() throws {
     let failure = try refusal(
       TokenJob().changing { ($0.task, $0.classes) = (.tokenClassification, 3) }

@@ -1,8 +1,9 @@
-import Foundations
+import Files
 import Foundation
+import Foundations
 
 /// The settings of a config.json by name. `null` counts as absent, as it does in Python.
-struct ConfigurationSettings {
+package struct ConfigurationSettings {
   let members: [String: JSONValue]
   /// What errors put before a name: "rope_scaling." for settings of that object.
   var prefix = ""

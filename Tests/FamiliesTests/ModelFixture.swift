@@ -4,6 +4,7 @@ import Numerics
 import Testing
 import TestSupport
 
+@testable import Families
 @testable import Files
 
 /// Tiny pretrained models in a directory, as the Hugging Face libraries lay them out.
@@ -51,7 +52,7 @@ struct ModelFixture {
 
   func descriptions(pooler: Bool = false, languageModelHead: Bool = false) throws -> [TensorDescription] {
     try HuggingFaceConfiguration.parse(Array(JSONValue.object(settings).text().utf8))
-      .tensors(pooler: pooler, languageModelHead: languageModelHead)
+      .family.storedTensors(pooler: pooler, languageModelHead: languageModelHead)
   }
 
   static func tensor(_ index: Int, _ shape: [Int]) -> Tensor<Float> {

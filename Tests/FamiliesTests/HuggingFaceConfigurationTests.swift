@@ -2,6 +2,7 @@ import Foundations
 import Models
 import Testing
 
+@testable import Families
 @testable import Files
 
 @Suite struct HuggingFaceConfigurationTests {
@@ -14,12 +15,12 @@ import Testing
 
   @Test func anEncoder() throws {
     let configuration = try parse(ModelFixture.bert)
-    #expect(configuration.vocabulary == 6)
-    #expect(configuration.positions == 5)
-    #expect(configuration.tokenTypes == 2)
-    #expect(configuration.paddingToken == 0)
-    #expect(configuration.initializerRange == 0.02)
-    #expect(configuration.tiesWordEmbeddings)
+    #expect(configuration.sizes.vocabulary == 6)
+    #expect(configuration.sizes.positions == 5)
+    #expect(configuration.sizes.tokenTypes == 2)
+    #expect(configuration.sizes.paddingToken == 0)
+    #expect(configuration.sizes.initializerRange == 0.02)
+    #expect(configuration.sizes.tiesWordEmbeddings)
     #expect(configuration.document == ModelFixture.bert)
     let head = TransformerHead(pooling: .cls, hasPooler: true, outputs: 3, hasBias: true, isLanguageModel: false)
     #expect(
@@ -32,9 +33,9 @@ import Testing
 
   @Test func aDecoderWithGroupedQueries() throws {
     let configuration = try parse(ModelFixture.llama, ["attention_bias": true, "mlp_bias": true, "head_dim": 6])
-    #expect(configuration.tokenTypes == 0)
-    #expect(configuration.paddingToken == nil)
-    #expect(!configuration.tiesWordEmbeddings)
+    #expect(configuration.sizes.tokenTypes == 0)
+    #expect(configuration.sizes.paddingToken == nil)
+    #expect(!configuration.sizes.tiesWordEmbeddings)
     let head = TransformerHead(pooling: .none, hasPooler: false, outputs: 6, hasBias: false, isLanguageModel: true)
     let transformer = configuration.transformer(head: head, trained: .head, maximumTokens: 4, recomputes: false)
     #expect(transformer.family == .llama)
@@ -51,15 +52,21 @@ import Testing
 
   @Test func theReferencesDefaults() throws {
     let bert = try parse(["model_type": "bert"])
-    #expect([bert.width, bert.blocks, bert.heads, bert.headWidth, bert.hidden] == [768, 12, 12, 64, 3072])
-    #expect([bert.vocabulary, bert.positions, bert.tokenTypes] == [30522, 512, 2])
+    #expect(
+      [bert.sizes.width, bert.sizes.blocks, bert.sizes.heads, bert.sizes.headWidth, bert.sizes.hidden] == [
+        768, 12, 12, 64, 3072,
+      ])
+    #expect([bert.sizes.vocabulary, bert.sizes.positions, bert.sizes.tokenTypes] == [30522, 512, 2])
     let llama = try parse([
       "model_type": "llama", "num_key_value_heads": .null, "head_dim": .null, "rope_scaling": .null,
     ])
-    #expect([llama.width, llama.blocks, llama.heads, llama.keyValueHeads, llama.headWidth] == [4096, 32, 32, 32, 128])
-    #expect([llama.vocabulary, llama.positions, llama.hidden] == [32000, 2048, 11008])
-    #expect(llama.normEpsilon == 1e-6)
-    #expect(llama.rotary?.frequencies.first == 1)
+    #expect(
+      [llama.sizes.width, llama.sizes.blocks, llama.sizes.heads, llama.sizes.keyValueHeads, llama.sizes.headWidth] == [
+        4096, 32, 32, 32, 128,
+      ])
+    #expect([llama.sizes.vocabulary, llama.sizes.positions, llama.sizes.hidden] == [32000, 2048, 11008])
+    #expect(llama.sizes.normEpsilon == 1e-6)
+    #expect(llama.sizes.rotary?.frequencies.first == 1)
   }
 
   @Test(arguments: [
@@ -67,13 +74,13 @@ import Testing
     ("relu", .relu), ("silu", .silu), ("swish", .silu), ("tanh", .tanh),
   ])
   func activations(name: String, activation: Activation) throws {
-    #expect(try parse(ModelFixture.bert, ["hidden_act": .string(name)]).activation == activation)
+    #expect(try parse(ModelFixture.bert, ["hidden_act": .string(name)]).sizes.activation == activation)
   }
 
   // MARK: Rotary positions
 
   private func frequencies(_ changes: [String: JSONValue]) throws(HuggingFaceProblem) -> [Double] {
-    try parse(ModelFixture.llama, ["head_dim": 4].merging(changes) { $1 }).rotary?.frequencies ?? []
+    try parse(ModelFixture.llama, ["head_dim": 4].merging(changes) { $1 }).sizes.rotary?.frequencies ?? []
   }
 
   /// θ^(−2i/4) is 1 and 1/√θ. One rounding of `pow` and one of the division: 2⁻⁵² each.
@@ -176,8 +183,8 @@ import Testing
       "is_decoder": false, "add_cross_attention": false, "quantization_config": .null, "pruned_heads": .object([:]),
       "position_embedding_type": "absolute",
     ]
-    #expect(try parse(ModelFixture.bert, harmless).width == 4)
-    #expect(try parse(ModelFixture.llama, ["pretraining_tp": 1, "partial_rotary_factor": 1]).width == 8)
+    #expect(try parse(ModelFixture.bert, harmless).sizes.width == 4)
+    #expect(try parse(ModelFixture.llama, ["pretraining_tp": 1, "partial_rotary_factor": 1]).sizes.width == 8)
   }
 
   @Test(arguments: [

@@ -1,4 +1,4 @@
-import Models
+import Files
 import Foundations
 
 /// Where each tensor of a model lies: one safetensors file, or several with an index. Headers are read, no tensor is.
@@ -11,16 +11,17 @@ struct HuggingFaceWeights: Sendable {
   /// Paths of the files that were read: the index, where there is one, and those that hold tensors, sorted.
   let files: [String]
 
+  /// - Parameter canonicalName: of a stored name.
   /// - Throws: `.huggingFace`, `.safetensors`, `.system`.
-  init(directory: String, names: HuggingFaceNames) throws(CheckpointError) {
+  init(directory: String, canonicalName: (String) -> String) throws(CheckpointError) {
     let single = directory + "/" + Self.singleName
     let index = directory + "/" + Self.indexName
     if RegularFile.exists(single) {
       let file = try SafetensorsFile(path: single)
-      places = try Self.canonical(file.names.map { StoredPlace(file: file, name: $0) }, names, path: single)
+      places = try Self.canonical(file.names.map { StoredPlace(file: file, name: $0) }, canonicalName, path: single)
       files = [single]
     } else if RegularFile.exists(index) {
-      places = try Self.canonical(ShardIndex(path: index).places(), names, path: index)
+      places = try Self.canonical(ShardIndex(path: index).places(), canonicalName, path: index)
       files = [index] + Set(places.values.map(\.file.path)).sorted()
     } else {
       throw .huggingFace(path: directory, .noWeights)
@@ -33,50 +34,16 @@ struct HuggingFaceWeights: Sendable {
   subscript(name: String) -> StoredPlace? { places[name] }
 
   private static func canonical(
-    _ places: [StoredPlace], _ names: HuggingFaceNames, path: String
+    _ places: [StoredPlace], _ canonicalName: (String) -> String, path: String
   ) throws(CheckpointError) -> [String: StoredPlace] {
     var result: [String: StoredPlace] = [:]
     for place in places {
-      let name = names.canonical(place.name)
+      let name = canonicalName(place.name)
       guard result.updateValue(place, forKey: name) == nil else {
         throw .huggingFace(path: path, .spelledTwice(name.printable(limit: 80)))
       }
     }
     return result
-  }
-}
-
-/// How the tensors of a family are called in its files, which differ by the class that saved them and by its age.
-struct HuggingFaceNames {
-  let family: TransformerFamily
-
-  /// The name that the family's classes with a head use: the base model alone leaves out `bert.` or `model.`, and models from
-  /// TensorFlow call a norm's gain and shift gamma and beta.
-  func canonical(_ stored: String) -> String {
-    switch family {
-    case .bert:
-      var name = stored
-      if ["embeddings.", "encoder.", "pooler."].contains(where: name.hasPrefix) { name = "bert." + name }
-      for (old, new) in [("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias")]
-      where name.hasSuffix(old) {
-        name = String(name.dropLast(old.count)) + new
-      }
-      return name
-    case .llama:
-      return ["layers.", "embed_tokens.", "norm."].contains(where: stored.hasPrefix) ? "model." + stored : stored
-    }
-  }
-
-  /// Whether a tensor that nobody asked for may be passed over: heads for other tasks, and tables that follow from the sizes.
-  func isIgnorable(_ name: String) -> Bool {
-    switch family {
-    case .bert:
-      return name == "bert.embeddings.position_ids"
-        || ["cls.", "bert.pooler.", "classifier.", "qa_outputs."].contains(where: name.hasPrefix)
-    case .llama:
-      return name.hasSuffix(".rotary_emb.inv_freq")
-        || ["lm_head.", "score.", "qa_outputs."].contains(where: name.hasPrefix)
-    }
   }
 }
 

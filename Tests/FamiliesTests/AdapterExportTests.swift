@@ -4,6 +4,7 @@ import Numerics
 import Testing
 import TestSupport
 
+@testable import Families
 @testable import Files
 
 @Suite struct AdapterExportTests {

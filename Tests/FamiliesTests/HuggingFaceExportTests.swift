@@ -6,6 +6,7 @@ import Numerics
 import Testing
 import TestSupport
 
+@testable import Families
 @testable import Files
 
 @Suite struct HuggingFaceExportTests {
@@ -34,22 +35,24 @@ import TestSupport
 
   @Test(
     arguments: [
-      (TransformerFamily.bert, LearningTask.classification, "BertForSequenceClassification"),
-      (.bert, .multilabel, "BertForSequenceClassification"), (.bert, .regression, "BertForSequenceClassification"),
-      (.bert, .tokenClassification, "BertForTokenClassification"), (.bert, .causalLanguageModel, nil),
-      (.llama, .classification, "LlamaForSequenceClassification"),
-      (.llama, .regression, "LlamaForSequenceClassification"),
-      (.llama, .tokenClassification, "LlamaForTokenClassification"), (.llama, .causalLanguageModel, "LlamaForCausalLM"),
-    ] as [(TransformerFamily, LearningTask, String?)])
-  func theClassThatLoadsAModel(family: TransformerFamily, task: LearningTask, name: String?) {
-    #expect(HuggingFaceArchitecture(family: family, task: task)?.rawValue == name)
+      ("bert", LearningTask.classification, "BertForSequenceClassification"),
+      ("bert", .multilabel, "BertForSequenceClassification"), ("bert", .regression, "BertForSequenceClassification"),
+      ("bert", .tokenClassification, "BertForTokenClassification"), ("bert", .causalLanguageModel, nil),
+      ("llama", .classification, "LlamaForSequenceClassification"),
+      ("llama", .regression, "LlamaForSequenceClassification"),
+      ("llama", .tokenClassification, "LlamaForTokenClassification"),
+      ("llama", .causalLanguageModel, "LlamaForCausalLM"),
+    ] as [(String, LearningTask, String?)])
+  func theClassThatLoadsAModel(family: String, task: LearningTask, name: String?) throws {
+    let family = try #require(ModelFamilies.all.first { $0.name == family })
+    #expect(family.libraryClass(task) == name)
   }
 
   @Test func theConfigurationOfAClassifier() throws {
     let original = try fixture(ModelFixture.bert)
     let settings = try configuration(
       HuggingFaceExport(
-        architecture: .bertForSequenceClassification, task: .classification, outputs: 2, classNames: ["no", "yes"],
+        libraryClass: "BertForSequenceClassification", task: .classification, outputs: 2, classNames: ["no", "yes"],
         tiesWordEmbeddings: true), of: original)
     var expected = ModelFixture.bert
     expected["num_labels"] = nil
@@ -66,7 +69,7 @@ import TestSupport
   @Test func classesWithoutNames() throws {
     let settings = try configuration(
       HuggingFaceExport(
-        architecture: .bertForSequenceClassification, task: .multilabel, outputs: 2, classNames: nil,
+        libraryClass: "BertForSequenceClassification", task: .multilabel, outputs: 2, classNames: nil,
         tiesWordEmbeddings: true), of: fixture(ModelFixture.bert))
     #expect(settings["id2label"] == .object(["0": "LABEL_0", "1": "LABEL_1"]))
     #expect(settings["label2id"] == .object(["LABEL_0": 0, "LABEL_1": 1]))
@@ -78,7 +81,7 @@ import TestSupport
       ModelFixture.llama, changing: ["tie_word_embeddings": true, "problem_type": "regression", "_name_or_path": "a/b"])
     let settings = try configuration(
       HuggingFaceExport(
-        architecture: .llamaForCausalLM, task: .causalLanguageModel, outputs: 6, classNames: nil,
+        libraryClass: "LlamaForCausalLM", task: .causalLanguageModel, outputs: 6, classNames: nil,
         tiesWordEmbeddings: false), of: original)
     #expect(settings["architectures"] == .array(["LlamaForCausalLM"]))
     #expect(settings["tie_word_embeddings"] == false)
@@ -90,7 +93,7 @@ import TestSupport
 
   @Test func aPaddingTokenIsAddedButNotChanged() throws {
     let export = HuggingFaceExport(
-      architecture: .llamaForSequenceClassification, task: .classification, outputs: 2, classNames: nil,
+      libraryClass: "LlamaForSequenceClassification", task: .classification, outputs: 2, classNames: nil,
       tiesWordEmbeddings: false, paddingToken: 3)
     #expect(try configuration(export, of: fixture(ModelFixture.llama))["pad_token_id"] == 3)
     #expect(
@@ -107,7 +110,7 @@ import TestSupport
     var tensors = try source.names.map { (name) throws(CheckpointError) in try source.copy(of: name) }
     tensors.append(SafetensorsTensor("classifier.weight", classifier))
     try HuggingFaceExport(
-      architecture: .bertForTokenClassification, task: .tokenClassification, outputs: 1, classNames: nil,
+      libraryClass: "BertForTokenClassification", task: .tokenClassification, outputs: 1, classNames: nil,
       tiesWordEmbeddings: true
     ).write(tensors, original: source, to: target.file("deep/er"))
     let written = try HuggingFaceDirectory(target.file("deep/er"))
@@ -134,7 +137,7 @@ import TestSupport
       }
     }
     try HuggingFaceExport(
-      architecture: .bertForSequenceClassification, task: .regression, outputs: 1, classNames: nil,
+      libraryClass: "BertForSequenceClassification", task: .regression, outputs: 1, classNames: nil,
       tiesWordEmbeddings: true
     ).write(tensors, original: original.open(), to: target.path)
     let offsets = log.withLock { $0 }
@@ -150,7 +153,7 @@ import TestSupport
     try original.write(String(repeating: "x", count: (1 << 20) + 5), to: "vocab.txt")
     _ = try configuration(
       HuggingFaceExport(
-        architecture: .bertForSequenceClassification, task: .regression, outputs: 1, classNames: nil,
+        libraryClass: "BertForSequenceClassification", task: .regression, outputs: 1, classNames: nil,
         tiesWordEmbeddings: true), of: original)
     #expect(
       try target.names == [
@@ -169,7 +172,7 @@ import TestSupport
     }
     #expect(throws: CheckpointError.self) {
       try HuggingFaceExport(
-        architecture: .bertForSequenceClassification, task: .regression, outputs: 1, classNames: nil,
+        libraryClass: "BertForSequenceClassification", task: .regression, outputs: 1, classNames: nil,
         tiesWordEmbeddings: true
       ).write([failing], original: original.open(), to: target.path)
     }

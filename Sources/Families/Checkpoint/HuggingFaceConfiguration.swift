@@ -1,0 +1,80 @@
+package import Files
+package import Foundations
+package import Models
+
+/// What a config.json says of a pretrained model: everything that decides which function its weights are.
+package struct HuggingFaceConfiguration: Sendable {
+  package let family: any ModelFamily
+  /// The whole file, for writing it again.
+  package let document: [String: JSONValue]
+
+  package var sizes: CheckpointSizes { family.sizes }
+  /// As `model_type` says it.
+  package var familyName: String { type(of: family).name }
+
+  /// Reads a config.json.
+  ///
+  /// - Throws: `HuggingFaceProblem` that names the setting: of another type or outside its range, missing where the model has no
+  ///   default, or asking for what is not supported.
+  package static func parse(
+    _ bytes: [UInt8], families: [any ModelFamily.Type] = ModelFamilies.all
+  ) throws(HuggingFaceProblem) -> HuggingFaceConfiguration {
+    guard case .object(let members) = try JSONValue.parse(bytes, throwing: HuggingFaceProblem.self) else {
+      throw .notAnObject
+    }
+    let family = try ModelFamilies.read(ConfigurationSettings(members: members), of: families)
+    return HuggingFaceConfiguration(family: family, document: members)
+  }
+
+  /// The model as the trainer is told it.
+  package func transformer(
+    head: TransformerHead, trained: TrainedPart, maximumTokens: Int, recomputes: Bool
+  ) -> TransformerDescription {
+    TransformerDescription(
+      family: type(of: family).wireName, width: sizes.width, blocks: sizes.blocks, heads: sizes.heads,
+      keyValueHeads: sizes.keyValueHeads, headWidth: sizes.headWidth, hidden: sizes.hidden,
+      activation: sizes.activation, normEpsilon: sizes.normEpsilon, rotary: sizes.rotary,
+      hasAttentionBiases: sizes.hasAttentionBiases, hasMLPBiases: sizes.hasMLPBiases, head: head, trained: trained,
+      maximumTokens: maximumTokens, recomputes: recomputes)
+  }
+}
+
+/// The sizes and kinds that every transformer has; what only one family has is in its own file.
+package struct CheckpointSizes: Sendable, Equatable {
+  /// What is allowed of a width or a number of heads.
+  static let widths = 1...(1 << 20)
+  static let blockCounts = 1...4096
+  /// What is allowed of a vocabulary or a number of positions.
+  static let vocabularies = 1...(1 << 24)
+
+  /// d: the width of a token vector.
+  package let width: Int
+  package let blocks: Int
+  package let heads: Int
+  /// Heads of keys and values; divides `heads`.
+  package let keyValueHeads: Int
+  package let headWidth: Int
+  /// Width between the linear layers of a block's MLP.
+  package let hidden: Int
+  package let activation: Activation
+  package let normEpsilon: Double
+  /// Nil where positions are part of the token vectors.
+  package let rotary: RotaryDescription?
+  /// Whether query, key, value and output projections have biases.
+  package let hasAttentionBiases: Bool
+  package let hasMLPBiases: Bool
+  /// Token ids are below this.
+  package let vocabulary: Int
+  /// Tokens of the longest sequence.
+  package let positions: Int
+  /// Token types are below this; 0 for a model without types.
+  package let tokenTypes: Int
+  /// The id that pads, where the checkpoint names one or its class has a default.
+  package let paddingToken: Int?
+  /// Deviation of fresh weights.
+  package let initializerRange: Double
+  /// Whether the language-model head is the word embedding.
+  package let tiesWordEmbeddings: Bool
+
+  package func isToken(_ id: Int32) -> Bool { (0..<vocabulary).contains(Int(id)) }
+}

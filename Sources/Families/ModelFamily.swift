@@ -1,0 +1,97 @@
+package import Files
+package import Models
+package import Numerics
+
+/// A published architecture of pretrained models, as one checkpoint has it: everything in which it differs from the others.
+///
+/// A family is one file: its settings with their defaults, its tensors with their shapes and how they are stored, what its owner keeps, which
+/// gains are folded, how its tokens are pooled, and what loads its result. Whatever is the same for all is read from here.
+package protocol ModelFamily: Sendable {
+  /// What `model_type` says in config.json.
+  static var name: String { get }
+
+  /// Reads the settings of a config.json; those that no family supports were refused before.
+  ///
+  /// - Throws: `HuggingFaceProblem` that names the setting: of another type or outside its range, missing where there is no default, or
+  ///   asking for what is not supported.
+  init(_ settings: ConfigurationSettings) throws(HuggingFaceProblem)
+
+  var sizes: CheckpointSizes { get }
+
+  // MARK: - Tensors
+
+  /// Every tensor that can be read of a checkpoint, under the names that the class with a head has, in the order of its modules.
+  var tensors: [FamilyTensor] { get }
+  /// The name of the tensor that a file calls `stored`: files differ by the class that saved them and by their age.
+  static func canonicalName(_ stored: String) -> String
+  /// Whether a tensor that nobody asked for may be passed over: heads for other tasks, and tables that follow from the sizes.
+  static func isIgnorable(_ name: String) -> Bool
+  /// The table of word vectors, [vocabulary, width]; a tied language-model head is read from it.
+  static var wordEmbeddings: String { get }
+
+  // MARK: - Tokens
+
+  /// What turns token ids into vectors at the owner.
+  ///
+  /// - Parameter tensor: reads a tensor of `tensors` by its name.
+  func embedding<Element: FloatingElement>(
+    _ tensor: (String) throws -> Tensor<Element>
+  ) throws -> TokenEmbedding<Element>
+  /// Whether the blocks read in which order the tokens come, beyond what the token vectors say of it. Where they do not, the order can be
+  /// kept secret; where they do, padding may only follow the tokens.
+  static var readsTokenOrder: Bool { get }
+
+  // MARK: - Head
+
+  /// How the tokens of a sample may become one row; the first is what the library's class does.
+  static var poolings: [TokenPooling] { get }
+  /// The fresh linear layer that makes the outputs, as the library's class names it.
+  static var classifier: String { get }
+  /// Whether the library's class gives the head of this task a bias.
+  static func headHasBias(_ task: LearningTask) -> Bool
+  /// The norm whose gain the classifier takes in; nil where it reads no folded norm.
+  static var classifierGain: String? { get }
+  /// The class of the transformers library that loads a model for this task; nil where it has none.
+  static func libraryClass(_ task: LearningTask) -> String?
+
+  /// The name that a trainer of wire version 2 knows the family by.
+  static var wireName: TransformerFamily { get }
+}
+
+extension ModelFamily {
+  package static func canonicalName(_ stored: String) -> String { stored }
+  package static var classifierGain: String? { nil }
+
+  /// What stays with the owner as it is: what `embedding` is made of.
+  package var keptTensors: [FamilyTensor] { tensors.filter { $0.role == .embedding } }
+  /// Norms whose gains the weights after them have taken in; they are 1 from then on.
+  package var foldedNorms: [FamilyTensor] { tensors.filter { $0.role == .foldedNorm } }
+  /// The weight of the dense layer between the first token and the classifier; nil where the family has none.
+  package var pooler: String? { tensors.first { $0.role == .pooler }?.name }
+  /// The weight of the language model's own head; nil where the family has none.
+  package var languageModelHead: String? { tensors.first { $0.role == .languageModelHead }?.name }
+
+  /// The gain that each weight with one takes in: names of norms by names of weights.
+  package var gains: [String: String] {
+    var gains: [String: String] = [:]
+    for tensor in tensors { gains[tensor.name] = tensor.gain }
+    gains[Self.classifier + ".weight"] = Self.classifierGain
+    return gains
+  }
+
+  /// What a checkpoint must store, under canonical names, in the order of `tensors`.
+  ///
+  /// - Parameters:
+  ///   - pooler: whether the dense layer before the classifier is one of them.
+  ///   - languageModelHead: whether the language model's head is.
+  package func storedTensors(pooler: Bool, languageModelHead: Bool) -> [TensorDescription] {
+    FamilyTensor.stored(
+      tensors.filter { tensor in
+        switch tensor.role {
+        case .embedding, .weight, .foldedNorm: true
+        case .pooler: pooler
+        case .languageModelHead: languageModelHead
+        }
+      })
+  }
+}
