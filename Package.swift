@@ -126,6 +126,6 @@ let package = Package(
         "Protocol", "Models", "Numerics", "Foundations", "TestSupport",
       ]),
     // The programs themselves, started as a person would; Datasets only writes their input, Protocol what neither program says.
-    tests("ProgramTests", ["Datasets", "CHDF5", "Protocol", "encryptor", "trainer"]),
+    tests("ProgramTests", ["Datasets", "CHDF5", "Protocol", "TestSupport", "encryptor", "trainer"]),
   ]
 )
