@@ -17,16 +17,29 @@ let cSettings: [CSetting] = [
   .unsafeFlags(["-O3", "-fno-math-errno", "-fno-trapping-math", "-Wall", "-Wextra", "-Werror"])
 ]
 
-func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-  .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+// Debug builds too optimise what computes: without it most of the tests' time goes into generic code that is not specialised. Assertions
+// stay as they are in a debug build.
+let optimized: [SwiftSetting] = [.unsafeFlags(["-O", "-assert-config", "Debug"], .when(configuration: .debug))]
+let wholeModule: [SwiftSetting] = [
+  .unsafeFlags(
+    ["-whole-module-optimization", "-num-threads", "2", "-disable-batch-mode"], .when(configuration: .debug))
+]
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = [], computes: Bool = false) -> Target {
+  .target(
+    name: name, dependencies: dependencies, swiftSettings: swiftSettings + (computes ? optimized + wholeModule : []))
 }
 
 func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .executableTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
-  .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: swiftSettings)
+func tests(
+  _ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil, computes: Bool = false
+) -> Target {
+  .testTarget(
+    name: name, dependencies: dependencies, resources: resources,
+    swiftSettings: swiftSettings + (computes ? optimized : []))
 }
 
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
@@ -59,15 +72,15 @@ let package = Package(
     library("Cryptography", ["CSodium"]),
 
     // Level 2
-    library("Numerics", ["CBLAS", "CKernels", "Foundations"]),
+    library("Numerics", ["CBLAS", "CKernels", "Foundations"], computes: true),
     library("Models", ["Foundations"]),
 
     // Level 3
     library("Files", ["Numerics", "Models", "Foundations"]),
 
     // Level 4
-    library("Training", ["Numerics", "Models", "Foundations"]),
-    library("Masking", ["Models", "Numerics", "Cryptography", "Files", "Foundations"]),
+    library("Training", ["Numerics", "Models", "Foundations"], computes: true),
+    library("Masking", ["Models", "Numerics", "Cryptography", "Files", "Foundations"], computes: true),
     library("Datasets", ["Files", "Numerics", "CHDF5", "Foundations"]),
     library("JobSpec", ["Models", "Foundations", yams]),
     library("Protocol", ["Files", "CZeroMQ", "Models", "Numerics", "Foundations"]),
@@ -94,7 +107,7 @@ let package = Package(
       [
         "OwnerRole", "Families", "Masking", "Training", "Datasets", "Files", "JobSpec", "Models", "Numerics",
         "Cryptography", "Foundations",
-      ]),
+      ], computes: true),
 
     // Level 7
     program(
@@ -117,8 +130,10 @@ let package = Package(
     tests("NumericsTests", ["Numerics", "CKernels"]),
     tests("FilesTests", ["Files", "Numerics", "Models", "Foundations", "TestSupport"]),
     tests("FamiliesTests", ["Families", "Files", "Numerics", "Models", "Foundations", "TestSupport"]),
-    tests("TrainingTests", ["Training", "Numerics", "Models", "Foundations"], resources: [.copy("Fixtures")]),
-    tests("MaskingTests", ["Masking", "Models", "Numerics", "Cryptography", "Foundations"]),
+    tests(
+      "TrainingTests", ["Training", "Numerics", "Models", "Foundations"], resources: [.copy("Fixtures")], computes: true
+    ),
+    tests("MaskingTests", ["Masking", "Models", "Numerics", "Cryptography", "Foundations"], computes: true),
     tests("DatasetsTests", ["Datasets", "Files", "Numerics", "CHDF5", "Foundations", "TestSupport"]),
     tests("JobSpecTests", ["JobSpec", "Models", "Foundations"]),
     tests("ProtocolTests", ["Protocol", "Numerics", "Models", "Foundations", "TestSupport"]),
@@ -136,6 +151,6 @@ let package = Package(
         "JobSpec", "Protocol", "Models", "Numerics", "Foundations", "TestSupport",
       ]),
     // The programs themselves, started as a person would; Datasets only writes their input, Protocol what neither program says.
-    tests("ProgramTests", ["Datasets", "CHDF5", "Protocol", "encryptor", "trainer"]),
+    tests("ProgramTests", ["Datasets", "CHDF5", "Protocol", "TestSupport", "encryptor", "trainer"]),
   ]
 )

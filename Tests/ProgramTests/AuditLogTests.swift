@@ -1,7 +1,9 @@
 import Foundation
 import Testing
+import TestSupport
 
 /// The audit log as an operator meets it: written by `trainer serve`, checked by `trainer verify-log`.
+@Suite(.waiting)
 struct AuditLogTests {
   private let site: Site
 
@@ -220,6 +222,7 @@ struct AuditLogTests {
 }
 
 /// Logs for a collector: one object a line, with the job and the rank.
+@Suite(.waiting)
 struct JSONLogTests {
   private let site: Site
 

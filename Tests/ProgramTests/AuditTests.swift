@@ -1,7 +1,9 @@
 import Foundation
 import Testing
+import TestSupport
 
 /// `audit`, and what its gate lets through.
+@Suite(.waiting)
 struct AuditTests {
   private let site: Site
 

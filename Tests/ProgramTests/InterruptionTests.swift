@@ -1,8 +1,10 @@
 import Foundation
 import Protocol
 import Testing
+import TestSupport
 
 /// Trainers that are away, told to stop, or silent, and owners that are interrupted: nothing is lost.
+@Suite(.waiting)
 struct InterruptionTests {
   private let site: Site
 
@@ -138,6 +140,7 @@ struct InterruptionTests {
 }
 
 /// Limits of single owners, and owners that leave the list, by the authorized file and SIGHUP.
+@Suite(.waiting)
 struct OwnerListTests {
   private let site: Site
 
@@ -233,6 +236,7 @@ struct OwnerListTests {
 }
 
 /// The fault "what the other side wrote reaches terminals raw", shown by the trainer's own logs.
+@Suite(.waiting)
 struct WhatAnOwnerWroteInTheTrainersLogTests {
   private let site: Site
   private static let hostile = "x\" job=forged  level=\"\u{1B}[2J\n2026-01-01T00:00:00Z critical \u{202E}all is lost"

@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import TestSupport
 
 /// OpenBLAS's kernel for this processor's features, as Linux lists them; nil without AVX2.
 private let kernelOfFeatures: String? = {
@@ -14,7 +15,7 @@ private let kernelOfFeatures: String? = {
 ///
 /// The miss is made by a library loaded before the programs' own, whose `getenv` answers OpenBLAS, and nobody else, as if the slow kernel
 /// were asked for: OpenBLAS then really comes up with it, and the environment that the programs read does not show it.
-@Suite(.enabled(if: kernelOfFeatures != nil, "the processor has neither AVX2 nor AVX-512"))
+@Suite(.waiting, .enabled(if: kernelOfFeatures != nil, "the processor has neither AVX2 nor AVX-512"))
 struct KernelTests {
   private static let source = """
     #include <stdlib.h>
@@ -129,6 +130,7 @@ struct KernelTests {
 }
 
 /// The tests' programs are built without the trait MPI.
+@Suite(.waiting)
 struct MPILaunchTests {
   /// Each process would take the same jobs for itself; the launchers' own words for "several" are those of Open MPI, MPICH, PMIx and Slurm.
   @Test(arguments: [

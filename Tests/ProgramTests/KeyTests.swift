@@ -1,7 +1,9 @@
 import Foundation
 import Testing
+import TestSupport
 
 /// Keys that are missing, exposed, or not the right ones: exit code 4, or 6 where the trainer decides.
+@Suite(.waiting)
 struct KeyTests {
   private let site: Site
 

@@ -1,7 +1,9 @@
 import Foundation
 import Testing
+import TestSupport
 
 /// `trainer serve --metrics`: what it tells, and that nobody who asks can hurt the training.
+@Suite(.waiting)
 struct MetricsTests {
   private let site: Site
 

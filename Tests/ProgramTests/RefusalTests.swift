@@ -1,7 +1,9 @@
 import Foundation
 import Testing
+import TestSupport
 
 /// Help, versions, and arguments that are wrong.
+@Suite(.waiting)
 struct UsageTests {
   private static let commands: [(Program, [String])] = [
     (.encryptor, []), (.trainer, []), (.encryptor, ["keygen"]), (.encryptor, ["run"]), (.encryptor, ["submit"]),
@@ -90,6 +92,7 @@ struct UsageTests {
 }
 
 /// Job specifications that are wrong: exit code 2, the place in the file, and nothing made or sent.
+@Suite(.waiting)
 struct JobRefusalTests {
   private let site: Site
 
@@ -187,6 +190,7 @@ struct JobRefusalTests {
 
 /// Files that cannot be trained on: exit code 3 and what is wrong where. What only reading the rows shows is found with a trainer there, and
 /// leaves a run that goes on once the file is put right.
+@Suite(.waiting)
 struct DataRefusalTests {
   private let site: Site
 

@@ -1,7 +1,9 @@
 import Foundation
 import Testing
+import TestSupport
 
 /// Owners that listen, and trainers that can only dial out: the same job with bind and connect swapped.
+@Suite(.waiting)
 struct ReverseConnectionTests {
   private let site: Site
   private let address = Site.unusedEndpoint()

@@ -1,7 +1,9 @@
 import Foundation
 import Testing
+import TestSupport
 
 /// A run directory is one process's and one user's.
+@Suite(.waiting)
 struct RunDirectoryTests {
   private let site: Site
 

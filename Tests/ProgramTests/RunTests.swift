@@ -1,9 +1,11 @@
 import Foundation
 import Testing
+import TestSupport
 
 @testable import Datasets
 
 /// Jobs that end well, by each command that has a part in them.
+@Suite(.waiting)
 struct RunTests {
   private let site: Site
 
@@ -207,6 +209,7 @@ struct RunTests {
 }
 
 /// Names and data are bound to a run: a wrong result must not come without a word.
+@Suite(.waiting)
 struct BoundDataTests {
   private let site: Site
 

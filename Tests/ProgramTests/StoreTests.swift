@@ -1,7 +1,9 @@
 import Foundation
 import Testing
+import TestSupport
 
 /// Stores that another trainer holds, that are of another version, read-only or full, and what `trainer status` says of them.
+@Suite(.waiting)
 struct StoreTests {
   private let site: Site
 
@@ -211,6 +213,7 @@ struct StoreTests {
 ///
 /// A limit on the size of files stands for the disk, because it needs no rights; where a small file system can be mounted, that one fills up
 /// in the middle of a run.
+@Suite(.waiting)
 struct FullDiskTests {
   private let site: Site
 

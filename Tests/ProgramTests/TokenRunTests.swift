@@ -1,9 +1,11 @@
 import Foundation
 import Testing
+import TestSupport
 
 @testable import Datasets
 
 /// Fine-tuning a transformer with the two programs, and the jobs that they turn down.
+@Suite(.waiting)
 struct TokenRunTests {
   private let site: Site
 

@@ -7,7 +7,7 @@ import Testing
 import TestSupport
 
 /// The fresh layer of `masking.adapter`.
-@Suite struct AdapterTests {
+@Suite(.waiting) struct AdapterTests {
   private func prepared(_ job: SmallJob) throws -> PreparedJob {
     let directory = try TemporaryDirectory()
     return try PreparedJob(

@@ -9,7 +9,7 @@ import Protocol
 @testable import TrainerRole
 
 /// The chain of the audit log: what breaks it shows, what a crash leaves is put aside.
-@Suite(.timeLimit(.minutes(10))) struct AuditLogTests {
+@Suite(.waiting, .timeLimit(.minutes(10))) struct AuditLogTests {
   let directory: TemporaryDirectory
   var store: URL { directory.url("store") }
   var path: String { store.appending(path: "audit.log").path }

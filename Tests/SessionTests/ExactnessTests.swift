@@ -4,13 +4,14 @@ import JobSpec
 import OwnerRole
 import Numerics
 import Testing
+import TestSupport
 import Protocol
 
 /// The masked two-party run in float64, unmasked, beside plain loops that know nothing of keys: `PlaintextRun`.
 ///
 /// Bound: 1e-10 after 50 steps. Masking multiplies by orthogonal matrices, whose rounding is some 1e-16 · √width a
 /// product; 50 steps of a contracting optimizer and Muon's 3.4445⁵ ≈ 485 leave it below 1e-12.
-@Suite struct ExactnessTests {
+@Suite(.waiting) struct ExactnessTests {
   static let bound = 1e-10
 
   @Test(arguments: ExactnessCase.exact)

@@ -4,9 +4,10 @@ import OwnerRole
 import Synchronization
 import Numerics
 import Testing
+import TestSupport
 import Protocol
 
-@Suite struct KeepAliveTests {
+@Suite(.waiting) struct KeepAliveTests {
   /// An answer every tenth of a second, and a count of what the owner says.
   private final class TalkativeTrainer: OwnerChannel {
     private let counted = Mutex(0)

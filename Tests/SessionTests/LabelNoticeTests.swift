@@ -1,10 +1,11 @@
 import Datasets
 import Testing
+import TestSupport
 
 @testable import OwnerRole
 
 /// What is said of classes that are probably not meant.
-@Suite struct LabelNoticeTests {
+@Suite(.waiting) struct LabelNoticeTests {
   private func notices(_ ids: [Int32], names: [String]?, classes: Int? = nil) -> [String] {
     JobLabels(.classes(ClassLabels(ids: ids, classCount: names?.count ?? classes ?? 0, names: names))).notices
   }

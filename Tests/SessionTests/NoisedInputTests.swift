@@ -11,7 +11,7 @@ import Protocol
 @testable import OwnerRole
 
 /// What leaves the owner's site under `masking.noise`.
-@Suite struct NoisedInputTests {
+@Suite(.waiting) struct NoisedInputTests {
   private static let columns = 40
 
   /// Rows of which 1 in 20 values is 1 and the others are 0, as fingerprints are: without noise they are masked entry by entry.

@@ -4,13 +4,14 @@ import Foundation
 import OwnerRole
 import Numerics
 import Testing
+import TestSupport
 import Training
 import Protocol
 
 @testable import TrainerRole
 
 /// What an operator allows a single owner, and what a job over it is told.
-@Suite(.timeLimit(.minutes(10))) struct OwnerLimitTests {
+@Suite(.waiting, .timeLimit(.minutes(10))) struct OwnerLimitTests {
   private let site: Site<Float>
 
   init() throws {

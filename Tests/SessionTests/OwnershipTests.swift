@@ -5,10 +5,11 @@ import Foundation
 import OwnerRole
 import Synchronization
 import Testing
+import TestSupport
 import Protocol
 
 /// Several owners at one trainer, and several connections of one owner.
-@Suite(.timeLimit(.minutes(10))) struct OwnershipTests {
+@Suite(.waiting, .timeLimit(.minutes(10))) struct OwnershipTests {
   @Test func anotherOwnersJobLooksLikeNoJob() throws {
     let site = try Site<Float>()
     let trainer = site.trainer()

@@ -8,7 +8,7 @@ import Testing
 import TestSupport
 import Protocol
 
-@Suite(.timeLimit(.minutes(10))) struct PredictionTests {
+@Suite(.waiting, .timeLimit(.minutes(10))) struct PredictionTests {
   /// Double: predictions are stored in single precision, 2⁻²⁴ ≈ 6e-8 of a value of order 1 to 10; masking adds 1e-15.
   @Test(arguments: [LearningTask.classification, .multilabel, .regression], [false, true])
   func maskedInferenceEqualsThePlaintextModel(_ task: LearningTask, _ standardize: Bool) throws {

@@ -7,7 +7,7 @@ import TestSupport
 import Protocol
 
 /// Messages by hand: each is refused with a reason, and neither the trainer nor the job is the worse for it.
-@Suite(.timeLimit(.minutes(10))) struct ProtocolTests {
+@Suite(.waiting, .timeLimit(.minutes(10))) struct ProtocolTests {
   typealias Job = RawJob<Float>
 
   private struct Stage {

@@ -9,7 +9,7 @@ import TestSupport
 import Protocol
 
 /// Whatever is interrupted, the end is bit-identical to a run that was not, and the history has neither a gap nor a repeat.
-@Suite(.timeLimit(.minutes(10))) struct RecoveryTests {
+@Suite(.waiting, .timeLimit(.minutes(10))) struct RecoveryTests {
   /// Single precision and Muon: the state with the most to restore. 30 steps; checkpoints at every 4th, epochs of 5.
   static let job = SmallJob().changing {
     $0.epochs = 6

@@ -3,12 +3,13 @@ import Foundations
 import Foundation
 import OwnerRole
 import Testing
+import TestSupport
 import Protocol
 
 @testable import TrainerRole
 
 /// An owner that leaves the list while its job runs.
-@Suite(.timeLimit(.minutes(10))) struct RemovedOwnerTests {
+@Suite(.waiting, .timeLimit(.minutes(10))) struct RemovedOwnerTests {
   /// The "an owner removed from the authorized file mid-job".
   @Test(arguments: [LossLocation.owner, .trainer])
   func anOwnerRemovedFromTheAuthorizedFileMidJob(_ loss: LossLocation) throws {

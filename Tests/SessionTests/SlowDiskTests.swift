@@ -3,12 +3,13 @@ import Foundation
 import OwnerRole
 import Synchronization
 import Testing
+import TestSupport
 import Protocol
 
 @testable import TrainerRole
 
 /// A disk on which a sync takes longer than an owner may be silent.
-@Suite(.timeLimit(.minutes(10))) struct SlowDiskTests {
+@Suite(.waiting, .timeLimit(.minutes(10))) struct SlowDiskTests {
   /// Blocks the next disk work after `arm`, once.
   private final class SlowDisk: Sendable {
     private let state = Mutex((isArmed: false, isOver: false))

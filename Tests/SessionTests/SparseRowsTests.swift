@@ -9,7 +9,7 @@ import TestSupport
 @testable import OwnerRole
 
 /// Rows that a file stores as compressed sparse rows, on their way to the key.
-@Suite struct SparseRowsTests {
+@Suite(.waiting) struct SparseRowsTests {
   private static let columns = 40
   private static let rows = 30
 

@@ -7,7 +7,7 @@ import TestSupport
 @testable import OwnerRole
 
 /// The statistics of columns, and rows in units of them.
-@Suite struct StandardizationTests {
+@Suite(.waiting) struct StandardizationTests {
   /// Microseconds since 1970 that differ by less than 1,000: in 32 bits they would all be one number.
   private static let times: [Int64] = (0..<40).map { 1_700_000_000_000_000 + ($0 * 37 % 101) * 9 }
   /// Counts, which 32 bits hold.

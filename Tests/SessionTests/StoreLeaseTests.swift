@@ -7,7 +7,7 @@ import TestSupport
 @testable import Files
 @testable import TrainerRole
 
-@Suite("Whose store it is", .timeLimit(.minutes(10)))
+@Suite("Whose store it is", .waiting, .timeLimit(.minutes(10)))
 struct StoreLeaseTests {
   private let folder: TemporaryDirectory
   private let store: URL

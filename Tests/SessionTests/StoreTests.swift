@@ -8,7 +8,7 @@ import TestSupport
 import Protocol
 
 /// What a trainer finds in its store when it starts.
-@Suite(.timeLimit(.minutes(10))) struct StoreTests {
+@Suite(.waiting, .timeLimit(.minutes(10))) struct StoreTests {
   private func prepared(_ site: Site<Float>, steps: Int = 0) throws -> (RawOwner<Float>, URL) {
     let trainer = site.trainer()
     let owner = RawOwner<Float>(site.network, site.keys.ownerKey, job: .random())

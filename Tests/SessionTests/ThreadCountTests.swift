@@ -1,7 +1,8 @@
 import Models
 import Testing
+import TestSupport
 
-@Suite struct ThreadCountTests {
+@Suite(.waiting) struct ThreadCountTests {
   /// Widths that several tiles and pieces cover, so that threads have something to divide.
   @Test(arguments: [LossLocation.owner, .trainer])
   func anyNumberOfThreadsGivesTheSameBits(_ loss: LossLocation) throws {

@@ -4,10 +4,11 @@ import Foundation
 import OwnerRole
 import Numerics
 import Testing
+import TestSupport
 import Protocol
 
 /// Jobs that the trainer runs by itself.
-@Suite(.timeLimit(.minutes(10))) struct TrainerLossTests {
+@Suite(.waiting, .timeLimit(.minutes(10))) struct TrainerLossTests {
   static let job = SmallJob().changing {
     $0.loss = .trainer
     $0.keep = .best

@@ -3,10 +3,11 @@ import Foundations
 import Foundation
 import Glibc
 import Testing
+import TestSupport
 
 @testable import Protocol
 
-@Suite("Who is served", .timeLimit(.minutes(10)))
+@Suite("Who is served", .waiting, .timeLimit(.minutes(10)))
 struct AdmissionTests {
   @Test func aPeerWithoutAListedKeyIsRefused() throws {
     let site = try Site()

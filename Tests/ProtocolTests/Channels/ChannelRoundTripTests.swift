@@ -1,9 +1,10 @@
 import Foundation
 import Testing
+import TestSupport
 
 @testable import Protocol
 
-@Suite("Messages over TCP with CURVE", .timeLimit(.minutes(10)))
+@Suite("Messages over TCP with CURVE", .waiting, .timeLimit(.minutes(10)))
 struct ChannelRoundTripTests {
   @Test func aMessageAndItsAnswerKeepTheirFrames() throws {
     let site = try Site()

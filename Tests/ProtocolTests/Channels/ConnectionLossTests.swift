@@ -1,10 +1,11 @@
 import Foundations
 import Foundation
 import Testing
+import TestSupport
 
 @testable import Protocol
 
-@Suite("Peers that go", .timeLimit(.minutes(10)), .serialized)
+@Suite("Peers that go", .waiting, .timeLimit(.minutes(10)), .serialized)
 struct ConnectionLossTests {
   @Test func aTrainerThatEndsIsNoticedOnceAndFoundAgainOnTheSamePort() throws {
     let site = try Site()

@@ -1,10 +1,11 @@
 import Dispatch
 import Synchronization
 import Testing
+import TestSupport
 
 @testable import Protocol
 
-@Suite(.timeLimit(.minutes(10))) struct HostLookupTests {
+@Suite(.waiting, .timeLimit(.minutes(10))) struct HostLookupTests {
   /// What is said of an address within some seconds.
   private func problem(with endpoint: String, within seconds: Double) -> String? {
     let found = Mutex<String?>(nil)

@@ -2,10 +2,11 @@ import Foundations
 import Foundation
 import Synchronization
 import Testing
+import TestSupport
 
 @testable import Protocol
 
-@Suite("Messages within one process", .timeLimit(.minutes(10)))
+@Suite("Messages within one process", .waiting, .timeLimit(.minutes(10)))
 struct InProcessTests {
   private let network: InProcessNetwork
   private let keys: [OwnerKey]

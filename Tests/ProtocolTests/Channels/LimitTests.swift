@@ -6,7 +6,7 @@ import Testing
 
 @testable import Protocol
 
-@Suite("What is not accepted", .timeLimit(.minutes(10)))
+@Suite("What is not accepted", .waiting, .timeLimit(.minutes(10)))
 struct LimitTests {
   /// Limits an owner's program of its own would have: none that matter here.
   private var unlimited: TransportOptions {

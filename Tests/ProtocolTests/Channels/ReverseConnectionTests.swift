@@ -1,10 +1,11 @@
 import Foundations
 import Foundation
 import Testing
+import TestSupport
 
 @testable import Protocol
 
-@Suite("Owners that listen", .timeLimit(.minutes(10)), .serialized)
+@Suite("Owners that listen", .waiting, .timeLimit(.minutes(10)), .serialized)
 struct ReverseConnectionTests {
   @Test func aMessageAndItsAnswerKeepTheirFrames() throws {
     let site = try ReverseSite()

@@ -4,13 +4,14 @@ import Foundations
 import Foundation
 import Numerics
 import Testing
+import TestSupport
 import Training
 import Protocol
 
 @testable import TrainerRole
 
 /// What rank 0 holds of a job that several ranks work on.
-@Suite(.timeLimit(.minutes(5))) struct CoordinationTests {
+@Suite(.waiting, .timeLimit(.minutes(5))) struct CoordinationTests {
   /// A network so wide that a replica takes far longer for an evaluation than it takes to send one.
   private static func wideJob() -> RawJob<Float> {
     var job = RawJob<Float>()

@@ -2,12 +2,13 @@ import Models
 import Foundation
 import OwnerRole
 import Testing
+import TestSupport
 import Protocol
 
 @testable import TrainerRole
 
 /// Jobs on several ranks that their owner or the operator interrupts.
-@Suite(.timeLimit(.minutes(10))) struct RankInterruptionTests {
+@Suite(.waiting, .timeLimit(.minutes(10))) struct RankInterruptionTests {
   private func job(_ loss: LossLocation, epochs: Int = 200) -> SmallJob {
     SmallJob().changing {
       $0.loss = loss; $0.epochs = epochs

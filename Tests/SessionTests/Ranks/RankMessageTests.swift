@@ -4,12 +4,13 @@ import Foundations
 import Foundation
 import OwnerRole
 import Testing
+import TestSupport
 import Protocol
 
 @testable import TrainerRole
 
 /// Messages between ranks that do not arrive as they were meant: nobody waits for what depends on them.
-@Suite(.timeLimit(.minutes(5))) struct RankMessageTests {
+@Suite(.waiting, .timeLimit(.minutes(5))) struct RankMessageTests {
   /// The first messages of rank 0 are the beginning, a step and its parts; those of rank 1 are outputs or losses.
   @Test(arguments: [LossLocation.owner, .trainer], [(0, 0), (0, 1), (0, 2), (0, 9), (1, 0), (1, 4)])
   func aMessageThatARankCannotReadEndsTheTrainerAndTheJobGoesOn(

@@ -7,7 +7,7 @@ import TestSupport
 import Protocol
 
 /// Jobs whose batches several ranks share, which are threads here.
-@Suite(.timeLimit(.minutes(10))) struct RankTests {
+@Suite(.waiting, .timeLimit(.minutes(10))) struct RankTests {
   /// Batches of 8 in parts of 3, 3, 2; the last of an epoch shorter (36 training rows: 4).
   static let rows: [SmallJob] = [
     SmallJob().changing { ($0.optimizer, $0.activation) = (SmallJob.muon(clip: 0.5), .gelu) },

@@ -2,12 +2,13 @@ import Models
 import Foundations
 import Foundation
 import Testing
+import TestSupport
 import Training
 import Protocol
 
 /// Descriptions of transformers that only a forged owner would send, in wire version 2: each number at, and beyond, what the protocol allows, alone and
 /// all together. A trainer turns them down before it multiplies or allocates, and goes on.
-@Suite(.timeLimit(.minutes(10))) struct ForgedSizeTests {
+@Suite(.waiting, .timeLimit(.minutes(10))) struct ForgedSizeTests {
   private static let extremes = [
     Int.min, -1, 0, 1, 1 << 10, 1 << 12, 1 << 20, 1 << 24, 1 << 31, 1 << 40, 1 << 62, Int.max,
   ]

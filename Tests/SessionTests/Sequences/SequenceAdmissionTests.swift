@@ -3,13 +3,14 @@ import Foundations
 import Foundation
 import Numerics
 import Testing
+import TestSupport
 import Training
 import Protocol
 
 @testable import TrainerRole
 
 /// What a trainer turns away before anything is uploaded.
-@Suite(.timeLimit(.minutes(10))) struct SequenceAdmissionTests {
+@Suite(.waiting, .timeLimit(.minutes(10))) struct SequenceAdmissionTests {
   private func refusal(
     memoryLimit: Int = 1 << 30, rowStoreLimit: Int = 1 << 24, _ description: JobDescription
   ) throws -> String {

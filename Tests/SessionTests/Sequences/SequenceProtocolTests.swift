@@ -3,11 +3,12 @@ import Foundations
 import Foundation
 import Numerics
 import Testing
+import TestSupport
 import Training
 import Protocol
 
 /// Sequences part by part, with the loss at the owner.
-@Suite(.timeLimit(.minutes(10))) struct SequenceProtocolTests {
+@Suite(.waiting, .timeLimit(.minutes(10))) struct SequenceProtocolTests {
   typealias Job = SequenceJob
 
   private struct Session {

@@ -3,11 +3,12 @@ import Foundations
 import Foundation
 import Numerics
 import Testing
+import TestSupport
 import Training
 import Protocol
 
 /// Sequences uploaded once, for a loss that the trainer computes.
-@Suite(.timeLimit(.minutes(10))) struct SequenceUploadTests {
+@Suite(.waiting, .timeLimit(.minutes(10))) struct SequenceUploadTests {
   typealias Job = SequenceJob
 
   private let stage: SequenceStage

@@ -8,7 +8,7 @@ import TestSupport
 import Protocol
 
 /// Jobs on tokens end as they would have, whoever is killed and however many threads work.
-@Suite(.timeLimit(.minutes(10))) struct TokenRecoveryTests {
+@Suite(.waiting, .timeLimit(.minutes(10))) struct TokenRecoveryTests {
   static let jobs: [TokenJob] = [
     TokenJob().changing { ($0.optimizer, $0.keep) = (SmallJob.muon(), .best) },
     TokenJob().changing { ($0.family, $0.task, $0.loss) = (.llama, .causalLanguageModel, .trainer) },
