@@ -1,4 +1,4 @@
-package import Foundations
+import Foundations
 
 /// Why a directory is not a pretrained model that can be trained here. Names come from files and are cut to a printable length.
 package enum HuggingFaceProblem: JSONFailure, Equatable, Sendable, CustomStringConvertible {
