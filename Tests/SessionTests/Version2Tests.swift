@@ -8,7 +8,7 @@ import Testing
 import TestSupport
 
 /// Owners and stores of wire version 2 at a trainer of today.
-@Suite(.timeLimit(.minutes(10))) struct Version2Tests {
+@Suite(.waiting, .timeLimit(.minutes(10))) struct Version2Tests {
   private static let model = ModelDescription.mlp(
     MLPDescription(
       input: HomogeneousColumns(features: 4, padding: 0), hidden: [6], activation: .relu, outputs: 3))
@@ -21,7 +21,9 @@ import TestSupport
     defer { trainer.shutDown() }
     let run = try site.run(SmallJob().changing { $0.loss = loss })
     let expected = try site.undisturbed(run)
-    guard case .mlp(hidden: let hidden, activation: let activation) = run.prepared.job.model else { throw NotAsExpected() }
+    guard case .mlp(hidden: let hidden, activation: let activation) = run.prepared.job.model else {
+      throw NotAsExpected()
+    }
     let description = run.prepared.description
     let old = Version2Description(
       description: description,
