@@ -3,13 +3,14 @@ import Files
 import Foundation
 import Numerics
 import Testing
+import TestSupport
 import Training
 import Protocol
 
 @testable import TrainerRole
 
 /// The order in which a trainer of one process works, where the loop and its only replica share a thread.
-@Suite(.timeLimit(.minutes(5))) struct LocalReplicaTests {
+@Suite(.waiting, .timeLimit(.minutes(5))) struct LocalReplicaTests {
   /// Notes what the replica is asked, and what was sent to the owner before.
   private final class ObservedReplica: Replicas {
     private let replica: LocalReplica<Float>

@@ -8,7 +8,7 @@ import Testing
 import TestSupport
 
 /// Owners and stores of wire version 2 at a trainer of today.
-@Suite(.timeLimit(.minutes(10))) struct Version2Tests {
+@Suite(.waiting, .timeLimit(.minutes(10))) struct Version2Tests {
   private static let model = ModelDescription.mlp(
     MLPDescription(
       input: HomogeneousColumns(features: 4, padding: 0), hidden: [6], activation: .relu, outputs: 3))

@@ -9,13 +9,20 @@ package struct WaitingTrait: SuiteTrait, TestTrait, TestScoping {
   package var isRecursive: Bool { true }
 
   package func scopeProvider(for test: Test, testCase: Test.Case?) -> WaitingTrait? {
-    testCase == nil ? nil : self
+    test.isSuite ? nil : self
   }
 
+  /// Takes a turn around a whole test, which is outside of its time limit, and a thread for each of its cases.
   package func provideScope(
     for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
   ) async throws {
-    try await withTaskExecutorPreference(WaitingThreads.shared) { try await function() }
+    if testCase == nil {
+      await Turns.shared.take()
+      defer { Turns.shared.giveBack() }
+      try await function()
+    } else {
+      try await withTaskExecutorPreference(WaitingThreads.shared) { try await function() }
+    }
   }
 }
 
@@ -23,9 +30,48 @@ extension Trait where Self == WaitingTrait {
   package static var waiting: WaitingTrait { WaitingTrait() }
 }
 
-/// Two threads a core, so that no more tests than that wait at a time. They live as long as the process does.
+/// Two a core: of tests that run at a time, and of threads for their cases.
+private let width = 2 * ProcessInfo.processInfo.activeProcessorCount
+
+/// How many tests may run at a time; the others wait for their turn in the order they came, without a thread.
+private final class Turns: Sendable {
+  static let shared = Turns(count: width)
+
+  private let state: Mutex<(free: Int, waiting: [CheckedContinuation<Void, Never>])>
+
+  private init(count: Int) {
+    state = Mutex((free: count, waiting: []))
+  }
+
+  func take() async {
+    await withCheckedContinuation { continuation in
+      let isFree = state.withLock { state in
+        if state.free > 0 {
+          state.free -= 1
+          return true
+        }
+        state.waiting.append(continuation)
+        return false
+      }
+      if isFree { continuation.resume() }
+    }
+  }
+
+  func giveBack() {
+    let next: CheckedContinuation<Void, Never>? = state.withLock { state in
+      if state.waiting.isEmpty {
+        state.free += 1
+        return nil
+      }
+      return state.waiting.removeFirst()
+    }
+    next?.resume()
+  }
+}
+
+/// Threads that take jobs in order and live as long as the process does.
 private final class WaitingThreads: TaskExecutor {
-  static let shared = WaitingThreads(count: 2 * ProcessInfo.processInfo.activeProcessorCount)
+  static let shared = WaitingThreads(count: width)
 
   private let jobs = Mutex<[UnownedJob]>([])
   private let arrivals = DispatchSemaphore(value: 0)
