@@ -21,7 +21,9 @@ import TestSupport
     defer { trainer.shutDown() }
     let run = try site.run(SmallJob().changing { $0.loss = loss })
     let expected = try site.undisturbed(run)
-    guard case .mlp(hidden: let hidden, activation: let activation) = run.prepared.job.model else { throw NotAsExpected() }
+    guard case .mlp(hidden: let hidden, activation: let activation) = run.prepared.job.model else {
+      throw NotAsExpected()
+    }
     let description = run.prepared.description
     let old = Version2Description(
       description: description,
