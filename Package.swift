@@ -89,6 +89,7 @@ let package = Package(
 
     // Level 4
     library("Families", ["Files", "Models", "Numerics", "Foundations"]),
+    library("Service", ["Files", "Protocol", "Numerics", "Cryptography", "Foundations"]),
 
     // Level 5
     library(
@@ -97,9 +98,10 @@ let package = Package(
         "Families", "Masking", "Training", "Datasets", "Files", "JobSpec", "Protocol", "Models", "Numerics",
         "Foundations",
       ]),
+    library("ServerProgram", ["Service", "Files", "Protocol", "Foundations", arguments, logging]),
     library(
       "TrainerRole",
-      ["Training", "Collectives", "Files", "Protocol", "Models", "Numerics", "Cryptography", "Foundations"]),
+      ["Service", "Training", "Collectives", "Files", "Protocol", "Models", "Numerics", "Foundations"]),
 
     // Level 6
     library(
@@ -118,7 +120,10 @@ let package = Package(
       ]),
     program(
       "trainer",
-      ["TrainerRole", "Files", "Collectives", "Protocol", "Numerics", "Foundations", arguments, logging]),
+      [
+        "TrainerRole", "ServerProgram", "Service", "Collectives", "Protocol", "Numerics", "Foundations", arguments,
+        logging,
+      ]),
     program("benchmarks", ["Masking", "Training", "Datasets", "Models", "Numerics", arguments]),
     program("fuzz", ["Families", "Training", "Protocol", "JobSpec", "Files", "Models", "Numerics", "Foundations"]),
 
@@ -137,6 +142,7 @@ let package = Package(
     tests("DatasetsTests", ["Datasets", "Files", "Numerics", "CHDF5", "Foundations", "TestSupport"]),
     tests("JobSpecTests", ["JobSpec", "Models", "Foundations"]),
     tests("ProtocolTests", ["Protocol", "Numerics", "Models", "Foundations", "TestSupport"]),
+    tests("ServiceTests", ["Service", "Files", "Protocol", "Foundations", "TestSupport"]),
     tests("CollectivesTests", ["Collectives", "Numerics", "Foundations"]),
     tests(
       "LeakAuditTests",
@@ -147,7 +153,8 @@ let package = Package(
     tests(
       "SessionTests",
       [
-        "OwnerRole", "TrainerRole", "LeakAudit", "Families", "Masking", "Training", "Collectives", "Datasets", "Files",
+        "OwnerRole", "TrainerRole", "Service", "LeakAudit", "Families", "Masking", "Training", "Collectives",
+        "Datasets", "Files",
         "JobSpec", "Protocol", "Models", "Numerics", "Foundations", "TestSupport",
       ]),
     // The programs themselves, started as a person would; Datasets only writes their input, Protocol what neither program says.

@@ -5,36 +5,37 @@ import Testing
 import TestSupport
 import Protocol
 
+@testable import Service
 @testable import TrainerRole
 
 /// Logs that were moved, removed or changed under a trainer at work, and what a restart makes of it.
 extension AuditLogTests {
   private final class Changes: Sendable {
-    private let seen = Mutex<[AuditLog.Change]>([])
+    private let seen = Mutex<[EventLog.Change]>([])
 
-    func note(_ change: AuditLog.Change) { seen.withLock { $0.append(change) } }
+    func note(_ change: EventLog.Change) { seen.withLock { $0.append(change) } }
 
-    var all: [AuditLog.Change] { seen.withLock { $0 } }
+    var all: [EventLog.Change] { seen.withLock { $0 } }
   }
 
-  private func log(_ changes: Changes) throws -> AuditLog {
-    let log = try AuditLog(store: store, observe: { changes.note($0) })
-    log.note(AuditEvent(.started))
-    try log.require(AuditEvent(.submitted, owner: owner, job: .random()))
+  private func log(_ changes: Changes) throws -> EventLog {
+    let log = try EventLog(store: store, program: "trainer", observe: { changes.note($0) })
+    log.note(LoggedEvent(.started))
+    try log.require(LoggedEvent(.submitted, owner: owner, job: .random()))
     return log
   }
 
   private func events() throws -> [String] {
     try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map {
-      try JSONDecoder().decode(AuditLine.self, from: Data($0.utf8)).event
+      try JSONDecoder().decode(EventLogLine.self, from: Data($0.utf8)).event
     }
   }
 
-  private func expectNoJobIsTaken(_ log: AuditLog, saying text: String) {
-    let error = #expect(throws: TrainerError.self) {
-      try log.require(AuditEvent(.submitted, owner: owner, job: .random()))
+  private func expectNoJobIsTaken(_ log: EventLog, saying text: String) {
+    let error = #expect(throws: ServiceError.self) {
+      try log.require(LoggedEvent(.submitted, owner: owner, job: .random()))
     }
-    #expect(error?.kind == .exhausted && error?.cause == .auditLog)
+    #expect(error?.kind == .exhausted && error?.cause == .eventLog)
     #expect(error?.description.contains(text) == true, "\(String(describing: error))")
   }
 
@@ -42,18 +43,18 @@ extension AuditLogTests {
   @Test(.timeLimit(.minutes(1))) func anObserverIsToldOutsideOfTheLogsLock() throws {
     let changes = Changes()
     let counts = Mutex<[Int]>([])
-    let asked = Mutex<AuditLog?>(nil)
-    let log = try AuditLog(
-      store: store,
+    let asked = Mutex<EventLog?>(nil)
+    let log = try EventLog(
+      store: store, program: "trainer",
       observe: { change in
         changes.note(change)
         let log = asked.withLock { $0 }
         counts.withLock { $0.append(log?.waitingCount ?? -1) }
-        log?.note(AuditEvent(.stopped))
+        log?.note(LoggedEvent(.stopped))
       })
     asked.withLock { $0 = log }
     #expect(rename(path, path + ".1") == 0)
-    log.note(AuditEvent(.started))
+    log.note(LoggedEvent(.started))
     #expect(rename(path + ".1", path) == 0)
     log.flush()
     #expect(changes.all.count == 2 && changes.all.last == .mended)
@@ -69,7 +70,7 @@ extension AuditLogTests {
     let before = try Data(contentsOf: URL(filePath: path))
     #expect(rename(path, path + ".1") == 0)
     expectNoJobIsTaken(log, saying: "moved away or removed")
-    log.note(AuditEvent(.cancelled, owner: owner, job: .random()))
+    log.note(LoggedEvent(.cancelled, owner: owner, job: .random()))
     expectNoJobIsTaken(log, saying: "put it back, or restart")
     #expect(log.waitingCount == 1)
     #expect(!FileManager.default.fileExists(atPath: path))
@@ -79,9 +80,9 @@ extension AuditLogTests {
     log.flush()
     #expect(log.waitingCount == 0)
     #expect(changes.all.count == 2 && changes.all.last == .mended)
-    try log.require(AuditEvent(.submitted, owner: owner, job: .random()))
+    try log.require(LoggedEvent(.submitted, owner: owner, job: .random()))
     #expect(try events() == ["started", "submitted", "cancelled", "submitted"])
-    #expect(try AuditVerification(path: path).firstBreak == nil)
+    #expect(try EventLogVerification(path: path).firstBreak == nil)
   }
 
   /// Nothing is written behind what is left: no hole, and no line of another chain.
@@ -92,7 +93,7 @@ extension AuditLogTests {
     try file.write(contentsOf: Data(content.utf8))
     try file.close()
     expectNoJobIsTaken(log, saying: "has \(content.utf8.count) bytes where")
-    log.note(AuditEvent(.stopped))
+    log.note(LoggedEvent(.stopped))
     #expect(try String(contentsOfFile: path, encoding: .utf8) == content)
   }
 
@@ -115,11 +116,11 @@ extension AuditLogTests {
   /// In a store that has served before, a log that begins anew says that there was one.
   @Test(arguments: [true, false]) func aRestartWithoutTheLogSaysSo(_ isRemoved: Bool) throws {
     _ = try log(Changes())
-    _ = try JobStore(store: store)
+    _ = try TrainingStore(store: store)
     #expect((isRemoved ? unlink(path) : truncate(path, 0)) == 0)
     _ = try log(Changes())
     #expect(try events() == ["recovered", "started", "submitted"])
-    #expect(try AuditVerification(path: path).firstBreak == nil)
+    #expect(try EventLogVerification(path: path).firstBreak == nil)
     // Said once.
     _ = try log(Changes())
     #expect(try events().count { $0 == "recovered" } == 1)
@@ -133,7 +134,7 @@ extension AuditLogTests {
   @Test func aLinkThatLeadsNowhere() throws {
     try FileManager.default.createDirectory(at: store, withIntermediateDirectories: true)
     #expect(symlink(directory.file("nowhere/audit.log"), path) == 0)
-    let error = #expect(throws: TrainerError.self) { try AuditLog(store: store) }
+    let error = #expect(throws: ServiceError.self) { try EventLog(store: store, program: "trainer") }
     #expect(error?.kind == .inputData)
     #expect(error?.description.contains("\(path) is a link") == true)
   }

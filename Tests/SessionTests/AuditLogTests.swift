@@ -6,6 +6,7 @@ import Testing
 import TestSupport
 import Protocol
 
+@testable import Service
 @testable import TrainerRole
 
 /// The chain of the audit log: what breaks it shows, what a crash leaves is put aside.
@@ -22,9 +23,9 @@ import Protocol
 
   /// A log of `count` events.
   private func write(_ count: Int = 5) throws {
-    let log = try AuditLog(store: store)
+    let log = try EventLog(store: store, program: "trainer")
     for number in 0..<count {
-      log.note(AuditEvent(.submitted, owner: owner, job: .random(), reason: "event \(number)"))
+      log.note(LoggedEvent(.submitted, owner: owner, job: .random(), reason: "event \(number)"))
     }
   }
 
@@ -46,28 +47,28 @@ import Protocol
   }
 
   private func events() throws -> [String] {
-    try lines().map { try JSONDecoder().decode(AuditLine.self, from: Data($0.utf8)).event }
+    try lines().map { try JSONDecoder().decode(EventLogLine.self, from: Data($0.utf8)).event }
   }
 
   @Test func aLogIsWholeAndTellsWhoDidWhat() throws {
     try write()
-    let found = try AuditVerification(path: path)
+    let found = try EventLogVerification(path: path)
     #expect(found.lines == 5)
     #expect(found.firstBreak == nil)
-    let line = try JSONDecoder().decode(AuditLine.self, from: Data(try lines()[2].utf8))
+    let line = try JSONDecoder().decode(EventLogLine.self, from: Data(try lines()[2].utf8))
     #expect(line.sequence == 3)
     #expect(line.owner == owner.z85)
     #expect(line.job?.count == 32)
     #expect(line.reason == "event 2")
     #expect(line.event == "submitted")
-    #expect(line.previous == AuditLine.hash(of: Data(try lines()[1].utf8)))
+    #expect(line.previous == EventLogLine.hash(of: Data(try lines()[1].utf8)))
     #expect(abs(try #require(line.date).timeIntervalSinceNow) < 60)
   }
 
   /// SHA-256 of "abc" (FIPS 180-4, appendix B.1 of 180-2).
   @Test func hashIsSHA256() {
     #expect(
-      AuditLine.hash(of: Data("abc".utf8)) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+      EventLogLine.hash(of: Data("abc".utf8)) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
   }
 
   @Test func onlyTheTrainerReadsIt() throws {
@@ -78,7 +79,7 @@ import Protocol
   @Test func aRestartContinuesTheChain() throws {
     try write(3)
     try write(2)
-    let found = try AuditVerification(path: path)
+    let found = try EventLogVerification(path: path)
     #expect(found.lines == 5)
     #expect(found.firstBreak == nil)
   }
@@ -86,7 +87,7 @@ import Protocol
   @Test(arguments: 0..<4) func aChangedLineShows(_ number: Int) throws {
     try write()
     try rewrite { $0[number] = Substring($0[number].replacing("submitted", with: "cancelled")) }
-    let found = try #require(try AuditVerification(path: path).firstBreak)
+    let found = try #require(try EventLogVerification(path: path).firstBreak)
     #expect(found.line == number + 2)
     #expect(found.reason.contains("line \(number + 1) was changed"))
   }
@@ -94,19 +95,19 @@ import Protocol
   @Test(arguments: 0..<4) func aLineTakenOutShows(_ number: Int) throws {
     try write()
     try rewrite { $0.remove(at: number) }
-    #expect(try AuditVerification(path: path).firstBreak?.line == number + 1)
+    #expect(try EventLogVerification(path: path).firstBreak?.line == number + 1)
   }
 
   @Test func aLinePutInShows() throws {
     try write()
     try rewrite { $0.insert($0[1], at: 2) }
-    #expect(try AuditVerification(path: path).firstBreak?.line == 3)
+    #expect(try EventLogVerification(path: path).firstBreak?.line == 3)
   }
 
   @Test func linesMovedShow() throws {
     try write()
     try rewrite { $0.swapAt(1, 3) }
-    let found = try #require(try AuditVerification(path: path).firstBreak)
+    let found = try #require(try EventLogVerification(path: path).firstBreak)
     #expect(found.line == 2)
     #expect(found.reason.contains("moved"))
   }
@@ -114,7 +115,7 @@ import Protocol
   @Test func aLineThatIsNoneShows() throws {
     try write()
     try rewrite { $0[2] = "{}" }
-    let found = try #require(try AuditVerification(path: path).firstBreak)
+    let found = try #require(try EventLogVerification(path: path).firstBreak)
     #expect(found.line == 3)
     #expect(found.reason.contains("not a line"))
   }
@@ -122,13 +123,13 @@ import Protocol
   /// Renumbered and chained anew from line 3 on: only the hash that was noted shows it.
   @Test func aTruncatedEndShowsOnlyByTheExpectedHash() throws {
     try write()
-    let noted = try AuditVerification(path: path).lastHash
+    let noted = try EventLogVerification(path: path).lastHash
     try write(2)
-    let grown = try AuditVerification(path: path, expected: noted)
+    let grown = try EventLogVerification(path: path, expected: noted)
     #expect(grown.expectedLine == 5)
     #expect(grown.lines == 7)
     try rewrite { $0.removeLast(3) }
-    let cut = try AuditVerification(path: path, expected: noted)
+    let cut = try EventLogVerification(path: path, expected: noted)
     #expect(cut.firstBreak == nil)
     #expect(cut.expectedLine == nil)
   }
@@ -137,12 +138,12 @@ import Protocol
     try write(3)
     let torn = #"{"event":"submitted","own"#
     try appendRaw(torn)
-    #expect(try AuditVerification(path: path).tornBytes == torn.utf8.count)
-    #expect(try AuditVerification(path: path).firstBreak == nil)
+    #expect(try EventLogVerification(path: path).tornBytes == torn.utf8.count)
+    #expect(try EventLogVerification(path: path).firstBreak == nil)
     try write(2)
     #expect(try events() == ["submitted", "submitted", "submitted", "recovered", "submitted", "submitted"])
-    #expect(try AuditVerification(path: path).firstBreak == nil)
-    #expect(try AuditVerification(path: path).tornBytes == 0)
+    #expect(try EventLogVerification(path: path).firstBreak == nil)
+    #expect(try EventLogVerification(path: path).tornBytes == 0)
     #expect(try String(contentsOfFile: path + ".torn-4", encoding: .utf8) == torn)
     // Said once.
     try write(1)
@@ -162,13 +163,13 @@ import Protocol
   @Test func aFileThatIsNoLogIsLeftAlone() throws {
     try FileManager.default.createDirectory(at: store, withIntermediateDirectories: true)
     try Data("something else\n".utf8).write(to: URL(filePath: path))
-    let error = #expect(throws: TrainerError.self) { try AuditLog(store: store) }
+    let error = #expect(throws: ServiceError.self) { try EventLog(store: store, program: "trainer") }
     #expect(error?.kind == .checkFailed)
     #expect(try String(contentsOfFile: path, encoding: .utf8) == "something else\n")
   }
 
   @Test func aMissingLogIsNamed() {
-    let error = #expect(throws: CheckpointError.self) { try AuditVerification(path: path) }
+    let error = #expect(throws: CheckpointError.self) { try EventLogVerification(path: path) }
     #expect(error?.kind == .inputData)
     #expect(error?.description.contains(path) == true)
   }
@@ -177,19 +178,19 @@ import Protocol
     let pipe = directory.url("pipe").path
     #expect(mkfifo(pipe, 0o600) == 0)
     for path in [pipe, directory.url("").path] {
-      #expect(throws: CheckpointError.self) { try AuditVerification(path: path) }
+      #expect(throws: CheckpointError.self) { try EventLogVerification(path: path) }
     }
   }
 
   /// The issue's "a clock that jumps": the order of lines is that of their numbers, and the jump is told.
   @Test func aClockThatJumps() throws {
     let clock = Mutex(Date(timeIntervalSince1970: 2_000_000_000))
-    let log = try AuditLog(store: store, now: { clock.withLock { $0 } })
+    let log = try EventLog(store: store, program: "trainer", now: { clock.withLock { $0 } })
     for jump in [0.0, 3600, -7200, 1, 0] {
       clock.withLock { $0 += jump }
-      log.note(AuditEvent(.submitted, owner: owner))
+      log.note(LoggedEvent(.submitted, owner: owner))
     }
-    let found = try AuditVerification(path: path)
+    let found = try EventLogVerification(path: path)
     #expect(found.firstBreak == nil)
     #expect(found.lines == 5)
     #expect(found.clockSetBack == [3])
@@ -197,23 +198,23 @@ import Protocol
 
   /// What an owner can cause as often as it likes is bounded: ten lines, and the number of the others with the next.
   @Test func refusalsInAFloodAreCountedNotWritten() throws {
-    var throttle = AuditThrottle()
+    var throttle = EventLogThrottle()
     let start = ContinuousClock.now
     let written = (0..<1000).compactMap { _ in
-      throttle.admit(AuditEvent(.refused, owner: owner, reason: "no"), at: start)
+      throttle.admit(LoggedEvent(.refused, owner: owner, reason: "no"), at: start)
     }
     #expect(written.count == 10)
-    let other = throttle.admit(AuditEvent(.refused, owner: try CurveKeyPair.generate().ownerKey), at: start)
+    let other = throttle.admit(LoggedEvent(.refused, owner: try CurveKeyPair.generate().ownerKey), at: start)
     #expect(other?.suppressed == 0)
-    #expect(throttle.admit(AuditEvent(.submitted, owner: owner), at: start)?.suppressed == 0)
-    let next = throttle.admit(AuditEvent(.refused, owner: owner), at: start + .seconds(11))
+    #expect(throttle.admit(LoggedEvent(.submitted, owner: owner), at: start)?.suppressed == 0)
+    let next = throttle.admit(LoggedEvent(.refused, owner: owner), at: start + .seconds(11))
     #expect(next?.suppressed == 990)
   }
 
   @Test func aReasonIsCutNotTheLine() throws {
-    let log = try AuditLog(store: store)
-    log.note(AuditEvent(.refused, owner: owner, reason: String(repeating: "x\n\"", count: 10_000)))
-    #expect(try AuditVerification(path: path).firstBreak == nil)
+    let log = try EventLog(store: store, program: "trainer")
+    log.note(LoggedEvent(.refused, owner: owner, reason: String(repeating: "x\n\"", count: 10_000)))
+    #expect(try EventLogVerification(path: path).firstBreak == nil)
     #expect(try #require(try lines().first).utf8.count < 2000)
   }
 
@@ -221,7 +222,7 @@ import Protocol
 
   @Test func aServiceLogsWhatOwnersDo() throws {
     let site = try Site<Float>()
-    let trainer = site.trainer(isAudited: true)
+    let trainer = site.trainer(hasEventLog: true)
     let owner = RawOwner<Float>(site.network, site.keys.ownerKey, job: .random())
     let job = RawJob<Float>()
     try owner.send(.hello(software: "test"))
@@ -245,7 +246,7 @@ import Protocol
     trainer.shutDown()
     let log = trainer.store.appending(path: "audit.log").path
     let lines = try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n").map {
-      try JSONDecoder().decode(AuditLine.self, from: Data($0.utf8))
+      try JSONDecoder().decode(EventLogLine.self, from: Data($0.utf8))
     }
     #expect(
       lines.map(\.event) == [
@@ -255,12 +256,12 @@ import Protocol
     #expect(lines[4].reason?.contains("not finished") == true)
     // Whoever asked, not whose job it is.
     #expect(lines[5].owner != site.keys.ownerKey.z85)
-    #expect(try AuditVerification(path: log).firstBreak == nil)
+    #expect(try EventLogVerification(path: log).firstBreak == nil)
   }
 
   @Test func theReleaseOfAJobThatRunsIsRefusedAndNotLogged() throws {
     let site = try Site<Float>()
-    let trainer = site.trainer(isAudited: true)
+    let trainer = site.trainer(hasEventLog: true)
     let owner = RawOwner<Float>(site.network, site.keys.ownerKey, job: .random())
     try RawJob<Float>().begin(owner)
     #expect(try owner.refusal(of: .release).reason.contains("release of a job that runs"))
@@ -278,7 +279,7 @@ import Protocol
   /// Somebody has taken the files away under the trainer, for one.
   @Test func aJobWhoseFilesCannotBeRemovedIsToldOfAndNotLoggedAsGone() throws {
     let site = try Site<Float>()
-    let trainer = site.trainer(isAudited: true)
+    let trainer = site.trainer(hasEventLog: true)
     let owner = RawOwner<Float>(site.network, site.keys.ownerKey, job: .random())
     try RawJob<Float>().begin(owner)
     try FileManager.default.removeItem(at: trainer.store.appending(path: "jobs/\(owner.job)"))
@@ -291,7 +292,7 @@ import Protocol
 
   @Test func retrievalAndReleaseAreLogged() throws {
     let site = try Site<Float>()
-    let trainer = site.trainer(isAudited: true)
+    let trainer = site.trainer(hasEventLog: true)
     try site.run(SmallJob().changing { $0.epochs = 1 }).execute(on: site.network)
     trainer.shutDown()
     let text = try String(contentsOf: trainer.store.appending(path: "audit.log"), encoding: .utf8)

@@ -7,6 +7,7 @@ import TestSupport
 import Training
 import Protocol
 
+@testable import Service
 @testable import TrainerRole
 
 /// The order in which a trainer of one process works, where the loop and its only replica share a thread.
@@ -14,12 +15,12 @@ import Protocol
   /// Notes what the replica is asked, and what was sent to the owner before.
   private final class ObservedReplica: Replicas {
     private let replica: LocalReplica<Float>
-    private let outbox: Outbox<Float>
+    private let outbox: TrainerOutbox<Float>
     private let afterTraining: () -> Void
     private(set) var journal: [String] = []
 
     init(
-      _ context: RunnerContext<Float>, inbox: Inbox<Float>, outbox: Outbox<Float>,
+      _ context: RunnerContext<Float>, inbox: Inbox<Float>, outbox: TrainerOutbox<Float>,
       afterTraining: @escaping () -> Void = {}
     ) {
       replica = LocalReplica(context, inbox: inbox)
@@ -89,20 +90,20 @@ import Protocol
     let site: Site<Float>
     let context: RunnerContext<Float>
     let inbox = Inbox<Float>(capacity: 64)
-    let outbox: Outbox<Float>
+    let outbox: TrainerOutbox<Float>
 
     init(_ site: Site<Float>, upload: (RawOwner<Float>) throws -> Void) throws {
       self.site = site
       let trainer = site.trainer()
       try upload(RawOwner(site.network, site.keys.ownerKey, job: .random()))
       trainer.shutDown()
-      let store = try JobStore(store: trainer.store)
-      outbox = Outbox(wake: {})
+      let store = try TrainingStore(store: trainer.store)
+      outbox = TrainerOutbox(wake: {})
       context = try RunnerContext<Float>(
         job: #require(try store.load().jobs.first),
         configuration: TrainerConfiguration(
-          store: trainer.store, workers: Workers(threads: 1), memoryLimit: 1 << 30, rowStoreLimit: 1 << 24,
-          software: "test"),
+          service: ServiceConfiguration(store: trainer.store), compute: Compute(threads: 1), memoryLimit: 1 << 30,
+          rowStoreLimit: 1 << 24, software: "test"),
         store: store, outbox: outbox, historySteps: 0)
     }
 

@@ -8,6 +8,7 @@ import TestSupport
 import Training
 import Protocol
 
+@testable import Service
 @testable import TrainerRole
 
 /// What an operator allows a single owner, and what a job over it is told.

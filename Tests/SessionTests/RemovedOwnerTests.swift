@@ -6,6 +6,7 @@ import Testing
 import TestSupport
 import Protocol
 
+@testable import Service
 @testable import TrainerRole
 
 /// An owner that leaves the list while its job runs.
@@ -16,7 +17,7 @@ import Protocol
     let site = try Site<Float>()
     let listed = AuthorizedKeys([site.keys.ownerKey])
     let owners = ServedOwners(listed)
-    let trainer = site.trainer(owners: owners, isAudited: true)
+    let trainer = site.trainer(owners: owners, hasEventLog: true)
     defer { trainer.shutDown() }
     let run = try site.run(
       SmallJob().changing {

@@ -6,6 +6,7 @@ import Testing
 import TestSupport
 import Protocol
 
+@testable import Service
 @testable import TrainerRole
 
 /// A disk on which a sync takes longer than an owner may be silent.

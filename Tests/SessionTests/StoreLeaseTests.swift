@@ -5,6 +5,7 @@ import Testing
 import TestSupport
 
 @testable import Files
+@testable import Service
 @testable import TrainerRole
 
 @Suite("Whose store it is", .waiting, .timeLimit(.minutes(10)))
@@ -17,7 +18,7 @@ struct StoreLeaseTests {
     store = folder.url.appending(path: "store")
   }
 
-  private var place: LeasePlace { StoreLease.place(store) }
+  private var place: LeasePlace { StoreLease.place(store, of: "trainer") }
 
   /// A tenth of a second and one second.
   private static var quick: LeaseTimes {
@@ -43,7 +44,7 @@ struct StoreLeaseTests {
     _ holder: ProcessIdentity = .own, times: LeaseTimes = Self.quick, waited: Flag? = nil, lost: Flag? = nil
   ) throws -> StoreLease {
     try StoreLease(
-      store: store, software: "test", holder: holder, times: times,
+      store: store, program: "trainer", software: "test", holder: holder, times: times,
       waiting: { _ in waited?.raise() }, onLoss: { _ in lost?.raise() })
   }
 
@@ -71,7 +72,9 @@ struct StoreLeaseTests {
   @Test func aStoreAnotherLiveTrainerHolds() throws {
     let lease = try take()
     let error = try #require(refusal())
-    #expect(error as? StoreError == .held(path: store.path, by: "process \(getpid()) on \(ProcessIdentity.hostName)"))
+    #expect(
+      error as? StoreError
+        == .held(path: store.path, by: "process \(getpid()) on \(ProcessIdentity.hostName)", program: "trainer"))
     #expect(error.kind == .usage)
     let attributes = try FileManager.default.attributesOfItem(atPath: place.path)
     #expect(attributes[.posixPermissions] as? Int == 0o600)
@@ -83,7 +86,7 @@ struct StoreLeaseTests {
 
   @Test func aStoreALiveTrainerOnAnotherMachineHolds() throws {
     let lease = try take(Self.elsewhere)
-    #expect(refusal() as? StoreError == .held(path: store.path, by: "process 1 on elsewhere"))
+    #expect(refusal() as? StoreError == .held(path: store.path, by: "process 1 on elsewhere", program: "trainer"))
     withExtendedLifetime(lease) {}
   }
 
@@ -116,7 +119,7 @@ struct StoreLeaseTests {
     let lease = try take(Self.elsewhere)
     // Whatever the date says, a lease that is renewed is held.
     setRenewalTime(seconds)
-    #expect(refusal() as? StoreError == .held(path: store.path, by: "process 1 on elsewhere"))
+    #expect(refusal() as? StoreError == .held(path: store.path, by: "process 1 on elsewhere", program: "trainer"))
     lease.release()
     // And one that is not is taken within the limit.
     try leaveLease(of: Self.elsewhere)
@@ -206,7 +209,7 @@ struct StoreLeaseTests {
     let stop = Flag()
     #expect(throws: CancellationError.self) {
       _ = try StoreLease(
-        store: store, software: "test", times: LeaseTimes(), waiting: { _ in stop.raise() },
+        store: store, program: "trainer", software: "test", times: LeaseTimes(), waiting: { _ in stop.raise() },
         isCancelled: { stop.isRaised }, onLoss: { _ in })
     }
     #expect(try LeaseRecord.read(place)?.holder == Self.elsewhere)
@@ -270,7 +273,8 @@ struct StoreLeaseTests {
         host: own.host, pid: own.pid, boot: own.boot, namespace: own.namespace, startTicks: own.startTicks &+ 1))
     let other = claim(5)
     #expect(try other.reserve(other.reservationPath(for: LeaseRecord.read(place))))
-    #expect(refusal() as? StoreError == .held(path: store.path, by: "process \(getpid()) on \(own.host)"))
+    #expect(
+      refusal() as? StoreError == .held(path: store.path, by: "process \(getpid()) on \(own.host)", program: "trainer"))
   }
 
   /// The answer to a `link` was lost, so that NFS made it again and found it there.

@@ -11,7 +11,8 @@ LEVELS = [
     {"Numerics", "Models"},
     {"Files"},
     {"Training", "Masking", "Datasets", "JobSpec", "Protocol", "Collectives", "Families"},
-    {"OwnerRole", "TrainerRole"},
+    {"Service"},
+    {"OwnerRole", "TrainerRole", "ServerProgram"},
     {"LeakAudit"},
     {"encryptor", "trainer", "benchmarks", "fuzz"},
 ]

@@ -1,36 +1,37 @@
 package import Foundation
 import Foundations
 import Models
-import Numerics
+package import Numerics
 
 /// A message as frames: one header, then one raw little-endian frame for each tensor.
 ///
 /// Header frame: magic `EQTR`; version (u16); kind (u8); tensor count (u8); job (16 bytes, zero when there is none); for each
 /// tensor its type (u8), rank (u8) and dimensions (u64 each); then the kind's own fields, which must fill the frame exactly.
-struct Envelope {
+package struct Envelope {
   static let magic: [UInt8] = Array("EQTR".utf8)
   static let largestTensorCount = 8
 
-  let version: WireVersion
   let kind: UInt8
   let job: JobID
-  var fields = WireWriter()
+  package var fields = WireWriter()
   private(set) var descriptors: [TensorDescriptor] = []
   private(set) var tensorFrames: [Data] = []
 
-  init(version: WireVersion, kind: UInt8, job: JobID) {
-    self.version = version
+  package init(kind: UInt8, job: JobID) {
     self.kind = kind
     self.job = job
   }
 
-  mutating func attach<Element: TensorElement>(_ tensor: Tensor<Element>) {
+  package mutating func attach<Element: TensorElement>(_ tensor: Tensor<Element>) {
     descriptors.append(TensorDescriptor(type: Element.elementType, shape: tensor.shape))
     tensorFrames.append(tensor.bytes)
   }
 
-  /// The frames to send; tensor frames share the tensors' memory.
-  var frames: [Data] {
+  /// The frames to send in the newest version; tensor frames share the tensors' memory.
+  var frames: [Data] { frames(version: .current) }
+
+  /// - Parameter version: what the other side reads.
+  package func frames(version: WireVersion) -> [Data] {
     var header = WireWriter()
     header.write(Self.magic)
     header.write(version.rawValue)
@@ -70,12 +71,12 @@ package enum WireVersion: UInt16, Sendable, Comparable, CaseIterable {
 
 extension Envelope {
   /// Appends counts and indices, each at least 0.
-  mutating func write(_ indices: Int...) {
+  package mutating func write(_ indices: Int...) {
     for index in indices { fields.write(UInt64(clamping: index)) }
   }
 
   /// Appends a JSON document that fills the rest of the header; for rare messages, where structure matters more than speed.
-  mutating func writeJSON(_ value: some Encodable) {
+  package mutating func writeJSON(_ value: some Encodable) {
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
@@ -89,7 +90,7 @@ extension OpenedEnvelope {
   /// Decodes the JSON document that fills the rest of the header.
   ///
   /// - Throws: `WireError.malformed` that names the document; `.invalidJob` for a graph of layers that is refused.
-  mutating func readJSON<Value: Decodable>(
+  package mutating func readJSON<Value: Decodable>(
     _ what: String, of type: Value.Type = Value.self
   ) throws(WireError) -> Value {
     let decoder = JSONDecoder()
@@ -110,17 +111,18 @@ extension OpenedEnvelope {
 }
 
 /// A received message whose header has been checked against its frames; fields and tensors are taken in order.
-struct OpenedEnvelope {
-  let version: WireVersion
-  let kind: UInt8
-  let job: JobID
-  var fields: WireReader
+package struct OpenedEnvelope {
+  /// In which the other side speaks.
+  package let version: WireVersion
+  package let kind: UInt8
+  package let job: JobID
+  package var fields: WireReader
   private var descriptors: ArraySlice<TensorDescriptor>
   private var frames: ArraySlice<Data>
 
   /// - Throws: `WireError.malformed`, `.version` or `.oversized`; nothing is allocated for a tensor before its frame's size
   ///   is known to match its shape.
-  init(_ message: [Data], limits: WireLimits) throws(WireError) {
+  package init(_ message: [Data], limits: WireLimits) throws(WireError) {
     guard let header = message.first else { throw .malformed("no frames") }
     guard header.count <= limits.headerBytes else {
       throw .oversized(what: "header frame", size: header.count, limit: limits.headerBytes)
@@ -157,7 +159,7 @@ struct OpenedEnvelope {
   /// The next tensor, copied off its frame.
   ///
   /// - Throws: `.misshapen` for another element type or rank, `.malformed` when there is none.
-  mutating func takeTensor<Element: TensorElement>(
+  package mutating func takeTensor<Element: TensorElement>(
     _ what: String, rank: ClosedRange<Int>, of type: Element.Type = Element.self
   ) throws(WireError) -> Tensor<Element> {
     guard let descriptor = descriptors.popFirst(), let frame = frames.popFirst() else {
@@ -176,7 +178,7 @@ struct OpenedEnvelope {
   }
 
   /// - Throws: `.malformed` when fields or tensors are left over.
-  func finish() throws(WireError) {
+  package func finish() throws(WireError) {
     guard fields.isAtEnd, descriptors.isEmpty else { throw .malformed("more content than its kind has") }
   }
 }

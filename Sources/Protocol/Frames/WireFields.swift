@@ -2,7 +2,7 @@ import Foundations
 import Foundation
 
 /// Takes little-endian fields off a header frame, each checked against what is left.
-struct WireReader {
+package struct WireReader {
   private var rest: Data.SubSequence
 
   init(_ data: Data) {
@@ -11,7 +11,7 @@ struct WireReader {
 
   var isAtEnd: Bool { rest.isEmpty }
 
-  mutating func read<Number: FixedWidthInteger>(_ type: Number.Type = Number.self) throws(WireError) -> Number {
+  package mutating func read<Number: FixedWidthInteger>(_ type: Number.Type = Number.self) throws(WireError) -> Number {
     var number: Number = 0
     for (position, byte) in try take(MemoryLayout<Number>.size).enumerated() {
       number |= Number(truncatingIfNeeded: UInt64(byte)) << (8 * position)
@@ -19,12 +19,12 @@ struct WireReader {
     return number
   }
 
-  mutating func readDouble() throws(WireError) -> Double {
+  package mutating func readDouble() throws(WireError) -> Double {
     Double(bitPattern: try read(UInt64.self))
   }
 
   /// A 64-bit count or index, 0 … 2^62, so that adding two of them cannot overflow.
-  mutating func readIndex() throws(WireError) -> Int {
+  package mutating func readIndex() throws(WireError) -> Int {
     let value = try read(UInt64.self)
     guard let index = Int(exactly: value), index <= 1 << 62 else {
       throw .malformed("an index out of range")
@@ -33,7 +33,7 @@ struct WireReader {
   }
 
   /// Text in its printable form, at most `limit` characters.
-  mutating func readText(limit: Int) throws(WireError) -> String {
+  package mutating func readText(limit: Int) throws(WireError) -> String {
     let bytes = try take(Int(try read(UInt32.self)))
     guard let text = String(validating: bytes, as: UTF8.self) else { throw .malformed("text that is not UTF-8") }
     return text.printable(limit: limit)
@@ -54,14 +54,14 @@ struct WireReader {
 }
 
 /// Appends little-endian fields to a header frame.
-struct WireWriter {
+package struct WireWriter {
   private(set) var data = Data()
 
-  mutating func write<Number: FixedWidthInteger>(_ number: Number) {
+  package mutating func write<Number: FixedWidthInteger>(_ number: Number) {
     withUnsafeBytes(of: number.littleEndian) { data.append(contentsOf: $0) }
   }
 
-  mutating func write(_ number: Double) {
+  package mutating func write(_ number: Double) {
     write(number.bitPattern)
   }
 
@@ -70,7 +70,7 @@ struct WireWriter {
   }
 
   /// UTF-8 with a 32-bit length in front.
-  mutating func write(text: String) {
+  package mutating func write(text: String) {
     let utf8 = Array(text.utf8)
     write(UInt32(clamping: utf8.count))
     write(utf8)

@@ -8,9 +8,20 @@ import Glibc
 /// public half, to be given to the other side.
 package struct KeyFile: Sendable {
   /// Whose keys; gives the file names.
-  package enum Role: String, Sendable {
-    case owner
-    case trainer
+  package struct Role: Sendable, Equatable {
+    let rawValue: String
+
+    package static let owner = Role(rawValue: "owner")
+    package static let trainer = Role(rawValue: "trainer")
+
+    private init(rawValue: String) {
+      self.rawValue = rawValue
+    }
+
+    /// - Parameter name: of the server's program, as in `trainer`.
+    package init(server name: String) {
+      self.init(rawValue: name)
+    }
   }
 
   package let role: Role

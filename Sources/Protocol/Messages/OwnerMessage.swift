@@ -2,7 +2,7 @@ package import Foundation
 package import Numerics
 
 /// What an owner sends to a trainer. Rows, weights, gradients and labels in it are masked.
-package enum OwnerMessage<Element: FloatingElement>: Sendable, Equatable {
+package enum OwnerMessage<Element: FloatingElement>: WireMessage, Equatable {
   /// Opens a conversation; answered by `welcome`.
   case hello(software: String)
   /// Proposes a job; the same job may be proposed again after a break. Answered by `accepted` or `refused`.
@@ -50,15 +50,31 @@ package enum OwnerMessage<Element: FloatingElement>: Sendable, Equatable {
   /// The owner goes away on purpose; the job waits for it.
   case leave
 
-  /// Whether it opens a conversation.
-  package var isGreeting: Bool {
-    if case .hello = self { return true }
-    return false
+  /// As every server understands it; nil for what a trainer alone does.
+  private var conversation: ConversationRequest? {
+    switch self {
+    case .hello(let software): .hello(software: software)
+    case .status: .status
+    case .cancel: .cancel
+    case .release: .release
+    case .ping: .ping
+    default: nil
+    }
+  }
+
+  private init(_ request: ConversationRequest) {
+    switch request {
+    case .hello(let software): self = .hello(software: software)
+    case .status: self = .status
+    case .cancel: self = .cancel
+    case .release: self = .release
+    case .ping: self = .ping
+    }
   }
 
   private var code: UInt8 {
     switch self {
-    case .hello: 1
+    case .hello: ConversationRequest.Kind.hello.rawValue
     case .submit: 2
     case .parameters: 3
     case .attach: 4
@@ -74,20 +90,20 @@ package enum OwnerMessage<Element: FloatingElement>: Sendable, Equatable {
     case .start: 14
     case .follow: 15
     case .retrieve: 16
-    case .status: 17
-    case .cancel: 18
-    case .release: 19
-    case .ping: 20
+    case .status: ConversationRequest.Kind.status.rawValue
+    case .cancel: ConversationRequest.Kind.cancel.rawValue
+    case .release: ConversationRequest.Kind.release.rawValue
+    case .ping: ConversationRequest.Kind.ping.rawValue
     case .finish: 21
     case .leave: 22
     case .storeSequences: 23
     }
   }
 
-  func envelope(for job: JobID) -> Envelope {
-    var envelope = Envelope(version: .current, kind: code, job: job)
+  package func envelope(for job: JobID) -> Envelope {
+    if let conversation { return conversation.envelope(for: job) }
+    var envelope = Envelope(kind: code, job: job)
     switch self {
-    case .hello(let software): envelope.fields.write(text: software)
     case .submit(let description): envelope.writeJSON(description)
     case .parameters(let chunk, let values):
       envelope.write(chunk)
@@ -123,14 +139,17 @@ package enum OwnerMessage<Element: FloatingElement>: Sendable, Equatable {
       envelope.attach(slots)
     case .follow(let from): envelope.write(from)
     case .retrieve(let chunk): envelope.write(chunk)
-    case .save, .start, .finish, .status, .cancel, .release, .ping, .leave: break
+    case .save, .start, .finish, .leave, .hello, .status, .cancel, .release, .ping: break
     }
     return envelope
   }
 
-  init(from envelope: inout OpenedEnvelope) throws(WireError) {
+  package init(from envelope: inout OpenedEnvelope) throws(WireError) {
+    if let request = try ConversationRequest(from: &envelope) {
+      self.init(request)
+      return
+    }
     switch envelope.kind {
-    case 1: self = .hello(software: try envelope.fields.readText(limit: WireLimits.nameLength))
     case 2:
       let description: JobDescription =
         switch envelope.version {
@@ -168,10 +187,6 @@ package enum OwnerMessage<Element: FloatingElement>: Sendable, Equatable {
     case 14: self = .start
     case 15: self = .follow(from: try envelope.fields.readIndex())
     case 16: self = .retrieve(chunk: try envelope.fields.readIndex())
-    case 17: self = .status
-    case 18: self = .cancel
-    case 19: self = .release
-    case 20: self = .ping
     case 21: self = .finish
     case 22: self = .leave
     case 23: self = try Self.sequences(from: &envelope)
@@ -219,7 +234,7 @@ package struct MessageCodec<Element: FloatingElement>: Sendable {
   package func frames(
     _ message: TrainerMessage<Element>, job: JobID, version: WireVersion = .current
   ) -> [Data] {
-    message.envelope(for: job, version: version).frames
+    message.envelope(for: job).frames(version: version)
   }
 
   /// - Throws: `WireError` for anything that is not exactly one message of an owner.

@@ -2,7 +2,7 @@ package import Foundations
 package import Numerics
 
 /// What a trainer sends to an owner. All numbers in it are masked.
-package enum TrainerMessage<Element: FloatingElement>: Sendable, Equatable {
+package enum TrainerMessage<Element: FloatingElement>: WireMessage, Equatable {
   case welcome(TrainerGreeting)
   /// The job is known; `missingParameters` says whether its starting weights are still due, `storedRows` and
   /// `storedSteps` how much of its rows and plan is stored (loss at the trainer).
@@ -34,12 +34,38 @@ package enum TrainerMessage<Element: FloatingElement>: Sendable, Equatable {
   case goodbye(step: Int, reason: GoodbyeReason = .stopping)
   case pong
 
+  /// As every server says it; nil for what a trainer alone says.
+  private var conversation: ConversationAnswer? {
+    switch self {
+    case .refused(let kind, let reason): .refused(kind: kind, reason: reason)
+    case .queued(let position): .queued(position: position)
+    case .status(let status): .status(status)
+    case .removed: .removed
+    case .goodbye(let step, let reason): .goodbye(step: step, reason: reason)
+    case .pong: .pong
+    case .finished: .finished
+    default: nil
+    }
+  }
+
+  private init(_ answer: ConversationAnswer) {
+    switch answer {
+    case .refused(let kind, let reason): self = .refused(kind: kind, reason: reason)
+    case .queued(let position): self = .queued(position: position)
+    case .status(let status): self = .status(status)
+    case .removed: self = .removed
+    case .goodbye(let step, let reason): self = .goodbye(step: step, reason: reason)
+    case .pong: self = .pong
+    case .finished: self = .finished
+    }
+  }
+
   private var code: UInt8 {
     switch self {
     case .welcome: 101
     case .accepted: 102
-    case .refused: 103
-    case .queued: 104
+    case .refused: ConversationAnswer.Kind.refused.rawValue
+    case .queued: ConversationAnswer.Kind.queued.rawValue
     case .attached: 105
     case .outputs: 106
     case .stepApplied: 107
@@ -48,24 +74,21 @@ package enum TrainerMessage<Element: FloatingElement>: Sendable, Equatable {
     case .stored: 110
     case .progress: 111
     case .parameters: 112
-    case .status: 113
-    case .removed: 114
-    case .goodbye: 115
-    case .pong: 116
-    case .finished: 117
+    case .status: ConversationAnswer.Kind.status.rawValue
+    case .removed: ConversationAnswer.Kind.removed.rawValue
+    case .goodbye: ConversationAnswer.Kind.goodbye.rawValue
+    case .pong: ConversationAnswer.Kind.pong.rawValue
+    case .finished: ConversationAnswer.Kind.finished.rawValue
     }
   }
 
-  /// The messages are the same in all versions.
-  func envelope(for job: JobID, version: WireVersion) -> Envelope {
-    var envelope = Envelope(version: version, kind: code, job: job)
+  /// The same in all versions.
+  package func envelope(for job: JobID) -> Envelope {
+    if let conversation { return conversation.envelope(for: job) }
+    var envelope = Envelope(kind: code, job: job)
     switch self {
     case .welcome(let greeting): envelope.writeJSON(greeting)
     case .accepted(let missing, let rows, let steps): envelope.write(missing ? 1 : 0, rows, steps)
-    case .refused(let kind, let reason):
-      envelope.write(Int(kind.rawValue))
-      envelope.fields.write(text: reason.printable(limit: WireLimits.reasonLength))
-    case .queued(let position): envelope.write(position)
     case .attached(let step, let residentRows, let window): envelope.write(step, residentRows, window)
     case .outputs(let step, let part, let values), .evaluated(let step, let part, let values):
       envelope.write(step, part)
@@ -75,7 +98,6 @@ package enum TrainerMessage<Element: FloatingElement>: Sendable, Equatable {
       envelope.fields.write(gradientNorm)
       envelope.fields.write(learningRate)
     case .checkpointed(let step): envelope.write(step)
-    case .goodbye(let step, let reason): envelope.write(step, reason.rawValue)
     case .stored(let count): envelope.write(count)
     case .progress(let from, let records):
       envelope.write(from)
@@ -83,26 +105,22 @@ package enum TrainerMessage<Element: FloatingElement>: Sendable, Equatable {
     case .parameters(let chunk, let values):
       envelope.write(chunk)
       envelope.attach(values)
-    case .status(let status): envelope.writeJSON(status)
-    case .removed, .pong, .finished: break
+    case .refused, .queued, .status, .removed, .goodbye, .pong, .finished: break
     }
     return envelope
   }
 
-  init(from envelope: inout OpenedEnvelope) throws(WireError) {
+  package init(from envelope: inout OpenedEnvelope) throws(WireError) {
+    if let answer = try ConversationAnswer(from: &envelope) {
+      self.init(answer)
+      return
+    }
     switch envelope.kind {
     case 101: self = .welcome(try envelope.readJSON("greeting", of: TrainerGreeting.self).printable)
     case 102:
       self = .accepted(
         missingParameters: try envelope.fields.readIndex() != 0, storedRows: try envelope.fields.readIndex(),
         storedSteps: try envelope.fields.readIndex())
-    case 103:
-      let code = try envelope.fields.readIndex()
-      guard let kind = Int32(exactly: code).flatMap(FailureKind.init(rawValue:)) else {
-        throw .malformed("an unknown failure code")
-      }
-      self = .refused(kind: kind, reason: try envelope.fields.readText(limit: WireLimits.reasonLength))
-    case 104: self = .queued(position: try envelope.fields.readIndex())
     case 105:
       self = .attached(
         step: try envelope.fields.readIndex(), residentRows: try envelope.fields.readIndex(),
@@ -128,16 +146,6 @@ package enum TrainerMessage<Element: FloatingElement>: Sendable, Equatable {
     case 112:
       self = .parameters(
         chunk: try envelope.fields.readIndex(), values: try envelope.takeTensor("weights", rank: 1...2))
-    case 113: self = .status(try envelope.readJSON("status", of: JobStatus.self).printable)
-    case 114: self = .removed
-    case 115:
-      let step = try envelope.fields.readIndex()
-      guard let reason = GoodbyeReason(rawValue: try envelope.fields.readIndex()) else {
-        throw .malformed("an unknown reason to stop")
-      }
-      self = .goodbye(step: step, reason: reason)
-    case 116: self = .pong
-    case 117: self = .finished
     default: throw .malformed("an unknown kind of message")
     }
     try envelope.finish()
@@ -166,19 +174,5 @@ package struct TrainerGreeting: Sendable, Equatable, Codable {
       software: software.printable(limit: WireLimits.nameLength),
       kernel: kernel.printable(limit: WireLimits.nameLength),
       threads: threads, memoryLimit: memoryLimit)
-  }
-}
-
-/// Why a trainer ends.
-package enum GoodbyeReason: Int, Sendable {
-  case stopping = 0
-  /// The machine is wanted for something else; the trainer is started again by itself.
-  case preempted = 1
-
-  package var text: String {
-    switch self {
-    case .stopping: "the trainer stops"
-    case .preempted: "the trainer is pre-empted and comes back by itself"
-    }
   }
 }

@@ -2,6 +2,7 @@ import Files
 import Foundations
 import Numerics
 import Training
+import Service
 
 /// A replica that carries out the commands of its job's loop, which come to a mailbox.
 struct CommandedReplica<Element: FloatingElement> {
@@ -79,7 +80,7 @@ struct CommandedReplica<Element: FloatingElement> {
   }
 
   private func tell(_ error: any Error) {
-    let stored = (error as? CheckpointError).map(TrainerError.init(ofStoredFiles:))
+    let stored = (error as? CheckpointError).map(ServiceError.init(ofStoredFiles:))
     let failure: (any Failure)? = stored ?? error as? any Failure
     answer(.failed(failure?.kind ?? .defect, failure?.description ?? "\(error)"))
   }

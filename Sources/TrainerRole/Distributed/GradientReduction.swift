@@ -3,6 +3,7 @@ import Collectives
 import Numerics
 import Training
 import Protocol
+import Service
 
 /// Sums an engine's gradients over the ranks of a communicator.
 final class CollectiveReduction<Element: FloatingElement>: GradientReduction {
@@ -66,8 +67,8 @@ struct ReductionMeter {
       lastReport = clock.now
       (steps, exposed, imbalance) = (0, 0, 0)
     }
-    return .reductions(
-      job: job, steps: steps, exposed: exposed / Double(steps), imbalance: imbalance / Double(steps))
+    return .role(
+      .reductions(job: job, steps: steps, exposed: exposed / Double(steps), imbalance: imbalance / Double(steps)))
   }
 }
 

@@ -7,6 +7,7 @@ import Synchronization
 import Numerics
 import Training
 import Protocol
+import Service
 
 /// Runs one job on all ranks, as rank 0: its own replica on the calling thread, the loop and what receives the other ranks'
 /// answers on threads of their own.
@@ -22,12 +23,12 @@ struct ReplicatedRun<Element: FloatingElement> {
     let result = Mutex<Result<RunnerOutcome, any Error>>(.failure(CollectiveError.finished))
   }
 
-  private let job: StoredJob
+  private let job: TrainingJob
   private let configuration: TrainerConfiguration
   private let inbox: Inbox<Element>
   private let communicator: any Communicator
 
-  init(_ job: StoredJob, configuration: TrainerConfiguration, inbox: Inbox<Element>) {
+  init(_ job: TrainingJob, configuration: TrainerConfiguration, inbox: Inbox<Element>) {
     self.job = job
     self.configuration = configuration
     self.inbox = inbox
@@ -35,7 +36,7 @@ struct ReplicatedRun<Element: FloatingElement> {
   }
 
   /// - Throws: `Failure` for what keeps the job from being run here.
-  func run(store: JobStore, outbox: Outbox<Element>, historySteps: Int) throws -> RunnerOutcome {
+  func run(store: TrainingStore, outbox: TrainerOutbox<Element>, historySteps: Int) throws -> RunnerOutcome {
     let context = try RunnerContext(
       job: job, configuration: configuration, store: store, outbox: outbox, historySteps: historySteps,
       batchRows: Self.batchRows(job.description, replicas: communicator.size))
@@ -51,8 +52,9 @@ struct ReplicatedRun<Element: FloatingElement> {
     }
     if let measured = engine.share(over: reduction, of: job.description), communicator.size > 1 {
       context.report(
-        .reductionMeasured(
-          job: job.id, ranks: communicator.size, bytes: measured.bytes, seconds: measured.seconds))
+        .role(
+          .reductionMeasured(
+            job: job.id, ranks: communicator.size, bytes: measured.bytes, seconds: measured.seconds)))
     }
     outbox.post(.event(.jobStarted(job: job.id, step: engine.step)))
     let observation = communicator.onFailure { [inbox] in inbox.post($0) }

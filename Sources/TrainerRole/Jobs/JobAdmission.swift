@@ -6,6 +6,7 @@ import Foundation
 import Numerics
 import Training
 import Protocol
+import Service
 
 /// Decides whether a job fits this trainer, before anything is uploaded.
 struct JobAdmission<Element: FloatingElement> {
@@ -19,7 +20,7 @@ struct JobAdmission<Element: FloatingElement> {
   ///
   /// - Parameter model: built from the description.
   /// - Returns: the model's number of parameters.
-  /// - Throws: `TrainerError` of kind `.refused` that states the number and the limit.
+  /// - Throws: `ServiceError` of kind `.refused` that states the number and the limit.
   func admit(_ description: JobDescription, _ model: Model) throws -> Int {
     try checkOutputs(description)
     try checkRanks(description)
@@ -32,7 +33,7 @@ struct JobAdmission<Element: FloatingElement> {
         ? "make the layers or the batch smaller"
         : "make train.micro_batch smaller, set train.recompute, or train fewer of its weights (model.train)"
       let whose = memoryLimit < configuration.memoryLimit ? "this owner's (memory=)" : "this trainer's"
-      throw TrainerError.refused(
+      throw ServiceError.refused(
         "the job needs \(ByteSize.binaryText(memory)) of memory, \(whose) limit is "
           + "\(ByteSize.binaryText(memoryLimit)) a job; \(advice)", cause: .memory)
     }
@@ -41,7 +42,7 @@ struct JobAdmission<Element: FloatingElement> {
       let needed = UploadedData<Element>.byteCount(
         description, width: model.inputWidth, outputs: model.outputWidth)
       guard let needed, needed <= configuration.rowStoreLimit else {
-        throw TrainerError.refused(
+        throw ServiceError.refused(
           "the job's rows take \(ByteSize.binaryText(needed)), this trainer keeps "
             + "\(ByteSize.binaryText(configuration.rowStoreLimit)) a job; compute the loss at the owner (loss.where: owner) to send rows as they are needed",
           cause: .disk)
@@ -93,7 +94,7 @@ struct JobAdmission<Element: FloatingElement> {
       ranks <= description.batch
       ? "make train.micro_batch at most \(Self.largestPart(of: description.batch, for: ranks)), which changes no result"
       : "make train.batch at least \(ranks)"
-    throw TrainerError.refused(
+    throw ServiceError.refused(
       "this trainer runs on \(ranks) ranks, and a batch of the job has only \(parts) micro-batches, so that "
         + "\(ranks - parts) ranks would never have work; \(advice), or use a trainer with fewer ranks")
   }
@@ -111,7 +112,7 @@ struct JobAdmission<Element: FloatingElement> {
   /// A loss that is computed here has a label for each output.
   private func checkOutputs(_ description: JobDescription) throws {
     guard let task = description.task, task.isPerToken != description.graph.hasOutputsByToken else { return }
-    throw TrainerError.refused(
+    throw ServiceError.refused(
       task.isPerToken
         ? "\(task.rawValue) needs an output for each token, and this model pools them"
         : "\(task.rawValue) needs one output for each sample, and this model has one for each token")
@@ -126,7 +127,7 @@ struct JobAdmission<Element: FloatingElement> {
     let outputs = Shape.byteCount([Self.outputRows(description), model.outputWidth], Element.elementType)
     for (what, bytes) in [("inputs", inputs), ("outputs", outputs)] {
       guard let bytes, bytes <= largestMessage else {
-        throw TrainerError.refused(
+        throw ServiceError.refused(
           "the \(what) of a micro-batch may take \(ByteSize.binaryText(bytes)), a message holds "
             + "\(ByteSize.binaryText(largestMessage)); \(Self.advice(description))")
       }

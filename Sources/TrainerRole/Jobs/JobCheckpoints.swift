@@ -4,6 +4,7 @@ import Foundations
 import Numerics
 import Training
 import Protocol
+import Service
 
 /// The checkpoint files of one job: its model's weights and its optimizer's memory, moved tensor by tensor between disk and
 /// engine.
@@ -14,7 +15,7 @@ struct JobCheckpoints<Element: FloatingElement> {
   private let specifications: [ParameterSpecification]
   private let tensors: CheckpointTensors
 
-  init(_ job: StoredJob, in store: JobStore) throws {
+  init(_ job: TrainingJob, in store: TrainingStore) throws {
     files = try store.checkpoints(of: job.id)
     description = job.description
     digest = job.id.description
@@ -108,7 +109,7 @@ struct JobCheckpoints<Element: FloatingElement> {
 
   /// The resulting weights of a finished job: the best when the job keeps them and has them, else the last.
   func result() throws -> WeightRetrieval<Element> {
-    guard let step = try files.steps().last else { throw TrainerError(.defect, "a finished job without a checkpoint") }
+    guard let step = try files.steps().last else { throw ServiceError(.defect, "a finished job without a checkpoint") }
     let state: CheckpointReader<Element> = try files.read(.state, step: step, jobDigest: digest, tensors: tensors)
     var result = state
     if description.keep == .best, let best = state.record.best {
@@ -121,7 +122,7 @@ struct JobCheckpoints<Element: FloatingElement> {
   }
 }
 
-extension TrainerError {
+extension ServiceError {
   /// What the owner is told of files that the trainer keeps of its job and cannot use: they are not the owner's own, which bad input data
   /// would point at, and not its to mend.
   ///

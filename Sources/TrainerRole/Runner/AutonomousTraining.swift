@@ -6,6 +6,7 @@ import Foundation
 import Numerics
 import Training
 import Protocol
+import Service
 
 /// Training whose loss the trainer computes on masked labels: needs no owner until the weights are retrieved. It reads the
 /// uploaded rows, labels and batch plan, and hands them to the replicas.
@@ -158,7 +159,7 @@ struct AutonomousTraining<Element: FloatingElement> {
     PartExtent(samples: slots.count, sequences: data.layout(of: slots))
   }
 
-  /// - Throws: `Interrupted` when the job is to stop or a rank is gone; `TrainerError` when a replica failed.
+  /// - Throws: `Interrupted` when the job is to stop or a rank is gone; `ServiceError` when a replica failed.
   private mutating func handleNext() throws {
     guard common.lostRank == nil else { throw Interrupted(reason: nil) }
     switch common.inbox.nextEvent(includingItems: true) {
@@ -173,7 +174,7 @@ struct AutonomousTraining<Element: FloatingElement> {
 
   private mutating func note(_ answer: ReplicaAnswer<Element>, rank: Int) throws {
     switch answer {
-    case .failed(let kind, let text): throw TrainerError(kind, text)
+    case .failed(let kind, let text): throw ServiceError(kind, text)
     case .trained(let step, let part, let lossSum): underWay[step]?.losses[part] = lossSum
     case .applied(let report, let waited):
       // It counts once its losses are here, too.

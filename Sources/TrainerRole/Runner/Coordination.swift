@@ -6,16 +6,17 @@ import Foundation
 import Numerics
 import Training
 import Protocol
+import Service
 
 /// What both loops, `OwnerPacedTraining` and `AutonomousTraining`, work with: the job, its replicas, and the way out.
 ///
 /// With several ranks a loop runs on a thread of its own at rank 0 and computes nothing, so that no replica ever waits behind
 /// another's arithmetic.
 struct Coordination<Element: FloatingElement> {
-  let job: StoredJob
+  let job: TrainingJob
   let configuration: TrainerConfiguration
   let folder: URL
-  let outbox: Outbox<Element>
+  let outbox: TrainerOutbox<Element>
   let inbox: Inbox<Element>
   let replicas: any Replicas<Element>
   /// Steps that rank 0's replica has taken.
@@ -100,13 +101,13 @@ struct Coordination<Element: FloatingElement> {
 
   /// A durable checkpoint after the last step taken, while nothing is under way.
   ///
-  /// - Throws: `TrainerError` for why there is none.
+  /// - Throws: `ServiceError` for why there is none.
   mutating func save() throws {
     try replicas.order(.save)
     while true {
       switch inbox.nextEvent(includingItems: false) {
       case .answer(0, .saved): return
-      case .answer(0, .failed(let kind, let text)): throw TrainerError(kind, text)
+      case .answer(0, .failed(let kind, let text)): throw ServiceError(kind, text)
       // Other ranks tell of their last step when they come to it.
       case .answer(_, .applied(let report, let waited)): count(report, waited: waited)
       case .lost(let error): lostRank = error
@@ -155,7 +156,7 @@ extension Coordination {
         self, inputs: try DeliveredInputs(context), inputWidth: model.inputWidth)
       return { try training.run() }
     }
-    guard let task = description.task else { throw TrainerError.refused("the job names no task") }
+    guard let task = description.task else { throw ServiceError.refused("the job names no task") }
     var data = try UploadedData<Element>(
       description: description, width: model.inputWidth, outputs: model.outputWidth, folder: folder)
     try data.reopen()

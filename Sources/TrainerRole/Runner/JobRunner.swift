@@ -5,15 +5,17 @@ import Foundation
 import Numerics
 import Training
 import Protocol
+import Service
 
 /// Runs one job on a thread of its own, so that the service thread stays free for sockets.
-final class JobRunner<Element: FloatingElement>: Sendable {
+final class JobRunner<Element: FloatingElement>: JobRunning {
   let job: JobID
   let inbox: Inbox<Element>
 
   /// Starts at once. Its end is posted to `outbox` as `.ended`, exactly once.
   init(
-    job: StoredJob, configuration: TrainerConfiguration, store: JobStore, outbox: Outbox<Element>, historySteps: Int
+    job: TrainingJob, configuration: TrainerConfiguration, store: TrainingStore, outbox: TrainerOutbox<Element>,
+    historySteps: Int
   ) {
     self.job = job.id
     let inbox = Inbox<Element>(capacity: 4 * OwnerPacedTraining<Element>.largestWindow)
@@ -30,9 +32,15 @@ final class JobRunner<Element: FloatingElement>: Sendable {
     thread.start()
   }
 
+  func stop(_ reason: StopReason) {
+    inbox.stop(reason)
+  }
+
+  var stopRequested: StopReason? { inbox.stopRequested }
+
   private static func run(
-    _ job: StoredJob, configuration: TrainerConfiguration, store: JobStore, inbox: Inbox<Element>,
-    outbox: Outbox<Element>, historySteps: Int
+    _ job: TrainingJob, configuration: TrainerConfiguration, store: TrainingStore, inbox: Inbox<Element>,
+    outbox: TrainerOutbox<Element>, historySteps: Int
   ) -> RunnerOutcome {
     do {
       if configuration.usesReplicas {
@@ -46,60 +54,30 @@ final class JobRunner<Element: FloatingElement>: Sendable {
       return try Coordination(context: context, inbox: inbox, replicas: replica).loop(context)()
     } catch let failure as any Failure {
       // A runner reads no files but the store's.
-      let stored = (failure as? CheckpointError).map(TrainerError.init(ofStoredFiles:))
-      let error = stored ?? TrainerError(failure.kind, failure.description)
+      let stored = (failure as? CheckpointError).map(ServiceError.init(ofStoredFiles:))
+      let error = stored ?? ServiceError(failure.kind, failure.description)
       let passing: [FailureKind] = [.exhausted, .refused, .inputData, .keyOrPermission]
       return .failed(error, resumable: passing.contains(error.kind))
     } catch {
-      return .failed(TrainerError(.defect, "\(error)"), resumable: true)
+      return .failed(ServiceError(.defect, "\(error)"), resumable: true)
     }
   }
 }
 
-/// How a runner ended.
-enum RunnerOutcome: Sendable {
-  /// Saved after `step` steps; can be resumed.
-  case paused(step: Int, reason: String)
-  case finished(steps: Int)
-  /// `resumable` when the saved state is good and the cause may pass (a full disk); false when repeating would fail again.
-  case failed(TrainerError, resumable: Bool)
-  case cancelled
-}
-
-/// Why a runner is told to stop.
-enum StopReason: Sendable {
-  /// The owner fell silent.
-  case ownerLost
-  /// The owner came back on another connection; a new runner takes over.
-  case superseded
-  /// The owner is no longer listed.
-  case ownerRemoved
-  /// The trainer shuts down.
-  case shutdown
-  /// The owner cancelled the job.
-  case cancelled
-
-  var text: String {
-    switch self {
-    case .ownerLost: "its owner is not heard of"
-    case .superseded: "its owner reconnected"
-    case .ownerRemoved: "its owner is no longer listed"
-    case .shutdown: "the trainer stops"
-    case .cancelled: "cancelled"
-    }
-  }
+extension StopReason {
+  var text: String { text(program: TrainerConfiguration.program) }
 }
 
 extension CheckpointStore {
   /// The newest step with a checkpoint that a history of `historySteps` steps reaches.
   ///
-  /// - Throws: `TrainerError` that says why there is none; `CheckpointError`.
+  /// - Throws: `ServiceError` that says why there is none; `CheckpointError`.
   func start(historySteps: Int) throws -> Int {
     let steps = try steps()
     if let step = steps.last(where: { $0 <= historySteps }) { return step }
-    guard let oldest = steps.first else { throw TrainerError.refused("no checkpoint is left; submit the job anew") }
+    guard let oldest = steps.first else { throw ServiceError.refused("no checkpoint is left; submit the job anew") }
     // Checkpoints go only when some history has reached a later one.
-    throw TrainerError.refused(
+    throw ServiceError.refused(
       "another run directory or process of this owner took the job further: the oldest checkpoint left is of step \(oldest), and the "
         + "history here ends at step \(historySteps); go on with that one")
   }
@@ -107,11 +85,11 @@ extension CheckpointStore {
 
 /// What every kind of runner works with: the job, its engine, its checkpoints, and the way out.
 struct RunnerContext<Element: FloatingElement> {
-  let job: StoredJob
+  let job: TrainingJob
   let configuration: TrainerConfiguration
   let folder: URL
   let checkpoints: JobCheckpoints<Element>
-  let outbox: Outbox<Element>
+  let outbox: TrainerOutbox<Element>
   let engine: TrainingEngine<Element>
   /// The weights after the best epoch so far, when the job keeps the best; they are durable.
   private(set) var best: CheckpointRecord.Best?
@@ -130,9 +108,10 @@ struct RunnerContext<Element: FloatingElement> {
   /// Opens the newest checkpoint of at most `historySteps` steps.
   ///
   /// - Parameter batchRows: the most samples of a batch that the engine works on; nil for all.
-  /// - Throws: `TrainerError` when there is none that the owner's history reaches.
+  /// - Throws: `ServiceError` when there is none that the owner's history reaches.
   init(
-    job: StoredJob, configuration: TrainerConfiguration, store: JobStore, outbox: Outbox<Element>, historySteps: Int,
+    job: TrainingJob, configuration: TrainerConfiguration, store: TrainingStore, outbox: TrainerOutbox<Element>,
+    historySteps: Int,
     batchRows: Int? = nil
   ) throws {
     self.job = job
@@ -156,7 +135,7 @@ struct RunnerContext<Element: FloatingElement> {
     let clock = ContinuousClock()
     let elapsed = try clock.measure { try checkpoints.save(engine, best: best, frozenHash: frozenHash) }
     configuration.metrics.countCheckpoint(elapsed)
-    report(.checkpoint(job: job.id, step: engine.step, seconds: elapsed / .seconds(1)))
+    report(.role(.checkpoint(job: job.id, step: engine.step, seconds: elapsed / .seconds(1))))
   }
 
   /// The engine's present weights as the best so far, durable when this returns; the next checkpoint refers to them.

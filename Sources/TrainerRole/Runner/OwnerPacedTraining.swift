@@ -4,6 +4,7 @@ import Foundations
 import Numerics
 import Training
 import Protocol
+import Service
 
 /// Training whose loss the owner computes, and masked inference: a state machine driven by the owner's messages. It hands the
 /// owner's micro-batches to the replicas, and their outputs, in order, to the owner.
@@ -245,7 +246,7 @@ struct OwnerPacedTraining<Element: FloatingElement> {
       answerInOrder()
       try handOut()
     case .saved(let step): common.send(.checkpointed(step: step))
-    case .failed(let kind, let text): throw TrainerError(kind, text)
+    case .failed(let kind, let text): throw ServiceError(kind, text)
     case .trained, .abandoned, .ended: break
     }
   }

@@ -2,6 +2,7 @@ import Files
 import Foundations
 import Numerics
 import Training
+import Service
 
 /// One replica of a job's model: an engine, how far it is in its share of a step, and at rank 0 the way to the store. Each
 /// call does its work before it returns.
@@ -85,7 +86,7 @@ struct Replica<Element: FloatingElement> {
     guard let step = current else { return nil }
     let rows = step.parts[step.forwarded]
     guard extent.samples == rows.count else {
-      throw TrainerError(.defect, "part \(part) has \(extent.samples) samples where \(rows.count) are due")
+      throw ServiceError(.defect, "part \(part) has \(extent.samples) samples where \(rows.count) are due")
     }
     let outputs = try engine.forward(rows: rows, sequences: extent.sequences, filling: filling)
     current?.forwarded += 1
@@ -107,7 +108,7 @@ struct Replica<Element: FloatingElement> {
   mutating func backward(_ part: Int, _ gradient: Tensor<Element>) throws {
     guard let step = current else { return }
     guard step.withGradient < step.forwarded, step.numbers[step.withGradient] == part else {
-      throw TrainerError(.defect, "the gradient of part \(part) came out of turn")
+      throw ServiceError(.defect, "the gradient of part \(part) came out of turn")
     }
     try engine.setOutputGradient(gradient, rows: step.parts[step.withGradient])
     current?.withGradient += 1

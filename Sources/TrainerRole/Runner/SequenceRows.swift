@@ -4,6 +4,7 @@ import Foundation
 import Numerics
 import Training
 import Protocol
+import Service
 
 /// The inputs of parts whose samples are sequences: each delivery carries all of its tokens, and none are kept, because the owner
 /// sends them under another order every time.
@@ -83,7 +84,7 @@ struct SequenceIndex {
 
   /// Reads what an earlier process wrote of a complete upload.
   ///
-  /// - Throws: `TrainerError` when the file is not that of such an upload.
+  /// - Throws: `ServiceError` when the file is not that of such an upload.
   mutating func load() throws {
     offsets = [0]
     pooled = []
@@ -121,7 +122,7 @@ struct SequenceIndex {
     slots.flatMap { offsets[$0]..<offsets[$0 + 1] }
   }
 
-  private static var damaged: TrainerError {
-    TrainerError(.inputData, "the stored lengths of the job's samples are damaged; cancel the job and submit it anew")
+  private static var damaged: ServiceError {
+    ServiceError(.inputData, "the stored lengths of the job's samples are damaged; cancel the job and submit it anew")
   }
 }

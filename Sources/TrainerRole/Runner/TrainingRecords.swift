@@ -2,6 +2,7 @@ import Files
 import Foundation
 import Training
 import Protocol
+import Service
 
 /// A job's history at the trainer: one JSON line a record.
 enum RecordLog {
@@ -67,8 +68,9 @@ struct ProgressMeter {
     let elapsed = lastReport.duration(to: clock.now)
     guard elapsed >= .seconds(5) else { return }
     report(
-      .progress(
-        job: job, step: step, totalSteps: totalSteps, rowsPerSecond: Double(self.rows) / (elapsed / .seconds(1))))
+      .role(
+        .progress(
+          job: job, step: step, totalSteps: totalSteps, rowsPerSecond: Double(self.rows) / (elapsed / .seconds(1)))))
     lastReport = clock.now
     self.rows = 0
   }

@@ -4,6 +4,7 @@ import Foundation
 import Numerics
 import Training
 import Protocol
+import Service
 
 /// Rows, labels and batch plan of a job whose loss the trainer computes: durable files beside its checkpoints.
 ///

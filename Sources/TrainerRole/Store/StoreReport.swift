@@ -1,6 +1,7 @@
 import Files
 package import Foundation
 import Protocol
+import Service
 
 /// What a store's plain files tell, for `trainer status`; its JSON form is stable.
 package struct StoreReport: Codable, Sendable, Equatable {
@@ -64,7 +65,7 @@ package struct StoreSurvey {
     // A store that a trainer has only just made has its mark, but no folder for jobs yet.
     guard format != nil || isThere(jobs) else { throw StoreError.missing(path: store.path) }
     let names = isThere(jobs) ? try Directory.names(in: jobs.path).sorted() : []
-    let lease = try? LeaseRecord.read(StoreLease.place(store))
+    let lease = try? LeaseRecord.read(StoreLease.place(store, of: TrainerConfiguration.program))
     let trainer = liveTrainer(lease)
     return StoreReport(
       store: store.path, format: format ?? StoreFormat.current, trainer: trainer,
@@ -78,7 +79,8 @@ package struct StoreSurvey {
   }
 
   private func liveTrainer(_ lease: LeaseRecord?) -> StoreReport.LiveTrainer? {
-    guard let lease, let renewed = LeaseRecord.renewalTime(StoreLease.place(store)) else { return nil }
+    guard let lease, let renewed = LeaseRecord.renewalTime(StoreLease.place(store, of: TrainerConfiguration.program))
+    else { return nil }
     // Two clocks may disagree in either direction.
     let age = abs(Date().timeIntervalSince1970 - renewed)
     guard lease.holder.isAlive ?? (age < LeaseTimes().limit / .seconds(1)) else { return nil }
@@ -100,8 +102,7 @@ package struct StoreSurvey {
     for file in files { job.storedBytes += details(folder.appending(path: file).path)?.bytes ?? 0 }
     guard files.contains("job.json") else { return job }
     guard let data = try? Data(contentsOf: folder.appending(path: "job.json")),
-      let stored = try? JSONDecoder().decode(StoredJob.self, from: data), stored.id.description == name,
-      (try? stored.description.validate()) != nil
+      let stored = TrainingJob(json: data, inFolder: name)
     else {
       job.state = .unreadable
       return job

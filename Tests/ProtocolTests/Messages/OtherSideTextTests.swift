@@ -18,7 +18,7 @@ struct WhatTheOtherSideWroteReachesTerminalsRawTests {
 
   /// Past the sender's own care, which a program of somebody else's need not take.
   @Test func theReasonOfARefusal() throws {
-    var envelope = Envelope(version: .current, kind: 103, job: .none)
+    var envelope = Envelope(kind: 103, job: .none)
     envelope.write(Int(FailureKind.refused.rawValue))
     envelope.fields.write(text: Self.hostile)
     #expect(
@@ -26,7 +26,7 @@ struct WhatTheOtherSideWroteReachesTerminalsRawTests {
   }
 
   @Test func aReasonWithoutEnd() throws {
-    var envelope = Envelope(version: .current, kind: 103, job: .none)
+    var envelope = Envelope(kind: 103, job: .none)
     envelope.write(Int(FailureKind.refused.rawValue))
     envelope.fields.write(text: String(repeating: "\u{7}", count: 100_000))
     guard case .refused(_, let reason) = try codec.trainerMessage(envelope.frames).message else {

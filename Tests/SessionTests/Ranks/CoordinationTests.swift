@@ -8,6 +8,7 @@ import TestSupport
 import Training
 import Protocol
 
+@testable import Service
 @testable import TrainerRole
 
 /// What rank 0 holds of a job that several ranks work on.
@@ -77,14 +78,14 @@ import Protocol
     let trainer = site.trainer()
     try RawJob<Float>().begin(RawOwner(site.network, site.keys.ownerKey, job: .random()))
     trainer.shutDown()
-    let store = try JobStore(store: trainer.store)
+    let store = try TrainingStore(store: trainer.store)
     let communicator = ThreadCommunicator.group(of: 2)[0]
     let context = try RunnerContext<Float>(
       job: #require(try store.load().jobs.first),
       configuration: TrainerConfiguration(
-        store: trainer.store, compute: Compute(threads: 1), memoryLimit: 1 << 30, rowStoreLimit: 1 << 24,
-        software: "test", communicator: communicator),
-      store: store, outbox: Outbox(wake: {}), historySteps: 0)
+        service: ServiceConfiguration(store: trainer.store), compute: Compute(threads: 1), memoryLimit: 1 << 30,
+        rowStoreLimit: 1 << 24, software: "test", communicator: communicator),
+      store: store, outbox: TrainerOutbox(wake: {}), historySteps: 0)
     let inbox = Inbox<Float>(capacity: 8)
     var coordination = Coordination(
       context: context, inbox: inbox,

@@ -5,6 +5,7 @@ import Testing
 import TestSupport
 import Protocol
 
+@testable import Service
 @testable import TrainerRole
 
 /// Jobs on several ranks that their owner or the operator interrupts.

@@ -7,6 +7,7 @@ import TestSupport
 import Training
 import Protocol
 
+@testable import Service
 @testable import TrainerRole
 
 /// What a trainer turns away before anything is uploaded.
@@ -86,9 +87,10 @@ import Protocol
     let model = Model(description.graph)
     let admission = JobAdmission<Float>(
       configuration: TrainerConfiguration(
-        store: FileManager.default.temporaryDirectory, compute: Compute(threads: 1), memoryLimit: 1 << 20,
-        rowStoreLimit: 1 << 20, software: "test"), limits: OwnerLimits(), largestMessage: 64 << 20)
-    let refusal = #expect(throws: TrainerError.self) { try admission.admit(description, model) }
+        service: ServiceConfiguration(store: FileManager.default.temporaryDirectory), compute: Compute(threads: 1),
+        memoryLimit: 1 << 20, rowStoreLimit: 1 << 20, software: "test"), limits: OwnerLimits(), largestMessage: 64 << 20
+    )
+    let refusal = #expect(throws: ServiceError.self) { try admission.admit(description, model) }
     #expect(refusal?.kind == .refused)
     _ = JobDisk<Float>.bytesNeeded(description, model)
     #expect(model.madeTables == 0)

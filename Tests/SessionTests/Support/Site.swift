@@ -2,6 +2,7 @@ import Foundation
 import JobSpec
 import Numerics
 import TestSupport
+import Service
 import TrainerRole
 import Protocol
 
@@ -21,12 +22,12 @@ struct Site<Element: FloatingElement> {
 
   func trainer(
     store: String = "store", threads: Int = 1, memoryLimit: Int = 1 << 30, rowStoreLimit: Int = 1 << 24,
-    ownerSilence: Duration = .seconds(8), owners: ServedOwners = ServedOwners(), isAudited: Bool = false,
+    ownerSilence: Duration = .seconds(8), owners: ServedOwners = ServedOwners(), hasEventLog: Bool = false,
     ranks: Int? = nil, garbling: (rank: Int, message: Int)? = nil, beforeDiskWork: @escaping @Sendable () -> Void = {}
   ) -> TrainerHost<Element> {
     TrainerHost(
       on: network, store: directory.url(store), threads: threads, memoryLimit: memoryLimit,
-      rowStoreLimit: rowStoreLimit, ownerSilence: ownerSilence, owners: owners, isAudited: isAudited, ranks: ranks,
+      rowStoreLimit: rowStoreLimit, ownerSilence: ownerSilence, owners: owners, hasEventLog: hasEventLog, ranks: ranks,
       garbling: garbling, beforeDiskWork: beforeDiskWork)
   }
 

@@ -2,13 +2,14 @@ import Collectives
 import Dispatch
 import Foundation
 import Numerics
+import Service
 import TrainerRole
 import Protocol
 
 /// A trainer on a thread of its own, and each of its other ranks on another.
 final class TrainerHost<Element: FloatingElement>: Sendable {
   let store: URL
-  let events = EventLog()
+  let events = EventRecorder()
   private let endpoint: InProcessTrainerEndpoint
   private let stop = StopSwitch()
   private let ended = DispatchSemaphore(value: 0)
@@ -18,7 +19,7 @@ final class TrainerHost<Element: FloatingElement>: Sendable {
   init(
     on network: InProcessNetwork, store: URL, threads: Int = 1, memoryLimit: Int = 1 << 30,
     rowStoreLimit: Int = 1 << 24, ownerSilence: Duration = .seconds(8), owners: ServedOwners = ServedOwners(),
-    isAudited: Bool = false, ranks: Int? = nil, garbling: (rank: Int, message: Int)? = nil,
+    hasEventLog: Bool = false, ranks: Int? = nil, garbling: (rank: Int, message: Int)? = nil,
     beforeDiskWork: @escaping @Sendable () -> Void = {}
   ) {
     communicators = ThreadCommunicator.group(of: ranks ?? 1).map { communicator in
@@ -29,12 +30,13 @@ final class TrainerHost<Element: FloatingElement>: Sendable {
     endpoint = network.makeTrainerEndpoint()
     let compute = Compute(threads: threads)
     var configuration = TrainerConfiguration(
-      store: store, compute: compute, memoryLimit: memoryLimit, rowStoreLimit: rowStoreLimit,
-      ownerSilence: ownerSilence, software: "test trainer", communicator: communicators[0])
+      service: ServiceConfiguration(store: store, ownerSilence: ownerSilence), compute: compute,
+      memoryLimit: memoryLimit, rowStoreLimit: rowStoreLimit, software: "test trainer",
+      communicator: communicators[0])
     configuration.usesReplicas = ranks != nil
-    configuration.owners = owners
-    configuration.beforeDiskWork = beforeDiskWork
-    if isAudited { configuration.audit = try? AuditLog(store: store) }
+    configuration.service.owners = owners
+    configuration.service.beforeDiskWork = beforeDiskWork
+    if hasEventLog { configuration.service.eventLog = try? EventLog(store: store, program: "trainer") }
     for communicator in communicators.dropFirst() {
       otherRanks.enter()
       let thread = Thread { [otherRanks] in

@@ -1,0 +1,180 @@
+import Files
+import Foundation
+import Foundations
+package import Logging
+package import Protocol
+package import Service
+
+/// Everything of a server but its role: the store's lease, the event log, the endpoint, metrics, and who is served.
+package final class Server<Identity: ServerIdentity> {
+  /// For the service that is to run.
+  package let configuration: ServiceConfiguration
+  package let endpoint: ZeroMQTrainerEndpoint
+  private let options: ServerOptions<Identity>
+  private let publicKey: CurvePublicKey
+  private let ownerCount: Int
+  private let log: ServerLog
+  private let lease: StoreLease
+  private let eventLog: EventLog
+
+  /// Takes the store, opens the event log, and listens.
+  ///
+  /// - Throws: `Failure` for keys, owners, store or address that cannot be used; `CancellationError` when it is to stop before it has
+  ///   the store.
+  package init(_ options: ServerOptions<Identity>, log: ServerLog, stop: StopSwitch) throws {
+    let keys = try KeyFile(.init(server: Identity.name), in: options.keys).readKeyPair()
+    _ = try AuthorizedKeys.read(at: options.authorized)
+    let store = URL(filePath: options.store)
+    let logger = log.logger
+    let lease = try StoreLease(
+      store: store, program: Identity.name, software: Identity.software, waiting: { logger.notice("\($0)") },
+      isCancelled: { stop.isRequested },
+      onLoss: { error in
+        logger.critical("\(error)")
+        // At once: whatever is written from now on would be written into the other server's store.
+        _exit(error.kind.exitCode)
+      })
+    do {
+      // Again: it may have been changed while this waited.
+      let owners = try AuthorizedKeys.read(at: options.authorized)
+      let eventLog = try EventLog(store: store, program: Identity.name, observe: { log.record($0) })
+      var transport = TransportOptions()
+      // More than the answers to any window: what is under way is bounded by credits, and a full queue would lose messages.
+      transport.sendQueueMessages = 1024
+      endpoint = try ZeroMQTrainerEndpoint(
+        bind: options.address, connect: options.connect, keys: keys, authorized: owners, options: transport
+      ) { refusal in
+        log.refused(refusal)
+        eventLog.note(
+          LoggedEvent(
+            .connectionRefused, owner: refusal.ownerKey, reason: "\(refusal)", suppressed: refusal.suppressed))
+      }
+      var configuration = ServiceConfiguration(store: store)
+      configuration.eventLog = eventLog
+      configuration.owners = ServedOwners(owners)
+      self.configuration = configuration
+      ownerCount = owners.keys.count
+      self.eventLog = eventLog
+    } catch {
+      lease.release()
+      throw error
+    }
+    self.lease = lease
+    self.options = options
+    self.log = log
+    publicKey = keys.publicKey
+  }
+
+  /// Lets go of the store. Call when nothing writes to it any more.
+  package func close() {
+    endpoint.close()
+    lease.release()
+  }
+
+  /// For the service: logs what it does, and keeps in the lease which job runs.
+  ///
+  /// - Parameter role: logs what this kind of server alone does.
+  package func observer<Role>(
+    _ role: @escaping @Sendable (Role) -> Void
+  ) -> @Sendable (ServiceEvent<Role>) -> Void {
+    { [log, lease] event in
+      switch event {
+      case .jobStarted(let job, _): lease.begins(job)
+      case .jobPaused(let job, _, _), .jobFinished(let job, _), .jobRemoved(let job, _), .jobFailed(let job, _):
+        lease.ends(job)
+      default: break
+      }
+      if case .role(let event) = event { role(event) } else { log.record(event) }
+    }
+  }
+
+  /// Serves metrics for as long as what it returns lives; nil where no address is given.
+  ///
+  /// - Parameters:
+  ///   - build: labels of this program's build beside the version.
+  ///   - addRole: adds what this kind of server alone counts.
+  package func serveMetrics(
+    at address: LoopbackAddress?, build: [(String, String)] = [],
+    addRole: @escaping @Sendable (inout MetricsText) -> Void = { _ in }
+  ) throws -> MetricsServer? {
+    try address.map { address in
+      let labels = [("version", Identity.version)] + build
+      return try MetricsServer(at: address) { [configuration, eventLog, endpoint] in
+        configuration.metrics.text(
+          program: Identity.name, build: labels, unwrittenEvents: eventLog.waitingCount,
+          connectionRefusals: endpoint.refusalsByReason, addRole: addRole)
+      }
+    }
+  }
+
+  /// Says on standard output and in the store where the server is reached, reads the list of owners again when a signal asks for it,
+  /// and serves.
+  ///
+  /// - Parameters:
+  ///   - details: of the log's first line beside addresses and owners.
+  ///   - checkPeers: what to do at SIGCONT.
+  ///   - service: returns when the server is to end.
+  package func run(
+    signals: ServiceSignals, metrics: MetricsServer? = nil, details: Logger.Metadata = [:],
+    checkPeers: @escaping @Sendable () -> Void = {}, service: () throws -> Void
+  ) throws {
+    defer { signals.serve(checkPeers: {}, reload: {}) }
+    signals.serve(checkPeers: checkPeers, reload: reload)
+    log.starting(
+      endpoint: endpoint.listeningEndpoint, connecting: options.connect,
+      owners: ownerCount, details: details)
+    if let metrics { log.servingMetrics(at: "\(metrics.address)") }
+    let place = EndpointRecord(
+      listening: endpoint.listeningEndpoint, connecting: options.connect, publicKey: publicKey.z85)
+    try place.write(to: configuration.store)
+    defer { place.remove(from: configuration.store) }
+    if let bound = endpoint.listeningEndpoint { print("listening \(bound)") }
+    for owner in options.connect {
+      print("connecting \(owner)")
+      HostLookup.check(owner) { [log] problem in
+        log.logger.warning(
+          "an owner's address; it is tried on", metadata: ["address": "\(owner)", "reason": "\(problem)"])
+      }
+    }
+    fflush(nil)
+    try withExtendedLifetime(metrics) { try service() }
+  }
+
+  private var reload: @Sendable () -> Void {
+    { [endpoint, log, path = options.authorized, served = configuration.owners] in
+      do {
+        let owners = try AuthorizedKeys.read(at: path)
+        endpoint.authorize(owners.keys)
+        served.replace(with: owners)
+        log.logger.notice("authorized owners read again", metadata: ["owners": "\(owners.keys.count)"])
+      } catch {
+        log.logger.error("authorized owners kept as they were", metadata: ["reason": "\(error)"])
+      }
+    }
+  }
+}
+
+extension Server {
+  /// Serves one role from beginning to end, as most programs do: opens everything, runs, and lets go of it.
+  package static func serve<Handler: JobHandler>(
+    _ options: ServerOptions<Identity>, _ reports: ReportOptions, details: Logger.Metadata = [:], as handler: Handler,
+    record: @escaping @Sendable (Handler.RoleEvent) -> Void = { _ in }
+  ) throws {
+    let log = ServerLog(program: Identity.name, format: reports.logFormat, level: reports.logLevel)
+    // From here on, a stop is an orderly one.
+    let stop = StopSwitch()
+    let signals = ServiceSignals(stop: stop)
+    do {
+      let server = try Server(options, log: log, stop: stop)
+      defer { server.close() }
+      let metrics = try server.serveMetrics(at: reports.metrics)
+      let service = try JobService(
+        handler, endpoint: server.endpoint, configuration: server.configuration, stop: stop,
+        observe: server.observer(record))
+      try server.run(signals: signals, metrics: metrics, details: details) { try service.run() }
+    } catch is CancellationError {
+      // It was to stop before it had the store.
+    }
+    log.logger.notice("stopped")
+  }
+}

@@ -1,0 +1,92 @@
+package import ArgumentParser
+import Foundations
+package import Logging
+import Protocol
+
+/// Which server a program is.
+package protocol ServerIdentity: SendableMetatype {
+  /// As its messages, files and metrics have it: `trainer`.
+  static var name: String { get }
+  static var version: String { get }
+  /// Where it listens when nothing is said.
+  static var defaultAddress: String { get }
+}
+
+extension ServerIdentity {
+  /// Name and version, as peers see them.
+  package static var software: String { "\(name) \(version)" }
+}
+
+/// What every server is told: who it is, whom it serves, where it keeps things, and where it is reached.
+package struct ServerOptions<Identity: ServerIdentity>: ParsableArguments {
+  @Option(
+    help: "Directory with \(Identity.name).key, as `\(Identity.name) keygen` makes it.", completion: .directory)
+  package var keys: String
+
+  @Option(help: "File of admitted owners, one per line: KEY memory=4G disk=20G queue=2 # name.", completion: .file())
+  package var authorized: String
+
+  @Option(help: "Directory for jobs and checkpoints; made when missing.", completion: .directory)
+  package var store: String
+
+  @Option(
+    help: ArgumentHelp(
+      "Where to listen; port 0 picks one. (default: \(Identity.defaultAddress), without --connect)",
+      valueName: "address"))
+  package var bind: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Address of an owner that listens (encryptor … --listen), for machines that can only make connections (repeatable).",
+      valueName: "address"))
+  package var connect: [String] = []
+
+  package init() {}
+
+  /// Where it listens; nil when it only connects to owners.
+  var address: String? { bind ?? (connect.isEmpty ? Identity.defaultAddress : nil) }
+}
+
+/// How every server tells of itself.
+package struct ReportOptions: ParsableArguments {
+  @Option(help: "Log format: text or json (one object per line).")
+  package var logFormat: LogFormat = .text
+
+  @Option(help: "Least severe messages to log: trace, debug, info, notice, warning, error.")
+  package var logLevel: Logger.Level = .info
+
+  @Option(
+    help: ArgumentHelp(
+      "Serve Prometheus metrics at http://ADDRESS/metrics; a loopback address, port 0 picks one (logged).",
+      valueName: "127.0.0.1:port"),
+    transform: LoopbackAddress.init)
+  package var metrics: LoopbackAddress?
+
+  package init() {}
+}
+
+/// `keygen`: makes a server's key pair.
+package struct ServerKeygenCommand<Identity: ServerIdentity>: ParsableCommand {
+  package static var configuration: CommandConfiguration {
+    CommandConfiguration(
+      commandName: "keygen", abstract: "Make the \(Identity.name)'s key pair.",
+      discussion: """
+        Writes DIR/\(Identity.name).key (secret, mode 0600) and DIR/\(Identity.name).pub. Owners pin \(Identity.name).pub with \
+        --\(Identity.name)-key. An existing key is never overwritten.
+
+        Example: \(Identity.name) keygen keys
+        """)
+  }
+
+  @Argument(help: "Directory to write to; made when missing.", completion: .directory)
+  package var directory: String
+
+  package init() {}
+
+  package func run() throws {
+    let file = KeyFile(.init(server: Identity.name), in: directory)
+    let keys = try CurveKeyPair.generate()
+    try file.create(keys)
+    print("\(file.publicPath)  \(keys.publicKey.z85)")
+  }
+}

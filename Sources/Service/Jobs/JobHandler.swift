@@ -1,0 +1,164 @@
+package import Protocol
+
+/// A role of the service: what a server does with the jobs that its owners submit.
+///
+/// The service admits owners by their keys, keeps the table of jobs, their files, the line of those that wait and the event log, and
+/// speaks for every server (greetings, signs of life, refusals, status, removal). What a job is and what happens to it, the handler
+/// decides. All calls come on the service thread, one at a time; what takes long belongs to `JobService.onDisk` or to a runner.
+package protocol JobHandler: AnyObject, SendableMetatype {
+  /// What an owner submits.
+  associatedtype Content: JobContent
+  /// What owners say about their jobs.
+  associatedtype Request: WireMessage
+  /// What they are told.
+  associatedtype Answer: WireMessage
+  /// What the role keeps in memory of one job.
+  associatedtype State
+  /// What it has to tell for the log beside what every server tells.
+  associatedtype RoleEvent: Sendable = Never
+  /// What works on one job on a thread of its own; one job at a time has one.
+  associatedtype Runner: JobRunning = NoRunner
+
+  /// The server, as its messages, files and metrics name it: `trainer`.
+  static var program: String { get }
+
+  /// The job that a request proposes; nil for all other requests.
+  static func submission(in request: Request) -> Content?
+
+  /// Joins an answer to the one before it of the same job where that is possible; see `Outbox.Merge`.
+  static func merge(_ later: Answer, into earlier: inout Answer) -> Bool
+
+  /// Steps that are done, where a runner's answer says it.
+  static func stepsDone(in answer: Answer) -> Int?
+
+  /// Whether a runner's answer is for an owner that follows alone.
+  static func isForFollowers(_ answer: Answer) -> Bool
+
+  /// False when no job can be run any more: the service stops in good order.
+  var isAble: Bool { get }
+
+  /// The answer to `hello`.
+  func greeting(for owner: OwnerKey, limits: OwnerLimits) -> Answer
+
+  /// Decides whether a new job fits this server, before anything of it is stored.
+  ///
+  /// - Parameter limits: of its owner. The service itself looks after those of disk and queue.
+  /// - Throws: `ServiceError` that states the number and the limit.
+  func admit(_ content: Content, limits: OwnerLimits) throws -> Admission<State>
+
+  /// What is known of a job that an earlier process admitted.
+  func state(of job: StoredJob<Content>) -> State
+
+  /// The most bytes that a job may come to hold on disk; nil for more than can be counted.
+  func diskNeeded(by content: Content) throws -> Int?
+
+  /// Whether a key may speak about a job; by default its owner's alone.
+  func admits(_ key: OwnerKey, to job: JobRecord<Self>) -> Bool
+
+  /// A submitted job is stored: answers its owner.
+  ///
+  /// - Parameter isNew: false when it was known already.
+  func submitted(_ id: JobID, isNew: Bool, from peer: PeerID, in service: JobService<Self>)
+
+  /// Does what a request asks for of a job that is in the table.
+  ///
+  /// - Throws: what `peer` is told as a refusal.
+  func handle(_ request: Request, of id: JobID, from peer: PeerID, in service: JobService<Self>) throws
+
+  /// Starts to work on a job whose turn has come. The runner's end is posted to the service's outbox as `.ended`, exactly once.
+  func run(_ job: JobRecord<Self>, in service: JobService<Self>) -> Runner?
+
+  /// Steps after which the job's work is durable.
+  func savedSteps(of id: JobID, in store: JobStore<Content>) -> Int
+}
+
+extension JobHandler {
+  package static func merge(_ later: Answer, into earlier: inout Answer) -> Bool { false }
+
+  package static func stepsDone(in answer: Answer) -> Int? { nil }
+
+  package static func isForFollowers(_ answer: Answer) -> Bool { false }
+
+  package var isAble: Bool { true }
+
+  package func diskNeeded(by content: Content) throws -> Int? { 0 }
+
+  package func admits(_ key: OwnerKey, to job: JobRecord<Self>) -> Bool { job.owner == key }
+
+  package func savedSteps(of id: JobID, in store: JobStore<Content>) -> Int { 0 }
+}
+
+extension JobHandler where Runner == NoRunner {
+  package func run(_ job: JobRecord<Self>, in service: JobService<Self>) -> NoRunner? { nil }
+}
+
+/// A job that may come, and what is known of it.
+package struct Admission<State> {
+  package let state: State
+  /// The most bytes that it may come to hold on disk; nil for more than can be counted.
+  package let diskNeeded: Int?
+
+  package init(state: State, diskNeeded: Int? = 0) {
+    self.state = state
+    self.diskNeeded = diskNeeded
+  }
+}
+
+/// What works on one job on a thread of its own.
+package protocol JobRunning: Sendable {
+  var job: JobID { get }
+
+  /// Takes effect as soon as it can; the first reason stays, but for a cancellation.
+  func stop(_ reason: StopReason)
+
+  /// The reason to stop, if there is one.
+  var stopRequested: StopReason? { get }
+}
+
+/// Of a role whose jobs only answer.
+package enum NoRunner: JobRunning {
+  package var job: JobID { switch self {} }
+
+  package func stop(_ reason: StopReason) {}
+
+  package var stopRequested: StopReason? { nil }
+}
+
+/// A job as the service thread knows it.
+package struct JobRecord<Handler: JobHandler> {
+  package var stored: StoredJob<Handler.Content>
+  package let owner: OwnerKey
+  /// The connection on which its owner uploads, works or follows: where a runner's messages go. Questions that come over
+  /// another one of the same owner (`status`, `cancel`) are answered there and change nothing here.
+  package internal(set) var peer: PeerID
+  package var state: Handler.State
+  /// Steps (of training, or whatever the role counts) that are done.
+  package internal(set) var step = 0
+  /// Whether its owner is here for it: it waits for its turn or is at work.
+  package internal(set) var isAttached = false
+  /// Whether its owner wants to hear how it goes on by itself.
+  package var follows = false
+  /// The most that it may come to hold on disk; nil until it is asked for.
+  var diskNeeded: Int?
+  /// Who asked to cancel it while it ran; it is removed once the runner has ended.
+  var canceller: PeerID?
+  /// This process's CPU seconds when the job was last started, and what it took in all before that.
+  var startedAt: Double?
+  var processorSeconds = 0.0
+  /// The connection on which its owner last submitted it or came back to it.
+  var submitter: PeerID?
+
+  init(stored: StoredJob<Handler.Content>, peer: PeerID, state: Handler.State) {
+    self.stored = stored
+    self.peer = peer
+    self.state = state
+    owner = peer.ownerKey
+  }
+
+  package var id: JobID { stored.id }
+  package var isAutonomous: Bool { stored.description.isAutonomous }
+  /// Whether it could run now.
+  var isRunnable: Bool { stored.phase == .ready && (isAutonomous || isAttached) }
+  /// Whether it may still take more of the disk.
+  var isOpen: Bool { stored.phase == .uploading || stored.phase == .ready }
+}

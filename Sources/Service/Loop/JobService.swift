@@ -1,0 +1,263 @@
+import Foundations
+package import Protocol
+
+/// A server's loop: takes messages from owners, keeps their jobs, and runs one job at a time, first come first served. What the jobs are,
+/// its handler knows.
+///
+/// `run()` owns the endpoint and all job records on the thread that calls it; each job's runner has a thread of its own.
+package final class JobService<Handler: JobHandler> {
+  package let handler: Handler
+  package let configuration: ServiceConfiguration
+  package let store: JobStore<Handler.Content>
+  package let outbox: Outbox<Handler.Answer, Handler.RoleEvent>
+  package let observe: @Sendable (ServiceEvent<Handler.RoleEvent>) -> Void
+  let endpoint: any TrainerEndpoint
+  let clock = ContinuousClock()
+  /// Set from any thread.
+  private let stop: StopSwitch
+
+  package var jobs: [JobID: JobRecord<Handler>] = [:]
+  /// Jobs ready to run, in order of arrival; the running one is not in it.
+  var queue: [JobID] = []
+  package internal(set) var active: Handler.Runner?
+  var connections = Connections()
+  let diskWorker: DiskWorker
+  /// Jobs whose files are worked on.
+  var diskWork: [JobID: DiskWork<Handler.Request>] = [:]
+  /// When the jobs were last counted.
+  private var lastCount: ContinuousClock.Instant?
+
+  /// Opens the store and takes up the jobs in it.
+  ///
+  /// - Parameter observe: told of everything worth a log line; called from several threads.
+  /// - Throws: `Failure` when the store cannot be created or read.
+  package init(
+    _ handler: Handler, endpoint: any TrainerEndpoint, configuration: ServiceConfiguration, stop: StopSwitch,
+    observe: @escaping @Sendable (ServiceEvent<Handler.RoleEvent>) -> Void
+  ) throws {
+    self.handler = handler
+    self.endpoint = endpoint
+    self.configuration = configuration
+    self.stop = stop
+    self.observe = observe
+    store = try JobStore(store: configuration.store)
+    diskWorker = DiskWorker(beforeEach: configuration.beforeDiskWork)
+    outbox = Outbox(merge: { Handler.merge($0, into: &$1) }, wake: { endpoint.wake() })
+    stop.onRequest { endpoint.wake() }
+    configuration.owners.onChange { endpoint.wake() }
+    let (stored, unreadable) = try store.load()
+    for name in unreadable {
+      observe(.refused(owner: nil, job: JobID(hex: name) ?? .none, reason: "unreadable job folder \(name) left alone"))
+    }
+    for job in stored {
+      guard let owner = OwnerKey(z85: job.owner) else { continue }
+      if job.description.endsWithOwner {
+        // Nobody comes back to it.
+        try store.remove(job.id, of: Handler.program)
+        continue
+      }
+      let record = JobRecord<Handler>(
+        stored: job, peer: PeerID(routingIdentity: [], ownerKey: owner), state: handler.state(of: job))
+      jobs[job.id] = record
+      // Those of owners that are not listed wait until they are.
+      if record.isRunnable, isServed(record) { queue.append(job.id) }
+    }
+  }
+
+  /// Serves until a stop is requested; then saves the running job, tells its owner, and returns.
+  ///
+  /// - Throws: `TransportError` when the endpoint fails for good.
+  package func run() throws {
+    // Without an endpoint nobody would ever end the runner.
+    defer {
+      active?.stop(.shutdown)
+      // Whoever takes the store over next is the only one to write there.
+      diskWorker.wait()
+    }
+    configuration.eventLog?.note(LoggedEvent(.started))
+    startNext()
+    while !stop.isRequested, handler.isAble {
+      if let incoming = try receive(timeout: .seconds(1)) { handle(incoming) }
+      applyOwnerChanges()
+      deliverOutbox()
+      try dropSilentOwners()
+      publishCounts()
+    }
+    try endActive()
+    diskWorker.wait()
+    deliverOutbox(startingNext: false)
+    let reason: GoodbyeReason = stop.isPreempted ? .preempted : .stopping
+    for record in jobs.values where connections.isConnected(record.peer) {
+      tell(.goodbye(step: record.step, reason: reason), job: record.id, to: record.peer)
+    }
+    configuration.eventLog?.note(LoggedEvent(.stopped))
+  }
+
+  /// Has the runner stop, and waits until it has.
+  private func endActive() throws {
+    guard let active else { return }
+    active.stop(.shutdown)
+    let asked = clock.now
+    var nextWord = 5
+    while self.active != nil {
+      _ = try endpoint.receive(timeout: .milliseconds(200))
+      deliverOutbox(startingNext: false)
+      if asked.duration(to: clock.now) >= .seconds(nextWord) {
+        observe(.stopAwaited(job: active.job, seconds: nextWord))
+        nextWord *= 2
+      }
+    }
+  }
+
+  private func receive(timeout: Duration) throws -> IncomingMessage? {
+    connections.listening.begins(at: clock.now)
+    defer { connections.listening.ends(at: clock.now, timeout: timeout) }
+    return try endpoint.receive(timeout: timeout)
+  }
+
+  private func handle(_ incoming: IncomingMessage) {
+    let peer = incoming.peer
+    connections.hears(peer)
+    configuration.metrics.countReceived(bytes: Self.bytes(of: incoming.frames))
+    var job = JobID.none
+    do {
+      var envelope = try OpenedEnvelope(incoming.frames, limits: configuration.limits)
+      connections.hears(peer, inVersion: envelope.version)
+      let request = try ServiceRequest<Handler.Request>(from: &envelope)
+      job = envelope.job
+      if connections.isBroken(peer), !request.isGreeting {
+        tell(.goodbye(step: 0), job: job, to: peer)
+        return
+      }
+      try admit(request, job: job, from: peer)
+    } catch {
+      refuse(error, job: job, to: peer)
+    }
+  }
+
+  private func deliverOutbox(startingNext: Bool = true) {
+    for item in outbox.takeAll() {
+      switch item {
+      case .event(let event): observe(event)
+      case .send(let id, let answer):
+        guard let record = jobs[id] else { continue }
+        if let active, active.job == id, active.stopRequested?.abandonsOwner == true { continue }
+        if let steps = Handler.stepsDone(in: answer) { jobs[id]?.step = steps }
+        if record.follows || !Handler.isForFollowers(answer) { send(answer, job: id, to: record.peer) }
+      case .ended(let id, let outcome):
+        active = nil
+        ended(id, outcome)
+        if startingNext { startNext() }
+      case .diskWorkDone(let id): diskWorkDone(id)
+      }
+    }
+  }
+
+  /// Counts the jobs for whoever watches, and tries again to write what a full disk kept from the event log, at most twice a second.
+  private func publishCounts() {
+    let now = clock.now
+    if let lastCount, lastCount.duration(to: now) < .milliseconds(500) { return }
+    lastCount = now
+    configuration.eventLog?.flush()
+    var byState: [JobState: Int] = [:]
+    for record in jobs.values { byState[state(of: record), default: 0] += 1 }
+    configuration.metrics.publish(queueLength: queue.count, byState: byState)
+  }
+
+  /// Takes jobs from owners that are silent for too long. Only time in which this listened counts, and what they may have said
+  /// meanwhile is read first.
+  private func dropSilentOwners() throws {
+    guard connections.areAnySilent(for: configuration.ownerSilence) else { return }
+    // Bounded: somebody may send faster than this reads. Messages of all are read in turn.
+    var unread = 4096
+    while unread > 0, let incoming = try receive(timeout: .zero) {
+      handle(incoming)
+      unread -= 1
+    }
+    for peer in connections.silent(for: configuration.ownerSilence) {
+      connections.loses(peer)
+      let attached = jobs.values.filter { $0.peer == peer && $0.isAttached }
+      for record in attached { observe(.ownerSilent(owner: peer.ownerKey.prefix, job: record.id)) }
+      if !attached.isEmpty { breakOff(peer) }
+    }
+  }
+}
+
+// MARK: - Sending
+
+extension JobService {
+  /// A peer that is gone, or whose queue is full, loses the message, and with it the job it was attached to: neither side
+  /// would go on. It attaches anew when it is back.
+  package func send(_ answer: Handler.Answer, job: JobID, to peer: PeerID) {
+    send(answer.envelope(for: job), to: peer)
+  }
+
+  /// The same for what every server says.
+  package func tell(_ answer: ConversationAnswer, job: JobID, to peer: PeerID) {
+    send(answer.envelope(for: job), to: peer)
+  }
+
+  private func send(_ envelope: Envelope, to peer: PeerID) {
+    do {
+      let frames = envelope.frames(version: connections.version(of: peer))
+      try endpoint.send(frames, to: peer)
+      configuration.metrics.countSent(bytes: Self.bytes(of: frames))
+    } catch {
+      connections.loses(peer)
+      breakOff(peer)
+    }
+  }
+
+  private static func bytes(of frames: Message) -> Int {
+    frames.reduce(0) { $0 + $1.count }
+  }
+
+  private func breakOff(_ peer: PeerID) {
+    connections.breaks(peer, at: clock.now)
+    for (id, record) in jobs where record.peer == peer { detach(id, reason: .ownerLost) }
+  }
+
+  /// Writes down why something was not done, and tells whoever wanted it.
+  func refuse(_ error: any Error, job: JobID, to peer: PeerID) {
+    guard let failure = error as? any Failure else {
+      refused("\(error)", .other, job: job, of: peer)
+      return tell(.refused(kind: .defect, reason: "the \(Handler.program) could not do that"), job: job, to: peer)
+    }
+    refused(failure.description, RefusalCause(failure), job: job, of: peer)
+    tell(.refused(kind: failure.kind, reason: failure.description), job: job, to: peer)
+  }
+
+  private func refused(_ reason: String, _ cause: RefusalCause, job: JobID, of peer: PeerID) {
+    configuration.metrics.countRefusal(cause)
+    configuration.eventLog?.note(LoggedEvent(.refused, owner: peer.ownerKey, job: job, reason: reason))
+    observe(.refused(owner: peer.ownerKey.prefix, job: job, reason: reason))
+  }
+}
+
+/// What came: something that every server answers, or something of its role.
+enum ServiceRequest<Role: WireMessage> {
+  case conversation(ConversationRequest)
+  case role(Role)
+
+  init(from envelope: inout OpenedEnvelope) throws(WireError) {
+    if let request = try ConversationRequest(from: &envelope) {
+      self = .conversation(request)
+    } else {
+      self = .role(try Role(from: &envelope))
+    }
+  }
+
+  /// Whether it opens a conversation.
+  var isGreeting: Bool {
+    if case .conversation(.hello) = self { return true }
+    return false
+  }
+
+  /// Whether it is answered at once, whatever else its job waits for.
+  var isAboutConnection: Bool {
+    switch self {
+    case .conversation(.hello), .conversation(.ping): true
+    default: false
+    }
+  }
+}

@@ -1,0 +1,101 @@
+import Foundation
+import Synchronization
+package import Protocol
+
+/// What every server counts of its work, for whoever watches it. Counting is an atomic addition a message; everything else happens when
+/// somebody asks.
+package final class ServiceMetrics: Sendable {
+  private let receivedBytes = Atomic(0)
+  private let sentBytes = Atomic(0)
+  private let refusals = Mutex<[RefusalCause: Int]>([:])
+  private let jobs = Mutex<(queueLength: Int, byState: [JobState: Int])>((0, [:]))
+  private let start = ContinuousClock.now
+
+  package init() {}
+
+  package func countReceived(bytes: Int) {
+    receivedBytes.wrappingAdd(bytes, ordering: .relaxed)
+  }
+
+  package func countSent(bytes: Int) {
+    sentBytes.wrappingAdd(bytes, ordering: .relaxed)
+  }
+
+  package func countRefusal(_ cause: RefusalCause) {
+    refusals.withLock { $0[cause, default: 0] += 1 }
+  }
+
+  /// Replaces what was known of the jobs.
+  package func publish(queueLength: Int, byState: [JobState: Int]) {
+    jobs.withLock { $0 = (queueLength, byState) }
+  }
+
+  /// Everything as Prometheus text (exposition format 0.0.4).
+  ///
+  /// - Parameters:
+  ///   - program: the server, with which all names begin, as in `trainer`.
+  ///   - build: labels of this program's build: version and the like.
+  ///   - unwrittenEvents: events that could not be written to the event log yet.
+  ///   - connectionRefusals: by reason, of peers that never named a job.
+  ///   - addRole: adds what this kind of server alone counts.
+  package func text(
+    program: String, build: [(String, String)], unwrittenEvents: Int = 0,
+    connectionRefusals: [String: Int] = [:], addRole: (inout MetricsText) -> Void = { _ in }
+  ) -> String {
+    var text = MetricsText()
+    text.add(
+      "\(program)_build_info", .gauge, "What this program is; always 1.", [.init(build, 1)])
+    text.add(
+      "\(program)_uptime_seconds", .gauge, "Seconds since the \(program) started.",
+      [.init([], (ContinuousClock.now - start) / .seconds(1))])
+    addRole(&text)
+    let (queueLength, byState) = jobs.withLock { $0 }
+    text.add(
+      "\(program)_queue_length", .gauge, "Jobs that could run and wait for their turn.",
+      [.init([], Double(queueLength))])
+    text.add(
+      "\(program)_jobs", .gauge, "Jobs in the store by state.",
+      JobState.allCases.map { .init([("state", $0.metricLabel)], Double(byState[$0] ?? 0)) })
+    text.add(
+      "\(program)_memory_resident_bytes", .gauge, "Memory this process holds.",
+      [.init([], Double(ProcessMemory.residentBytes))])
+    text.add(
+      "\(program)_received_bytes_total", .counter, "Bytes of messages from owners, before encryption.",
+      of: receivedBytes)
+    text.add(
+      "\(program)_sent_bytes_total", .counter, "Bytes of messages to owners, before encryption.", of: sentBytes)
+    addRefusals(to: &text, program: program, connections: connectionRefusals)
+    text.add(
+      "\(program)_audit_waiting", .gauge, "Events that could not be written to the audit log yet.",
+      [.init([], Double(unwrittenEvents))])
+    return text.text
+  }
+
+  private func addRefusals(to text: inout MetricsText, program: String, connections: [String: Int]) {
+    let counts = refusals.withLock { $0 }
+    text.add(
+      "\(program)_refusals_total", .counter, "Connections and messages turned away, by reason.",
+      RefusalCause.allCases.map { .init([("stage", "job"), ("reason", $0.rawValue)], Double(counts[$0] ?? 0)) }
+        + connections.sorted { $0.key < $1.key }.map {
+          .init([("stage", "connection"), ("reason", $0.key)], Double($0.value))
+        })
+  }
+}
+
+extension JobState {
+  fileprivate var metricLabel: String {
+    self == .waitingForOwner ? "waiting_for_owner" : rawValue
+  }
+}
+
+/// What this process takes of the machine's memory.
+enum ProcessMemory {
+  /// Pages in memory now, in bytes; 0 where the kernel does not tell.
+  static var residentBytes: Int {
+    // Fields of statm(5), in pages: size, resident, …
+    let fields = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?.split(separator: " ") ?? []
+    guard fields.count > 1, let pages = Int(fields[1]) else { return 0 }
+    let (bytes, overflow) = pages.multipliedReportingOverflow(by: sysconf(Int32(_SC_PAGESIZE)))
+    return overflow ? 0 : bytes
+  }
+}

@@ -1,0 +1,59 @@
+package import Foundations
+import Protocol
+
+/// Why a server refuses or gives up on a job; sent to its owner as it stands.
+package struct ServiceError: Failure, Equatable {
+  package let kind: FailureKind
+  package let description: String
+  /// For counting.
+  package let cause: RefusalCause
+
+  package init(_ kind: FailureKind, _ description: String, cause: RefusalCause = .other) {
+    self.kind = kind
+    self.description = description
+    self.cause = cause
+  }
+
+  package static func refused(_ description: String, cause: RefusalCause = .other) -> ServiceError {
+    ServiceError(.refused, description, cause: cause)
+  }
+
+  /// - Parameter program: the server, as in `trainer`.
+  package static func notListed(by program: String) -> ServiceError {
+    ServiceError(.refused, "this owner is not listed here; ask the \(program)'s operator", cause: .notListed)
+  }
+
+  /// Another owner's job and a job that never was look the same from outside.
+  package static func noSuchJob(at program: String) -> ServiceError {
+    ServiceError(.refused, "this \(program) has no such job of yours", cause: .noSuchJob)
+  }
+}
+
+/// Why the service turned something away, for counting.
+package enum RefusalCause: String, CaseIterable, Sendable {
+  /// The job needs more memory than it may have.
+  case memory
+  /// Its rows and checkpoints need more disk than they may have.
+  case disk
+  /// Its owner has as many jobs waiting as it may have.
+  case queue
+  /// Its owner is not, or no longer, listed.
+  case notListed = "not_listed"
+  /// No such job of this owner.
+  case noSuchJob = "no_such_job"
+  /// The event log cannot be written.
+  case eventLog = "audit_log"
+  /// A message or job that no program of this version sends, or one at the wrong time.
+  case `protocol`
+  /// Disk or memory of the machine used up.
+  case exhausted
+  case other
+
+  package init(_ failure: any Failure) {
+    switch failure {
+    case let error as ServiceError where error.cause != .other: self = error.cause
+    case is WireError: self = .protocol
+    default: self = failure.kind == .exhausted ? .exhausted : .other
+    }
+  }
+}

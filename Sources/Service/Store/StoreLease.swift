@@ -1,0 +1,144 @@
+package import Files
+package import Foundations
+package import Foundation
+package import Protocol
+
+/// `store.json`: in which form a store's files are, so that a version that knows another form leaves them alone.
+package struct StoreFormat: Codable {
+  package static let current = 1
+
+  let format: Int
+  /// Who made the store.
+  let software: String
+
+  /// Checks the store, and marks one that has no mark.
+  ///
+  /// - Throws: `StoreError.otherVersion`, `.damaged`; `CheckpointError` when it cannot be read or written.
+  static func claim(_ store: URL, software: String) throws {
+    guard try check(store) == nil else { return }
+    let mark = try JSONEncoder().encode(StoreFormat(format: current, software: software))
+    try AtomicFile.write(mark, to: path(store), mode: 0o644)
+  }
+
+  /// - Returns: nil for a store without a mark: a new one, or one of a version before there were marks, whose form is the first.
+  /// - Throws: as `claim`.
+  @discardableResult
+  package static func check(_ store: URL) throws -> Int? {
+    let path = path(store)
+    guard let bytes = try SmallFile.read(path) else { return nil }
+    guard let object = try? JSONSerialization.jsonObject(with: bytes) as? [String: Any],
+      let format = object["format"]
+    else { throw StoreError.damaged(path: path) }
+    guard let number = format as? Int, number == current else {
+      throw StoreError.otherVersion(path: store.path, format: String("\(format)".prefix(20)))
+    }
+    return number
+  }
+
+  /// Whether a server has kept jobs in this store before.
+  static func hasServed(_ store: URL) -> Bool {
+    FileManager.default.fileExists(atPath: jobs(in: store).path)
+  }
+
+  /// Where the jobs are, each in a folder of its own.
+  package static func jobs(in store: URL) -> URL {
+    store.appending(path: "jobs")
+  }
+
+  private static func path(_ store: URL) -> String {
+    store.appending(path: "store.json").path
+  }
+}
+
+/// Why a store cannot be used as it is.
+package enum StoreError: Failure, Equatable {
+  /// There is no directory.
+  case missing(path: String)
+  /// Another server of this kind that is alive, or may be, has it.
+  case held(path: String, by: String, program: String)
+  /// Another one took it over while this one was not heard of.
+  case taken(path: String, program: String)
+  /// `format` as the store states it.
+  case otherVersion(path: String, format: String)
+  case damaged(path: String)
+
+  package var kind: FailureKind {
+    switch self {
+    case .missing, .otherVersion, .damaged: .inputData
+    case .held, .taken: .usage
+    }
+  }
+
+  package var description: String {
+    switch self {
+    case .missing(let path): "there is no store at \(path)"
+    case .held(let path, let holder, let program):
+      "the store \(path) is held by another \(program) that is alive (\(holder)); end that one, or give this one a store of its own"
+    case .taken(let path, let program):
+      "another \(program) has taken the store \(path) over, because this one was not heard of for too long; it goes on with the jobs"
+    case .otherVersion(let path, let format):
+      "the store \(path) was written by another version of this program (format \(format), this one knows \(StoreFormat.current)); "
+        + "use that version, or give this one a store of its own"
+    case .damaged(let path): "\(path) is damaged; restore it, or start with a store of its own"
+    }
+  }
+}
+
+/// Holds a store for one server by a lease of its program's name: `trainer.lease`.
+package final class StoreLease: Sendable {
+  private let lease: DirectoryLease
+
+  /// Makes the store where there is none, and waits for as long as another server may be alive that has it.
+  ///
+  /// - Parameters:
+  ///   - program: name of the server, as in `trainer`.
+  ///   - software: name and version, for the mark of a new store.
+  ///   - waiting: told when that is so.
+  ///   - isCancelled: asked meanwhile.
+  ///   - onLoss: called on another thread when somebody else has taken the store over; nothing may be written to it then.
+  /// - Throws: `StoreError`; `CheckpointError` when the store cannot be read or written; `CancellationError`.
+  package init(
+    store: URL, program: String, software: String, holder: ProcessIdentity = .own, times: LeaseTimes = LeaseTimes(),
+    waiting: @escaping (String) -> Void = { _ in }, isCancelled: @escaping () -> Bool = { false },
+    onLoss: @escaping @Sendable (StoreError) -> Void
+  ) throws {
+    try Directory.create(store.path)
+    try StoreFormat.claim(store, software: software)
+    do {
+      lease = try DirectoryLease(
+        Self.place(store, of: program), holder: holder, times: times, waiting: waiting, isCancelled: isCancelled,
+        onLoss: { onLoss(StoreError($0, program: program)) })
+    } catch let error as LeaseError {
+      throw StoreError(error, program: program)
+    }
+  }
+
+  package static func place(_ store: URL, of program: String) -> LeasePlace {
+    LeasePlace(directory: store, file: "\(program).lease", subject: "the store")
+  }
+
+  /// Gives the store up. Call when nothing writes to it any more.
+  package func release() {
+    lease.release()
+  }
+
+  /// Lets whoever reads the store see which job runs.
+  package func begins(_ job: JobID) {
+    lease.updateJob { _ in job.description }
+  }
+
+  /// That job runs no more.
+  package func ends(_ job: JobID) {
+    lease.updateJob { $0 == job.description ? nil : $0 }
+  }
+}
+
+extension StoreError {
+  fileprivate init(_ error: LeaseError, program: String) {
+    switch error {
+    case .held(let place, let holder): self = .held(path: place.directory.path, by: holder, program: program)
+    case .taken(let place): self = .taken(path: place.directory.path, program: program)
+    case .damaged(let path): self = .damaged(path: path)
+    }
+  }
+}
