@@ -56,7 +56,7 @@ private final class CountingProducts: ProductLibrary {
   @Test func ofALowRankLayer() {
     let layer = LowRankLinearLayer(
       linear, input: value("in", 5), output: value("out", 7),
-      LowRankAdaptation(rank: 2, alpha: 4, targets: ["l"]))
+      rank: Space(id: SpaceID("l.rank"), width: 2), scale: 2)
     #expect(
       count(LayerHarness(layer: layer, inputWidths: [5], outputWidth: 7, rows: rows))
         == 3 * rows * (5 * 7 + 2 * 5 + 2 * 7))
