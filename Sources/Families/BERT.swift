@@ -1,4 +1,5 @@
 package import Files
+import Foundations
 package import Models
 package import Numerics
 
