@@ -11,7 +11,6 @@ import Testing
 /// A family whose checkpoints store query, key and value in one matrix, [inputs, outputs], as GPT-2's do.
 private struct Fused: ModelFamily {
   static let name = "fused"
-  static let wireName = TransformerFamily.llama
   let sizes: CheckpointSizes
 
   init(_ settings: ConfigurationSettings) throws(HuggingFaceProblem) {
@@ -50,6 +49,11 @@ private struct Fused: ModelFamily {
   static let classifier = "head"
   static func headHasBias(_ task: LearningTask) -> Bool { false }
   static func libraryClass(_ task: LearningTask) -> String? { "FusedModel" }
+  func graph(_ request: ModelRequest) throws(GraphError) -> ModelGraph {
+    var builder = try request.builder(sizes)
+    builder.addHead(Self.classifier, from: GraphBuilder.input, outputs: request.outputs, hasBias: false)
+    return try builder.graph()
+  }
 }
 
 /// Tensors that lie in others, or are stored as [inputs, outputs].
