@@ -1,4 +1,5 @@
 package import Files
+import Foundations
 package import Models
 package import Numerics
 
@@ -6,7 +7,6 @@ package import Numerics
 /// are part of the token vectors.
 package struct BERT: ModelFamily {
   package static let name = "bert"
-  package static let wireName = TransformerFamily.bert
 
   package let sizes: CheckpointSizes
 
@@ -113,6 +113,44 @@ package struct BERT: ModelFamily {
     case .classification, .multilabel, .regression: "BertForSequenceClassification"
     case .tokenClassification: "BertForTokenClassification"
     case .causalLanguageModel: nil
+    }
+  }
+
+  // MARK: - Graph
+
+  package func graph(_ request: ModelRequest) throws(GraphError) -> ModelGraph {
+    let blocks = try sizes.ofBlocks()
+    var builder = try request.builder(sizes)
+    var stream = GraphBuilder.input
+    for block in 0..<sizes.blocks {
+      let name = "bert.encoder.layer.\(block)"
+      let names = PostNormBlockNames(
+        pooling: "\(name).pooling", attention: "\(name).attention.self", query: "\(name).attention.self.query",
+        key: "\(name).attention.self.key", value: "\(name).attention.self.value",
+        attentionOutput: "\(name).attention.output.dense", attentionNorm: "\(name).attention.output.LayerNorm",
+        inner: "\(name).intermediate.dense", outer: "\(name).output.dense", outputNorm: "\(name).output.LayerNorm")
+      stream = builder.addPostNormBlock(
+        block, names, blocks, from: stream, poolsToken: request.poolsToken(block, of: sizes))
+    }
+    if request.pooling == .mean { stream = builder.add("pooling", .mean(PoolingOperation(from: stream))) }
+    if let pooler = request.pooler { stream = addPooler(pooler, to: &builder, from: stream) }
+    builder.addHead(
+      Self.classifier, from: stream, outputs: request.outputs, hasBias: Self.headHasBias(request.task))
+    return try builder.graph()
+  }
+
+  private func addPooler(_ pooler: ModelRequest.Pooler, to builder: inout GraphBuilder, from input: Int) -> Int {
+    let (name, space) = ("bert.pooler.dense", SpaceID("pooled"))
+    builder.add(Space(id: space, width: sizes.width))
+    switch pooler {
+    case .pretrained: return builder.addLinear(name, from: input, to: space, hasBias: true, activation: .tanh)
+    case .fresh:
+      // As the class draws it (`BertPreTrainedModel._init_weights`).
+      let deviation = sizes.initializerRange
+      let parameters = LinearParameters(
+        weightOrigin: deviation > 0 ? .normal(deviation: deviation) : .zeros, biasOrigin: .zeros)
+      return builder.add(
+        name, .linear(LinearOperation(from: input, to: space, activation: .tanh, parameters: parameters)))
     }
   }
 }

@@ -1,4 +1,5 @@
 package import Files
+import Foundations
 package import Models
 package import Numerics
 
@@ -7,7 +8,6 @@ package import Numerics
 /// The gains of the norms are folded into the weights that read them: left in a rotated stream they would give its key away.
 package struct Llama: ModelFamily {
   package static let name = "llama"
-  package static let wireName = TransformerFamily.llama
 
   package let sizes: CheckpointSizes
 
@@ -115,5 +115,30 @@ package struct Llama: ModelFamily {
     case .tokenClassification: "LlamaForTokenClassification"
     case .causalLanguageModel: "LlamaForCausalLM"
     }
+  }
+
+  // MARK: - Graph
+
+  package func graph(_ request: ModelRequest) throws(GraphError) -> ModelGraph {
+    let blocks = try sizes.ofBlocks()
+    var builder = try request.builder(sizes)
+    var stream = GraphBuilder.input
+    for block in 0..<sizes.blocks {
+      let name = "model.layers.\(block)"
+      let names = PreNormBlockNames(
+        pooling: "\(name).pooling", attention: "\(name).self_attn", gating: "\(name).mlp",
+        inputNorm: "\(name).input_layernorm", query: "\(name).self_attn.q_proj", key: "\(name).self_attn.k_proj",
+        value: "\(name).self_attn.v_proj", attentionOutput: "\(name).self_attn.o_proj",
+        attentionNorm: "\(name).post_attention_layernorm", gate: "\(name).mlp.gate_proj", up: "\(name).mlp.up_proj",
+        down: "\(name).mlp.down_proj")
+      stream = builder.addPreNormGatedBlock(
+        block, names, blocks, from: stream, poolsToken: request.poolsToken(block, of: sizes))
+    }
+    stream = builder.addRootMeanSquareNorm("model.norm", from: stream, epsilon: sizes.normEpsilon)
+    if request.pooling == .mean { stream = builder.add("pooling", .mean(PoolingOperation(from: stream))) }
+    builder.addHead(
+      request.isLanguageModel ? "lm_head" : Self.classifier, from: stream, outputs: request.outputs,
+      hasBias: Self.headHasBias(request.task), isPretrained: request.isLanguageModel)
+    return try builder.graph()
   }
 }

@@ -54,8 +54,12 @@ package protocol ModelFamily: Sendable {
   /// The class of the transformers library that loads a model for this task; nil where it has none.
   static func libraryClass(_ task: LearningTask) -> String?
 
-  /// The name that a trainer of wire version 2 knows the family by.
-  static var wireName: TransformerFamily { get }
+  // MARK: - Graph
+
+  /// The layers from the token vectors on, under the names of `tensors`. Spaces and names decide which keys are drawn: they stay as they are.
+  ///
+  /// - Throws: `GraphError` for sizes beyond what a trainer takes, and an adapter's target that no layer has.
+  func graph(_ request: ModelRequest) throws(GraphError) -> ModelGraph
 }
 
 extension ModelFamily {

@@ -81,15 +81,7 @@ struct TransformerShareCommand: ParsableCommand {
   }
 
   private func engine(_ compute: Compute) throws -> TrainingEngine<Float> {
-    let graph = try ModelDescription.transformer(
-      TransformerDescription(
-        family: .bert, width: width, blocks: blocks, heads: heads, keyValueHeads: heads, headWidth: width / heads,
-        hidden: hidden, activation: .gelu, normEpsilon: 1e-12, rotary: nil, hasAttentionBiases: true,
-        hasMLPBiases: true,
-        head: TransformerHead(
-          pooling: .mean, hasPooler: false, outputs: 2, hasBias: true, isLanguageModel: false), trained: .all,
-        maximumTokens: tokens, recomputes: false)
-    ).graph()
+    let graph = try graph()
     let parameters = Model(graph).structure.parameters.map { parameter in
       // Gains near 1, everything else small.
       parameter.name.hasSuffix("LayerNorm.weight")
@@ -102,6 +94,25 @@ struct TransformerShareCommand: ParsableCommand {
         kind: .sgd, learningRate: 1e-4, momentum: 0.9, nesterov: false, weightDecay: 0, clipNorm: 1),
       schedule: ScheduleDescription(warmup: 0, decay: .none), totalSteps: 1_000_000, batchRows: samples,
       compute: compute, parameters: parameters)
+  }
+
+  /// An encoder with the mean of its tokens and two outputs.
+  private func graph() throws -> ModelGraph {
+    let sizes = try TransformerSizes(
+      width: width, heads: heads, keyValueHeads: heads, headWidth: width / heads, hidden: hidden, activation: .gelu,
+      normEpsilon: 1e-12, hasAttentionBiases: true, hasAttentionOutputBias: true, hasMLPBiases: true, isRotary: false)
+    var builder = GraphBuilder(input: sizes.residual, maximumTokens: tokens)
+    var stream = GraphBuilder.input
+    for block in 0..<blocks {
+      let names = PostNormBlockNames(
+        pooling: "\(block).pooling", attention: "\(block).attention", query: "\(block).query", key: "\(block).key",
+        value: "\(block).value", attentionOutput: "\(block).context", attentionNorm: "\(block).attention.LayerNorm",
+        inner: "\(block).inner", outer: "\(block).outer", outputNorm: "\(block).LayerNorm")
+      stream = builder.addPostNormBlock(block, names, sizes, from: stream, poolsToken: false)
+    }
+    stream = builder.add("pooling", .mean(PoolingOperation(from: stream)))
+    builder.addHead("classifier", from: stream, outputs: 2, hasBias: true)
+    return try builder.graph()
   }
 
   private var products: [BareProducts.Product] {

@@ -20,11 +20,10 @@ enum ConfigurationInput {
     for named in configuration.family.storedTensors(pooler: true, languageModelHead: true) {
       precondition(named.shape.allSatisfy { $0 > 0 }, "a tensor without elements")
     }
-    let described = configuration.transformer(
-      head: TransformerHead(
-        pooling: .mean, hasPooler: false, outputs: 2, hasBias: true, isLanguageModel: false), trained: .all,
-      maximumTokens: 8, recomputes: false)
-    _ = try? Model(ModelDescription.transformer(described).graph())
+    let request = ModelRequest(
+      task: .classification, pooling: .mean, pooler: nil, outputs: 2, trained: .all, maximumTokens: 8,
+      recomputes: false)
+    if let graph = try? configuration.family.graph(request) { _ = Model(graph) }
   }
 
   static let seeds: [Data] = [

@@ -6,7 +6,7 @@ import Training
 /// Input bytes as the document of a graph of layers. What is taken is built, estimated, and where it is small trained for a step and
 /// asked for outputs, so that a graph that validation should have refused shows as a trap.
 enum GraphInput {
-  private static let workers = Workers(threads: 1)
+  private static let compute = Compute(threads: 1)
   private static let samples = 3
 
   static func run(_ input: Data) {
@@ -28,7 +28,7 @@ enum GraphInput {
   private static func train(_ graph: ModelGraph, _ model: Model) throws {
     let engine = try TrainingEngine<Float>(
       model: graph, optimizer: optimizer, schedule: ScheduleDescription(warmup: 0, decay: .none), totalSteps: 2,
-      batchRows: samples, partRows: 2, workers: workers,
+      batchRows: samples, partRows: 2, compute: compute,
       parameters: model.structure.parameters.map { Tensor(repeating: 0.1, shape: $0.shape) })
     try engine.beginBatch(rows: samples)
     for rows in [0..<2, 2..<3] {

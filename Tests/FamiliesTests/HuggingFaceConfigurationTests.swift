@@ -22,13 +22,12 @@ import Testing
     #expect(configuration.sizes.initializerRange == 0.02)
     #expect(configuration.sizes.tiesWordEmbeddings)
     #expect(configuration.document == ModelFixture.bert)
-    let head = TransformerHead(pooling: .cls, hasPooler: true, outputs: 3, hasBias: true, isLanguageModel: false)
     #expect(
-      configuration.transformer(head: head, trained: .all, maximumTokens: 5, recomputes: true)
-        == TransformerDescription(
-          family: .bert, width: 4, blocks: 1, heads: 2, keyValueHeads: 2, headWidth: 2, hidden: 3, activation: .gelu,
-          normEpsilon: 1e-12, rotary: nil, hasAttentionBiases: true, hasMLPBiases: true, head: head, trained: .all,
-          maximumTokens: 5, recomputes: true))
+      configuration.sizes
+        == CheckpointSizes(
+          width: 4, blocks: 1, heads: 2, keyValueHeads: 2, headWidth: 2, hidden: 3, activation: .gelu,
+          normEpsilon: 1e-12, rotary: nil, hasAttentionBiases: true, hasMLPBiases: true, vocabulary: 6, positions: 5,
+          tokenTypes: 2, paddingToken: 0, initializerRange: 0.02, tiesWordEmbeddings: true))
   }
 
   @Test func aDecoderWithGroupedQueries() throws {
@@ -36,18 +35,17 @@ import Testing
     #expect(configuration.sizes.tokenTypes == 0)
     #expect(configuration.sizes.paddingToken == nil)
     #expect(!configuration.sizes.tiesWordEmbeddings)
-    let head = TransformerHead(pooling: .none, hasPooler: false, outputs: 6, hasBias: false, isLanguageModel: true)
-    let transformer = configuration.transformer(head: head, trained: .head, maximumTokens: 4, recomputes: false)
-    #expect(transformer.family == .llama)
-    #expect(transformer.width == 8)
-    #expect(transformer.heads == 4)
-    #expect(transformer.keyValueHeads == 2)
-    #expect(transformer.headWidth == 6)
-    #expect(transformer.activation == .silu)
-    #expect(transformer.normEpsilon == 1e-5)
-    #expect(transformer.hasAttentionBiases)
-    #expect(transformer.hasMLPBiases)
-    #expect(transformer.rotary?.frequencies.count == 3)
+    let sizes = configuration.sizes
+    #expect(configuration.familyName == "llama")
+    #expect(sizes.width == 8)
+    #expect(sizes.heads == 4)
+    #expect(sizes.keyValueHeads == 2)
+    #expect(sizes.headWidth == 6)
+    #expect(sizes.activation == .silu)
+    #expect(sizes.normEpsilon == 1e-5)
+    #expect(sizes.hasAttentionBiases)
+    #expect(sizes.hasMLPBiases)
+    #expect(sizes.rotary?.frequencies.count == 3)
   }
 
   @Test func theReferencesDefaults() throws {

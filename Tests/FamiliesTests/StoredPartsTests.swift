@@ -1,4 +1,5 @@
 import Foundation
+import Foundations
 import Models
 import Numerics
 import TestSupport
@@ -10,7 +11,6 @@ import Testing
 /// A family whose checkpoints store query, key and value in one matrix, [inputs, outputs], as GPT-2's do.
 private struct Fused: ModelFamily {
   static let name = "fused"
-  static let wireName = TransformerFamily.llama
   let sizes: CheckpointSizes
 
   init(_ settings: ConfigurationSettings) throws(HuggingFaceProblem) {
@@ -49,6 +49,11 @@ private struct Fused: ModelFamily {
   static let classifier = "head"
   static func headHasBias(_ task: LearningTask) -> Bool { false }
   static func libraryClass(_ task: LearningTask) -> String? { "FusedModel" }
+  func graph(_ request: ModelRequest) throws(GraphError) -> ModelGraph {
+    var builder = try request.builder(sizes)
+    builder.addHead(Self.classifier, from: GraphBuilder.input, outputs: request.outputs, hasBias: false)
+    return try builder.graph()
+  }
 }
 
 /// Tensors that lie in others, or are stored as [inputs, outputs].
@@ -72,8 +77,11 @@ private struct Fused: ModelFamily {
   }
 
   /// Entry (input i, output o) is 100 i + o.
-  private static let attention = Tensor<Float>(
-    (0..<4).flatMap { input in (0..<12).map { Float(100 * input + $0) } }, shape: [4, 12])
+  private static let attention: Tensor<Float> = {
+    var entries: [Float] = []
+    for input in 0..<4 { entries += (0..<12).map { Float(100 * input + $0) } }
+    return Tensor(entries, shape: [4, 12])
+  }()
 
   @Test func partsAreCutAndTransposed() throws {
     let model = try open(try checkpoint(Self.attention))
@@ -81,9 +89,15 @@ private struct Fused: ModelFamily {
     for (index, part) in Fused.parts.enumerated() {
       let weight: Tensor<Float> = try model.tensor(named: "h.0.\(part).weight")
       #expect(weight.shape == [4, 4])
-      #expect(weight.elements == (0..<4).flatMap { row in (0..<4).map { Float(100 * $0 + 4 * index + row) } })
+      for output in 0..<4 {
+        for input in 0..<4 {
+          let stored = Float(100 * input + 4 * index + output)
+          #expect(weight.elements[4 * output + input] == stored)
+        }
+      }
       let bias: Tensor<Float> = try model.tensor(named: "h.0.\(part).bias")
-      #expect(bias.elements == (0..<4).map { Float(4 * index + $0) })
+      let storedBias = (0..<4).map { Float(4 * index + $0) }
+      #expect(bias.elements == storedBias)
     }
   }
 

@@ -25,18 +25,6 @@ package struct HuggingFaceConfiguration: Sendable {
     let family = try ModelFamilies.read(ConfigurationSettings(members: members), of: families)
     return HuggingFaceConfiguration(family: family, document: members)
   }
-
-  /// The model as the trainer is told it.
-  package func transformer(
-    head: TransformerHead, trained: TrainedPart, maximumTokens: Int, recomputes: Bool
-  ) -> TransformerDescription {
-    TransformerDescription(
-      family: type(of: family).wireName, width: sizes.width, blocks: sizes.blocks, heads: sizes.heads,
-      keyValueHeads: sizes.keyValueHeads, headWidth: sizes.headWidth, hidden: sizes.hidden,
-      activation: sizes.activation, normEpsilon: sizes.normEpsilon, rotary: sizes.rotary,
-      hasAttentionBiases: sizes.hasAttentionBiases, hasMLPBiases: sizes.hasMLPBiases, head: head, trained: trained,
-      maximumTokens: maximumTokens, recomputes: recomputes)
-  }
 }
 
 /// The sizes and kinds that every transformer has; what only one family has is in its own file.

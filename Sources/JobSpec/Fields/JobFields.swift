@@ -63,7 +63,8 @@ enum JobFields {
       + "file; on the command line, to the working directory.")
   static let pool = JobField<TokenPooling>.choice(
     "model.head.pool", among: [.cls, .mean, .last], default: .derived("cls for an encoder, last for a decoder"),
-    "Which tokens the head reads: the first (with the model's pooler if it has one), the average of all, or the last.")
+    "Which tokens the head reads: the first (through the pooler of its class, drawn where the checkpoint has none), the "
+      + "average of all, or the last.")
   static let classes = JobField<Int>.integer(
     "model.head.classes", 1...1_000_000, default: .derived("counted in the labels"),
     "Number of classes or label columns.")

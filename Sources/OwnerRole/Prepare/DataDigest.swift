@@ -25,14 +25,14 @@ struct DataDigest: Codable, Equatable {
   init(_ prepared: PreparedJob, features: UInt64?) {
     rows = prepared.source.rows
     columns = prepared.shape.data.maximumTokens ?? prepared.shape.data.features
-    self.features = features.map(Self.text)
+    self.features = features.map(\.hexadecimal)
     labels = prepared.labels.map(Self.hash)
     var hash = ContentHash()
     for part in [prepared.split.training, prepared.split.validation] {
       withUnsafeBytes(of: part.count) { hash.update($0) }
       part.withUnsafeBytes { hash.update($0) }
     }
-    split = Self.text(hash.value())
+    split = hash.value().hexadecimal
     columnNames = prepared.names.columns.map(Self.hash)
     classNames = prepared.names.classes.map(Self.hash)
     rowNames = prepared.names.rows.map(Self.hash)

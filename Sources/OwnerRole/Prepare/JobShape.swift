@@ -39,7 +39,8 @@ package struct JobShape: Sendable {
     case .huggingFace:
       guard let pretrained else { throw OwnerError.unfitJob("the job names no checkpoint") }
       graph = try pretrained.graph(
-        outputs: data.outputs, maximumTokens: data.maximumTokens ?? 1, recomputes: job.train.recompute)
+        outputs: data.outputs, maximumTokens: data.maximumTokens ?? 1, recomputes: job.train.recompute,
+        drawsPooler: data.drawsPooler == true)
     }
     structure = Model(graph).structure
     keyPlan = try KeyResolver.resolve(
@@ -75,10 +76,12 @@ package struct DataShape: Sendable, Equatable, Codable {
   package var checkpoint: String?
   /// What the result names as its padding token where the checkpoint names none: the id that stands in the data's padding, if it ends no sample.
   package var paddingToken: Int?
+  /// Whether a pooler was drawn because the checkpoint has none; nil of a run made before this was done.
+  package var drawsPooler: Bool?
 
   package init(
     features: Int, maximumTokens: Int? = nil, outputs: Int, classNames: [String]?, labelsMissing: Bool,
-    checkpoint: String? = nil, paddingToken: Int? = nil
+    checkpoint: String? = nil, paddingToken: Int? = nil, drawsPooler: Bool? = nil
   ) {
     self.features = features
     self.maximumTokens = maximumTokens
@@ -87,6 +90,7 @@ package struct DataShape: Sendable, Equatable, Codable {
     self.labelsMissing = labelsMissing
     self.checkpoint = checkpoint
     self.paddingToken = paddingToken
+    self.drawsPooler = drawsPooler
   }
 }
 

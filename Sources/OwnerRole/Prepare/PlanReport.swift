@@ -131,7 +131,15 @@ package struct PlanReport: Sendable, Codable {
 package enum SendingNotices {
   /// One sentence each, without a full stop; empty for most jobs.
   package static func of(_ prepared: PreparedJob) -> [String] {
-    of(prepared.job) + (prepared.labels?.notices ?? [])
+    of(prepared.job) + (prepared.labels?.notices ?? []) + of(prepared.shape)
+  }
+
+  private static func of(_ shape: JobShape) -> [String] {
+    guard shape.data.drawsPooler == true, let model = shape.pretrained else { return [] }
+    return [
+      "the checkpoint has no pooler, the dense layer that \(model.libraryClass ?? "its class") reads the first token through: one is drawn "
+        + "and trained with the classifier, as that class does; model.head.pool: mean needs none"
+    ]
   }
 
   private static func of(_ job: ResolvedJob) -> [String] {

@@ -151,7 +151,7 @@ struct OpenedData {
     return DataShape(
       features: 0, maximumTokens: scan.longest, outputs: outputs, classNames: labels?.classNames,
       labelsMissing: labels?.hasMissing ?? false, checkpoint: try model.directory.fingerprint(),
-      paddingToken: padding.map { Int($0) })
+      paddingToken: padding.map { Int($0) }, drawsPooler: model.lacksPooler ? true : nil)
   }
 
   private static func labels(_ job: ResolvedJob, file: HDF5File, rows: Int) throws -> JobLabels {

@@ -49,6 +49,12 @@ package struct PretrainedModel: Sendable {
       }
     }
     try checkAdapters()
+    if lacksPooler, settings.train.adaptation != nil {
+      throw OwnerError.unfitJob(
+        "model.train: lora: \(settings.directory) has no pooler, which \(libraryClass ?? "its class") reads the first token through and would "
+          + "draw at random each time it is loaded; set model.train: all or head, which train one, or model.head.pool: mean"
+      )
+    }
   }
 
   /// An adapter stands beside one stored matrix: what the peft library would put beside several at once is another function.
@@ -93,15 +99,17 @@ package struct PretrainedModel: Sendable {
   /// Whether a dense layer over the first token stands before the classifier.
   var hasPooler: Bool { pooling == .cls && family.pooler.map(directory.contains) ?? false }
 
+  /// Whether the library's class has one there that this checkpoint lacks.
+  var lacksPooler: Bool { pooling == .cls && family.pooler.map { !directory.contains($0) } ?? false }
+
   /// - Parameter recomputes: whether the trainer keeps only block inputs for the backward pass.
-  package func graph(outputs: Int, maximumTokens: Int, recomputes: Bool) throws -> ModelGraph {
-    let head = TransformerHead(
-      pooling: pooling, hasPooler: hasPooler, outputs: outputs, hasBias: type(of: family).headHasBias(task),
-      isLanguageModel: task == .causalLanguageModel)
-    return try ModelDescription.transformer(
-      directory.configuration.transformer(
-        head: head, trained: settings.train, maximumTokens: maximumTokens, recomputes: recomputes)
-    ).graph()
+  /// - Parameter drawsPooler: whether a pooler that the checkpoint does not have is drawn; runs of earlier versions did without.
+  package func graph(outputs: Int, maximumTokens: Int, recomputes: Bool, drawsPooler: Bool) throws -> ModelGraph {
+    let pooler: ModelRequest.Pooler? = hasPooler ? .pretrained : lacksPooler && drawsPooler ? .fresh : nil
+    return try family.graph(
+      ModelRequest(
+        task: task, pooling: pooling, pooler: pooler, outputs: outputs, trained: settings.train,
+        maximumTokens: maximumTokens, recomputes: recomputes))
   }
 
   /// A tensor under its Hugging Face name, its norm's gain folded in where there is one. A tied head is the table of word vectors until

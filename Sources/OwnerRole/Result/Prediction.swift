@@ -120,7 +120,9 @@ package struct Prediction<Element: FloatingElement> {
   private func description(rows: Int, longest: Int?, part: Int) throws -> JobDescription {
     var graph = shape.graph
     if let longest, let pretrained = shape.pretrained {
-      graph = try pretrained.graph(outputs: shape.data.outputs, maximumTokens: longest, recomputes: false)
+      graph = try pretrained.graph(
+        outputs: shape.data.outputs, maximumTokens: longest, recomputes: false,
+        drawsPooler: shape.data.drawsPooler == true)
     }
     return JobDescription(
       purpose: .inference, graph: graph, optimizer: shape.job.optimizer, schedule: shape.job.schedule,

@@ -122,9 +122,11 @@ struct TransformerReadme {
       """
   }
 
+  private var hasPooler: Bool { model.hasPooler || shape.data.drawsPooler == true }
+
   /// What the head reads, where it differs from what the library's class feeds it; nil where it does not.
   private var ownPooling: String? {
-    if model.pooling == model.libraryPooling, model.family.pooler == nil || model.hasPooler { return nil }
+    if model.pooling == model.libraryPooling, model.family.pooler == nil || hasPooler { return nil }
     return switch model.pooling {
     case .none: nil
     case .mean: "the average over a sample's tokens"

@@ -107,6 +107,11 @@ extension RunState {
     var found = prepared.shape.data
     // A run of an earlier version kept none.
     if data.paddingToken == nil { found.paddingToken = nil }
+    if data.drawsPooler == nil, found.drawsPooler == true {
+      throw OwnerError.run(
+        "the run was begun by a version that trained without the pooler that the checkpoint lacks; resume it with that version, or begin anew"
+      )
+    }
     guard data == found else {
       throw OwnerError.unfitData(
         "\(prepared.job.data.file) has changed since the run began; put the old file back")

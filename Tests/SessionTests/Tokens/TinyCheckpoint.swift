@@ -11,15 +11,18 @@ enum TinyCheckpoint {
   static let positions = 12
 
   /// - Parameter zeroed: the name of a tensor that is to be nothing but zeros.
-  static func write(_ family: TransformerFamily, to directory: URL, seed: UInt64 = 9, zeroing zeroed: String? = nil)
-    throws
-  {
+  static func write(
+    _ family: TransformerFamily, to directory: URL, seed: UInt64 = 9, zeroing zeroed: String? = nil,
+    hasPooler: Bool = true
+  ) throws {
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     let settings = family == .bert ? bert : llama
     try Data(settings.utf8).write(to: directory.appending(path: "config.json"))
     let configuration = try HuggingFaceConfiguration.parse(Array(settings.utf8))
     var random = SplitMix(seed: seed)
-    let tensors = configuration.family.storedTensors(pooler: family == .bert, languageModelHead: family == .llama).map {
+    let tensors = configuration.family.storedTensors(
+      pooler: family == .bert && hasPooler, languageModelHead: family == .llama
+    ).map {
       description in
       // Gains near 1 and of both sizes, so that folding one wrongly shows.
       let isGain = description.shape.count == 1 && description.name.hasSuffix("orm.weight")

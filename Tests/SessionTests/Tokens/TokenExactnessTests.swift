@@ -30,6 +30,8 @@ import TestSupport
       TokenJob().changing { $0.train = TokenJob.lora(["query", "key", "value", "dense"]) }
     ),
     ("bert head", TokenJob().changing { $0.train = .head }),
+    ("bert with a drawn pooler", TokenJob().changing { $0.hasPooler = false }),
+    ("bert head with a drawn pooler", TokenJob().changing { ($0.hasPooler, $0.train) = (false, .head) }),
     ("bert mean pooling", TokenJob().changing { $0.pool = .mean }),
     ("bert regression", TokenJob().changing { $0.task = .regression }),
     ("bert multilabel, gaps", TokenJob().changing { $0.task = .multilabel }),

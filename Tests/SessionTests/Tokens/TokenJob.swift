@@ -8,6 +8,8 @@ struct TokenJob: Sendable {
   var task = LearningTask.classification
   var pool: TokenPooling?
   var classes: Int?
+  /// Whether an encoder's checkpoint has one.
+  var hasPooler = true
   /// Labels of the tokens for a language model, which needs none.
   var languageModelLabels: String?
   var train = TrainedPart.all
@@ -45,8 +47,11 @@ struct TokenJob: Sendable {
 
   /// Writes the checkpoint beside the data where it is not there yet.
   func resolved(on data: TokenData) throws -> ResolvedJob {
-    let checkpoint = data.file.deletingLastPathComponent().appending(path: family.rawValue)
-    if !FileManager.default.fileExists(atPath: checkpoint.path) { try TinyCheckpoint.write(family, to: checkpoint) }
+    let checkpoint = data.file.deletingLastPathComponent().appending(
+      path: family.rawValue + (hasPooler ? "" : "-bare"))
+    if !FileManager.default.fileExists(atPath: checkpoint.path) {
+      try TinyCheckpoint.write(family, to: checkpoint, hasPooler: hasPooler)
+    }
     return ResolvedJob(
       name: "tokens", trainer: "tcp://127.0.0.1:1",
       data: JobData(
