@@ -2,27 +2,26 @@ import Protocol
 
 /// The connections of owners: who is heard of, and to whom a message was lost.
 struct Connections {
-  private struct Heard {
-    /// How long the service had listened then.
-    var at: Duration
-    /// Of the envelope, in which it is answered.
-    var version = WireVersion.current
-  }
-
-  private var heard: [PeerID: Heard] = [:]
+  /// How long the service had listened when a connection was last heard of.
+  private var heard: [PeerID: Duration] = [:]
+  /// Those that speak a version of before, and are answered in it: also once they were silent for too long, since they may still read.
+  private var versions: [PeerID: WireVersion] = [:]
   /// Connections on which a message to an owner was lost, or a job was taken from a silent one: the owner may believe that
   /// its conversation goes on. It is told `goodbye` until it greets again.
   private var broken: [PeerID: ContinuousClock.Instant] = [:]
   var listening = ListeningTime()
 
-  private static var maxBroken: Int { 1024 }
+  private static var maxRemembered: Int { 1024 }
 
   mutating func hears(_ peer: PeerID) {
-    heard[peer, default: Heard(at: .zero)].at = listening.total
+    heard[peer] = listening.total
   }
 
   mutating func hears(_ peer: PeerID, inVersion version: WireVersion) {
-    heard[peer]?.version = version
+    guard versions[peer] != nil || version != .current else { return }
+    // Connections that are gone for good are forgotten.
+    if versions.count >= Self.maxRemembered { versions = versions.filter { isConnected($0.key) } }
+    versions[peer] = version == .current ? nil : version
   }
 
   func isConnected(_ peer: PeerID) -> Bool {
@@ -31,7 +30,7 @@ struct Connections {
 
   /// The version of the envelope that this connection reads.
   func version(of peer: PeerID) -> WireVersion {
-    heard[peer]?.version ?? .current
+    versions[peer] ?? .current
   }
 
   mutating func loses(_ peer: PeerID) {
@@ -41,11 +40,11 @@ struct Connections {
   // MARK: - Silence
 
   func areAnySilent(for limit: Duration) -> Bool {
-    heard.values.contains { listening.total - $0.at > limit }
+    heard.values.contains { listening.total - $0 > limit }
   }
 
   func silent(for limit: Duration) -> [PeerID] {
-    heard.filter { listening.total - $0.value.at > limit }.map(\.key)
+    heard.filter { listening.total - $0.value > limit }.map(\.key)
   }
 
   // MARK: - Broken conversations
@@ -56,7 +55,7 @@ struct Connections {
 
   mutating func breaks(_ peer: PeerID, at now: ContinuousClock.Instant) {
     // Connections that are gone for good never greet again; the oldest are forgotten.
-    if broken.count >= Self.maxBroken, let oldest = broken.min(by: { $0.value < $1.value })?.key {
+    if broken.count >= Self.maxRemembered, let oldest = broken.min(by: { $0.value < $1.value })?.key {
       broken[oldest] = nil
     }
     broken[peer] = now
