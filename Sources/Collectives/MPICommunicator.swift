@@ -1,8 +1,8 @@
 #if MPI
   import CMPI
   package import Foundation
-  import MonotonicWaits
-  package import Tensors
+  import Foundations
+  package import Numerics
 
   /// The ranks of an MPI job.
   ///

@@ -1,9 +1,9 @@
 #if MPI
   import Dispatch
   import Foundation
-  import MonotonicWaits
+  import Foundations
   import Synchronization
-  import Tensors
+  import Numerics
 
   /// Memory of an operation under way.
   ///

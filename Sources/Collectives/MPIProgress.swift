@@ -1,6 +1,6 @@
 #if MPI
   import CMPI
-  import Tensors
+  import Numerics
 
   /// The thread that calls MPI: starts what is asked for, moves it on, receives, and finds out whether other ranks still answer.
   struct MPIProgress {
