@@ -135,9 +135,7 @@ let package = Package(
     tests("NumericsTests", ["Numerics", "CKernels"]),
     tests("FilesTests", ["Files", "Numerics", "Models", "Foundations", "TestSupport"]),
     tests("FamiliesTests", ["Families", "Files", "Numerics", "Models", "Foundations", "TestSupport"]),
-    tests(
-      "TrainingTests", ["Training", "Numerics", "Models", "Foundations"], resources: [.copy("Fixtures")], computes: true
-    ),
+    tests("TrainingTests", ["Training", "Numerics", "Models", "Foundations"], resources: [.copy("Fixtures")]),
     tests("MaskingTests", ["Masking", "Models", "Numerics", "Cryptography", "Foundations"], computes: true),
     tests("DatasetsTests", ["Datasets", "Files", "Numerics", "CHDF5", "Foundations", "TestSupport"]),
     tests("JobSpecTests", ["JobSpec", "Models", "Foundations"]),

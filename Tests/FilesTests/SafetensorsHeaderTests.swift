@@ -58,7 +58,7 @@ import Testing
     "{\"NAME\":{\"dtype\":\"F32\",\"shape\":[9223372036854775807,2],\"data_offsets\":[0,8]}}",
     "{\"NAME\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,8]}}",
     "{\"NAME\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,0]}}",
-    "{\"a\":\(entry),\"NAME\":\(entry)}",
+    "{\"a\":\(entry),\"NAME\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}",
     "{\"NAME\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}",
   ])
   func hostileNamesAreEscapedInErrors(json: String) throws {

@@ -46,7 +46,7 @@ import Testing
 
   @Test func aKeyGivenTwice() {
     let error = #expect(throws: Problem.self) { try parse("{\"a\": 1, \"\\u0061\": 2}") }
-    #expect(error == .json("`a` is given twice", offset: 19))
+    #expect(error == .json("`a` is given twice", offset: 20))
   }
 
   @Test func deepNesting() {

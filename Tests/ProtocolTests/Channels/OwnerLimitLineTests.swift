@@ -32,7 +32,7 @@ struct OwnerLimitLineTests {
     ("disk=1.5G", "disk takes a size"), ("queue=0", "queue takes a number"), ("queue=1K", "queue takes a number"),
     ("queue=+1", "queue takes a number"), ("queue=99999999999999999999", "queue takes a number"),
     ("mem=4G", "'mem' is no limit"), ("Memory=4G", "'Memory' is no limit"), ("queue=1 queue=1", "given twice"),
-    ("memory = 4G", "one key a line"), ("alice queue=2", "one key a line"), ("=4G", "is no limit"),
+    ("memory = 4G", "one key per line"), ("alice queue=2", "one key per line"), ("=4G", "is no limit"),
   ])
   func aLimitThatCannotBeReadNamesItsLine(_ words: String, _ reason: String) throws {
     let error = #expect(throws: KeyFileError.self) {
