@@ -9,13 +9,26 @@ enum StoreSnapshot {
       let before = state(of: store)
       try? FileManager.default.removeItem(at: copy)
       do {
-        try FileManager.default.copyItem(at: store, to: copy)
+        try copyFiles(of: store, to: copy)
       } catch {
         continue
       }
       if state(of: store) == before { return }
     }
     Issue.record("the store never held still")
+  }
+
+  /// By reading each file to its end: `copyItem` waits for ever for bytes of a file that becomes shorter meanwhile.
+  private static func copyFiles(of store: URL, to copy: URL) throws {
+    try FileManager.default.createDirectory(at: copy, withIntermediateDirectories: true)
+    for name in FileManager.default.enumerator(atPath: store.path)?.compactMap({ $0 as? String }) ?? [] {
+      let (source, target) = (store.appending(path: name), copy.appending(path: name))
+      if try source.resourceValues(forKeys: [.isDirectoryKey]).isDirectory == true {
+        try FileManager.default.createDirectory(at: target, withIntermediateDirectories: true)
+      } else {
+        try Data(contentsOf: source).write(to: target)
+      }
+    }
   }
 
   /// Every file's path, node, size and time of change.
