@@ -12,12 +12,12 @@ BYTES := $(CACHE)/readme-bytes.h5
 TEXTS := README.md docs/keys-and-privacy.md docs/transformers.md docs/operations.md docs/cluster.md
 PYTHON := .venv/bin/python
 
-.PHONY: help deps mpi mpi-test build run test slurm-test link-test dist dist-test lint format arrows docs-check job-reference peer-test tox21 minilm llama bench replay replay-matrix fuzz clean
+.PHONY: help deps mpi mpi-test build run test slurm-test link-test dist dist-test lint format arrows docs-check job-reference peer-test tox21 survival minilm llama bench replay replay-matrix fuzz clean
 
 help:
 	@echo "make run       install what is missing, build, train a real single-cell job masked, show the result"
 	@echo "make test      all tests"
-	@echo "make tox21 TOX21=FILE · make minilm PUBMED=FILE · make llama     the other example jobs"
+	@echo "make tox21 TOX21=FILE · make survival TCGA=FILE · make minilm PUBMED=FILE · make llama     the other example jobs"
 	@echo "make replay RUN=DIR   repeat a run in plaintext PyTorch, compare the weights; replay-matrix: every exact combination"
 	@echo "make bench     measure, print tables, write bench.json (TOX21=FILE PUBMED=FILE LARGE=1: with those rows)"
 	@echo "make fuzz      the parsers of foreign bytes under a fuzzer for a bounded time"
@@ -66,6 +66,10 @@ run: build $(PBMC)
 tox21: build
 	@test -n "$(TOX21)" || { echo "give the file: make tox21 TOX21=/path/to/tox21_morgan2048.h5" >&2; exit 2; }
 	jobs/run-local.sh jobs/tox21.yaml runs/tox21 --set data.file="$(abspath $(TOX21))"
+
+survival: build
+	@test -n "$(TCGA)" || { echo "give the file: make survival TCGA=/path/to/tcga_brca/site-0.h5" >&2; exit 2; }
+	jobs/run-local.sh jobs/tcga-brca.yaml runs/tcga-brca --set data.file="$(abspath $(TCGA))"
 
 minilm: build $(MINILM)
 	@test -n "$(PUBMED)" || { echo "give the file: make minilm PUBMED=/path/to/pubmed_sections_128.h5" >&2; exit 2; }

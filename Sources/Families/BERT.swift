@@ -110,7 +110,7 @@ package struct BERT: ModelFamily {
 
   package static func libraryClass(_ task: LearningTask) -> String? {
     switch task {
-    case .classification, .multilabel, .regression: "BertForSequenceClassification"
+    case .classification, .multilabel, .regression, .survival: "BertForSequenceClassification"
     case .tokenClassification: "BertForTokenClassification"
     case .causalLanguageModel: nil
     }

@@ -111,7 +111,7 @@ package struct Llama: ModelFamily {
 
   package static func libraryClass(_ task: LearningTask) -> String? {
     switch task {
-    case .classification, .multilabel, .regression: "LlamaForSequenceClassification"
+    case .classification, .multilabel, .regression, .survival: "LlamaForSequenceClassification"
     case .tokenClassification: "LlamaForTokenClassification"
     case .causalLanguageModel: "LlamaForCausalLM"
     }

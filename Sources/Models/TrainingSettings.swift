@@ -7,6 +7,8 @@ package enum LearningTask: String, Sendable, Codable, CaseIterable {
   case tokenClassification = "token-classification"
   /// The next token, at every token but a sample's last.
   case causalLanguageModel = "causal-lm"
+  /// A risk for each row, from times to an event of which some were not seen (censored).
+  case survival
 
   /// Whether every token has an output and a target of its own.
   package var isPerToken: Bool { self == .tokenClassification || self == .causalLanguageModel }

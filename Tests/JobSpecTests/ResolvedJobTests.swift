@@ -74,12 +74,12 @@ import Testing
   /// A key that the resolved text left out would silently take its default when the text is read back.
   @Test func theResolvedTextHoldsEveryKeyThatApplies() throws {
     let fixture = try JobFixture()
-    let texts = try [JobFixture.example, JobFixture.transformer, JobFixture.defended].map {
+    let texts = try [JobFixture.example, JobFixture.transformer, JobFixture.defended, SurvivalJobTests.job].map {
       try fixture.resolve($0).yaml()
     }
     let keys = try texts.map { Set(try JobSpecification.parse(bytes: Array($0.utf8)).keys) }
     let all = Set(JobFields.all.map(\.path))
-    #expect(all.subtracting(keys[0].union(keys[1]).union(keys[2])) == ["data.split.validation_rows"])
+    #expect(all.subtracting(keys.reduce(into: Set()) { $0.formUnion($1) }) == ["data.split.validation_rows"])
     #expect(keys[0].symmetricDifference(keys[1]).isSuperset(of: ["data.features", "data.tokens"]))
     #expect(keys[0].isSuperset(of: try JobSpecification.parse(bytes: Array(JobFixture.example.utf8)).keys))
     #expect(keys[1].isSuperset(of: try JobSpecification.parse(bytes: Array(JobFixture.transformer.utf8)).keys))

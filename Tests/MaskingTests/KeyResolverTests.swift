@@ -61,7 +61,7 @@ import Testing
 
     var output: SymmetryGroup {
       switch (strength, location, task, labelsMissing) {
-      case (.inputOnly, _, _, _), (.none, _, _, _): .trivial
+      case (.inputOnly, _, _, _), (.none, _, _, _), (_, .trainer, .survival, _): .trivial
       case (.permutation, _, _, _): .permutation
       case (.rotation, .owner, _, _), (.rotation, .trainer, .regression, false): .orthogonal
       case (.rotation, .trainer, _, _): .permutation

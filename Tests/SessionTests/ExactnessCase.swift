@@ -86,6 +86,17 @@ struct ExactnessCase: Sendable, CustomTestStringConvertible {
       $0.loss = .trainer
       $0.optimizer = SmallJob.sgd(rate: 0.02, clip: 1)
     },
+    ExactnessCase("survival, the best epoch by concordance") {
+      $0.task = .survival
+      $0.microBatch = 8
+      $0.keep = .best
+    },
+    // Not AdamW: the likelihood does not depend on the last bias, so that its gradient is rounding alone, of which AdamW makes whole steps.
+    ExactnessCase("survival, permutation") {
+      $0.task = .survival
+      $0.microBatch = 8
+      $0.strength = .permutation
+    },
     // Sizes.
     ExactnessCase("no padding") { $0.padding = 0 },
     ExactnessCase("padding 5, tanh") {

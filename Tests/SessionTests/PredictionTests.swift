@@ -171,7 +171,7 @@ import Protocol
         #expect(abs(probabilities[first..<(first + 3)].reduce(0, +) - 1) < 1e-6)
       }
     case .multilabel: #expect(predictions.map { $0 == 1 } == outputs.map { $0 > 0 })
-    case .regression: #expect(predictions == (try matrix(file, "outputs")))
+    case .regression, .survival: #expect(predictions == (try matrix(file, "outputs")))
     }
   }
 

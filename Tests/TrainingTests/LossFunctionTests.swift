@@ -111,10 +111,13 @@ import Testing
 
   @Test(arguments: LearningTask.allCases) func outputsThatAreNotFiniteAreRefused(_ task: LearningTask) {
     let targets: Targets<Float> =
-      task.hasClasses ? .classes([0, 1]) : .values(Tensor(zeros: [2, 3]))
+      task == .survival
+      ? .times((0..<6).map { SurvivalTime(time: Double($0), isEvent: $0 == 0) })
+      : task.hasClasses ? .classes([0, 1]) : .values(Tensor(zeros: [2, 3]))
     #expect(throws: TrainingError.nonFiniteLoss) {
       try LossFunction(task: task).evaluate(
-        outputs: Tensor([0, 0, 0, 0, .nan, 0], shape: [2, 3]), targets: targets, normalizer: 2)
+        outputs: Tensor([0, 0, 0, 0, .nan, 0], shape: task == .survival ? [6, 1] : [2, 3]), targets: targets,
+        normalizer: 2)
     }
   }
 }

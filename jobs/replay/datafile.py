@@ -92,8 +92,11 @@ def standardized(matrix, training_rows):
     return ((wide - mean) / deviation).astype(np.float32)
 
 
-def labels(file, path, task, element):
-    """A sample's class id, or its k numbers."""
+def labels(file, data, task, element):
+    """A sample's class id, or its k numbers, or for survival its time and whether the event came then."""
+    if task == "survival":
+        columns = [np.asarray(column(file, data[name])).astype(np.float64).reshape(-1) for name in ("time", "event")]
+        return torch.from_numpy(np.stack(columns, 1))
     if task == "classification":
-        return torch.from_numpy(classes(file, path)[0])
-    return torch.from_numpy(values(file, path)).to(element)
+        return torch.from_numpy(classes(file, data["labels"])[0])
+    return torch.from_numpy(values(file, data["labels"])).to(element)

@@ -1,6 +1,7 @@
 """The losses and metrics that interface.md defines, in plaintext PyTorch.
 
-A row is a sample, or for per-token tasks a counted token; targets are class ids, or numbers with NaN where there is none.
+A row is a sample, or for per-token tasks a counted token; targets are class ids, or numbers with NaN where there is none, or for survival
+(time, 1 where the event came then and 0 where the row is censored).
 """
 
 import numpy as np
@@ -13,12 +14,14 @@ CLASSES = ("classification", *PER_TOKEN)
 
 def count(task, targets):
     """What the loss of these targets is a mean over: rows, or observed entries; at least 1."""
-    return max(1, len(targets) if task in CLASSES else int((~torch.isnan(targets)).sum()))
+    return max(1, len(targets) if task in CLASSES or task == "survival" else int((~torch.isnan(targets)).sum()))
 
 
 def loss_sum(task, outputs, targets):
     if task in CLASSES:
         return functional.cross_entropy(outputs, targets, reduction="sum")
+    if task == "survival":
+        return partial_likelihood(outputs[:, 0], *targets.T)
     observed = ~torch.isnan(targets)
     wanted = torch.where(observed, targets, torch.zeros_like(targets))
     if task == "multilabel":
@@ -26,6 +29,22 @@ def loss_sum(task, outputs, targets):
     else:
         entries = (outputs - wanted) ** 2
     return (entries * observed).sum()
+
+
+def partial_likelihood(risks, times, events):
+    """Cox's negative log partial likelihood of one batch, ties as Breslow: pair by pair."""
+    at_risk = times[None, :] >= times[:, None]
+    sums = torch.where(at_risk, risks[None, :], -torch.inf).logsumexp(1)
+    return ((sums - risks) * events).sum()
+
+
+def concordance(risks, times, events):
+    """Harrell's: pair by pair; at one time a censored row counts as the later one, and two events are not compared."""
+    first, second = np.arange(len(risks))[:, None], np.arange(len(risks))[None, :]
+    later = (times[first] < times[second]) | (times[first] == times[second]) & (events[second] == 0)
+    pairs = (events[first] == 1) & later
+    right = (risks[first] > risks[second]) + 0.5 * (risks[first] == risks[second])
+    return float((right * pairs).sum() / pairs.sum()) if pairs.any() else float("nan")
 
 
 def ranking_area(scores, labels):
@@ -40,10 +59,12 @@ def ranking_area(scores, labels):
 
 
 def metric(task, outputs, targets):
-    """(name, value, whether higher is better): accuracy, mean ROC-AUC over tasks with both classes, RMSE."""
+    """(name, value, whether higher is better): accuracy, mean ROC-AUC over tasks with both classes, RMSE, concordance."""
     if task in CLASSES:
         return "accuracy", float((outputs.argmax(1) == targets).double().mean()), True
     scores, labels = outputs.numpy(), targets.numpy()
+    if task == "survival":
+        return "concordance", concordance(scores[:, 0], *labels.T), True
     observed = ~np.isnan(labels)
     if task == "multilabel":
         areas = [ranking_area(scores[observed[:, k], k], labels[observed[:, k], k]) for k in range(labels.shape[1])]

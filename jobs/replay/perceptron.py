@@ -24,7 +24,7 @@ class Perceptron:
         data, task = job["data"], job["task"]
         with h5py.File(data["file"]) as file:
             rows = datafile.features(file, data["features"])
-            self.labels = datafile.labels(file, data["labels"], task, element)
+            self.labels = datafile.labels(file, data, task, element)
         # What the model reads has 32 bits; statistics are of the file's own numbers.
         standardize = data.get("standardize")
         rows = datafile.standardized(rows, training_rows) if standardize else rows.astype(np.float32)

@@ -49,8 +49,11 @@ class Repetition:
         """The mean loss of these rows; its gradient is added to the parameters'."""
         task, loss = self.job["task"], 0.0
         count = objectives.count(task, self.model.targets(rows))
-        for part in self.model.parts(rows):
-            partial = objectives.loss_sum(task, self.model.outputs(part), self.model.targets(part)) / count
+        # The rows of a batch are compared with each other, those of batches that a step accumulates are not.
+        parts = rows.split(self.job["train"]["batch"]) if task == "survival" else self.model.parts(rows)
+        for part in parts:
+            outputs = torch.cat([self.model.outputs(some) for some in self.model.parts(part)])
+            partial = objectives.loss_sum(task, outputs, self.model.targets(part)) / count
             partial.backward()
             loss += float(partial.detach())
         return loss

@@ -5,6 +5,7 @@ classification.h5   X: AnnData's compressed sparse rows; obs/kind: categories no
 older.h5            X: the older sparse layout; label: strings of any length
 multilabel.h5       fingerprints: uint8, gzip chunks; labels: float32 with NaN
 regression.h5       table: big-endian float64 of several scales; targets: float32 with NaN
+survival.h5         rows: float32; days: whole numbers with ties; event: truth values
 """
 
 import sys
@@ -24,6 +25,7 @@ def main():
     older(folder / "older.h5", random)
     multilabel(folder / "multilabel.h5", random)
     regression(folder / "regression.h5", random)
+    survival(folder / "survival.h5", random)
 
 
 def sparse(random):
@@ -83,6 +85,16 @@ def regression(path, random):
     with h5py.File(path, "w") as file:
         file.create_dataset("table", data=table.astype(">f8"))
         file["targets"] = targets.astype(np.float32)
+
+
+def survival(path, random):
+    rows = random.normal(size=(ROWS, COLUMNS)).astype(np.float32)
+    hazards = np.exp(rows @ random.normal(size=COLUMNS) / 6)
+    events, ends = random.exponential(200 / hazards), random.exponential(300, ROWS)
+    with h5py.File(path, "w") as file:
+        file["rows"] = rows
+        file["days"] = np.ceil(np.minimum(events, ends) / 5).astype(np.int32)
+        file["event"] = events <= ends
 
 
 if __name__ == "__main__":

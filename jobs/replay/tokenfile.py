@@ -30,7 +30,7 @@ class Tokens:
                 own = np.asarray(datafile.column(file, data["labels"])).astype(np.int64)
                 self.labels = torch.from_numpy(np.take_along_axis(own, front, 1))
             elif task != "causal-lm":
-                self.labels = datafile.labels(file, data["labels"], task, element)
+                self.labels = datafile.labels(file, data, task, element)
         self.task = task
         self.lengths = self.mask.sum(1)
 

@@ -15,11 +15,13 @@ package enum LabelColumn: Sendable, Equatable {
   case classes(ClassLabels)
   /// N × T; NaN means missing.
   case values(Tensor<Float>)
+  case survival(SurvivalLabels)
 
   package var rows: Int {
     switch self {
     case .classes(let labels): labels.ids.count
     case .values(let values): values.rows
+    case .survival(let labels): labels.times.count
     }
   }
 }

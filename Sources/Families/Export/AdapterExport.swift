@@ -63,7 +63,7 @@ package struct AdapterExport: Sendable {
 
   private var taskType: String {
     switch task {
-    case .classification, .multilabel, .regression: "SEQ_CLS"
+    case .classification, .multilabel, .regression, .survival: "SEQ_CLS"
     case .tokenClassification: "TOKEN_CLS"
     case .causalLanguageModel: "CAUSAL_LM"
     }

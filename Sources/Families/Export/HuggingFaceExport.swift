@@ -87,7 +87,7 @@ package struct HuggingFaceExport: Sendable {
     case .classification: "single_label_classification"
     case .multilabel: "multi_label_classification"
     case .regression: "regression"
-    case .tokenClassification, .causalLanguageModel: nil
+    case .tokenClassification, .causalLanguageModel, .survival: nil
     }
   }
 }

@@ -23,10 +23,16 @@ enum JobFields {
     "data.types", .text(maximum: 1024), default: .derived("only with `tokens`; without it all are 0"),
     "N×L integers beside the tokens: the segment of each token.")
   static let labels = JobField<String>.text(
-    "data.labels", .text(maximum: 1024), default: .derived("required, except for `task: causal-lm`"),
+    "data.labels", .text(maximum: 1024), default: .derived("required, except for `causal-lm` and `survival`"),
     "The labels in the file: numbers (NaN is missing), strings, AnnData categories or a nullable column. For "
       + "`token-classification` N×L class ids, for `causal-lm` N×L token ids to learn instead of the tokens themselves; "
       + "negative where a token does not count.")
+  static let time = JobField<String>.text(
+    "data.time", .text(maximum: 1024), default: .derived("required for `task: survival`"),
+    "Numbers in the file: the time of each row to its event, or until when it was seen without one (censored).")
+  static let event = JobField<String>.text(
+    "data.event", .text(maximum: 1024), default: .derived("required for `task: survival`"),
+    "Numbers or truth values in the file: 1 where the event came at `data.time`, 0 where the row is censored.")
   static let validation = JobField<Double>.number(
     "data.split.validation", NumberRange(lower: 0, upper: 1, excludesUpper: true), default: .value(0.2),
     "Share of the rows held out for validation, drawn with `data.split.seed`.")
@@ -139,8 +145,9 @@ enum JobFields {
     "Batches per optimizer step, which then has `batch` × `accumulate` rows.")
   static let microBatch = JobField<Int>.integer(
     "train.micro_batch", 1...1_048_576,
-    default: .derived("the smaller of `batch` and 256, or 8 for `model.huggingface`"),
-    "Rows per message: parts of a batch overlap in transit. At most `batch`; does not change the result.")
+    default: .derived("the smaller of `batch` and 256, or 8 for `model.huggingface`; `batch` for `survival`"),
+    "Rows per message: parts of a batch overlap in transit. At most `batch`; does not change the result. For `task: survival` it is "
+      + "`batch`: the loss compares the rows of a batch with each other.")
   static let recompute = JobField<Bool>.boolean(
     "train.recompute", default: .value(false),
     "Keep only each block's input for the backward pass and compute the block again: less memory, more work.")
@@ -182,7 +189,7 @@ enum JobFields {
   static let all: [JobFieldDescription] = [
     name.description, trainer.description,
     file.description, features.description, tokens.description, mask.description, types.description,
-    labels.description,
+    labels.description, time.description, event.description,
     validation.description, splitSeed.description, splitBy.description, modulo.description, equals.description,
     validationRows.description, standardize.description,
     task.description, hidden.description, activation.description,

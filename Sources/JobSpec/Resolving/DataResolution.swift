@@ -4,8 +4,39 @@ extension JobSpecification {
   func resolvedData(_ places: JobPlaces, split: DataSplit) throws(JobSpecError) -> JobData {
     let file = try resolvedFile(places)
     return JobData(
-      file: file, inputs: try resolvedInputs(), labels: self[JobFields.labels], split: split,
+      file: file, inputs: try resolvedInputs(), labels: self[JobFields.labels], survival: try resolvedSurvival(),
+      split: split,
       standardize: try value(JobFields.standardize))
+  }
+
+  /// - Throws: `contradiction` where only survival has these columns, or survival has `data.labels`.
+  private func resolvedSurvival() throws(JobSpecError) -> SurvivalColumns? {
+    let task = try required(JobFields.task)
+    guard task == .survival else {
+      for field in [JobFields.time, JobFields.event] {
+        try refuse(field.path, "`\(field.path)` is for `task: survival`; `task: \(task.rawValue)` reads `data.labels`")
+      }
+      return nil
+    }
+    try refuse(JobFields.labels.path, "`task: survival` reads `data.time` and `data.event`; delete `data.labels`")
+    return SurvivalColumns(time: try required(JobFields.time), event: try required(JobFields.event))
+  }
+
+  /// The loss of a survival compares the rows of a batch, in the order of times that the trainer must not learn.
+  func checkSurvival(_ task: LearningTask, _ train: JobTraining) throws(JobSpecError) {
+    guard task == .survival else { return }
+    guard try value(JobFields.lossLocation) == .owner else {
+      throw contradiction(
+        JobFields.lossLocation.path,
+        "`task: survival` compares the rows of a batch by their times, which stay with the owner; set `loss.where: owner`"
+      )
+    }
+    guard train.microBatch == train.batch else {
+      throw contradiction(
+        JobFields.microBatch.path,
+        "`task: survival` takes the loss over whole batches; delete `train.micro_batch`, or set it to `train.batch` "
+          + "(\(train.batch))")
+    }
   }
 
   private func resolvedFile(_ places: JobPlaces) throws(JobSpecError) -> String {
@@ -45,7 +76,7 @@ extension JobSpecification {
       throw contradiction(
         JobFields.task.path, "`task: \(task.rawValue)` needs `model.huggingface`: rows of `model.mlp` have no tokens")
     }
-    if task != .causalLanguageModel { _ = try required(JobFields.labels) }
+    if task != .causalLanguageModel, task != .survival { _ = try required(JobFields.labels) }
   }
 }
 
@@ -131,6 +162,9 @@ extension JobSpecification {
     if task.isPerToken {
       try refuse(
         JobFields.pool.path, "`task: \(task.rawValue)` has an output for every token; delete `model.head.pool`")
+    }
+    if task == .survival {
+      try refuse(JobFields.classes.path, "`task: survival` has one output, the risk; delete `model.head.classes`")
     }
     if task == .causalLanguageModel {
       try refuse(

@@ -13,11 +13,12 @@ extension JobSpecification {
   ) throws(JobSpecError) -> ResolvedJob {
     let places = JobPlaces(job: jobDirectory, working: workingDirectory, mustExist: checkFiles)
     let split = try resolvedSplit()
-    let train = try resolvedTraining(split)
-    let data = try resolvedData(places, split: split)
     let task = try required(JobFields.task)
+    let train = try resolvedTraining(split, task: task)
+    let data = try resolvedData(places, split: split)
     let model = try resolvedModel(places, task: task)
     try checkInputs(data.inputs, task: task)
+    try checkSurvival(task, train)
     return ResolvedJob(
       name: try required(JobFields.name),
       trainer: try value(JobFields.trainer),
@@ -50,9 +51,9 @@ extension JobSpecification {
   /// As `train.batch` alone: no trainer takes more.
   private static let maxRowsPerStep = 1_048_576
 
-  private func resolvedTraining(_ split: DataSplit) throws(JobSpecError) -> JobTraining {
+  private func resolvedTraining(_ split: DataSplit, task: LearningTask) throws(JobSpecError) -> JobTraining {
     let batch = try value(JobFields.batch)
-    let microBatch = self[JobFields.microBatch] ?? min(batch, isTransformer ? 8 : 256)
+    let microBatch = self[JobFields.microBatch] ?? (task == .survival ? batch : min(batch, isTransformer ? 8 : 256))
     guard microBatch <= batch else {
       throw contradiction(
         JobFields.microBatch.path, "`train.micro_batch` (\(microBatch)) must be at most `train.batch` (\(batch))")

@@ -20,6 +20,9 @@ extension ResolvedJob {
     text += "  file: \(Self.quoted(data.file))\n"
     text += inputsText
     if let labels = data.labels { text += "  labels: \(Self.quoted(labels))\n" }
+    if let columns = data.survival {
+      text += "  time: \(Self.quoted(columns.time))\n  event: \(Self.quoted(columns.event))\n"
+    }
     text += "  split: {\(splitText)}\n  standardize: \(data.standardize)\n"
     text += "task: \(task.rawValue)\n"
     text += modelText

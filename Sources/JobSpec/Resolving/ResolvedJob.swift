@@ -62,18 +62,35 @@ package struct JobData: Sendable, Equatable, Codable {
   /// Absolute path of the HDF5 file.
   package let file: String
   package let inputs: JobInputs
-  /// Nil only where the tokens are the labels (causal language modelling).
+  /// Nil where the tokens are the labels (causal language modelling) and for survival.
   package let labels: String?
+  /// For survival alone.
+  package let survival: SurvivalColumns?
   package let split: DataSplit
   /// False for tokens.
   package let standardize: Bool
 
-  package init(file: String, inputs: JobInputs, labels: String?, split: DataSplit, standardize: Bool) {
+  package init(
+    file: String, inputs: JobInputs, labels: String?, survival: SurvivalColumns? = nil, split: DataSplit,
+    standardize: Bool
+  ) {
     self.file = file
     self.inputs = inputs
     self.labels = labels
+    self.survival = survival
     self.split = split
     self.standardize = standardize
+  }
+}
+
+/// Paths of the two columns of a survival task inside the file.
+package struct SurvivalColumns: Sendable, Equatable, Codable {
+  package let time: String
+  package let event: String
+
+  package init(time: String, event: String) {
+    self.time = time
+    self.event = event
   }
 }
 

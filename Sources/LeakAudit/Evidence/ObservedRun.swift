@@ -49,7 +49,7 @@ struct ObservedRun {
       targets: try Self.targets(prepared, parts, keys: run.keys))
     truth = OwnerTruth(
       rows: samples.rows, tokens: samples.ids, positions: samples.positions,
-      labels: parts.labels(isBinary: prepared.job.task == .multilabel),
+      labels: parts.labels(isBinary: prepared.job.task != .regression),
       inputKey: try Self.inputKey(run.keys))
   }
 
@@ -61,6 +61,7 @@ struct ObservedRun {
     switch parts.targets {
     case .classes(let ids): return .classes(try keys.maskClasses(ids))
     case .values(let values): return .values(try keys.maskTargets(values))
+    case .times: throw OwnerError.unfitJob("task: survival needs loss.where: owner")
     }
   }
 
@@ -84,6 +85,14 @@ struct ObservedRun {
   }
 }
 
+extension Targets {
+  /// N × 1: 1 where a row's event came, which is what there is to infer of a survival; of other tasks no rows.
+  var events: Tensor<Element> {
+    guard case .times(let times) = self else { return Tensor(zeros: [0, 1]) }
+    return Tensor(times.map { $0.isEvent ? 1 : 0 }, shape: [times.count, 1])
+  }
+}
+
 /// The micro-batches of a run, collected.
 struct ObservedParts {
   private(set) var inputs = RowCollection()
@@ -99,6 +108,7 @@ struct ObservedParts {
     switch exchange.targets {
     case .classes(let ids): classes += ids
     case .values(let rows): values.append(rows)
+    case .times: values.append(exchange.targets.events)
     }
   }
 
@@ -109,6 +119,7 @@ struct ObservedParts {
     switch targets {
     case .classes(let ids): .classes(ids)
     case .values(let values): .values(values, isBinary: isBinary)
+    case .times: .values(targets.events, isBinary: true)
     }
   }
 }

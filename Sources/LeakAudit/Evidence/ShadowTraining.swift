@@ -62,18 +62,21 @@ struct MembershipShadows: ShadowTraining {
   func scores(trainedOn isMember: [Bool], model: Int) throws -> Tensor<Double> {
     let outputs = try training.outputs(
       trainedOn: isMember.indices.filter { isMember[$0] }, secret: OrderSecret(ephemeralWithSeed: model))
-    switch training.targets {
+    let targets = training.targets
+    switch targets {
     case .classes(let ids):
       let logits = ids.enumerated().map { Self.confidence(outputs, row: $0.offset, class: Int($0.element)) }
       return Tensor(logits, shape: [logits.count, 1])
-    case .values(let values):
-      return Tensor(
-        (0..<values.count).map { Self.confidence(Double(outputs[$0]), in: Double(values[$0]), isBinary: isBinary) },
-        shape: values.shape)
+    case .values(let values): return confidences(outputs, in: values, isBinary: training.task == .multilabel)
+    case .times: return confidences(outputs, in: targets.events, isBinary: true)
     }
   }
 
-  private var isBinary: Bool { training.task == .multilabel }
+  private func confidences(_ outputs: Tensor<Float>, in values: Tensor<Float>, isBinary: Bool) -> Tensor<Double> {
+    Tensor(
+      (0..<values.count).map { Self.confidence(Double(outputs[$0]), in: Double(values[$0]), isBinary: isBinary) },
+      shape: values.shape)
+  }
 
   /// ln(p / (1 − p)) of the true class's probability: its output less the logarithm of the sum of the others' exponentials.
   private static func confidence(_ outputs: Tensor<Float>, row: Int, class truth: Int) -> Double {
@@ -84,7 +87,7 @@ struct MembershipShadows: ShadowTraining {
     return Double(outputs[row * width + truth]) - largest - log(sum)
   }
 
-  /// The output with the label's sign, which is the logit of its probability; or minus the squared error. NaN where the label is missing.
+  /// The output with the label's sign, which is the logit of its probability, or a risk with the sign of its event; or minus the squared error. NaN where the label is missing.
   private static func confidence(_ output: Double, in target: Double, isBinary: Bool) -> Double {
     guard !target.isNaN else { return .nan }
     return isBinary ? (target > 0.5 ? output : -output) : -(output - target) * (output - target)

@@ -81,6 +81,8 @@ package enum LossRules {
       case (.trainer, .regression) where labelsMissing:
         (.permutation, "squared error with missing labels at the trainer")
       case (.trainer, .regression): (.orthogonal, "squared error at the trainer")
+      // The likelihood compares risks with each other: only their own order and sign leave it as it is.
+      case (.trainer, .survival): (.trivial, "partial likelihood at the trainer")
       }
     return SpaceConstraint(space: output, largest: largest, reason: reason)
   }

@@ -81,6 +81,9 @@ struct DataDigest: Codable, Equatable {
     case .classes(let classes):
       withUnsafeBytes(of: classes.classCount) { hash.update($0) }
       classes.ids.withUnsafeBytes { hash.update($0) }
+    case .survival(let labels):
+      labels.times.withUnsafeBytes { hash.update($0) }
+      labels.events.withUnsafeBytes { hash.update($0) }
     case .values(let values):
       withUnsafeBytes(of: values.columns) { hash.update($0) }
       values.withUnsafeBufferPointer { hash.update(UnsafeRawBufferPointer($0)) }

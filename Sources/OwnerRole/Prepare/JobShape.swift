@@ -66,7 +66,7 @@ package struct DataShape: Sendable, Equatable, Codable {
   package var features: Int
   /// Tokens of the longest sample; nil for features.
   package var maximumTokens: Int?
-  /// Classes or label columns.
+  /// Classes or label columns; 1 for a survival, the risk.
   package var outputs: Int
   /// Names of the classes in order of class id, when the labels have names.
   package var classNames: [String]?
@@ -99,7 +99,7 @@ package struct JobLabels: Sendable {
   package let column: LabelColumn
   /// Names of the classes in order of class id, when they have names.
   package let classNames: [String]?
-  /// Widths of the model's output: classes or label columns.
+  /// Widths of the model's output: classes, label columns, or the risk alone.
   package let outputs: Int
   package let hasMissing: Bool
 
@@ -109,6 +109,10 @@ package struct JobLabels: Sendable {
     case .classes(let labels):
       classNames = labels.names
       outputs = labels.classCount
+      hasMissing = false
+    case .survival:
+      classNames = nil
+      outputs = 1
       hasMissing = false
     case .values(let values):
       classNames = nil
@@ -122,6 +126,12 @@ package struct JobLabels: Sendable {
     switch column {
     case .classes(let labels):
       return .classes(Self.ids(slots, of: labels.ids, rowOfSlot: rowOfSlot))
+    case .survival(let labels):
+      return .times(
+        slots.map { slot in
+          let row = Int(rowOfSlot[Int(slot)])
+          return SurvivalTime(time: labels.times[row], isEvent: labels.events[row])
+        })
     case .values(let values):
       var result = Tensor<Element>(uninitialized: [slots.count, outputs])
       result.withUnsafeMutableBufferPointer { destination in

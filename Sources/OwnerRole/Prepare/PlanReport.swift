@@ -120,6 +120,10 @@ package struct PlanReport: Sendable, Codable {
           + "counting how often each token occurs")
     } else if prepared.job.lossLocation == .trainer {
       seen.append("masked labels: how rows group by label, not which label")
+    } else if prepared.job.task == .survival {
+      seen.append(
+        "each row's risk up to one sign for all, since one output has no other key, and output gradients, whose signs tell most rows with an "
+          + "event from censored ones and whose sizes follow the order of their times")
     } else {
       seen.append("output gradients, from which rows cluster by label, not which label")
     }

@@ -155,6 +155,9 @@ struct OpenedData {
   }
 
   private static func labels(_ job: ResolvedJob, file: HDF5File, rows: Int) throws -> JobLabels {
+    if let columns = job.data.survival {
+      return JobLabels(try file.readSurvival(time: columns.time, event: columns.event, rows: rows))
+    }
     guard let path = job.data.labels else {
       throw OwnerError.unfitJob("task: \(job.task.rawValue) needs data.labels")
     }
@@ -162,7 +165,7 @@ struct OpenedData {
       switch job.task {
       case .classification, .tokenClassification, .causalLanguageModel: .classes
       case .multilabel: .binary
-      case .regression: .real
+      case .regression, .survival: .real
       }
     return JobLabels(try file.readLabels(path: path, as: kind, rows: rows))
   }

@@ -76,7 +76,9 @@ struct PredictionWriter<Element: FloatingElement> {
     let width = count * (tokens ?? 1)
     writer = try HDF5Writer(path: file.path)
     try writer.createMatrix("outputs", columns: width, of: Float.self)
-    if task != .regression { try writer.createMatrix("probabilities", columns: width, of: Float.self) }
+    if task.hasClasses || task == .multilabel {
+      try writer.createMatrix("probabilities", columns: width, of: Float.self)
+    }
     if task.hasClasses {
       try writer.createMatrix("predictions", columns: tokens ?? 1, of: Int64.self)
     } else {
@@ -101,7 +103,7 @@ struct PredictionWriter<Element: FloatingElement> {
   private func append(_ values: [Float]) throws {
     try writer.append(values, to: "outputs")
     switch task {
-    case .regression: try writer.append(values, to: "predictions")
+    case .regression, .survival: try writer.append(values, to: "predictions")
     case .multilabel:
       let shares = values.map { Float(1 / (1 + exp(-Double($0)))) }
       try writer.append(shares, to: "probabilities")

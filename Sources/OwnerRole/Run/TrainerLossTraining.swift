@@ -34,6 +34,7 @@ struct TrainerLossTraining<Element: FloatingElement> {
         switch try context.samples.targets(of: range.map { Int32($0) }[...], pass: 0) {
         case .classes(let ids): .classes(Tensor(try context.keys.maskClasses(ids), shape: [ids.count]))
         case .values(let values): .values(try context.keys.maskTargets(values))
+        case .times: throw OwnerError.unfitJob("task: survival needs loss.where: owner")
         }
       }
       defer { labels += targets.count }
@@ -47,7 +48,7 @@ struct TrainerLossTraining<Element: FloatingElement> {
   private var samplesPerLabelChunk: Int {
     let numbers =
       switch context.prepared.job.task {
-      case .classification: 1
+      case .classification, .survival: 1
       case .multilabel, .regression: context.prepared.shape.data.outputs
       case .tokenClassification, .causalLanguageModel: context.prepared.shape.data.maximumTokens ?? 1
       }

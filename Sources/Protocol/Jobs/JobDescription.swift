@@ -87,6 +87,7 @@ extension JobDescription {
     if purpose == .training, (lossLocation == .trainer) != (task != nil) {
       throw .invalidJob("a task is stated exactly when the trainer computes the loss")
     }
+    if task == .survival { throw .invalidJob("the loss of a survival is the owner's") }
   }
 
   /// Slots number the rows as `Int32`. The steps follow from the rows, so they are stated only to be compared; with both bounded, their

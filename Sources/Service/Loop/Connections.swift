@@ -1,4 +1,5 @@
-import Protocol
+package import Protocol
+import Synchronization
 
 /// The connections of owners: who is heard of, and to whom a message was lost.
 struct Connections {
@@ -63,5 +64,76 @@ struct Connections {
 
   mutating func greets(_ peer: PeerID) {
     broken[peer] = nil
+  }
+}
+
+/// How long a service has listened to its socket. Of the time between one look and the next, which it spends on other things, a tenth of
+/// a second counts at most: what arrives meanwhile waits unread.
+package struct ListeningTime {
+  private static let maxPause: Duration = .milliseconds(100)
+
+  package private(set) var total = Duration.zero
+  private var began: ContinuousClock.Instant?
+  private var ended: ContinuousClock.Instant?
+
+  package init() {}
+
+  package mutating func begins(at now: ContinuousClock.Instant) {
+    if let ended { total += min(ended.duration(to: now), Self.maxPause) }
+    began = now
+  }
+
+  /// - Parameter timeout: of this look; a process that was stopped meanwhile has not listened for longer.
+  package mutating func ends(at now: ContinuousClock.Instant, timeout: Duration) {
+    if let began { total += min(began.duration(to: now), timeout + Self.maxPause) }
+    ended = now
+  }
+}
+
+/// The owners a service works for at this moment, with what each may use; replaceable from any thread.
+package final class ServedOwners: Sendable {
+  private struct State {
+    /// Nil: everyone, without limits.
+    var authorized: AuthorizedKeys?
+    var hasChanged = false
+    var wake: (@Sendable () -> Void)?
+  }
+
+  private let state: Mutex<State>
+
+  /// - Parameter authorized: nil for everyone who is let in.
+  package init(_ authorized: AuthorizedKeys? = nil) {
+    state = Mutex(State(authorized: authorized))
+  }
+
+  /// From now on these: jobs of others stop at the end of a step and are kept.
+  package func replace(with authorized: AuthorizedKeys) {
+    let wake = state.withLock { state in
+      state.authorized = authorized
+      state.hasChanged = true
+      return state.wake
+    }
+    wake?()
+  }
+
+  /// Nil for an owner that is not served.
+  package func limits(of owner: OwnerKey) -> OwnerLimits? {
+    state.withLock { state in
+      guard let authorized = state.authorized else { return OwnerLimits() }
+      return authorized.limits[owner]
+    }
+  }
+
+  /// The number of owners listed, once after each replacement.
+  package func takeChange() -> Int? {
+    state.withLock { state in
+      guard state.hasChanged else { return nil }
+      state.hasChanged = false
+      return state.authorized?.limits.count
+    }
+  }
+
+  package func onChange(_ wake: @escaping @Sendable () -> Void) {
+    state.withLock { $0.wake = wake }
   }
 }

@@ -80,6 +80,8 @@ extension ReplicaCommand {
       switch targets {
       case .classes(let ids): packet.indices.append(Tensor(ids, shape: [ids.count]))
       case .values(let values): packet.values.append(values)
+      // Times stay with the owner; a job that would have them here is refused on submission.
+      case .times: return nil
       }
       return packet
     case .infer(let number, let inputs):

@@ -1,7 +1,7 @@
 package import Models
 package import Numerics
 
-/// The loss of a task: softmax cross-entropy, binary cross-entropy on logits, or squared error.
+/// The loss of a task: softmax cross-entropy, binary cross-entropy on logits, squared error, or Cox's partial likelihood.
 package struct LossFunction: Sendable, Equatable {
   package let task: LearningTask
 
@@ -59,10 +59,17 @@ package struct LossFunction: Sendable, Equatable {
         let loss = task == .multilabel ? Element.binaryCrossEntropy : Element.squaredError
         return loss(rows * columns, outputs, entries, scale, gradient)
       }
-    case (.classification, .values), (.tokenClassification, .values), (.causalLanguageModel, .values):
+    case (.survival, .times(let times)):
+      guard times.count == rows, columns == 1 else {
+        throw .targetsShape("\(times.count) times for outputs of shape \([rows, columns])")
+      }
+      sum = CoxPartialLikelihood.evaluate(
+        risks: UnsafeBufferPointer(start: outputs, count: rows), times: times, scale: Double(scale),
+        gradient: UnsafeMutableBufferPointer(start: gradient, count: rows))
+    case (.classification, _), (.tokenClassification, _), (.causalLanguageModel, _):
       throw .targetsShape("\(task.rawValue) needs class ids")
-    case (.multilabel, .classes), (.regression, .classes):
-      throw .targetsShape("\(task.rawValue) needs a value for each output")
+    case (.multilabel, _), (.regression, _): throw .targetsShape("\(task.rawValue) needs a value for each output")
+    case (.survival, _): throw .targetsShape("survival needs a time for each row")
     }
     guard sum.isFinite else { throw .nonFiniteLoss }
     return sum
@@ -75,15 +82,18 @@ package enum Targets<Element: FloatingElement>: Sendable, Equatable {
   case classes([Int32])
   /// Rows × outputs: 0 or 1 for multilabel, any number for regression; NaN marks a missing entry.
   case values(Tensor<Element>)
+  /// A time for each row, to its event or to the last time that the row was seen without one.
+  case times([SurvivalTime])
 
   package var rows: Int {
     switch self {
     case .classes(let ids): ids.count
     case .values(let values): values.rows
+    case .times(let times): times.count
     }
   }
 
-  /// What a mean is taken over: rows of a classification that count, entries that are not missing otherwise. Its sum over the
+  /// What a mean is taken over: rows of a classification that count, all rows of a survival, entries that are not missing otherwise. Its sum over the
   /// micro-batches of a batch is the batch's normalizer.
   package var observedCount: Int {
     switch self {
@@ -92,6 +102,7 @@ package enum Targets<Element: FloatingElement>: Sendable, Equatable {
       values.withUnsafeBufferPointer { entries in
         entries.reduce(into: 0) { count, entry in count += entry.isNaN ? 0 : 1 }
       }
+    case .times(let times): times.count
     }
   }
 
@@ -99,6 +110,7 @@ package enum Targets<Element: FloatingElement>: Sendable, Equatable {
   package subscript(range: Range<Int>) -> Targets {
     switch self {
     case .classes(let ids): .classes(Array(ids[range]))
+    case .times(let times): .times(Array(times[range]))
     case .values(let values):
       values.withUnsafeBufferPointer { entries in
         let columns = values.columns

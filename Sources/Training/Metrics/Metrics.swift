@@ -3,9 +3,9 @@ package import Numerics
 
 /// One number that says how good outputs are.
 package struct Metric: Sendable, Equatable, Codable {
-  /// "accuracy", "macro_f1", "roc_auc", "rmse", "r2".
+  /// "accuracy", "macro_f1", "roc_auc", "rmse", "r2", "concordance".
   package let name: String
-  /// Nil where the rows seen do not define it (no task with both classes, no observed entry, constant targets).
+  /// Nil where the rows seen do not define it (no task with both classes, no observed entry, constant targets, no pair of times to compare).
   package let value: Double?
   package let higherIsBetter: Bool
 
@@ -59,6 +59,7 @@ package struct MetricAccumulator: Sendable {
     case classification(ClassificationCounts)
     case multilabel(RankingScores)
     case regression(ResidualSums)
+    case survival(ConcordanceRows)
   }
 
   private var state: State
@@ -68,6 +69,7 @@ package struct MetricAccumulator: Sendable {
     case .classification, .tokenClassification, .causalLanguageModel: state = .classification(ClassificationCounts())
     case .multilabel: state = .multilabel(RankingScores())
     case .regression: state = .regression(ResidualSums())
+    case .survival: state = .survival(ConcordanceRows())
     }
   }
 
@@ -93,8 +95,14 @@ package struct MetricAccumulator: Sendable {
       try Self.requireSameShape(outputs, values)
       sums.add(outputs: outputs, targets: values)
       state = .regression(sums)
-    case (.classification, .values): throw .targetsShape("classification needs class ids")
-    case (.multilabel, .classes), (.regression, .classes): throw .targetsShape("a value is needed for each output")
+    case (.survival(var rows), .times(let times)):
+      guard outputs.columns == 1 else { throw .outputsShape(expected: [times.count, 1], found: outputs.shape) }
+      state = .survival(ConcordanceRows())
+      rows.add(outputs: outputs, times: times)
+      state = .survival(rows)
+    case (.classification, _): throw .targetsShape("classification needs class ids")
+    case (.multilabel, _), (.regression, _): throw .targetsShape("a value is needed for each output")
+    case (.survival, _): throw .targetsShape("survival needs a time for each row")
     }
   }
 
@@ -110,6 +118,8 @@ package struct MetricAccumulator: Sendable {
       Metrics(
         primary: Metric(name: "rmse", value: sums.rootMeanSquare, higherIsBetter: false),
         others: [Metric(name: "r2", value: sums.determination, higherIsBetter: true)])
+    case .survival(let rows):
+      Metrics(primary: Metric(name: "concordance", value: rows.concordance, higherIsBetter: true), others: [])
     }
   }
 

@@ -5,6 +5,19 @@ import Foundation
 struct NaiveLoss {
   let task: LearningTask
 
+  /// The losses of the rows of a batch and their gradients, as `evaluate` for one; those of a survival compare the rows with each other.
+  func evaluate(batch outputs: [[Double]], _ targets: [[Double]]) -> [(loss: Double, gradient: [Double])] {
+    guard task == .survival else { return zip(outputs, targets).map { evaluate($0, $1) } }
+    let risks = outputs.map { $0[0] }
+    let atRisk = targets.map { row in targets.indices.filter { targets[$0][0] >= row[0] } }
+    let sums = atRisk.map { rows in rows.reduce(0) { $0 + exp(risks[$1]) } }
+    return targets.indices.map { row in
+      let events = targets.indices.filter { targets[$0][1] == 1 }
+      let expected = events.reduce(0.0) { $0 + (atRisk[$1].contains(row) ? exp(risks[row]) / sums[$1] : 0) }
+      return (targets[row][1] * (log(sums[row]) - risks[row]), [expected - targets[row][1]])
+    }
+  }
+
   /// The loss of one row, not divided by anything, and its gradient. `targets` hold the class id, or a value an output.
   func evaluate(_ outputs: [Double], _ targets: [Double]) -> (loss: Double, gradient: [Double]) {
     switch task {
@@ -35,14 +48,15 @@ struct NaiveLoss {
         return 2 * difference
       }
       return (loss, gradient)
+    case .survival: return evaluate(batch: [outputs], [targets])[0]
     }
   }
 
   func observed(_ targets: [Double]) -> Int {
-    task == .classification ? 1 : targets.count { !$0.isNaN }
+    task == .classification || task == .survival ? 1 : targets.count { !$0.isNaN }
   }
 
-  /// Higher is better: accuracy, mean area under the ROC curve, or −RMSE.
+  /// Higher is better: accuracy, mean area under the ROC curve, −RMSE, or the concordance.
   func score(_ outputs: [[Double]], _ targets: [[Double]]) -> Double {
     switch task {
     case .classification, .tokenClassification, .causalLanguageModel:
@@ -58,6 +72,17 @@ struct NaiveLoss {
         zip(outputs, targets).filter { !$1.isNaN }.map { ($0 - $1) * ($0 - $1) }
       }
       return -(squares.reduce(0, +) / Double(squares.count)).squareRoot()
+    case .survival:
+      var (right, pairs) = (0.0, 0.0)
+      for (first, event) in targets.enumerated() where event[1] == 1 {
+        for (second, other) in targets.enumerated()
+        where other[0] > event[0] || (other[0] == event[0] && other[1] == 0) {
+          let (risk, against) = (outputs[first][0], outputs[second][0])
+          pairs += 1
+          right += risk > against ? 1 : risk == against ? 0.5 : 0
+        }
+      }
+      return right / pairs
     }
   }
 

@@ -40,6 +40,7 @@ struct PlaintextRun {
     rows = try clean.enumerated().map { try noising($0.element, $0.offset).map(Double.init) }
     targets =
       switch job.data.labels {
+      case nil: data.times.indices.map { [data.times[$0], data.events[$0] ? 1 : 0] }
       case "classes": data.classes.map { [Double($0)] }
       case "tasks": data.tasks.map { $0.map(Double.init) }
       case "targets": data.targets.map { $0.map(Double.init) }
@@ -64,7 +65,8 @@ struct PlaintextRun {
   private mutating func train(initial: URL) throws {
     guard case .mlp(let hidden, let activation) = job.model else { return }
     let adapter = job.masking.adapterWidth
-    let widths = [SmallData.columns] + (adapter.map { [$0] } ?? []) + hidden + [SmallData.outputs]
+    let widths =
+      [SmallData.columns] + (adapter.map { [$0] } ?? []) + hidden + [job.task == .survival ? 1 : SmallData.outputs]
     let start: NamedTensors<Double> = try SafetensorsFile(path: initial.path).tensors()
     let layers = (0..<(widths.count - 1)).map { NaiveNetwork.name($0, hasAdapter: adapter != nil) }
     var network = NaiveNetwork(
@@ -96,9 +98,9 @@ struct PlaintextRun {
     }
     let observed = Double(max(1, batch.reduce(0) { $0 + loss.observed(targets[$1]) }))
     var sum = 0.0
-    for row in batch {
-      let sums = network.forward(rows[row])
-      let (value, gradient) = loss.evaluate(sums.last ?? [], targets[row])
+    let passes = batch.map { network.forward(rows[$0]) }
+    let results = loss.evaluate(batch: passes.map { $0.last ?? [] }, batch.map { targets[$0] })
+    for (row, (sums, (value, gradient))) in zip(batch, zip(passes, results)) {
       sum += value
       network.backward(rows[row], sums: sums, outputGradient: gradient.map { $0 / observed }, into: &gradients)
     }

@@ -17,6 +17,9 @@ struct SmallData: Sendable {
   let targets: [[Float]]
   /// `targets` with some NaN.
   let targetsWithGaps: [[Float]]
+  /// Whole numbers, so that some are equal.
+  let times: [Double]
+  let events: [Bool]
 
   /// 44 rows: with a fifth of them for validation 35 remain, so batches of 8 give 5 steps an epoch, the last of 3 rows.
   init(in directory: TemporaryDirectory, rows: Int = 44, seed: UInt64 = 1) throws {
@@ -35,6 +38,8 @@ struct SmallData: Sendable {
     tasks = scores.map { row in row.map { random.next() % 5 == 0 ? .nan : ($0 > 0 ? 1 : 0) } }
     targets = scores
     targetsWithGaps = scores.map { row in row.map { random.next() % 5 == 0 ? .nan : $0 } }
+    times = scores.map { Double(max(0, 6 - 3 * $0[0]).rounded()) }
+    events = scores.map { _ in random.next() % 3 != 0 }
     try write()
   }
 
@@ -43,6 +48,9 @@ struct SmallData: Sendable {
     try writer.createMatrix("x", columns: Self.columns, of: Float.self)
     try writer.append(features.flatMap { $0 }, to: "x")
     try writer.write(classes.map { Int64($0) }, to: "classes")
+    try writer.createMatrix("times", columns: 1, of: Float.self)
+    try writer.append(times.map { Float($0) }, to: "times")
+    try writer.write(events.map { $0 ? Int64(1) : 0 }, to: "events")
     for (name, values) in [("tasks", tasks), ("targets", targets), ("targets_with_gaps", targetsWithGaps)] {
       try writer.createMatrix(name, columns: Self.outputs, of: Float.self)
       try writer.append(values.flatMap { $0 }, to: name)

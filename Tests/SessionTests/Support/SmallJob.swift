@@ -49,11 +49,12 @@ struct SmallJob: Sendable {
       kind: .adamw, learningRate: rate, momentum: 0, nesterov: false, weightDecay: decay, clipNorm: nil)
   }
 
-  var labels: String {
+  var labels: String? {
     switch task {
     case .classification, .tokenClassification, .causalLanguageModel: "classes"
     case .multilabel: "tasks"
     case .regression: hasGaps ? "targets_with_gaps" : "targets"
+    case .survival: nil
     }
   }
 
@@ -61,8 +62,9 @@ struct SmallJob: Sendable {
     ResolvedJob(
       name: "small", trainer: "tcp://127.0.0.1:1",
       data: JobData(
-        file: data.file.path, inputs: .features("x"), labels: labels, split: .fraction(validation: validation, seed: 3),
-        standardize: standardize),
+        file: data.file.path, inputs: .features("x"), labels: labels,
+        survival: task == .survival ? SurvivalColumns(time: "times", event: "events") : nil,
+        split: .fraction(validation: validation, seed: 3), standardize: standardize),
       task: task, model: .mlp(hidden: hidden, activation: activation),
       masking: MaskingDescription(
         strength: strength, padding: padding, exact: exact, adapterWidth: adapter, noise: noise),

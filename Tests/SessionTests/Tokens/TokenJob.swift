@@ -42,6 +42,7 @@ struct TokenJob: Sendable {
     case .regression: "targets"
     case .tokenClassification: "tags"
     case .causalLanguageModel: languageModelLabels
+    case .survival: nil
     }
   }
 

@@ -13,6 +13,10 @@ for task in classification multilabel regression; do
     done
   done
 done
+for optimizer in sgd muon; do
+  train survival-$optimizer-rotation-owner "$root/jobs/replay/matrix/survival.yaml" --set optimizer.name=$optimizer
+done
+train survival-sgd-permutation-owner "$root/jobs/replay/matrix/survival.yaml" --set masking.strength=permutation --set train.accumulate=2
 adapter=(--set 'masking={strength: rotation, adapter: {width: 40}}')
 train adapter-sgd-rotation-owner "$root/jobs/replay/matrix/classification.yaml" --set optimizer.momentum=0.9 "${adapter[@]}"
 train adapter-muon-rotation-trainer "$root/jobs/replay/matrix/regression.yaml" --set optimizer.name=muon --set optimizer.lr=0.02 \
