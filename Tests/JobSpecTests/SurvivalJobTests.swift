@@ -32,6 +32,7 @@ import Testing
     expectRefusal(["data.labels=y"], "`task: survival` reads `data.time` and `data.event`")
     expectRefusal(["loss.where=trainer"], "set `loss.where: owner`")
     expectRefusal(["train.micro_batch=8"], "takes the loss over whole batches")
+    expectRefusal(["optimizer.name=adamw"], "the loss does not depend on the last bias")
     expectRefusal(["task=regression", "data.labels=y"], "`data.time` is for `task: survival`")
   }
 

@@ -91,7 +91,6 @@ struct ExactnessCase: Sendable, CustomTestStringConvertible {
       $0.microBatch = 8
       $0.keep = .best
     },
-    // Not AdamW: the likelihood does not depend on the last bias, so that its gradient is rounding alone, of which AdamW makes whole steps.
     ExactnessCase("survival, permutation") {
       $0.task = .survival
       $0.microBatch = 8

@@ -10,7 +10,7 @@ import Protocol
 
 @Suite(.waiting, .timeLimit(.minutes(10))) struct PredictionTests {
   /// Double: predictions are stored in single precision, 2⁻²⁴ ≈ 6e-8 of a value of order 1 to 10; masking adds 1e-15.
-  @Test(arguments: [LearningTask.classification, .multilabel, .regression], [false, true])
+  @Test(arguments: [LearningTask.classification, .multilabel, .regression, .survival], [false, true])
   func maskedInferenceEqualsThePlaintextModel(_ task: LearningTask, _ standardize: Bool) throws {
     let site = try Site<Double>()
     let trainer = site.trainer()
@@ -20,6 +20,7 @@ import Protocol
         $0.task = task
         $0.standardize = standardize
         $0.epochs = 2
+        $0.microBatch = $0.batch
       })
     try run.execute(on: site.network)
     let new = try SmallData(in: site.directory, rows: 600, seed: 5)
@@ -140,7 +141,7 @@ import Protocol
       path: run.directory.model.appending(path: "model.safetensors").path
     ).tensors()
     let network = NaiveNetwork(
-      widths: [6, 7, 5, 3], activation: .relu,
+      widths: [6, 7, 5, run.prepared.shape.data.outputs], activation: .relu,
       weights: (0..<3).map { model["layers.\($0).weight"]?.elements ?? [] },
       biases: (0..<3).map { model["layers.\($0).bias"]?.elements ?? [] })
     var mean = [Double](repeating: 0, count: 6)

@@ -37,6 +37,16 @@ extension JobSpecification {
         "`task: survival` takes the loss over whole batches; delete `train.micro_batch`, or set it to `train.batch` "
           + "(\(train.batch))")
     }
+    // Risks are compared, so that a bias of the output changes nothing: its gradient is what rounding leaves of 0. A rule that works
+    // coordinate by coordinate makes whole steps of that, which no two programs would make alike.
+    let kind = try value(JobFields.optimizer)
+    guard kind.traits.largestGroup == .orthogonal else {
+      throw contradiction(
+        JobFields.optimizer.path,
+        "`task: survival` with `optimizer.name: \(kind.rawValue)`: the loss does not depend on the last bias, of whose rounding "
+          + "\(kind.rawValue) makes whole steps, so that masked training would not equal plaintext training; use sgd or muon"
+      )
+    }
   }
 
   private func resolvedFile(_ places: JobPlaces) throws(JobSpecError) -> String {
