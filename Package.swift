@@ -74,6 +74,7 @@ let package = Package(
     // Level 2
     library("Numerics", ["CBLAS", "CKernels", "Foundations"], computes: true),
     library("Models", ["Foundations"]),
+    library("SecureSums", ["Cryptography", "Foundations"], computes: true),
 
     // Level 3
     library("Files", ["Numerics", "Models", "Foundations"]),
@@ -131,6 +132,7 @@ let package = Package(
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),
     tests("FoundationsTests", ["Foundations"]),
     tests("CryptographyTests", ["Cryptography"]),
+    tests("SecureSumsTests", ["SecureSums", "Cryptography", "Foundations"]),
     tests("ModelsTests", ["Models"]),
     tests("NumericsTests", ["Numerics", "CKernels"]),
     tests("FilesTests", ["Files", "Numerics", "Models", "Foundations", "TestSupport"]),

@@ -8,7 +8,7 @@ import sys
 LEVELS = [
     {"CBLAS", "CHDF5", "CSodium", "CZeroMQ", "CKernels", "CMPI"},
     {"Foundations", "Cryptography"},
-    {"Numerics", "Models"},
+    {"Numerics", "Models", "SecureSums"},
     {"Files"},
     {"Training", "Masking", "Datasets", "JobSpec", "Protocol", "Collectives", "Families"},
     {"Service"},
