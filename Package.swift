@@ -75,6 +75,7 @@ let package = Package(
     library("Numerics", ["CBLAS", "CKernels", "Foundations"], computes: true),
     library("Models", ["Foundations"]),
     library("SecureSums", ["Cryptography", "Foundations"], computes: true),
+    library("Privacy", ["Foundations"], computes: true),
 
     // Level 3
     library("Files", ["Numerics", "Models", "Foundations"]),
@@ -135,6 +136,7 @@ let package = Package(
     tests("SecureSumsTests", ["SecureSums", "Cryptography", "Foundations"]),
     tests("ModelsTests", ["Models"]),
     tests("NumericsTests", ["Numerics", "CKernels"]),
+    tests("PrivacyTests", ["Privacy"]),
     tests("FilesTests", ["Files", "Numerics", "Models", "Foundations", "TestSupport"]),
     tests("FamiliesTests", ["Families", "Files", "Numerics", "Models", "Foundations", "TestSupport"]),
     tests("TrainingTests", ["Training", "Numerics", "Models", "Foundations"], resources: [.copy("Fixtures")]),

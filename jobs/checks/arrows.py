@@ -8,7 +8,7 @@ import sys
 LEVELS = [
     {"CBLAS", "CHDF5", "CSodium", "CZeroMQ", "CKernels", "CMPI"},
     {"Foundations", "Cryptography"},
-    {"Numerics", "Models", "SecureSums"},
+    {"Numerics", "Models", "SecureSums", "Privacy"},
     {"Files"},
     {"Training", "Masking", "Datasets", "JobSpec", "Protocol", "Collectives", "Families"},
     {"Service"},
@@ -16,7 +16,7 @@ LEVELS = [
     {"LeakAudit"},
     {"encryptor", "trainer", "benchmarks", "fuzz"},
 ]
-FORBIDDEN = {"trainer": {"Masking", "Datasets", "JobSpec", "Families", "OwnerRole", "LeakAudit"}}
+FORBIDDEN = {"trainer": {"Masking", "Datasets", "JobSpec", "Families", "OwnerRole", "LeakAudit", "Privacy"}}
 
 level = {name: number for number, names in enumerate(LEVELS) for name in names}
 package = json.loads(subprocess.run(
