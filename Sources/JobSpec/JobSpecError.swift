@@ -1,6 +1,6 @@
 package import Foundations
 
-/// Why a job specification was refused. The description leads with `file:line:column` where that is known.
+/// Why a job specification, a charter or a site file was refused. The description leads with `file:line:column` where that is known.
 package struct JobSpecError: Failure, Equatable {
   package enum Reason: Equatable, Sendable {
     /// The file cannot be opened or read; `problem` is the system's words.
@@ -54,13 +54,13 @@ extension JobSpecError.Reason {
   fileprivate var sentence: String {
     switch self {
     case .unreadable(let path, let problem, _): "cannot read \(path): \(problem)"
-    case .tooLarge(let limit): "larger than \(limit) bytes, which no job specification needs; is this the right file?"
-    case .notUTF8: "not UTF-8 text; save the job specification as UTF-8"
+    case .tooLarge(let limit): "larger than \(limit) bytes, which no specification needs; is this the right file?"
+    case .notUTF8: "not UTF-8 text; save the file as UTF-8"
     case .controlCharacter(let code): "the character \(code) is not allowed in YAML; delete it or write it as an escape"
     case .syntax(let problem): "not valid YAML: \(problem)"
     case .empty: "the job specification is empty; `name`, `data`, `task`, `model` and `optimizer.lr` are needed"
-    case .anchorOrAlias: "anchors (&name) and aliases (*name) are not supported in a job; write the value out"
-    case .explicitTag: "explicit tags (!name) are not supported in a job; leave the tag out"
+    case .anchorOrAlias: "anchors (&name) and aliases (*name) are not supported here; write the value out"
+    case .explicitTag: "explicit tags (!name) are not supported here; leave the tag out"
     case .keyIsNotText: "a key must be a plain name, not a list or a mapping"
     case .unknownKey(let key, let suggestion, let known):
       "unknown key `\(key)`"

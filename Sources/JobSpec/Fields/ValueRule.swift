@@ -14,6 +14,9 @@ enum ValueRule: Sendable {
   case text(maximum: Int)
   case endpoint
   case integers(each: ClosedRange<Int>, count: ClosedRange<Int>)
+  case numbers(each: NumberRange, count: ClosedRange<Int>)
+  /// A list of texts.
+  case texts(maximum: Int, count: ClosedRange<Int>)
   /// A list of identifiers.
   case identifiers(maximum: Int, count: ClosedRange<Int>)
 
@@ -27,6 +30,8 @@ enum ValueRule: Sendable {
     case .identifier, .text: "text"
     case .endpoint: "an endpoint (tcp://HOST:PORT)"
     case .integers: "a list of integers"
+    case .numbers: "a list of numbers"
+    case .texts: "a list of texts"
     case .identifiers: "a list of names"
     }
   }
@@ -43,9 +48,17 @@ enum ValueRule: Sendable {
     case .endpoint: "tcp://HOST:PORT with a port from 1 to 65535"
     case .integers(let each, let count):
       "a list of \(count.lowerBound) to \(count.upperBound) integers, each from \(each.lowerBound) to \(each.upperBound)"
+    case .numbers(let each, let count):
+      "a list of \(Self.words(count)) numbers, each \(each.documentation.dropFirst("a number ".count))"
+    case .texts(let maximum, let count):
+      "a list of \(Self.words(count)) texts, each of 1 to \(maximum) bytes without control characters"
     case .identifiers(let maximum, let count):
       "a list of \(count.lowerBound) to \(count.upperBound) names, each 1 to \(maximum) letters, digits, `.`, `_` or `-`"
     }
+  }
+
+  private static func words(_ count: ClosedRange<Int>) -> String {
+    count.lowerBound == count.upperBound ? "\(count.lowerBound)" : "\(count.lowerBound) to \(count.upperBound)"
   }
 
   /// Whether a command-line override is taken as it stands instead of being read as YAML, so that a path may hold `#`
@@ -101,17 +114,32 @@ extension ValueRule {
         if case .integer(let integer) = value { integers.append(integer) }
       }
       return .integers(integers)
-    case .identifiers(let maximum, let count):
-      let each = ValueRule.identifier(maximum: maximum)
-      var texts: [String] = []
+    case .numbers(let each, let count):
+      let rule = ValueRule.number(each)
+      var numbers: [Double] = []
       for item in try items(of: node, count: count, key: key, source: source) {
-        let value = try scalarValue(of: item, key: key, source: source) { each.outcome($0, isPlain: $1) }
-        if case .text(let text) = value { texts.append(text) }
+        let value = try scalarValue(of: item, key: key, source: source) { rule.outcome($0, isPlain: $1) }
+        if case .number(let number) = value { numbers.append(number) }
       }
-      return .texts(texts)
+      return .numbers(numbers)
+    case .texts(let maximum, let count):
+      return try texts(of: node, each: .text(maximum: maximum), count: count, key: key, source: source)
+    case .identifiers(let maximum, let count):
+      return try texts(of: node, each: .identifier(maximum: maximum), count: count, key: key, source: source)
     default:
       return try scalarValue(of: node, key: key, source: source, outcome)
     }
+  }
+
+  private func texts(
+    of node: Node, each: ValueRule, count: ClosedRange<Int>, key: String, source: SourceLocation
+  ) throws(JobSpecError) -> JobValue {
+    var texts: [String] = []
+    for item in try items(of: node, count: count, key: key, source: source) {
+      let value = try scalarValue(of: item, key: key, source: source) { each.outcome($0, isPlain: $1) }
+      if case .text(let text) = value { texts.append(text) }
+    }
+    return .texts(texts)
   }
 
   private func items(
@@ -165,7 +193,7 @@ extension ValueRule {
       // What YAML calls null is a forgotten value, not the text "null".
       if isPlain, Self.isNull(text) { return .wrongType }
       return value(ofText: text).map(Outcome.value) ?? .outOfRange
-    case .integers, .identifiers: return .wrongType
+    case .integers, .numbers, .texts, .identifiers: return .wrongType
     }
   }
 
@@ -224,72 +252,5 @@ enum TrainerEndpoint {
   private static func isHostByte(_ byte: UInt8) -> Bool {
     (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
       || byte == 0x2E || byte == 0x2D || byte == 0x5F
-  }
-}
-
-/// An interval of real numbers with either end open or closed; both ends finite.
-struct NumberRange: Sendable {
-  let lower: Double
-  let upper: Double
-  var excludesLower = false
-  var excludesUpper = false
-
-  func contains(_ value: Double) -> Bool {
-    (excludesLower ? value > lower : value >= lower) && (excludesUpper ? value < upper : value <= upper)
-  }
-
-  var documentation: String {
-    let from = (excludesLower ? "above " : "at least ") + NumberText.shortest(lower)
-    let to = (excludesUpper ? "below " : "at most ") + NumberText.shortest(upper)
-    return "a number \(from) and \(to)"
-  }
-}
-
-/// Numbers as YAML's core schema writes them in decimal. Swift's own readers also take hexadecimal floats, "nan" and
-/// "inf", which no key accepts.
-enum NumberText {
-  static func integer(_ text: String) -> Int? {
-    let digits = text.hasPrefix("-") || text.hasPrefix("+") ? text.dropFirst() : text[...]
-    guard !digits.isEmpty, digits.utf8.allSatisfy(isDigit) else { return nil }
-    return Int(text)
-  }
-
-  /// Whether `text` is a decimal integer of any size, also one that `Int` cannot hold.
-  static func isInteger(_ text: String) -> Bool {
-    let digits = text.hasPrefix("-") || text.hasPrefix("+") ? text.dropFirst() : text[...]
-    return !digits.isEmpty && digits.utf8.allSatisfy(isDigit)
-  }
-
-  /// A finite number; `overflows` when the text is a number too large to be finite.
-  static func number(_ text: String) -> (value: Double, overflows: Bool)? {
-    var rest = text.utf8[...]
-    if let sign = rest.first, sign == UInt8(ascii: "-") || sign == UInt8(ascii: "+") { rest.removeFirst() }
-    let whole = rest.prefix(while: isDigit)
-    rest = rest.dropFirst(whole.count)
-    var fraction = rest.prefix(0)
-    if rest.first == UInt8(ascii: ".") {
-      fraction = rest.dropFirst().prefix(while: isDigit)
-      rest = rest.dropFirst(1 + fraction.count)
-    }
-    guard !whole.isEmpty || !fraction.isEmpty else { return nil }
-    if let mark = rest.first, mark == UInt8(ascii: "e") || mark == UInt8(ascii: "E") {
-      rest.removeFirst()
-      if let sign = rest.first, sign == UInt8(ascii: "-") || sign == UInt8(ascii: "+") { rest.removeFirst() }
-      let exponent = rest.prefix(while: isDigit)
-      guard !exponent.isEmpty else { return nil }
-      rest = rest.dropFirst(exponent.count)
-    }
-    guard rest.isEmpty, let value = Double(text) else { return nil }
-    return (value, !value.isFinite)
-  }
-
-  /// The shortest text that reads back as the same number, whole numbers without a fraction.
-  static func shortest(_ value: Double) -> String {
-    let text = "\(value)"
-    return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
-  }
-
-  private static func isDigit(_ byte: UInt8) -> Bool {
-    (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
   }
 }

@@ -1,17 +1,21 @@
 import Models
 
 extension JobSpecification {
-  func resolvedData(_ places: JobPlaces, split: DataSplit) throws(JobSpecError) -> JobData {
+  func resolvedData(_ places: JobPlaces, split: DataSplit, task: LearningTask) throws(JobSpecError) -> JobData {
     let file = try resolvedFile(places)
+    let inputs = try resolvedInputs(isTransformer: isTransformer)
+    let standardize = try value(JobFields.standardize)
+    if case .tokens = inputs, standardize {
+      throw contradiction(
+        JobFields.standardize.path, "`data.standardize` is for `data.features`: tokens have no mean; delete it")
+    }
     return JobData(
-      file: file, inputs: try resolvedInputs(), labels: self[JobFields.labels], survival: try resolvedSurvival(),
-      split: split,
-      standardize: try value(JobFields.standardize))
+      file: file, inputs: inputs, labels: self[JobFields.labels], survival: try resolvedSurvival(task), split: split,
+      standardize: standardize)
   }
 
   /// - Throws: `contradiction` where only survival has these columns, or survival has `data.labels`.
-  private func resolvedSurvival() throws(JobSpecError) -> SurvivalColumns? {
-    let task = try required(JobFields.task)
+  func resolvedSurvival(_ task: LearningTask) throws(JobSpecError) -> SurvivalColumns? {
     guard task == .survival else {
       for field in [JobFields.time, JobFields.event] {
         try refuse(field.path, "`\(field.path)` is for `task: survival`; `task: \(task.rawValue)` reads `data.labels`")
@@ -23,7 +27,7 @@ extension JobSpecification {
   }
 
   /// The loss of a survival compares the rows of a batch, in the order of times that the trainer must not learn.
-  func checkSurvival(_ task: LearningTask, _ train: JobTraining) throws(JobSpecError) {
+  func checkSurvival(_ task: LearningTask, batch: Int, microBatch: Int) throws(JobSpecError) {
     guard task == .survival else { return }
     guard try value(JobFields.lossLocation) == .owner else {
       throw contradiction(
@@ -31,11 +35,11 @@ extension JobSpecification {
         "`task: survival` compares the rows of a batch by their times, which stay with the owner; set `loss.where: owner`"
       )
     }
-    guard train.microBatch == train.batch else {
+    guard microBatch == batch else {
       throw contradiction(
         JobFields.microBatch.path,
         "`task: survival` takes the loss over whole batches; delete `train.micro_batch`, or set it to `train.batch` "
-          + "(\(train.batch))")
+          + "(\(batch))")
     }
     // Risks are compared, so that a bias of the output changes nothing: its gradient is what rounding leaves of 0. A rule that works
     // coordinate by coordinate makes whole steps of that, which no two programs would make alike.
@@ -49,7 +53,7 @@ extension JobSpecification {
     }
   }
 
-  private func resolvedFile(_ places: JobPlaces) throws(JobSpecError) -> String {
+  func resolvedFile(_ places: JobPlaces) throws(JobSpecError) -> String {
     let path = try required(JobFields.file)
     let location = location(of: JobFields.file.path)
     let absolute = places.absolute(path, at: location)
@@ -57,7 +61,7 @@ extension JobSpecification {
     return try JobPath.existingFile(absolute, key: JobFields.file.path, at: location)
   }
 
-  private func resolvedInputs() throws(JobSpecError) -> JobInputs {
+  func resolvedInputs(isTransformer: Bool) throws(JobSpecError) -> JobInputs {
     if isTransformer {
       try refuse(
         JobFields.features.path, "`data.features` is for `model.mlp`; `model.huggingface` reads `data.tokens`")
@@ -69,24 +73,23 @@ extension JobSpecification {
       return .features(try required(isTransformer ? JobFields.tokens : JobFields.features))
     }
     try refuse(JobFields.features.path, "`data.features` and `data.tokens` are two kinds of input; keep one")
-    guard try !value(JobFields.standardize) else {
-      throw contradiction(
-        JobFields.standardize.path, "`data.standardize` is for `data.features`: tokens have no mean; delete it")
-    }
     return .tokens(TokenColumns(ids: tokens, mask: self[JobFields.mask], types: self[JobFields.types]))
   }
 
   /// What the inputs, the model and the task ask of each other.
-  func checkInputs(_ inputs: JobInputs, task: LearningTask) throws(JobSpecError) {
+  func checkInputs(_ inputs: JobInputs, task: LearningTask, isTransformer: Bool) throws(JobSpecError) {
     if case .tokens = inputs, !isTransformer {
       throw contradiction(
         JobFields.tokens.path, "`data.tokens` needs `model.huggingface`; `model.mlp` reads `data.features`")
     }
-    if task.isPerToken, !isTransformer {
-      throw contradiction(
-        JobFields.task.path, "`task: \(task.rawValue)` needs `model.huggingface`: rows of `model.mlp` have no tokens")
-    }
+    try checkTask(task, isTransformer: isTransformer)
     if task != .causalLanguageModel, task != .survival { _ = try required(JobFields.labels) }
+  }
+
+  func checkTask(_ task: LearningTask, isTransformer: Bool) throws(JobSpecError) {
+    guard task.isPerToken, !isTransformer else { return }
+    throw contradiction(
+      JobFields.task.path, "`task: \(task.rawValue)` needs `model.huggingface`: rows of `model.mlp` have no tokens")
   }
 }
 

@@ -1,8 +1,9 @@
 import Foundation
 
-/// Reads a job's file within the size limit.
+/// Reads a job's file, or one that stands beside it, within a size limit.
 enum JobFile {
-  static func read(_ path: String) throws(JobSpecError) -> [UInt8] {
+  /// - Returns: at most `limit` bytes and one more, so that the caller refuses the size.
+  static func read(_ path: String, limit: Int = YAMLDocument.maximumBytes) throws(JobSpecError) -> [UInt8] {
     // Non-blocking, so that a named pipe given by mistake is refused below instead of waited for.
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw failure(path, errno) }
@@ -12,7 +13,7 @@ enum JobFile {
     guard status.st_mode & S_IFMT == S_IFREG else {
       throw JobSpecError(.unreadable(path: path, problem: "not a regular file", isPermission: false))
     }
-    var bytes = [UInt8](repeating: 0, count: YAMLDocument.maximumBytes + 1)
+    var bytes = [UInt8](repeating: 0, count: limit + 1)
     var filled = 0
     while filled < bytes.count {
       let got = bytes.withUnsafeMutableBytes { buffer in
@@ -25,7 +26,6 @@ enum JobFile {
       }
       filled += got
     }
-    // One byte above the limit is kept, so that the parser refuses the size.
     return Array(bytes.prefix(filled))
   }
 

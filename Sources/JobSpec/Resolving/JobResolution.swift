@@ -15,10 +15,10 @@ extension JobSpecification {
     let split = try resolvedSplit()
     let task = try required(JobFields.task)
     let train = try resolvedTraining(split, task: task)
-    let data = try resolvedData(places, split: split)
+    let data = try resolvedData(places, split: split, task: task)
     let model = try resolvedModel(places, task: task)
-    try checkInputs(data.inputs, task: task)
-    try checkSurvival(task, train)
+    try checkInputs(data.inputs, task: task, isTransformer: isTransformer)
+    try checkSurvival(task, batch: train.batch, microBatch: train.microBatch)
     return ResolvedJob(
       name: try required(JobFields.name),
       trainer: try value(JobFields.trainer),
@@ -52,12 +52,7 @@ extension JobSpecification {
   private static let maxRowsPerStep = 1_048_576
 
   private func resolvedTraining(_ split: DataSplit, task: LearningTask) throws(JobSpecError) -> JobTraining {
-    let batch = try value(JobFields.batch)
-    let microBatch = self[JobFields.microBatch] ?? (task == .survival ? batch : min(batch, isTransformer ? 8 : 256))
-    guard microBatch <= batch else {
-      throw contradiction(
-        JobFields.microBatch.path, "`train.micro_batch` (\(microBatch)) must be at most `train.batch` (\(batch))")
-    }
+    let (batch, microBatch) = try resolvedBatch(task)
     let accumulate = try value(JobFields.accumulate)
     guard batch * accumulate <= Self.maxRowsPerStep else {
       throw contradiction(
@@ -73,6 +68,17 @@ extension JobSpecification {
       epochs: try value(JobFields.epochs), batch: batch, microBatch: microBatch,
       seed: try value(JobFields.seed), keep: keep, accumulate: accumulate,
       recompute: try value(JobFields.recompute))
+  }
+
+  /// Rows a batch and rows a part of one.
+  func resolvedBatch(_ task: LearningTask) throws(JobSpecError) -> (batch: Int, microBatch: Int) {
+    let batch = try value(JobFields.batch)
+    let microBatch = self[JobFields.microBatch] ?? (task == .survival ? batch : min(batch, isTransformer ? 8 : 256))
+    guard microBatch <= batch else {
+      throw contradiction(
+        JobFields.microBatch.path, "`train.micro_batch` (\(microBatch)) must be at most `train.batch` (\(batch))")
+    }
+    return (batch, microBatch)
   }
 
   /// Refuses a key that was given where it has no meaning: the job would not do what it says.
