@@ -6,6 +6,7 @@ PACKAGES := libopenblas-dev libhdf5-dev libzmq3-dev libsodium-dev pkg-config cur
 BIN := .build/release
 CACHE := .cache
 PBMC := $(CACHE)/10x_pbmc68k_reduced.h5ad
+LABORATORIES := $(CACHE)/federation/pbmc/genes.txt
 MINILM := $(CACHE)/minilm/model.safetensors
 LLAMA := $(CACHE)/random-llama/model.safetensors
 BYTES := $(CACHE)/readme-bytes.h5
@@ -81,6 +82,10 @@ llama: build $(LLAMA) $(BYTES)
 $(PBMC): | deps
 	jobs/prepare/fetch-pbmc.sh $@
 
+# Four laboratories' files, for jobs/federation/pbmc.yaml.
+$(LABORATORIES): jobs/prepare/split-pbmc.py $(PBMC) | $(PYTHON)
+	$(PYTHON) $< $(PBMC) $(@D)
+
 $(MINILM): | deps
 	jobs/prepare/fetch-minilm.sh $(@D)
 
@@ -105,9 +110,9 @@ arrows:
 docs-check:
 	jobs/checks/docs.py
 
-# Writes the table of keys into docs/job-reference.md.
+# Writes the tables of keys into docs/job-reference.md and docs/charter-reference.md.
 job-reference: deps
-	WRITE_JOB_REFERENCE=1 swift test --filter JobReferenceTests
+	WRITE_JOB_REFERENCE=1 swift test --filter 'JobReferenceTests|CharterReferenceTests'
 
 # An owner written from docs/protocol.md alone trains against the trainer.
 peer-test: build $(PYTHON)
@@ -116,7 +121,7 @@ peer-test: build $(PYTHON)
 # The parsers of what comes from outside under libFuzzer, which the Swift toolchain brings along. An input that traps is kept in
 # .build-fuzz/found and the target fails. FUZZ_SECONDS is for all parsers together.
 FUZZ_SECONDS ?= 60
-FUZZED := configuration envelope frames graph job safetensors
+FUZZED := charter configuration envelope frames graph job safetensors
 FUZZ := .build-fuzz/debug/fuzz
 
 fuzz: deps

@@ -142,12 +142,14 @@ extension JobSpecError? {
   }
 
   /// It states its key's range, which begins so, as the schema documents it.
-  func expectOutOfRange(_ range: String, sourceLocation: Testing.SourceLocation = #_sourceLocation) {
+  func expectOutOfRange(
+    _ range: String, in schema: SpecificationSchema = .job, sourceLocation: Testing.SourceLocation = #_sourceLocation
+  ) {
     guard case .outOfRange(let key, let stated)? = self?.reason else {
       Issue.record("\(String(describing: self))", sourceLocation: sourceLocation)
       return
     }
     #expect(stated.hasPrefix(range), "\(stated)", sourceLocation: sourceLocation)
-    #expect(stated == JobSchema.fields[key]?.range, sourceLocation: sourceLocation)
+    #expect(stated == schema.fields[key]?.range, sourceLocation: sourceLocation)
   }
 }
