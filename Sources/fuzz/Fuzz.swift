@@ -38,6 +38,8 @@ struct Fuzz {
 /// What is fuzzed. A run ends well for every input: taken or refused by a thrown error, and what was taken means the same when it is written and
 /// read again. Anything else is a trap, which the fuzzer reports together with the input.
 enum FuzzedParser: String, CaseIterable {
+  /// Charters of federations and sites' files.
+  case charter
   /// What arrives over a connection, before it is a message.
   case envelope
   /// Messages off the wire, of either side.
@@ -53,6 +55,7 @@ enum FuzzedParser: String, CaseIterable {
 
   func run(_ input: Data) {
     switch self {
+    case .charter: CharterInput.run(input)
     case .configuration: ConfigurationInput.run(input)
     case .envelope: EnvelopeInput.run(input)
     case .frames: FrameInput.run(input)
@@ -75,6 +78,7 @@ enum FuzzedParser: String, CaseIterable {
     static func run(_ parser: FuzzedParser, arguments: [String]) -> CInt {
       let callback: Callback =
         switch parser {
+        case .charter: { LibFuzzer.feed(.charter, $0, $1) }
         case .configuration: { LibFuzzer.feed(.configuration, $0, $1) }
         case .envelope: { LibFuzzer.feed(.envelope, $0, $1) }
         case .frames: { LibFuzzer.feed(.frames, $0, $1) }
@@ -114,6 +118,7 @@ enum Seeds {
     for parser in FuzzedParser.allCases {
       let inputs =
         switch parser {
+        case .charter: CharterInput.seeds
         case .configuration: ConfigurationInput.seeds
         case .envelope: EnvelopeInput.seeds
         case .frames: try MessageSeeds.inputs()
