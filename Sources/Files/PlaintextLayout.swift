@@ -11,7 +11,7 @@ package enum PlaintextLayout {
   /// - Throws: `.layout` for tensors missing, left over, or of another shape than specified.
   package static func plaintextTensors<Element>(
     from parameters: NamedTensors<Element>, specifications: [ParameterSpecification]
-  ) throws(CheckpointError) -> NamedTensors<Element> {
+  ) throws(FileError) -> NamedTensors<Element> {
     try check(parameters, against: specifications.map(TensorDescription.init))
     var result = NamedTensors<Element>()
     for specification in specifications {
@@ -33,7 +33,7 @@ package enum PlaintextLayout {
   /// - Throws: `.layout` as above.
   package static func trainedTensors<Element>(
     from plaintext: NamedTensors<Element>, specifications: [ParameterSpecification]
-  ) throws(CheckpointError) -> NamedTensors<Element> {
+  ) throws(FileError) -> NamedTensors<Element> {
     var expected: [TensorDescription] = []
     for specification in specifications {
       guard let columns = specification.homogeneous else {
@@ -100,7 +100,7 @@ package enum PlaintextLayout {
 
   private static func biasName(
     of specification: ParameterSpecification, _ columns: HomogeneousColumns
-  ) throws(CheckpointError) -> String {
+  ) throws(FileError) -> String {
     guard let name = specification.biasName, specification.shape.count == 2, specification.shape[1] == columns.width
     else { throw .layout(.malformedSpecification(specification.name)) }
     return name
@@ -108,7 +108,7 @@ package enum PlaintextLayout {
 
   private static func tensor<Element>(
     _ name: String, of tensors: NamedTensors<Element>
-  ) throws(CheckpointError) -> Tensor<Element> {
+  ) throws(FileError) -> Tensor<Element> {
     guard let tensor = tensors[name] else { throw .layout(.missingTensor(name)) }
     return tensor
   }
@@ -116,7 +116,7 @@ package enum PlaintextLayout {
   /// Exactly the expected names, each with the expected shape.
   private static func check<Element>(
     _ tensors: NamedTensors<Element>, against expected: [TensorDescription]
-  ) throws(CheckpointError) {
+  ) throws(FileError) {
     for description in expected {
       let found = try tensor(description.name, of: tensors).shape
       guard found == description.shape else {

@@ -40,9 +40,9 @@ package struct ServerLog: Sendable {
     switch change {
     case .failed(let reason):
       logger.error(
-        "the audit log cannot be written; no job is taken until it can, running jobs go on",
+        "the event log cannot be written; no job is taken until it can, running jobs go on",
         metadata: ["reason": "\(reason)"])
-    case .mended: logger.notice("the audit log can be written again")
+    case .mended: logger.notice("the event log can be written again")
     }
   }
 

@@ -7,7 +7,7 @@ import Service
 package struct VerifyLogCommand<Identity: ServerIdentity>: ParsableCommand {
   package static var configuration: CommandConfiguration {
     CommandConfiguration(
-      commandName: "verify-log", abstract: "Check that an audit log was not changed.",
+      commandName: "verify-log", abstract: "Check that an event log was not changed.",
       discussion: """
         Every line of STORE/audit.log holds the SHA-256 of the line before, so a line that was changed, taken out, put in or moved shows. \
         Lines taken off the end, and a change of the very last line, do not show by themselves: note the last hash that is printed, somewhere \

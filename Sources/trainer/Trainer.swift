@@ -21,7 +21,7 @@ struct Trainer: ParsableCommand {
         trainer verify-log /scratch/trainer
 
       Exit codes: 0 done · 2 usage, an address in use, a store that another trainer holds · 3 a store of another version or damaged, no \
-      such file · 4 keys or permissions · 5 a rank is gone · 7 an audit log is broken · 8 disk or memory exhausted · 70 a defect of ours
+      such file · 4 keys or permissions · 5 a rank is gone · 7 an event log is broken · 8 disk or memory exhausted · 70 a defect of ours
       """,
     version: Release.version,
     subcommands: [

@@ -89,7 +89,7 @@ import TestSupport
     ]
     for (type, bytes) in patterns {
       try fixture.writeWeights([
-        SafetensorsTensor(name: "model.norm.weight", type: type, shape: [2]) { (writer) throws(CheckpointError) in
+        SafetensorsTensor(name: "model.norm.weight", type: type, shape: [2]) { (writer) throws(FileError) in
           try writer.write(Data(bytes))
         }
       ])
@@ -194,11 +194,11 @@ import TestSupport
   @Test func noWeights() throws {
     let fixture = try ModelFixture(ModelFixture.bert)
     try fixture.write("pickled", to: "pytorch_model.bin")
-    #expect(throws: CheckpointError.huggingFace(path: fixture.path, .noWeights)) { try fixture.open() }
+    #expect(throws: FileError.huggingFace(path: fixture.path, .noWeights)) { try fixture.open() }
   }
 
   @Test func aDirectoryThatIsNotThere() {
-    let error = #expect(throws: CheckpointError.self) { try HuggingFaceDirectory("/nowhere") }
+    let error = #expect(throws: FileError.self) { try HuggingFaceDirectory("/nowhere") }
     #expect(error?.kind == .inputData)
     #expect(error?.description.contains("/nowhere/config.json") == true)
   }
@@ -206,7 +206,7 @@ import TestSupport
   @Test func aConfigurationThatIsNotJSON() throws {
     let fixture = try ModelFixture(ModelFixture.bert)
     try fixture.write("{\"model_type\": bert}", to: "config.json")
-    let error = #expect(throws: CheckpointError.self) { try fixture.open() }
+    let error = #expect(throws: FileError.self) { try fixture.open() }
     #expect(error?.description.hasPrefix(fixture.path + "/config.json: it is not valid JSON, at byte 15") == true)
     #expect(error?.kind == .inputData)
   }
@@ -223,7 +223,7 @@ import TestSupport
     let whole = try #require(fixture.directory.contents("model.safetensors"))
     for length in [0, 7, 100, whole.count / 2, whole.count - 1] {
       try whole.prefix(length).write(to: URL(fileURLWithPath: fixture.directory.file("model.safetensors")))
-      let error = #expect(throws: CheckpointError.self) { try fixture.open() }
+      let error = #expect(throws: FileError.self) { try fixture.open() }
       guard case .safetensors? = error else {
         Issue.record("\(String(describing: error))")
         continue
@@ -239,6 +239,6 @@ import TestSupport
     let bytes = [UInt8(header.utf8.count), 0, 0, 0, 0, 0, 0, 0] + Array(header.utf8) + [0, 0, 0, 0]
     let path = fixture.directory.file("model.safetensors")
     try Data(bytes).write(to: URL(fileURLWithPath: path))
-    #expect(throws: CheckpointError.safetensors(path: path, .overlap(name: "bert.b"))) { try fixture.open() }
+    #expect(throws: FileError.safetensors(path: path, .overlap(name: "bert.b"))) { try fixture.open() }
   }
 }

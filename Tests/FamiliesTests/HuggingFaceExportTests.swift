@@ -107,7 +107,7 @@ import TestSupport
     let original = try fixture(ModelFixture.bert, changing: ["num_labels": .null])
     let source = try original.open()
     let classifier = Tensor<Float>([0.5, -1, 2, 3], shape: [1, 4])
-    var tensors = try source.names.map { (name) throws(CheckpointError) in try source.copy(of: name) }
+    var tensors = try source.names.map { (name) throws(FileError) in try source.copy(of: name) }
     tensors.append(SafetensorsTensor("classifier.weight", classifier))
     try HuggingFaceExport(
       libraryClass: "BertForTokenClassification", task: .tokenClassification, outputs: 1, classNames: nil,
@@ -128,10 +128,10 @@ import TestSupport
     let original = try fixture(ModelFixture.bert)
     let log = Mutex<[Int]>([])
     let tensors = (0..<3).map { index in
-      SafetensorsTensor(name: "t\(index)", type: .float32, shape: [2]) { (writer) throws(CheckpointError) in
+      SafetensorsTensor(name: "t\(index)", type: .float32, shape: [2]) { (writer) throws(FileError) in
         let made = Tensor<Float>(repeating: Float(index), shape: [2])
         log.withLock { $0.append(writer.offset) }
-        try made.withUnsafeBufferPointer { (buffer) throws(CheckpointError) in
+        try made.withUnsafeBufferPointer { (buffer) throws(FileError) in
           try writer.write(UnsafeRawBufferPointer(buffer))
         }
       }
@@ -167,10 +167,10 @@ import TestSupport
   /// A directory with a config.json is complete.
   @Test func anExportThatFailsLeavesNoConfiguration() throws {
     let original = try fixture(ModelFixture.bert)
-    let failing = SafetensorsTensor(name: "t", type: .float32, shape: [2]) { (_) throws(CheckpointError) in
+    let failing = SafetensorsTensor(name: "t", type: .float32, shape: [2]) { (_) throws(FileError) in
       throw .system(.write, path: "t", code: ENOSPC)
     }
-    #expect(throws: CheckpointError.self) {
+    #expect(throws: FileError.self) {
       try HuggingFaceExport(
         libraryClass: "BertForSequenceClassification", task: .regression, outputs: 1, classNames: nil,
         tiesWordEmbeddings: true

@@ -41,7 +41,7 @@ struct ModelFixture {
     try Data(text.utf8).write(to: URL(fileURLWithPath: directory.file(name)))
   }
 
-  func open() throws(CheckpointError) -> HuggingFaceDirectory { try HuggingFaceDirectory(path) }
+  func open() throws(FileError) -> HuggingFaceDirectory { try HuggingFaceDirectory(path) }
 
   /// The tensors of the configuration; element i of tensor t is t + i/100.
   func tensors(pooler: Bool = false, languageModelHead: Bool = false) throws -> [SafetensorsTensor] {
@@ -60,7 +60,7 @@ struct ModelFixture {
     return Tensor((0..<count).map { Float(index) + Float($0) / 100 }, shape: shape)
   }
 
-  func writeWeights(_ tensors: [SafetensorsTensor]) throws(CheckpointError) {
+  func writeWeights(_ tensors: [SafetensorsTensor]) throws(FileError) {
     try SafetensorsFile.write(tensors, metadata: ["format": "pt"], to: directory.file("model.safetensors"))
   }
 
@@ -86,7 +86,7 @@ func expectProblem(
   _ expected: HuggingFaceProblem? = nil, sourceLocation: SourceLocation = #_sourceLocation,
   _ body: () throws -> Void
 ) throws -> HuggingFaceProblem {
-  let error = try #require(throws: CheckpointError.self, sourceLocation: sourceLocation) { try body() }
+  let error = try #require(throws: FileError.self, sourceLocation: sourceLocation) { try body() }
   guard case .huggingFace(_, let problem) = error else {
     Issue.record("\(error)", sourceLocation: sourceLocation)
     throw error

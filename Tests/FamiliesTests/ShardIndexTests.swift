@@ -37,7 +37,7 @@ import TestSupport
 
   @Test func aShardThatIsNotThere() throws {
     try fixture.writeIndex([Self.name: "model-1.safetensors"])
-    let error = #expect(throws: CheckpointError.self) { try fixture.open() }
+    let error = #expect(throws: FileError.self) { try fixture.open() }
     #expect(error == .system(.open, path: fixture.directory.file("model-1.safetensors"), code: ENOENT))
   }
 
@@ -88,7 +88,7 @@ import TestSupport
     try fixture.writeIndex([Self.name: "a.safetensors"])
     let path = fixture.directory.file("a.safetensors")
     #expect(truncate(path, 90) == 0)
-    let error = #expect(throws: CheckpointError.self) { try fixture.open() }
+    let error = #expect(throws: FileError.self) { try fixture.open() }
     guard case .safetensors(path, _)? = error else {
       Issue.record("\(String(describing: error))")
       return

@@ -108,7 +108,7 @@ private struct Fused: ModelFamily {
       let parts = model.configuration.family.tensors.filter { $0.storedName == name }
       let stored = StoredTensor<Float>(
         parts: parts.map { part in
-          (part, { () throws(CheckpointError) in try model.tensor(named: part.name) })
+          (part, { () throws(FileError) in try model.tensor(named: part.name) })
         })
       let original: Tensor<Float> = try SafetensorsFile(path: fixture.directory.file("model.safetensors")).tensor(name)
       #expect(stored.name == name)

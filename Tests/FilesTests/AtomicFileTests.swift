@@ -24,9 +24,9 @@ import Testing
     let directory = try TemporaryDirectory()
     let path = directory.file("a")
     try AtomicFile.write(Data("old".utf8), to: path)
-    let full = CheckpointError.system(.write, path: path, code: ENOSPC)
+    let full = FileError.system(.write, path: path, code: ENOSPC)
     #expect(throws: full) {
-      try AtomicFile.write(to: path) { (writer) throws(CheckpointError) in
+      try AtomicFile.write(to: path) { (writer) throws(FileError) in
         try writer.write(Data("new".utf8))
         throw full
       }
@@ -40,7 +40,7 @@ import Testing
     let path = directory.file("a")
     try AtomicFile.write(Data("old".utf8), to: path)
     await #expect(processExitsWith: .signal(SIGKILL)) { [path = path as String, bytes = bytes as Int] in
-      try AtomicFile.write(to: path) { (writer) throws(CheckpointError) in
+      try AtomicFile.write(to: path) { (writer) throws(FileError) in
         try writer.write([UInt8](repeating: 1, count: bytes))
         kill(getpid(), SIGKILL)
       }
@@ -81,7 +81,7 @@ import Testing
   @Test func existingFilesCanBeProtected() throws {
     let directory = try TemporaryDirectory()
     try AtomicFile.write(Data("old".utf8), to: directory.file("a"), replacing: false)
-    let error = #expect(throws: CheckpointError.self) {
+    let error = #expect(throws: FileError.self) {
       try AtomicFile.write(Data("new".utf8), to: directory.file("a"), replacing: false)
     }
     #expect(error?.kind == .keyOrPermission)
@@ -90,7 +90,7 @@ import Testing
   }
 
   @Test func aMissingDirectoryIsNamed() {
-    let error = #expect(throws: CheckpointError.self) { try AtomicFile.write(Data(), to: "/nowhere/at/all") }
+    let error = #expect(throws: FileError.self) { try AtomicFile.write(Data(), to: "/nowhere/at/all") }
     #expect(error == .system(.create, path: "/nowhere/at/all", code: ENOENT))
     #expect(error?.kind == .usage)
   }
@@ -98,7 +98,7 @@ import Testing
   @Test func aDirectoryInTheWayIsNotReplaced() throws {
     let directory = try TemporaryDirectory()
     try FileManager.default.createDirectory(atPath: directory.file("d"), withIntermediateDirectories: false)
-    #expect(throws: CheckpointError.system(.rename, path: directory.file("d"), code: EISDIR)) {
+    #expect(throws: FileError.system(.rename, path: directory.file("d"), code: EISDIR)) {
       try AtomicFile.write(Data(), to: directory.file("d"))
     }
     #expect(try directory.names == ["d"])
@@ -116,7 +116,7 @@ import Testing
   /// /dev/full answers every write as a full disk does.
   @Test func aFullDiskIsExhaustedAndNamesThePath() throws {
     let file = try OpenFile.open("/dev/full", O_WRONLY)
-    let error = #expect(throws: CheckpointError.self) { try file.write([1, 2, 3], at: 0) }
+    let error = #expect(throws: FileError.self) { try file.write([1, 2, 3], at: 0) }
     #expect(error == .system(.write, path: "/dev/full", code: ENOSPC))
     #expect(error?.kind == .exhausted)
     #expect(error?.description.hasPrefix("cannot write /dev/full: No space left on device; free space") == true)
@@ -128,7 +128,7 @@ import Testing
     (ENOENT, .create, .usage), (EIO, .read, .inputData), (EIO, .sync, .exhausted),
   ])
   func kindsOfSystemErrors(code: Int32, operation: SystemOperation, kind: FailureKind) {
-    #expect(CheckpointError.system(operation, path: "p", code: code).kind == kind)
+    #expect(FileError.system(operation, path: "p", code: code).kind == kind)
   }
 }
 
@@ -145,7 +145,7 @@ import Testing
   @Test func aFileThatIsTooLongIsDamaged() throws {
     let directory = try TemporaryDirectory()
     let path = try directory.write("a", "{ }")
-    let error = #expect(throws: CheckpointError.self) { try SmallFile.read(path, limit: 2) }
+    let error = #expect(throws: FileError.self) { try SmallFile.read(path, limit: 2) }
     #expect(error == .file(path: path, .tooLong(limit: 2)))
     #expect(error?.kind == .inputData)
     #expect(error?.description == "\(path) is longer than 2 bytes, which it never is: it is damaged, or another file")
@@ -156,7 +156,7 @@ import Testing
     let pipe = directory.file("pipe")
     #expect(mkfifo(pipe, 0o600) == 0)
     for path in [pipe, "/dev/zero"] {
-      let error = #expect(throws: CheckpointError.self) { try SmallFile.read(path) }
+      let error = #expect(throws: FileError.self) { try SmallFile.read(path) }
       #expect(error == .file(path: path, .notRegular))
       #expect(error?.kind == .inputData)
     }
@@ -164,7 +164,7 @@ import Testing
 
   @Test func aDirectoryIsCalledOne() throws {
     let directory = try TemporaryDirectory()
-    #expect(throws: CheckpointError.system(.read, path: directory.path, code: EISDIR)) {
+    #expect(throws: FileError.system(.read, path: directory.path, code: EISDIR)) {
       try SmallFile.read(directory.path)
     }
   }

@@ -93,14 +93,14 @@ import TestSupport
     try save(store, .best, 5)
     for content in [CheckpointContent.state, .best] {
       try FileManager.default.moveItem(atPath: store.path(content, 5), toPath: store.path(content, 6))
-      #expect(throws: CheckpointError.checkpoint(path: store.path(content, 6), .noSuchStep(6))) {
+      #expect(throws: FileError.checkpoint(path: store.path(content, 6), .noSuchStep(6))) {
         try store.read(content, step: 6, as: Float.self, jobDigest: Self.digest, tensors: tensors)
       }
-      #expect(throws: CheckpointError.self) {
+      #expect(throws: FileError.self) {
         try store.read(content, step: 5, as: Float.self, jobDigest: Self.digest, tensors: tensors)
       }
     }
-    #expect(throws: CheckpointError.checkpoint(path: store.path(5), .noSuchStep(5))) {
+    #expect(throws: FileError.checkpoint(path: store.path(5), .noSuchStep(5))) {
       try store.read(.state, step: 5, as: Float.self, jobDigest: Self.digest, tensors: tensors)
     }
   }
@@ -108,7 +108,7 @@ import TestSupport
   @Test func aStoreWhereAFileIsInTheWay() throws {
     let directory = try TemporaryDirectory()
     try Data().write(to: URL(fileURLWithPath: directory.file("store")))
-    #expect(throws: CheckpointError.self) { try CheckpointStore(directory: directory.file("store")) }
-    #expect(throws: CheckpointError.self) { try CheckpointStore(directory: directory.file("store/below")) }
+    #expect(throws: FileError.self) { try CheckpointStore(directory: directory.file("store")) }
+    #expect(throws: FileError.self) { try CheckpointStore(directory: directory.file("store/below")) }
   }
 }

@@ -60,28 +60,28 @@ import TestSupport
     let directory = try TemporaryDirectory()
     let path = try log("one\n", in: directory)
     let log = try LineLog(path: path)
-    #expect(throws: CheckpointError.log(path: path, .tooFewLines(kept: 1, asked: 2))) { try log.truncate(toLines: 2) }
-    #expect(throws: CheckpointError.log(path: path, .tooFewLines(kept: 1, asked: -1))) { try log.truncate(toLines: -1) }
+    #expect(throws: FileError.log(path: path, .tooFewLines(kept: 1, asked: 2))) { try log.truncate(toLines: 2) }
+    #expect(throws: FileError.log(path: path, .tooFewLines(kept: 1, asked: -1))) { try log.truncate(toLines: -1) }
     #expect(log.lineCount == 1)
   }
 
   @Test func aLineWithABreakIsRefused() throws {
     let directory = try TemporaryDirectory()
     let log = try LineLog(path: directory.file("l"))
-    #expect(throws: CheckpointError.log(path: directory.file("l"), .lineBreakInLine)) { try log.append("a\nb") }
+    #expect(throws: FileError.log(path: directory.file("l"), .lineBreakInLine)) { try log.append("a\nb") }
     #expect(directory.contents("l") == Data())
   }
 
   @Test func aLineThatIsNotUTF8IsRefused() throws {
     let directory = try TemporaryDirectory()
     try Data([0x61, 0x0A, 0xFF, 0x0A]).write(to: URL(fileURLWithPath: directory.file("l")))
-    #expect(throws: CheckpointError.log(path: directory.file("l"), .notUTF8(line: 2))) {
+    #expect(throws: FileError.log(path: directory.file("l"), .notUTF8(line: 2))) {
       try LineLog.lines(of: directory.file("l"))
     }
   }
 
   @Test func aLogThatIsNotThere() {
-    #expect(throws: CheckpointError.system(.open, path: "/nowhere/l", code: ENOENT)) {
+    #expect(throws: FileError.system(.open, path: "/nowhere/l", code: ENOENT)) {
       try LineLog.lines(of: "/nowhere/l")
     }
   }
@@ -138,7 +138,7 @@ import TestSupport
     try log.checkInPlace()
     // An open file keeps its inode, so that another one cannot have the same number.
     try interference.happen(to: path)
-    let error = #expect(throws: CheckpointError.self) { try log.checkInPlace() }
+    let error = #expect(throws: FileError.self) { try log.checkInPlace() }
     #expect(error == .log(path: path, interference.problem(written: 8)))
     #expect(error?.kind == .inputData)
   }
@@ -148,7 +148,7 @@ import TestSupport
     let path = try log("one\n", in: directory)
     let log = try LineLog(path: path)
     #expect(rename(path, path + ".1") == 0)
-    #expect(throws: CheckpointError.log(path: path, .gone)) { try log.checkInPlace() }
+    #expect(throws: FileError.log(path: path, .gone)) { try log.checkInPlace() }
     #expect(rename(path + ".1", path) == 0)
     try log.checkInPlace()
   }
@@ -161,6 +161,6 @@ import TestSupport
     try log.append("two")
     try log.checkInPlace()
     #expect(unlink(path) == 0)
-    #expect(throws: CheckpointError.log(path: directory.file("link"), .gone)) { try log.checkInPlace() }
+    #expect(throws: FileError.log(path: directory.file("link"), .gone)) { try log.checkInPlace() }
   }
 }

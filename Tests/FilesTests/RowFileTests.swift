@@ -59,8 +59,8 @@ import TestSupport
     if case .memory = file.backing { #expect(limit == 24) } else { #expect(limit == 23) }
     try file.write(rows([5, 6], columns: 2), at: 1)
     #expect(try file.gather([2, 0, 1]).elements == [6, 6.5, 0, 0, 5, 5.5])
-    #expect(throws: CheckpointError.self) { try file.write(rows([7, 8], columns: 2), at: 2) }
-    #expect(throws: CheckpointError.self) { try file.gather([3]) }
+    #expect(throws: FileError.self) { try file.write(rows([7, 8], columns: 2), at: 2) }
+    #expect(throws: FileError.self) { try file.gather([3]) }
     try file.sync()
   }
 
@@ -78,7 +78,7 @@ import TestSupport
   @Test func aDurableFileOfAnotherSizeIsRefused() throws {
     let directory = try TemporaryDirectory()
     _ = try RowFile<Float>(path: directory.file("rows"), columns: 2, capacity: 4)
-    #expect(throws: CheckpointError.rows(path: directory.file("rows"), .length(expected: 40, found: 32))) {
+    #expect(throws: FileError.rows(path: directory.file("rows"), .length(expected: 40, found: 32))) {
       try RowFile<Float>(path: directory.file("rows"), columns: 2, capacity: 5)
     }
   }
@@ -86,7 +86,7 @@ import TestSupport
   @Test(arguments: [(0, 1), (-1, 1), (1, -1), (Int.max, 1), (1 << 40, 1 << 40), (Int.max, 0), (Int.max / 4, 1)])
   func sizesThatCannotBe(columns: Int, capacity: Int) throws {
     let directory = try TemporaryDirectory()
-    #expect(throws: CheckpointError.self) {
+    #expect(throws: FileError.self) {
       try RowFile<Double>(scratchIn: directory.path, columns: columns, capacity: capacity)
     }
     #expect(try directory.names.isEmpty)
@@ -96,7 +96,7 @@ import TestSupport
     let directory = try TemporaryDirectory()
     let path = directory.file("rows")
     let file = try RowFile<Float>(path: path, columns: 2, capacity: 4)
-    func refused(_ slot: Int) -> CheckpointError { .rows(path: path, .slotOutOfRange(slot: slot, capacity: 4)) }
+    func refused(_ slot: Int) -> FileError { .rows(path: path, .slotOutOfRange(slot: slot, capacity: 4)) }
     #expect(throws: refused(-1)) { try file.gather([-1]) }
     #expect(throws: refused(4)) { try file.gather([0, 4]) }
     #expect(throws: refused(.max)) { try file.gather([UInt64.max]) }
@@ -110,16 +110,16 @@ import TestSupport
     let directory = try TemporaryDirectory()
     let file = try RowFile<Float>(path: directory.file("rows"), columns: 2, capacity: 4)
     var target = Tensor<Float>(zeros: [3])
-    #expect(throws: CheckpointError.rows(path: directory.file("rows"), .bufferSize(expected: 4, found: 3))) {
+    #expect(throws: FileError.rows(path: directory.file("rows"), .bufferSize(expected: 4, found: 3))) {
       try target.withUnsafeMutableBufferPointer { buffer in try file.gather([0, 1], into: buffer) }
     }
-    #expect(throws: CheckpointError.rows(path: directory.file("rows"), .columns(expected: 2, found: 3))) {
+    #expect(throws: FileError.rows(path: directory.file("rows"), .columns(expected: 2, found: 3))) {
       try file.write(Tensor<Float>(zeros: [1, 3]), at: 0)
     }
-    #expect(throws: CheckpointError.rows(path: directory.file("rows"), .bufferSize(expected: 2, found: 4))) {
+    #expect(throws: FileError.rows(path: directory.file("rows"), .bufferSize(expected: 2, found: 4))) {
       try file.write(Tensor<Float>(zeros: [2, 2]), to: [0])
     }
-    #expect(throws: CheckpointError.rows(path: directory.file("rows"), .bufferSize(expected: 2, found: 3))) {
+    #expect(throws: FileError.rows(path: directory.file("rows"), .bufferSize(expected: 2, found: 3))) {
       try Tensor<Float>(zeros: [3]).withUnsafeBufferPointer { buffer in try file.write(buffer, at: 0) }
     }
   }
@@ -128,7 +128,7 @@ import TestSupport
     let directory = try TemporaryDirectory()
     let file = try RowFile<Float>(path: directory.file("rows"), columns: 2, capacity: 4)
     #expect(truncate(directory.file("rows"), 20) == 0)
-    #expect(throws: CheckpointError.rows(path: directory.file("rows"), .length(expected: 32, found: 20))) {
+    #expect(throws: FileError.rows(path: directory.file("rows"), .length(expected: 32, found: 20))) {
       try file.gather([3])
     }
   }
@@ -148,7 +148,7 @@ import TestSupport
     defer { setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &before) }
     let row = Tensor<UInt8>(repeating: 1, shape: [1, 1 << 20])
     #expect(throws: Never.self) { try file.write(row, at: 0) }
-    let error = #expect(throws: CheckpointError.self) { try file.write(row, at: 1 << 20) }
+    let error = #expect(throws: FileError.self) { try file.write(row, at: 1 << 20) }
     #expect(error == .system(.write, path: directory.path, code: EFBIG))
     #expect(error?.kind == .exhausted)
   }

@@ -49,9 +49,9 @@ import Testing
       [SafetensorsTensor(name, Tensor<Int64>([1], shape: [1]))], to: directory.file("x.safetensors"))
     let file = try SafetensorsFile(path: directory.file("x.safetensors"))
     for error in [
-      #expect(throws: CheckpointError.self) { try file.tensor(name, as: Float.self) },
-      #expect(throws: CheckpointError.self) { try file.storedTensor(name, as: Int32.self) },
-      #expect(throws: CheckpointError.self) { try file.tensor(name + "b", as: Float.self) },
+      #expect(throws: FileError.self) { try file.tensor(name, as: Float.self) },
+      #expect(throws: FileError.self) { try file.storedTensor(name, as: Int32.self) },
+      #expect(throws: FileError.self) { try file.tensor(name + "b", as: Float.self) },
     ] {
       let description = try #require(error?.description)
       #expect(description.contains("`\\u{1B}[2J\\n\\u{202E}a"), "\(description)")
@@ -120,12 +120,12 @@ import Testing
     let directory = try TemporaryDirectory()
     let file = try open(Self.handWorked, in: directory)
     #expect(
-      throws: CheckpointError.safetensors(path: directory.file("x.safetensors"), .wrongType(name: "i", stored: "I64"))
+      throws: FileError.safetensors(path: directory.file("x.safetensors"), .wrongType(name: "i", stored: "I64"))
     ) {
       try file.tensor("i", as: Float.self)
     }
     #expect(
-      throws: CheckpointError.safetensors(path: directory.file("x.safetensors"), .wrongType(name: "w", stored: "F32"))
+      throws: FileError.safetensors(path: directory.file("x.safetensors"), .wrongType(name: "w", stored: "F32"))
     ) {
       try file.storedTensor("w", as: Double.self)
     }
@@ -134,7 +134,7 @@ import Testing
   @Test func aTensorThatIsNotThere() throws {
     let directory = try TemporaryDirectory()
     let file = try open(Self.handWorked, in: directory)
-    #expect(throws: CheckpointError.safetensors(path: directory.file("x.safetensors"), .missingTensor("v"))) {
+    #expect(throws: FileError.safetensors(path: directory.file("x.safetensors"), .missingTensor("v"))) {
       try file.tensor("v", as: Float.self)
     }
   }
@@ -142,7 +142,7 @@ import Testing
   @Test func aTruncatedFileIsRefusedAtEveryLength() throws {
     let directory = try TemporaryDirectory()
     for length in 0..<Self.handWorked.count {
-      let error = #expect(throws: CheckpointError.self) {
+      let error = #expect(throws: FileError.self) {
         try open(Array(Self.handWorked.prefix(length)), in: directory)
       }
       #expect(error?.kind == .inputData)
@@ -150,7 +150,7 @@ import Testing
   }
 
   @Test func aFileThatIsNotThere() {
-    let error = #expect(throws: CheckpointError.self) { try SafetensorsFile(path: "/nowhere/x") }
+    let error = #expect(throws: FileError.self) { try SafetensorsFile(path: "/nowhere/x") }
     #expect(error?.kind == .inputData)
     #expect(error?.description.contains("/nowhere/x") == true)
   }
@@ -159,7 +159,7 @@ import Testing
     let directory = try TemporaryDirectory()
     #expect(mkfifo(directory.file("pipe"), 0o600) == 0)
     for path in [directory.path, directory.file("pipe")] {
-      #expect(throws: CheckpointError.self) { try SafetensorsFile(path: path) }
+      #expect(throws: FileError.self) { try SafetensorsFile(path: path) }
     }
   }
 
@@ -167,10 +167,10 @@ import Testing
     let directory = try TemporaryDirectory()
     let tensor = Tensor<Float>([1], shape: [1])
     let path = directory.file("a")
-    #expect(throws: CheckpointError.safetensors(path: path, .duplicateName("t"))) {
+    #expect(throws: FileError.safetensors(path: path, .duplicateName("t"))) {
       try SafetensorsFile.write([SafetensorsTensor("t", tensor), SafetensorsTensor("t", tensor)], to: path)
     }
-    #expect(throws: CheckpointError.safetensors(path: path, .reservedName("__metadata__"))) {
+    #expect(throws: FileError.safetensors(path: path, .reservedName("__metadata__"))) {
       try SafetensorsFile.write([SafetensorsTensor("__metadata__", tensor)], to: path)
     }
     #expect(try directory.names.isEmpty)
@@ -178,10 +178,10 @@ import Testing
 
   @Test func aTensorThatWritesAnotherSizeIsNotPublished() throws {
     let directory = try TemporaryDirectory()
-    let short = SafetensorsTensor(name: "t", type: .float32, shape: [2]) { (writer) throws(CheckpointError) in
+    let short = SafetensorsTensor(name: "t", type: .float32, shape: [2]) { (writer) throws(FileError) in
       try writer.write(Data([1, 2, 3, 4]))
     }
-    #expect(throws: CheckpointError.safetensors(path: directory.file("a"), .wroteOtherSize(name: "t"))) {
+    #expect(throws: FileError.safetensors(path: directory.file("a"), .wroteOtherSize(name: "t"))) {
       try SafetensorsFile.write([short], to: directory.file("a"))
     }
     #expect(try directory.names.isEmpty)
@@ -253,13 +253,13 @@ import Testing
     var trained = Self.trained
     trained["layers.0.weight"] = Tensor(zeros: [2, 3])
     #expect(
-      throws: CheckpointError.layout(.shape(name: "layers.0.weight", expected: [2, 4], found: [2, 3]))
+      throws: FileError.layout(.shape(name: "layers.0.weight", expected: [2, 4], found: [2, 3]))
     ) {
       try PlaintextLayout.plaintextTensors(from: trained, specifications: Self.specifications)
     }
     var plaintext = Self.plaintext
     plaintext["layers.0.bias"] = Tensor(zeros: [3])
-    #expect(throws: CheckpointError.layout(.shape(name: "layers.0.bias", expected: [2], found: [3]))) {
+    #expect(throws: FileError.layout(.shape(name: "layers.0.bias", expected: [2], found: [3]))) {
       try PlaintextLayout.trainedTensors(from: plaintext, specifications: Self.specifications)
     }
   }
@@ -267,7 +267,7 @@ import Testing
   @Test func aMissingTensorIsNamed() {
     var plaintext = Self.plaintext
     plaintext["layers.0.bias"] = nil
-    #expect(throws: CheckpointError.layout(.missingTensor("layers.0.bias"))) {
+    #expect(throws: FileError.layout(.missingTensor("layers.0.bias"))) {
       try PlaintextLayout.trainedTensors(from: plaintext, specifications: Self.specifications)
     }
   }
@@ -275,7 +275,7 @@ import Testing
   @Test func aTensorTooManyIsNamed() {
     var trained = Self.trained
     trained["layers.9.weight"] = Tensor(zeros: [1])
-    #expect(throws: CheckpointError.layout(.unexpectedTensor("layers.9.weight"))) {
+    #expect(throws: FileError.layout(.unexpectedTensor("layers.9.weight"))) {
       try PlaintextLayout.plaintextTensors(from: trained, specifications: Self.specifications)
     }
   }
@@ -284,10 +284,10 @@ import Testing
   func aHomogeneousSpecificationThatIsNone(shape: [Int], biasName: String?) {
     let specification = ParameterSpecification(
       name: "w", shape: shape, rows: SpaceID("a"), columns: SpaceID("b"), homogeneous: Self.columns, biasName: biasName)
-    #expect(throws: CheckpointError.layout(.malformedSpecification("w"))) {
+    #expect(throws: FileError.layout(.malformedSpecification("w"))) {
       try PlaintextLayout.trainedTensors(from: Self.plaintext, specifications: [specification])
     }
-    #expect(throws: CheckpointError.layout(.malformedSpecification("w"))) {
+    #expect(throws: FileError.layout(.malformedSpecification("w"))) {
       try PlaintextLayout.plaintextTensors(
         from: NamedTensors([("w", Tensor<Double>(zeros: shape))]), specifications: [specification])
     }

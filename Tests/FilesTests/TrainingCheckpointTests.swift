@@ -111,7 +111,7 @@ import TestSupport
       let writer = try CheckpointWriter<Float>(
         to: directory.file("c"), record: saved.record, tensors: saved.descriptions)
       try writer.append(saved.tensors[0].tensor)
-      #expect(throws: CheckpointError.checkpoint(path: directory.file("c"), .otherSize)) { try writer.finish() }
+      #expect(throws: FileError.checkpoint(path: directory.file("c"), .otherSize)) { try writer.finish() }
       #expect(directory.contents("c") == nil)
     }
     #expect(try directory.names.isEmpty)
@@ -123,16 +123,16 @@ import TestSupport
     let writer = try CheckpointWriter<Float>(
       to: directory.file("c"), record: saved.record, tensors: saved.descriptions)
     for (_, tensor) in saved.tensors { try writer.append(tensor) }
-    #expect(throws: CheckpointError.checkpoint(path: directory.file("c"), .otherSize)) {
+    #expect(throws: FileError.checkpoint(path: directory.file("c"), .otherSize)) {
       try writer.append(Tensor([1], shape: [1]))
     }
     try writer.finish()
     let reader = try saved.reader(directory.file("c"))
     var small = Tensor<Float>(zeros: [5])
-    #expect(throws: CheckpointError.checkpoint(path: directory.file("c"), .otherSize)) {
+    #expect(throws: FileError.checkpoint(path: directory.file("c"), .otherSize)) {
       try small.withUnsafeMutableBufferPointer { try reader.readNext(into: $0) }
     }
-    #expect(throws: CheckpointError.checkpoint(path: directory.file("c"), .otherSize)) { try reader.finish() }
+    #expect(throws: FileError.checkpoint(path: directory.file("c"), .otherSize)) { try reader.finish() }
   }
 
   /// The frozen weights' hash is known when they are all there, after this file was begun.
@@ -156,7 +156,7 @@ import TestSupport
     #expect(try reader.rows(1..<2, ofTensor: 0) == Tensor(Self.floats[3...], shape: [1, 3]))
     #expect(try reader.rows(0..<2, ofTensor: 1) == Tensor(Self.floats[..<2], shape: [2]))
     for (rows, index) in [(1..<3, 0), (-1..<1, 0), (0..<1, 3), (0..<1, -1)] {
-      #expect(throws: CheckpointError.checkpoint(path: directory.file("c"), .otherSize)) {
+      #expect(throws: FileError.checkpoint(path: directory.file("c"), .otherSize)) {
         try reader.rows(rows, ofTensor: index)
       }
     }
@@ -170,7 +170,7 @@ import TestSupport
     do {
       try saved.reader(directory.file("c"), digest: digest).verify()
       return nil
-    } catch CheckpointError.checkpoint(_, let problem) {
+    } catch FileError.checkpoint(_, let problem) {
       return problem
     } catch {
       return nil
@@ -210,7 +210,7 @@ import TestSupport
   @Test func aCheckpointOfAnotherPrecision() throws {
     let directory = try TemporaryDirectory()
     try Saved([0.5, 1.0] as [Double]).write(to: directory.file("c"))
-    #expect(throws: CheckpointError.self) { try Saved([0.5, 1] as [Float]).reader(directory.file("c")) }
+    #expect(throws: FileError.self) { try Saved([0.5, 1] as [Float]).reader(directory.file("c")) }
   }
 
   @Test func aSafetensorsFileThatIsNoCheckpoint() throws {
@@ -257,8 +257,8 @@ import TestSupport
       var damaged = whole
       damaged[place] ^= 1 << (place % 8)
       try damaged.write(to: URL(fileURLWithPath: directory.file("c")))
-      #expect(throws: CheckpointError.self, "byte \(place)") { try saved.read(directory.file("c")) }
-      #expect(throws: CheckpointError.self, "byte \(place)") { try saved.reader(directory.file("c")).verify() }
+      #expect(throws: FileError.self, "byte \(place)") { try saved.read(directory.file("c")) }
+      #expect(throws: FileError.self, "byte \(place)") { try saved.reader(directory.file("c")).verify() }
     }
   }
 
@@ -269,7 +269,7 @@ import TestSupport
     let whole = try #require(directory.contents("c"))
     for length in whole.indices {
       try whole.prefix(length).write(to: URL(fileURLWithPath: directory.file("c")))
-      #expect(throws: CheckpointError.self) { try saved.read(directory.file("c")) }
+      #expect(throws: FileError.self) { try saved.read(directory.file("c")) }
     }
   }
 
@@ -280,14 +280,14 @@ import TestSupport
         var saved = Saved(Self.floats)
         saved.record.content = content
         saved.tensors = [(name, Tensor(zeros: [1]))]
-        #expect(throws: CheckpointError.checkpoint(path: directory.file("c"), .reservedName(name))) {
+        #expect(throws: FileError.checkpoint(path: directory.file("c"), .reservedName(name))) {
           try saved.write(to: directory.file("c"))
         }
       }
     }
     var saved = Saved(Self.floats)
     saved.record.step = -1
-    #expect(throws: CheckpointError.checkpoint(path: directory.file("c"), .negativeStep)) {
+    #expect(throws: FileError.checkpoint(path: directory.file("c"), .negativeStep)) {
       try saved.write(to: directory.file("c"))
     }
     #expect(try directory.names.isEmpty)

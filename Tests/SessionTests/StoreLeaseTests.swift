@@ -329,17 +329,17 @@ struct StoreLeaseTests {
     try Directory.create(store.path)
     let path = store.appending(path: "store.json").path
     #expect(mkfifo(path, 0o600) == 0)
-    #expect(refusal() as? CheckpointError == .file(path: path, .notRegular))
+    #expect(refusal() as? FileError == .file(path: path, .notRegular))
     #expect(unlink(path) == 0)
     try Data().write(to: URL(filePath: path))
     #expect(truncate(path, 50_000_000) == 0)
-    #expect(refusal() as? CheckpointError == .file(path: path, .tooLong(limit: 1 << 20)))
+    #expect(refusal() as? FileError == .file(path: path, .tooLong(limit: 1 << 20)))
   }
 
   @Test func aDirectoryWhereTheAddressShouldBe() throws {
     let path = store.appending(path: "endpoint.json")
     try Directory.create(path.path)
-    let error = #expect(throws: CheckpointError.self) {
+    let error = #expect(throws: FileError.self) {
       try EndpointRecord(listening: nil, connecting: [], publicKey: "key").write(to: store)
     }
     #expect(error == .file(path: path.path, .notRegular))

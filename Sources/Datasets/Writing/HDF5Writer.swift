@@ -39,7 +39,7 @@ package final class HDF5Writer {
     }
     self.path = path
     let writer: AtomicFileWriter
-    do throws(CheckpointError) {
+    do throws(FileError) {
       writer = try AtomicFileWriter(path: path)
     } catch {
       throw DatasetError(error, location)
@@ -162,7 +162,7 @@ package final class HDF5Writer {
   }
 
   private func publish() throws(DatasetError) {
-    do throws(CheckpointError) {
+    do throws(FileError) {
       try writer.publish()
     } catch {
       throw DatasetError(error, location)
@@ -246,7 +246,7 @@ extension Int64: StorableElement { package static var stored: StoredNumber { .in
 
 extension DatasetError {
   /// Why a file could not be brought to the disk.
-  fileprivate init(_ error: CheckpointError, _ location: DataLocation) {
+  fileprivate init(_ error: FileError, _ location: DataLocation) {
     guard case .system(let operation, _, let code) = error else {
       self.init(.writeFailed, location, error.description)
       return

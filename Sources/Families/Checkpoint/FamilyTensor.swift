@@ -94,7 +94,7 @@ extension FamilyTensor {
   /// - Parameter path: of the checkpoint, for an error.
   func cut<Element: TensorElement>(
     from stored: Tensor<Element>, of path: String
-  ) throws(CheckpointError) -> Tensor<Element> {
+  ) throws(FileError) -> Tensor<Element> {
     let whole = place?.isTransposed == true ? stored.transposed : stored
     let first = place?.firstRow ?? 0
     let rows = shape.first ?? 0
@@ -108,7 +108,7 @@ extension FamilyTensor {
 
 /// A stored tensor, of the parts that it is made of.
 package struct StoredTensor<Element: TensorElement>: Sendable {
-  package typealias Part = (tensor: FamilyTensor, read: @Sendable () throws(CheckpointError) -> Tensor<Element>)
+  package typealias Part = (tensor: FamilyTensor, read: @Sendable () throws(FileError) -> Tensor<Element>)
 
   /// All of one stored name, at least one.
   package var parts: [Part]
@@ -123,7 +123,7 @@ package struct StoredTensor<Element: TensorElement>: Sendable {
   /// Reads the parts and puts them where they belong.
   ///
   /// - Throws: what reading a part throws.
-  package func joined() throws(CheckpointError) -> Tensor<Element> {
+  package func joined() throws(FileError) -> Tensor<Element> {
     guard let only = parts.first else { return Tensor(zeros: []) }
     if parts.count == 1, only.tensor.place?.isTransposed != true { return try only.read() }
     var entries: [Element] = []

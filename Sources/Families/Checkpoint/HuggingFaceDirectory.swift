@@ -19,7 +19,7 @@ package struct HuggingFaceDirectory: Sendable {
   private let languageModelHead: String?
 
   /// - Throws: `.huggingFace` naming the setting or the file that is wrong, `.safetensors`, `.system`.
-  package init(_ path: String, families: [any ModelFamily.Type] = ModelFamilies.all) throws(CheckpointError) {
+  package init(_ path: String, families: [any ModelFamily.Type] = ModelFamilies.all) throws(FileError) {
     self.path = path
     let file = path + "/config.json"
     let bytes = try RegularFile.read(file, limit: Self.largestConfiguration)
@@ -52,7 +52,7 @@ package struct HuggingFaceDirectory: Sendable {
   /// - Throws: `.huggingFace` with `missingTensor` or `notFloating`; `.safetensors`, `.system` when it cannot be read.
   package func tensor<Element: TensorElement & BinaryFloatingPoint>(
     named name: String, as type: Element.Type = Element.self
-  ) throws(CheckpointError) -> Tensor<Element> {
+  ) throws(FileError) -> Tensor<Element> {
     let place = try required(name)
     let stored: Tensor<Element> = try place.file.tensor(place.name, as: type)
     guard let part = parts[name] else { return stored }
@@ -62,12 +62,12 @@ package struct HuggingFaceDirectory: Sendable {
   /// A tensor to be written elsewhere as F32; it is read when its turn to be written comes.
   ///
   /// - Throws: as `tensor`, now or when it is written.
-  package func copy(of name: String) throws(CheckpointError) -> SafetensorsTensor {
+  package func copy(of name: String) throws(FileError) -> SafetensorsTensor {
     let place = try required(name)
     return SafetensorsTensor(name: name, type: .float32, shape: parts[name]?.shape ?? place.entry?.shape ?? []) {
-      (writer) throws(CheckpointError) in
+      (writer) throws(FileError) in
       let tensor: Tensor<Float> = try self.tensor(named: name)
-      try tensor.withUnsafeBufferPointer { (buffer) throws(CheckpointError) in
+      try tensor.withUnsafeBufferPointer { (buffer) throws(FileError) in
         try writer.write(UnsafeRawBufferPointer(buffer))
       }
     }
@@ -78,7 +78,7 @@ package struct HuggingFaceDirectory: Sendable {
   /// - Parameter expected: everything that will be read, as it is stored. Other tensors are refused, except heads for other tasks and tables that
   ///   follow from the sizes.
   /// - Throws: `.huggingFace` with `missingTensor`, `shape`, `notFloating` or `unexpectedTensor`.
-  package func check(expected: [TensorDescription]) throws(CheckpointError) {
+  package func check(expected: [TensorDescription]) throws(FileError) {
     for description in expected {
       let found = try required(description.name).entry?.shape ?? []
       guard found == description.shape else {
@@ -102,7 +102,7 @@ package struct HuggingFaceDirectory: Sendable {
     return weights[type(of: family).wordEmbeddings]
   }
 
-  private func required(_ name: String) throws(CheckpointError) -> StoredPlace {
+  private func required(_ name: String) throws(FileError) -> StoredPlace {
     guard let place = place(name), let entry = place.entry else {
       throw .huggingFace(path: path, .missingTensor(name))
     }
@@ -118,7 +118,7 @@ extension HuggingFaceDirectory {
   /// began with. Reads every tensor once, one at a time; no protection against deliberate changes.
   ///
   /// - Throws: as `tensor`. Tensors of integers are left out.
-  package func fingerprint() throws(CheckpointError) -> String {
+  package func fingerprint() throws(FileError) -> String {
     var hash = ContentHash()
     for name in names {
       guard isFloating(name) else { continue }

@@ -13,7 +13,7 @@ struct HuggingFaceWeights: Sendable {
 
   /// - Parameter canonicalName: of a stored name.
   /// - Throws: `.huggingFace`, `.safetensors`, `.system`.
-  init(directory: String, canonicalName: (String) -> String) throws(CheckpointError) {
+  init(directory: String, canonicalName: (String) -> String) throws(FileError) {
     let single = directory + "/" + Self.singleName
     let index = directory + "/" + Self.indexName
     if RegularFile.exists(single) {
@@ -35,7 +35,7 @@ struct HuggingFaceWeights: Sendable {
 
   private static func canonical(
     _ places: [StoredPlace], _ canonicalName: (String) -> String, path: String
-  ) throws(CheckpointError) -> [String: StoredPlace] {
+  ) throws(FileError) -> [String: StoredPlace] {
     var result: [String: StoredPlace] = [:]
     for place in places {
       let name = canonicalName(place.name)
@@ -64,7 +64,7 @@ struct ShardIndex {
   /// Names of tensors by the name of their file.
   private let shards: [String: Set<String>]
 
-  init(path: String) throws(CheckpointError) {
+  init(path: String) throws(FileError) {
     self.path = path
     let bytes = try RegularFile.read(path, limit: Self.largestFile)
     do throws(HuggingFaceProblem) {
@@ -99,7 +99,7 @@ struct ShardIndex {
   }
 
   /// Opens the files; each must hold exactly the tensors that the index says.
-  func places() throws(CheckpointError) -> [StoredPlace] {
+  func places() throws(FileError) -> [StoredPlace] {
     var places: [StoredPlace] = []
     for (shard, tensors) in shards.sorted(by: { $0.key < $1.key }) {
       let file = try SafetensorsFile(path: Directory.containing(path) + "/" + shard)

@@ -25,7 +25,7 @@ package struct AdapterExport: Sendable {
   /// - Parameter tensors: `<layer>.lora_A.weight`, `<layer>.lora_B.weight` and those of the fresh classifier, under the base
   ///   model's own names; peft's prefix is added here.
   /// - Throws: `.system`; `.safetensors` for names given twice; what making a tensor throws.
-  package func write(_ tensors: [SafetensorsTensor], to directory: String) throws(CheckpointError) {
+  package func write(_ tensors: [SafetensorsTensor], to directory: String) throws(FileError) {
     try Directory.create(directory)
     try SafetensorsFile.write(
       tensors.map { $0.named(Self.prefix + $0.name) }, metadata: ["format": "pt"],

@@ -43,7 +43,7 @@ package struct HuggingFaceExport: Sendable {
   /// - Throws: `.system`; `.safetensors` for names given twice; what making a tensor throws.
   package func write(
     _ tensors: [SafetensorsTensor], original: HuggingFaceDirectory, to directory: String
-  ) throws(CheckpointError) {
+  ) throws(FileError) {
     try Directory.create(directory)
     try SafetensorsFile.write(tensors, metadata: ["format": "pt"], to: directory + "/model.safetensors")
     for name in Self.tokenizerFiles where RegularFile.exists(original.path + "/" + name) {

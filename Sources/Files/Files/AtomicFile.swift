@@ -12,10 +12,10 @@ package enum AtomicFile {
   /// - Throws: `.system`; of kind `.exhausted` with the path when the disk or the quota is full.
   package static func write(
     to path: String, mode: mode_t = 0o600, replacing: Bool = true,
-    _ body: (AtomicFileWriter) throws(CheckpointError) -> Void
-  ) throws(CheckpointError) {
+    _ body: (AtomicFileWriter) throws(FileError) -> Void
+  ) throws(FileError) {
     let writer = try AtomicFileWriter(path: path, mode: mode)
-    do throws(CheckpointError) {
+    do throws(FileError) {
       try body(writer)
       try writer.publish(replacing: replacing)
     } catch {
@@ -26,8 +26,8 @@ package enum AtomicFile {
 
   package static func write(
     _ bytes: Data, to path: String, mode: mode_t = 0o600, replacing: Bool = true
-  ) throws(CheckpointError) {
-    try write(to: path, mode: mode, replacing: replacing) { (writer) throws(CheckpointError) in
+  ) throws(FileError) {
+    try write(to: path, mode: mode, replacing: replacing) { (writer) throws(FileError) in
       try writer.write(bytes)
     }
   }
@@ -35,14 +35,14 @@ package enum AtomicFile {
   /// As above, from memory that may hold a secret: no copy of it is made.
   package static func write(
     _ bytes: UnsafeRawBufferPointer, to path: String, mode: mode_t = 0o600, replacing: Bool = true
-  ) throws(CheckpointError) {
-    try write(to: path, mode: mode, replacing: replacing) { (writer) throws(CheckpointError) in
+  ) throws(FileError) {
+    try write(to: path, mode: mode, replacing: replacing) { (writer) throws(FileError) in
       try writer.write(bytes)
     }
   }
 
   /// Removes temporary files that a killed process left in `directory`. Only for a directory with one writing process.
-  package static func removeLeftovers(in directory: String) throws(CheckpointError) {
+  package static func removeLeftovers(in directory: String) throws(FileError) {
     for name in try Directory.names(in: directory) where isTemporaryName(name) {
       try Directory.remove(directory + "/" + name)
     }
@@ -77,49 +77,49 @@ package final class AtomicFileWriter {
   package private(set) var offset = 0
 
   /// - Parameter mode: as in `AtomicFile.write`.
-  package init(path: String, mode: mode_t = 0o600) throws(CheckpointError) {
+  package init(path: String, mode: mode_t = 0o600) throws(FileError) {
     self.path = path
     temporaryPath =
       Directory.containing(path) + "/" + AtomicFile.temporaryName(UInt64.random(in: .min ... .max))
-    do throws(CheckpointError) {
+    do throws(FileError) {
       file = try OpenFile.open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode, as: .create)
     } catch {
       throw error.renamed(from: temporaryPath, to: path)
     }
-    try naming { () throws(CheckpointError) in try file.ensureOwnersPermissions(of: mode) }
+    try naming { () throws(FileError) in try file.ensureOwnersPermissions(of: mode) }
   }
 
   deinit {
     discard()
   }
 
-  package func write(_ bytes: UnsafeRawBufferPointer) throws(CheckpointError) {
-    try naming { () throws(CheckpointError) in try file.write(bytes, at: offset) }
+  package func write(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
+    try naming { () throws(FileError) in try file.write(bytes, at: offset) }
     offset += bytes.count
   }
 
-  package func write(_ bytes: [UInt8]) throws(CheckpointError) {
-    try naming { () throws(CheckpointError) in try file.write(bytes, at: offset) }
+  package func write(_ bytes: [UInt8]) throws(FileError) {
+    try naming { () throws(FileError) in try file.write(bytes, at: offset) }
     offset += bytes.count
   }
 
-  package func write(_ bytes: Data) throws(CheckpointError) {
+  package func write(_ bytes: Data) throws(FileError) {
     let result = bytes.withUnsafeBytes { raw in
-      Result { () throws(CheckpointError) in try write(raw) }
+      Result { () throws(FileError) in try write(raw) }
     }
     try result.get()
   }
 
   /// Writes over what is there already.
-  func overwrite(_ bytes: [UInt8], at offset: Int) throws(CheckpointError) {
-    try naming { () throws(CheckpointError) in try file.write(bytes, at: offset) }
+  func overwrite(_ bytes: [UInt8], at offset: Int) throws(FileError) {
+    try naming { () throws(FileError) in try file.write(bytes, at: offset) }
   }
 
   /// Syncs the file, gives it its name and syncs the directory.
   ///
   /// - Parameter replacing: false refuses to overwrite an existing file (EEXIST).
-  package func publish(replacing: Bool = true) throws(CheckpointError) {
-    try naming { () throws(CheckpointError) in
+  package func publish(replacing: Bool = true) throws(FileError) {
+    try naming { () throws(FileError) in
       try file.sync()
       if replacing {
         guard rename(temporaryPath, path) == 0 else { throw .system(.rename, path: path, code: errno) }
@@ -143,8 +143,8 @@ package final class AtomicFileWriter {
   }
 
   /// Errors name the file a person asked for.
-  private func naming(_ body: () throws(CheckpointError) -> Void) throws(CheckpointError) {
-    do throws(CheckpointError) {
+  private func naming(_ body: () throws(FileError) -> Void) throws(FileError) {
+    do throws(FileError) {
       try body()
     } catch {
       throw error.renamed(from: temporaryPath, to: path)
@@ -152,9 +152,9 @@ package final class AtomicFileWriter {
   }
 }
 
-extension CheckpointError {
+extension FileError {
   /// Errors name the file a person asked for, not its temporary.
-  fileprivate func renamed(from temporary: String, to path: String) -> CheckpointError {
+  fileprivate func renamed(from temporary: String, to path: String) -> FileError {
     guard case .system(let operation, temporary, let code) = self else { return self }
     return .system(operation, path: path, code: code)
   }

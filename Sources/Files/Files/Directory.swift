@@ -11,7 +11,7 @@ package enum Directory {
   /// Makes `path` where it does not exist, readable by its owner only.
   ///
   /// - Parameter withParents: whether the directories above it are made too.
-  package static func create(_ path: String, withParents: Bool = true) throws(CheckpointError) {
+  package static func create(_ path: String, withParents: Bool = true) throws(FileError) {
     if mkdir(path, 0o700) == 0 { return }
     let code = errno
     if code == EEXIST {
@@ -34,7 +34,7 @@ package enum Directory {
   ///
   /// - Parameter exception: a file in it that stays as it is.
   /// - Throws: `.system` where permissions cannot be changed.
-  package static func makePrivate(_ path: String, except exception: String? = nil) throws(CheckpointError) {
+  package static func makePrivate(_ path: String, except exception: String? = nil) throws(FileError) {
     var status = stat()
     guard path != exception, lstat(path, &status) == 0, status.st_uid == geteuid() else { return }
     let kind = status.st_mode & S_IFMT
@@ -49,7 +49,7 @@ package enum Directory {
     for name in try names(in: path) { try makePrivate(path + "/" + name, except: exception) }
   }
 
-  package static func names(in path: String) throws(CheckpointError) -> [String] {
+  package static func names(in path: String) throws(FileError) -> [String] {
     guard let stream = opendir(path) else { throw .system(.list, path: path, code: errno) }
     defer { closedir(stream) }
     var names: [String] = []
@@ -69,14 +69,14 @@ package enum Directory {
   }
 
   /// Removes a file; one that is gone already is no error.
-  static func remove(_ path: String) throws(CheckpointError) {
+  static func remove(_ path: String) throws(FileError) {
     if unlink(path) != 0, errno != ENOENT { throw .system(.remove, path: path, code: errno) }
   }
 
   /// Makes renames and removals in the directory survive a crash. File systems that cannot sync a directory order these
   /// operations themselves.
-  static func sync(_ path: String) throws(CheckpointError) {
-    do throws(CheckpointError) {
+  static func sync(_ path: String) throws(FileError) {
+    do throws(FileError) {
       try OpenFile.open(path, O_RDONLY | O_DIRECTORY, as: .sync).sync()
     } catch {
       if case .system(.sync, _, let code) = error, code == EINVAL || code == ENOTSUP { return }

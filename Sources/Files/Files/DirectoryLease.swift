@@ -24,7 +24,7 @@ package final class DirectoryLease: Sendable {
   ///   - waiting: called with a reason when it has to wait.
   ///   - isCancelled: asked while it waits; true ends the wait.
   ///   - onLoss: called on another thread when another process has taken the directory over; nothing may be written to it then.
-  /// - Throws: `LeaseError`; `CheckpointError` when the directory cannot be read or written; `CancellationError`.
+  /// - Throws: `LeaseError`; `FileError` when the directory cannot be read or written; `CancellationError`.
   package init(
     _ place: LeasePlace, holder: ProcessIdentity = .own, times: LeaseTimes = LeaseTimes(),
     waiting: @escaping (String) -> Void = { _ in }, isCancelled: @escaping () -> Bool = { false },
@@ -180,7 +180,7 @@ package struct LeaseRecord: Codable, Equatable, Sendable {
   }
 
   /// - Returns: nil when there is no lease.
-  /// - Throws: `LeaseError.damaged`; `CheckpointError` when it cannot be read.
+  /// - Throws: `LeaseError.damaged`; `FileError` when it cannot be read.
   package static func read(_ place: LeasePlace) throws -> LeaseRecord? {
     try read(at: place.path)
   }
@@ -197,7 +197,7 @@ package struct LeaseRecord: Codable, Equatable, Sendable {
     try write(to: place.path, replacing: true)
   }
 
-  /// - Throws: `CheckpointError`; `.system(.create, _, EEXIST)` where there is a file that is not to be replaced.
+  /// - Throws: `FileError`; `.system(.create, _, EEXIST)` where there is a file that is not to be replaced.
   func write(to path: String, replacing: Bool) throws {
     try AtomicFile.write(try JSONEncoder().encode(self), to: path, replacing: replacing)
   }

@@ -31,7 +31,7 @@ struct LeaseClaim {
     self.isCancelled = isCancelled
   }
 
-  /// - Throws: `LeaseError.held` and `.damaged`; `CheckpointError` when the directory cannot be written; `CancellationError`.
+  /// - Throws: `LeaseError.held` and `.damaged`; `FileError` when the directory cannot be written; `CancellationError`.
   func take() throws {
     while true {
       try LeaseRecord.checkKind(place)
@@ -65,7 +65,7 @@ struct LeaseClaim {
     do {
       try record.write(to: path, replacing: false)
       return true
-    } catch let error as CheckpointError {
+    } catch let error as FileError {
       guard case .system(.create, _, EEXIST) = error else { throw error }
       // NFS repeats a `link` whose answer was lost, and then finds what it made itself.
       return (try? LeaseRecord.read(at: path))?.token == record.token
@@ -118,7 +118,7 @@ struct LeaseClaim {
     }
     let isMoved = present == other && rename(reservation, place.path) == 0
     guard isMoved || present != other || errno == ENOENT else {
-      throw CheckpointError.system(.rename, path: place.path, code: errno)
+      throw FileError.system(.rename, path: place.path, code: errno)
     }
     // A holder that was only slow may write its lease once more; a holder that was replaced notices at its next renewal.
     Thread.sleep(forTimeInterval: (isMoved ? times.settling : times.observation) / .seconds(1))
@@ -189,7 +189,7 @@ struct LeaseClaim {
     try AtomicFile.write(Data(), to: path)
     defer { unlink(path) }
     guard let time = LeaseRecord.writingTime(path) else {
-      throw CheckpointError.system(.read, path: path, code: errno)
+      throw FileError.system(.read, path: path, code: errno)
     }
     return time
   }

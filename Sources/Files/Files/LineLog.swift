@@ -19,7 +19,7 @@ package final class LineLog: Sendable {
   /// Opens or makes the file and cuts off a torn last line.
   ///
   /// - Parameter mode: permissions of a new file before the process's umask.
-  package init(path: String, mode: mode_t = 0o600) throws(CheckpointError) {
+  package init(path: String, mode: mode_t = 0o600) throws(FileError) {
     file = try OpenFile.open(path, O_RDWR | O_CREAT, mode: mode, as: .create)
     let (lines, length) = try Self.completeLines(in: file, atMost: .max)
     if try file.length() > length { try file.truncate(to: length) }
@@ -32,12 +32,12 @@ package final class LineLog: Sendable {
   /// Appends `line` and a line feed.
   ///
   /// - Throws: `.log(.lineBreakInLine)`; `.system` when the disk is full, and then the file is as it was.
-  package func append(_ line: String) throws(CheckpointError) {
+  package func append(_ line: String) throws(FileError) {
     var bytes = Array(line.utf8)
     guard !bytes.contains(0x0A) else { throw .log(path: file.path, .lineBreakInLine) }
     bytes.append(0x0A)
-    try state.withLock { (state) throws(CheckpointError) in
-      do throws(CheckpointError) {
+    try state.withLock { (state) throws(FileError) in
+      do throws(FileError) {
         try file.write(bytes, at: state.length)
       } catch {
         // A part may have gone out; the first error is the one to report.
@@ -53,7 +53,7 @@ package final class LineLog: Sendable {
   /// moved away or removed is lost, and in one that was emptied it stands behind a hole.
   ///
   /// - Throws: `.log(.gone)`, `.log(.replaced)`, `.log(.otherLength)`; `.system`.
-  package func checkInPlace() throws(CheckpointError) {
+  package func checkInPlace() throws(FileError) {
     var named = stat()
     // Links are followed, as they are when the file is opened.
     if stat(file.path, &named) != 0 {
@@ -73,8 +73,8 @@ package final class LineLog: Sendable {
   /// length or the new.
   ///
   /// - Throws: `.log(.tooFewLines)` when there are fewer.
-  package func truncate(toLines lines: Int) throws(CheckpointError) {
-    try state.withLock { (state) throws(CheckpointError) in
+  package func truncate(toLines lines: Int) throws(FileError) {
+    try state.withLock { (state) throws(FileError) in
       guard lines >= 0, lines <= state.lines else {
         throw .log(path: file.path, .tooFewLines(kept: state.lines, asked: lines))
       }
@@ -86,14 +86,14 @@ package final class LineLog: Sendable {
   }
 
   /// Returns when every line is on the disk.
-  package func sync() throws(CheckpointError) {
+  package func sync() throws(FileError) {
     try file.sync()
   }
 
   /// Everything in the file, also a torn last line.
   ///
   /// - Throws: `.system` when there is no such file, or it is not a regular one.
-  package static func content(of path: String) throws(CheckpointError) -> Data {
+  package static func content(of path: String) throws(FileError) -> Data {
     let file = try OpenFile.openRegular(path)
     var bytes = [UInt8](repeating: 0, count: try file.length())
     let got = try file.read(into: &bytes, at: 0)
@@ -103,7 +103,7 @@ package final class LineLog: Sendable {
   /// The complete lines of a file without their line feeds; a torn last line is left out.
   ///
   /// - Throws: `.system` when there is no such file, `.log(.notUTF8)`.
-  package static func lines(of path: String) throws(CheckpointError) -> [String] {
+  package static func lines(of path: String) throws(FileError) -> [String] {
     let file = try OpenFile.openRegular(path)
     let length = try completeLines(in: file, atMost: .max).length
     var bytes = [UInt8](repeating: 0, count: length)
@@ -123,7 +123,7 @@ package final class LineLog: Sendable {
   /// How many complete lines there are, up to `limit`, and where they end.
   private static func completeLines(
     in file: OpenFile, atMost limit: Int
-  ) throws(CheckpointError) -> (lines: Int, length: Int) {
+  ) throws(FileError) -> (lines: Int, length: Int) {
     var chunk = [UInt8](repeating: 0, count: 64 << 10)
     var lines = 0
     var length = 0

@@ -21,7 +21,7 @@ final class OpenFile: Sendable {
   /// - Parameter flags: of open(2); O_CLOEXEC is added.
   static func open(
     _ path: String, _ flags: Int32, mode: mode_t = 0o600, as operation: SystemOperation = .open
-  ) throws(CheckpointError) -> OpenFile {
+  ) throws(FileError) -> OpenFile {
     while true {
       let descriptor = Foundation.open(path, flags | O_CLOEXEC, mode)
       if descriptor >= 0 { return OpenFile(descriptor: descriptor, path: path) }
@@ -32,7 +32,7 @@ final class OpenFile: Sendable {
 
   /// A file that has no name: made in `directory` and at once unlinked, readable by its owner only, gone when closed.
   /// Errors name the directory.
-  static func unnamed(in directory: String) throws(CheckpointError) -> OpenFile {
+  static func unnamed(in directory: String) throws(FileError) -> OpenFile {
     let name = directory + "/.unnamed-" + UInt64.random(in: .min ... .max).hexadecimal
     let descriptor = Foundation.open(name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw .system(.create, path: directory, code: errno) }
@@ -44,7 +44,7 @@ final class OpenFile: Sendable {
   /// Opens a regular file for reading; a named pipe or a device is refused instead of waited for.
   ///
   /// - Throws: `.system`, `.file(.notRegular)`.
-  static func openRegular(_ path: String) throws(CheckpointError) -> OpenFile {
+  static func openRegular(_ path: String) throws(FileError) -> OpenFile {
     let file = try open(path, O_RDONLY | O_NONBLOCK)
     switch try file.status().st_mode & S_IFMT {
     case S_IFREG: return file
@@ -53,27 +53,27 @@ final class OpenFile: Sendable {
     }
   }
 
-  func status() throws(CheckpointError) -> stat {
+  func status() throws(FileError) -> stat {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { throw failure(.read) }
     return status
   }
 
   /// Gives the file's owner the permissions that `mode` has for it, where the process's umask took them.
-  func ensureOwnersPermissions(of mode: mode_t) throws(CheckpointError) {
+  func ensureOwnersPermissions(of mode: mode_t) throws(FileError) {
     let present = try status().st_mode & 0o777
     guard present & 0o700 != mode & 0o700 else { return }
     guard fchmod(descriptor, present | mode & 0o700) == 0 else { throw failure(.create) }
   }
 
-  func length() throws(CheckpointError) -> Int {
+  func length() throws(FileError) -> Int {
     Int(try status().st_size)
   }
 
   /// Fills `buffer` from `offset`.
   ///
   /// - Returns: the bytes read, fewer than asked only when the file ends there.
-  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(CheckpointError) -> Int {
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(FileError) -> Int {
     var filled = 0
     while filled < buffer.count {
       let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
@@ -89,21 +89,21 @@ final class OpenFile: Sendable {
     return filled
   }
 
-  func read(into bytes: inout [UInt8], at offset: Int) throws(CheckpointError) -> Int {
+  func read(into bytes: inout [UInt8], at offset: Int) throws(FileError) -> Int {
     let result = bytes.withUnsafeMutableBytes { raw in
-      Result { () throws(CheckpointError) in try read(into: raw, at: offset) }
+      Result { () throws(FileError) in try read(into: raw, at: offset) }
     }
     return try result.get()
   }
 
-  func write(_ bytes: [UInt8], at offset: Int) throws(CheckpointError) {
+  func write(_ bytes: [UInt8], at offset: Int) throws(FileError) {
     let result = bytes.withUnsafeBytes { raw in
-      Result { () throws(CheckpointError) in try write(raw, at: offset) }
+      Result { () throws(FileError) in try write(raw, at: offset) }
     }
     try result.get()
   }
 
-  func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(CheckpointError) {
+  func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(FileError) {
     var done = 0
     while done < buffer.count {
       let rest = UnsafeRawBufferPointer(rebasing: buffer[done...])
@@ -118,7 +118,7 @@ final class OpenFile: Sendable {
   }
 
   /// Sets the length: a shorter file loses its end, a longer one gains zeros that take no space.
-  func truncate(to length: Int) throws(CheckpointError) {
+  func truncate(to length: Int) throws(FileError) {
     while ftruncate(descriptor, off_t(length)) != 0 {
       let code = errno
       if code != EINTR { throw .system(.truncate, path: path, code: code) }
@@ -126,14 +126,14 @@ final class OpenFile: Sendable {
   }
 
   /// Returns when the content has reached the disk.
-  func sync() throws(CheckpointError) {
+  func sync() throws(FileError) {
     while fsync(descriptor) != 0 {
       let code = errno
       if code != EINTR { throw .system(.sync, path: path, code: code) }
     }
   }
 
-  private func failure(_ operation: SystemOperation) -> CheckpointError {
+  private func failure(_ operation: SystemOperation) -> FileError {
     .system(operation, path: path, code: errno)
   }
 }
@@ -147,7 +147,7 @@ package enum RegularFile {
   }
 
   /// The bytes of a file; nil when there are more than `limit`.
-  package static func read(_ path: String, limit: Int) throws(CheckpointError) -> [UInt8]? {
+  package static func read(_ path: String, limit: Int) throws(FileError) -> [UInt8]? {
     let file = try OpenFile.openRegular(path)
     let length = try file.length()
     guard length <= limit else { return nil }
@@ -157,10 +157,10 @@ package enum RegularFile {
   }
 
   /// Copies a file of any size, a piece at a time; the copy appears whole or not at all.
-  package static func copy(_ path: String, to destination: String) throws(CheckpointError) {
+  package static func copy(_ path: String, to destination: String) throws(FileError) {
     let file = try OpenFile.openRegular(path)
     var piece = [UInt8](repeating: 0, count: 1 << 20)
-    try AtomicFile.write(to: destination) { (writer) throws(CheckpointError) in
+    try AtomicFile.write(to: destination) { (writer) throws(FileError) in
       while true {
         let got = try file.read(into: &piece, at: writer.offset)
         if got == 0 { return }
@@ -175,7 +175,7 @@ package enum SmallFile {
   /// The bytes of a file; nil when there is none.
   ///
   /// - Throws: `.system`; `.file`, for one of more bytes than `limit` too.
-  package static func read(_ path: String, limit: Int = 1 << 20) throws(CheckpointError) -> Data? {
+  package static func read(_ path: String, limit: Int = 1 << 20) throws(FileError) -> Data? {
     var status = stat()
     if stat(path, &status) != 0, errno == ENOENT { return nil }
     guard let bytes = try RegularFile.read(path, limit: limit) else {
@@ -189,9 +189,9 @@ package enum SmallFile {
 package enum StandardOutput {
   /// Flushes what was printed.
   ///
-  /// - Throws: `CheckpointError` when it cannot be written, of kind `.exhausted` for a full disk. A reader that has seen enough and closed
+  /// - Throws: `FileError` when it cannot be written, of kind `.exhausted` for a full disk. A reader that has seen enough and closed
   ///   its pipe is no error.
-  package static func finish() throws(CheckpointError) {
+  package static func finish() throws(FileError) {
     guard fflush(nil) != 0, errno != EPIPE else { return }
     throw .system(.write, path: "standard output", code: errno)
   }

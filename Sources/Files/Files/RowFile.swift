@@ -25,7 +25,7 @@ package final class RowFile<Element: TensorElement>: Sendable {
   /// - Throws: `.rows` for an impossible size, `.system` when the file cannot be made.
   package convenience init(
     scratchIn directory: String, columns: Int, capacity: Int, inMemoryUpTo memoryLimit: Int = 0
-  ) throws(CheckpointError) {
+  ) throws(FileError) {
     let bytes = try Self.byteCount(columns: columns, capacity: capacity, path: directory)
     if bytes <= memoryLimit {
       let memory = try ScratchMemory(count: bytes, path: directory)
@@ -40,14 +40,14 @@ package final class RowFile<Element: TensorElement>: Sendable {
   /// remember; `sync` makes them durable.
   ///
   /// - Throws: also `.rows(.length)` when the file exists with another size.
-  package convenience init(path: String, columns: Int, capacity: Int) throws(CheckpointError) {
+  package convenience init(path: String, columns: Int, capacity: Int) throws(FileError) {
     let file = try OpenFile.open(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600, as: .create)
     try self.init(file, columns: columns, capacity: capacity, mustHaveLength: try file.length() > 0)
   }
 
   private convenience init(
     _ file: OpenFile, columns: Int, capacity: Int, mustHaveLength: Bool
-  ) throws(CheckpointError) {
+  ) throws(FileError) {
     let length = try Self.byteCount(columns: columns, capacity: capacity, path: file.path)
     self.init(.file(file), columns: columns, capacity: capacity)
     if mustHaveLength {
@@ -58,7 +58,7 @@ package final class RowFile<Element: TensorElement>: Sendable {
     }
   }
 
-  private static func byteCount(columns: Int, capacity: Int, path: String) throws(CheckpointError) -> Int {
+  private static func byteCount(columns: Int, capacity: Int, path: String) throws(FileError) -> Int {
     guard columns > 0, let length = Shape.byteCount([capacity, columns], Element.elementType),
       columns <= Int.max / MemoryLayout<Element>.stride
     else { throw .rows(path: path, .impossibleSize(columns: columns, capacity: capacity)) }
@@ -75,13 +75,13 @@ package final class RowFile<Element: TensorElement>: Sendable {
   /// Writes `rows` (shape [n, columns]) into the slots from `firstSlot` on.
   ///
   /// - Throws: `.rows` for another width or slots outside the file; `.system` of kind `.exhausted` on a full disk.
-  package func write(_ rows: Tensor<Element>, at firstSlot: Int) throws(CheckpointError) {
+  package func write(_ rows: Tensor<Element>, at firstSlot: Int) throws(FileError) {
     try checkColumns(rows)
-    try rows.withUnsafeBufferPointer { (buffer) throws(CheckpointError) in try write(buffer, at: firstSlot) }
+    try rows.withUnsafeBufferPointer { (buffer) throws(FileError) in try write(buffer, at: firstSlot) }
   }
 
   /// As above from memory that holds whole rows.
-  package func write(_ rows: UnsafeBufferPointer<Element>, at firstSlot: Int) throws(CheckpointError) {
+  package func write(_ rows: UnsafeBufferPointer<Element>, at firstSlot: Int) throws(FileError) {
     let count = rows.count / columns
     guard count * columns == rows.count else {
       throw problem(.bufferSize(expected: count * columns, found: rows.count))
@@ -94,13 +94,13 @@ package final class RowFile<Element: TensorElement>: Sendable {
   /// Writes row i of `rows` (shape [n, columns]) into slot `slots[i]`; neighbours go out in one call.
   package func write(
     _ rows: Tensor<Element>, to slots: some Collection<some BinaryInteger>
-  ) throws(CheckpointError) {
+  ) throws(FileError) {
     try checkColumns(rows)
     let checked = try checkedSlots(slots)
     guard checked.count == rows.rows else {
       throw problem(.bufferSize(expected: checked.count * columns, found: rows.count))
     }
-    try rows.withUnsafeBufferPointer { (buffer) throws(CheckpointError) in
+    try rows.withUnsafeBufferPointer { (buffer) throws(FileError) in
       let bytes = UnsafeRawBufferPointer(buffer)
       for run in SlotRuns(checked[...]) {
         let piece = bytes[run.first * rowBytes..<(run.first + run.count) * rowBytes]
@@ -110,12 +110,12 @@ package final class RowFile<Element: TensorElement>: Sendable {
   }
 
   /// Returns when everything written is on the disk; not needed for a scratch file.
-  package func sync() throws(CheckpointError) {
+  package func sync() throws(FileError) {
     try backing.sync()
   }
 
   /// The slots as `Int`, each within the file.
-  func checkedSlots(_ slots: some Collection<some BinaryInteger>) throws(CheckpointError) -> [Int] {
+  func checkedSlots(_ slots: some Collection<some BinaryInteger>) throws(FileError) -> [Int] {
     var checked: [Int] = []
     checked.reserveCapacity(slots.count)
     for slot in slots {
@@ -127,15 +127,15 @@ package final class RowFile<Element: TensorElement>: Sendable {
     return checked
   }
 
-  func problem(_ problem: RowFileProblem) -> CheckpointError {
+  func problem(_ problem: RowFileProblem) -> FileError {
     .rows(path: backing.path, problem)
   }
 
-  private func slotProblem(_ slot: Int) -> CheckpointError {
+  private func slotProblem(_ slot: Int) -> FileError {
     problem(.slotOutOfRange(slot: slot, capacity: capacity))
   }
 
-  private func checkColumns(_ rows: Tensor<Element>) throws(CheckpointError) {
+  private func checkColumns(_ rows: Tensor<Element>) throws(FileError) {
     guard rows.columns == columns else { throw problem(.columns(expected: columns, found: rows.columns)) }
   }
 }
@@ -148,7 +148,7 @@ extension RowFile {
   package func gather(
     _ slots: some Collection<some BinaryInteger>, into target: UnsafeMutableBufferPointer<Element>,
     workers: Workers? = nil
-  ) throws(CheckpointError) {
+  ) throws(FileError) {
     let checked = try checkedSlots(slots)
     let (expected, overflow) = checked.count.multipliedReportingOverflow(by: columns)
     guard !overflow, target.count == expected else {
@@ -160,12 +160,12 @@ extension RowFile {
     guard let workers, workers.threads > 1, checked.count > rowsPerPiece else {
       return try read(checked[...], into: bytes)
     }
-    let failure = Mutex<CheckpointError?>(nil)
+    let failure = Mutex<FileError?>(nil)
     // Each piece writes only its own rows of the target, which the caller keeps alive until this call returns.
     nonisolated(unsafe) let shared = bytes
     workers.perform(pieces: (checked.count + rowsPerPiece - 1) / rowsPerPiece) { piece in
       let range = piece * rowsPerPiece..<min(checked.count, (piece + 1) * rowsPerPiece)
-      do throws(CheckpointError) {
+      do throws(FileError) {
         try self.read(checked[range], into: shared)
       } catch {
         failure.withLock { $0 = $0 ?? error }
@@ -177,19 +177,19 @@ extension RowFile {
   /// As above into a new tensor of shape [slots.count, columns].
   package func gather(
     _ slots: some Collection<some BinaryInteger>, workers: Workers? = nil
-  ) throws(CheckpointError) -> Tensor<Element> {
+  ) throws(FileError) -> Tensor<Element> {
     guard Shape.byteCount([slots.count, columns], Element.elementType) != nil else {
       throw problem(.bufferSize(expected: .max, found: 0))
     }
     var rows = Tensor<Element>(uninitialized: [slots.count, columns])
-    try rows.withUnsafeMutableBufferPointer { (buffer) throws(CheckpointError) in
+    try rows.withUnsafeMutableBufferPointer { (buffer) throws(FileError) in
       try gather(slots, into: buffer, workers: workers)
     }
     return rows
   }
 
   /// - Parameter bytes: the whole target; the slice's indices are its row numbers.
-  private func read(_ slots: ArraySlice<Int>, into bytes: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
+  private func read(_ slots: ArraySlice<Int>, into bytes: UnsafeMutableRawBufferPointer) throws(FileError) {
     for run in SlotRuns(slots) {
       let piece = UnsafeMutableRawBufferPointer(
         rebasing: bytes[run.first * rowBytes..<(run.first + run.count) * rowBytes])
@@ -214,26 +214,26 @@ enum RowBacking: Sendable {
     }
   }
 
-  func length() throws(CheckpointError) -> Int? {
+  func length() throws(FileError) -> Int? {
     guard case .file(let file) = self else { return nil }
     return try file.length()
   }
 
-  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(CheckpointError) -> Int {
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(FileError) -> Int {
     switch self {
     case .file(let file): try file.read(into: buffer, at: offset)
     case .memory(let memory, _): memory.read(into: buffer, at: offset)
     }
   }
 
-  func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(CheckpointError) {
+  func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(FileError) {
     switch self {
     case .file(let file): try file.write(buffer, at: offset)
     case .memory(let memory, _): memory.write(buffer, at: offset)
     }
   }
 
-  func sync() throws(CheckpointError) {
+  func sync() throws(FileError) {
     if case .file(let file) = self { try file.sync() }
   }
 }
@@ -248,7 +248,7 @@ final class ScratchMemory: @unchecked Sendable {
   /// Pages are only taken when they are first written.
   ///
   /// - Throws: `.system` of kind `.exhausted` when the system has no such memory.
-  init(count: Int, path: String) throws(CheckpointError) {
+  init(count: Int, path: String) throws(FileError) {
     guard let base = calloc(max(count, 1), 1) else { throw .system(.create, path: path, code: ENOMEM) }
     bytes = UnsafeMutableRawBufferPointer(start: base, count: count)
   }

@@ -11,7 +11,7 @@ package final class SafetensorsFile: Sendable {
   /// Reads and checks the header; the tensors stay on disk.
   ///
   /// - Throws: `.safetensors` for anything that is not a whole, valid file; `.system`.
-  package init(path: String) throws(CheckpointError) {
+  package init(path: String) throws(FileError) {
     file = try OpenFile.openRegular(path)
     let length = try file.length()
     let headerBytes = try Self.headerBytes(of: file, fileLength: length)
@@ -39,7 +39,7 @@ package final class SafetensorsFile: Sendable {
   /// - Throws: `.safetensors` with `missingTensor` or, for integers, `wrongType`.
   package func tensor<Element: TensorElement & BinaryFloatingPoint>(
     _ name: String, as type: Element.Type = Element.self
-  ) throws(CheckpointError) -> Tensor<Element> {
+  ) throws(FileError) -> Tensor<Element> {
     let entry = try required(name)
     switch entry.type {
     case .float64: return converted(try stored(entry, as: Double.self))
@@ -56,7 +56,7 @@ package final class SafetensorsFile: Sendable {
   /// - Throws: `.safetensors` with `missingTensor` or `wrongType`.
   package func storedTensor<Element: TensorElement>(
     _ name: String, as type: Element.Type = Element.self
-  ) throws(CheckpointError) -> Tensor<Element> {
+  ) throws(FileError) -> Tensor<Element> {
     let entry = try required(name)
     guard entry.type == SafetensorsType(Element.elementType) else {
       throw .safetensors(path: file.path, .wrongType(name: name.printable(limit: 80), stored: entry.type.rawValue))
@@ -67,7 +67,7 @@ package final class SafetensorsFile: Sendable {
   /// Every tensor of a floating type, in the order of their bytes.
   package func tensors<Element: TensorElement & BinaryFloatingPoint>(
     as type: Element.Type = Element.self
-  ) throws(CheckpointError) -> NamedTensors<Element> {
+  ) throws(FileError) -> NamedTensors<Element> {
     var result = NamedTensors<Element>()
     for entry in header.entries where entry.type.isFloating {
       result[entry.name] = try tensor(entry.name, as: type)
@@ -75,7 +75,7 @@ package final class SafetensorsFile: Sendable {
     return result
   }
 
-  private func required(_ name: String) throws(CheckpointError) -> SafetensorsEntry {
+  private func required(_ name: String) throws(FileError) -> SafetensorsEntry {
     guard let entry = entry(name) else {
       throw .safetensors(path: file.path, .missingTensor(name.printable(limit: 80)))
     }
@@ -84,9 +84,9 @@ package final class SafetensorsFile: Sendable {
 
   private func stored<Element: TensorElement>(
     _ entry: SafetensorsEntry, as type: Element.Type
-  ) throws(CheckpointError) -> Tensor<Element> {
+  ) throws(FileError) -> Tensor<Element> {
     var result = Tensor<Element>(uninitialized: entry.shape)
-    try result.withUnsafeMutableBufferPointer { (buffer) throws(CheckpointError) in
+    try result.withUnsafeMutableBufferPointer { (buffer) throws(FileError) in
       try fill(UnsafeMutableRawBufferPointer(buffer), from: entry)
     }
     return result
@@ -108,10 +108,10 @@ package final class SafetensorsFile: Sendable {
   /// - Parameter widen: the value of a 16-bit pattern; exact, because Float holds every F16 and BF16 number.
   private func widened<Element: TensorElement & BinaryFloatingPoint>(
     _ entry: SafetensorsEntry, _ widen: (UInt16) -> Float
-  ) throws(CheckpointError) -> Tensor<Element> {
+  ) throws(FileError) -> Tensor<Element> {
     // Two bytes an element, in bytes so that no alignment is assumed.
     var bytes = Tensor<UInt8>(uninitialized: [entry.end - entry.begin])
-    try bytes.withUnsafeMutableBufferPointer { (buffer) throws(CheckpointError) in
+    try bytes.withUnsafeMutableBufferPointer { (buffer) throws(FileError) in
       try fill(UnsafeMutableRawBufferPointer(buffer), from: entry)
     }
     var result = Tensor<Element>(uninitialized: entry.shape)
@@ -128,7 +128,7 @@ package final class SafetensorsFile: Sendable {
   /// Fills `buffer` with the tensor's bytes from number `offset` on.
   func fill(
     _ buffer: UnsafeMutableRawBufferPointer, from entry: SafetensorsEntry, at offset: Int = 0
-  ) throws(CheckpointError) {
+  ) throws(FileError) {
     guard offset >= 0, buffer.count <= entry.end - entry.begin - offset else {
       throw .safetensors(path: file.path, .readShort(name: entry.name.printable(limit: 80)))
     }
@@ -139,7 +139,7 @@ package final class SafetensorsFile: Sendable {
   }
 
   /// The file's first bytes up to the header's end, or as many as there are.
-  private static func headerBytes(of file: OpenFile, fileLength: Int) throws(CheckpointError) -> [UInt8] {
+  private static func headerBytes(of file: OpenFile, fileLength: Int) throws(FileError) -> [UInt8] {
     var prefix = [UInt8](repeating: 0, count: 8)
     prefix.removeLast(8 - (try file.read(into: &prefix, at: 0)))
     let length: Int
@@ -164,7 +164,7 @@ extension SafetensorsFile {
   /// - Throws: `.safetensors` for a name given twice or reserved, `.system` as `AtomicFile.write`.
   package static func write(
     _ tensors: [SafetensorsTensor], metadata: [String: String] = [:], to path: String, mode: mode_t = 0o600
-  ) throws(CheckpointError) {
+  ) throws(FileError) {
     // The sort is by width, then by place: `sort` alone does not promise to keep the order of equals.
     let ordered = tensors.enumerated()
       .sorted { ($1.element.type.byteCount, $0.offset) < ($0.element.type.byteCount, $1.offset) }
@@ -175,7 +175,7 @@ extension SafetensorsFile {
     } catch {
       throw .safetensors(path: path, error)
     }
-    try AtomicFile.write(to: path, mode: mode) { (writer) throws(CheckpointError) in
+    try AtomicFile.write(to: path, mode: mode) { (writer) throws(FileError) in
       try writer.write(Data(header))
       for tensor in ordered {
         let before = writer.offset

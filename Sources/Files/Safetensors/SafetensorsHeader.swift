@@ -172,12 +172,12 @@ package struct SafetensorsTensor: Sendable {
   package let name: String
   package let type: SafetensorsType
   package let shape: [Int]
-  let write: @Sendable (AtomicFileWriter) throws(CheckpointError) -> Void
+  let write: @Sendable (AtomicFileWriter) throws(FileError) -> Void
 
   package init<Element>(_ name: String, _ tensor: Tensor<Element>) {
     self.init(name: name, type: SafetensorsType(Element.elementType), shape: tensor.shape) {
-      (writer) throws(CheckpointError) in
-      try tensor.withUnsafeBufferPointer { (buffer) throws(CheckpointError) in
+      (writer) throws(FileError) in
+      try tensor.withUnsafeBufferPointer { (buffer) throws(FileError) in
         try writer.write(UnsafeRawBufferPointer(buffer))
       }
     }
@@ -188,7 +188,7 @@ package struct SafetensorsTensor: Sendable {
   /// - Parameter write: writes the elements in row-major order, little-endian, as many as `shape` has.
   package init(
     name: String, type: SafetensorsType, shape: [Int],
-    write: @escaping @Sendable (AtomicFileWriter) throws(CheckpointError) -> Void
+    write: @escaping @Sendable (AtomicFileWriter) throws(FileError) -> Void
   ) {
     self.name = name
     self.type = type

@@ -10,31 +10,31 @@ package struct CheckpointStore: Sendable {
   ///
   /// - Parameter removingLeftovers: false while another thread may be writing in the directory, whose unfinished file would
   ///   look the same.
-  package init(directory: String, removingLeftovers: Bool = true) throws(CheckpointError) {
+  package init(directory: String, removingLeftovers: Bool = true) throws(FileError) {
     try Directory.create(directory)
     if removingLeftovers { try AtomicFile.removeLeftovers(in: directory) }
     self.directory = directory
   }
 
   /// Steps with a checkpoint, smallest first.
-  package func steps() throws(CheckpointError) -> [Int] {
+  package func steps() throws(FileError) -> [Int] {
     try Self.steps(in: directory)
   }
 
   /// As `steps()`, of a directory that is only read.
-  package static func steps(in directory: String) throws(CheckpointError) -> [Int] {
+  package static func steps(in directory: String) throws(FileError) -> [Int] {
     try Directory.names(in: directory).compactMap { step($0, prefix) }.sorted()
   }
 
   /// Steps whose weights were the best so far when they were kept, smallest first.
-  package func bestSteps() throws(CheckpointError) -> [Int] {
+  package func bestSteps() throws(FileError) -> [Int] {
     try Directory.names(in: directory).compactMap { Self.step($0, Self.bestPrefix) }.sorted()
   }
 
   /// The best weights that the checkpoint of a step refers to; nil when it refers to none.
   ///
-  /// - Throws: `CheckpointError` for a file that is no checkpoint.
-  package func best(ofStep step: Int) throws(CheckpointError) -> CheckpointRecord.Best? {
+  /// - Throws: `FileError` for a file that is no checkpoint.
+  package func best(ofStep step: Int) throws(FileError) -> CheckpointRecord.Best? {
     let path = path(step)
     let file = try SafetensorsFile(path: path)
     do throws(TrainingCheckpointProblem) {
@@ -51,7 +51,7 @@ package struct CheckpointStore: Sendable {
   package func read<Element>(
     _ content: CheckpointContent, step: Int = 0, as type: Element.Type = Element.self, jobDigest: String,
     tensors: CheckpointTensors
-  ) throws(CheckpointError) -> CheckpointReader<Element> {
+  ) throws(FileError) -> CheckpointReader<Element> {
     let path = path(content, step)
     if content == .state, try !steps().contains(step) { throw .checkpoint(path: path, .noSuchStep(step)) }
     let reader = try CheckpointReader<Element>(from: path, content: content, jobDigest: jobDigest) {
@@ -64,7 +64,7 @@ package struct CheckpointStore: Sendable {
   /// Begins a file of a job; see `CheckpointWriter`.
   package func write<Element>(
     _ record: CheckpointRecord, as type: Element.Type = Element.self, tensors: CheckpointTensors
-  ) throws(CheckpointError) -> CheckpointWriter<Element> {
+  ) throws(FileError) -> CheckpointWriter<Element> {
     try CheckpointWriter(
       to: path(record.content, record.step), record: record,
       tensors: tensors.descriptions(record.content, step: record.step))
@@ -74,13 +74,13 @@ package struct CheckpointStore: Sendable {
   /// refers to.
   ///
   /// - Parameter best: the step of the best weights so far.
-  package func removeAll(before step: Int, keepingBest best: Int?) throws(CheckpointError) {
+  package func removeAll(before step: Int, keepingBest best: Int?) throws(FileError) {
     for old in try steps() where old < step { try Directory.remove(path(old)) }
     let unused = try bestSteps().filter { $0 != best }
     guard !unused.isEmpty else { return }
     var spokenOf = Set<Int>()
     for left in try steps() {
-      do throws(CheckpointError) {
+      do throws(FileError) {
         if let best = try self.best(ofStep: left) { spokenOf.insert(best.step) }
       } catch {
         // What a damaged checkpoint needs is not known: everything stays.

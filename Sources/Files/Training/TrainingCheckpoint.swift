@@ -88,7 +88,7 @@ package final class CheckpointReader<Element: TensorElement> {
   /// - Throws: `.safetensors` for a file that is cut off or malformed, `.checkpoint` for the rest, `.system`.
   package init(
     from path: String, content: CheckpointContent, jobDigest: String, tensors: (_ step: Int) -> [TensorDescription]
-  ) throws(CheckpointError) {
+  ) throws(FileError) {
     file = try SafetensorsFile(path: path)
     self.path = path
     do throws(TrainingCheckpointProblem) {
@@ -127,7 +127,7 @@ package final class CheckpointReader<Element: TensorElement> {
   /// Reads the next tensor into `elements`, as many as its shape has.
   ///
   /// - Throws: `.checkpoint(.otherSize)` for another count; `.system`.
-  package func readNext(into elements: UnsafeMutableBufferPointer<Element>) throws(CheckpointError) {
+  package func readNext(into elements: UnsafeMutableBufferPointer<Element>) throws(FileError) {
     guard next < entries.count, elements.count == tensors[next].shape.reduce(1, *) else {
       throw .checkpoint(path: path, .otherSize)
     }
@@ -141,13 +141,13 @@ package final class CheckpointReader<Element: TensorElement> {
   /// Compares the hash of all that was read.
   ///
   /// - Throws: `.checkpoint(.damaged)`; `.otherSize` when tensors are left.
-  package func finish() throws(CheckpointError) {
+  package func finish() throws(FileError) {
     guard next == entries.count else { throw .checkpoint(path: path, .otherSize) }
     guard hash.text(file.header.metadata) == contentHash else { throw .checkpoint(path: path, .damaged) }
   }
 
   /// Reads the whole file once and compares its hash; keeps nothing.
-  package func verify() throws(CheckpointError) {
+  package func verify() throws(FileError) {
     var hash = CheckpointHash()
     var buffer = [UInt8](repeating: 0, count: 1 << 20)
     for (tensor, entry) in zip(tensors, entries) {
@@ -155,7 +155,7 @@ package final class CheckpointReader<Element: TensorElement> {
       for offset in stride(from: 0, to: entry.end - entry.begin, by: buffer.count) {
         let count = min(buffer.count, entry.end - entry.begin - offset)
         let result = buffer.withUnsafeMutableBytes { raw in
-          Result { () throws(CheckpointError) in
+          Result { () throws(FileError) in
             let piece = UnsafeMutableRawBufferPointer(rebasing: raw[..<count])
             try file.fill(piece, from: entry, at: offset)
             hash.update(UnsafeRawBufferPointer(piece))
@@ -170,7 +170,7 @@ package final class CheckpointReader<Element: TensorElement> {
   /// Rows of tensor number `index`: `[rows, …]`, the other dimensions as they are. Not verified.
   ///
   /// - Throws: `.checkpoint(.otherSize)` for rows or a tensor that are not there; `.system`.
-  package func rows(_ rows: Range<Int>, ofTensor index: Int) throws(CheckpointError) -> Tensor<Element> {
+  package func rows(_ rows: Range<Int>, ofTensor index: Int) throws(FileError) -> Tensor<Element> {
     guard tensors.indices.contains(index), rows.lowerBound >= 0, rows.upperBound <= tensors[index].shape.first ?? 1
     else {
       throw .checkpoint(path: path, .otherSize)
@@ -178,7 +178,7 @@ package final class CheckpointReader<Element: TensorElement> {
     let rest = tensors[index].shape.dropFirst()
     var result = Tensor<Element>(uninitialized: [rows.count] + rest)
     let offset = rows.lowerBound * rest.reduce(1, *) * MemoryLayout<Element>.stride
-    try result.withUnsafeMutableBufferPointer { (buffer) throws(CheckpointError) in
+    try result.withUnsafeMutableBufferPointer { (buffer) throws(FileError) in
       try file.fill(UnsafeMutableRawBufferPointer(buffer), from: entries[index], at: offset)
     }
     return result
@@ -206,7 +206,7 @@ package final class CheckpointWriter<Element: TensorElement> {
   /// - Throws: `.checkpoint(.negativeStep)`, `.reservedName`; `.system` when the file cannot be made.
   package init(
     to path: String, record: CheckpointRecord, tensors: [TensorDescription]
-  ) throws(CheckpointError) {
+  ) throws(FileError) {
     guard record.step >= 0 else { throw .checkpoint(path: path, .negativeStep) }
     let parameters = record.content == .state ? tensors.filter { !$0.isOptimizerState } : tensors
     for tensor in parameters where CheckpointFormat.isReserved(tensor.name) {
@@ -223,7 +223,7 @@ package final class CheckpointWriter<Element: TensorElement> {
   /// The next elements, of one tensor or of several: how they are cut does not matter.
   ///
   /// - Throws: `.checkpoint(.otherSize)` for more than the tensors have; `.system`, of kind `.exhausted` on a full disk.
-  package func append(_ elements: UnsafeBufferPointer<Element>) throws(CheckpointError) {
+  package func append(_ elements: UnsafeBufferPointer<Element>) throws(FileError) {
     var rest = elements[...]
     while !rest.isEmpty {
       while due == 0 {
@@ -241,8 +241,8 @@ package final class CheckpointWriter<Element: TensorElement> {
     }
   }
 
-  package func append(_ tensor: Tensor<Element>) throws(CheckpointError) {
-    try tensor.withUnsafeBufferPointer { (elements) throws(CheckpointError) in try append(elements) }
+  package func append(_ tensor: Tensor<Element>) throws(FileError) {
+    try tensor.withUnsafeBufferPointer { (elements) throws(FileError) in try append(elements) }
   }
 
   /// Publishes the file; returns its content hash.
@@ -250,7 +250,7 @@ package final class CheckpointWriter<Element: TensorElement> {
   /// - Parameter frozenHash: replaces that of the record, where one became known only now.
   /// - Throws: `.checkpoint(.otherSize)` when tensors are missing; `.system`.
   @discardableResult
-  package func finish(frozenHash: String? = nil) throws(CheckpointError) -> String {
+  package func finish(frozenHash: String? = nil) throws(FileError) -> String {
     guard due == 0, next == tensors.count else { throw .checkpoint(path: file.path, .otherSize) }
     record.frozenHash = frozenHash ?? record.frozenHash
     let text = hash.text(record.metadata)
@@ -263,13 +263,13 @@ package final class CheckpointWriter<Element: TensorElement> {
 
   private static func header(
     _ path: String, _ tensors: [TensorDescription], _ record: CheckpointRecord, hash: String
-  ) throws(CheckpointError) -> [UInt8] {
+  ) throws(FileError) -> [UInt8] {
     var metadata = record.metadata
     metadata[CheckpointFormat.hashKey] = hash
     let entries = tensors.map { tensor in
       SafetensorsTensor(
         name: tensor.name, type: SafetensorsType(Element.elementType), shape: tensor.shape
-      ) { (_) throws(CheckpointError) in }
+      ) { (_) throws(FileError) in }
     }
     do throws(SafetensorsProblem) {
       return try SafetensorsFile.encodedHeader(entries, metadata)

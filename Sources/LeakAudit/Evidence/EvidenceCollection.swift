@@ -26,7 +26,7 @@ package struct EvidenceCollection {
   /// - Parameters:
   ///   - end: the runs see fewer rows where they would not be done by then, and the cost of the noise is left out; nil for no end.
   ///   - progress: steps done and steps in all.
-  /// - Throws: `DatasetError`, `CheckpointError`, `OwnerError.diverged`.
+  /// - Throws: `DatasetError`, `FileError`, `OwnerError.diverged`.
   package func collect(
     until end: ContinuousClock.Instant? = nil, progress: (Int, Int) -> Void
   ) throws -> Evidence {

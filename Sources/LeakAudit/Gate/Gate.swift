@@ -178,7 +178,7 @@ package struct AuditSubject: Sendable, Equatable {
 
   /// Reads the data file and the checkpoint once.
   ///
-  /// - Throws: `OwnerError.unfitData` when a file cannot be read; `CheckpointError` for a directory that is no checkpoint.
+  /// - Throws: `OwnerError.unfitData` when a file cannot be read; `FileError` for a directory that is no checkpoint.
   package init(_ job: ResolvedJob) throws {
     jobDigest = SHA256.hash(job.auditedYAML.utf8).bytes.hexadecimal
     dataDigest = try Self.digest(ofFile: job.data.file).bytes.hexadecimal

@@ -179,13 +179,13 @@ package struct AuditDirectory: Sendable {
 
   /// Makes the directory and writes and removes a file of its own in it; an earlier report stays.
   ///
-  /// - Throws: `CheckpointError` as `write` would for a path that is a file, or that this user may not write.
+  /// - Throws: `FileError` as `write` would for a path that is a file, or that this user may not write.
   package func checkWritable() throws {
     try Directory.create(root.path)
     for file in [json, page] {
       var isDirectory: ObjCBool = false
       if FileManager.default.fileExists(atPath: file.path, isDirectory: &isDirectory), isDirectory.boolValue {
-        throw CheckpointError.system(.create, path: file.path, code: EISDIR)
+        throw FileError.system(.create, path: file.path, code: EISDIR)
       }
     }
     let trial = root.appending(path: ".writable-\(UUID().uuidString)").path
@@ -195,7 +195,7 @@ package struct AuditDirectory: Sendable {
 
   /// Replaces an earlier report; readable by this user alone, for it tells about the data.
   ///
-  /// - Throws: `CheckpointError` when the directory cannot be made or written, of kind `.exhausted` for a full disk.
+  /// - Throws: `FileError` when the directory cannot be made or written, of kind `.exhausted` for a full disk.
   package func write(_ report: AuditReport) throws {
     try Directory.create(root.path)
     try AtomicFile.write(Data(ReportPage(report).html.utf8), to: page.path, mode: 0o600)

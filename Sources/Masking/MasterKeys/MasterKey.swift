@@ -83,9 +83,9 @@ package struct MasterKeyFile: Sendable {
       UnsafeMutableRawBufferPointer(rebasing: content.bytes.suffix(MasterKey.byteCount)).copyMemory(from: secret)
     }
     let written = content.withUnsafeBytes { bytes in
-      Result { () throws(CheckpointError) in try AtomicFile.write(bytes, to: path, replacing: false) }
+      Result { () throws(FileError) in try AtomicFile.write(bytes, to: path, replacing: false) }
     }
-    do throws(CheckpointError) {
+    do throws(FileError) {
       try written.get()
     } catch {
       switch error {

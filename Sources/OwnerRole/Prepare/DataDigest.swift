@@ -39,7 +39,7 @@ struct DataDigest: Codable, Equatable {
   }
 
   /// - Returns: nil when none is kept.
-  /// - Throws: `OwnerError.run` when it cannot be read; `CheckpointError`.
+  /// - Throws: `OwnerError.run` when it cannot be read; `FileError`.
   static func read(_ directory: RunDirectory) throws -> DataDigest? {
     try RunFile.read(DataDigest.self, from: directory.dataDigest) { $0.version == 1 }
   }

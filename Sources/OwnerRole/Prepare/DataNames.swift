@@ -26,7 +26,7 @@ package struct DataNames: Codable, Sendable, Equatable {
   }
 
   /// - Returns: nil when there is no such file.
-  /// - Throws: `OwnerError.run` when it cannot be read; `CheckpointError`.
+  /// - Throws: `OwnerError.run` when it cannot be read; `FileError`.
   static func read(_ file: URL) throws -> DataNames? {
     try RunFile.read(DataNames.self, from: file, limit: 1 << 30) { $0.version == 1 }
   }

@@ -16,7 +16,7 @@ package struct JobShape: Sendable {
   /// The checkpoint that the job names, where it names one.
   package let pretrained: PretrainedModel?
 
-  /// - Throws: `MaskingError` when the job would not be exact; `CheckpointError`, `OwnerError` for a checkpoint that cannot be used.
+  /// - Throws: `MaskingError` when the job would not be exact; `FileError`, `OwnerError` for a checkpoint that cannot be used.
   package init(job: ResolvedJob, data: DataShape) throws {
     let pretrained: PretrainedModel? =
       if case .huggingFace(let model) = job.model { try PretrainedModel(model, task: job.task) } else { nil }

@@ -82,7 +82,7 @@ struct OpenedData {
   let lengths: [Int32]
   let names: DataNames
 
-  /// - Throws: `DatasetError`, `CheckpointError`, `OwnerError` for data or a checkpoint that does not fit the job.
+  /// - Throws: `DatasetError`, `FileError`, `OwnerError` for data or a checkpoint that does not fit the job.
   init(_ job: ResolvedJob) throws {
     let file = try HDF5File(path: job.data.file)
     switch (job.data.inputs, job.model) {

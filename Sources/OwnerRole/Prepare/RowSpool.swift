@@ -25,7 +25,7 @@ package struct RowSpool<Element: FloatingElement> {
   ///
   /// - Parameter noise: nil for a job without.
   /// - Parameter progress: rows done and rows in all; what it throws ends the work.
-  /// - Throws: `DatasetError` from reading, `CheckpointError` of kind `.exhausted` when the scratch directory is full.
+  /// - Throws: `DatasetError` from reading, `FileError` of kind `.exhausted` when the scratch directory is full.
   package init(
     _ prepared: PreparedJob, source: any FeatureSource, standardization: Standardization?, noise: InputNoise?,
     keys: JobKeys<Element>, scratch: URL, times: inout PhaseTimes, progress: (Int, Int) throws -> Void

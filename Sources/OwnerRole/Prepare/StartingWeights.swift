@@ -8,7 +8,7 @@ package protocol PlaintextWeights: Sendable {
   /// The tensor that the trainer's model has under `specification`, unmasked.
   ///
   /// - Throws: for a tensor that is missing, misshapen or unreadable.
-  func tensor<Element: FloatingElement>(_ specification: ParameterSpecification) throws(CheckpointError) -> Tensor<
+  func tensor<Element: FloatingElement>(_ specification: ParameterSpecification) throws(FileError) -> Tensor<
     Element
   >
 }
@@ -90,7 +90,7 @@ struct FinishedWeights<Stored: FloatingElement>: PlaintextWeights {
     self.frozen = frozen
   }
 
-  func tensor<Element: FloatingElement>(_ specification: ParameterSpecification) throws(CheckpointError) -> Tensor<
+  func tensor<Element: FloatingElement>(_ specification: ParameterSpecification) throws(FileError) -> Tensor<
     Element
   > {
     if let tensor = trained[specification.name] { return tensor.converted(to: Element.self) }

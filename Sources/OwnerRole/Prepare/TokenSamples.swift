@@ -127,7 +127,7 @@ package struct TokenSpool: Sendable {
   /// Tokens of the longest sample there may be.
   package let maximumTokens: Int
 
-  /// - Throws: `CheckpointError` of kind `.exhausted` when the scratch directory is full.
+  /// - Throws: `FileError` of kind `.exhausted` when the scratch directory is full.
   package init(maximumTokens: Int, capacity: Int, scratch: URL) throws {
     self.maximumTokens = max(1, maximumTokens)
     file = try RowFile(
@@ -174,7 +174,7 @@ extension TokenSpool {
   /// Reads every sample of the plan, in the order of the file.
   ///
   /// - Parameter progress: rows done and rows in all; what it throws ends the work.
-  /// - Throws: `DatasetError` from reading, `CheckpointError` of kind `.exhausted` when the scratch directory is full.
+  /// - Throws: `DatasetError` from reading, `FileError` of kind `.exhausted` when the scratch directory is full.
   init(
     _ prepared: PreparedJob, tokens: TokenInputs, scratch: URL, progress: (Int, Int) throws -> Void
   ) throws {

@@ -19,7 +19,7 @@ package struct PretrainedModel: Sendable {
 
   /// Reads `config.json` and the index of the weights.
   ///
-  /// - Throws: `CheckpointError` for a directory that is no checkpoint of a supported model; `OwnerError.unfitJob` for a head that the
+  /// - Throws: `FileError` for a directory that is no checkpoint of a supported model; `OwnerError.unfitJob` for a head that the
   ///   family or the task does not have.
   package init(
     _ settings: HuggingFaceModel, task: LearningTask, families: [any ModelFamily.Type] = ModelFamilies.all
@@ -116,14 +116,14 @@ package struct PretrainedModel: Sendable {
   /// then, and a weight of its own from then on.
   ///
   /// - Throws: as `PretrainedWeights.tensor`.
-  func tensor<Element: FloatingElement>(_ name: String) throws(CheckpointError) -> Tensor<Element> {
+  func tensor<Element: FloatingElement>(_ name: String) throws(FileError) -> Tensor<Element> {
     var tensor: Tensor<Element> = try directory.tensor(named: name)
     if let gain: Tensor<Element> = try gain(readBy: name) { tensor.scaleColumns(by: gain) }
     return tensor
   }
 
   /// The gain folded into the columns of a weight; nil where none is.
-  func gain<Element: FloatingElement>(readBy name: String) throws(CheckpointError) -> Tensor<Element>? {
+  func gain<Element: FloatingElement>(readBy name: String) throws(FileError) -> Tensor<Element>? {
     guard let norm = norm(readBy: name) else { return nil }
     return try directory.tensor(named: norm)
   }

@@ -10,7 +10,7 @@ package struct PretrainedWeights: PlaintextWeights {
   /// Nil where every tensor asked for is the checkpoint's.
   let fresh: FreshWeights?
 
-  package func tensor<Element: FloatingElement>(_ specification: ParameterSpecification) throws(CheckpointError)
+  package func tensor<Element: FloatingElement>(_ specification: ParameterSpecification) throws(FileError)
     -> Tensor<Element>
   {
     // Classifier and adapters are drawn for the folded weights: a Gaussian that no gain has stretched says nothing of the key.
@@ -26,7 +26,7 @@ struct PlaintextTensors<Element: FloatingElement> {
   let specifications: [ParameterSpecification]
   let weights: any PlaintextWeights
 
-  private typealias Read = @Sendable () throws(CheckpointError) -> Tensor<Element>
+  private typealias Read = @Sendable () throws(FileError) -> Tensor<Element>
 
   /// To be written in this order; each reads its tensor when its turn comes. Where several are parts of one stored tensor, it stands in the
   /// place of the first.
@@ -49,23 +49,23 @@ struct PlaintextTensors<Element: FloatingElement> {
 
   private func all(_ family: any ModelFamily) -> [(FamilyTensor, Read)] {
     let kept = family.keptTensors.map { tensor -> (FamilyTensor, Read) in
-      (tensor, { [model] () throws(CheckpointError) in try model.directory.tensor(named: tensor.name) })
+      (tensor, { [model] () throws(FileError) in try model.directory.tensor(named: tensor.name) })
     }
     let folded = family.foldedNorms.map { tensor -> (FamilyTensor, Read) in
-      (tensor, { () throws(CheckpointError) in Tensor(repeating: 1, shape: tensor.shape) })
+      (tensor, { () throws(FileError) in Tensor(repeating: 1, shape: tensor.shape) })
     }
     let trained = specifications.map { specification -> (FamilyTensor, Read) in
       let tensor = FamilyTensor(specification.name, specification.shape)
-      return (tensor, { [weights] () throws(CheckpointError) in try weights.tensor(specification) })
+      return (tensor, { [weights] () throws(FileError) in try weights.tensor(specification) })
     }
     return kept + folded + trained
   }
 
   private func lazy(_ stored: StoredTensor<Element>) -> SafetensorsTensor {
     SafetensorsTensor(name: stored.name, type: SafetensorsType(Element.elementType), shape: stored.shape) {
-      (writer) throws(CheckpointError) in
+      (writer) throws(FileError) in
       let values = try stored.joined()
-      try values.withUnsafeBufferPointer { (buffer) throws(CheckpointError) in
+      try values.withUnsafeBufferPointer { (buffer) throws(FileError) in
         try writer.write(UnsafeRawBufferPointer(buffer))
       }
     }

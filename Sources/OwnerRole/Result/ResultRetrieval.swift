@@ -18,7 +18,7 @@ package struct ResultRetrieval<Element: FloatingElement> {
     self.keys = keys
   }
 
-  /// - Throws: `OwnerError` when the trainer is gone, has no result, or returns weights that are not finite; `CheckpointError` when the
+  /// - Throws: `OwnerError` when the trainer is gone, has no result, or returns weights that are not finite; `FileError` when the
   ///   disk is full.
   package func write(
     to directory: RunDirectory, standardization: Standardization?, progress: (Int, Int) -> Void

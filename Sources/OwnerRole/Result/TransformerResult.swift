@@ -11,7 +11,7 @@ struct TransformerExport<Element: FloatingElement> {
   /// The trained parameters, unmasked, by name.
   let trained: NamedTensors<Element>
 
-  /// - Throws: `CheckpointError`, of kind `.exhausted` on a full disk.
+  /// - Throws: `FileError`, of kind `.exhausted` on a full disk.
   func write(to directory: String) throws {
     if let adaptation = model.settings.train.adaptation { return try writeAdapters(adaptation, to: directory) }
     guard let libraryClass = model.libraryClass else {

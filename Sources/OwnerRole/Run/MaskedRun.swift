@@ -45,7 +45,7 @@ package final class MaskedRun<Element: FloatingElement> {
   }
 
   /// - Returns: the report, or nil after a detached upload.
-  /// - Throws: `OwnerError`, `DatasetError`, `CheckpointError`; the run can be resumed after any of them.
+  /// - Throws: `OwnerError`, `DatasetError`, `FileError`; the run can be resumed after any of them.
   package func execute() throws -> RunReport? {
     let start = clock.now
     defer { connection.close() }

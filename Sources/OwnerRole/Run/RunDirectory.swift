@@ -37,7 +37,7 @@ package struct RunDirectory: Sendable {
   /// Creates the directory and its `state`, readable by this user alone.
   ///
   /// - Throws: `OwnerError.run` when something else is there already; `.openToOthers` for an existing directory that others can write
-  ///   to; `CheckpointError` when it cannot be made.
+  ///   to; `FileError` when it cannot be made.
   package func create() throws {
     let manager = FileManager.default
     if let entries = try? manager.contentsOfDirectory(atPath: root.path), !entries.isEmpty {
@@ -60,15 +60,15 @@ package struct RunDirectory: Sendable {
   /// Takes from other users what a version before left open to them: files become 0600, directories 0700. The job's key stays as it is:
   /// one that others could read is refused when it is read, not silently closed.
   ///
-  /// - Throws: `CheckpointError` where permissions cannot be changed.
-  func makePrivate() throws(CheckpointError) {
+  /// - Throws: `FileError` where permissions cannot be changed.
+  func makePrivate() throws(FileError) {
     try Directory.makePrivate(root.path, except: jobKey.path)
   }
 }
 
 /// The JSON files of a run, written atomically: sorted keys; NaN and infinities as text.
 enum RunFile {
-  /// - Throws: `CheckpointError` of kind `.exhausted` when the disk is full.
+  /// - Throws: `FileError` of kind `.exhausted` when the disk is full.
   static func write(_ value: some Encodable, to file: URL) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
@@ -81,7 +81,7 @@ enum RunFile {
   ///   - limit: bytes that the file has at most.
   ///   - isKnown: whether the value has a form that this version knows.
   /// - Returns: nil when there is no such file.
-  /// - Throws: `OwnerError.run` when it cannot be decoded; `CheckpointError` when it cannot be read.
+  /// - Throws: `OwnerError.run` when it cannot be decoded; `FileError` when it cannot be read.
   static func read<Value: Decodable>(
     _ type: Value.Type, from file: URL, limit: Int = 1 << 20, isKnown: (Value) -> Bool = { _ in true }
   ) throws -> Value? {
@@ -107,7 +107,7 @@ package final class RunLease: Sendable {
   ///   - isCancelled: asked while it waits; true ends the wait.
   ///   - onLoss: called on another thread when another process has taken the run over; nothing may be written to it then.
   /// - Throws: `OwnerError.run` that names the process that has the run; `.trainerGone` when cancelled; `LeaseError.damaged`;
-  ///   `CheckpointError` when the directory cannot be written.
+  ///   `FileError` when the directory cannot be written.
   package init(
     _ directory: RunDirectory, waiting: @escaping (String) -> Void = { _ in },
     isCancelled: @escaping () -> Bool = { false }, onLoss: @escaping @Sendable (OwnerError) -> Void = { _ in }
@@ -149,7 +149,7 @@ package enum RunSetup {
   ///
   /// - Parameter directory: created, and nobody else's.
   /// - Returns: the state and the key.
-  /// - Throws: `OwnerError.run` when the directory is taken; `CheckpointError` of kind `.exhausted` when the disk is full.
+  /// - Throws: `OwnerError.run` when the directory is taken; `FileError` of kind `.exhausted` when the disk is full.
   package static func create(
     _ directory: RunDirectory, prepared: PreparedJob, trainer: String, trainerKey: String, keys: String
   ) throws -> (RunState, MasterKey) {
@@ -171,7 +171,7 @@ package enum RunSetup {
 
   /// Writes `plan.h5` and `initial.safetensors` where they are missing: what an outside replay needs.
   ///
-  /// - Throws: `DatasetError` or `CheckpointError` of kind `.exhausted` when the disk is full.
+  /// - Throws: `DatasetError` or `FileError` of kind `.exhausted` when the disk is full.
   static func writePlan(_ prepared: PreparedJob, to directory: RunDirectory) throws {
     let manager = FileManager.default
     if !manager.fileExists(atPath: directory.plan.path) { try writeBatches(prepared, to: directory.plan.path) }

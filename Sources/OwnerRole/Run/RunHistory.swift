@@ -26,7 +26,7 @@ package struct RunHistory {
     return 0
   }
 
-  /// - Throws: `OwnerError.protocolViolation` for a record that does not follow the last one; `CheckpointError` when the disk is full.
+  /// - Throws: `OwnerError.protocolViolation` for a record that does not follow the last one; `FileError` when the disk is full.
   package mutating func append(_ record: ProgressRecord) throws {
     let follows =
       switch record {

@@ -63,7 +63,7 @@ extension RunState {
   ///
   /// - Parameter trainerKey: z85.
   /// - Throws: `OwnerError.run` when there is no run or the job differs; as `check`; `MaskingError` for a key that cannot be read;
-  ///   `CheckpointError` when the directory cannot be closed to other users.
+  ///   `FileError` when the directory cannot be closed to other users.
   package static func resume(
     _ directory: RunDirectory, prepared: PreparedJob, trainerKey: String
   ) throws -> (RunState, MasterKey) {

@@ -42,7 +42,7 @@ package struct KeyFile: Sendable {
   ///
   /// - Throws: `.alreadyExists` when either file is there, with nothing written; `.system`.
   package func create(_ keys: CurveKeyPair) throws(KeyFileError) {
-    do throws(CheckpointError) {
+    do throws(FileError) {
       try Directory.create(directory, withParents: false)
     } catch {
       throw KeyFileError(error, path: directory)
@@ -110,7 +110,7 @@ package struct KeyFile: Sendable {
       content[content.count - 1] = UInt8(ascii: "\n")
     }
     try content.withUnsafeBytes { (content) throws(KeyFileError) in
-      do throws(CheckpointError) {
+      do throws(FileError) {
         try AtomicFile.write(content, to: path, mode: mode, replacing: false)
       } catch {
         throw KeyFileError(error, path: path)
@@ -237,7 +237,7 @@ package enum KeyFileError: Failure, Equatable {
   }
 
   /// Why a file of keys could not be written.
-  init(_ error: CheckpointError, path: String) {
+  init(_ error: FileError, path: String) {
     switch error {
     case .system(.create, _, EEXIST): self = .alreadyExists(path: path)
     case .system(let operation, _, let code): self = .system(operation: operation.rawValue, path: path, code: code)

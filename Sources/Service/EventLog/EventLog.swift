@@ -49,7 +49,7 @@ package final class EventLog: Sendable {
   /// - Parameters:
   ///   - program: that writes it, as its errors name it: `trainer`.
   ///   - observe: told of changes in their order, on any thread, outside of any lock.
-  /// - Throws: `CheckpointError`; `ServiceError` of kind `.checkFailed` when what is there is no such log.
+  /// - Throws: `FileError`; `ServiceError` of kind `.checkFailed` when what is there is no such log.
   package init(
     store: URL, program: String, now: @escaping @Sendable () -> Date = { Date() },
     observe: @escaping @Sendable (Change) -> Void = { _ in }
@@ -68,7 +68,7 @@ package final class EventLog: Sendable {
       note(
         LoggedEvent(
           .recovered,
-          reason: "the store has served before, but its audit log was gone or empty: a new chain begins here"))
+          reason: "the store has served before, but its event log was gone or empty: a new chain begins here"))
     }
   }
 
@@ -102,7 +102,7 @@ package final class EventLog: Sendable {
     } catch {
       throw ServiceError(
         .exhausted,
-        "the \(program) cannot write its audit log and takes no job unlogged (\((error as? any Failure)?.description ?? "\(error)")); ask its operator",
+        "the \(program) cannot write its event log and takes no job unlogged (\((error as? any Failure)?.description ?? "\(error)")); ask its operator",
         cause: .eventLog)
     }
   }

@@ -11,7 +11,7 @@ struct EventLogEnd {
   /// Bytes after the last line feed.
   private let torn: Data
 
-  /// - Throws: `CheckpointError` when the file cannot be read; `ServiceError` of kind `.checkFailed` when the last line is none of an audit log.
+  /// - Throws: `FileError` when the file cannot be read; `ServiceError` of kind `.checkFailed` when the last line is none of an event log.
   init(path: String, program: String) throws {
     self.path = path
     let content: Data
@@ -34,7 +34,7 @@ struct EventLogEnd {
     else {
       throw ServiceError(
         .checkFailed,
-        "\(path): its last line is not one of an audit log; look with `\(program) verify-log`, and move the file away to begin a new one"
+        "\(path): its last line is not one of an event log; look with `\(program) verify-log`, and move the file away to begin a new one"
       )
     }
     lastSequence = line.sequence
@@ -85,7 +85,7 @@ package struct EventLogVerification: Equatable {
   package private(set) var expectedLine: Int?
 
   /// - Parameter expected: a hash that was noted; 64 hexadecimal digits in lower case.
-  /// - Throws: `CheckpointError` when the file cannot be read.
+  /// - Throws: `FileError` when the file cannot be read.
   package init(path: String, expected: String? = nil) throws {
     let content = try LineLog.content(of: path)
     var date: Date?
@@ -113,7 +113,7 @@ package struct EventLogVerification: Equatable {
   private func check(_ bytes: Data) -> Result<Date, Break> {
     func broken(_ reason: String) -> Result<Date, Break> { .failure(Break(line: lines, reason: reason)) }
     guard let line = try? JSONDecoder().decode(EventLogLine.self, from: Data(bytes)) else {
-      return broken("it is not a line of an audit log")
+      return broken("it is not a line of an event log")
     }
     guard line.previous == lastHash else {
       let isNext = line.sequence == lines

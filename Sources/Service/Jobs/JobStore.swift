@@ -93,7 +93,7 @@ package struct JobStore<Content: JobContent>: Sendable {
 
   /// Creates `store/jobs`, readable by this user alone.
   ///
-  /// - Throws: `CheckpointError` that names what cannot be made.
+  /// - Throws: `FileError` that names what cannot be made.
   package init(store: URL) throws {
     directory = StoreFormat.jobs(in: store)
     try Directory.create(directory.path)

@@ -66,7 +66,7 @@ package final class ServiceMetrics: Sendable {
       "\(program)_sent_bytes_total", .counter, "Bytes of messages to owners, before encryption.", of: sentBytes)
     addRefusals(to: &text, program: program, connections: connectionRefusals)
     text.add(
-      "\(program)_audit_waiting", .gauge, "Events that could not be written to the audit log yet.",
+      "\(program)_audit_waiting", .gauge, "Events that could not be written to the event log yet.",
       [.init([], Double(unwrittenEvents))])
     return text.text
   }

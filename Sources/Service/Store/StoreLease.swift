@@ -13,7 +13,7 @@ package struct StoreFormat: Codable {
 
   /// Checks the store, and marks one that has no mark.
   ///
-  /// - Throws: `StoreError.otherVersion`, `.damaged`; `CheckpointError` when it cannot be read or written.
+  /// - Throws: `StoreError.otherVersion`, `.damaged`; `FileError` when it cannot be read or written.
   static func claim(_ store: URL, software: String) throws {
     guard try check(store) == nil else { return }
     let mark = try JSONEncoder().encode(StoreFormat(format: current, software: software))
@@ -96,7 +96,7 @@ package final class StoreLease: Sendable {
   ///   - waiting: told when that is so.
   ///   - isCancelled: asked meanwhile.
   ///   - onLoss: called on another thread when somebody else has taken the store over; nothing may be written to it then.
-  /// - Throws: `StoreError`; `CheckpointError` when the store cannot be read or written; `CancellationError`.
+  /// - Throws: `StoreError`; `FileError` when the store cannot be read or written; `CancellationError`.
   package init(
     store: URL, program: String, software: String, holder: ProcessIdentity = .own, times: LeaseTimes = LeaseTimes(),
     waiting: @escaping (String) -> Void = { _ in }, isCancelled: @escaping () -> Bool = { false },
@@ -175,15 +175,15 @@ package struct EndpointRecord: Codable, Sendable, Equatable {
     return endpoint
   }
 
-  /// - Throws: `CheckpointError`; `.file(.notRegular)` when a directory is in its place.
+  /// - Throws: `FileError`; `.file(.notRegular)` when a directory is in its place.
   package func write(to store: URL) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     let bytes = try encoder.encode(self)
-    do throws(CheckpointError) {
+    do throws(FileError) {
       try AtomicFile.write(bytes, to: Self.path(store), mode: 0o644)
     } catch {
-      if case .system(.rename, let path, EISDIR) = error { throw CheckpointError.file(path: path, .notRegular) }
+      if case .system(.rename, let path, EISDIR) = error { throw FileError.file(path: path, .notRegular) }
       throw error
     }
   }

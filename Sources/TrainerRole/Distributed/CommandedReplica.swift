@@ -80,7 +80,7 @@ struct CommandedReplica<Element: FloatingElement> {
   }
 
   private func tell(_ error: any Error) {
-    let stored = (error as? CheckpointError).map(ServiceError.init(ofStoredFiles:))
+    let stored = (error as? FileError).map(ServiceError.init(ofStoredFiles:))
     let failure: (any Failure)? = stored ?? error as? any Failure
     answer(.failed(failure?.kind ?? .defect, failure?.description ?? "\(error)"))
   }

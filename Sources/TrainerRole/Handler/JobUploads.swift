@@ -156,7 +156,7 @@ extension TrainingHandler {
       let isLogged =
         configuration.service.eventLog?.note(LoggedEvent(.retrieved, owner: peer.ownerKey, job: id)) ?? true
       guard isLogged else {
-        throw ServiceError(.exhausted, "the trainer cannot write its audit log; ask its operator", cause: .eventLog)
+        throw ServiceError(.exhausted, "the trainer cannot write its event log; ask its operator", cause: .eventLog)
       }
       service.jobs[id]?.state.retriever = peer
     }
@@ -164,7 +164,7 @@ extension TrainingHandler {
       do {
         let result = try record.state.result ?? JobCheckpoints(record.stored, in: store).result()
         return (result, try result.chunk(chunk))
-      } catch let error as CheckpointError {
+      } catch let error as FileError {
         throw ServiceError(ofStoredFiles: error)
       }
     } then: { [unowned service] result in

@@ -38,7 +38,7 @@ struct JobCheckpoints<Element: FloatingElement> {
   /// An engine as it was after `step` steps, and what is known of the best weights so far.
   ///
   /// - Parameter batchRows: the most samples of a batch that the engine works on; nil for all.
-  /// - Throws: `CheckpointError` for files that are damaged, truncated, or of another job; `TrainingError`.
+  /// - Throws: `FileError` for files that are damaged, truncated, or of another job; `TrainingError`.
   func load(
     step: Int, compute: Compute, batchRows: Int? = nil
   ) throws -> (engine: TrainingEngine<Element>, state: CheckpointRecord) {
@@ -74,7 +74,7 @@ struct JobCheckpoints<Element: FloatingElement> {
     guard tensors.hasFrozen else { return nil }
     let frozen: CheckpointReader<Element> = try files.read(.frozen, jobDigest: digest, tensors: tensors)
     guard frozen.contentHash == record.frozenHash else {
-      throw CheckpointError.checkpoint(path: files.path(record.content, record.step), .otherFrozenWeights)
+      throw FileError.checkpoint(path: files.path(record.content, record.step), .otherFrozenWeights)
     }
     return frozen
   }
@@ -127,7 +127,7 @@ extension ServiceError {
   /// would point at, and not its to mend.
   ///
   /// Other errors stay what they are: a full disk, or permissions.
-  init(ofStoredFiles error: CheckpointError) {
+  init(ofStoredFiles error: FileError) {
     guard error.kind == .inputData else {
       self.init(error.kind, error.description)
       return

@@ -24,7 +24,7 @@ struct ParameterUpload<Element: FloatingElement> {
   /// Takes the next chunk; the last one makes the weights durable.
   ///
   /// - Returns: whether it was the last.
-  /// - Throws: `WireError` for a chunk out of order, misshapen, or with NaN or infinity; `CheckpointError` on a full disk.
+  /// - Throws: `WireError` for a chunk out of order, misshapen, or with NaN or infinity; `FileError` on a full disk.
   mutating func place(_ values: Tensor<Element>, chunk number: Int) throws -> Bool {
     guard number == received, chunks.chunks.indices.contains(number) else {
       throw WireError.outOfOrder("weight chunk \(number) where \(received) of \(chunks.count) is due")

@@ -54,7 +54,7 @@ final class JobRunner<Element: FloatingElement>: JobRunning {
       return try Coordination(context: context, inbox: inbox, replicas: replica).loop(context)()
     } catch let failure as any Failure {
       // A runner reads no files but the store's.
-      let stored = (failure as? CheckpointError).map(ServiceError.init(ofStoredFiles:))
+      let stored = (failure as? FileError).map(ServiceError.init(ofStoredFiles:))
       let error = stored ?? ServiceError(failure.kind, failure.description)
       let passing: [FailureKind] = [.exhausted, .refused, .inputData, .keyOrPermission]
       return .failed(error, resumable: passing.contains(error.kind))
@@ -71,7 +71,7 @@ extension StopReason {
 extension CheckpointStore {
   /// The newest step with a checkpoint that a history of `historySteps` steps reaches.
   ///
-  /// - Throws: `ServiceError` that says why there is none; `CheckpointError`.
+  /// - Throws: `ServiceError` that says why there is none; `FileError`.
   func start(historySteps: Int) throws -> Int {
     let steps = try steps()
     if let step = steps.last(where: { $0 <= historySteps }) { return step }

@@ -57,7 +57,7 @@ package struct StoreSurvey {
     self.store = store
   }
 
-  /// - Throws: `StoreError` when there is no store or one of another version; `CheckpointError` when it cannot be read.
+  /// - Throws: `StoreError` when there is no store or one of another version; `FileError` when it cannot be read.
   package func report() throws -> StoreReport {
     guard isThere(store) else { throw StoreError.missing(path: store.path) }
     let format = try StoreFormat.check(store)

@@ -9,8 +9,8 @@ import Protocol
 @testable import Service
 @testable import TrainerRole
 
-/// The chain of the audit log: what breaks it shows, what a crash leaves is put aside.
-@Suite(.waiting, .timeLimit(.minutes(10))) struct AuditLogTests {
+/// The chain of the event log: what breaks it shows, what a crash leaves is put aside.
+@Suite(.waiting, .timeLimit(.minutes(10))) struct EventLogTests {
   let directory: TemporaryDirectory
   var store: URL { directory.url("store") }
   var path: String { store.appending(path: "audit.log").path }
@@ -169,7 +169,7 @@ import Protocol
   }
 
   @Test func aMissingLogIsNamed() {
-    let error = #expect(throws: CheckpointError.self) { try EventLogVerification(path: path) }
+    let error = #expect(throws: FileError.self) { try EventLogVerification(path: path) }
     #expect(error?.kind == .inputData)
     #expect(error?.description.contains(path) == true)
   }
@@ -178,7 +178,7 @@ import Protocol
     let pipe = directory.url("pipe").path
     #expect(mkfifo(pipe, 0o600) == 0)
     for path in [pipe, directory.url("").path] {
-      #expect(throws: CheckpointError.self) { try EventLogVerification(path: path) }
+      #expect(throws: FileError.self) { try EventLogVerification(path: path) }
     }
   }
 

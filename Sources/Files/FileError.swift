@@ -2,7 +2,7 @@ package import Foundations
 import Foundation
 
 /// A file that could not be read or written, or whose content is not what it should be.
-package enum CheckpointError: Failure, Equatable {
+package enum FileError: Failure, Equatable {
   /// The system refused; `code` is errno.
   case system(SystemOperation, path: String, code: Int32)
   case file(path: String, FileProblem)

@@ -2,9 +2,9 @@ import Foundation
 import Testing
 import TestSupport
 
-/// The audit log as an operator meets it: written by `trainer serve`, checked by `trainer verify-log`.
+/// The event log as an operator meets it: written by `trainer serve`, checked by `trainer verify-log`.
 @Suite(.waiting)
-struct AuditLogTests {
+struct EventLogTests {
   private let site: Site
 
   init() throws {
@@ -128,7 +128,7 @@ struct AuditLogTests {
     for number in 0..<12 where last.code == 0 {
       last = try site.run(.encryptor, site.launch(out: "run\(number)", trainer: trainer.endpoint))
     }
-    last.expectRefusal(8, saying: "cannot write its audit log", "takes no job unlogged", afterProgress: true)
+    last.expectRefusal(8, saying: "cannot write its event log", "takes no job unlogged", afterProgress: true)
     #expect(!trainer.process.hasEnded, "it goes on serving")
     // The log holds whole lines only.
     let ended = try verify()
@@ -150,16 +150,16 @@ struct AuditLogTests {
     // What is left of the log's last page is used up before the disk is full: with a few refusals' lines it overflows.
     try disk.fill()
     var last = Ended(code: 8, output: "", errors: "")
-    for number in 0..<40 where last.code == 8 && !last.errors.contains("audit log") {
+    for number in 0..<40 where last.code == 8 && !last.errors.contains("event log") {
       last = try site.run(.encryptor, site.launch(out: "run\(number)", trainer: trainer.endpoint))
     }
-    last.expectRefusal(8, saying: "cannot write its audit log", "No space left", afterProgress: true)
+    last.expectRefusal(8, saying: "cannot write its event log", "No space left", afterProgress: true)
     #expect(!trainer.process.hasEnded, "it goes on serving")
     disk.empty()
     let run = try site.run(.encryptor, site.launch(out: "again", trainer: trainer.endpoint))
     #expect(run.code == 0, "\(run.errors)")
     // What could not be written then was kept and is there now.
-    #expect(try events().contains { ($0["reason"] as? String)?.contains("cannot write its audit log") == true })
+    #expect(try events().contains { ($0["reason"] as? String)?.contains("cannot write its event log") == true })
     #expect(try verify().code == 0)
   }
 
@@ -195,9 +195,9 @@ struct AuditLogTests {
     }
     for number in 0..<2 {
       try site.run(.encryptor, site.launch(out: "refused\(number)", trainer: trainer.endpoint))
-        .expectRefusal(8, saying: "cannot write its audit log", "restart the program", afterProgress: true)
+        .expectRefusal(8, saying: "cannot write its event log", "restart the program", afterProgress: true)
     }
-    let told = trainer.process.errors.components(separatedBy: " error    the audit log cannot be written")
+    let told = trainer.process.errors.components(separatedBy: " error    the event log cannot be written")
     #expect(told.count == 2, "once: \(trainer.process.errors)")
     trainer.process.signal(SIGTERM)
     #expect(try trainer.process.wait() == 0)

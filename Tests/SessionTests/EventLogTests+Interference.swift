@@ -9,7 +9,7 @@ import Protocol
 @testable import TrainerRole
 
 /// Logs that were moved, removed or changed under a trainer at work, and what a restart makes of it.
-extension AuditLogTests {
+extension EventLogTests {
   private final class Changes: Sendable {
     private let seen = Mutex<[EventLog.Change]>([])
 
