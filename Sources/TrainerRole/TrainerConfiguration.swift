@@ -1,3 +1,4 @@
+package import Foundations
 package import Collectives
 package import Numerics
 package import Protocol

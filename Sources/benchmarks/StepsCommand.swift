@@ -85,7 +85,7 @@ struct TrainingSetup {
       optimizer: optimizer,
       lossConstraint: LossRules.constraint(
         on: structure.output, task: .classification, location: .owner, labelsMissing: false))
-    return JobKeys(master: MasterKey(for: JobIdentifier()), plan: plan, compute: compute)
+    return JobKeys(master: MasterKey(), plan: plan, compute: compute)
   }
 }
 

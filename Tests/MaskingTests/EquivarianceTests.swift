@@ -90,7 +90,7 @@ import Testing
     let hidden = KeyPlanRow(space: SpaceID("hidden.0"), width: 6, group: .orthogonal, decidedBy: "test")
     let plan = try fixture.plan(.rotation)
     let wrong = KeyPlan(rows: [plan.input, hidden, plan.output], input: plan.input, output: plan.output)
-    let keys = JobKeys<Double>(master: MasterKey(for: JobIdentifier()), plan: wrong, compute: Compute(threads: 1))
+    let keys = JobKeys<Double>(master: MasterKey(), plan: wrong, compute: Compute(threads: 1))
     let stream = KeyStream(secret: Array("control".utf8), label: "network")
     let rows = gaussian(stream, [5, 4])
     let parameters = fixture.parameters.map { gaussian(stream, $0.shape) }

@@ -12,7 +12,7 @@ import Testing
     return Tensor((0..<shape.reduce(1, *)).map { _ in Element(stream.nextUniform() - 0.5) }, shape: shape)
   }
 
-  private func fixedMaster(_ job: JobIdentifier) -> MasterKey {
+  private func fixedMaster(_ job: JobID) -> MasterKey {
     MasterKey(job: job, secret: Array(UInt8(0)..<32).withUnsafeBytes { SecretBuffer(copying: $0) })
   }
 
@@ -87,7 +87,7 @@ import Testing
 
   @Test func nothingDependsOnTheNumberOfThreads() throws {
     let fixture = MLPFixture(features: 1100, padding: 1, hidden: [8], outputs: 3)
-    let master = MasterKey(for: JobIdentifier())
+    let master = MasterKey()
     let one = try fixture.keys(.rotation, master: master, threads: 1)
     let three = try fixture.keys(.rotation, master: master, threads: 3)
     let rows: Tensor<Double> = numbers([1200, 1100], "rows")
@@ -103,7 +103,7 @@ import Testing
   func theMasksOfTwoJobsDiffer(strength: MaskingStrength) throws {
     let fixture = MLPFixture(features: 30)
     let rows: Tensor<Double> = numbers([1, 30], "rows")
-    let (first, second) = (JobIdentifier(), JobIdentifier())
+    let (first, second) = (JobID.random(), JobID.random())
     // Even under one secret, because the job is part of every label.
     let masked = try [fixedMaster(first), fixedMaster(second), MasterKey(for: first), fixedMaster(first)].map {
       try fixture.keys(strength, master: $0).maskInputs(rows)
@@ -115,7 +115,7 @@ import Testing
 
   /// The order and signs computed with Python's `cryptography` from the bytes 0 … 31.
   @Test func theKeysOfAFixedMasterKeyNeverChange() throws {
-    let job = try #require(JobIdentifier("00112233445566778899aabbccddeeff"))
+    let job = try #require(JobID(hex: "00112233445566778899aabbccddeeff"))
     func keys(_ group: SymmetryGroup) -> JobKeys<Double> {
       let row = KeyPlanRow(space: SpaceID("hidden.0"), width: 12, group: group, decidedBy: "test")
       return JobKeys(
@@ -168,7 +168,7 @@ import Testing
   func negativeClassesStayAsTheyAre(group: SymmetryGroup) throws {
     let row = KeyPlanRow(space: SpaceID("output"), width: 5, group: group, decidedBy: "test")
     let keys = JobKeys<Float>(
-      master: MasterKey(for: JobIdentifier()), plan: KeyPlan(rows: [row], input: row, output: row),
+      master: MasterKey(), plan: KeyPlan(rows: [row], input: row, output: row),
       compute: Compute(threads: 1))
     let masked = try keys.maskClasses([-1, 0, -100, 4, .min])
     #expect([masked[0], masked[2], masked[4]] == [-1, -100, .min])
@@ -255,7 +255,7 @@ import Testing
   @Test func aJobInFloatAgreesToSinglePrecision() throws {
     let fixture = MLPFixture(features: 300, padding: 1, hidden: [40], outputs: 3)
     let keys = JobKeys<Float>(
-      master: MasterKey(for: JobIdentifier()), plan: try fixture.plan(.rotation), compute: Compute(threads: 2))
+      master: MasterKey(), plan: try fixture.plan(.rotation), compute: Compute(threads: 2))
     let rows: Tensor<Float> = numbers([8, 300], "rows")
     let weight: Tensor<Float> = numbers([40, 302], "weight")
     let maskedRows = NaiveMatrix(Tensor(try keys.maskInputs(rows).elements.map(Double.init), shape: [8, 302]))

@@ -73,7 +73,7 @@ struct MLPFixture {
 
   func keys(
     _ strength: MaskingStrength, location: LossLocation = .owner, task: LearningTask = .classification,
-    master: MasterKey = MasterKey(for: JobIdentifier()), threads: Int = 1
+    master: MasterKey = MasterKey(), threads: Int = 1
   ) throws(MaskingError) -> JobKeys<Double> {
     JobKeys(
       master: master, plan: try plan(strength, location: location, task: task), compute: Compute(threads: threads))

@@ -17,7 +17,7 @@ struct MaskingTimings {
       space: SpaceID("input"), width: layout.width, group: group, decidedBy: "test", homogeneous: layout)
     let output = KeyPlanRow(space: SpaceID("output"), width: 12, group: .orthogonal, decidedBy: "test")
     return JobKeys(
-      master: MasterKey(for: JobIdentifier()), plan: KeyPlan(rows: [input, output], input: input, output: output),
+      master: MasterKey(), plan: KeyPlan(rows: [input, output], input: input, output: output),
       compute: compute)
   }
 
@@ -98,7 +98,7 @@ struct MaskingTimings {
       space: SpaceID("input"), width: 2050, group: .orthogonal, decidedBy: "test", homogeneous: layout)
     let hidden = KeyPlanRow(space: SpaceID("hidden"), width: 512, group: .permutation, decidedBy: "test")
     let keys = JobKeys<Float>(
-      master: MasterKey(for: JobIdentifier()), plan: KeyPlan(rows: [input, hidden], input: input, output: hidden),
+      master: MasterKey(), plan: KeyPlan(rows: [input, hidden], input: input, output: hidden),
       compute: compute)
     keys.expand()
     let specification = ParameterSpecification(
@@ -117,7 +117,7 @@ struct MaskingTimings {
 
   private func keys(_ rows: [KeyPlanRow]) -> JobKeys<Float> {
     JobKeys(
-      master: MasterKey(for: JobIdentifier()), plan: KeyPlan(rows: rows, input: rows[0], output: rows[rows.count - 1]),
+      master: MasterKey(), plan: KeyPlan(rows: rows, input: rows[0], output: rows[rows.count - 1]),
       compute: compute)
   }
 
@@ -164,7 +164,7 @@ struct MaskingTimings {
   }
 
   @Test func tokenOrders() {
-    let orders = TokenOrder(master: MasterKey(for: JobIdentifier()), pass: 0)
+    let orders = TokenOrder(master: MasterKey(), pass: 0)
     var sum = 0
     report("orders of 10000 samples of 128 tokens") {
       for sample in 0..<10_000 { sum += orders.order(sample: sample, tokens: 128)[0] }

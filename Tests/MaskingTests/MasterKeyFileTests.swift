@@ -7,7 +7,7 @@ import Testing
 
 @Suite final class MasterKeyFileTests {
   private let directory = FileManager.default.temporaryDirectory.appendingPathComponent("masking-\(UUID())")
-  private let job = JobIdentifier()
+  private let job = JobID.random()
 
   init() throws {
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
@@ -57,7 +57,7 @@ import Testing
       var limit = rlimit(rlim_cur: 40, rlim_max: 40)
       guard setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0 else { exit(10) }
       do {
-        try MasterKeyFile(path: path).write(MasterKey(for: JobIdentifier()))
+        try MasterKeyFile(path: path).write(MasterKey())
         exit(11)
       } catch let error as MaskingError {
         guard error.kind == .exhausted else { exit(12) }
@@ -78,7 +78,7 @@ import Testing
 
   @Test func aFileOfAnotherJobIsRefused() throws {
     try file().write(MasterKey(for: job))
-    #expect(throws: MaskingError.keyFileOfAnotherJob(path: file().path)) { try self.file().read(job: JobIdentifier()) }
+    #expect(throws: MaskingError.keyFileOfAnotherJob(path: file().path)) { try self.file().read(job: JobID.random()) }
   }
 
   @Test(arguments: [0, 1, 79, 81, 4096]) func aFileOfTheWrongSizeIsRefused(size: Int) throws {
@@ -131,13 +131,13 @@ import Testing
     "", "0011", "00112233445566778899AABBCCDDEEFF", "00112233445566778899aabbccddeef/",
     "g0112233445566778899aabbccddeeff",
   ])
-  func textThatIsNoJobIdentifierIsRefused(text: String) {
-    #expect(JobIdentifier(text) == nil)
+  func textThatIsNoJobIDIsRefused(text: String) {
+    #expect(JobID(hex: text) == nil)
   }
 
-  @Test func jobIdentifiersAreFreshAndReadBack() {
-    let fresh = JobIdentifier()
-    #expect(JobIdentifier(fresh.description) == fresh)
-    #expect(fresh != JobIdentifier())
+  @Test func jobIDsAreFreshAndReadBack() {
+    let fresh = JobID.random()
+    #expect(JobID(hex: fresh.description) == fresh)
+    #expect(fresh != JobID.random())
   }
 }

@@ -39,7 +39,7 @@ import Protocol
     let (job, rows) = try sparse(in: directory, noise: 0.5)
     let prepared = try PreparedJob(job: job, secret: try OrderSecret(ephemeralWithSeed: 1))
     guard case .features(let source) = prepared.source else { throw OwnerError.unfitJob("no features") }
-    let master = MasterKey(for: JobIdentifier())
+    let master = MasterKey()
     let compute = Compute(threads: 1)
     let keys = JobKeys<Double>(master: master, plan: prepared.shape.keyPlan, compute: compute)
     let noise = try #require(InputNoise(job.masking, master: master, for: .training))
@@ -83,7 +83,7 @@ import Protocol
 
   private func tokens(_ prepared: PreparedJob) throws -> TokenSamples<Float> {
     guard case .tokens(let inputs) = prepared.source else { throw OwnerError.unfitJob("no tokens") }
-    let master = MasterKey(for: JobIdentifier())
+    let master = MasterKey()
     let compute = Compute(threads: 1)
     return TokenSamples(
       spool: try TokenSpool(

@@ -93,7 +93,7 @@ import TestSupport
       checkpointEverySteps: small.checkpointEverySteps)
     prepared = try PreparedJob(job: job, secret: try OrderSecret(ephemeralWithSeed: 1))
     keys = JobKeys(
-      master: MasterKey(for: JobIdentifier()), plan: prepared.shape.keyPlan, compute: Compute(threads: 1))
+      master: MasterKey(), plan: prepared.shape.keyPlan, compute: Compute(threads: 1))
   }
 
   private func masked(_ source: any FeatureSource, standardization: Standardization? = nil) throws -> [Float] {

@@ -36,7 +36,7 @@ package struct EvidenceCollection {
       prepared.plan, rowsOfSample: prepared.shape.data.maximumTokens ?? 1, limit: rowLimit)
     // The control sees what the masked run saw, which takes as long: half of the time for each.
     let now = ContinuousClock().now
-    let master = MasterKey(for: JobIdentifier())
+    let master = MasterKey()
     let masked = try ObservedRun(
       prepared, plan: prepared.shape.keyPlan, source: source, master: master, slots: slots.view,
       until: end.map { now + now.duration(to: $0) / 2 }, compute: compute
@@ -61,7 +61,7 @@ package struct EvidenceCollection {
   }
 
   private func knowledge(_ source: VerificationSource<Float>, _ slots: AuditedSlots) throws -> PublicKnowledge {
-    let sample = try source.plaintext(of: slots.publicSample, master: MasterKey(for: JobIdentifier()))
+    let sample = try source.plaintext(of: slots.publicSample, master: MasterKey())
     var weights: [Tensor<Float>]?
     // As the owner states: a provider without the checkpoint has neither its weights nor its vectors.
     let isPublic = prepared.job.masking.baseModel != .private

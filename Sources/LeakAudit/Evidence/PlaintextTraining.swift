@@ -31,7 +31,7 @@ struct PlaintextTraining {
     self.compute = compute
     self.slots = slots
     self.labels = labels
-    keys = JobKeys(master: MasterKey(for: JobIdentifier()), plan: try prepared.identityPlan(), compute: compute)
+    keys = JobKeys(master: MasterKey(), plan: try prepared.identityPlan(), compute: compute)
     trained = try keys.maskInputs(rows)
     asked = try keys.maskInputs(questions)
   }

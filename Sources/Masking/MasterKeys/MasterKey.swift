@@ -1,31 +1,8 @@
-internal import Foundations
+package import Foundations
 internal import Models
 internal import Cryptography
 internal import Files
 internal import Foundation
-
-/// A job's public name: 16 random bytes in lower-case hexadecimal. Every key's label starts with it.
-package struct JobIdentifier: Hashable, Sendable, CustomStringConvertible {
-  static let characterCount = 32
-
-  package let description: String
-
-  /// A fresh one from the system's cryptographic generator (getrandom), as every public name in these programs; what is secret is drawn by
-  /// libsodium, straight into memory that is zeroed.
-  package init() {
-    var generator = SystemRandomNumberGenerator()
-    let words: [UInt64] = [generator.next(), generator.next()]
-    description = words.map(\.hexadecimal).joined()
-  }
-
-  /// Nil unless `text` is 32 lower-case hexadecimal digits.
-  package init?(_ text: String) {
-    guard text.utf8.count == Self.characterCount, text.utf8.allSatisfy({ Self.digits.contains($0) }) else { return nil }
-    description = text
-  }
-
-  private static let digits = Set("0123456789abcdef".utf8)
-}
 
 /// A job's 256-bit master key; every key of the job is expanded from it.
 ///
@@ -34,15 +11,17 @@ package final class MasterKey: Sendable {
   static let byteCount = 32
 
   /// The one job the key is for; part of every label, so that even a reused key would give other masks.
-  package let job: JobIdentifier
+  package let job: JobID
   let secret: SecretBuffer
 
   /// A fresh key from the operating system's generator.
-  package convenience init(for job: JobIdentifier) {
+  ///
+  /// - Parameter job: a fresh id where none is given, for keys of work that is not kept.
+  package convenience init(for job: JobID = .random()) {
     self.init(job: job, secret: SecretBuffer.random(byteCount: Self.byteCount))
   }
 
-  init(job: JobIdentifier, secret: SecretBuffer) {
+  init(job: JobID, secret: SecretBuffer) {
     self.job = job
     self.secret = secret
   }
@@ -64,7 +43,8 @@ extension MasterKey: CustomStringConvertible, CustomDebugStringConvertible, Cust
 /// A master key at rest: the 16 bytes "job master key 1", the job's 32 hexadecimal digits, the 32 bytes of the key.
 package struct MasterKeyFile: Sendable {
   private static let magic = Array("job master key 1".utf8)
-  private static let byteCount = magic.count + JobIdentifier.characterCount + MasterKey.byteCount
+  private static let jobDigits = 2 * JobID.byteCount
+  private static let byteCount = magic.count + jobDigits + MasterKey.byteCount
 
   package let path: String
 
@@ -97,7 +77,7 @@ package struct MasterKeyFile: Sendable {
   }
 
   /// - Throws: `MaskingError` of kind `keyOrPermission`: not there, open to other users, not a key file, of another job.
-  package func read(job: JobIdentifier) throws(MaskingError) -> MasterKey {
+  package func read(job: JobID) throws(MaskingError) -> MasterKey {
     // Non-blocking, because opening a named pipe would otherwise wait for a writer.
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw unusable() }
@@ -111,7 +91,7 @@ package struct MasterKeyFile: Sendable {
     guard Foundation.read(descriptor, content.bytes.baseAddress, Self.byteCount) == Self.byteCount else {
       throw unusable()
     }
-    let jobEnd = Self.magic.count + JobIdentifier.characterCount
+    let jobEnd = Self.magic.count + Self.jobDigits
     guard content.bytes.prefix(Self.magic.count).elementsEqual(Self.magic) else { throw .notAKeyFile(path: path) }
     guard content.bytes[Self.magic.count..<jobEnd].elementsEqual(job.description.utf8) else {
       throw .keyFileOfAnotherJob(path: path)

@@ -33,7 +33,7 @@ package struct Prediction<Element: FloatingElement> {
   package func write(
     source: SampleSource, to file: URL, patience: Duration, progress: (Int, Int) -> Void
   ) throws {
-    let master = MasterKey(for: JobIdentifier())
+    let master = MasterKey()
     let keys = JobKeys<Element>(
       master: master, plan: shape.keyPlan, compute: compute)
     let specifications = shape.structure.parameters

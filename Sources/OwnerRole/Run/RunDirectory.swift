@@ -1,3 +1,4 @@
+import Foundations
 import Models
 import Files
 import Datasets
@@ -158,9 +159,8 @@ package enum RunSetup {
     }
     try AtomicFile.write(Data(prepared.job.yaml().utf8), to: directory.resolvedJob.path)
     try prepared.names.write(to: directory.names)
-    let identifier = JobIdentifier()
-    guard let job = JobID(hex: identifier.description) else { throw OwnerError.run("no job id could be made") }
-    let master = MasterKey(for: identifier)
+    let job = JobID.random()
+    let master = MasterKey(for: job)
     try MasterKeyFile(path: directory.jobKey.path).write(master)
     let state = RunState(
       job: job, phase: .prepared, trainer: trainer, trainerKey: trainerKey, keys: keys,

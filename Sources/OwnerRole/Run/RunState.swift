@@ -1,3 +1,4 @@
+package import Foundations
 import Files
 import Datasets
 import Foundation
@@ -87,10 +88,7 @@ extension RunState {
 
   /// The key that the run's keys are expanded from.
   package func masterKey(_ directory: RunDirectory) throws -> MasterKey {
-    guard let identifier = JobIdentifier(job.description) else {
-      throw OwnerError.run("\(directory.runState.path) holds no job id")
-    }
-    return try MasterKeyFile(path: directory.jobKey.path).read(job: identifier)
+    try MasterKeyFile(path: directory.jobKey.path).read(job: job)
   }
 
   /// Whether a job prepared now is the one the run was made for.

@@ -1,5 +1,5 @@
 import Models
-import Foundations
+package import Foundations
 import Foundation
 package import Numerics
 package import Protocol

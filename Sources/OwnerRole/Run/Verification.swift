@@ -65,7 +65,7 @@ package final class VerifiedRun<Element: FloatingElement> {
   /// - Parameter master: what keys and the order of tokens are drawn from.
   package init(
     _ prepared: PreparedJob, plan: KeyPlan, source: VerificationSource<Element>,
-    master: MasterKey = MasterKey(for: JobIdentifier()), compute: Compute
+    master: MasterKey = MasterKey(), compute: Compute
   ) throws {
     self.prepared = prepared
     self.source = source
@@ -154,7 +154,7 @@ package struct VerificationSource<Element: FloatingElement> {
   package init(_ prepared: PreparedJob, compute: Compute) throws {
     self.prepared = prepared
     self.compute = compute
-    noise = InputNoise(prepared.job.masking, master: MasterKey(for: JobIdentifier()), for: .training)
+    noise = InputNoise(prepared.job.masking, master: MasterKey(), for: .training)
     var standardization: Standardization?
     switch prepared.source {
     case .features(let source):

@@ -1,5 +1,5 @@
 package import Foundation
-import Foundations
+package import Foundations
 import Models
 package import Numerics
 

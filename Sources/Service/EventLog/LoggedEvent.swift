@@ -1,5 +1,5 @@
 import Cryptography
-import Foundations
+package import Foundations
 import Foundation
 package import Protocol
 

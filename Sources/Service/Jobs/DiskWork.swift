@@ -1,3 +1,4 @@
+package import Foundations
 import Dispatch
 package import Protocol
 

@@ -1,3 +1,4 @@
+package import Foundations
 package import Protocol
 
 /// A role of the service: what a server does with the jobs that its owners submit.

@@ -1,4 +1,4 @@
-import Foundations
+package import Foundations
 import Numerics
 package import Protocol
 

@@ -1,5 +1,5 @@
 import Files
-import Foundations
+package import Foundations
 package import Foundation
 package import Protocol
 

@@ -1,5 +1,5 @@
 package import Foundation
-import Foundations
+package import Foundations
 package import Protocol
 
 /// A server's loop: takes messages from owners, keeps their jobs, and runs one job at a time, first come first served. What the jobs are,

@@ -1,3 +1,4 @@
+import Foundations
 import Files
 import Foundation
 import Training
