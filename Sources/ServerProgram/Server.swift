@@ -9,7 +9,7 @@ package import Service
 package final class Server<Identity: ServerIdentity> {
   /// For the service that is to run.
   package let configuration: ServiceConfiguration
-  package let endpoint: ZeroMQTrainerEndpoint
+  package let endpoint: ZeroMQServerEndpoint
   private let options: ServerOptions<Identity>
   private let publicKey: CurvePublicKey
   private let ownerCount: Int
@@ -41,7 +41,7 @@ package final class Server<Identity: ServerIdentity> {
       var transport = TransportOptions()
       // More than the answers to any window: what is under way is bounded by credits, and a full queue would lose messages.
       transport.sendQueueMessages = 1024
-      endpoint = try ZeroMQTrainerEndpoint(
+      endpoint = try ZeroMQServerEndpoint(
         bind: options.address, connect: options.connect, keys: keys, authorized: owners, options: transport
       ) { refusal in
         log.refused(refusal)

@@ -152,13 +152,13 @@ import Testing
 
   @Test func endpoints() {
     for text in ["tcp://localhost:1", "tcp://[::1]:65535", "tcp://10.0.0.1:5570", "tcp://a-b.c_d:80"] {
-      #expect(TrainerEndpoint.isValid(text), "\(text)")
+      #expect(TrainerAddress.isValid(text), "\(text)")
     }
     for text in [
       "", "tcp://", "tcp://:1", "tcp://h", "tcp://h:", "tcp://h:0", "tcp://h:65536", "tcp://h:+1", "tcp://h:1/x",
       "ipc://h:1", "tcp://a b:1", "tcp://*:1", "tcp://[]:1", "tcp://[x]:1", "tcp://-h:1", "tcp://h:99999999999999",
     ] {
-      #expect(!TrainerEndpoint.isValid(text), "\(text)")
+      #expect(!TrainerAddress.isValid(text), "\(text)")
     }
   }
 }

@@ -249,7 +249,7 @@ struct WhatAnOwnerWroteInTheTrainersLogTests {
   private func greet(_ trainer: RunningTrainer) throws {
     let channel = try ZeroMQOwnerChannel(
       endpoint: trainer.endpoint, ownerKeys: KeyFile(.owner, in: site["owner"]).readKeyPair(),
-      trainerKey: KeyFile.readPublicKey(at: site["trainer/trainer.pub"]))
+      serverKey: KeyFile.readPublicKey(at: site["trainer/trainer.pub"]))
     defer { channel.close() }
     try channel.send(MessageCodec<Float>().frames(.hello(software: Self.hostile), job: .none))
     #expect(Waiting.until(20) { trainer.process.errors.contains("owner connected") })

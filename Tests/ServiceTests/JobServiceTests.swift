@@ -14,12 +14,12 @@ private final class CounterServer {
   let owners: ServedOwners
   private let stop = StopSwitch()
   private let ended = MonotonicLatch()
-  private let endpoint: InProcessTrainerEndpoint
+  private let endpoint: InProcessServerEndpoint
 
   init(store: URL, owners: ServedOwners = ServedOwners(), beforeDiskWork: @escaping @Sendable () -> Void = {}) throws {
     self.store = store
     self.owners = owners
-    endpoint = network.makeTrainerEndpoint()
+    endpoint = network.makeServerEndpoint()
     var configuration = ServiceConfiguration(store: store)
     configuration.owners = owners
     configuration.eventLog = try EventLog(store: store, program: CounterHandler.program)

@@ -85,7 +85,7 @@ enum ValueRule: Sendable {
     case .text(let maximum):
       let hasControls = text.unicodeScalars.contains { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) }
       return !hasControls && (1...maximum).contains(text.utf8.count) ? .text(text) : nil
-    case .endpoint: return TrainerEndpoint.isValid(text) ? .text(text) : nil
+    case .endpoint: return TrainerAddress.isValid(text) ? .text(text) : nil
     default: return nil
     }
   }
@@ -227,7 +227,7 @@ extension Node {
 }
 
 /// The form of `tcp://HOST:PORT`: a host name, an IPv4 address, or an IPv6 address in brackets.
-enum TrainerEndpoint {
+enum TrainerAddress {
   static func isValid(_ text: String) -> Bool {
     let scheme = "tcp://"
     guard text.utf8.count <= 300, text.hasPrefix(scheme) else { return false }

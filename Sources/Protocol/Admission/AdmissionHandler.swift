@@ -5,7 +5,7 @@ import Synchronization
 /// Answers libzmq's request, once for every new connection, whether its key may connect (ZAP, ZeroMQ RFC 27).
 ///
 /// The list contains keys, so the answer depends on the key that the handshake has proven and on nothing the peer claims. The
-/// same thread reads the monitor of the trainer's socket, for refusals that come before this question.
+/// same thread reads the monitor of the server's socket, for refusals that come before this question.
 ///
 /// The sockets are made by `init` and from then on used by the one thread that it starts, which closes them at its end;
 /// starting a thread orders memory. Nothing else here changes. Hence `@unchecked Sendable`.
@@ -34,7 +34,7 @@ final class AdmissionHandler: @unchecked Sendable {
     try requests.set(ZMQ_LINGER, 0)
     try requests.bind(Self.address)
     monitor = try observed.map { (socket) throws(TransportError) in
-      try SocketMonitor(socket, name: "trainer-connections", in: context)
+      try SocketMonitor(socket, name: "server-connections", in: context)
     }
     let thread = Thread { [self] in run() }
     thread.name = "admission"

@@ -73,7 +73,7 @@ package struct Refusal: Sendable, CustomStringConvertible {
   }
 }
 
-/// Reports refusals to the trainer, at most a fixed number per period, so that a refused peer cannot fill its log.
+/// Reports refusals to the server, at most a fixed number per period, so that a refused peer cannot fill its log.
 final class RefusalReporter: Sendable {
   private struct Counts {
     var total = 0

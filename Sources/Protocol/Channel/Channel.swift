@@ -9,7 +9,7 @@ package typealias Message = [Data]
 
 /// One connection of one owner; an owner that reconnects is a new peer with the same key.
 package struct PeerID: Hashable, Sendable, CustomStringConvertible {
-  /// The name the trainer's side gave the connection; never given twice while the endpoint lives.
+  /// The name the server's side gave the connection; never given twice while the endpoint lives.
   package let routingIdentity: [UInt8]
   /// Proven by the connection's handshake, not claimed by the peer.
   package let ownerKey: OwnerKey
@@ -36,40 +36,40 @@ package struct IncomingMessage: Sendable {
   }
 }
 
-/// The owner's end: a connection to one trainer, re-established by itself whenever it is lost.
+/// The owner's end: a connection to one server, re-established by itself whenever it is lost.
 ///
 /// A lost connection loses what was under way in both directions, and nothing sent over it is delivered later over the next
-/// one. The loss is reported once, by `TransportError.peerGone` from the next `send` or `receive`; the trainer then sees a
+/// one. The loss is reported once, by `TransportError.peerGone` from the next `send` or `receive`; the server then sees a
 /// peer it does not know yet.
 ///
 /// Used from one thread at a time (a call made while another thread is inside one throws `.concurrentUse` rather than
 /// wait); `wake` and `close` may be called from any thread, which is why a channel is Sendable.
 package protocol OwnerChannel: AnyObject, Sendable {
-  /// Whether the handshake with the trainer is done and the connection has not been seen to end.
+  /// Whether the handshake with the server is done and the connection has not been seen to end.
   var isConnected: Bool { get }
 
   /// Whether a connection was accepted whose handshake is neither done nor refused. It ends within
   /// `TransportOptions.handshakeTimeout`.
   var isDeciding: Bool { get }
 
-  /// Whether it is for the trainer to connect.
+  /// Whether it is for the server to connect.
   var isAwaiting: Bool { get }
 
-  /// What is wrong with the trainer's address, as far as that is known yet.
+  /// What is wrong with the server's address, as far as that is known yet.
   var addressProblem: String? { get }
 
   /// Hands a message over for sending, waiting for a connection and for room in the queue.
   ///
   /// - Throws: `.unreachable` when there is neither after `TransportOptions.sendTimeout`; `.peerGone`, `.refused`,
-  ///   `.trainerKeyRejected` and `.notATrainer` as `receive`; `.frameTooLarge` and `.frameCount` for a message that the
-  ///   trainer would not take. The message is not sent, or was lost with the connection, in all of them.
+  ///   `.serverKeyRejected` and `.notAServer` as `receive`; `.frameTooLarge` and `.frameCount` for a message that the
+  ///   server would not take. The message is not sent, or was lost with the connection, in all of them.
   func send(_ message: Message) throws(TransportError)
 
   /// The next message, or nil when none came within `timeout` or `wake` was called.
   ///
-  /// - Throws: `.peerGone` once for every connection lost, after what had arrived over it; `.refused` when the trainer does
-  ///   not admit this owner's key; `.trainerKeyRejected` when it does not hold the pinned key; `.notATrainer` when something
-  ///   else listens there; `.malformedMessage`, `.frameCount` and `.frameTooLarge` for a message of the trainer's, which is
+  /// - Throws: `.peerGone` once for every connection lost, after what had arrived over it; `.refused` when the server does
+  ///   not admit this owner's key; `.serverKeyRejected` when it does not hold the pinned key; `.notAServer` when something
+  ///   else listens there; `.malformedMessage`, `.frameCount` and `.frameTooLarge` for a message of the server's, which is
   ///   dropped; `.closed` after `close`. All but the last leave the channel usable: it keeps trying.
   func receive(timeout: Duration) throws(TransportError) -> Message?
 
@@ -88,14 +88,14 @@ extension OwnerChannel {
   package var addressProblem: String? { nil }
 }
 
-/// The trainer's end: any number of owners, each known by the key its connection was admitted with.
+/// The server's end: any number of owners, each known by the key its connection was admitted with.
 ///
 /// Used from one thread at a time (a call made while another thread is inside one throws `.concurrentUse` rather than
 /// wait); `wake` and `close` may be called from any thread, which is why an endpoint is Sendable.
 ///
 /// The loss of an owner shows in `send`, not in `receive`: ZeroMQ drops a peer that stops answering heartbeats and from then
 /// on refuses messages to it. To notice an owner that only listens, send it something now and then.
-package protocol TrainerEndpoint: AnyObject, Sendable {
+package protocol ServerEndpoint: AnyObject, Sendable {
   /// The next message of any owner, or nil when none came within `timeout` or `wake` was called.
   func receive(timeout: Duration) throws(TransportError) -> IncomingMessage?
 

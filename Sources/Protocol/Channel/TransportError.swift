@@ -1,20 +1,20 @@
 package import Foundations
 import Glibc
 
-/// What can go wrong between an owner and a trainer.
+/// What can go wrong between an owner and a server.
 package enum TransportError: Failure, Equatable {
   /// No connection, or no room in the queue, for as long as was allowed.
   case unreachable(peer: String)
   /// The connection was lost, and what was under way with it; a new one is being tried.
   case peerGone(endpoint: String)
-  /// The trainer does not admit this owner's key.
+  /// The server does not admit this owner's key.
   case refused(endpoint: String, ownerKey: OwnerKey)
-  /// The trainer has removed this owner's key from its list.
+  /// The server has removed this owner's key from its list.
   case notAuthorized(OwnerKey)
   /// The other side ends the handshake as a program does that does not hold the pinned key.
-  case trainerKeyRejected(endpoint: String)
+  case serverKeyRejected(endpoint: String)
   /// The other side does not speak this protocol.
-  case notATrainer(endpoint: String)
+  case notAServer(endpoint: String)
   /// An owner listens, and all that have connected so far broke off: none holds the pinned key.
   case strangersOnly(endpoint: String)
   /// Not `tcp://HOST:PORT`.
@@ -35,9 +35,9 @@ package enum TransportError: Failure, Equatable {
 
   package var kind: FailureKind {
     switch self {
-    case .unreachable, .peerGone, .notATrainer, .strangersOnly: .unreachable
+    case .unreachable, .peerGone, .notAServer, .strangersOnly: .unreachable
     case .refused, .notAuthorized: .refused
-    case .trainerKeyRejected: .keyOrPermission
+    case .serverKeyRejected: .keyOrPermission
     case .invalidEndpoint, .cannotBind, .notAnAddressHere: .usage
     case .frameTooLarge, .frameCount, .malformedMessage: .inputData
     case .closed, .concurrentUse: .defect
@@ -52,17 +52,17 @@ package enum TransportError: Failure, Equatable {
     case .peerGone(let endpoint):
       "the connection to \(endpoint) was lost; what was under way has to be sent again"
     case .refused(let endpoint, let ownerKey):
-      "the trainer at \(endpoint) does not admit this owner's key; ask its operator to list \(ownerKey.z85)"
+      "the server at \(endpoint) does not admit this owner's key; ask its operator to list \(ownerKey.z85)"
     case .notAuthorized(let key):
       "the owner \(key.prefix)… is no longer listed; add its key to the file of authorized keys to serve it again"
-    case .trainerKeyRejected(let endpoint):
-      "\(endpoint) breaks off the handshake: most likely it does not hold the trainer key given; compare that file with "
-        + "the trainer's trainer.pub, and check that a trainer listens at this address"
-    case .notATrainer(let endpoint):
-      "what listens at \(endpoint) is not a trainer of this version; check host and port"
+    case .serverKeyRejected(let endpoint):
+      "\(endpoint) breaks off the handshake: most likely it does not hold the server key given; compare that file with "
+        + "the server's own (trainer.pub of a trainer), and check that a server listens at this address"
+    case .notAServer(let endpoint):
+      "what listens at \(endpoint) is not a server of this version; check host and port"
     case .strangersOnly(let endpoint):
-      "whoever connects to \(endpoint) breaks off the handshake: most likely not the trainer whose key was given; compare "
-        + "that file with the trainer's trainer.pub"
+      "whoever connects to \(endpoint) breaks off the handshake: most likely not the server whose key was given; compare "
+        + "that file with the server's own (trainer.pub of a trainer)"
     case .invalidEndpoint(let text):
       "'\(text)' is not an address; write tcp://HOST:PORT"
     case .cannotBind(let endpoint, let reason):

@@ -52,7 +52,7 @@ package enum WireVersion: UInt16, Sendable, Comparable, CaseIterable {
   /// A job's model is a graph of layers.
   case three = 3
 
-  /// What this program writes on its own account. A trainer answers in the version that it was spoken to.
+  /// What this program writes on its own account. A server answers in the version that it was spoken to.
   package static let current = WireVersion.three
   static let oldest = WireVersion.two
 

@@ -1,7 +1,7 @@
 import Foundations
 
-/// Owners and a trainer in one process, with what ZeroMQ would do to them: several owners, bounded queues, lost
-/// connections that lose what is under way, and a trainer that goes and comes back.
+/// Owners and a server in one process, with what ZeroMQ would do to them: several owners, bounded queues, lost
+/// connections that lose what is under way, and a server that goes and comes back.
 ///
 /// All state is touched only while `condition` is locked; hence `@unchecked Sendable`.
 package final class InProcessNetwork: @unchecked Sendable {
@@ -11,28 +11,28 @@ package final class InProcessNetwork: @unchecked Sendable {
   private var linksMade = 0
   private var connectionsMade: UInt64 = 0
   private var endpointsMade = 0
-  /// The endpoint in use; nil while there is no trainer.
+  /// The endpoint in use; nil while there is no server.
   private var endpoint: Int?
-  private var isTrainerWoken = false
-  private var toTrainer: [(link: Int, message: IncomingMessage)] = []
+  private var isServerWoken = false
+  private var toServer: [(link: Int, message: IncomingMessage)] = []
   private var fault: (@Sendable (Transit) -> [Message])?
 
   package init(options: TransportOptions = .init()) {
     self.options = options
   }
 
-  /// A trainer's end. One made before is closed by it, as by a restart on the same port.
-  package func makeTrainerEndpoint() -> InProcessTrainerEndpoint {
+  /// A server's end. One made before is closed by it, as by a restart on the same port.
+  package func makeServerEndpoint() -> InProcessServerEndpoint {
     locked {
       loseConnections { _ in true }
       endpointsMade += 1
       endpoint = endpointsMade
-      isTrainerWoken = false
-      return InProcessTrainerEndpoint(network: self, number: endpointsMade)
+      isServerWoken = false
+      return InProcessServerEndpoint(network: self, number: endpointsMade)
     }
   }
 
-  /// An owner's end, whether or not there is a trainer yet. The same key may connect more than once.
+  /// An owner's end, whether or not there is a server yet. The same key may connect more than once.
   package func connect(_ ownerKey: OwnerKey) -> InProcessOwnerChannel {
     locked {
       linksMade += 1
@@ -66,16 +66,16 @@ package final class InProcessNetwork: @unchecked Sendable {
     defer { condition.unlock() }
     while true {
       let link = try openLink(number)
-      let waiting = toTrainer.count { $0.link == number }
+      let waiting = toServer.count { $0.link == number }
       if let connection = link.connection, waiting < options.receiveQueueMessages {
         let peer = PeerID(connection: connection, ownerKey: link.ownerKey)
-        for message in delivered(message, .toTrainer, link.ownerKey) {
-          toTrainer.append((number, IncomingMessage(peer: peer, frames: message)))
+        for message in delivered(message, .toServer, link.ownerKey) {
+          toServer.append((number, IncomingMessage(peer: peer, frames: message)))
         }
         condition.broadcast()
         return
       }
-      guard condition.wait(for: end - .now) else { throw .unreachable(peer: "the trainer in this process") }
+      guard condition.wait(for: end - .now) else { throw .unreachable(peer: "the server in this process") }
     }
   }
 
@@ -106,7 +106,7 @@ package final class InProcessNetwork: @unchecked Sendable {
     }
   }
 
-  // MARK: The trainer's side
+  // MARK: The server's side
 
   func receive(endpoint number: Int, timeout: Duration) throws(TransportError) -> IncomingMessage? {
     let end = ContinuousClock.now + timeout
@@ -114,13 +114,13 @@ package final class InProcessNetwork: @unchecked Sendable {
     defer { condition.unlock() }
     while true {
       guard endpoint == number else { throw .closed }
-      if isTrainerWoken {
-        isTrainerWoken = false
+      if isServerWoken {
+        isServerWoken = false
         return nil
       }
-      if !toTrainer.isEmpty {
+      if !toServer.isEmpty {
         condition.broadcast()
-        return toTrainer.removeFirst().message
+        return toServer.removeFirst().message
       }
       guard condition.wait(for: end - .now) else { return nil }
     }
@@ -142,7 +142,7 @@ package final class InProcessNetwork: @unchecked Sendable {
   }
 
   func wake(endpoint number: Int) {
-    locked { if endpoint == number { isTrainerWoken = true } }
+    locked { if endpoint == number { isServerWoken = true } }
   }
 
   func close(endpoint number: Int) {
@@ -163,12 +163,12 @@ package final class InProcessNetwork: @unchecked Sendable {
     return result
   }
 
-  /// The link, connected if there is a trainer.
+  /// The link, connected if there is a server.
   private func openLink(_ number: Int) throws(TransportError) -> InProcessLink {
     guard var link = links[number], !link.isClosed else { throw .closed }
     if link.lossPending {
       links[number]?.lossPending = false
-      throw .peerGone(endpoint: "the trainer in this process")
+      throw .peerGone(endpoint: "the server in this process")
     }
     if link.connection == nil, endpoint != nil {
       connectionsMade += 1
@@ -183,7 +183,7 @@ package final class InProcessNetwork: @unchecked Sendable {
       links[number]?.connection = nil
       links[number]?.lossPending = true
       links[number]?.toOwner = []
-      toTrainer.removeAll { $0.link == number }
+      toServer.removeAll { $0.link == number }
     }
   }
 
@@ -192,7 +192,7 @@ package final class InProcessNetwork: @unchecked Sendable {
   }
 }
 
-/// One owner's connections to the trainer, one after another.
+/// One owner's connections to the server, one after another.
 struct InProcessLink {
   let ownerKey: OwnerKey
   /// The connection in use; nil while there is none.
@@ -233,8 +233,8 @@ package final class InProcessOwnerChannel: OwnerChannel {
   }
 }
 
-/// The trainer's end of an `InProcessNetwork`.
-package final class InProcessTrainerEndpoint: TrainerEndpoint {
+/// The server's end of an `InProcessNetwork`.
+package final class InProcessServerEndpoint: ServerEndpoint {
   private let network: InProcessNetwork
   private let number: Int
 
@@ -270,12 +270,12 @@ extension PeerID {
 /// A message on its way through an `InProcessNetwork`, for a test's fault hook.
 package struct Transit: Sendable {
   package enum Direction: Sendable {
-    case toTrainer
+    case toServer
     case toOwner
   }
 
   package let direction: Direction
-  /// The owner at the one end; the trainer is at the other.
+  /// The owner at the one end; the server is at the other.
   package let ownerKey: OwnerKey
   package let message: Message
 

@@ -1,6 +1,6 @@
 import Foundations
 
-/// Where a job stands at the trainer.
+/// Where a job stands at the server.
 package enum JobState: String, Sendable, Codable, CaseIterable {
   /// Weights or rows are still arriving.
   case uploading
@@ -15,7 +15,7 @@ package enum JobState: String, Sendable, Codable, CaseIterable {
   case failed
 }
 
-/// What the trainer says of a job to its owner.
+/// What a server tells of a job to its owner.
 package struct JobStatus: Sendable, Equatable, Codable {
   package var state: JobState
   /// Steps applied.
@@ -23,9 +23,9 @@ package struct JobStatus: Sendable, Equatable, Codable {
   package var totalSteps: Int
   /// Jobs before it in the queue; 0 when it runs or is next.
   package var queuePosition: Int
-  /// CPU seconds of the trainer since it took the job up, all threads.
+  /// CPU seconds of the server since it took the job up, all threads.
   package var processorSeconds: Double
-  /// Bytes the job takes in the trainer's store.
+  /// Bytes the job takes in the server's store.
   package var storedBytes: Int
   /// Why it failed, when it did.
   package var failure: String?

@@ -1,6 +1,6 @@
 import Foundations
 
-/// The owners a trainer serves.
+/// The owners that a server serves.
 package struct AuthorizedKeys: Sendable, Equatable {
   /// What each may use; its keys are the owners listed.
   package let limits: [OwnerKey: OwnerLimits]

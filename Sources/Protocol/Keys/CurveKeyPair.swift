@@ -6,7 +6,7 @@ package struct CurveKeyPair: Sendable, CustomStringConvertible {
   package let publicKey: CurvePublicKey
   private let secret: SecretBytes
 
-  /// What the keys of an owner are listed under at the trainer.
+  /// What the keys of an owner are listed under at a server.
   package var ownerKey: OwnerKey { OwnerKey(publicKey) }
 
   /// Derives the public half, so that a pair can never be made of halves that do not belong together.

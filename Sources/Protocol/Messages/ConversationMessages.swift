@@ -136,10 +136,11 @@ package enum GoodbyeReason: Int, Sendable {
   /// The machine is wanted for something else; the server is started again by itself.
   case preempted = 1
 
-  package var text: String {
+  /// - Parameter server: as in "the trainer".
+  package func text(of server: String) -> String {
     switch self {
-    case .stopping: "the trainer stops"
-    case .preempted: "the trainer is pre-empted and comes back by itself"
+    case .stopping: "\(server) stops"
+    case .preempted: "\(server) is pre-empted and comes back by itself"
     }
   }
 }

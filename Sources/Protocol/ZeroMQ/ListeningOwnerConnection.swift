@@ -1,9 +1,9 @@
 import CZeroMQ
 import Foundation
 
-/// The connections that trainers make to one owner that listens. One connection is used at a time.
+/// The connections that servers make to one owner that listens. One connection is used at a time.
 ///
-/// A ROUTER socket, because it keeps connections apart: the first trainer to arrive is used until its connection ends, then the next
+/// A ROUTER socket, because it keeps connections apart: the first server to arrive is used until its connection ends, then the next
 /// of those that have arrived since. All of them hold the pinned key; two at a time are one whose end has not been noticed yet, and
 /// its successor.
 final class ListeningOwnerConnection: OwnerLink {
@@ -33,12 +33,12 @@ final class ListeningOwnerConnection: OwnerLink {
   private static let probeInterval: Duration = .milliseconds(20)
   /// Between looks for room in a full queue.
   private static let pause: Duration = .milliseconds(5)
-  /// Each is a connection of a trainer that holds the pinned key; normally there is one.
+  /// Each is a connection of a server that holds the pinned key; normally there is one.
   private static let maxWaiting = 16
 
   /// - Throws: `.invalidEndpoint`, `.cannotBind`, `.notAnAddressHere`, `.system`.
   init(
-    listen endpoint: String, ownerKeys: CurveKeyPair, trainerKey: CurvePublicKey, options: TransportOptions
+    listen endpoint: String, ownerKeys: CurveKeyPair, serverKey: CurvePublicKey, options: TransportOptions
   ) throws(TransportError) {
     try EndpointAddress.check(endpoint, anyPort: true)
     ownerKey = ownerKeys.ownerKey
@@ -47,7 +47,7 @@ final class ListeningOwnerConnection: OwnerLink {
     socket = try ZeroMQSocket(ZMQ_ROUTER, in: context)
     try socket.configure(options, endpoint: endpoint)
     // Who connects is the server of CURVE all the same: the owner pins its key, and asks for admission there.
-    try socket.configureOwner(keys: ownerKeys, trainerKey: trainerKey)
+    try socket.configureOwner(keys: ownerKeys, serverKey: serverKey)
     try socket.configureListening()
     monitor = try SocketMonitor(socket, name: "owner-listening", in: context)
     do {
@@ -93,7 +93,7 @@ final class ListeningOwnerConnection: OwnerLink {
         case .wouldBlock: break
         }
       }
-      guard !deadline.hasPassed else { throw .unreachable(peer: "a trainer that connects to \(boundEndpoint)") }
+      guard !deadline.hasPassed else { throw .unreachable(peer: "a server that connects to \(boundEndpoint)") }
       switch current {
       case nil: try wait(for: [.readable(socket)], wakeSignal: nil, until: deadline)
       case _? where isToBeTold && waiting.isEmpty:
@@ -141,11 +141,11 @@ final class ListeningOwnerConnection: OwnerLink {
         content = try MessageEnvelope.read(Array(received.parts.dropFirst()), options: options)
       } catch {
         guard identity == nil || identity == current else { continue }
-        throw error.asError(peer: "the trainer connected to \(boundEndpoint)", options: options)
+        throw error.asError(peer: "the server connected to \(boundEndpoint)", options: options)
       }
       guard let identity else { continue }
       switch content {
-      case .trainerArrived: arrived(identity)
+      case .serverArrived: arrived(identity)
       case .message(let message) where identity == current: return message
       case .keyRemoved where identity == current:
         isGone = false
@@ -163,7 +163,7 @@ final class ListeningOwnerConnection: OwnerLink {
     if current == nil { proceed() }
   }
 
-  /// Uses the next trainer that has arrived, if there is one.
+  /// Uses the next server that has arrived, if there is one.
   private func proceed() {
     current = waiting.isEmpty ? nil : waiting.removeFirst()
     if current != nil {
@@ -188,7 +188,7 @@ final class ListeningOwnerConnection: OwnerLink {
     while let event = try monitor.next() {
       switch event {
       case .disconnected: suspicion = Deadline(after: Self.suspicionTime)
-      // Anyone who reaches the port can cause this: it counts only until a trainer has proven the pinned key.
+      // Anyone who reaches the port can cause this: it counts only until a server has proven the pinned key.
       case .notAdmitted where !wasEverEstablished:
         problem = .refused(endpoint: boundEndpoint, ownerKey: ownerKey)
       case .handshakeBrokenOff, .protocolViolated:

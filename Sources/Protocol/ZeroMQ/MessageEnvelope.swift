@@ -11,10 +11,10 @@ package import Foundation
 package enum MessageEnvelope {
   package enum Content: Equatable {
     case message(Message)
-    /// The trainer no longer serves this key. libzmq offers no way to end one peer's connection.
+    /// The server no longer serves this key. libzmq offers no way to end one peer's connection.
     case keyRemoved
-    /// The first message of a trainer on a connection that it made: it tells an owner that listens that the trainer is there.
-    case trainerArrived
+    /// The first message of a server on a connection that it made: it tells an owner that listens that the server is there.
+    case serverArrived
     /// Has no content; whether it can be sent shows whether the connection still exists.
     case probe
   }
@@ -31,13 +31,13 @@ package enum MessageEnvelope {
   private static let version: UInt8 = 1
   private static let messageKind: UInt8 = 0
   private static let keyRemovedKind: UInt8 = 1
-  private static let trainerArrivedKind: UInt8 = 2
+  private static let serverArrivedKind: UInt8 = 2
   private static let probeKind: UInt8 = 3
   private static let headerBytes = 8
   private static let lengthBytes = 8
 
   static let keyRemoved: [Data] = [header(keyRemovedKind)]
-  static let trainerArrived: [Data] = [header(trainerArrivedKind)]
+  static let serverArrived: [Data] = [header(serverArrivedKind)]
   static let probe: [Data] = [header(probeKind)]
 
   /// The table and the pieces, which share the frames' storage.
@@ -74,7 +74,7 @@ package enum MessageEnvelope {
     if parts.count == 1, table.count == headerBytes {
       switch fields[1] {
       case keyRemovedKind: return .keyRemoved
-      case trainerArrivedKind: return .trainerArrived
+      case serverArrivedKind: return .serverArrived
       case probeKind: return .probe
       default: break
       }
@@ -129,7 +129,7 @@ extension MessageEnvelope.Defect {
     }
   }
 
-  /// What the trainer reports.
+  /// What the server reports.
   var asRefusal: Refusal.Reason {
     switch self {
     case .malformed, .version: .malformedMessage

@@ -1,7 +1,7 @@
 import CZeroMQ
 import Foundation
 
-/// The connections an owner makes to one trainer, one after another, each with a socket of its own.
+/// The connections an owner makes to one server, one after another, each with a socket of its own.
 final class OwnerConnection: OwnerLink {
   private let endpoint: String
   private let ownerKey: OwnerKey
@@ -16,12 +16,12 @@ final class OwnerConnection: OwnerLink {
   /// An event of the socket that has not been reported yet; the socket is not used after it.
   private var ending: TransportError?
 
-  /// A trainer that holds another key breaks off every handshake without a reason (CURVE tells strangers nothing), and so
+  /// A server that holds another key breaks off every handshake without a reason (CURVE tells strangers nothing), and so
   /// may one that is just stopping; three in a row are not chance.
   private static let brokenOffHandshakesThatTell = 3
 
   init(
-    endpoint: String, ownerKeys: CurveKeyPair, trainerKey: CurvePublicKey, options: TransportOptions
+    endpoint: String, ownerKeys: CurveKeyPair, serverKey: CurvePublicKey, options: TransportOptions
   ) throws(TransportError) {
     try EndpointAddress.check(endpoint, anyPort: false)
     self.endpoint = endpoint
@@ -31,7 +31,7 @@ final class OwnerConnection: OwnerLink {
     attempts = try SocketAttempts(endpoint: endpoint, options: options) { (number) throws(TransportError) in
       let socket = try ZeroMQSocket(ZMQ_DEALER, in: context)
       try socket.configure(options, endpoint: endpoint)
-      try socket.configureOwner(keys: ownerKeys, trainerKey: trainerKey)
+      try socket.configureOwner(keys: ownerKeys, serverKey: serverKey)
       try socket.configureAttempt(options)
       // A number each: the previous monitor's name is free only when libzmq has finished with it.
       return (socket, try SocketMonitor(socket, name: "owner-connection-\(number)", in: context))
@@ -60,7 +60,7 @@ final class OwnerConnection: OwnerLink {
         case .wouldBlock, .noSuchPeer: break
         }
       }
-      guard !deadline.hasPassed else { throw .unreachable(peer: "the trainer at \(endpoint)") }
+      guard !deadline.hasPassed else { throw .unreachable(peer: "the server at \(endpoint)") }
       let room = isEstablished ? attempts.socket : nil
       let sources = [room.map(SocketWait.Source.writable), attempts.monitor.map { .readable($0.socket) }].compactMap(
         \.self)
@@ -95,10 +95,10 @@ final class OwnerConnection: OwnerLink {
       switch try MessageEnvelope.read(received.parts, options: options) {
       case .message(let message): return message
       case .keyRemoved: break
-      case .trainerArrived, .probe: throw .malformed
+      case .serverArrived, .probe: throw .malformed
       }
     } catch {
-      throw error.asError(peer: "the trainer at \(endpoint)", options: options)
+      throw error.asError(peer: "the server at \(endpoint)", options: options)
     }
     throw end(with: .refused(endpoint: endpoint, ownerKey: ownerKey))
   }
@@ -117,14 +117,14 @@ final class OwnerConnection: OwnerLink {
         ending = .refused(endpoint: endpoint, ownerKey: ownerKey)
       case .accepted: isAccepted = true
       case .protocolViolated where !isEstablished:
-        ending = ending ?? .notATrainer(endpoint: endpoint)
+        ending = ending ?? .notAServer(endpoint: endpoint)
       // A refusal is final for this connection, whatever is said of its end.
       case .handshakeBrokenOff where ending == nil:
         handshakesBrokenOff += 1
-        // A key that has once fitted is right: then the trainer, or what stands before it, is away.
+        // A key that has once fitted is right: then the server, or what stands before it, is away.
         if handshakesBrokenOff >= Self.brokenOffHandshakesThatTell, !wasEverEstablished {
           handshakesBrokenOff = 0
-          ending = .trainerKeyRejected(endpoint: endpoint)
+          ending = .serverKeyRejected(endpoint: endpoint)
         } else {
           discardSocket()
         }
@@ -150,7 +150,7 @@ final class OwnerConnection: OwnerLink {
   }
 }
 
-/// What an owner's channel stands on: connections to one trainer, one after another, made by either side.
+/// What an owner's channel stands on: connections to one server, one after another, made by either side.
 protocol OwnerLink: AnyObject {
   /// Whether a handshake is done whose connection has not been seen to end.
   func isEstablishedNow() throws(TransportError) -> Bool

@@ -3,9 +3,9 @@ import Dispatch
 import Foundation
 import Glibc
 
-/// The connections a trainer makes to one owner that listens, one after another.
+/// The connections a server makes to one owner that listens, one after another.
 ///
-/// The trainer is the server of CURVE on them as on those it accepts: its admission handler decides on the owner's key.
+/// It is the server of CURVE on them too, as on those it accepts: its admission handler decides on the owner's key.
 final class OwnerDial {
   let endpoint: String
   private let number: UInt32
@@ -31,9 +31,9 @@ final class OwnerDial {
     attempts = try SocketAttempts(endpoint: endpoint, options: options) { (attempt) throws(TransportError) in
       let socket = try ZeroMQSocket(ZMQ_DEALER, in: context)
       try socket.configure(options, endpoint: endpoint)
-      try socket.configureTrainer(keys: keys)
+      try socket.configureServer(keys: keys)
       try socket.configureAttempt(options)
-      return (socket, try SocketMonitor(socket, name: "trainer-connection-\(number)-\(attempt)", in: context))
+      return (socket, try SocketMonitor(socket, name: "server-connection-\(number)-\(attempt)", in: context))
     }
   }
 
@@ -90,8 +90,8 @@ final class OwnerDial {
         isEstablished = true
         isFailureTold = false
         attempts.succeeded()
-        // The owner cannot know otherwise that this connection is one of a trainer.
-        _ = try attempts.socket?.send(MessageEnvelope.trainerArrived)
+        // The owner cannot know otherwise that this connection is one of a server.
+        _ = try attempts.socket?.send(MessageEnvelope.serverArrived)
       case .disconnected where isEstablished:
         hasEnded = true
       // The handler has reported whose connection it was.

@@ -1,12 +1,12 @@
 import Synchronization
 
-/// The owner's end over TCP with CURVE, which pins the trainer's key.
+/// The owner's end over TCP with CURVE, which pins the server's key.
 package final class ZeroMQOwnerChannel: OwnerChannel {
   private let options: TransportOptions
   private let wakeSignal: WakeSignal
   /// Nil after `close`. The lock is also the memory fence libzmq asks for when a socket changes threads.
   private let connection: Mutex<(any OwnerLink)?>
-  /// Where trainers are awaited, with the port the system chose for port 0; nil when this side connects.
+  /// Where servers are awaited, with the port the system chose for port 0; nil when this side connects.
   package let listeningEndpoint: String?
   private let unknownHost = Mutex<String?>(nil)
 
@@ -15,27 +15,27 @@ package final class ZeroMQOwnerChannel: OwnerChannel {
   /// - Parameter endpoint: `tcp://HOST:PORT`.
   /// - Throws: `.invalidEndpoint`, `.system`.
   package init(
-    endpoint: String, ownerKeys: CurveKeyPair, trainerKey: CurvePublicKey, options: TransportOptions = .init()
+    endpoint: String, ownerKeys: CurveKeyPair, serverKey: CurvePublicKey, options: TransportOptions = .init()
   ) throws(TransportError) {
     self.options = options
     wakeSignal = try WakeSignal()
     listeningEndpoint = nil
     connection = Mutex(
-      try OwnerConnection(endpoint: endpoint, ownerKeys: ownerKeys, trainerKey: trainerKey, options: options))
+      try OwnerConnection(endpoint: endpoint, ownerKeys: ownerKeys, serverKey: serverKey, options: options))
     HostLookup.check(endpoint) { [weak self] problem in self?.unknownHost.withLock { $0 = problem } }
   }
 
-  /// Listens for a trainer that connects; one that does not hold the pinned key is refused.
+  /// Listens for a server that connects; one that does not hold the pinned key is refused.
   ///
   /// - Parameter endpoint: `tcp://HOST:PORT`, `tcp://0.0.0.0:PORT` for all IPv4 interfaces; port 0 lets the system choose.
   /// - Throws: `.invalidEndpoint`, `.cannotBind`, `.system`.
   package init(
-    listen endpoint: String, ownerKeys: CurveKeyPair, trainerKey: CurvePublicKey, options: TransportOptions = .init()
+    listen endpoint: String, ownerKeys: CurveKeyPair, serverKey: CurvePublicKey, options: TransportOptions = .init()
   ) throws(TransportError) {
     self.options = options
     wakeSignal = try WakeSignal()
     let link = try ListeningOwnerConnection(
-      listen: endpoint, ownerKeys: ownerKeys, trainerKey: trainerKey, options: options)
+      listen: endpoint, ownerKeys: ownerKeys, serverKey: serverKey, options: options)
     listeningEndpoint = link.boundEndpoint
     connection = Mutex(link)
   }

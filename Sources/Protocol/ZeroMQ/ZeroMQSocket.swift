@@ -271,9 +271,9 @@ extension ZeroMQSocket {
     try set(ZMQ_IPV6, endpoint.contains("[") ? 1 : 0)
   }
 
-  /// The owner's side of CURVE; `trainerKey` is the only key it accepts at the other end.
-  func configureOwner(keys: CurveKeyPair, trainerKey: CurvePublicKey) throws(TransportError) {
-    try set(ZMQ_CURVE_SERVERKEY, bytes: trainerKey.bytes)
+  /// The owner's side of CURVE; `serverKey` is the only key it accepts at the other end.
+  func configureOwner(keys: CurveKeyPair, serverKey: CurvePublicKey) throws(TransportError) {
+    try set(ZMQ_CURVE_SERVERKEY, bytes: serverKey.bytes)
     try set(ZMQ_CURVE_PUBLICKEY, bytes: keys.publicKey.bytes)
     try setSecretKey(keys)
   }
@@ -285,8 +285,8 @@ extension ZeroMQSocket {
     try set(ZMQ_RECONNECT_IVL, 2_000_000_000)
   }
 
-  /// The trainer's side of CURVE: nobody gets past the handshake whom the admission handler does not let in.
-  func configureTrainer(keys: CurveKeyPair) throws(TransportError) {
+  /// The server's side of CURVE: nobody gets past the handshake whom the admission handler does not let in.
+  func configureServer(keys: CurveKeyPair) throws(TransportError) {
     try set(ZMQ_CURVE_SERVER, 1)
     try setSecretKey(keys)
     try set(ZMQ_ZAP_DOMAIN, bytes: Array(Self.admissionDomain.utf8))

@@ -12,7 +12,7 @@ package final class JobService<Handler: JobHandler> {
   package let store: JobStore<Handler.Content>
   package let outbox: Outbox<Handler.Answer, Handler.RoleEvent>
   package let observe: @Sendable (ServiceEvent<Handler.RoleEvent>) -> Void
-  let endpoint: any TrainerEndpoint
+  let endpoint: any ServerEndpoint
   let clock = ContinuousClock()
   /// Set from any thread.
   private let stop: StopSwitch
@@ -33,7 +33,7 @@ package final class JobService<Handler: JobHandler> {
   /// - Parameter observe: told of everything worth a log line; called from several threads.
   /// - Throws: `Failure` when the store cannot be created or read.
   package init(
-    _ handler: Handler, endpoint: any TrainerEndpoint, configuration: ServiceConfiguration, stop: StopSwitch,
+    _ handler: Handler, endpoint: any ServerEndpoint, configuration: ServiceConfiguration, stop: StopSwitch,
     observe: @escaping @Sendable (ServiceEvent<Handler.RoleEvent>) -> Void
   ) throws {
     self.handler = handler

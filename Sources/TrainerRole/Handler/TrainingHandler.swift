@@ -215,7 +215,7 @@ package final class TrainerService<Element: FloatingElement> {
   /// - Parameter observe: told of everything worth a log line; called from several threads.
   /// - Throws: `Failure` when the store cannot be created or read.
   package init(
-    endpoint: any TrainerEndpoint, configuration: TrainerConfiguration, stop: StopSwitch,
+    endpoint: any ServerEndpoint, configuration: TrainerConfiguration, stop: StopSwitch,
     observe: @escaping @Sendable (TrainerEvent) -> Void
   ) throws {
     communicator = configuration.communicator

@@ -116,11 +116,11 @@ struct TrainerPlace {
   /// - Throws: `TransportError` of kind `.usage` for an address that is none or is in use.
   init(endpoint: String, listen: String?, ownerKeys: CurveKeyPair, trainerKey: CurvePublicKey) throws {
     guard let listen else {
-      channel = try ZeroMQOwnerChannel(endpoint: endpoint, ownerKeys: ownerKeys, trainerKey: trainerKey)
+      channel = try ZeroMQOwnerChannel(endpoint: endpoint, ownerKeys: ownerKeys, serverKey: trainerKey)
       peer = "the trainer at \(endpoint)"
       return
     }
-    let channel = try ZeroMQOwnerChannel(listen: listen, ownerKeys: ownerKeys, trainerKey: trainerKey)
+    let channel = try ZeroMQOwnerChannel(listen: listen, ownerKeys: ownerKeys, serverKey: trainerKey)
     self.channel = channel
     let bound = channel.listeningEndpoint ?? listen
     peer = "a trainer that connects to \(bound)"

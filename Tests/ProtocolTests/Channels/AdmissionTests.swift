@@ -13,7 +13,7 @@ struct AdmissionTests {
     let site = try Site()
     let stranger = try CurveKeyPair.generate()
     let channel = try ZeroMQOwnerChannel(
-      endpoint: site.endpoint.boundEndpoint, ownerKeys: stranger, trainerKey: site.trainerKeys.publicKey,
+      endpoint: site.endpoint.boundEndpoint, ownerKeys: stranger, serverKey: site.serverKeys.publicKey,
       options: site.options)
     let error = try #require(nextFailure(channel))
     #expect(error == .refused(endpoint: site.endpoint.boundEndpoint, ownerKey: stranger.ownerKey))
@@ -28,7 +28,7 @@ struct AdmissionTests {
   @Test func aPeerWithoutAListedKeyCannotSend() throws {
     let site = try Site()
     let channel = try ZeroMQOwnerChannel(
-      endpoint: site.endpoint.boundEndpoint, ownerKeys: .generate(), trainerKey: site.trainerKeys.publicKey,
+      endpoint: site.endpoint.boundEndpoint, ownerKeys: .generate(), serverKey: site.serverKeys.publicKey,
       options: site.options)
     #expect(failure { try channel.send(text("let me in")) }?.kind == .refused)
     #expect(try site.endpoint.receive(timeout: .milliseconds(50)) == nil)
@@ -38,7 +38,7 @@ struct AdmissionTests {
     let site = try Site()
     let late = try CurveKeyPair.generate()
     let channel = try ZeroMQOwnerChannel(
-      endpoint: site.endpoint.boundEndpoint, ownerKeys: late, trainerKey: site.trainerKeys.publicKey,
+      endpoint: site.endpoint.boundEndpoint, ownerKeys: late, serverKey: site.serverKeys.publicKey,
       options: site.options)
     #expect(nextFailure(channel)?.kind == .refused)
     site.endpoint.authorize([late.ownerKey])
@@ -47,13 +47,13 @@ struct AdmissionTests {
     #expect(try site.endpoint.receive(timeout: Site.patience)?.peer.ownerKey == late.ownerKey)
   }
 
-  @Test func aWrongPinnedTrainerKeyIsAKeyError() throws {
+  @Test func aWrongPinnedServerKeyIsAKeyError() throws {
     let site = try Site()
     let channel = try ZeroMQOwnerChannel(
       endpoint: site.endpoint.boundEndpoint, ownerKeys: site.ownerKeys[0],
-      trainerKey: CurveKeyPair.generate().publicKey, options: site.options)
+      serverKey: CurveKeyPair.generate().publicKey, options: site.options)
     let error = try #require(nextFailure(channel))
-    #expect(error == .trainerKeyRejected(endpoint: site.endpoint.boundEndpoint))
+    #expect(error == .serverKeyRejected(endpoint: site.endpoint.boundEndpoint))
     #expect(error.kind == .keyOrPermission)
     #expect(site.refusals.waitFor(.handshakeFailed) != nil)
   }
@@ -91,7 +91,7 @@ struct AdmissionTests {
     let socket = try ZeroMQSocket(ZMQ_DEALER, in: context)
     try socket.configure(site.options, endpoint: site.endpoint.boundEndpoint)
     try socket.configureOwner(
-      keys: site.ownerKeys[0], trainerKey: site.trainerKeys.publicKey)
+      keys: site.ownerKeys[0], serverKey: site.serverKeys.publicKey)
     try socket.set(ZMQ_ROUTING_ID, bytes: Array("somebody else".utf8))
     try socket.connect(site.endpoint.boundEndpoint)
     try SocketWait.wait(for: [.writable(socket)], until: Deadline(after: Site.patience))

@@ -7,7 +7,7 @@ import TestSupport
 
 @Suite("Peers that go", .waiting, .timeLimit(.minutes(10)), .serialized)
 struct ConnectionLossTests {
-  @Test func aTrainerThatEndsIsNoticedOnceAndFoundAgainOnTheSamePort() throws {
+  @Test func aServerThatEndsIsNoticedOnceAndFoundAgainOnTheSamePort() throws {
     let site = try Site()
     let owner = try site.owner()
     try owner.send(text("first life"))
@@ -15,11 +15,11 @@ struct ConnectionLossTests {
     site.endpoint.close()
     #expect(nextFailure(owner) == .peerGone(endpoint: site.endpoint.boundEndpoint))
     #expect(!owner.isConnected)
-    // Told once: from now on silence until there is a trainer again.
+    // Told once: from now on silence until there is a server again.
     #expect(try owner.receive(timeout: .milliseconds(300)) == nil)
 
-    let restarted = try ZeroMQTrainerEndpoint(
-      bind: site.endpoint.boundEndpoint, keys: site.trainerKeys,
+    let restarted = try ZeroMQServerEndpoint(
+      bind: site.endpoint.boundEndpoint, keys: site.serverKeys,
       authorized: AuthorizedKeys([site.ownerKeys[0].ownerKey]), options: site.options)
     try owner.send(text("second life"))
     let received = try #require(try restarted.receive(timeout: Site.patience))
@@ -29,15 +29,15 @@ struct ConnectionLossTests {
   }
 
   /// The owner gives up one socket after another here, each with events of libzmq still to come.
-  @Test func aTrainerThatEndsAndStartsManyTimesIsFoundAgain() throws {
+  @Test func aServerThatEndsAndStartsManyTimesIsFoundAgain() throws {
     let site = try Site()
     let owner = try site.owner()
     site.endpoint.close()
     for life in 0..<60 {
-      let trainer = try ZeroMQTrainerEndpoint(
-        bind: site.endpoint.boundEndpoint, keys: site.trainerKeys,
+      let server = try ZeroMQServerEndpoint(
+        bind: site.endpoint.boundEndpoint, keys: site.serverKeys,
         authorized: AuthorizedKeys([site.ownerKeys[0].ownerKey]), options: site.options)
-      defer { trainer.close() }
+      defer { server.close() }
       // Every third is gone again in the middle of a handshake.
       if life % 3 == 2 {
         _ = try? owner.receive(timeout: .milliseconds(life % 7))
@@ -50,7 +50,7 @@ struct ConnectionLossTests {
     }
   }
 
-  @Test func theLastWordsOfATrainerThatEndsAreDelivered() throws {
+  @Test func theLastWordsOfAServerThatEndsAreDelivered() throws {
     let site = try Site()
     let owner = try site.owner()
     try owner.send(text("hello"))
@@ -100,7 +100,7 @@ struct ConnectionLossTests {
     #expect(ContinuousClock.now - start < .seconds(4))
   }
 
-  @Test func aSilentNetworkIsNoticedByTheTrainerWithinTheHeartbeatTime() throws {
+  @Test func aSilentNetworkIsNoticedByTheServerWithinTheHeartbeatTime() throws {
     let site = try Site()
     let proxy = try #require(TCPProxy(target: site.port))
     defer { proxy.stop() }
@@ -192,11 +192,11 @@ struct ConnectionLossTests {
       start = ContinuousClock.now
       error = failure { try owner.send([pattern(1 << 20)]) }
     }
-    #expect(error == .unreachable(peer: "the trainer at \(site.endpoint.boundEndpoint)"))
+    #expect(error == .unreachable(peer: "the server at \(site.endpoint.boundEndpoint)"))
     #expect(ContinuousClock.now - start >= .milliseconds(400))
   }
 
-  @Test func aTrainerThatIsNotThereIsUnreachable() throws {
+  @Test func aServerThatIsNotThereIsUnreachable() throws {
     let site = try Site()
     let address = site.endpoint.boundEndpoint
     site.endpoint.close()
@@ -205,11 +205,11 @@ struct ConnectionLossTests {
     let owner = try site.owner(at: address, options: options)
     #expect(try owner.receive(timeout: .milliseconds(300)) == nil)
     let error = failure { try owner.send(text("hello")) }
-    #expect(error == .unreachable(peer: "the trainer at \(address)"))
+    #expect(error == .unreachable(peer: "the server at \(address)"))
     #expect(error?.kind == .unreachable)
   }
 
-  @Test func wakeEndsAReceiveOfTheTrainerAtOnce() throws {
+  @Test func wakeEndsAReceiveOfTheServerAtOnce() throws {
     let site = try Site()
     let endpoint = site.endpoint
     Thread {

@@ -20,7 +20,7 @@ import TestSupport
 
   /// `.invalid` is a name that never exists (RFC 6761, section 6.4).
   @Test func aNameThatDoesNotExistIsNamed() {
-    #expect(problem(with: "tcp://trainer.invalid:5570", within: 40)?.contains("'trainer.invalid' is not known") == true)
+    #expect(problem(with: "tcp://server.invalid:5570", within: 40)?.contains("'server.invalid' is not known") == true)
   }
 
   @Test(arguments: ["tcp://127.0.0.1:5570", "tcp://[::1]:5570", "tcp://localhost:5570"])

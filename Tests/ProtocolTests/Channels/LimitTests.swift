@@ -49,7 +49,7 @@ struct LimitTests {
     let socket = try ZeroMQSocket(ZMQ_DEALER, in: context)
     try socket.configure(site.options, endpoint: site.endpoint.boundEndpoint)
     try socket.configureOwner(
-      keys: site.ownerKeys[0], trainerKey: site.trainerKeys.publicKey)
+      keys: site.ownerKeys[0], serverKey: site.serverKeys.publicKey)
     try socket.connect(site.endpoint.boundEndpoint)
     try SocketWait.wait(for: [.writable(socket)], until: Deadline(after: Site.patience))
     #expect(try socket.send([Data("nonsense".utf8), Data()]) == .sent)
@@ -131,7 +131,7 @@ struct LimitTests {
       "127.0.0.1:5570", "ipc:///tmp/x", "inproc://x", "tcp://:1", "tcp://host", "tcp://host:0", "tcp://h:99999",
     ] {
       let error = failure {
-        try ZeroMQOwnerChannel(endpoint: address, ownerKeys: keys, trainerKey: keys.publicKey)
+        try ZeroMQOwnerChannel(endpoint: address, ownerKeys: keys, serverKey: keys.publicKey)
       }
       #expect(error == .invalidEndpoint(address))
       #expect(error?.kind == .usage)
@@ -141,8 +141,8 @@ struct LimitTests {
   @Test func anAddressInUseCannotBeBoundAgain() throws {
     let site = try Site()
     let error = failure {
-      try ZeroMQTrainerEndpoint(
-        bind: site.endpoint.boundEndpoint, keys: site.trainerKeys, authorized: AuthorizedKeys([]))
+      try ZeroMQServerEndpoint(
+        bind: site.endpoint.boundEndpoint, keys: site.serverKeys, authorized: AuthorizedKeys([]))
     }
     guard case .cannotBind(let endpoint, _) = error else {
       Issue.record("unexpected \(String(describing: error))")

@@ -9,35 +9,35 @@ import TestSupport
 struct ReverseConnectionTests {
   @Test func aMessageAndItsAnswerKeepTheirFrames() throws {
     let site = try ReverseSite()
-    let trainer = try site.trainer()
+    let server = try site.server()
     let question: Message = [Data("header".utf8), Data(), pattern(5_000_000), pattern(1)]
-    let received = try #require(try site.exchange(question, with: trainer))
+    let received = try #require(try site.exchange(question, with: server))
     #expect(received.frames == question)
     #expect(received.peer.ownerKey == site.ownerKeys.ownerKey)
     let answer: Message = [Data("answer".utf8), pattern(5_000_000)]
-    try trainer.send(answer, to: received.peer)
+    try server.send(answer, to: received.peer)
     #expect(try site.owner.receive(timeout: Site.patience) == answer)
   }
 
   @Test func anOwnerThatIsNotListedIsRefused() throws {
     let site = try ReverseSite()
-    let trainer = try site.trainer(listed: [])
+    let server = try site.server(listed: [])
     var error: TransportError?
     let end = ContinuousClock.now + Site.patience
     while error == nil, ContinuousClock.now < end {
-      _ = try trainer.receive(timeout: .milliseconds(20))
+      _ = try server.receive(timeout: .milliseconds(20))
       error = failure { try site.owner.receive(timeout: .milliseconds(20)) }
     }
     #expect(error == .refused(endpoint: site.address, ownerKey: site.ownerKeys.ownerKey))
     #expect(site.refusals.waitFor(.keyNotListed)?.ownerKeyPrefix == site.ownerKeys.ownerKey.prefix)
     // Listed later, it is served by the same two ends.
-    trainer.authorize([site.ownerKeys.ownerKey])
-    #expect(try site.exchange(text("now"), with: trainer)?.frames == text("now"))
+    server.authorize([site.ownerKeys.ownerKey])
+    #expect(try site.exchange(text("now"), with: server)?.frames == text("now"))
   }
 
-  @Test func aTrainerThatIsNotPinnedIsRefused() throws {
+  @Test func aServerThatIsNotPinnedIsRefused() throws {
     let site = try ReverseSite()
-    let stranger = try site.trainer(keys: .generate())
+    let stranger = try site.server(keys: .generate())
     var error: TransportError?
     let end = ContinuousClock.now + Site.patience
     while error == nil, ContinuousClock.now < end {
@@ -49,27 +49,27 @@ struct ReverseConnectionTests {
     #expect(!site.owner.isConnected)
     #expect(site.refusals.waitFor(.handshakeFailed)?.address == "127.0.0.1")
     // The right one is let in although the other keeps trying.
-    let trainer = try site.trainer()
-    #expect(try site.exchange(text("hello"), with: trainer)?.frames == text("hello"))
+    let server = try site.server()
+    #expect(try site.exchange(text("hello"), with: server)?.frames == text("hello"))
   }
 
   @Test func anOwnerRemovedFromTheListIsTold() throws {
     let site = try ReverseSite()
-    let trainer = try site.trainer()
-    let peer = try #require(try site.exchange(text("while listed"), with: trainer)?.peer)
-    trainer.authorize([])
+    let server = try site.server()
+    let peer = try #require(try site.exchange(text("while listed"), with: server)?.peer)
+    server.authorize([])
     try site.owner.send(text("after removal"))
-    #expect(try trainer.receive(timeout: .milliseconds(500)) == nil)
+    #expect(try server.receive(timeout: .milliseconds(500)) == nil)
     #expect(nextFailure(site.owner)?.kind == .refused)
-    #expect(failure { try trainer.send(text("secret"), to: peer) } == .notAuthorized(peer.ownerKey))
-    trainer.authorize([peer.ownerKey])
-    let again = try #require(try site.exchange(text("listed again"), with: trainer))
+    #expect(failure { try server.send(text("secret"), to: peer) } == .notAuthorized(peer.ownerKey))
+    server.authorize([peer.ownerKey])
+    let again = try #require(try site.exchange(text("listed again"), with: server))
     #expect(again.peer != peer)
   }
 
-  @Test func aTrainerThatEndsIsNoticedOnceAndItsSuccessorServed() throws {
+  @Test func aServerThatEndsIsNoticedOnceAndItsSuccessorServed() throws {
     let site = try ReverseSite()
-    let first = try site.trainer()
+    let first = try site.server()
     let peer = try #require(try site.exchange(text("first life"), with: first)?.peer)
     try first.send(text("stopping"), to: peer)
     first.close()
@@ -79,7 +79,7 @@ struct ReverseConnectionTests {
     #expect(!site.owner.isConnected)
     #expect(try site.owner.receive(timeout: .milliseconds(300)) == nil)
     for life in 0..<20 {
-      let next = try site.trainer()
+      let next = try site.server()
       #expect(try site.exchange(text("life \(life)"), with: next)?.frames == text("life \(life)"))
       next.close()
       #expect(nextFailure(site.owner) == .peerGone(endpoint: site.address))
@@ -88,18 +88,18 @@ struct ReverseConnectionTests {
 
   @Test func anOwnerThatEndsIsNoticedAndFoundAgainOnTheSamePort() throws {
     let site = try ReverseSite()
-    let trainer = try site.trainer()
-    let peer = try #require(try site.exchange(text("first life"), with: trainer)?.peer)
+    let server = try site.server()
+    let peer = try #require(try site.exchange(text("first life"), with: server)?.peer)
     try site.owner.send(text("last words"))
     site.owner.close()
-    #expect(try trainer.receive(timeout: Site.patience)?.frames == text("last words"))
+    #expect(try server.receive(timeout: Site.patience)?.frames == text("last words"))
     for life in 0..<10 {
       let owner = try ZeroMQOwnerChannel(
-        listen: site.address, ownerKeys: site.ownerKeys, trainerKey: site.trainerKeys.publicKey, options: site.options)
-      let received = try #require(try site.exchange(text("life \(life)"), with: trainer, from: owner))
+        listen: site.address, ownerKeys: site.ownerKeys, serverKey: site.serverKeys.publicKey, options: site.options)
+      let received = try #require(try site.exchange(text("life \(life)"), with: server, from: owner))
       #expect(received.frames == text("life \(life)"))
       #expect(received.peer != peer)
-      #expect(failure { try trainer.send(text("too late"), to: peer) }?.kind == .unreachable)
+      #expect(failure { try server.send(text("too late"), to: peer) }?.kind == .unreachable)
       owner.close()
     }
   }
@@ -108,25 +108,25 @@ struct ReverseConnectionTests {
     let site = try ReverseSite()
     let proxy = try #require(TCPProxy(target: site.port))
     defer { proxy.stop() }
-    let trainer = try site.trainer(at: [proxy.endpoint])
-    let peer = try #require(try site.exchange(text("hello"), with: trainer)?.peer)
+    let server = try site.server(at: [proxy.endpoint])
+    let peer = try #require(try site.exchange(text("hello"), with: server)?.peer)
     proxy.fallSilent()
     for number in 0..<10 { try site.owner.send(text("lost \(number)")) }
     #expect(nextFailure(site.owner) == .peerGone(endpoint: site.address))
     // What the proxy held already may still come out, before the end is noticed.
-    while try trainer.receive(timeout: .seconds(2)) != nil {}
-    #expect(failure { try trainer.send(text("are you there?"), to: peer) }?.kind == .unreachable)
+    while try server.receive(timeout: .seconds(2)) != nil {}
+    #expect(failure { try server.send(text("are you there?"), to: peer) }?.kind == .unreachable)
     proxy.speakAgain()
-    #expect(try site.exchange(text("after the loss"), with: trainer)?.frames == text("after the loss"))
-    #expect(try trainer.receive(timeout: .milliseconds(300)) == nil)
+    #expect(try site.exchange(text("after the loss"), with: server)?.frames == text("after the loss"))
+    #expect(try server.receive(timeout: .milliseconds(300)) == nil)
   }
 
   /// Its successor comes before the loss of the first is known.
-  @Test func oneTrainerAtATimeIsSpokenTo() throws {
+  @Test func oneServerAtATimeIsSpokenTo() throws {
     let site = try ReverseSite()
-    let first = try site.trainer()
+    let first = try site.server()
     #expect(try site.exchange(text("one"), with: first) != nil)
-    let second = try site.trainer()
+    let second = try site.server()
     #expect(try second.receive(timeout: .milliseconds(500)) == nil)
     for number in 0..<10 { try site.owner.send(text("for the first \(number)")) }
     for number in 0..<10 {
@@ -138,11 +138,11 @@ struct ReverseConnectionTests {
   }
 
   /// The second has arrived, but nobody has read that yet: its connection has room, and that of the first has none.
-  @Test func aFullQueueIsWaitedForInSleepWhileAnotherTrainerConnects() throws {
+  @Test func aFullQueueIsWaitedForInSleepWhileAnotherServerConnects() throws {
     let site = try ReverseSite(sendTimeout: .seconds(2))
-    let first = try site.trainer()
+    let first = try site.server()
     #expect(try site.exchange(text("one"), with: first) != nil)
-    let second = try site.trainer()
+    let second = try site.server()
     #expect(try second.receive(timeout: .milliseconds(500)) == nil)
     // The first takes nothing any more: its queues fill, then the network's, then the owner's.
     let block: Message = [pattern(1 << 20)]
@@ -175,20 +175,20 @@ struct ReverseConnectionTests {
     let site = try ReverseSite()
     let other = try ReverseSite()
     let third = try CurveKeyPair.generate()
-    let trainer = try site.trainer(
+    let server = try site.server(
       listed: [site.ownerKeys.ownerKey, third.ownerKey], bind: "tcp://127.0.0.1:0", at: [site.address, other.address])
     let connecting = try ZeroMQOwnerChannel(
-      endpoint: trainer.boundEndpoint, ownerKeys: third, trainerKey: site.trainerKeys.publicKey, options: site.options)
-    let listened = try #require(try site.exchange(text("listening"), with: trainer))
+      endpoint: server.boundEndpoint, ownerKeys: third, serverKey: site.serverKeys.publicKey, options: site.options)
+    let listened = try #require(try site.exchange(text("listening"), with: server))
     try connecting.send(text("connecting"))
-    let connected = try #require(try trainer.receive(timeout: Site.patience))
+    let connected = try #require(try server.receive(timeout: Site.patience))
     #expect(listened.peer.ownerKey == site.ownerKeys.ownerKey)
     #expect(connected.peer.ownerKey == third.ownerKey)
-    try trainer.send(text("to the third"), to: connected.peer)
-    try trainer.send(text("to the first"), to: listened.peer)
+    try server.send(text("to the third"), to: connected.peer)
+    try server.send(text("to the first"), to: listened.peer)
     #expect(try connecting.receive(timeout: Site.patience) == text("to the third"))
     #expect(try site.owner.receive(timeout: Site.patience) == text("to the first"))
-    // The other pins another trainer.
+    // The other pins another server.
     #expect(!other.owner.isConnected)
   }
 
@@ -203,7 +203,7 @@ struct ReverseConnectionTests {
   }
 
   /// .invalid is never resolved (RFC 6761), and 192.0.2.0/24 is nobody's (RFC 5737).
-  @Test(arguments: ["trainer.invalid", "192.0.2.1"]) func aHostThatIsNotThisMachine(_ host: String) {
+  @Test(arguments: ["server.invalid", "192.0.2.1"]) func aHostThatIsNotThisMachine(_ host: String) {
     let error = #expect(throws: TransportError.self) { try ReverseSite(listen: "tcp://\(host):5570") }
     #expect(error == .notAnAddressHere(endpoint: "tcp://\(host):5570"))
     #expect(error?.kind == .usage)
@@ -216,20 +216,20 @@ struct ReverseConnectionTests {
     #expect(failure { try ReverseSite(listen: address) } == .invalidEndpoint(address))
     #expect(
       failure {
-        try ZeroMQTrainerEndpoint(
+        try ZeroMQServerEndpoint(
           bind: nil, connect: [address], keys: keys, authorized: AuthorizedKeys([]), options: Site.quickOptions)
       } == .invalidEndpoint(address))
   }
 
   @Test func randomBytesAtTheListeningPortDoNotDisturb() throws {
     let site = try ReverseSite()
-    let trainer = try site.trainer()
+    let server = try site.server()
     for number in 0..<20 {
       let raw = try #require(RawConnection(port: site.port))
       raw.send((0..<200).map { UInt8(truncatingIfNeeded: $0 &* (number + 3)) })
     }
-    let received = try #require(try site.exchange(text("hello"), with: trainer))
-    try trainer.send(text("answer"), to: received.peer)
+    let received = try #require(try site.exchange(text("hello"), with: server))
+    try server.send(text("answer"), to: received.peer)
     #expect(try site.owner.receive(timeout: Site.patience) == text("answer"))
   }
 }

@@ -10,7 +10,7 @@ import Protocol
 final class TrainerHost<Element: FloatingElement>: Sendable {
   let store: URL
   let events = EventRecorder()
-  private let endpoint: InProcessTrainerEndpoint
+  private let endpoint: InProcessServerEndpoint
   private let stop = StopSwitch()
   private let ended = DispatchSemaphore(value: 0)
   private let communicators: [any Communicator]
@@ -27,7 +27,7 @@ final class TrainerHost<Element: FloatingElement>: Sendable {
       return GarblingCommunicator(communicator, message: garbling.message)
     }
     self.store = store
-    endpoint = network.makeTrainerEndpoint()
+    endpoint = network.makeServerEndpoint()
     let compute = Compute(threads: threads)
     var configuration = TrainerConfiguration(
       service: ServiceConfiguration(store: store, ownerSilence: ownerSilence), compute: compute,

@@ -2,7 +2,7 @@ import Synchronization
 
 @testable import Protocol
 
-/// Collects what a trainer's end reports.
+/// Collects what a server's end reports.
 final class RefusalLog: Sendable {
   private let entries = Mutex<[Refusal]>([])
 

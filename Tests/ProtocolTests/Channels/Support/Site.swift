@@ -2,11 +2,11 @@ import Foundation
 
 @testable import Protocol
 
-/// A trainer that listens on a free port of this machine, and owners for it, with times short enough for tests.
+/// A server that listens on a free port of this machine, and owners for it, with times short enough for tests.
 struct Site {
-  let trainerKeys: CurveKeyPair
+  let serverKeys: CurveKeyPair
   let ownerKeys: [CurveKeyPair]
-  let endpoint: ZeroMQTrainerEndpoint
+  let endpoint: ZeroMQServerEndpoint
   let refusals: RefusalLog
   let options: TransportOptions
 
@@ -27,11 +27,11 @@ struct Site {
   }
 
   init(owners: Int = 1, options: TransportOptions = quickOptions) throws {
-    trainerKeys = try CurveKeyPair.generate()
+    serverKeys = try CurveKeyPair.generate()
     ownerKeys = try (0..<owners).map { _ in try CurveKeyPair.generate() }
     let refusals = RefusalLog()
-    endpoint = try ZeroMQTrainerEndpoint(
-      bind: "tcp://127.0.0.1:0", keys: trainerKeys, authorized: AuthorizedKeys(Set(ownerKeys.map(\.ownerKey))),
+    endpoint = try ZeroMQServerEndpoint(
+      bind: "tcp://127.0.0.1:0", keys: serverKeys, authorized: AuthorizedKeys(Set(ownerKeys.map(\.ownerKey))),
       options: options, onRefusal: { refusals.append($0) })
     self.refusals = refusals
     self.options = options
@@ -43,7 +43,7 @@ struct Site {
     _ number: Int = 0, at address: String? = nil, options: TransportOptions? = nil
   ) throws -> ZeroMQOwnerChannel {
     try ZeroMQOwnerChannel(
-      endpoint: address ?? endpoint.boundEndpoint, ownerKeys: ownerKeys[number], trainerKey: trainerKeys.publicKey,
+      endpoint: address ?? endpoint.boundEndpoint, ownerKeys: ownerKeys[number], serverKey: serverKeys.publicKey,
       options: options ?? self.options)
   }
 }

@@ -3,12 +3,12 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// The trainer's end over TCP with CURVE, which serves listed keys only: a ROUTER socket where owners connect, and a DEALER socket
+/// The server's end over TCP with CURVE, which serves listed keys only: a ROUTER socket where owners connect, and a DEALER socket
 /// for each owner that listens itself.
 ///
 /// What libzmq leaves open: it limits the size of a part of a message, but a message can be judged only when all its parts
-/// have arrived. A listed owner with a program of its own could therefore make the trainer buffer much.
-package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
+/// have arrived. A listed owner with a program of its own could therefore make the server buffer much.
+package final class ZeroMQServerEndpoint: ServerEndpoint {
   /// The address in use, with the port the system chose for port 0; nil when owners are only connected to.
   package let listeningEndpoint: String?
 
@@ -19,7 +19,7 @@ package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
   private let wakeSignal: WakeSignal
   private let context: ZeroMQContext
   /// Nil after `close`. The lock is also the memory fence libzmq asks for when a socket changes threads.
-  private let sockets: Mutex<TrainerSockets?>
+  private let sockets: Mutex<ServerSockets?>
 
   /// Listens and begins to connect at once.
   ///
@@ -40,18 +40,18 @@ package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
     wakeSignal = try WakeSignal()
     context = try ZeroMQContext(ioThreads: options.ioThreads)
     // libzmq numbers connections from a start it takes from rand(), which is the same in every process unless seeded. A
-    // listed owner with a ZeroMQ of its own could claim a number foreseen: stop the trainer, or get another's messages in
-    // the seconds before the trainer knows that one gone.
+    // listed owner with a ZeroMQ of its own could claim a number foreseen: stop the server, or get another's messages in
+    // the seconds before the server knows that one gone.
     srand(UInt32.random(in: 0...UInt32.max))
     let router = try endpoint.map { [context] (endpoint) throws(TransportError) in
       let router = try ZeroMQSocket(ZMQ_ROUTER, in: context)
       try router.configure(options, endpoint: endpoint)
-      try router.configureTrainer(keys: keys)
+      try router.configureServer(keys: keys)
       try router.configureListening()
       return router
     }
     admission = try AdmissionHandler(for: router, in: context, list: list, refusals: refusals)
-    let sockets = TrainerSockets(router: router)
+    let sockets = ServerSockets(router: router)
     do {
       if let endpoint { try router?.bind(endpoint) }
       listeningEndpoint = try router?.lastEndpoint()
@@ -138,7 +138,7 @@ package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
   }
 
   private func withSockets<Result: Sendable>(
-    _ body: (TrainerSockets) throws(TransportError) -> Result
+    _ body: (ServerSockets) throws(TransportError) -> Result
   ) throws(TransportError) -> Result {
     let result = try sockets.withLockIfAvailable { (sockets) throws(TransportError) -> Result in
       guard let sockets else { throw .closed }
@@ -150,7 +150,7 @@ package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
 
   /// The message with its sender, or nil when it is not to be served.
   private func admit(
-    _ received: (message: ReceivedMessage, isAccepted: Bool), _ sockets: TrainerSockets
+    _ received: (message: ReceivedMessage, isAccepted: Bool), _ sockets: ServerSockets
   ) throws(TransportError) -> IncomingMessage? {
     let message = received.message
     guard let key = message.userID.flatMap(OwnerKey.init(z85:)) else {
@@ -176,7 +176,7 @@ package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
       case .message(let frames):
         return IncomingMessage(peer: PeerID(routingIdentity: Array(identity), ownerKey: key), frames: frames)
       case .probe: break
-      case .keyRemoved, .trainerArrived:
+      case .keyRemoved, .serverArrived:
         refusals.report(.malformedMessage, key: key)
       }
     } catch {
@@ -186,8 +186,8 @@ package final class ZeroMQTrainerEndpoint: TrainerEndpoint {
   }
 }
 
-/// The sockets of a trainer's end: where owners connect, and the connections to owners that listen.
-final class TrainerSockets {
+/// The sockets of a server's end: where owners connect, and the connections to owners that listen.
+final class ServerSockets {
   private let router: ZeroMQSocket?
   var dials: [OwnerDial] = []
   /// Where to look first, so that a busy connection does not keep the others waiting.
