@@ -89,11 +89,12 @@ let package = Package(
     library(
       "Collectives", [.target(name: "CMPI", condition: .when(traits: ["MPI"])), "Numerics", "Foundations"]),
 
-    // Level 4
     library("Families", ["Files", "Models", "Numerics", "Foundations"]),
-    library("Service", ["Files", "Protocol", "Numerics", "Cryptography", "Foundations"]),
 
     // Level 5
+    library("Service", ["Files", "Protocol", "Numerics", "Cryptography", "Foundations"]),
+
+    // Level 6
     library(
       "OwnerRole",
       [
@@ -105,7 +106,7 @@ let package = Package(
       "TrainerRole",
       ["Service", "Training", "Collectives", "Files", "Protocol", "Models", "Numerics", "Foundations"]),
 
-    // Level 6
+    // Level 7
     library(
       "LeakAudit",
       [
@@ -113,7 +114,7 @@ let package = Package(
         "Cryptography", "Foundations",
       ], computes: true),
 
-    // Level 7
+    // Level 8
     program(
       "encryptor",
       [
@@ -138,8 +139,9 @@ let package = Package(
     tests("NumericsTests", ["Numerics", "CKernels"]),
     tests("PrivacyTests", ["Privacy"]),
     tests("FilesTests", ["Files", "Numerics", "Models", "Foundations", "TestSupport"]),
-    tests("FamiliesTests", ["Families", "Files", "Numerics", "Models", "Foundations", "TestSupport"]),
-    tests("TrainingTests", ["Training", "Numerics", "Models", "Foundations"], resources: [.copy("Fixtures")]),
+    tests("FamiliesTests", ["Families", "Protocol", "Files", "Numerics", "Models", "Foundations", "TestSupport"]),
+    tests(
+      "TrainingTests", ["Training", "Protocol", "Numerics", "Models", "Foundations"], resources: [.copy("Fixtures")]),
     tests("MaskingTests", ["Masking", "Models", "Numerics", "Cryptography", "Foundations"], computes: true),
     tests("DatasetsTests", ["Datasets", "Files", "Numerics", "CHDF5", "Foundations", "TestSupport"]),
     tests("JobSpecTests", ["JobSpec", "Models", "Foundations"]),
@@ -149,8 +151,8 @@ let package = Package(
     tests(
       "LeakAuditTests",
       [
-        "LeakAudit", "Files", "JobSpec", "Masking", "Training", "Models", "Numerics", "Cryptography", "Foundations",
-        "TestSupport",
+        "LeakAudit", "Files", "JobSpec", "Protocol", "Masking", "Training", "Models", "Numerics", "Cryptography",
+        "Foundations", "TestSupport",
       ]),
     tests(
       "SessionTests",

@@ -1,5 +1,6 @@
 import Foundations
 import Models
+import Protocol
 import TestSupport
 import Testing
 

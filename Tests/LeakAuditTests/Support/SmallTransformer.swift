@@ -2,6 +2,7 @@ import Models
 import Cryptography
 import LeakAudit
 import Numerics
+import Protocol
 import Testing
 import TestSupport
 import Training

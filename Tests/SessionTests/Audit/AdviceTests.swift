@@ -4,6 +4,7 @@ import Foundation
 import JobSpec
 import Masking
 import OwnerRole
+import Protocol
 import Testing
 import TestSupport
 

@@ -6,6 +6,7 @@ import Foundation
 import JobSpec
 import OwnerRole
 import Numerics
+import Protocol
 import Testing
 import TestSupport
 

@@ -3,6 +3,7 @@ import Models
 @testable import Files
 import Foundation
 import Numerics
+import Protocol
 import TestSupport
 
 /// A pretrained model of a few thousand numbers, as the Hugging Face libraries write one.

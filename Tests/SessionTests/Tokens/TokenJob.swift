@@ -1,6 +1,7 @@
 import Models
 import Foundation
 import JobSpec
+import Protocol
 
 /// A job on `TokenData` and a `TinyCheckpoint`; every field is one that some test changes.
 struct TokenJob: Sendable {

@@ -1,5 +1,6 @@
 import Models
 import Numerics
+import Protocol
 import Testing
 
 @testable import Training

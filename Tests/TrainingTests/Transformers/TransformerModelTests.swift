@@ -1,4 +1,5 @@
 import Models
+import Protocol
 import Testing
 
 @testable import Training

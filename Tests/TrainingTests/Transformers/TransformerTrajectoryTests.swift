@@ -1,6 +1,7 @@
 import Models
 import Foundation
 import Numerics
+import Protocol
 import Testing
 
 @testable import Training
