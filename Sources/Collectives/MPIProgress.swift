@@ -11,8 +11,7 @@
       let message: MPIMessage?
     }
 
-    /// Seconds of sleep between looks, each of which costs some 30 microseconds of a core that others compute on.
-    private var naps = MPINaps()
+    private var pause = PollingPause()
     /// A rank whose thread for MPI answers nothing for so long is gone; where there is a reason to doubt, after less, but more than
     /// a busy node or a continued job takes.
     private static let silence = (usual: Duration.seconds(60), doubted: Duration.seconds(5))
@@ -49,7 +48,7 @@
     mutating func run() {
       (heard, lastPing) = (clock.now, clock.now)
       while true {
-        let (asked, requests) = operations.take(waiting: naps.next)
+        let (asked, requests) = operations.take(waiting: pause.next)
         if let code = requests.abortCode { cmpi_abort(code) }
         if operations.failure == nil {
           if requests.checksRanks { doubtedSince = clock.now }
@@ -58,14 +57,14 @@
           if testAll() { hasMoved = true }
           if receiveAll() { hasMoved = true }
           watchRanks(isEnding: requests.ends)
-          naps.looked(
+          pause.polled(
             hasMoved: hasMoved, isAwaited: active.contains { $0.pending?.isAwaited == true },
             hasMessages: !incoming.isEmpty || active.contains { $0.message != nil }, hasSums: !active.isEmpty)
         } else {
           for (_, pending) in asked { operations.failure.map { pending?.fail($0) } }
           // What is under way stays as it is: nothing of it can be waited for.
           if let failure = operations.failure { failAll(failure) }
-          naps.stop()
+          pause.stop()
         }
         // In this order: after a failure no operation is begun.
         if requests.ends, operations.failure != nil || leave() {
@@ -76,8 +75,8 @@
       }
     }
 
-    /// A ping or its answer that nobody receives any more could keep its sender in MPI for ever. So all ranks answer until rank 0, which
-    /// by then sends no pings, has its answers.
+    /// A ping or its answer that nobody receives any more could keep its sender in MPI for ever. So rank 0 first stops to send pings and waits
+    /// for the answers to those that it sent, and all ranks answer until then.
     ///
     /// - Returns: whether all ranks have come to their end, and nothing is under way, here or to here.
     private mutating func leave() -> Bool {
@@ -211,3 +210,36 @@
     }
   }
 #endif
+
+/// How long the thread that calls MPI sleeps before it polls again. Each poll costs some 30 microseconds of a core that others compute on, and
+/// what has arrived waits for the next one.
+struct PollingPause {
+  /// In seconds: the shortest pause, and the longest while a message is under way, which somebody may wait for; while sums are, beside a
+  /// backward pass; and while nothing is. The last one delays only what arrives after a long time, by little compared with that time.
+  private static let (shortest, withMessages, withSums, longest) = (50e-6, 1e-3, 4e-3, 10e-3)
+
+  /// Seconds.
+  private(set) var next = 0.0
+
+  /// - Parameters:
+  ///   - hasMoved: something was asked for, arrived or was completed since.
+  ///   - isAwaited: somebody does nothing but wait for what is under way.
+  ///   - hasMessages: one is being sent or received.
+  ///   - hasSums: one, or another collective operation, is under way.
+  mutating func polled(hasMoved: Bool, isAwaited: Bool, hasMessages: Bool, hasSums: Bool) {
+    if hasMoved {
+      next = 0
+    } else if isAwaited {
+      next = Self.shortest
+    } else {
+      // Doubled each time, so that no wait takes more than twice as long as it must.
+      let maximum = hasMessages ? Self.withMessages : hasSums ? Self.withSums : Self.longest
+      next = min(max(2 * next, Self.shortest), maximum)
+    }
+  }
+
+  /// After a failure, when there is nothing left to move on.
+  mutating func stop() {
+    next = 0.1
+  }
+}

@@ -140,7 +140,8 @@ package final class TrainerConnection<Element: FloatingElement> {
       }
       switch message {
       case .refused(let kind, let reason): throw OwnerError.refused(kind: kind, reason: reason)
-      case .goodbye(_, let reason): throw OwnerError.trainerGone("\(reason.text(of: "the trainer")); the job is saved there")
+      case .goodbye(_, let reason):
+        throw OwnerError.trainerGone("\(reason.text(of: "the trainer")); the job is saved there")
       case .pong, .welcome: return nil
       default: return message
       }
