@@ -196,7 +196,7 @@ import Testing
 }
 
 @Suite struct PollingPauseTests {
-  /// Naps until `seconds` have passed in which nothing moved.
+  /// Pauses until `seconds` have passed in which nothing moved.
   private func pauses(
     _ pause: inout PollingPause, isAwaited: Bool = false, hasMessages: Bool = false, hasSums: Bool = false,
     until seconds: Double
@@ -210,19 +210,19 @@ import Testing
     return all
   }
 
-  @Test func whereNothingIsUnderWayNoWaitTakesMoreThanTwiceItsTimeAndFewLooks() {
+  @Test func whereNothingIsUnderWayNoWaitTakesMoreThanTwiceItsTimeAndPollsAreFew() {
     var pause = PollingPause()
     let all = pauses(&pause, until: 1)
     var slept = 0.0
     for one in all {
       // The first pause is 50 microseconds; sums of such numbers round.
-      #expect(one <= slept + 51e-6 && nap <= 10e-3)
+      #expect(one <= slept + 51e-6 && one <= 10e-3)
       slept += one
     }
     #expect(all.count < 110)
   }
 
-  @Test func whatIsAwaitedIsLookedAtOften() {
+  @Test func whatIsAwaitedIsPolledOften() {
     var pause = PollingPause()
     _ = pauses(&pause, until: 1)
     #expect(pauses(&pause, isAwaited: true, hasSums: true, until: 0.01).allSatisfy { $0 <= 100e-6 })
