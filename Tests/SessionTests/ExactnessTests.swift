@@ -1,11 +1,11 @@
-import Models
-import Masking
 import JobSpec
-import OwnerRole
+import Masking
+import Models
 import Numerics
-import Testing
-import TestSupport
+import OwnerRole
 import Protocol
+import TestSupport
+import Testing
 
 /// The masked two-party run in float64, unmasked, beside plain loops that know nothing of keys: `PlaintextRun`.
 ///
@@ -110,5 +110,29 @@ import Protocol
     try run.execute(on: site.network)
     let plain = try PlaintextRun(run.directory, job: run.prepared.job, data: site.data)
     #expect(try plain.largestRelativeDifference(to: run.directory) <= 1e-4)
+  }
+}
+
+@Suite(.waiting) struct ThreadCountTests {
+  /// Widths that several tiles and pieces cover, so that threads have something to divide.
+  @Test(arguments: [LossLocation.owner, .trainer])
+  func anyNumberOfThreadsGivesTheSameBits(_ loss: LossLocation) throws {
+    let site = try Site<Float>(rows: 700)
+    let job = SmallJob().changing {
+      $0.loss = loss
+      $0.hidden = [300, 70]
+      $0.batch = 256
+      $0.microBatch = 100
+      $0.epochs = 2
+      $0.activation = .gelu
+      $0.optimizer = SmallJob.muon()
+    }
+    let run = try site.run(job)
+    let one = try site.undisturbed(run, threads: 1)
+    for threads in [2, 3] {
+      let other = try site.undisturbed(run, threads: threads)
+      #expect(try other.model() == one.model())
+      #expect(try other.history() == one.history())
+    }
   }
 }

@@ -1,5 +1,5 @@
-import Models
 import Foundation
+import Models
 
 /// A multi-layer perceptron in plain loops over single rows: the definition, not an implementation of the product's.
 struct NaiveNetwork {
@@ -110,5 +110,27 @@ struct NaiveNetwork {
       return share * (1 + x * (1 - share))
     case .tanh: return 1 - tanh(x) * tanh(x)
     }
+  }
+}
+
+/// One tensor of the reference, row-major; a vector has one column.
+struct NaiveParameter {
+  let name: String
+  let rows: Int
+  let columns: Int
+  let isVector: Bool
+  var values: [Double]
+
+  init(_ name: String, rows: Int, columns: Int, isVector: Bool = false) {
+    self.name = name
+    self.rows = rows
+    self.columns = columns
+    self.isVector = isVector
+    values = Array(repeating: 0, count: rows * columns)
+  }
+
+  subscript(row: Int, column: Int) -> Double {
+    get { values[row * columns + column] }
+    set { values[row * columns + column] = newValue }
   }
 }
