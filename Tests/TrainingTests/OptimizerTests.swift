@@ -1,3 +1,4 @@
+import Foundation
 import Models
 import Numerics
 import Testing
@@ -115,5 +116,95 @@ import Testing
 
   @Test(arguments: unusable.indices) func aSettingOutOfRangeIsRefused(_ index: Int) {
     #expect(throws: TrainingError.self) { try Self.unusable[index].validate() }
+  }
+}
+
+/// Twelve steps beside PyTorch's, for every optimizer and option.
+@Suite struct OptimizerTrajectoryTests {
+  static let trajectories = Result { try Fixture.read("trajectories", as: Trajectories.self) }
+
+  static var runs: [Trajectories.Run] { (try? trajectories.get().runs) ?? [] }
+
+  @Test func theFixtureHoldsEveryOptimizer() throws {
+    let runs = try Self.trajectories.get().runs
+    #expect(Set(runs.map(\.kind)) == Set(OptimizerDescription.Kind.allCases))
+    #expect(runs.contains { $0.nesterov } && runs.contains { $0.clipNorm != nil && $0.norms.contains { $0 > 0.5 } })
+  }
+
+  /// Each of the 12 steps rounds a few hundred operations (2.2e-16 each) and passes them on with factors near 1: about
+  /// 1e-14. Adam divides by √v, which magnifies the error of small gradients up to a hundredfold; Newton–Schulz magnifies
+  /// small singular values by up to 3.4445⁵ ≈ 500. 1e-11 covers both.
+  @Test(arguments: runs) func weightsLossesAndNormsAreThose(_ run: Trajectories.Run) throws {
+    let data = try Self.trajectories.get()
+    for padding in [0, 2] {
+      let engine = try data.engine(run, padding: padding, Double.self)
+      for step in 0..<data.steps {
+        let mean = try self.step(engine, data, step, padding: padding)
+        let report = try engine.finishStep()
+        #expect(abs(mean - run.losses[step]) <= 1e-11 * run.losses[step], "loss of step \(step)")
+        #expect(abs(report.gradientNorm - run.norms[step]) <= 1e-11 * run.norms[step], "norm of step \(step)")
+      }
+      let expected: [Tensor<Double>] = data.parameters(run.final, padding: padding)
+      for (found, wanted) in zip(engine.parameters, expected) {
+        let scale = wanted.elements.map(abs).max() ?? 1
+        // Padding columns stay exactly 0, or nearly for Adam, whose gradients there are 0.
+        #expect(zip(found.elements, wanted.elements).allSatisfy { abs($0 - $1) <= 1e-11 * scale })
+      }
+    }
+  }
+
+  /// Outputs out, gradients in, micro-batch by micro-batch; the batch's mean loss.
+  private func step(
+    _ engine: TrainingEngine<Double>, _ data: Trajectories, _ step: Int, padding: Int
+  ) throws -> Double {
+    let loss = LossFunction(task: .regression)
+    let targets: Targets<Double> = data.targets(step: step)
+    var sum = 0.0
+    var start = 0
+    for outputs in try data.forward(engine, step: step, padding: padding, part: 2) {
+      let range = start..<start + outputs.rows
+      let part = try loss.evaluate(
+        outputs: outputs, targets: targets[range], normalizer: Double(targets.observedCount))
+      try engine.setOutputGradient(part.gradient, rows: range)
+      sum += part.lossSum
+      start = range.upperBound
+    }
+    return sum / Double(targets.observedCount)
+  }
+}
+
+/// The formulas of docs/job-reference.md worked by hand for N = 10.
+@Suite struct LearningRateScheduleTests {
+  private func rates(_ warmup: Double, _ decay: ScheduleDescription.Decay) -> [Double] {
+    let schedule = LearningRateSchedule(
+      ScheduleDescription(warmup: warmup, decay: decay), learningRate: 2, totalSteps: 10)
+    return (0..<10).map(schedule.rate)
+  }
+
+  /// One division or multiplication apart at most: a unit of 2.2e-16 times the rate 2, twice.
+  private func expect(_ found: [Double], _ expected: [Double]) {
+    #expect(zip(found, expected).allSatisfy { abs($0 - $1) < 1e-15 } && found.count == expected.count, "\(found)")
+  }
+
+  @Test func noneIsConstantAfterWarmup() {
+    expect(rates(0, .none), Array(repeating: 2, count: 10))
+    // w = ⌈0.35 · 10⌉ = 4.
+    expect(rates(0.35, .none), [0.5, 1, 1.5, 2, 2, 2, 2, 2, 2, 2])
+  }
+
+  @Test func linearEndsAtTheLastShare() {
+    expect(rates(0, .linear), [2, 1.8, 1.6, 1.4, 1.2, 1, 0.8, 0.6, 0.4, 0.2])
+    // w = 5: (10 − t) / 5.
+    expect(rates(0.5, .linear), [0.4, 0.8, 1.2, 1.6, 2, 2, 1.6, 1.2, 0.8, 0.4])
+  }
+
+  @Test func cosineFallsAsAHalfWave() {
+    let wave = (0..<6).map { 1 + cos(.pi * Double($0) / 6) }
+    expect(rates(0.4, .cosine), [0.5, 1, 1.5, 2] + wave)
+    #expect(abs(wave[3] - 1) < 1e-15)
+  }
+
+  @Test func warmupOverTheWholeRunReachesThePeakAtTheEnd() {
+    expect(rates(1, .linear), (1...10).map { 0.2 * Double($0) })
   }
 }

@@ -114,3 +114,94 @@ import Testing
     #expect(TrainingEngine<Float>.memoryEstimate(model, optimizer: optimizer, batchRows: 0) == nil)
   }
 }
+
+/// Weights and optimizer state, one tensor at a time.
+@Suite struct EngineLoadingTests {
+  private func engine(_ loading: (Int, UnsafeMutableBufferPointer<Float>) throws -> Void) throws -> TrainingEngine<
+    Float
+  > {
+    try TrainingEngine<Float>(
+      model: .perceptron(
+        input: HomogeneousColumns(features: 40, padding: 1), hidden: [300, 70], activation: .gelu, outputs: 5),
+      optimizer: OptimizerDescription(
+        kind: .adamw, learningRate: 0.05, momentum: 0.9, nesterov: false, weightDecay: 0.01, clipNorm: 1),
+      schedule: ScheduleDescription(warmup: 0.1, decay: .linear), totalSteps: 20, batchRows: 96,
+      compute: Compute(threads: 2), loading: loading)
+  }
+
+  @Test func whatIsReadOneByOneMakesTheSameEngine() throws {
+    let original = try EngineHarness.engine(Float.self, kind: .adamw)
+    for _ in 0..<2 { try EngineHarness.step(original, part: 32) }
+    let copy = try engine { index, target in
+      original.withParameter(index) { _ = target.update(fromContentsOf: $0) }
+    }
+    try copy.loadOptimizerState { index, target in
+      original.withOptimizerState(index) { _ = target.update(fromContentsOf: $0) }
+    }
+    copy.step = original.step
+    #expect(copy.optimizerStateShapes.map(\.name) == original.optimizerState.map(\.name))
+    #expect(copy.optimizerStateShapes.map(\.shape) == original.optimizerState.map(\.tensor.shape))
+    try EngineHarness.step(original, part: 32)
+    try EngineHarness.step(copy, part: 32)
+    #expect(EngineHarness.bits(copy) == EngineHarness.bits(original))
+  }
+
+  @Test(arguments: [Float.nan, .infinity]) func aLoadedParameterThatIsNotFiniteIsRefused(_ bad: Float) throws {
+    #expect(throws: TrainingError.nonFiniteParameter(name: "layers.1.bias")) {
+      try engine { index, target in target.update(repeating: index == 2 ? bad : 0) }
+    }
+  }
+
+  @Test func loadedOptimizerStateThatIsNotFiniteIsRefused() throws {
+    let engine = try engine { _, target in target.update(repeating: 0) }
+    #expect(throws: TrainingError.optimizerState("moment1.layers.1.weight holds NaN or an infinity")) {
+      try engine.loadOptimizerState { index, target in target.update(repeating: index == 1 ? .nan : 0) }
+    }
+  }
+
+  @Test func anErrorOfTheLoaderEndsTheLoading() throws {
+    struct Interrupted: Error {}
+    #expect(throws: Interrupted.self) { try engine { _, _ in throw Interrupted() } }
+  }
+}
+
+@Suite struct InferenceTests {
+  @Test func inferenceDoesNotDisturbABatchInProgress() throws {
+    let plain = try EngineHarness.engine(Float.self)
+    let disturbed = try EngineHarness.engine(Float.self)
+    try EngineHarness.step(plain, part: 96)
+    try disturbed.beginBatch(rows: 96)
+    let outputs = try disturbed.forward(rows: 0..<96) { input in
+      for (index, value) in EngineHarness.inputs(0, rows: 0..<96).enumerated() { input[index] = Float(value) }
+    }
+    _ = try disturbed.infer(rows: 300) { $0.update(repeating: 0.5) }
+    let labels = Targets<Float>.classes((0..<96).map { Int32($0 % 5) })
+    let gradient = try LossFunction(task: .classification).evaluate(outputs: outputs, targets: labels, normalizer: 96)
+      .gradient
+    try disturbed.setOutputGradient(gradient, rows: 0..<96)
+    _ = try disturbed.infer(rows: 2) { $0.update(repeating: 0.5) }
+    _ = try disturbed.finishStep()
+    #expect(EngineHarness.bits(plain) == EngineHarness.bits(disturbed))
+  }
+
+  @Test func inferenceOfManyRowsIsThatOfEachBlock() throws {
+    let engine = try EngineHarness.engine(Double.self)
+    let noise = LayerHarness.noise(600 * EngineHarness.width, seed: 3)
+    let all = try engine.infer(rows: 600) { input in
+      _ = input.update(fromContentsOf: noise)
+    }
+    try engine.beginBatch(rows: 5)
+    let last = try engine.forward(rows: 0..<5) { input in
+      _ = input.update(fromContentsOf: noise[(595 * EngineHarness.width)...])
+    }
+    #expect(all.shape == [600, 5])
+    // The same sums of up to 300 products in another order.
+    #expect(zip(all.elements.suffix(25), last.elements).allSatisfy { abs($0 - $1) < 1e-13 })
+  }
+
+  @Test func inferenceOfNoRowsIsRefused() throws {
+    let engine = try EngineHarness.engine(Float.self)
+    #expect(throws: TrainingError.self) { try engine.infer(rows: 0) { _ in } }
+    #expect(throws: TrainingError.tooLarge) { try engine.infer(rows: Int.max / 2) { _ in } }
+  }
+}

@@ -1,5 +1,7 @@
+import Foundation
 import Models
 import Numerics
+import Testing
 
 @testable import Training
 
@@ -92,5 +94,13 @@ struct Trajectories: Decodable {
 
   func targets<Element: FloatingElement>(step: Int) -> Targets<Element> {
     .values(Tensor(targets[step].map { Element($0) }, shape: [rows, outputs]))
+  }
+}
+
+/// Reads a JSON file that a script beside it wrote.
+enum Fixture {
+  static func read<Value: Decodable>(_ name: String, as type: Value.Type) throws -> Value {
+    let url = try #require(Bundle.module.url(forResource: name, withExtension: "json", subdirectory: "Fixtures"))
+    return try JSONDecoder().decode(type, from: Data(contentsOf: url))
   }
 }
