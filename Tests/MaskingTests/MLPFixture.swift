@@ -1,6 +1,9 @@
+import Cryptography
+import Foundations
 import Models
-import Masking
 import Numerics
+
+@testable import Masking
 
 /// A perceptron as the resolver sees it, with the rules that each layer states.
 struct MLPFixture {
@@ -77,5 +80,15 @@ struct MLPFixture {
   ) throws(MaskingError) -> JobKeys<Double> {
     JobKeys(
       master: master, plan: try plan(strength, location: location, task: task), compute: Compute(threads: threads))
+  }
+}
+
+extension MasterKey {
+  /// The same key in every run, so that the outcome of a test of random draws is too.
+  static func fixed(seed: Int) -> MasterKey {
+    let number = withUnsafeBytes(of: UInt64(seed).bigEndian) { Array($0) }
+    return MasterKey(
+      job: JobID(bytes: Array(repeating: 0, count: JobID.byteCount - number.count) + number),
+      secret: Array(UInt8(0)..<32).withUnsafeBytes { SecretBuffer(copying: $0) })
   }
 }
