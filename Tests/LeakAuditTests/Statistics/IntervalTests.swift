@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import LeakAudit
@@ -54,5 +55,52 @@ import Testing
 
   @Test func unity() {
     #expect(Interval(lower: -0.1, upper: 1.0000000000000002).withinUnity == Interval(lower: 0, upper: 1))
+  }
+}
+
+@Suite struct HalfSampleTests {
+  /// The mean of n uniform numbers spreads by 1/√(12 n), whatever the halves: at n = 400 the interval is ± 0.028, and 1000 draws find it within
+  /// a fifth.
+  @Test func intervalOfAMean() {
+    var random = SplitMix(seed: 1)
+    let values = (0..<400).map { Double($0) / 399 }
+    let interval = Interval.halfSamples(items: 400, draws: 1000, random: &random) { items in
+      items.reduce(0) { $0 + values[$1] } / Double(items.count)
+    }
+    #expect(abs((interval.upper - interval.lower) / 2 - 0.0283) < 0.0057)
+    #expect(interval.lower < 0.5 && interval.upper > 0.5)
+  }
+
+  /// No item is drawn twice.
+  @Test func halvesAreWithoutReplacement() {
+    var random = SplitMix(seed: 2)
+    let interval = Interval.halfSamples(items: 31, draws: 50, random: &random) { Double(Set($0).count) }
+    #expect(interval == Interval(lower: 15, upper: 15))
+  }
+}
+
+@Suite struct ReceiverOperatingCharacteristicTests {
+  /// Of ten negatives 0 … 9, one may score above the threshold 8 at a rate of 0.1, none above 9 at 0.05.
+  @Test func thresholdsByHand() {
+    let curve = ReceiverOperatingCharacteristic(
+      positives: [9.5, 8.5, 8, 1], negatives: (0..<10).map { Double($0) })
+    #expect(curve.truePositives(atFalsePositiveRate: 0.1) == 2)
+    #expect(curve.truePositiveRate(atFalsePositiveRate: 0.05) == 0.25)
+    #expect(curve.truePositiveRate(atFalsePositiveRate: 1) == 1)
+    #expect(curve.chance(atFalsePositiveRate: 0.1) == 2.0 / 11)
+    #expect(curve.chance(atFalsePositiveRate: 0.05) == 1.0 / 11)
+  }
+
+  /// Pairs won: 2 above both, 1 ties with the 1 and beats the 0, −1 loses both: (2 + 1.5 + 0)/6.
+  @Test func areaByHand() {
+    let curve = ReceiverOperatingCharacteristic(positives: [2, 1, -1], negatives: [1, 0])
+    #expect(abs(curve.areaUnderCurve - 3.5 / 6) < 1e-12)
+  }
+
+  /// Scores that are all the same tell nothing, at any threshold but the last.
+  @Test func tiesTellNothing() {
+    let curve = ReceiverOperatingCharacteristic(positives: [1, 1], negatives: [1, 1, 1])
+    #expect(curve.areaUnderCurve == 0.5)
+    #expect(curve.truePositiveRate(atFalsePositiveRate: 0.5) == 0)
   }
 }

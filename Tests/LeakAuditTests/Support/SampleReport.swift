@@ -1,4 +1,5 @@
 import LeakAudit
+import Models
 
 /// A report with chosen outcomes.
 enum SampleReport {
@@ -29,5 +30,14 @@ enum SampleReport {
     result.masked?.curve = Curve(
       horizontal: "known rows", vertical: "error", isLogarithmic: true, points: tried.map { .init(x: $0, y: 0.9) })
     return result
+  }
+}
+
+extension JobTraits {
+  /// A job of which attacks need to know nothing in particular.
+  static func sample(name: String = "sample") -> JobTraits {
+    JobTraits(
+      name: name, task: .classification, strength: .rotation, readsTokens: false, shufflesTokens: false, baseModel: nil,
+      lossLocation: .owner, noise: nil, adapterWidth: nil, rows: 100, features: 10, epochs: 2)
   }
 }

@@ -1,5 +1,5 @@
-import Models
 import LeakAudit
+import Models
 import Numerics
 
 /// A view of rows masked by a key that the test chose, and the truth behind it: x' = K [x; 1; 0_k], or K x without a constant.
@@ -73,5 +73,21 @@ struct SyntheticView {
       key[row, column] = signed && Bool.random(using: &random) ? -1 : 1
     }
     return key
+  }
+}
+
+extension ProviderView {
+  /// Only these of the parameters.
+  func with(parameters kept: [Int]) -> ProviderView {
+    ProviderView(
+      inputs: inputs, lengths: lengths, groups: groups, input: input, parameters: kept.map { parameters[$0] },
+      initialWeights: kept.map { initialWeights[$0] }, finalWeights: kept.map { finalWeights[$0] }, outputs: outputs,
+      targets: targets)
+  }
+
+  func with(initialWeights: [Tensor<Float>]) -> ProviderView {
+    ProviderView(
+      inputs: inputs, lengths: lengths, groups: groups, input: input, parameters: parameters,
+      initialWeights: initialWeights, finalWeights: finalWeights, outputs: outputs, targets: targets)
   }
 }
