@@ -224,10 +224,10 @@ package enum CollectiveError: Failure, Equatable {
         + "program was built with"
     case .misunderstood(let rank):
       "rank \(rank) sent what this rank cannot read: start all ranks from the same build of the trainer"
-    case .unsendable(let rank): "what rank \(rank) is to do next cannot be told to it"
+    case .unsendable(let rank): "rank \(rank) cannot be sent its next command"
     case .otherRelease(let rank, let own, let first):
       "rank \(rank) is release \(own) of the trainer and rank 0 is \(first): start all ranks from the same build"
-    case .finished: "the processes do not work together any more"
+    case .finished: "communication between the ranks has already ended"
     }
   }
 }

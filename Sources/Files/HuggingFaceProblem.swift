@@ -45,7 +45,7 @@ package enum HuggingFaceProblem: JSONFailure, Equatable, Sendable, CustomStringC
     case .shardName(let name):
       "`\(name)` is not the name of a .safetensors file in the same directory"
     case .notInShard(let tensor, let shard): "`\(tensor)` should be in \(shard) and is not there"
-    case .notInIndex(let tensor, let shard): "\(shard) holds `\(tensor)`, which the index does not say"
+    case .notInIndex(let tensor, let shard): "\(shard) holds `\(tensor)`, which is not in the index"
     case .spelledTwice(let name): "the weights hold `\(name)` under two names"
     case .missingTensor(let name): "the weights have no `\(name)`"
     case .unexpectedTensor(let name): "the weights hold `\(name)`, which config.json does not describe"

@@ -202,7 +202,7 @@ enum MetricsRequest: Equatable {
     case .metrics: Self.response("200 OK", type: "text/plain; version=0.0.4; charset=utf-8", page())
     case .elsewhere: Self.response("404 Not Found", "the metrics are at /metrics\n")
     case .otherMethod: Self.response("405 Method Not Allowed", extra: "Allow: GET\r\n", "only GET is answered\n")
-    case .malformed: Self.response("400 Bad Request", "not an HTTP request that is understood here\n")
+    case .malformed: Self.response("400 Bad Request", "not a valid HTTP request\n")
     }
   }
 

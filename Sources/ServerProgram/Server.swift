@@ -133,7 +133,8 @@ package final class Server<Identity: ServerIdentity> {
       print("connecting \(owner)")
       HostLookup.check(owner) { [log] problem in
         log.logger.warning(
-          "an owner's address; it is tried on", metadata: ["address": "\(owner)", "reason": "\(problem)"])
+          "an owner's address cannot be used yet; trying again",
+          metadata: ["address": "\(owner)", "reason": "\(problem)"])
       }
     }
     fflush(nil)

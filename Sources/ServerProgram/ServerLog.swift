@@ -40,7 +40,7 @@ package struct ServerLog: Sendable {
     switch change {
     case .failed(let reason):
       logger.error(
-        "the event log cannot be written; no job is taken until it can, running jobs go on",
+        "the event log cannot be written; no job is accepted until it can, running jobs go on",
         metadata: ["reason": "\(reason)"])
     case .mended: logger.notice("the event log can be written again")
     }
@@ -56,7 +56,7 @@ package struct ServerLog: Sendable {
       logger.notice("job paused", metadata: ["job": "\(job)", "step": "\(step)", "reason": "\(reason)"])
     case .stopAwaited(let job, let seconds):
       logger.notice(
-        "asked to stop; waiting for the job's step, by all ranks, and its checkpoint",
+        "asked to stop; waiting until all ranks have done the job's step and its checkpoint is written",
         metadata: ["job": "\(job)", "seconds": "\(seconds)"])
     case .jobFinished(let job, let steps):
       logger.notice("job finished", metadata: ["job": "\(job)", "steps": "\(steps)"])

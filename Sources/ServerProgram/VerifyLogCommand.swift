@@ -9,7 +9,7 @@ package struct VerifyLogCommand<Identity: ServerIdentity>: ParsableCommand {
     CommandConfiguration(
       commandName: "verify-log", abstract: "Check that an event log was not changed.",
       discussion: """
-        Every line of STORE/audit.log holds the SHA-256 of the line before, so a line that was changed, taken out, put in or moved shows. \
+        Every line of STORE/audit.log holds the SHA-256 of the line before, so a line that was changed, removed, inserted or moved shows. \
         Lines taken off the end, and a change of the very last line, do not show by themselves: note the last hash that is printed, somewhere \
         else, now and then, and give it back with --expect. The log must then still hold the line with that hash, however much was \
         added since.
@@ -55,7 +55,7 @@ package struct VerifyLogCommand<Identity: ServerIdentity>: ParsableCommand {
     if expected != nil {
       guard let line = found.expectedLine else {
         throw ServiceError(
-          .checkFailed, "\(path) holds no line with the expected hash: lines at its end were changed or taken off")
+          .checkFailed, "\(path) holds no line with the expected hash: lines at its end were changed or removed")
       }
       print("expected: line \(line), \(found.lines - line) lines before the end")
     }

@@ -25,7 +25,7 @@ package struct ServiceError: Failure, Equatable {
 
   /// Another owner's job and a job that never was look the same from outside.
   package static func noSuchJob(at program: String) -> ServiceError {
-    ServiceError(.refused, "this \(program) has no such job of yours", cause: .noSuchJob)
+    ServiceError(.refused, "this \(program) has no job of this id for this owner", cause: .noSuchJob)
   }
 }
 

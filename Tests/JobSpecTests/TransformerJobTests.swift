@@ -170,7 +170,7 @@ import Testing
   @Test(arguments: ["mask", "types"])
   func maskOrTypesWithoutTokens(key: String) {
     expectContradiction(
-      JobFixture.refusal(JobFixture.smallest, ["data.\(key)=m"]), "`data.\(key)` stands beside `data.tokens`")
+      JobFixture.refusal(JobFixture.smallest, ["data.\(key)=m"]), "`data.\(key)` needs `data.tokens`")
   }
 
   @Test func standardizedTokens() {

@@ -152,7 +152,7 @@ struct AuditTests {
   @Test func aNameThatIsNoDirectoryOfItsOwn() throws {
     try site.write(site.text("job.yaml").replacing("name: tiny", with: "name: \"..\""), to: "job.yaml")
     let ended = try audit()
-    #expect(ended.code == 2 && ended.errors.contains("is no name for a directory"), "\(ended.errors)")
+    #expect(ended.code == 2 && ended.errors.contains("cannot be the name of a directory"), "\(ended.errors)")
     #expect(!site.exists("audit.json"))
   }
 

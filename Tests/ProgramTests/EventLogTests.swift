@@ -128,7 +128,8 @@ struct EventLogTests {
     for number in 0..<12 where last.code == 0 {
       last = try site.run(.encryptor, site.launch(out: "run\(number)", trainer: trainer.endpoint))
     }
-    last.expectRefusal(8, saying: "cannot write its event log", "takes no job unlogged", afterProgress: true)
+    last.expectRefusal(
+      8, saying: "cannot write its event log", "accepts no job that it cannot log", afterProgress: true)
     #expect(!trainer.process.hasEnded, "it goes on serving")
     // The log holds whole lines only.
     let ended = try verify()

@@ -140,7 +140,7 @@ private struct CounterOwner {
     #expect(try owner.answer() == .value(1))
     let other = CounterOwner(server, key: try CurveKeyPair.generate().ownerKey, job: owner.job)
     let refusal = CounterOwner.Answer.conversation(
-      .refused(kind: .refused, reason: "this counter has no such job of yours"))
+      .refused(kind: .refused, reason: "this counter has no job of this id for this owner"))
     for request in [CounterRequest.submit(CounterJob(name: "a", start: 1)), .add(1)] {
       try other.send(request)
       #expect(try other.answer() == refusal)

@@ -31,7 +31,8 @@ import Protocol
       // Word for word what is said of a job that never was.
       #expect(try lost.refusal(of: message) == refusal)
     }
-    #expect(try stranger.refusal(of: .submit(job.description)).reason == "this trainer has no such job of yours")
+    #expect(
+      try stranger.refusal(of: .submit(job.description)).reason == "this trainer has no job of this id for this owner")
     // The job and its conversation are as before.
     try owner.send(.batch(step: 0, part: 0, rows: RawJob<Float>.rows(0..<4)))
     _ = try owner.wait { message in

@@ -57,7 +57,7 @@ struct ClassReader {
     try array.read(rows: 0..<array.rows, as: .int64, into: &values)
     for (row, value) in values.enumerated() {
       guard let id = position[value] else {
-        throw DatasetError(.invalidLabels, array.location, "row \(row) is none of the members of its enumeration")
+        throw DatasetError(.invalidLabels, array.location, "row \(row) is not a member of its enumeration")
       }
       ids.append(id)
     }

@@ -27,7 +27,7 @@ extension HDF5File {
     var result: [Int] = []
     for (index, number) in numbers.enumerated() {
       guard number >= 0, number < rows else {
-        throw DatasetError(.invalidRowNumbers, location, "entry \(index) is no row number: rows are 0–\(rows - 1)")
+        throw DatasetError(.invalidRowNumbers, location, "entry \(index) is not a row number: rows are 0–\(rows - 1)")
       }
       guard seen.insert(number).inserted else {
         throw DatasetError(.invalidRowNumbers, location, "entry \(index) repeats a row number that was listed before")

@@ -90,14 +90,16 @@ package struct TokenSource: Sendable {
         guard id >= 0, Int(id) < limits.vocabulary else {
           throw ids.failure(
             .invalidTokens, row: row, column: column,
-            "is no token id of the model: ids are 0–\(limits.vocabulary - 1); tokenise with the model's own tokenizer")
+            "is not a token id of the model: ids are 0–\(limits.vocabulary - 1); tokenise with the model's own tokenizer"
+          )
         }
         result.ids.append(id)
         result.positions.append(Int32(truncatingIfNeeded: column))
         guard let types, let segments else { continue }
         guard segments[index] >= 0, Int(segments[index]) < limits.types else {
           throw types.failure(
-            .invalidTypes, row: row, column: column, "is no token type of the model: types are 0–\(limits.types - 1)")
+            .invalidTypes, row: row, column: column, "is not a token type of the model: types are 0–\(limits.types - 1)"
+          )
         }
         result.types.append(segments[index])
       }

@@ -54,7 +54,7 @@ package enum SafetensorsProblem: JSONFailure, Equatable, Sendable, CustomStringC
     case .sizeMismatch(let name): "the bytes of tensor `\(name)` are not what its type and shape take"
     case .offsetsReversed(let name): "tensor `\(name)` ends before it begins"
     case .overlap(let name): "tensor `\(name)` overlaps the one before it"
-    case .hole(let name): "there are bytes before tensor `\(name)` that belong to none"
+    case .hole(let name): "there are bytes before tensor `\(name)` that belong to no tensor"
     case .fileLength(let expected, let found):
       "it is \(found) bytes long where its header describes \(expected); it was cut off or added to"
     case .missingTensor(let name): "it has no tensor `\(name)`"

@@ -37,7 +37,7 @@ package enum TrainingCheckpointProblem: Error, Equatable, Sendable, CustomString
     case .notACheckpoint: "is not a training checkpoint"
     case .unsupportedVersion(let version): "has the checkpoint version \(version), which this program cannot read"
     case .otherJob: "is a checkpoint of another job; use the store it belongs to, or start afresh in an empty one"
-    case .otherContent(let content): "holds `\(content.rawValue)`, which its name does not say; it was renamed"
+    case .otherContent(let content): "holds `\(content.rawValue)`, which does not match its file name; it was renamed"
     case .otherFrozenWeights: "was trained with other frozen weights than those beside it; submit the job anew"
     case .malformedMetadata(let key): "its `\(key)` cannot be read; the checkpoint is damaged"
     case .missingTensor(let name): "has no tensor `\(name)`; it belongs to another model, or is damaged"

@@ -68,7 +68,7 @@ extension JobSpecification {
     }
     guard let tokens = self[JobFields.tokens] else {
       for path in [JobFields.mask.path, JobFields.types.path] {
-        try refuse(path, "`\(path)` stands beside `data.tokens`, which is missing")
+        try refuse(path, "`\(path)` needs `data.tokens`, which is missing")
       }
       return .features(try required(isTransformer ? JobFields.tokens : JobFields.features))
     }

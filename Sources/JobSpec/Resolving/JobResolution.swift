@@ -159,7 +159,7 @@ extension JobSpecification {
     if self[JobFields.padding] ?? 0 > 0 {
       throw contradiction(
         JobFields.padding.path,
-        "`masking.padding` cannot stand beside `masking.adapter`: its zero columns would show through the adapter's weights; "
+        "`masking.padding` cannot be combined with `masking.adapter`: its zero columns would show through the adapter's weights; "
           + "delete it")
     }
     return width

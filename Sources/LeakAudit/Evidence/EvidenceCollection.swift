@@ -156,7 +156,7 @@ struct AuditMemory {
     let size = estimate / 1_073_741_824
     let amount = size < 1e6 ? "about \(Int(size.rounded(.up)))" : "more than a million"
     throw OwnerError.tooLarge(
-      "an audit of this job would take \(amount) GB of memory, and 4 GB is the most: rows are \(width) wide as they are sent, and the "
+      "an audit of this job would take \(amount) GB of memory, and the limit is 4 GB: rows are \(width) wide as they are sent, and the "
         + "model has \(Int(weights)) weights; audit a job on fewer columns, shorter samples or smaller micro-batches, or with a smaller model"
     )
   }

@@ -74,7 +74,7 @@ struct GateLimit: Sendable {
     case .outOfTime: return missed("there was no time to measure it; give the audit more --minutes")
     case .notMeasured:
       return missed(
-        "it was not measured: \(result.reason ?? ""); take the limit out of audit.gate to send the job all the same")
+        "it was not measured: \(result.reason ?? ""); remove the limit from audit.gate to send the job anyway")
     case .measured:
       guard let masked = result.masked else { return missed("it was not measured; make the audit again") }
       return outcome(masked, metric: result.metric, isViewCutShort: isViewCutShort)
@@ -94,13 +94,13 @@ struct GateLimit: Sendable {
     if leak(masked) != nil { return .met }
     guard attack == .knownRows else {
       return missed(
-        "the attack came to no value on these rows; take the limit out of audit.gate to send the job all the same")
+        "the attack gave no value on these rows; remove the limit from audit.gate to send the job anyway")
     }
     let tried = masked.maxTried
     guard tried < bound else { return .met }
     return missed(
       "only \(ReportNumber.text(tried)) known rows could be tried on the rows that the audit looks at; "
-        + "ask for at most that, or take the limit out of audit.gate")
+        + "ask for at most that, or remove the limit from audit.gate")
   }
 
   /// The value or the end of its interval that leaks more, whichever is worse; nil where there is no value to hold against the bound.

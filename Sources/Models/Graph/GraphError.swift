@@ -34,8 +34,8 @@ package enum GraphError: Failure, Equatable {
     case .outOfRange(let what, let value, let allowed):
       "\(what) must be \(allowed.lowerBound) … \(allowed.upperBound), not \(value)"
     case .badNumber(let what): "\(what) must be a finite number, above 0 where it is an epsilon or a deviation"
-    case .badName(let name): "\"\(name)\" is no name of a layer or a space"
-    case .repeated(let name): "\"\(name)\" is there twice"
+    case .badName(let name): "\"\(name)\" is not a valid name of a layer or space"
+    case .repeated(let name): "\"\(name)\" appears twice"
     case .unknownSpace(let name): "there is no space \"\(name)\""
     case .unusedSpace(let name): "nothing is in the space \"\(name)\""
     case .unusedValue(let name): "nothing reads \(name)"

@@ -65,7 +65,7 @@ package struct PretrainedModel: Sendable {
       if targets.contains(layer) {
         throw OwnerError.unfitJob(
           "model.train.lora.targets: \(familyName) checkpoints store \(layer) as a part of `\(tensor.storedName)`, which an "
-            + "adapter cannot stand beside; set model.train: all")
+            + "adapter cannot be added to; set model.train: all")
       }
     }
   }
@@ -144,7 +144,7 @@ package struct PretrainedModel: Sendable {
       guard let gain: Tensor<Float> = try gain(readBy: name), let norm = norm(readBy: name) else { continue }
       if let column = gain.elements.firstIndex(where: { !$0.isNormal }) {
         throw OwnerError.unfitData(
-          "\(settings.directory): `\(norm)` cannot be divided by in column \(column) (it is 0 or next to it, or no number), which "
+          "\(settings.directory): `\(norm)` cannot be divided by in column \(column) (it is 0, nearly 0, or NaN), which "
             + "adapters that read it need; set model.train: all")
       }
     }

@@ -15,7 +15,7 @@ struct TransformerExport<Element: FloatingElement> {
   func write(to directory: String) throws {
     if let adaptation = model.settings.train.adaptation { return try writeAdapters(adaptation, to: directory) }
     guard let libraryClass = model.libraryClass else {
-      throw OwnerError.unfitJob("no class of the transformers library has this model and task")
+      throw OwnerError.unfitJob("the transformers library has no class for this model and task")
     }
     let base = PretrainedWeights(model: model, fresh: nil)
     let tensors = PlaintextTensors<Element>(

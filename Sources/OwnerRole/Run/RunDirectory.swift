@@ -43,7 +43,7 @@ package struct RunDirectory: Sendable {
     let manager = FileManager.default
     if let entries = try? manager.contentsOfDirectory(atPath: root.path), !entries.isEmpty {
       if exists {
-        throw OwnerError.run("\(root.path) already holds a run; go on with it by --resume, or choose another --out")
+        throw OwnerError.run("\(root.path) already holds a run; continue it with --resume, or choose another --out")
       }
       try RunLease.checkFree(self)
       throw OwnerError.run("\(root.path) is not empty and holds no run; choose another --out")

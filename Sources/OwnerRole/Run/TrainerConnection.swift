@@ -200,7 +200,7 @@ package final class TrainerConnection<Element: FloatingElement> {
 
   private func checkSilence() throws {
     if silentFor > silence {
-      throw OwnerError.trainerGone("nothing came from the trainer for \(silence.components.seconds) s")
+      throw OwnerError.trainerGone("the trainer has sent nothing for \(silence.components.seconds) s")
     }
   }
 }

@@ -78,7 +78,7 @@ package final class EventLog: Sendable {
     } catch {
       // The directory is there: it is a link, whose target is not.
       guard case .system(.create, _, ENOENT) = error else { throw error }
-      throw ServiceError(.inputData, "\(path) is a link to where no file can be made; mend the link, or remove it")
+      throw ServiceError(.inputData, "\(path) is a link whose target cannot be created; correct the link, or remove it")
     }
   }
 
@@ -102,7 +102,7 @@ package final class EventLog: Sendable {
     } catch {
       throw ServiceError(
         .exhausted,
-        "the \(program) cannot write its event log and takes no job unlogged (\((error as? any Failure)?.description ?? "\(error)")); ask its operator",
+        "the \(program) cannot write its event log and accepts no job that it cannot log (\((error as? any Failure)?.description ?? "\(error)")); ask its operator",
         cause: .eventLog)
     }
   }

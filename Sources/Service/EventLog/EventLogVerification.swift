@@ -34,7 +34,7 @@ struct EventLogEnd {
     else {
       throw ServiceError(
         .checkFailed,
-        "\(path): its last line is not one of an event log; look with `\(program) verify-log`, and move the file away to begin a new one"
+        "\(path): its last line is not a line of an event log; look with `\(program) verify-log`, and move the file away to begin a new one"
       )
     }
     lastSequence = line.sequence
@@ -121,7 +121,7 @@ package struct EventLogVerification: Equatable {
       return broken(
         isNext
           ? "line \(lines - 1) was changed after it was written: it does not have the hash that this line holds of it"
-          : "it is line \(line.sequence) by its own number: lines were taken out, put in or moved here")
+          : "it is line \(line.sequence) by its own number: lines were removed, inserted or moved here")
     }
     guard line.sequence == lines else { return broken("its number is \(line.sequence)") }
     guard let date = line.date else { return broken("its time cannot be read") }

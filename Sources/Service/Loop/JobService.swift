@@ -222,7 +222,9 @@ extension JobService {
   func refuse(_ error: any Error, job: JobID, to peer: PeerID) {
     guard let failure = error as? any Failure else {
       refused("\(error)", .other, job: job, of: peer)
-      return tell(.refused(kind: .defect, reason: "the \(Handler.program) could not do that"), job: job, to: peer)
+      return tell(
+        .refused(kind: .defect, reason: "an error inside the \(Handler.program); its log tells more"), job: job,
+        to: peer)
     }
     refused(failure.description, RefusalCause(failure), job: job, of: peer)
     tell(.refused(kind: failure.kind, reason: failure.description), job: job, to: peer)

@@ -42,7 +42,7 @@ package enum StopReason: Sendable {
   /// - Parameter program: the server, as in `trainer`.
   package func text(program: String) -> String {
     switch self {
-    case .ownerLost: "its owner is not heard of"
+    case .ownerLost: "nothing is heard from its owner"
     case .superseded: "its owner reconnected"
     case .ownerRemoved: "its owner is no longer listed"
     case .shutdown: "the \(program) stops"

@@ -75,11 +75,11 @@ package enum StoreError: Failure, Equatable {
     case .held(let path, let holder, let program):
       "the store \(path) is held by another \(program) that is alive (\(holder)); end that one, or give this one a store of its own"
     case .taken(let path, let program):
-      "another \(program) has taken the store \(path) over, because this one was not heard of for too long; it goes on with the jobs"
+      "another \(program) has taken the store \(path) over, because this one did not renew its lease for too long; that one goes on with the jobs"
     case .otherVersion(let path, let format):
       "the store \(path) was written by another version of this program (format \(format), this one knows \(StoreFormat.current)); "
         + "use that version, or give this one a store of its own"
-    case .damaged(let path): "\(path) is damaged; restore it, or start with a store of its own"
+    case .damaged(let path): "\(path) is damaged; restore it, or start with an empty store"
     }
   }
 }

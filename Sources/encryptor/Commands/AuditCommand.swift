@@ -102,7 +102,8 @@ struct AuditOption: ParsableArguments {
   /// - Throws: `OwnerError.unfitJob` for a name that is no directory of its own.
   static func defaultDirectory(_ job: ResolvedJob) throws -> String {
     guard job.name.contains(where: { $0 != "." }) else {
-      throw OwnerError.unfitJob("name: \(job.name) is no name for a directory; say where the audit is: --out, --audit")
+      throw OwnerError.unfitJob(
+        "name: \(job.name) cannot be the name of a directory; say where the audit is: --out, --audit")
     }
     return "audits/\(job.name)"
   }

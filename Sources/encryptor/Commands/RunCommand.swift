@@ -27,7 +27,7 @@ struct RunCommand: ParsableCommand {
   @Option(name: .customLong("out"), help: "The run directory to make.", completion: .directory)
   var output: String
 
-  @Flag(help: "Go on with the run in --out.")
+  @Flag(help: "Resume the run in --out.")
   var resume = false
 
   func run() throws {
@@ -59,7 +59,7 @@ struct SubmitCommand: ParsableCommand {
   @Flag(help: "Leave once everything is uploaded.")
   var detach = false
 
-  @Flag(help: "Go on with the upload of the run in --out.")
+  @Flag(help: "Resume the upload of the run in --out.")
   var resume = false
 
   func run() throws {
@@ -130,7 +130,7 @@ struct RunLaunch {
     do {
       report = try run.execute()
     } catch OwnerError.trainerGone(let what) {
-      throw OwnerError.trainerGone("\(what). Everything is saved here: go on with --resume")
+      throw OwnerError.trainerGone("\(what). Everything is saved here: continue with --resume")
     }
     progress.end()
     if let report {
