@@ -79,9 +79,9 @@ package final class Server<Identity: ServerIdentity> {
   ) -> @Sendable (ServiceEvent<Role>) -> Void {
     { [log, lease] event in
       switch event {
-      case .jobStarted(let job, _): lease.begins(job)
+      case .jobStarted(let job, _): lease.jobStarted(job)
       case .jobPaused(let job, _, _), .jobFinished(let job, _), .jobRemoved(let job, _), .jobFailed(let job, _):
-        lease.ends(job)
+        lease.jobEnded(job)
       default: break
       }
       if case .role(let event) = event { role(event) } else { log.record(event) }

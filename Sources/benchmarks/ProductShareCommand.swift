@@ -104,10 +104,10 @@ final class ProductOperands: @unchecked Sendable {
             let inputs = MatrixView(reading: x, rows: rows, columns: width)
             let weights = MatrixView(reading: w, rows: width, columns: width)
             let outputs = MatrixView(y, rows: rows, columns: width)
-            compute.multiplyHere(inputs, weights, transposeB: true, into: outputs)
-            compute.multiplyHere(
+            compute.multiplyOnCallingThread(inputs, weights, transposeB: true, into: outputs)
+            compute.multiplyOnCallingThread(
               inputs, transposeA: true, inputs, into: MatrixView(g, rows: width, columns: width))
-            compute.multiplyHere(inputs, weights, into: outputs)
+            compute.multiplyOnCallingThread(inputs, weights, into: outputs)
           }
         }
       }
@@ -151,7 +151,7 @@ final class BareProducts: @unchecked Sendable {
           guard let a = a.baseAddress, let b = b.baseAddress, let c = c.baseAddress else { return }
           for product in products {
             for _ in 0..<product.count {
-              compute.multiplyHere(
+              compute.multiplyOnCallingThread(
                 MatrixView(
                   reading: a, rows: product.transposeA ? product.k : product.m,
                   columns: product.transposeA ? product.m : product.k), transposeA: product.transposeA,

@@ -107,7 +107,7 @@ import Testing
     compute.multiply(a.view, b.view, into: y.view)
     #expect(Array(y.elements) == expected)
     y.elements.update(repeating: .nan)
-    compute.multiplyHere(a.view, b.view, into: y.view)
+    compute.multiplyOnCallingThread(a.view, b.view, into: y.view)
     #expect(Array(y.elements) == expected)
     #expect(
       Tensor(a.elements, shape: [40, 30]).times(Tensor(b.elements, shape: [30, 20]), compute: compute).elements

@@ -106,7 +106,7 @@ import Testing
     let (a, b) = (MatrixBuffer<Float>(rows: 1, columns: 2), MatrixBuffer<Float>(rows: 1, columns: 2))
     (a.elements[0], a.elements[1], b.elements[0], b.elements[1]) = (2, 3, 5, 7)
     withUnsafeMutablePointer(to: &c) { c in
-      Compute(threads: 1).multiplyHere(
+      Compute(threads: 1).multiplyOnCallingThread(
         MatrixView(a.view.base, rows: 1, columns: 2, stride: beyond),
         MatrixView(b.view.base, rows: 1, columns: 2, stride: beyond), transposeB: true,
         into: MatrixView(c, rows: 1, columns: 1, stride: beyond))

@@ -68,7 +68,7 @@ import Protocol
     }
 
     var isConnected: Bool { false }
-    var isDeciding: Bool { true }
+    var isHandshaking: Bool { true }
 
     func send(_ message: Message) throws(TransportError) {}
 

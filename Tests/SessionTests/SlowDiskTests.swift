@@ -90,19 +90,19 @@ import Protocol
   @Test func onlyTimeThatWasListenedCountsAsSilence() {
     var listening = ListeningTime()
     let start = ContinuousClock.now
-    listening.begins(at: start)
-    listening.ends(at: start + .milliseconds(10), timeout: .seconds(1))
-    listening.begins(at: start + .seconds(20))
-    listening.ends(at: start + .seconds(20) + .milliseconds(10), timeout: .seconds(1))
+    listening.start(at: start)
+    listening.stop(at: start + .milliseconds(10), timeout: .seconds(1))
+    listening.start(at: start + .seconds(20))
+    listening.stop(at: start + .seconds(20) + .milliseconds(10), timeout: .seconds(1))
     #expect(listening.total == .milliseconds(120))
     for second in 20..<28 {
-      listening.begins(at: start + .seconds(second) + .milliseconds(10))
-      listening.ends(at: start + .seconds(second + 1) + .milliseconds(10), timeout: .seconds(1))
+      listening.start(at: start + .seconds(second) + .milliseconds(10))
+      listening.stop(at: start + .seconds(second + 1) + .milliseconds(10), timeout: .seconds(1))
     }
     #expect(listening.total == .milliseconds(8_120))
     // A process that was stopped in the middle of a look.
-    listening.begins(at: start + .seconds(28) + .milliseconds(10))
-    listening.ends(at: start + .seconds(128), timeout: .seconds(1))
+    listening.start(at: start + .seconds(28) + .milliseconds(10))
+    listening.stop(at: start + .seconds(128), timeout: .seconds(1))
     #expect(listening.total <= .milliseconds(9_220))
   }
 }

@@ -76,9 +76,9 @@ struct ClassReader {
         ids.append(id)
         return
       }
-      guard found.count < CategoryNames.most else {
+      guard found.count < CategoryNames.maxNames else {
         throw DatasetError(
-          .tooManyClasses, array.location, "it holds more than \(CategoryNames.most) different strings")
+          .tooManyClasses, array.location, "it holds more than \(CategoryNames.maxNames) different strings")
       }
       ids.append(Int32(truncatingIfNeeded: found.count))
       found[text] = Int32(truncatingIfNeeded: found.count)
@@ -108,7 +108,7 @@ struct ClassReader {
 /// Finds and reads AnnData's categories: the names that integer codes stand for.
 struct CategoryNames {
   /// A softmax over more classes than this is not trained here, and their names would fill memory.
-  static let most = 1 << 20
+  static let maxNames = 1 << 20
 
   let file: HDF5File
 
@@ -133,8 +133,8 @@ struct CategoryNames {
     guard array.shape.count <= 1 else {
       throw DatasetError(.wrongRank, array.location, "its shape is \(array.shape); a list of categories has rank 1")
     }
-    guard array.rows <= Self.most else {
-      throw DatasetError(.tooManyClasses, array.location, "it has more than \(Self.most) categories")
+    guard array.rows <= Self.maxNames else {
+      throw DatasetError(.tooManyClasses, array.location, "it has more than \(Self.maxNames) categories")
     }
     guard array.rows > 0 else { throw DatasetError(.empty, array.location, "there are no categories") }
     if array.element.isString {

@@ -98,8 +98,8 @@ struct AuditedSlots {
   init(_ plan: TrainingPlan, rowsOfSample: Int, limit: Int) {
     let order = plan.order(epoch: 0)
     // A quarter of all samples at least stays out of sight.
-    let most = min(order.count, max(1, limit / max(1, rowsOfSample)), max(1, plan.totalRows * 3 / 4))
-    let whole = most >= plan.batch ? most / plan.batch * plan.batch : most
+    let maxRows = min(order.count, max(1, limit / max(1, rowsOfSample)), max(1, plan.totalRows * 3 / 4))
+    let whole = maxRows >= plan.batch ? maxRows / plan.batch * plan.batch : maxRows
     view = order[..<whole]
     let unseen = order[whole...] + plan.validationSlots.map { Int32($0) }
     publicSample = Array(unseen.prefix(max(1, limit / max(1, rowsOfSample))))
@@ -109,7 +109,7 @@ struct AuditedSlots {
 /// What an audit of a job takes of memory, from its sizes alone: more than intended is refused before the first row is read.
 struct AuditMemory {
   /// Bytes.
-  private static let most = 4.0 * 1_073_741_824
+  private static let maxBytes = 4.0 * 1_073_741_824
   /// Copies in double precision of outputs that label inference has at once: outputs and gradients behind a rotation, their directions,
   /// alone and side by side, and what clusters and fits are worked out in; of others the gradients.
   private static let copiesBehindRotation = 11.0
@@ -152,7 +152,7 @@ struct AuditMemory {
 
   /// - Throws: `OwnerError.tooLarge`.
   func check() throws {
-    guard estimate > Self.most else { return }
+    guard estimate > Self.maxBytes else { return }
     let size = estimate / 1_073_741_824
     let amount = size < 1e6 ? "about \(Int(size.rounded(.up)))" : "more than a million"
     throw OwnerError.tooLarge(

@@ -90,10 +90,10 @@ struct HaarExpansion<Element: FloatingElement> {
         let v = MatrixView(reading: vectors, rows: count, columns: length)
         let projected = MatrixView(first, rows: rows, columns: count)
         let turned = MatrixView(first + rows * count, rows: rows, columns: count)
-        compute.multiplyHere(s, v, transposeB: true, into: projected)
-        compute.multiplyHere(
+        compute.multiplyOnCallingThread(s, v, transposeB: true, into: projected)
+        compute.multiplyOnCallingThread(
           projected, MatrixView(reading: triangle, rows: count, columns: count), transposeB: true, into: turned)
-        compute.multiplyHere(turned, v, alpha: -1, accumulates: true, into: s)
+        compute.multiplyOnCallingThread(turned, v, alpha: -1, accumulates: true, into: s)
       }
     }
     withExtendedLifetime(scratch) {}
@@ -168,7 +168,7 @@ struct HouseholderPanel<Element: FloatingElement>: Sendable {
       vectors.withUnsafeBufferPointer { vectors in
         guard let vectors = vectors.baseAddress, let gram = gram.baseAddress else { return }
         let v = MatrixView(reading: vectors, rows: count, columns: length)
-        compute.multiplyHere(v, v, transposeB: true, into: MatrixView(gram, rows: count, columns: count))
+        compute.multiplyOnCallingThread(v, v, transposeB: true, into: MatrixView(gram, rows: count, columns: count))
       }
     }
     return SecretTensor(shape: [count, count]) { triangle in

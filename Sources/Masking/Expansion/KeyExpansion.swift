@@ -55,9 +55,9 @@ package struct KeyExpansionRecord: Sendable, Equatable, Codable {
   /// The kernel of OpenBLAS that multiplied: "SkylakeX".
   package let kernel: String
 
-  package static let presentVersion = 1
+  package static let currentVersion = 1
 
-  package init(version: Int = presentVersion, kernel: String = OpenBLAS.kernelName) {
+  package init(version: Int = currentVersion, kernel: String = OpenBLAS.kernelName) {
     self.version = version
     self.kernel = kernel
   }

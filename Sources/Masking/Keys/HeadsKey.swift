@@ -53,7 +53,7 @@ struct HeadsKey<Element: FloatingElement>: SpaceKey {
             let start = piece * rowsInTile
             for move in moves {
               let height = min(rowsInTile, count - start)
-              compute.multiplyHere(
+              compute.multiplyOnCallingThread(
                 MatrixView(
                   reading: x + start * width + move.source * headWidth, rows: height, columns: headWidth, stride: width),
                 MatrixView(reading: move.matrix, rows: headWidth, columns: headWidth), transposeB: direction == .unmask,
@@ -80,7 +80,7 @@ struct HeadsKey<Element: FloatingElement>: SpaceKey {
           nonisolated(unsafe) let (x, y, moves) = (input, output, moves)
           compute.workers.perform(pieces: moves.count) { piece in
             let move = moves[piece]
-            compute.multiplyHere(
+            compute.multiplyOnCallingThread(
               MatrixView(reading: move.matrix, rows: headWidth, columns: headWidth), transposeA: direction == .mask,
               MatrixView(reading: x + move.source * headWidth * length, rows: headWidth, columns: length),
               into: MatrixView(y + move.target * headWidth * length, rows: headWidth, columns: length))

@@ -56,7 +56,7 @@ struct OrthogonalKey<Element: FloatingElement>: SpaceKey {
           let keyRows = direction == .mask ? 0..<depth : columnTile
           let keyColumns = direction == .mask ? columnTile : 0..<depth
           withPanel(rows: keyRows, columns: keyColumns) { (panel: MatrixView<Scalar>) in
-            compute.multiplyHere(
+            compute.multiplyOnCallingThread(
               MatrixView(reading: x + rowTile.lowerBound * depth, rows: rowTile.count, columns: depth), panel,
               transposeB: direction == .unmask, accumulates: offset != nil,
               into: MatrixView(tile, rows: rowTile.count, columns: columnTile.count, stride: width))
@@ -85,7 +85,7 @@ struct OrthogonalKey<Element: FloatingElement>: SpaceKey {
           let keyRows = direction == .mask ? 0..<width : keyTile
           let keyColumns = direction == .mask ? keyTile : 0..<width
           withPanel(rows: keyRows, columns: keyColumns) { (panel: MatrixView<Scalar>) in
-            compute.multiplyHere(
+            compute.multiplyOnCallingThread(
               panel, transposeA: direction == .mask,
               MatrixView(reading: x + columnTile.lowerBound, rows: width, columns: columnTile.count, stride: length),
               into: MatrixView(

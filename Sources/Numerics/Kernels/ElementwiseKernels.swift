@@ -89,7 +89,7 @@ package protocol ArrayKernels: TensorElement {
   /// y = a·x + b·y.
   static func combine(_ count: Int, _ a: Self, _ x: UnsafePointer<Self>, _ b: Self, _ y: UnsafeMutablePointer<Self>)
   /// y = factor · x, whatever y held, or y + factor · x if `accumulates`.
-  static func putScaled(
+  static func writeScaled(
     _ count: Int, _ factor: Self, _ x: UnsafePointer<Self>, into y: UnsafeMutablePointer<Self>, accumulates: Bool)
 }
 
@@ -112,7 +112,7 @@ extension Float: ArrayKernels {
     ckernels_combine_float(count, a, x, b, y)
   }
 
-  package static func putScaled(
+  package static func writeScaled(
     _ count: Int, _ factor: Float, _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, accumulates: Bool
   ) {
     ckernels_put_scaled_float(count, factor, x, y, accumulates)
@@ -138,7 +138,7 @@ extension Double: ArrayKernels {
     ckernels_combine_double(count, a, x, b, y)
   }
 
-  package static func putScaled(
+  package static func writeScaled(
     _ count: Int, _ factor: Double, _ x: UnsafePointer<Double>, into y: UnsafeMutablePointer<Double>, accumulates: Bool
   ) {
     ckernels_put_scaled_double(count, factor, x, y, accumulates)

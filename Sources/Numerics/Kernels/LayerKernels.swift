@@ -21,7 +21,7 @@ package protocol LayerKernels: TensorElement {
 
   /// Hands `gradient` on unchanged: writes it to `copy`, or adds it, and writes its sums over rows to `columnSums`; in one
   /// pass over memory. Either may be nil.
-  static func passGradient(
+  static func copyGradient(
     _ gradient: MatrixView<Self>, to copy: MatrixView<Self>?, accumulates: Bool,
     columnSums: UnsafeMutablePointer<Double>?)
 
@@ -60,7 +60,7 @@ extension Float: LayerKernels {
       columnSums)
   }
 
-  package static func passGradient(
+  package static func copyGradient(
     _ gradient: MatrixView<Float>, to copy: MatrixView<Float>?, accumulates: Bool,
     columnSums: UnsafeMutablePointer<Double>?
   ) {
@@ -113,7 +113,7 @@ extension Double: LayerKernels {
       columnSums)
   }
 
-  package static func passGradient(
+  package static func copyGradient(
     _ gradient: MatrixView<Double>, to copy: MatrixView<Double>?, accumulates: Bool,
     columnSums: UnsafeMutablePointer<Double>?
   ) {

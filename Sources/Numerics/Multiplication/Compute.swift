@@ -43,7 +43,7 @@ package struct Compute: Sendable {
   /// The same as one call on the calling thread: for those who share out work themselves.
   @specialized(where Element == Float)
   @specialized(where Element == Double)
-  package func multiplyHere<Element: FloatingElement>(
+  package func multiplyOnCallingThread<Element: FloatingElement>(
     _ a: MatrixView<Element>, transposeA: Bool = false, _ b: MatrixView<Element>, transposeB: Bool = false,
     alpha: Double = 1, accumulates: Bool = false, into c: MatrixView<Element>
   ) {

@@ -161,11 +161,11 @@ struct SkinnyProduct {
   init?(m: Int, n: Int, k: Int) {
     let (thin, long) = (min(m, n), max(m, n))
     guard thin >= 1, thin <= Self.skinny, k >= 1, k <= Self.largestWork else { return nil }
-    let most = min(Self.longestPart, Self.largestWork / (thin * k)) / Self.unit * Self.unit
-    guard most >= Self.unit, long > most else { return nil }
-    let parts = (long + most - 1) / most
+    let maxLength = min(Self.longestPart, Self.largestWork / (thin * k)) / Self.unit * Self.unit
+    guard maxLength >= Self.unit, long > maxLength else { return nil }
+    let parts = (long + maxLength - 1) / maxLength
     let part = (long / parts + Self.unit) / Self.unit * Self.unit
-    let length = min(most, part)
+    let length = min(maxLength, part)
     (rows, columns) = m <= n ? (m, length) : (length, n)
   }
 }

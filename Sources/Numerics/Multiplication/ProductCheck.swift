@@ -43,7 +43,7 @@ enum ProductCheck {
         b.withUnsafeBufferPointer { b in
           c.withUnsafeMutableBufferPointer { c in
             guard let a = a.baseAddress, let b = b.baseAddress, let c = c.baseAddress else { return }
-            compute.multiplyHere(
+            compute.multiplyOnCallingThread(
               MatrixView(reading: a, rows: transposeA ? k : m, columns: transposeA ? m : k), transposeA: transposeA,
               MatrixView(reading: b, rows: transposeB ? n : k, columns: transposeB ? k : n), transposeB: transposeB,
               into: MatrixView(c, rows: m, columns: n))

@@ -51,8 +51,8 @@ struct TilePartition {
   }
 
   /// About `size / most`, rounded to the nearest.
-  private static func pieces(_ size: Int, of most: Int) -> Int {
-    max(1, size / most + (size % most >= most / 2 ? 1 : 0))
+  private static func pieces(_ size: Int, of largest: Int) -> Int {
+    max(1, size / largest + (size % largest >= largest / 2 ? 1 : 0))
   }
 
   /// Piece `number` of `pieces` about equal ones.

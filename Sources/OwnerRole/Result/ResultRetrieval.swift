@@ -95,7 +95,7 @@ package struct DetachedRetrieval<Element: FloatingElement> {
         default: break
         }
       }
-    } while history.records.count - known >= ProgressRecord.largestAnswer
+    } while history.records.count - known >= ProgressRecord.maxPerAnswer
     try history.sync()
   }
 }

@@ -52,12 +52,12 @@ package final class TrainerConnection<Element: FloatingElement> {
     let start = clock.now
     defer { waited += start.duration(to: clock.now) }
     let deadline = start + max(patience, .seconds(1))
-    let noAnswer = channel.isAwaiting ? "\(peer) has not come" : "\(peer) does not answer"
+    let noAnswer = channel.isListening ? "\(peer) has not come" : "\(peer) does not answer"
     var problem = noAnswer
     var isReported = false
     // A peer that has just accepted the connection may be about to refuse it: the outcome of the handshake decides, not the time.
     let decision = deadline + Self.maxDecision
-    while clock.now < deadline || (channel.isDeciding && clock.now < decision), !interrupted() {
+    while clock.now < deadline || (channel.isHandshaking && clock.now < decision), !interrupted() {
       do {
         let answerBy = clock.now + .milliseconds(500)
         if let greeting = try greetOnce(
@@ -76,7 +76,7 @@ package final class TrainerConnection<Element: FloatingElement> {
       }
     }
     guard !interrupted() else { throw OwnerError.trainerGone("interrupted while waiting for \(peer)") }
-    let advice = channel.isAwaiting ? "runs, with --connect and an address of this machine" : "runs there"
+    let advice = channel.isListening ? "runs, with --connect and an address of this machine" : "runs there"
     throw OwnerError.trainerGone("\(problem); check that it \(advice)")
   }
 
@@ -90,7 +90,7 @@ package final class TrainerConnection<Element: FloatingElement> {
   ) throws -> TrainerGreeting? {
     // Sending would wait for a connection by itself, but for long and without a message to the user.
     while !channel.isConnected {
-      let isDecided = decision.map { clock.now >= $0 || !channel.isDeciding } ?? true
+      let isDecided = decision.map { clock.now >= $0 || !channel.isHandshaking } ?? true
       guard clock.now < answerBy || !isDecided, !interrupted() else { return nil }
       _ = try channel.receive(timeout: .milliseconds(20))
     }

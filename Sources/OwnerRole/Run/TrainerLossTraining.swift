@@ -128,7 +128,7 @@ struct TrainerLossTraining<Element: FloatingElement> {
         asked = context.history.records.count
         try context.connection.send(.follow(from: asked))
       case .status(let status):
-        if context.history.records.count - asked >= ProgressRecord.largestAnswer {
+        if context.history.records.count - asked >= ProgressRecord.maxPerAnswer {
           asked = context.history.records.count
           try context.connection.send(.follow(from: asked))
           continue

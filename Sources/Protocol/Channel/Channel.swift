@@ -50,10 +50,10 @@ package protocol OwnerChannel: AnyObject, Sendable {
 
   /// Whether a connection was accepted whose handshake is neither done nor refused. It ends within
   /// `TransportOptions.handshakeTimeout`.
-  var isDeciding: Bool { get }
+  var isHandshaking: Bool { get }
 
-  /// Whether it is for the server to connect.
-  var isAwaiting: Bool { get }
+  /// Whether this end listens, and the server connects to it.
+  var isListening: Bool { get }
 
   /// What is wrong with the server's address, as far as that is known yet.
   var addressProblem: String? { get }
@@ -81,9 +81,9 @@ package protocol OwnerChannel: AnyObject, Sendable {
 }
 
 extension OwnerChannel {
-  package var isDeciding: Bool { false }
+  package var isHandshaking: Bool { false }
 
-  package var isAwaiting: Bool { false }
+  package var isListening: Bool { false }
 
   package var addressProblem: String? { nil }
 }

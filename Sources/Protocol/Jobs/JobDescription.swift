@@ -93,9 +93,9 @@ extension JobDescription {
   /// Slots number the rows as `Int32`. The steps follow from the rows, so they are stated only to be compared; with both bounded, their
   /// product with the epochs is below 2^52.
   private func validateRows() throws(WireError) {
-    let most = Int(Int32.max)
-    try check("training rows", trainingRows, (purpose == .training ? 1 : 0)...most)
-    try check("validation rows", validationRows, 0...(most - trainingRows))
+    let maxRows = Int(Int32.max)
+    try check("training rows", trainingRows, (purpose == .training ? 1 : 0)...maxRows)
+    try check("validation rows", validationRows, 0...(maxRows - trainingRows))
     switch purpose {
     case .training:
       let steps = (trainingRows - 1) / batch + 1

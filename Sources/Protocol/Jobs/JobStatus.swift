@@ -70,7 +70,7 @@ package enum ProgressRecord: Sendable, Equatable, Codable {
   }
 
   /// Records in one `progress` message, at most.
-  package static let largestMessage = 1000
+  package static let maxPerMessage = 1000
   /// Records that answer one `follow`, at most: an owner that gets so many asks again, so that no history fills its queue.
-  package static let largestAnswer = 32_000
+  package static let maxPerAnswer = 32_000
 }

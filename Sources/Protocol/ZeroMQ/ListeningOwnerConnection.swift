@@ -65,7 +65,7 @@ final class ListeningOwnerConnection: OwnerLink {
   }
 
   /// Anybody may have connected to the port.
-  var isDeciding: Bool { false }
+  var isHandshaking: Bool { false }
 
   func isEstablishedNow() throws(TransportError) -> Bool {
     try noteEvents()

@@ -39,7 +39,7 @@ final class OwnerConnection: OwnerLink {
   }
 
   /// A refusal that has not been reported yet counts: the next `receive` reports it.
-  var isDeciding: Bool { isAccepted && !isEstablished }
+  var isHandshaking: Bool { isAccepted && !isEstablished }
 
   func isEstablishedNow() throws(TransportError) -> Bool {
     try noteEvents()
@@ -156,7 +156,7 @@ protocol OwnerLink: AnyObject {
   func isEstablishedNow() throws(TransportError) -> Bool
 
   /// Whether a connection was accepted whose handshake is neither done nor refused.
-  var isDeciding: Bool { get }
+  var isHandshaking: Bool { get }
 
   /// As `OwnerChannel.send`.
   func send(_ message: Message) throws(TransportError)

@@ -44,11 +44,11 @@ package final class ZeroMQOwnerChannel: OwnerChannel {
     (try? withConnection { (connection) throws(TransportError) in try connection.isEstablishedNow() }) ?? false
   }
 
-  package var isDeciding: Bool {
-    (try? withConnection { (connection) throws(TransportError) in connection.isDeciding }) ?? false
+  package var isHandshaking: Bool {
+    (try? withConnection { (connection) throws(TransportError) in connection.isHandshaking }) ?? false
   }
 
-  package var isAwaiting: Bool { listeningEndpoint != nil }
+  package var isListening: Bool { listeningEndpoint != nil }
 
   package var addressProblem: String? { unknownHost.withLock(\.self) }
 

@@ -32,11 +32,11 @@ package protocol JobHandler: AnyObject, SendableMetatype {
   /// Steps that are done, where a runner's answer says it.
   static func stepsDone(in answer: Answer) -> Int?
 
-  /// Whether a runner's answer is for an owner that follows alone.
+  /// Whether a runner's answer goes only to connections that follow the job.
   static func isForFollowers(_ answer: Answer) -> Bool
 
-  /// False when no job can be run any more: the service stops in good order.
-  var isAble: Bool { get }
+  /// False when no job can be run any more: the service then stops as on a signal.
+  var canRunJobs: Bool { get }
 
   /// The answer to `hello`.
   func greeting(for owner: OwnerKey, limits: OwnerLimits) -> Answer
@@ -53,7 +53,7 @@ package protocol JobHandler: AnyObject, SendableMetatype {
   /// The most bytes that a job may come to hold on disk; nil for more than can be counted.
   func diskNeeded(by content: Content) throws -> Int?
 
-  /// Whether a key may speak about a job; by default its owner's alone.
+  /// Whether a key may send requests about a job; by default only its owner's may.
   func admits(_ key: OwnerKey, to job: JobRecord<Self>) -> Bool
 
   /// A submitted job is stored: answers its owner.
@@ -80,7 +80,7 @@ extension JobHandler {
 
   package static func isForFollowers(_ answer: Answer) -> Bool { false }
 
-  package var isAble: Bool { true }
+  package var canRunJobs: Bool { true }
 
   package func diskNeeded(by content: Content) throws -> Int? { 0 }
 

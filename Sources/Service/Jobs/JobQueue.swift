@@ -26,7 +26,7 @@ extension JobService {
   /// Starts the first job in line that can run, when none runs.
   func startNext() {
     let position = queue.firstIndex { jobs[$0].map { $0.isRunnable && isServed($0) } == true }
-    guard active == nil, handler.isAble, let position else { return }
+    guard active == nil, handler.canRunJobs, let position else { return }
     let id = queue.remove(at: position)
     guard let record = jobs[id] else { return }
     jobs[id]?.startedAt = ProcessorTime.ofThisProcess

@@ -78,13 +78,13 @@ package struct ListeningTime {
 
   package init() {}
 
-  package mutating func begins(at now: ContinuousClock.Instant) {
+  package mutating func start(at now: ContinuousClock.Instant) {
     if let ended { total += min(ended.duration(to: now), Self.maxPause) }
     began = now
   }
 
   /// - Parameter timeout: of this look; a process that was stopped meanwhile has not listened for longer.
-  package mutating func ends(at now: ContinuousClock.Instant, timeout: Duration) {
+  package mutating func stop(at now: ContinuousClock.Instant, timeout: Duration) {
     if let began { total += min(began.duration(to: now), timeout + Self.maxPause) }
     ended = now
   }

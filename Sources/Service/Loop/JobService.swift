@@ -77,7 +77,7 @@ package final class JobService<Handler: JobHandler> {
     }
     configuration.eventLog?.note(LoggedEvent(.started))
     startNext()
-    while !stop.isRequested, handler.isAble {
+    while !stop.isRequested, handler.canRunJobs {
       if let incoming = try receive(timeout: .seconds(1)) { handle(incoming) }
       applyOwnerChanges()
       deliverOutbox()
@@ -111,8 +111,8 @@ package final class JobService<Handler: JobHandler> {
   }
 
   private func receive(timeout: Duration) throws -> IncomingMessage? {
-    connections.listening.begins(at: clock.now)
-    defer { connections.listening.ends(at: clock.now, timeout: timeout) }
+    connections.listening.start(at: clock.now)
+    defer { connections.listening.stop(at: clock.now, timeout: timeout) }
     return try endpoint.receive(timeout: timeout)
   }
 

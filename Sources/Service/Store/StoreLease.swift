@@ -122,13 +122,13 @@ package final class StoreLease: Sendable {
     lease.release()
   }
 
-  /// Lets whoever reads the store see which job runs.
-  package func begins(_ job: JobID) {
+  /// Writes to the lease which job runs, for those who read the store.
+  package func jobStarted(_ job: JobID) {
     lease.updateJob { _ in job.description }
   }
 
-  /// That job runs no more.
-  package func ends(_ job: JobID) {
+  /// Writes to the lease that the job does not run any more.
+  package func jobEnded(_ job: JobID) {
     lease.updateJob { $0 == job.description ? nil : $0 }
   }
 }

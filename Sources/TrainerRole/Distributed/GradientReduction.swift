@@ -55,14 +55,14 @@ struct ReductionMeter {
   /// - Returns: what to report, when it is time to.
   mutating func count(step: Int, waited: Double) -> TrainerEvent? {
     waiting[step, default: []].append(waited)
-    guard let all = waiting[step], all.count == ranks, let least = all.min(), let most = all.max() else {
+    guard let all = waiting[step], all.count == ranks, let minimum = all.min(), let maximum = all.max() else {
       return nil
     }
     waiting[step] = nil
     steps += 1
     // The last rank to come waits for the sum alone, the others for it, too.
-    exposed += least
-    imbalance += most - least
+    exposed += minimum
+    imbalance += maximum - minimum
     guard lastReport.duration(to: clock.now) >= .seconds(5) else { return nil }
     defer {
       lastReport = clock.now

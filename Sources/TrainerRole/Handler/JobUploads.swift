@@ -136,11 +136,11 @@ extension TrainingHandler {
     }
     let records = try RecordLog.records(in: service.store.path(of: id))
     var next = min(first, records.count)
-    let end = min(records.count, next + ProgressRecord.largestAnswer)
+    let end = min(records.count, next + ProgressRecord.maxPerAnswer)
     service.handOver(id, to: peer)
     service.jobs[id]?.follows = end == records.count
     repeat {
-      let part = Array(records[next..<end].prefix(ProgressRecord.largestMessage))
+      let part = Array(records[next..<end].prefix(ProgressRecord.maxPerMessage))
       service.send(.progress(from: next, records: part), job: id, to: peer)
       next += part.count
     } while next < end

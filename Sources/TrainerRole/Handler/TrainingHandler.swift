@@ -75,7 +75,7 @@ final class TrainingHandler<Element: FloatingElement>: JobHandler {
   /// Joins progress to progress, so that fast steps do not fill an owner's queue.
   static func merge(_ later: TrainerMessage<Element>, into earlier: inout TrainerMessage<Element>) -> Bool {
     guard case .progress(let from, let records) = later, case .progress(let first, var known) = earlier,
-      first + known.count == from, known.count + records.count <= ProgressRecord.largestMessage
+      first + known.count == from, known.count + records.count <= ProgressRecord.maxPerMessage
     else { return false }
     // Taken out first, so that the records are appended in place.
     earlier = .pong
@@ -100,7 +100,7 @@ final class TrainingHandler<Element: FloatingElement>: JobHandler {
   }
 
   /// A rank that is gone is needed for every job.
-  var isAble: Bool { configuration.communicator.failure == nil }
+  var canRunJobs: Bool { configuration.communicator.failure == nil }
 
   func greeting(for owner: OwnerKey, limits: OwnerLimits) -> TrainerMessage<Element> {
     .welcome(

@@ -51,14 +51,14 @@ package struct AttentionLayer: Layer {
       let values = value.head(head / shape.headsPerGroup, shape.headWidth, rows: sequences.range(ofSample: sample))
       blocks.forEach(ofSample: sample) { block in
         let scores = scratch.tile(0, block, in: memory)
-        compute.multiplyHere(
+        compute.multiplyOnCallingThread(
           query.head(head, shape.headWidth, rows: block.queries), keys.rows(0..<block.keys), transposeB: true,
           alpha: factor, into: scores)
         Element.attentionWeights(
           scores, first: block.first, step: block.step, inverses: scratch.factors(in: memory),
           logarithms: kept?.head(head, 1, rows: block.queries))
         let context = output.head(head, shape.headWidth, rows: block.queries)
-        compute.multiplyHere(scores, values.rows(0..<block.keys), into: context)
+        compute.multiplyOnCallingThread(scores, values.rows(0..<block.keys), into: context)
         Element.scaleRows(context, by: scratch.factors(in: memory))
       }
     }
@@ -94,23 +94,23 @@ package struct AttentionLayer: Layer {
           let queries = query.head(head, width, rows: block.queries)
           let contextGradient = gradient.head(head, width, rows: block.queries)
           let (seenKeys, seenValues) = (keys.rows(0..<block.keys), values.rows(0..<block.keys))
-          compute.multiplyHere(queries, seenKeys, transposeB: true, alpha: factor, into: weights)
-          compute.multiplyHere(contextGradient, seenValues, transposeB: true, into: scoreGradient)
+          compute.multiplyOnCallingThread(queries, seenKeys, transposeB: true, alpha: factor, into: weights)
+          compute.multiplyOnCallingThread(contextGradient, seenValues, transposeB: true, into: scoreGradient)
           Element.attentionWeightsBackward(
             weights, first: block.first, step: block.step, gradients: scoreGradient,
             logarithms: kept.head(head, 1, rows: block.queries))
           if let valueGradient {
-            compute.multiplyHere(
+            compute.multiplyOnCallingThread(
               weights, transposeA: true, contextGradient,
               accumulates: !isFirst || valueTarget?.accumulates == true, into: valueGradient.rows(0..<block.keys))
           }
           if let keyGradient {
-            compute.multiplyHere(
+            compute.multiplyOnCallingThread(
               scoreGradient, transposeA: true, queries, alpha: factor,
               accumulates: !isFirst || keyTarget?.accumulates == true, into: keyGradient.rows(0..<block.keys))
           }
           if let queryTarget {
-            compute.multiplyHere(
+            compute.multiplyOnCallingThread(
               scoreGradient, seenKeys, alpha: factor, accumulates: queryTarget.accumulates,
               into: queryTarget.view.head(head, width, rows: block.queries))
           }

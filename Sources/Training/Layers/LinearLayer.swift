@@ -101,7 +101,7 @@ package struct LinearLayer: Layer {
       let rows = sums.rows(ofPiece: piece)
       let columnSums = summed ? sums.sums(ofPiece: piece) : nil
       if function == .identity {
-        Element.passGradient(
+        Element.copyGradient(
           gradient.rows(rows), to: residual?.view.rows(rows), accumulates: residual?.accumulates ?? false,
           columnSums: columnSums)
       } else {

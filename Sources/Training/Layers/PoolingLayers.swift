@@ -35,7 +35,7 @@ package struct MeanPoolLayer: Layer {
       let tokens = sequences.range(ofSample: sample)
       let share = 1 / Element(max(1, tokens.count))
       for row in tokens {
-        Element.putScaled(
+        Element.writeScaled(
           gradient.columns, share, gradient.base + sample * gradient.stride,
           into: target.view.base + row * target.view.stride, accumulates: target.accumulates)
       }
@@ -79,7 +79,7 @@ package struct SelectLayer: Layer {
       }
     }
     for (sample, row) in pooled.enumerated() {
-      Element.putScaled(
+      Element.writeScaled(
         view.columns, 1, gradient.base + sample * gradient.stride, into: view.base + row * view.stride,
         accumulates: true)
     }

@@ -38,7 +38,7 @@ package struct Model: Sendable {
   /// Bytes of tables that running the model makes, beside weights and activations; nil on overflow.
   var tableBytes: Int? { Shape.sum(rotaryTables.map(\.byteCount)) }
   /// How many of them have been made; none before a pass has run.
-  package var madeTables: Int { rotaryTables.count(where: \.isMade) }
+  package var madeTableCount: Int { rotaryTables.count(where: \.isMade) }
 
   /// Where each layer's parameters lie in `structure.parameters`.
   var parameterRanges: [Range<Int>] {

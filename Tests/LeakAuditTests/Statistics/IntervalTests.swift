@@ -54,7 +54,7 @@ import Testing
   }
 
   @Test func unity() {
-    #expect(Interval(lower: -0.1, upper: 1.0000000000000002).withinUnity == Interval(lower: 0, upper: 1))
+    #expect(Interval(lower: -0.1, upper: 1.0000000000000002).clampedToUnitInterval == Interval(lower: 0, upper: 1))
   }
 }
 

@@ -93,7 +93,7 @@ import Protocol
     let refusal = #expect(throws: ServiceError.self) { try admission.admit(description, model) }
     #expect(refusal?.kind == .refused)
     _ = JobDisk<Float>.bytesNeeded(description, model)
-    #expect(model.madeTables == 0)
+    #expect(model.madeTableCount == 0)
     let needed = try #require(JobAdmission<Float>.memoryEstimate(description))
     #expect(needed > 8 * 2 * 2048 * ((1 << 20) / 256 + 256))
   }

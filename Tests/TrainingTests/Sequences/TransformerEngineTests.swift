@@ -173,11 +173,11 @@ import Testing
   @Test func rotaryTablesAreMadeOnceWhenTheEngineFirstNeedsThem() throws {
     let model = try Model(ModelDescription.transformer(description(.llama)).graph())
     _ = TrainingEngine<Float>.memoryEstimate(model, optimizer: nil, batchRows: 4)
-    #expect(model.madeTables == 0)
+    #expect(model.madeTableCount == 0)
     let engine = try engine(Float.self, .llama)
-    #expect(engine.model.madeTables == 0)
+    #expect(engine.model.madeTableCount == 0)
     _ = try step(engine, part: 2)
-    #expect(engine.model.madeTables == 1)
+    #expect(engine.model.madeTableCount == 1)
     // 256 fine and 1 coarse position, a cosine and a sine of one plane.
     #expect(model.tableBytes == 257 * 2 * 8)
   }

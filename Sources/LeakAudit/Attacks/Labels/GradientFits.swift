@@ -122,10 +122,10 @@ extension Tensor<Double> {
     result.withUnsafeMutableBufferPointer { elements in
       for row in 0..<rows {
         let range = row * width..<(row + 1) * width
-        let most = elements[range].max() ?? 0
+        let maximum = elements[range].max() ?? 0
         var sum = 0.0
         for index in range {
-          elements[index] = exp(elements[index] - most)
+          elements[index] = exp(elements[index] - maximum)
           sum += elements[index]
         }
         for index in range { elements[index] /= sum }

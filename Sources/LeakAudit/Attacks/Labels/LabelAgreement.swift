@@ -18,7 +18,8 @@ extension LabelInference {
         rows.map { wrong.contains($0) ? next[clusters[$0]] ?? -1 : clusters[$0] }, rows.map { Int(classes[$0]) })
     }
     return Measurement(
-      value: Self.withinUnity(information.between(claimed, truth)), interval: interval, chance: 0, rows: rows.count,
+      value: Self.clampedToUnitInterval(information.between(claimed, truth)), interval: interval, chance: 0,
+      rows: rows.count,
       details: [
         .init("accuracy under the best matching", ClusterMatching.accuracy(claimed, truth)),
         .init("share of the largest class", ClusterMatching.largestShare(truth)),
@@ -27,7 +28,7 @@ extension LabelInference {
   }
 
   /// Information below that of chance is none, and above 1 there is rounding.
-  private static func withinUnity(_ value: Double) -> Double { min(1, max(0, value)) }
+  private static func clampedToUnitInterval(_ value: Double) -> Double { min(1, max(0, value)) }
 
   /// Of columns with both answers: each is matched with a claimed one so that the sum of agreements is greatest.
   func binaryAgreement(_ columns: [[Int]], _ values: Tensor<Float>, _ lengths: [Int32]?) -> Measurement {
@@ -62,7 +63,7 @@ extension LabelInference {
     func known(_ column: Int) -> [Int] { (0..<values.rows).filter { truth[column][$0] >= 0 } }
     let groups = LabelGroups(of: Array(0..<values.rows), lengths: lengths)
     return Measurement(
-      value: Self.withinUnity(mean { agreement($0.column, $0.claimed, 0..<values.rows) }),
+      value: Self.clampedToUnitInterval(mean { agreement($0.column, $0.claimed, 0..<values.rows) }),
       interval: groups.interval(draws: draws) { rows, wrong in
         mean { agreement($0.column, $0.claimed, rows, wrong: wrong) }
       }, chance: 0, rows: values.rows,
@@ -107,8 +108,8 @@ extension LabelInference {
       } / Double(best.count)
     }
     return Measurement(
-      value: Self.withinUnity(best.reduce(0) { $0 + $1.correlation * $1.correlation } / Double(best.count)),
-      interval: interval.withinUnity, chance: 1 / Double(count - 1), rows: count,
+      value: Self.clampedToUnitInterval(best.reduce(0) { $0 + $1.correlation * $1.correlation } / Double(best.count)),
+      interval: interval.clampedToUnitInterval, chance: 1 / Double(count - 1), rows: count,
       details: [
         .init("mean absolute correlation", best.reduce(0) { $0 + $1.correlation } / Double(best.count))
       ])
@@ -177,6 +178,6 @@ struct LabelGroups {
       sum + agreement(all, Set(rows.shuffled(using: &random).prefix(wrong).flatMap { $0 }))
     }
     return halves.union(Interval(lower: min(halves.upper, withErrors / Double(trials)), upper: halves.upper))
-      .withinUnity
+      .clampedToUnitInterval
   }
 }

@@ -3,8 +3,8 @@ import Numerics
 
 /// From one row that may be one candidate: which rows the other candidates may be, so that all are as far apart as they should be.
 ///
-/// Rows that agree with the root and with each other make a clique. One is grown from each of the best-supported second rows, always by the
-/// row that most is left of afterwards: where distances take few values, every step has many rows that agree by chance, and only
+/// Rows that agree with the root and with each other make a clique. One is grown from each of the best-supported second rows, each time by the
+/// row after which most of the others still agree: where distances take few values, every step has many rows that agree by chance, and only
 /// rows that belong together agree with most others.
 struct CliqueGrowth {
   /// A row that may be a candidate.
@@ -15,8 +15,8 @@ struct CliqueGrowth {
     let evidence: Double
   }
 
-  /// Which row each candidate of a group is, −1 where it is none.
-  struct Laying {
+  /// The row that each candidate of a group is taken to be, −1 for none.
+  struct Assignment {
     var rows: [Int]
     var evidence: Double
   }
@@ -24,7 +24,7 @@ struct CliqueGrowth {
   /// Rows whose support is counted at each step.
   private static let considered = 32
 
-  private let alone: Laying
+  private let alone: Assignment
   private let nodes: [Node]
   private let candidates: Int
   /// Evidence of the distance of nodes a and b at `a * nodes.count + b`, −∞ where they cannot both be.
@@ -38,7 +38,7 @@ struct CliqueGrowth {
   ) {
     var rows = [Int](repeating: -1, count: candidates)
     rows[candidate] = place.row
-    alone = Laying(rows: rows, evidence: place.evidence)
+    alone = Assignment(rows: rows, evidence: place.evidence)
     self.nodes = nodes
     self.candidates = candidates
     bestOfCandidate = Array(repeating: 0, count: candidates)
@@ -53,7 +53,7 @@ struct CliqueGrowth {
     }
   }
 
-  mutating func best(starts: Int) -> Laying {
+  mutating func best(starts: Int) -> Assignment {
     var best = alone
     let all = Array(nodes.indices)
     let ranked = all.map { (node: $0, promise: nodes[$0].evidence + support(of: $0, among: all)) }
@@ -80,26 +80,26 @@ struct CliqueGrowth {
     return Double(sum)
   }
 
-  private mutating func grown(from start: Int) -> Laying {
-    var laying = alone
+  private mutating func grown(from start: Int) -> Assignment {
+    var assignment = alone
     var best = alone
     var alive = Array(nodes.indices)
     var gains = nodes.map(\.evidence)
     var next: Int? = start
     while let node = next {
-      laying.rows[nodes[node].candidate] = nodes[node].row
-      laying.evidence += gains[node]
-      if laying.evidence > best.evidence { best = laying }
+      assignment.rows[nodes[node].candidate] = nodes[node].row
+      assignment.evidence += gains[node]
+      if assignment.evidence > best.evidence { best = assignment }
       alive = alive.filter { pairs[node * nodes.count + $0] > -.infinity }
       for other in alive { gains[other] += Double(pairs[node * nodes.count + other]) }
       let likely =
         alive.count <= Self.considered
         ? alive : Array(alive.sorted { gains[$0] > gains[$1] }.prefix(Self.considered))
-      var most = -Double.infinity
+      var maximum = -Double.infinity
       next = nil
       for other in likely {
         let promise = gains[other] + support(of: other, among: alive)
-        if promise > most { (most, next) = (promise, other) }
+        if promise > maximum { (maximum, next) = (promise, other) }
       }
     }
     return best
@@ -123,9 +123,9 @@ struct CandidateRows: Sendable {
   static let reach = 4.5
 
   /// - Parameters:
-  ///   - most: how many are kept of those that agree.
-  ///   - least: how many are kept of the nearest.
-  init(candidate: Int, in scene: LinkageScene, noise: LinkageNoise, most: Int, least: Int) {
+  ///   - maxAgreeing: how many are kept of those that agree, at most.
+  ///   - minNearest: how many are kept of the nearest, at least.
+  init(candidate: Int, in scene: LinkageScene, noise: LinkageNoise, maxAgreeing: Int, minNearest: Int) {
     let (bias, scale) = noise.single(norm: scene.norms[candidate], length: scene.lengths[candidate])
     let rows = scene.rows
     var magnitudes: [(row: Int, magnitude: Double)] = []
@@ -140,11 +140,11 @@ struct CandidateRows: Sendable {
     func places(_ chosen: some Sequence<(row: Int, magnitude: Double)>) -> [Place] {
       chosen.map { Place(row: $0.row, evidence: agreement($0.magnitude) - prior) }
     }
-    agreeing = places(within.prefix(most))
-    if within.count >= least {
+    agreeing = places(within.prefix(maxAgreeing))
+    if within.count >= minNearest {
       nearest = agreeing
     } else {
-      nearest = places(magnitudes.sorted { $0.magnitude < $1.magnitude }.prefix(least))
+      nearest = places(magnitudes.sorted { $0.magnitude < $1.magnitude }.prefix(minNearest))
     }
   }
 }

@@ -1,18 +1,18 @@
 import Foundation
 import Numerics
 
-/// A few candidates that are asked about together, laid over the masked records so that norms and distances agree.
+/// A few candidates that are asked about together, each assigned a masked record so that norms and distances agree.
 ///
 /// Each member of a group must be a row that agrees with it in what a key leaves of one record, and the rows of two members must be as far
-/// apart as the two. Laying is by growth from the rows that may be one of the rarest candidates (`CliqueGrowth`); its evidence is the
-/// log-likelihood of all agreements against chance, less the number of rows to choose from.
+/// apart as the two. Assignments are grown from the rows that may be one of the rarest candidates (`CliqueGrowth`); the evidence of one is
+/// the log-likelihood of all agreements against chance, less the logarithm of the number of rows to choose from.
 struct GroupMatching {
   struct Settings: Sendable {
     /// Rows that are tried for a candidate.
     var rowsPerCandidate = 256
-    /// Rows that growth starts from, of the rarest candidates.
+    /// Rows of the rarest candidates that growth starts from.
     var roots = 256
-    /// The same of one candidate's rows, and candidates that growth starts from.
+    /// Candidates that growth starts from.
     var rootCandidates = 6
     /// Rows of another candidate, and of all others, that are kept beside a root.
     var branches = 16
@@ -30,7 +30,7 @@ struct GroupMatching {
     var isComplete: Bool
   }
 
-  /// A pair that does not agree costs as much as a coincidence of one in a thousand at most: one wrongly laid candidate must not outweigh
+  /// A pair that does not agree costs as much as a coincidence of one in a thousand at most: one candidate with a wrong row must not outweigh
   /// all others.
   private static let leastEvidence = log(1e-3)
 
@@ -47,7 +47,7 @@ struct GroupMatching {
     self.group = group
     self.settings = settings
     rows = group.map {
-      CandidateRows(candidate: $0, in: scene, noise: noise, most: settings.rowsPerCandidate, least: 32)
+      CandidateRows(candidate: $0, in: scene, noise: noise, maxAgreeing: settings.rowsPerCandidate, minNearest: 32)
     }
     let none = Agreement(magnitudes: [], population: 1, scale: 1)
     expected = Array(repeating: 0, count: group.count * group.count)
@@ -86,23 +86,23 @@ struct GroupMatching {
     return Agreement(magnitudes: magnitudes, population: magnitudes.count, scale: scale)
   }
 
-  /// - Parameter deadline: after it no more rows are grown from, and what has been laid stands.
+  /// - Parameter deadline: after it growth starts from no more rows, and the best assignment so far is used.
   func outcome(until deadline: Deadline) -> Outcome {
     scene.distances.withUnsafeBufferPointer { distances in
       let (best, isComplete) = best(distances, until: deadline)
-      let laid = completed(best, distances)
-      let scores = group.indices.map { score($0, beside: laid.rows, distances) }
-      return Outcome(scores: scores, evidence: laid.evidence, isComplete: isComplete)
+      let assigned = completed(best, distances)
+      let scores = group.indices.map { score($0, beside: assigned.rows, distances) }
+      return Outcome(scores: scores, evidence: assigned.evidence, isComplete: isComplete)
     }
   }
 
-  /// Of a row for a candidate, in view of where others are laid.
+  /// The evidence that a row is a candidate, given the rows of the others.
   func evidence(
-    _ candidate: Int, _ place: CandidateRows.Place, _ others: [Int], _ laid: [Int],
+    _ candidate: Int, _ place: CandidateRows.Place, _ others: [Int], _ assigned: [Int],
     _ distances: UnsafeBufferPointer<Float>
   ) -> Double {
     others.reduce(place.evidence) { sum, other in
-      let agreement = agreement(candidate, place.row, other, laid[other], distances)
+      let agreement = agreement(candidate, place.row, other, assigned[other], distances)
       return sum + max(Self.leastEvidence, agreement ?? -.infinity)
     }
   }
@@ -117,13 +117,13 @@ struct GroupMatching {
     return agreements[place](residual)
   }
 
-  /// The laying with the greatest evidence, `rows` by candidate, −1 where it is not laid; and whether there was time to try all.
+  /// The assignment with the greatest evidence, and whether there was time to try all.
   private func best(
     _ distances: UnsafeBufferPointer<Float>, until deadline: Deadline
-  ) -> (laying: CliqueGrowth.Laying, isComplete: Bool) {
-    var best = CliqueGrowth.Laying(rows: Array(repeating: -1, count: group.count), evidence: 0)
-    let hopeful = hopeful
-    let rarest = group.indices.filter { hopeful.contains($0) }
+  ) -> (assignment: CliqueGrowth.Assignment, isComplete: Bool) {
+    var best = CliqueGrowth.Assignment(rows: Array(repeating: -1, count: group.count), evidence: 0)
+    let promising = promising
+    let rarest = group.indices.filter { promising.contains($0) }
       .sorted { rows[$0].agreeing.count < rows[$1].agreeing.count }
     var left = settings.roots
     for root in rarest.prefix(settings.rootCandidates) {
@@ -131,20 +131,20 @@ struct GroupMatching {
         if deadline.hasPassed { return (best, false) }
         left -= 1
         var growth = CliqueGrowth(
-          candidate: root, place: place, candidates: group.count, nodes: beside(root, place.row, hopeful, distances)
+          candidate: root, place: place, candidates: group.count, nodes: beside(root, place.row, promising, distances)
         ) { first, second in
           agreement(first.candidate, first.row, second.candidate, second.row, distances)
         }
-        let laying = growth.best(starts: settings.starts)
-        if laying.evidence > best.evidence { best = laying }
+        let assignment = growth.best(starts: settings.starts)
+        if assignment.evidence > best.evidence { best = assignment }
       }
     }
     return (best, true)
   }
 
-  /// The candidates that could add to the evidence if all others were laid and agreed perfectly. Under noise that drowns the distances there
+  /// The candidates that could add to the evidence if all others had rows that agreed perfectly. Under noise much larger than the distances there
   /// are none, and nothing has to be searched.
-  private var hopeful: Set<Int> {
+  private var promising: Set<Int> {
     var left = Set(group.indices.filter { !rows[$0].agreeing.isEmpty })
     while true {
       let next = left.filter { candidate in
@@ -178,41 +178,41 @@ struct GroupMatching {
   }
 
   /// ln of the mean over all rows of the likelihood ratio that the row is the candidate, given where the others are.
-  private func score(_ candidate: Int, beside laid: [Int], _ distances: UnsafeBufferPointer<Float>) -> Double {
-    let others = group.indices.filter { $0 != candidate && laid[$0] >= 0 }
-    let taken = Set(others.map { laid[$0] })
+  private func score(_ candidate: Int, beside assigned: [Int], _ distances: UnsafeBufferPointer<Float>) -> Double {
+    let others = group.indices.filter { $0 != candidate && assigned[$0] >= 0 }
+    let taken = Set(others.map { assigned[$0] })
     let evidence = rows[candidate].nearest.filter { !taken.contains($0.row) }.map {
-      self.evidence(candidate, $0, others, laid, distances)
+      self.evidence(candidate, $0, others, assigned, distances)
     }
-    guard let most = evidence.max() else { return -Double.greatestFiniteMagnitude }
-    return most + log(evidence.reduce(0) { $0 + exp($1 - most) })
+    guard let maximum = evidence.max() else { return -Double.greatestFiniteMagnitude }
+    return maximum + log(evidence.reduce(0) { $0 + exp($1 - maximum) })
   }
 }
 
 extension GroupMatching {
-  /// Takes every candidate's best row in view of the others that are laid, as long as there is more evidence to be had: growth looks at a
-  /// few rows of each candidate, and a root may have been the wrong one.
+  /// Moves candidates to their best rows, given the rows of the others, as long as the evidence grows: growth looks at a few rows of each
+  /// candidate, and a root may have been the wrong one.
   func completed(
-    _ laying: CliqueGrowth.Laying, _ distances: UnsafeBufferPointer<Float>
-  ) -> CliqueGrowth.Laying {
-    var laying = laying
+    _ assignment: CliqueGrowth.Assignment, _ distances: UnsafeBufferPointer<Float>
+  ) -> CliqueGrowth.Assignment {
+    var assignment = assignment
     for _ in 0..<2 * group.count {
       var best = (gain: 1e-9, candidate: -1, row: -1)
       for candidate in group.indices {
-        let others = group.indices.filter { $0 != candidate && laying.rows[$0] >= 0 }
-        let taken = Set(others.map { laying.rows[$0] })
-        var (now, most, row) = (0.0, 0.0, -1)
+        let others = group.indices.filter { $0 != candidate && assignment.rows[$0] >= 0 }
+        let taken = Set(others.map { assignment.rows[$0] })
+        var (now, maximum, row) = (0.0, 0.0, -1)
         for place in rows[candidate].agreeing where !taken.contains(place.row) {
-          let evidence = evidence(candidate, place, others, laying.rows, distances)
-          if place.row == laying.rows[candidate] { now = evidence }
-          if evidence > most { (most, row) = (evidence, place.row) }
+          let evidence = evidence(candidate, place, others, assignment.rows, distances)
+          if place.row == assignment.rows[candidate] { now = evidence }
+          if evidence > maximum { (maximum, row) = (evidence, place.row) }
         }
-        if most - now > best.gain { best = (most - now, candidate, row) }
+        if maximum - now > best.gain { best = (maximum - now, candidate, row) }
       }
       guard best.candidate >= 0 else { break }
-      laying.rows[best.candidate] = best.row
-      laying.evidence += best.gain
+      assignment.rows[best.candidate] = best.row
+      assignment.evidence += best.gain
     }
-    return laying
+    return assignment
   }
 }

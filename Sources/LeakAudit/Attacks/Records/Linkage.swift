@@ -3,8 +3,8 @@ package import Numerics
 
 /// Is this record in the data? Keys keep norms and distances, so that a few records known in plaintext can be looked for all at once.
 ///
-/// Candidates are laid over the masked records so that lengths (sorted values under permutations) and mutual distances agree
-/// (`GroupMatching`); a candidate's score is the evidence for the best place it has. The same principle as re-identification from a social
+/// Candidates are matched with masked records so that lengths (sorted values under permutations) and mutual distances agree
+/// (`GroupMatching`); a candidate's score is the evidence for its best record. The same principle as re-identification from a social
 /// graph's structure (Narayanan and Shmatikov, IEEE S&P 2009, section 5), with distances for edges; for rotations, Liu, Giannella and
 /// Kargupta, PKDD 2006, section 4, find known records in this way.
 package struct Linkage: Attack {
@@ -55,9 +55,9 @@ package struct Linkage: Attack {
     let outside = (0..<sample.count).filter { seen.insert(sample.content($0)).inserted }
     let count = min(candidates, inView.count, outside.count)
     guard count >= 16 else { throw Inapplicable("there are too few records to tell members from others") }
-    let all = members.picking(Array(inView.shuffled(using: &random).prefix(count)))
-      .joined(with: sample.picking(Array(outside.shuffled(using: &random).prefix(count))))
-    return all.picking(Array(0..<all.count).shuffled(using: &random))
+    let all = members.selecting(Array(inView.shuffled(using: &random).prefix(count)))
+      .joined(with: sample.selecting(Array(outside.shuffled(using: &random).prefix(count))))
+    return all.selecting(Array(0..<all.count).shuffled(using: &random))
   }
 
   package func attempt(

@@ -110,17 +110,17 @@ extension LinkageNoise {
         .outcomes(groups, compute: compute, until: deadline)
       return (outcomes.reduce(0) { $0 + ($1?.evidence ?? 0) }, outcomes.allSatisfy { $0?.isComplete == true })
     }
-    let (least, most) = scene.shareOfNoise
-    var best = (share: 0.0, evidence: least > 0 ? 0 : evidence(0).sum)
+    let (lowest, highest) = scene.shareOfNoise
+    var best = (share: 0.0, evidence: lowest > 0 ? 0 : evidence(0).sum)
     func look(at shares: [Double]) {
-      for share in shares where share >= least && share <= most && !deadline.hasPassed {
+      for share in shares where share >= lowest && share <= highest && !deadline.hasPassed {
         let found = evidence(share)
         // What was cut short is no measure of the others.
         if found.isComplete, found.sum > best.evidence { best = (share, found.sum) }
       }
     }
-    if least > 0 { best.share = (least + most) / 2 }
-    look(at: least > 0 ? [least, (least + most) / 2, most] : [1.6e-4, 2.5e-3, 4e-2])
+    if lowest > 0 { best.share = (lowest + highest) / 2 }
+    look(at: lowest > 0 ? [lowest, (lowest + highest) / 2, highest] : [1.6e-4, 2.5e-3, 4e-2])
     if best.share > 0 {
       for factors in [[0.25, 4], [0.5, 0.7, 1.4, 2], [0.84, 0.92, 1.09, 1.19]] {
         let share = best.share
@@ -134,7 +134,7 @@ extension LinkageNoise {
 extension LinkageScene {
   /// Between which shares of a record's length noise may have, by what the masked rows are longer than the candidates on average; three
   /// standard errors to either side.
-  fileprivate var shareOfNoise: (least: Double, most: Double) {
+  fileprivate var shareOfNoise: (lowest: Double, highest: Double) {
     func moments(_ values: [Double]) -> (mean: Double, error: Double) {
       let count = Double(max(1, values.count))
       let mean = values.reduce(0, +) / count

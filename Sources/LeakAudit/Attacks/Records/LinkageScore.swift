@@ -84,8 +84,8 @@ struct LinkageScore {
   var answered: Int { questions.reduce(members) { $0 + $1.others.count } }
   var characteristic: ReceiverOperatingCharacteristic { Self.characteristic(questions) }
 
-  /// Candidates of one question are laid over the rows together, found or missed together: questions are what is drawn again, and what is
-  /// counted where no draw comes out otherwise.
+  /// Candidates of one question are matched together, and so found or missed together: the bootstrap draws questions, and Wilson's interval
+  /// counts them.
   func interval(atFalsePositiveRate rate: Double) -> Interval? {
     guard members > 0, answered > members else { return nil }
     let threshold = characteristic.threshold(atFalsePositiveRate: rate)
@@ -95,7 +95,7 @@ struct LinkageScore {
     let drawn = Interval.bootstrap(items: questions.count, draws: 400, random: &random) { numbers in
       Self.characteristic(numbers.map { questions[$0] }).truePositiveRate(atFalsePositiveRate: rate)
     }
-    return counted.union(drawn).withinUnity
+    return counted.union(drawn).clampedToUnitInterval
   }
 
   private static func characteristic(_ questions: [Question]) -> ReceiverOperatingCharacteristic {

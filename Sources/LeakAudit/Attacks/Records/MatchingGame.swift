@@ -44,7 +44,7 @@ package struct MatchingGame: Attack {
       return MatchingGames.Game(
         first: first, second: second, shown: used.map { rowOfPlace[$0] }.shuffled(using: &random))
     }
-    return MatchingGames(pool: records.picking(rowOfPlace), games: drawn)
+    return MatchingGames(pool: records.selecting(rowOfPlace), games: drawn)
   }
 
   package func attempt(
@@ -56,9 +56,9 @@ package struct MatchingGame: Attack {
       vectors: games.pool.lifted(to: masked.vectors.columns, view.inputLayout), lengths: games.pool.lengths)
     var guesses: [MatchingGuesses.Guess] = []
     for game in games.games where !deadline.hasPassed {
-      let shown = SetInvariants(masked.picking(game.shown), group: view.inputGroup, compute: compute)
-      let first = SetInvariants(pool.picking(game.first), group: view.inputGroup, compute: compute)
-      let second = SetInvariants(pool.picking(game.second), group: view.inputGroup, compute: compute)
+      let shown = SetInvariants(masked.selecting(game.shown), group: view.inputGroup, compute: compute)
+      let first = SetInvariants(pool.selecting(game.first), group: view.inputGroup, compute: compute)
+      let second = SetInvariants(pool.selecting(game.second), group: view.inputGroup, compute: compute)
       let lead = shown.likeness(of: first, over: second)
       let byLengths =
         first.hasLengths(of: shown) == second.hasLengths(of: shown) ? 0 : first.hasLengths(of: shown) ? 1 : -1

@@ -60,7 +60,7 @@ package struct Records: Sendable {
     self.init(rows: knowledge.sampleRows, lengths: lengths)
   }
 
-  package func picking(_ numbers: [Int]) -> Records {
+  package func selecting(_ numbers: [Int]) -> Records {
     Records(vectors: vectors.selecting(rows: numbers), lengths: numbers.map { lengths[$0] })
   }
 

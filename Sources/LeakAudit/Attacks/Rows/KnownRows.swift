@@ -15,10 +15,10 @@ package struct KnownRows: Attack {
     package let plaintext: Tensor<Float>
     /// Numbers of known rows to try, ascending.
     package let counts: [Int]
-    /// More rows with their plaintext, `[judges.count, d]`, known at no step. What is made of them says which number to try next, and goes
-    /// into no estimate.
-    package let judges: [Int]
-    package let judgesPlaintext: Tensor<Float>
+    /// More rows with their plaintext, `[searchRows.count, d]`, known at no step. The error on them says which number of known rows to try
+    /// next; it is in no reported error.
+    package let searchRows: [Int]
+    package let searchPlaintext: Tensor<Float>
   }
 
   package struct Claim: Sendable {
@@ -42,7 +42,7 @@ package struct KnownRows: Attack {
     source: "Schönemann, Psychometrika 31 (1966); Liu, Giannella and Kargupta, PKDD 2006")
   /// Of the relative error: what counts as knowing the other rows.
   package static let threshold = 0.1
-  private static let maxJudges = 256
+  private static let maxSearchRows = 256
   /// Rows that are reconstructed at most.
   private static let maxOthers = 1024
 
@@ -53,37 +53,37 @@ package struct KnownRows: Attack {
   }
 
   /// 1, 2, 4 … below d + 1, then d + 1 and 2 (d + 1), as far as a fifth of the rows (or `maxOthers`) stays unknown; a quarter of those left
-  /// judges what lies between.
+  /// says which numbers between to try.
   package func knowledge(
     of evidence: Evidence, truth: OwnerTruth, random: inout some RandomNumberGenerator
   ) throws(Inapplicable) -> Knowledge {
     let (rows, columns) = (truth.rows.rows, truth.rows.columns)
     guard rows >= 5 else { throw Inapplicable("there are fewer than five rows: known ones leave too few to work out") }
-    let most = rows - max(1, min(Self.maxOthers, rows / 5))
+    let maxKnown = rows - max(1, min(Self.maxOthers, rows / 5))
     let powers = sequence(first: 1) { $0 * 2 }.prefix { $0 <= columns }
-    let counts = (Array(powers) + [columns + 1, 2 * (columns + 1)]).filter { $0 <= most }
+    let counts = (Array(powers) + [columns + 1, 2 * (columns + 1)]).filter { $0 <= maxKnown }
     let shuffled = (0..<rows).shuffled(using: &random)
     let known = counts.last ?? 1
     let order = Array(shuffled.prefix(known))
-    let judges = Array(shuffled[known...].prefix(min(Self.maxJudges, (rows - known) / 4)))
+    let searchRows = Array(shuffled[known...].prefix(min(Self.maxSearchRows, (rows - known) / 4)))
     return Knowledge(
       group: evidence.masked.inputGroup, order: order, plaintext: truth.rows.selecting(rows: order), counts: counts,
-      judges: judges, judgesPlaintext: truth.rows.selecting(rows: judges))
+      searchRows: searchRows, searchPlaintext: truth.rows.selecting(rows: searchRows))
   }
 
   package func attempt(
     on view: ProviderView, knowing knowledge: Knowledge, random: inout some RandomNumberGenerator,
     until deadline: Deadline
   ) throws -> Claim {
-    let taken = Set(knowledge.order + knowledge.judges)
+    let taken = Set(knowledge.order + knowledge.searchRows)
     let unknown = (0..<view.inputs.rows).filter { !taken.contains($0) }.shuffled(using: &random)
     let others = Array(unknown.prefix(Self.maxOthers))
-    let wanted = view.inputs.selecting(rows: others + knowledge.judges).converted(to: Double.self)
+    let wanted = view.inputs.selecting(rows: others + knowledge.searchRows).converted(to: Double.self)
     let masked = view.inputs.selecting(rows: knowledge.order).converted(to: Double.self)
     let plain = knowledge.plaintext.converted(to: Double.self)
     let estimator = KnownRowsEstimator(compute: compute)
     var steps: [Claim.Step] = []
-    var search = KnownRowsSearch(counts: knowledge.counts, bisects: knowledge.judges.count > 1)
+    var search = KnownRowsSearch(counts: knowledge.counts, bisects: knowledge.searchRows.count > 1)
     while let count = search.next, steps.isEmpty || !deadline.hasPassed {
       let estimates: Tensor<Float> = try estimator.estimates(
         plain: plain.slice(rows: 0..<count), masked: masked.slice(rows: 0..<count), others: wanted,
@@ -91,7 +91,7 @@ package struct KnownRows: Attack {
       ).converted()
       steps.append(Claim.Step(known: count, rows: estimates.slice(rows: 0..<others.count)))
       let judged = RelativeError(
-        of: estimates.slice(rows: others.count..<estimates.rows), against: knowledge.judgesPlaintext)
+        of: estimates.slice(rows: others.count..<estimates.rows), against: knowledge.searchPlaintext)
       search.add(isReached: judged.value < Self.threshold)
     }
     return Claim(
@@ -138,14 +138,14 @@ extension KnownRows {
   package func meaning(of measurement: Measurement, evidence: Evidence) -> String {
     let points = measurement.curve?.points ?? []
     guard let value = measurement.value else {
-      guard let most = points.last, let best = points.min(by: { $0.y < $1.y }) else {
+      guard let last = points.last, let best = points.min(by: { $0.y < $1.y }) else {
         return "No number of known rows was tried."
       }
       // Naming the mean of all rows has an error of 100 %.
       return best.y < 1
-        ? "Whoever knows up to \(Int(most.x)) of these rows in the clear works out the others to no better than "
+        ? "Whoever knows up to \(Int(last.x)) of these rows in the clear works out the others to no better than "
           + "\(ReportNumber.percent(best.y)) % of their spread."
-        : "Up to \(Int(most.x)) of these rows in the clear say no more of the others than their mean does."
+        : "Up to \(Int(last.x)) of these rows in the clear say no more of the others than their mean does."
     }
     let rows = Int(value) == 1 ? "1 of these rows" : "\(Int(value)) of these rows"
     return "Whoever knows \(rows) in the clear can work out all the others to 10 % of their spread, "

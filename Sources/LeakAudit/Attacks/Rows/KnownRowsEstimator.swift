@@ -177,11 +177,11 @@ struct ValueLevels: Sendable {
   /// - Parameters:
   ///   - estimates: of rows that the estimator was not fitted to, `[m, d]`.
   ///   - plain: their plaintext.
-  ///   - most: distinct values at most. There have to be four rows for each of them too: any column has few values in few rows.
+  ///   - maxValues: distinct values at most. There have to be four rows for each of them too: any column has few values in few rows.
   /// - Returns: nil where no column has few values.
-  init?(estimates: Tensor<Double>, plain: Tensor<Double>, most: Int = 8) {
+  init?(estimates: Tensor<Double>, plain: Tensor<Double>, maxValues: Int = 8) {
     let (rows, columns) = (plain.rows, plain.columns)
-    let limit = min(most, rows / 4)
+    let limit = min(maxValues, rows / 4)
     guard limit > 1 else { return nil }
     let values = plain.transposed
     let guesses = estimates.transposed

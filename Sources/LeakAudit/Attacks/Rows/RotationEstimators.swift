@@ -140,8 +140,8 @@ struct ProcrustesMap: Sendable {
       return
     }
     // With X = L B, B orthonormal rows, X'ᵀ X = B'ᵀ (L'ᵀ L) B: only L'ᵀ L, at most m × m, is decomposed.
-    let left = try PrincipalComponents(of: masked, most: plain.rows, compute: compute)
-    let right = try PrincipalComponents(of: plain, most: plain.rows, compute: compute)
+    let left = try PrincipalComponents(of: masked, maxComponents: plain.rows, compute: compute)
+    let right = try PrincipalComponents(of: plain, maxComponents: plain.rows, compute: compute)
     let core = left.scores.times(right.scores, transposed: true, compute: compute)
     let inner = try SingularValues(of: core).nearestIsometry(tolerance: tolerance, compute: compute)
     turn = left.directions.times(

@@ -64,7 +64,7 @@ package struct SourceSeparation: Attack {
       claims.append(masked.times(directions, otherTransposed: true, compute: compute))
     }
     let principal = try PrincipalComponents(
-      of: masked, most: max(1, min(Self.maxComponents, masked.rows / 5)), compute: compute)
+      of: masked, maxComponents: max(1, min(Self.maxComponents, masked.rows / 5)), compute: compute)
     let white = principal.scores.scalingColumns(by: principal.variances.map { 1 / $0.squareRoot() })
     var guesses: [Tensor<Float>] = []
     if white.columns > 0 {
@@ -95,7 +95,7 @@ package struct SourceSeparation: Attack {
   private func separatedWeights(
     _ weights: Tensor<Double>, random: inout some RandomNumberGenerator, until deadline: Deadline
   ) throws -> Tensor<Double>? {
-    let principal = try PrincipalComponents(of: weights, most: Self.maxComponents, compute: compute)
+    let principal = try PrincipalComponents(of: weights, maxComponents: Self.maxComponents, compute: compute)
     guard !principal.variances.isEmpty else { return nil }
     let white = principal.scores.scalingColumns(by: principal.variances.map { 1 / $0.squareRoot() })
     let found = try FastICA(compute: compute).separate(white, restarts: restarts, random: &random, until: deadline)

@@ -73,8 +73,8 @@ package struct SpectralAlignment: Attack {
   private func alignment(
     masked: Tensor<Double>, sample: Tensor<Double>, random: inout some RandomNumberGenerator, until deadline: Deadline
   ) throws -> (rows: Tensor<Double>, components: Int) {
-    let left = try PrincipalComponents(of: masked, most: Self.maxComponents, compute: compute)
-    let right = try PrincipalComponents(of: sample, most: Self.maxComponents, compute: compute)
+    let left = try PrincipalComponents(of: masked, maxComponents: Self.maxComponents, compute: compute)
+    let right = try PrincipalComponents(of: sample, maxComponents: Self.maxComponents, compute: compute)
     let count = min(left.variances.count, right.variances.count)
     let signs = ThirdMoments.signs(left.scores.firstColumns(count), right.scores.firstColumns(count))
     var scores = left.scores.firstColumns(count).scalingColumns(by: signs.map { $0.sign })

@@ -39,8 +39,8 @@ package struct AdjustedMutualInformation: Sendable {
       return sum + share * log(total * Double(pair.value) / (Double(rowSizes[row]) * Double(columnSizes[column])))
     }
     let expected = expectedInformation(rowSizes, columnSizes, items: first.count)
-    let most = (Self.entropy(rowSizes, total) + Self.entropy(columnSizes, total)) / 2
-    let scale = most - expected
+    let maximum = (Self.entropy(rowSizes, total) + Self.entropy(columnSizes, total)) / 2
+    let scale = maximum - expected
     // Each item alone in both: there is nothing left to gain over chance.
     guard abs(scale) > 1e-12 else { return 0 }
     return (information - expected) / scale

@@ -15,9 +15,9 @@ struct PrincipalComponents: Sendable {
   ///
   /// - Parameters:
   ///   - rows: `[n, w]`.
-  ///   - most: components wanted at most; those below `floor` of the first one's variance are left out, being rounding.
+  ///   - maxComponents: components wanted at most; those below `floor` of the first one's variance are left out, being rounding.
   /// - Throws: `DecompositionError`.
-  init(of rows: Tensor<Double>, most: Int, floor: Double = 1e-9, compute: Compute) throws(DecompositionError) {
+  init(of rows: Tensor<Double>, maxComponents: Int, floor: Double = 1e-9, compute: Compute) throws(DecompositionError) {
     let mean = rows.columnMeans
     let centred = rows.subtracting(mean)
     let isTall = centred.rows >= centred.columns
@@ -25,7 +25,7 @@ struct PrincipalComponents: Sendable {
     let eigen = try SymmetricEigenvectors(of: gram)
     let order = Array(eigen.values.indices.reversed())
     let largest = eigen.values.last ?? 0
-    let kept = Array(order.prefix(most).prefix { eigen.values[$0] > floor * largest && eigen.values[$0] > 0 })
+    let kept = Array(order.prefix(maxComponents).prefix { eigen.values[$0] > floor * largest && eigen.values[$0] > 0 })
     let vectors = eigen.vectors.selecting(rows: kept)
     let sums = kept.map { eigen.values[$0] }
     self.mean = mean

@@ -73,7 +73,7 @@ extension Interval {
   }
 
   /// What of it lies within 0 … 1; for a metric that cannot be beyond, which rounding or a draw may be.
-  package var withinUnity: Interval { Interval(lower: min(1, max(0, lower)), upper: min(1, max(0, upper))) }
+  package var clampedToUnitInterval: Interval { Interval(lower: min(1, max(0, lower)), upper: min(1, max(0, upper))) }
 }
 
 extension Interval {

@@ -187,7 +187,7 @@ package struct ResidualAlignment: Sendable {
     let legs = ResidualLegs(view, base: base)
     guard !legs.isEmpty, legs.width > 0 else { return nil }
     let invariants = ResidualInvariants(
-      legs, masked: view.initialWeights, base: base, memory: Self.memory, most: Self.products, compute: compute,
+      legs, masked: view.initialWeights, base: base, memory: Self.memory, maxMatrices: Self.products, compute: compute,
       until: deadline)
     let agreement = KeyAgreement(invariants: invariants, compute: compute)
     let refinement = KeyRefinement(agreement: agreement, compute: compute)

@@ -25,14 +25,15 @@ struct ResidualInvariants: Sendable {
 
   /// - Parameters:
   ///   - memory: bytes that the matrices may take; the earliest come first.
-  ///   - most: matrices at most.
+  ///   - maxMatrices: how many are made, at most.
   ///   - deadline: after it no further products are made.
   init(
-    _ legs: ResidualLegs, masked: [Tensor<Float>], base: [Tensor<Float>], memory: Int, most: Int, compute: Compute,
+    _ legs: ResidualLegs, masked: [Tensor<Float>], base: [Tensor<Float>], memory: Int, maxMatrices: Int,
+    compute: Compute,
     until deadline: Deadline
   ) {
     let width = legs.width
-    let limit = min(most, max(4, memory / max(1, 2 * 8 * width * width)))
+    let limit = min(maxMatrices, max(4, memory / max(1, 2 * 8 * width * width)))
     var (vectors, diagonals, matrices): ([Vector], [Vector], [Matrix]) = ([], [], [])
     func add(_ mine: [Double], _ theirs: [Double], to list: inout [Vector], scaled: Bool) {
       let (a, b) = (Self.length(mine), Self.length(theirs))
