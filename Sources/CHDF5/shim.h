@@ -27,7 +27,7 @@ static inline hid_t hdf5NewLinkCreation(void) { return H5Pcreate(H5P_LINK_CREATE
 static inline hid_t hdf5WholeSpace(void) { return H5S_ALL; }
 static inline hsize_t hdf5Unlimited(void) { return H5S_UNLIMITED; }
 static inline unsigned hdf5ReadOnly(void) { return H5F_ACC_RDONLY; }
-static inline unsigned hdf5CreateAnew(void) { return H5F_ACC_TRUNC; }
+static inline unsigned hdf5OverwriteFlag(void) { return H5F_ACC_TRUNC; }
 static inline haddr_t hdf5UndefinedAddress(void) { return HADDR_UNDEF; }
 
 // The error stack of the calling thread.

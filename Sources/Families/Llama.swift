@@ -42,7 +42,7 @@ package struct Llama: ModelFamily {
       hasMLPBiases: try settings.boolean("mlp_bias", default: false),
       vocabulary: try settings.integer("vocab_size", in: CheckpointSizes.vocabularies, default: 32000),
       positions: positions, tokenTypes: 0,
-      // −1 stands for none in older configurations.
+      // −1 means none in older configurations.
       paddingToken: try settings.optionalInteger("pad_token_id", in: -1...(1 << 24)).flatMap { $0 < 0 ? nil : $0 },
       initializerRange: try settings.number("initializer_range", isPositive: false, default: 0.02),
       tiesWordEmbeddings: try settings.boolean("tie_word_embeddings", default: false))

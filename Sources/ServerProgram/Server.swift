@@ -65,7 +65,7 @@ package final class Server<Identity: ServerIdentity> {
     publicKey = keys.publicKey
   }
 
-  /// Lets go of the store. Call when nothing writes to it any more.
+  /// Releases the store. Call when nothing writes to it any more.
   package func close() {
     endpoint.close()
     lease.release()
@@ -156,7 +156,7 @@ package final class Server<Identity: ServerIdentity> {
 }
 
 extension Server {
-  /// Serves one role from beginning to end, as most programs do: opens everything, runs, and lets go of it.
+  /// Serves one role from beginning to end, as most programs do: opens everything, runs, and releases it.
   package static func serve<Handler: JobHandler>(
     _ options: ServerOptions<Identity>, _ reports: ReportOptions, details: Logger.Metadata = [:], as handler: Handler,
     record: @escaping @Sendable (Handler.RoleEvent) -> Void = { _ in }

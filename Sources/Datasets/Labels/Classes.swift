@@ -105,7 +105,7 @@ struct ClassReader {
   }
 }
 
-/// Finds and reads AnnData's categories: the names that integer codes stand for.
+/// Finds and reads AnnData's categories: the names that integer codes mean.
 struct CategoryNames {
   /// A softmax over more classes than this is not trained here, and their names would fill memory.
   static let maxNames = 1 << 20

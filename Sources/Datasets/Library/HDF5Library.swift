@@ -51,7 +51,7 @@ enum HDF5Library {
 /// An open libhdf5 identifier (file, group, dataset, type, dataspace, attribute or property list), closed when the last
 /// reference to it goes.
 ///
-/// `Sendable` without exception: the number never changes, and what it stands for is used under the library's lock only.
+/// `Sendable` without exception: the number never changes, and the object it names is used under the library's lock only.
 final class Handle: Sendable {
   private let id: hid_t
 

@@ -91,7 +91,7 @@ struct StorageFilter: Sendable, Equatable {
 
   var name: String { Self.builtIn[id] ?? Self.registered[id] ?? "unregistered" }
 
-  /// Built into the libhdf5 at hand. Plugins and filters a program registers never are.
+  /// Built into the libhdf5 in use. Plugins and filters a program registers never are.
   var isSupported: Bool { Self.builtIn[id] != nil && HDF5Library.locked { H5Zfilter_avail(id) } > 0 }
 
   /// What a refusal says.

@@ -47,7 +47,7 @@ package final class HDF5Writer {
     self.writer = writer
     let access = try HDF5File.plainAccess(location)
     file = try Handle(.writeFailed, location, "it cannot be created") {
-      access.use { H5Fcreate(writer.temporaryPath, hdf5CreateAnew(), hdf5DefaultProperties(), $0) }
+      access.use { H5Fcreate(writer.temporaryPath, hdf5OverwriteFlag(), hdf5DefaultProperties(), $0) }
     }
   }
 

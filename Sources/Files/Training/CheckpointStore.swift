@@ -121,7 +121,7 @@ package struct CheckpointStore: Sendable {
   private static let bestPrefix = "best-"
   private static let suffix = ".safetensors"
 
-  /// The step a file name stands for; nil for any other file.
+  /// The step that a file name states; nil for any other file.
   private static func step(_ name: String, _ prefix: String) -> Int? {
     guard name.hasPrefix(prefix), name.hasSuffix(suffix) else { return nil }
     let digits = name.dropFirst(prefix.count).dropLast(suffix.count)

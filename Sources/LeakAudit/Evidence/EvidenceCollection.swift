@@ -24,7 +24,7 @@ package struct EvidenceCollection {
   }
 
   /// - Parameters:
-  ///   - end: the runs see fewer rows where they would not be done by then, and the cost of the noise is left out; nil for no end.
+  ///   - end: when to be done: the runs see fewer rows where they would take longer, and the cost of the noise is left out; nil for no limit.
   ///   - progress: steps done and steps in all.
   /// - Throws: `DatasetError`, `FileError`, `OwnerError.diverged`.
   package func collect(

@@ -39,7 +39,7 @@ struct NoiseComparison {
 
   /// The cost, or why it was not measured; neither for a job without noise.
   ///
-  /// - Parameter end: what is not done by then is left; nil for no end.
+  /// - Parameter end: when to stop, with what is done until then; nil for no limit.
   /// - Throws: `DatasetError`; no error of a run that diverges, which has no cost to tell.
   func cost(until end: ContinuousClock.Instant?) throws -> (cost: NoiseCost?, missing: String?) {
     guard let sigma = prepared.job.masking.noise else { return (nil, nil) }

@@ -132,7 +132,7 @@ extension GraphBuilder {
       let spaces = builder.addAttentionSpaces(block, sizes)
       let (residual, biases) = (sizes.residual.id, sizes.hasAttentionBiases)
       let query = builder.addLinear(names.query, from: stream, to: spaces.query, hasBias: biases)
-      // It adds the same q · b to the scores of one query with every key, which the softmax takes no notice of.
+      // It adds the same q · b to the scores of one query with every key, which leaves the softmax unchanged.
       let key = builder.addLinear(
         names.key, from: input, to: spaces.key, hasBias: biases, biasIsWithoutEffect: true)
       let value = builder.addLinear(names.value, from: input, to: spaces.value, hasBias: biases)

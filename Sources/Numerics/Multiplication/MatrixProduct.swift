@@ -32,7 +32,7 @@ package struct ProductTerm<Element: TensorElement>: Sendable {
   }
 }
 
-/// What becomes of a tile of a product while it is in cache. Matrices are of the product's size, and a tile takes its rectangle of them.
+/// What is done to a tile of a product while it is in cache. Matrices are of the product's size, and a tile takes its rectangle of them.
 package enum Epilogue<Element: TensorElement>: Sendable {
   case none
   /// C ← residual + f(C + bias) with f′ into `slopes`; `bias` is 1 × n.

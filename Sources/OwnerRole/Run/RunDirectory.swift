@@ -58,7 +58,7 @@ package struct RunDirectory: Sendable {
     try Directory.create(state.path)
   }
 
-  /// Takes from other users what a version before left open to them: files become 0600, directories 0700. The job's key stays as it is:
+  /// Closes to other users what an older version left open to them: files become 0600, directories 0700. The job's key stays as it is:
   /// one that others could read is refused when it is read, not silently closed.
   ///
   /// - Throws: `FileError` where permissions cannot be changed.

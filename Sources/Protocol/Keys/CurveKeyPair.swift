@@ -136,7 +136,7 @@ enum Z85 {
     return true
   }
 
-  /// False when the sizes do not fit or a character or a group of five stands for no bytes.
+  /// False when the sizes do not fit or a character or a group of five encodes no bytes.
   static func decode(_ text: UnsafeRawBufferPointer, into bytes: UnsafeMutableRawBufferPointer) -> Bool {
     guard text.count.isMultiple(of: 5), bytes.count == text.count / 5 * 4 else { return false }
     for group in 0..<text.count / 5 {

@@ -150,7 +150,7 @@ final class OwnerConnection: OwnerLink {
   }
 }
 
-/// What an owner's channel stands on: connections to one server, one after another, made by either side.
+/// What an owner's channel uses: connections to one server, one after another, made by either side.
 protocol OwnerLink: AnyObject {
   /// Whether a handshake is done whose connection has not been seen to end.
   func isEstablishedNow() throws(TransportError) -> Bool

@@ -43,8 +43,8 @@ struct EventLogEnd {
 
   /// Copies an unfinished line to a file of its own, before the log is opened and cuts it off.
   ///
-  /// A file that was put aside for the next sequence number but is not spoken of in the log, because the server was killed in
-  /// between, is spoken of now.
+  /// A file that was put aside for the next sequence number but is not mentioned in the log, because the server was killed in
+  /// between, is mentioned now.
   ///
   /// - Returns: what to say of it; nil when all is well.
   func putTornLineAside() throws -> String? {

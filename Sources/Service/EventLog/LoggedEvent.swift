@@ -86,7 +86,7 @@ struct EventLogLine: Codable, Equatable {
   /// SHA-256 of the line before, without its line feed, in hexadecimal; `origin` in the first.
   var previous: String
 
-  /// What stands for the hash of a line before the first.
+  /// What the first line has in place of the hash of a line before it.
   static let origin = String(repeating: "0", count: 64)
 
   /// Longer reasons are cut: a refused peer does not decide how fast the log grows.

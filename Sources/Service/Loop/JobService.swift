@@ -28,7 +28,7 @@ package final class JobService<Handler: JobHandler> {
   /// When the jobs were last counted.
   private var lastCount: ContinuousClock.Instant?
 
-  /// Opens the store and takes up the jobs in it.
+  /// Opens the store and resumes the jobs in it.
   ///
   /// - Parameter observe: told of everything worth a log line; called from several threads.
   /// - Throws: `Failure` when the store cannot be created or read.

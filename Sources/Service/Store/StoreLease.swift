@@ -167,7 +167,7 @@ package struct EndpointRecord: Codable, Sendable, Equatable {
     self.publicKey = publicKey
   }
 
-  /// The machine's name for an address that stands for all of its own.
+  /// With the machine's name in place of an address that means all of its own.
   static func reachable(_ endpoint: String, host: String) -> String {
     for all in ["0.0.0.0", "*", "[::]"] where endpoint.hasPrefix("tcp://\(all):") {
       return "tcp://\(host):" + endpoint.dropFirst("tcp://\(all):".count)

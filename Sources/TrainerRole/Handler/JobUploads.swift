@@ -101,7 +101,7 @@ extension TrainingHandler {
     }
   }
 
-  /// Everything is here: the job can run without its owner. Also takes up again a job that a passing cause had stopped.
+  /// Everything is here: the job can run without its owner. Also restarts a job that a temporary cause had stopped.
   func start(_ id: JobID, from peer: PeerID, in service: TrainingService) throws {
     guard let record = service.jobs[id], record.isAutonomous else {
       throw WireError.outOfOrder("start of a job whose loss its owner computes")

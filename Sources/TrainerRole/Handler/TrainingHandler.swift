@@ -210,7 +210,7 @@ package final class TrainerService<Element: FloatingElement> {
   private let service: JobService<TrainingHandler<Element>>
   private let communicator: any Communicator
 
-  /// Opens the store and takes up the jobs in it.
+  /// Opens the store and resumes the jobs in it.
   ///
   /// - Parameter observe: told of everything worth a log line; called from several threads.
   /// - Throws: `Failure` when the store cannot be created or read.

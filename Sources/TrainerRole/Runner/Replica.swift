@@ -116,7 +116,7 @@ struct Replica<Element: FloatingElement> {
   }
 
   private mutating func finishStep() throws {
-    // Whatever comes of it, this step's summation is done.
+    // Whether it succeeds or not, this step's summation is over.
     current = nil
     do {
       let report = try engine.finishStep()

@@ -70,7 +70,7 @@ struct UploadedData<Element: FloatingElement> {
     ])
   }
 
-  /// Takes up the complete upload of an earlier process.
+  /// Opens the complete upload that an earlier process received.
   mutating func reopen() throws {
     try sequences?.load()
   }

@@ -108,7 +108,7 @@ import Protocol
     for chunk in 0..<3 { try owner.send(.parameters(chunk: chunk, values: parameters[chunk])) }
     let refusal = try owner.refusal(of: .parameters(chunk: 5, values: parameters[5]))
     #expect(refusal.reason.contains("weight chunk 5 where 3 of"))
-    // Its files go when the disk's thread lets go of the upload, which may be just after the refusal is out.
+    // Its files are removed when the disk's thread releases the upload, which may be just after the refusal is sent.
     let deadline = ContinuousClock.now + .seconds(30)
     while try stage.files != ["job.json"], ContinuousClock.now < deadline { Thread.sleep(forTimeInterval: 0.01) }
     #expect(try stage.files == ["job.json"])

@@ -144,7 +144,7 @@ package struct ReceiverOperatingCharacteristic: Sendable {
   package var areaUnderCurve: Double {
     guard !positives.isEmpty, !negatives.isEmpty else { return 0.5 }
     var sum = 0.0
-    // Negatives that score above and at least as high as the positive at hand.
+    // Negatives that score above and at least as high as the current positive.
     var (above, atLeast) = (0, 0)
     for score in positives {
       while above < negatives.count, negatives[above] > score { above += 1 }
