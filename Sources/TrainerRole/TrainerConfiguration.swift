@@ -1,7 +1,7 @@
 package import Foundations
 package import Collectives
 package import Numerics
-package import Protocol
+import Protocol
 package import Service
 
 /// What an operator sets.

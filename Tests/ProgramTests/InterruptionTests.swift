@@ -1,4 +1,5 @@
 import Foundation
+import Foundations
 import Protocol
 import Testing
 import TestSupport

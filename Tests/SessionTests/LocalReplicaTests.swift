@@ -1,6 +1,7 @@
 import Models
 import Files
 import Foundation
+import Foundations
 import Numerics
 import Testing
 import TestSupport

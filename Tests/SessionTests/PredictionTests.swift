@@ -2,6 +2,7 @@ import Models
 import Files
 import Datasets
 import Foundation
+import Foundations
 import OwnerRole
 import Numerics
 import Testing

@@ -1,7 +1,7 @@
 import Files
 package import Foundations
 package import Foundation
-package import Protocol
+import Protocol
 
 /// What an owner submits, as the store keeps it.
 package protocol JobContent: Codable, Equatable, Sendable {

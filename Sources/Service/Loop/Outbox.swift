@@ -1,5 +1,5 @@
 package import Foundations
-package import Protocol
+import Protocol
 import Synchronization
 
 /// What runners and the disk worker hand to the service thread, which alone touches the socket.

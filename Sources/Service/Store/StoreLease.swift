@@ -1,7 +1,7 @@
 package import Files
 package import Foundation
 package import Foundations
-package import Protocol
+import Protocol
 
 /// `store.json`: in which form a store's files are, so that a version that knows another form leaves them alone.
 package struct StoreFormat: Codable {

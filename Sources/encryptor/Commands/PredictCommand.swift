@@ -1,3 +1,4 @@
+import Foundations
 import JobSpec
 import ArgumentParser
 import Datasets

@@ -1,5 +1,6 @@
 import Models
 import Cryptography
+import Foundations
 import LeakAudit
 import Numerics
 import Protocol
