@@ -261,7 +261,7 @@ import Protocol
     site.network.setFault { transit in
       var message = transit.message
       // A trainer of before answers in its own version.
-      message[0][4] = transit.direction == .toTrainer ? 9 : 2
+      message[0][4] = transit.direction == .toServer ? 9 : 2
       return [message]
     }
     let error = #expect(throws: (any Error).self) { try run.execute(on: site.network) }

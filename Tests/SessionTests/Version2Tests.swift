@@ -38,7 +38,7 @@ import TestSupport
     site.network.setFault { transit in
       var message = transit.message
       switch transit.direction {
-      case .toTrainer:
+      case .toServer:
         if message[0][6] == 2, let submit = try? old.message(like: message) { return [submit] }
         message[0][4] = 2
       case .toOwner: answers.withLock { $0.append(message[0][4]) }

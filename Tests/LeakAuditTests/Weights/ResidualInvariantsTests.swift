@@ -11,7 +11,8 @@ import Testing
     let (view, truth) = try transformer.view([[1, 2]])
     let legs = ResidualLegs(view, base: transformer.base)
     let invariants = ResidualInvariants(
-      legs, masked: view.initialWeights, base: transformer.base, memory: 1 << 28, most: 100, compute: Self.compute,
+      legs, masked: view.initialWeights, base: transformer.base, memory: 1 << 28, maxMatrices: 100,
+      compute: Self.compute,
       until: Deadline(after: .seconds(60)))
     return (invariants, truth, legs)
   }

@@ -2,6 +2,7 @@ import Families
 import Models
 import Datasets
 import Foundation
+import Protocol
 import Testing
 import TestSupport
 

@@ -6,6 +6,7 @@ import JobSpec
 import Masking
 import Models
 import Numerics
+import Protocol
 import TestSupport
 import Testing
 

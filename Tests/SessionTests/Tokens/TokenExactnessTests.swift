@@ -2,6 +2,7 @@ import Models
 import JobSpec
 import OwnerRole
 import Numerics
+import Protocol
 import Testing
 import TestSupport
 

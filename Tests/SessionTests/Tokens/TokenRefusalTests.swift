@@ -6,6 +6,7 @@ import Foundation
 import JobSpec
 import Masking
 import OwnerRole
+import Protocol
 import Testing
 import TestSupport
 
