@@ -115,16 +115,6 @@ package struct BitPlan: Sendable, Equatable {
   }
 }
 
-/// What limits every part of this module.
-package enum SumLimits {
-  /// Every pair of sites shares keys for every sum.
-  package static let sites = 2...100
-  /// Of a name or a purpose, in bytes.
-  static let textBytes = 80
-  /// Of a vector.
-  static let entries = 1 << 40
-}
-
 /// Why numbers cannot be part of a sum. Names places, never values.
 package enum FixedPointError: Failure, Equatable {
   /// A public bound outside its range.

@@ -45,7 +45,7 @@ package struct VectorFormat: Sendable, Equatable {
     var names = Set<String>()
     var count = 0
     for block in blocks {
-      guard (1...SumLimits.textBytes).contains(block.name.utf8.count), block.name.printable() == block.name else {
+      guard SumLimits.isText(block.name) else {
         throw .layout("a block's name has 1 to \(SumLimits.textBytes) printable bytes")
       }
       guard names.insert(block.name).inserted else { throw .layout("two blocks are called \(block.name)") }

@@ -11,6 +11,9 @@ struct SumMasks {
     case subtract
 
     var opposite: Direction { self == .add ? .subtract : .add }
+
+    /// What the stream that two sites share does to the vector of the first.
+    static func between(_ site: Int, _ other: Int) -> Direction { site < other ? .add : .subtract }
   }
 
   /// Words worked on at a time: chunk and stream stay in the first cache, and a chunk is whole blocks of the cipher.
@@ -21,6 +24,11 @@ struct SumMasks {
   /// - Parameter key: 32 bytes.
   mutating func append(_ key: SecretBuffer, _ direction: Direction) {
     streams.append((key, direction))
+  }
+
+  /// What takes these masks away.
+  mutating func reverse() {
+    streams = streams.map { ($0.key, $0.direction.opposite) }
   }
 
   /// Applies every stream to every entry, in place. Memory beside the vector: one chunk.

@@ -69,6 +69,16 @@ enum SecretSharing {
     bytes.count == shareByteCount && (0..<limbCount).allSatisfy { element($0, of: bytes) != nil }
   }
 
+  /// The same of several shares, one after the other.
+  static func areShares(_ buffer: SecretBuffer) -> Bool {
+    buffer.withUnsafeBytes { bytes in
+      bytes.count.isMultiple(of: shareByteCount)
+        && stride(from: 0, to: bytes.count, by: 8).allSatisfy {
+          FieldElement(UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: $0, as: UInt64.self))) != nil
+        }
+    }
+  }
+
   /// Lagrange's weights: the value at 0 of a polynomial of lower degree than there are holders is Σ weight · value at x.
   private static func weightsAtZero(of holders: [Int]) -> [FieldElement] {
     let points = holders.map { FieldElement(reducing: UInt64($0)) }
