@@ -121,7 +121,7 @@ peer-test: build $(PYTHON)
 # The parsers of what comes from outside under libFuzzer, which the Swift toolchain brings along. An input that traps is kept in
 # .build-fuzz/found and the target fails. FUZZ_SECONDS is for all parsers together.
 FUZZ_SECONDS ?= 60
-FUZZED := charter configuration envelope frames graph job safetensors
+FUZZED := charter configuration envelope frames graph job safetensors sums
 FUZZ := .build-fuzz/debug/fuzz
 
 fuzz: deps

@@ -128,7 +128,12 @@ let package = Package(
         logging,
       ]),
     program("benchmarks", ["Masking", "Training", "Datasets", "Models", "Numerics", arguments]),
-    program("fuzz", ["Families", "Training", "Protocol", "JobSpec", "Files", "Models", "Numerics", "Foundations"]),
+    program(
+      "fuzz",
+      [
+        "SecureSums", "Cryptography", "Families", "Training", "Protocol", "JobSpec", "Files", "Models", "Numerics",
+        "Foundations",
+      ]),
 
     // Tests, and what several of them use
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),

@@ -52,6 +52,8 @@ enum FuzzedParser: String, CaseIterable {
   case safetensors
   /// Graphs of layers, as owners describe models.
   case graph
+  /// Messages and states of secure sums, of either side.
+  case sums
 
   func run(_ input: Data) {
     switch self {
@@ -62,6 +64,7 @@ enum FuzzedParser: String, CaseIterable {
     case .job: JobInput.run(input)
     case .safetensors: SafetensorsInput.run(input)
     case .graph: GraphInput.run(input)
+    case .sums: SumInput.run(input)
     }
   }
 }
@@ -85,6 +88,7 @@ enum FuzzedParser: String, CaseIterable {
         case .job: { LibFuzzer.feed(.job, $0, $1) }
         case .safetensors: { LibFuzzer.feed(.safetensors, $0, $1) }
         case .graph: { LibFuzzer.feed(.graph, $0, $1) }
+        case .sums: { LibFuzzer.feed(.sums, $0, $1) }
         }
       var count = CInt(arguments.count)
       // Never freed: libFuzzer keeps them for as long as the process lives.
@@ -125,6 +129,7 @@ enum Seeds {
         case .job: JobSeeds.inputs
         case .safetensors: SafetensorsSeeds.inputs
         case .graph: try GraphInput.seeds()
+        case .sums: try SumInput.seeds()
         }
       let folder = directory.appending(path: parser.rawValue)
       try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
