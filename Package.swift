@@ -90,6 +90,9 @@ let package = Package(
       "Collectives", [.target(name: "CMPI", condition: .when(traits: ["MPI"])), "Numerics", "Foundations"]),
 
     library("Families", ["Files", "Models", "Numerics", "Foundations"]),
+    library(
+      "Federation",
+      ["JobSpec", "SecureSums", "Protocol", "Models", "Numerics", "Cryptography", "Files", "Foundations"]),
 
     // Level 5
     library("Service", ["Files", "Protocol", "Numerics", "Cryptography", "Foundations"]),
@@ -99,14 +102,26 @@ let package = Package(
       "OwnerRole",
       [
         "Families", "Masking", "Training", "Datasets", "Files", "JobSpec", "Protocol", "Models", "Numerics",
-        "Foundations",
+        "Cryptography", "Foundations",
       ]),
     library("ServerProgram", ["Service", "Files", "Protocol", "Foundations", arguments, logging]),
     library(
       "TrainerRole",
       ["Service", "Training", "Collectives", "Files", "Protocol", "Models", "Numerics", "Foundations"]),
+    library(
+      "AggregatorRole",
+      [
+        "Service", "Federation", "SecureSums", "JobSpec", "Protocol", "Files", "Models", "Numerics", "Cryptography",
+        "Foundations",
+      ], computes: true),
 
     // Level 7
+    library(
+      "SiteRole",
+      [
+        "OwnerRole", "Federation", "SecureSums", "Families", "Masking", "Training", "Datasets", "Files", "JobSpec",
+        "Protocol", "Models", "Numerics", "Cryptography", "Foundations",
+      ]),
     library(
       "LeakAudit",
       [
@@ -118,14 +133,22 @@ let package = Package(
     program(
       "encryptor",
       [
-        "LeakAudit", "OwnerRole", "Masking", "Training", "Datasets", "Files", "JobSpec", "Protocol", "Models",
-        "Numerics", "Foundations", arguments,
+        "LeakAudit", "SiteRole", "AggregatorRole", "OwnerRole", "Federation", "SecureSums", "Service", "Masking",
+        "Training", "Datasets", "Files", "JobSpec", "Protocol", "Models", "Numerics", "Cryptography", "Foundations",
+        arguments,
       ]),
     program(
       "trainer",
       [
         "TrainerRole", "ServerProgram", "Service", "Collectives", "Protocol", "Numerics", "Foundations", arguments,
         logging,
+      ]),
+    program(
+      "aggregator",
+      [
+        "AggregatorRole", "ServerProgram", "Service", "Federation", "JobSpec", "Protocol", "Cryptography",
+        "Foundations",
+        arguments, logging,
       ]),
     program("benchmarks", ["Masking", "Training", "Datasets", "Models", "Numerics", arguments]),
     program(
@@ -152,12 +175,24 @@ let package = Package(
     tests("JobSpecTests", ["JobSpec", "Models", "Foundations"]),
     tests("ProtocolTests", ["Protocol", "Numerics", "Models", "Foundations", "TestSupport"]),
     tests("ServiceTests", ["Service", "Files", "Protocol", "Foundations", "TestSupport"]),
+    tests(
+      "AggregatorTests",
+      [
+        "AggregatorRole", "Service", "Federation", "SecureSums", "JobSpec", "Protocol", "Files", "Models", "Numerics",
+        "Cryptography", "Foundations", "TestSupport",
+      ]),
     tests("CollectivesTests", ["Collectives", "Numerics", "Foundations"]),
     tests(
       "LeakAuditTests",
       [
         "LeakAudit", "Files", "JobSpec", "Protocol", "Masking", "Training", "Models", "Numerics", "Cryptography",
         "Foundations", "TestSupport",
+      ]),
+    tests(
+      "SiteTests",
+      [
+        "SiteRole", "AggregatorRole", "Service", "Federation", "SecureSums", "OwnerRole", "Masking", "Training",
+        "Datasets", "Files", "JobSpec", "Protocol", "Models", "Numerics", "Cryptography", "Foundations", "TestSupport",
       ]),
     tests(
       "SessionTests",

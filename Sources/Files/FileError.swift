@@ -69,11 +69,14 @@ package enum FileProblem: Equatable, Sendable, CustomStringConvertible {
   case notRegular
   /// More bytes than any such file has.
   case tooLong(limit: Int)
+  /// It ends before what is to be in it.
+  case short
 
   package var description: String {
     switch self {
     case .notRegular: "is not a regular file"
     case .tooLong(let limit): "is longer than \(limit) bytes, which it never is: it is damaged, or another file"
+    case .short: "ends too early: it is damaged"
     }
   }
 }

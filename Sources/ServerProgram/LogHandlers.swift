@@ -14,8 +14,13 @@ extension Logger.Level: @retroactive ExpressibleByArgument {}
 /// One line a message on standard error: time, level, message, metadata in order of their keys, each value as
 /// `logField` writes it.
 struct TextLogHandler: LogHandler {
+  let block: StatusBlock?
   var logLevel: Logger.Level = .info
   var metadata: Logger.Metadata = [:]
+
+  init(block: StatusBlock?) {
+    self.block = block
+  }
 
   subscript(metadataKey key: String) -> Logger.Metadata.Value? {
     get { metadata[key] }
@@ -27,7 +32,7 @@ struct TextLogHandler: LogHandler {
     var line = "\(Date().ISO8601Format()) \(level) \("\(event.message)".printable(limit: 2000))"
     let all = metadata.merging(event.metadata ?? [:], uniquingKeysWith: { $1 })
     for (key, value) in all.sorted(by: { $0.key < $1.key }) { line += "  \(key)=\("\(value)".logField)" }
-    StandardError.write(line + "\n")
+    if let block { block.write(above: line) } else { StandardError.write(line + "\n") }
   }
 }
 

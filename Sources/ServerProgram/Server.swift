@@ -10,7 +10,8 @@ package final class Server<Identity: ServerIdentity> {
   /// For the service that is to run.
   package let configuration: ServiceConfiguration
   package let endpoint: ZeroMQServerEndpoint
-  private let options: ServerOptions<Identity>
+  private let place: ServerPlace<Identity>
+  private let owners: OwnerList
   private let publicKey: CurvePublicKey
   private let ownerCount: Int
   private let log: ServerLog
@@ -19,12 +20,13 @@ package final class Server<Identity: ServerIdentity> {
 
   /// Takes the store, opens the event log, and listens.
   ///
+  /// - Parameter owners: whom it serves.
   /// - Throws: `Failure` for keys, owners, store or address that cannot be used; `CancellationError` when it is to stop before it has
   ///   the store.
-  package init(_ options: ServerOptions<Identity>, log: ServerLog, stop: StopSwitch) throws {
-    let keys = try KeyFile(.init(server: Identity.name), in: options.keys).readKeyPair()
-    _ = try AuthorizedKeys.read(at: options.authorized)
-    let store = URL(filePath: options.store)
+  package init(_ place: ServerPlace<Identity>, owners list: OwnerList, log: ServerLog, stop: StopSwitch) throws {
+    let keys = try KeyFile(.init(server: Identity.name), in: place.keys).readKeyPair()
+    _ = try list.read()
+    let store = URL(filePath: place.store)
     let logger = log.logger
     let lease = try StoreLease(
       store: store, program: Identity.name, software: Identity.software, waiting: { logger.notice("\($0)") },
@@ -36,13 +38,13 @@ package final class Server<Identity: ServerIdentity> {
       })
     do {
       // Again: it may have been changed while this waited.
-      let owners = try AuthorizedKeys.read(at: options.authorized)
+      let owners = try list.read()
       let eventLog = try EventLog(store: store, program: Identity.name, observe: { log.record($0) })
       var transport = TransportOptions()
       // More than the answers to any window: what is under way is bounded by credits, and a full queue would lose messages.
       transport.sendQueueMessages = 1024
       endpoint = try ZeroMQServerEndpoint(
-        bind: options.address, connect: options.connect, keys: keys, authorized: owners, options: transport
+        bind: place.address, connect: place.connect, keys: keys, authorized: owners, options: transport
       ) { refusal in
         log.refused(refusal)
         eventLog.note(
@@ -60,7 +62,8 @@ package final class Server<Identity: ServerIdentity> {
       throw error
     }
     self.lease = lease
-    self.options = options
+    self.place = place
+    owners = list
     self.log = log
     publicKey = keys.publicKey
   }
@@ -121,15 +124,15 @@ package final class Server<Identity: ServerIdentity> {
     defer { signals.serve(checkPeers: {}, reload: {}) }
     signals.serve(checkPeers: checkPeers, reload: reload)
     log.starting(
-      endpoint: endpoint.listeningEndpoint, connecting: options.connect,
+      endpoint: endpoint.listeningEndpoint, connecting: place.connect,
       owners: ownerCount, details: details)
     if let metrics { log.servingMetrics(at: "\(metrics.address)") }
-    let place = EndpointRecord(
-      listening: endpoint.listeningEndpoint, connecting: options.connect, publicKey: publicKey.z85)
-    try place.write(to: configuration.store)
-    defer { place.remove(from: configuration.store) }
+    let record = EndpointRecord(
+      listening: endpoint.listeningEndpoint, connecting: place.connect, publicKey: publicKey.z85)
+    try record.write(to: configuration.store)
+    defer { record.remove(from: configuration.store) }
     if let bound = endpoint.listeningEndpoint { print("listening \(bound)") }
-    for owner in options.connect {
+    for owner in place.connect {
       print("connecting \(owner)")
       HostLookup.check(owner) { [log] problem in
         log.logger.warning(
@@ -142,9 +145,10 @@ package final class Server<Identity: ServerIdentity> {
   }
 
   private var reload: @Sendable () -> Void {
-    { [endpoint, log, path = options.authorized, served = configuration.owners] in
+    { [endpoint, log, list = owners, served = configuration.owners] in
+      guard case .file = list else { return log.logger.notice("nothing to read again") }
       do {
-        let owners = try AuthorizedKeys.read(at: path)
+        let owners = try list.read()
         endpoint.authorize(owners.keys)
         served.replace(with: owners)
         log.logger.notice("authorized owners read again", metadata: ["owners": "\(owners.keys.count)"])
@@ -157,20 +161,27 @@ package final class Server<Identity: ServerIdentity> {
 
 extension Server {
   /// Serves one role from beginning to end, as most programs do: opens everything, runs, and releases it.
+  ///
+  /// - Parameters:
+  ///   - details: of the log's first line beside addresses and owners.
+  ///   - addMetrics: adds what this kind of server alone counts.
+  ///   - record: logs what it alone does.
+  ///   - makeHandler: called once the store is this server's.
   package static func serve<Handler: JobHandler>(
-    _ options: ServerOptions<Identity>, _ reports: ReportOptions, details: Logger.Metadata = [:], as handler: Handler,
-    record: @escaping @Sendable (Handler.RoleEvent) -> Void = { _ in }
+    _ place: ServerPlace<Identity>, owners: OwnerList, reports: ReportOptions, log: ServerLog,
+    details: Logger.Metadata = [:], addMetrics: @escaping @Sendable (inout MetricsText) -> Void = { _ in },
+    record: @escaping @Sendable (Handler.RoleEvent) -> Void = { _ in },
+    as makeHandler: (ServiceConfiguration) throws -> Handler
   ) throws {
-    let log = ServerLog(program: Identity.name, format: reports.logFormat, level: reports.logLevel)
     // From here on, a stop is an orderly one.
     let stop = StopSwitch()
     let signals = ServiceSignals(stop: stop)
     do {
-      let server = try Server(options, log: log, stop: stop)
+      let server = try Server(place, owners: owners, log: log, stop: stop)
       defer { server.close() }
-      let metrics = try server.serveMetrics(at: reports.metrics)
+      let metrics = try server.serveMetrics(at: reports.metrics, addRole: addMetrics)
       let service = try JobService(
-        handler, endpoint: server.endpoint, configuration: server.configuration, stop: stop,
+        makeHandler(server.configuration), endpoint: server.endpoint, configuration: server.configuration, stop: stop,
         observe: server.observer(record))
       try server.run(signals: signals, metrics: metrics, details: details) { try service.run() }
     } catch is CancellationError {

@@ -8,12 +8,16 @@ import Service
 package struct ServerLog: Sendable {
   package let logger: Logger
 
-  /// - Parameter rank: nil for what the environment says.
-  package init(program: String, format: LogFormat, level: Logger.Level, rank: Int? = nil) {
+  /// - Parameters:
+  ///   - rank: nil for what the environment says.
+  ///   - block: stays at the foot of the terminal below the log's lines.
+  package init(
+    program: String, format: LogFormat, level: Logger.Level, rank: Int? = nil, block: StatusBlock? = nil
+  ) {
     let rank = rank ?? ProcessRank.read(from: ProcessInfo.processInfo.environment)
     var logger = Logger(label: program) { _ in
       switch format {
-      case .text: TextLogHandler()
+      case .text: TextLogHandler(block: block)
       case .json: JSONLogHandler(rank: rank)
       }
     }

@@ -1,7 +1,7 @@
 package import ArgumentParser
 import Foundations
 package import Logging
-import Protocol
+package import Protocol
 
 /// Which server a program is.
 package protocol ServerIdentity: SendableMetatype {
@@ -17,14 +17,11 @@ extension ServerIdentity {
   package static var software: String { "\(name) \(version)" }
 }
 
-/// What every server is told: who it is, whom it serves, where it keeps things, and where it is reached.
-package struct ServerOptions<Identity: ServerIdentity>: ParsableArguments {
+/// What every server is told: who it is, where it keeps things, and where it is reached.
+package struct ServerPlace<Identity: ServerIdentity>: ParsableArguments {
   @Option(
     help: "Directory with \(Identity.name).key, as `\(Identity.name) keygen` makes it.", completion: .directory)
   package var keys: String
-
-  @Option(help: "File of admitted owners, one per line: KEY memory=4G disk=20G queue=2 # name.", completion: .file())
-  package var authorized: String
 
   @Option(help: "Directory for jobs and checkpoints; made when missing.", completion: .directory)
   package var store: String
@@ -45,6 +42,35 @@ package struct ServerOptions<Identity: ServerIdentity>: ParsableArguments {
 
   /// Where it listens; nil when it only connects to owners.
   var address: String? { bind ?? (connect.isEmpty ? Identity.defaultAddress : nil) }
+}
+
+/// The same for a server whose operator lists its owners in a file.
+package struct ServerOptions<Identity: ServerIdentity>: ParsableArguments {
+  @OptionGroup
+  package var place: ServerPlace<Identity>
+
+  @Option(help: "File of admitted owners, one per line: KEY memory=4G disk=20G queue=2 # name.", completion: .file())
+  package var authorized: String
+
+  package init() {}
+
+  package var owners: OwnerList { .file(authorized) }
+}
+
+/// Whom a server serves.
+package enum OwnerList: Sendable {
+  /// Those of a file, which is read again when a signal asks for it.
+  case file(String)
+  /// Always these.
+  case fixed(AuthorizedKeys)
+
+  /// - Throws: `KeyFileError`.
+  func read() throws(KeyFileError) -> AuthorizedKeys {
+    switch self {
+    case .file(let path): try AuthorizedKeys.read(at: path)
+    case .fixed(let keys): keys
+    }
+  }
 }
 
 /// How every server tells of itself.

@@ -29,7 +29,7 @@ struct Encryptor: ParsableCommand {
     subcommands: [
       KeygenCommand.self, RunCommand.self, SubmitCommand.self, StatusCommand.self, RetrieveCommand.self,
       CancelCommand.self, PredictCommand.self, VerifyCommand.self, AuditCommand.self, PlanCommand.self,
-      InspectCommand.self,
+      InspectCommand.self, CharterCommand.self, GroupKeyCommand.self, JoinCommand.self, SimulateCommand.self,
     ])
 
   static func main() {

@@ -105,7 +105,7 @@ struct KeyTests {
     try FileManager.default.copyItem(atPath: site["another/trainer.pub"], toPath: site["trainer/trainer.pub"])
     let began = ContinuousClock.now
     try site.run(.encryptor, site.launch(trainer: trainer.endpoint, ["--patience", "300"]))
-      .expectRefusal(4, saying: trainer.endpoint, "does not hold the trainer key", afterProgress: true)
+      .expectRefusal(4, saying: trainer.endpoint, "does not hold the server key", afterProgress: true)
     #expect(began.duration(to: .now) < .seconds(30))
   }
 

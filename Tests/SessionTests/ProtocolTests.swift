@@ -304,7 +304,8 @@ import Protocol
     for (old, new, reason) in [
       ("\"from\":1", "\"from\":7", "layer \"layers.1\": value 7 is not written before it"),
       ("\"width\":6", "\"width\":99999999999", "width of hidden.0 must be 1 … 16777216"),
-      ("\"name\":\"layers.1\"", "\"name\":\"\"", "\"\" is no name"), ("\"graph\"", "\"model\"", "cannot be read"),
+      ("\"name\":\"layers.1\"", "\"name\":\"\"", "\"\" is not a valid name"),
+      ("\"graph\"", "\"model\"", "cannot be read"),
     ] {
       let forged = document.replacingOccurrences(of: old, with: new)
       #expect(forged != document)

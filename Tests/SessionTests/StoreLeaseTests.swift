@@ -290,9 +290,9 @@ struct StoreLeaseTests {
     try Directory.create(store.path)
     try Data(#"{"format": 9, "software": "trainer 7"}"#.utf8).write(to: store.appending(path: "store.json"))
     let error = try #require(refusal())
-    #expect(error as? StoreError == .otherVersion(path: store.path, format: "9"))
+    #expect(error as? StoreError == .otherVersion(path: store.path, format: "9", expected: "1"))
     #expect(error.kind == .inputData)
-    #expect(throws: StoreError.otherVersion(path: store.path, format: "9")) {
+    #expect(throws: StoreError.otherVersion(path: store.path, format: "9", expected: "1")) {
       try StoreSurvey(store: store).report()
     }
   }

@@ -1,6 +1,8 @@
 /// Makes class ids of the columns that can name classes: integers, strings, enumerations, AnnData categories.
 struct ClassReader {
   let file: HDF5File
+  /// Names of the classes in order of class id, where they are not the file's own.
+  let agreed: [String]?
 
   /// AnnData's present layout: a group of `codes` and `categories`.
   func categorical(_ group: String) throws(DatasetError) -> ClassLabels {
@@ -38,7 +40,12 @@ struct ClassReader {
       guard id >= 0 else {
         throw DatasetError(.invalidLabels, array.location, "row \(row) is negative; class ids are 0, 1, 2 …")
       }
-      guard id < array.rows, id < Int64(Int32.max) else {
+      guard id < (agreed?.count ?? array.rows), id < Int64(Int32.max) else {
+        if let agreed {
+          throw DatasetError(
+            .invalidLabels, array.location,
+            "row \(row) has class id \(id), and there are \(agreed.count) agreed classes")
+        }
         throw tooMany(array.location, "row \(row) has a class id", array.rows)
       }
       ids.append(Int32(truncatingIfNeeded: id))
@@ -93,11 +100,33 @@ struct ClassReader {
   private func checked(
     _ ids: [Int32], classCount: Int, names: [String]?, _ location: DataLocation
   ) throws(DatasetError) -> ClassLabels {
+    if let agreed { return try renumbered(ids, names: names, among: agreed, location) }
     guard classCount <= ids.count else { throw tooMany(location, "there are \(classCount) classes", ids.count) }
     guard classCount >= 2 else {
       throw DatasetError(.invalidLabels, location, "all rows are of one class; classification needs at least two")
     }
     return ClassLabels(ids: ids, classCount: classCount, names: names)
+  }
+
+  /// Ids as the agreed classes number them.
+  private func renumbered(
+    _ ids: [Int32], names: [String]?, among agreed: [String], _ location: DataLocation
+  ) throws(DatasetError) -> ClassLabels {
+    var place: [String: Int32] = [:]
+    for (id, name) in agreed.enumerated() { place[name] = Int32(truncatingIfNeeded: id) }
+    var renumbered: [Int32] = []
+    renumbered.reserveCapacity(ids.count)
+    for (row, id) in ids.enumerated() {
+      let known = names.map { place[$0[Int(id)]] } ?? (Int(id) < agreed.count ? id : nil)
+      guard let known else {
+        let label = names.map { "'\($0[Int(id)])'" } ?? "\(id)"
+        throw DatasetError(
+          .invalidLabels, location,
+          "row \(row) has the label \(label), which is none of the agreed classes: \(StoredType.list(agreed))")
+      }
+      renumbered.append(known)
+    }
+    return ClassLabels(ids: renumbered, classCount: agreed.count, names: agreed)
   }
 
   private func tooMany(_ location: DataLocation, _ what: String, _ rows: Int) -> DatasetError {

@@ -30,7 +30,7 @@ package enum LabelColumn: Sendable, Equatable {
 package struct ClassLabels: Sendable, Equatable {
   /// Each in `0..<classCount`.
   package let ids: [Int32]
-  /// At least 2 and at most the number of rows; some may have no row.
+  /// At least 2 and at most the number of rows, or the number of agreed classes; some may have no row.
   package let classCount: Int
   /// The names of the classes by id, where the file has any: strings in sorted byte order, AnnData categories in their stored
   /// order, members of an enumeration in the order of their values.
@@ -49,19 +49,25 @@ extension HDF5File {
   ///   - path: `labels`, `group/labels`, `obs/cell_type` (an AnnData categorical or nullable group), or `obs[bulk_labels]` (a field of a
   ///     compound dataset; integer codes get AnnData's older categories where the file has them).
   ///   - rows: the number of feature rows, which labels must match.
+  ///   - classes: names of the classes in order of class id, where they are given and not the file's own: strings and categories are looked
+  ///     up among them, and numbers are ids in them. The file may then lack some classes.
   /// - Throws: `DatasetError`: `rowCountMismatch`, `invalidLabels` and `wrongType` where the column does not match the task,
   ///   `tooManyClasses`, `wrongRank`, `empty`, and what opening and reading throw.
-  package func readLabels(path: String, as kind: LabelKind, rows: Int) throws(DatasetError) -> LabelColumn {
+  package func readLabels(
+    path: String, as kind: LabelKind, rows: Int, classes: [String]? = nil
+  ) throws(DatasetError) -> LabelColumn {
     let labels: LabelColumn
     switch kind {
-    case .classes: labels = .classes(try readClasses(ObjectPath(path), rows: rows))
+    case .classes: labels = .classes(try readClasses(ObjectPath(path), rows: rows, classes))
     case .binary, .real: labels = .values(try readValues(ObjectPath(path), kind, rows: rows))
     }
     return labels
   }
 
-  private func readClasses(_ path: ObjectPath, rows: Int) throws(DatasetError) -> ClassLabels {
-    let reader = ClassReader(file: self)
+  private func readClasses(
+    _ path: ObjectPath, rows: Int, _ agreed: [String]?
+  ) throws(DatasetError) -> ClassLabels {
+    let reader = ClassReader(file: self, agreed: agreed)
     if try isCategorical(path) {
       let group = path.text.hasSuffix("]") ? "\(path.object)/\(path.field ?? "")" : path.object
       try checkRows(openArray("\(group)/codes"), rows)

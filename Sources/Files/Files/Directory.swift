@@ -69,7 +69,7 @@ package enum Directory {
   }
 
   /// Removes a file; one that is gone already is no error.
-  static func remove(_ path: String) throws(FileError) {
+  package static func remove(_ path: String) throws(FileError) {
     if unlink(path) != 0, errno != ENOENT { throw .system(.remove, path: path, code: errno) }
   }
 

@@ -1,8 +1,6 @@
 package import Foundations
 internal import Models
 internal import Cryptography
-internal import Files
-internal import Foundation
 
 /// A job's 256-bit master key; every key of the job is expanded from it.
 ///
@@ -43,8 +41,6 @@ extension MasterKey: CustomStringConvertible, CustomDebugStringConvertible, Cust
 /// A master key at rest: the 16 bytes "job master key 1", the job's 32 hexadecimal digits, the 32 bytes of the key.
 package struct MasterKeyFile: Sendable {
   private static let magic = Array("job master key 1".utf8)
-  private static let jobDigits = 2 * JobID.byteCount
-  private static let byteCount = magic.count + jobDigits + MasterKey.byteCount
 
   package let path: String
 
@@ -57,52 +53,14 @@ package struct MasterKeyFile: Sendable {
   /// - Throws: `MaskingError.keyFileExists` rather than overwrite; `.keyFileNeedsRoom` on a full disk and `.keyFileUnusable` for what else the
   ///   operating system refuses, and no part of a file is left then.
   package func write(_ key: MasterKey) throws(MaskingError) {
-    let content = SecretBuffer(byteCount: Self.byteCount)
-    content.bytes.copyBytes(from: Self.magic + Array(key.job.description.utf8))
-    key.secret.withUnsafeBytes { secret in
-      UnsafeMutableRawBufferPointer(rebasing: content.bytes.suffix(MasterKey.byteCount)).copyMemory(from: secret)
-    }
-    let written = content.withUnsafeBytes { bytes in
-      Result { () throws(FileError) in try AtomicFile.write(bytes, to: path, replacing: false) }
-    }
-    do throws(FileError) {
-      try written.get()
-    } catch {
-      switch error {
-      case .system(.create, _, EEXIST): throw .keyFileExists(path: path)
-      case .system(_, _, let code): throw unusable(code)
-      default: throw .keyFileUnusable(path: path, reason: error.description)
-      }
-    }
+    try SecretFile(path: path).write(Self.magic + Array(key.job.description.utf8), key.secret)
   }
 
   /// - Throws: `MaskingError` of kind `keyOrPermission`: not there, open to other users, not a key file, of another job.
   package func read(job: JobID) throws(MaskingError) -> MasterKey {
-    // Non-blocking, because opening a named pipe would otherwise wait for a writer.
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard descriptor >= 0 else { throw unusable() }
-    defer { close(descriptor) }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0 else { throw unusable() }
-    guard status.st_mode & S_IFMT == S_IFREG else { throw .notAKeyFile(path: path) }
-    guard status.st_mode & 0o077 == 0 else { throw .keyFileExposed(path: path) }
-    guard status.st_size == Self.byteCount else { throw .notAKeyFile(path: path) }
-    let content = SecretBuffer(byteCount: Self.byteCount)
-    guard Foundation.read(descriptor, content.bytes.baseAddress, Self.byteCount) == Self.byteCount else {
-      throw unusable()
-    }
-    let jobEnd = Self.magic.count + Self.jobDigits
-    guard content.bytes.prefix(Self.magic.count).elementsEqual(Self.magic) else { throw .notAKeyFile(path: path) }
-    guard content.bytes[Self.magic.count..<jobEnd].elementsEqual(job.description.utf8) else {
-      throw .keyFileOfAnotherJob(path: path)
-    }
-    let secret = content.withUnsafeBytes { SecretBuffer(copying: UnsafeRawBufferPointer(rebasing: $0[jobEnd...])) }
+    let (name, secret) = try SecretFile(path: path).read(
+      magic: Self.magic, name: 2 * JobID.byteCount, secret: MasterKey.byteCount)
+    guard name.elementsEqual(job.description.utf8) else { throw .keyFileOfAnotherJob(path: path) }
     return MasterKey(job: job, secret: secret)
-  }
-
-  private func unusable(_ code: Int32 = errno) -> MaskingError {
-    let reason = String(cString: strerror(code))
-    return [ENOSPC, EDQUOT, EFBIG].contains(code)
-      ? .keyFileNeedsRoom(path: path, reason: reason) : .keyFileUnusable(path: path, reason: reason)
   }
 }

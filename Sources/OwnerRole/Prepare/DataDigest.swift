@@ -1,12 +1,13 @@
 import Foundations
 import Files
 import Datasets
+import JobSpec
 import Numerics
 
 /// What a run is trained on, as sizes and hashes, in `state/data.json`: without it a resume on other data would train on unnoticed.
 ///
 /// The hashes (XXH64) find mistakes; they do not protect against deliberate changes.
-struct DataDigest: Codable, Equatable {
+package struct DataDigest: Codable, Equatable {
   /// The form of the file.
   private var version = 1
   private let rows: Int
@@ -46,6 +47,16 @@ struct DataDigest: Codable, Equatable {
 
   func write(_ directory: RunDirectory) throws {
     try RunFile.write(self, to: directory.dataDigest)
+  }
+
+  /// Keeps what a run is trained on, or compares it with what is kept.
+  ///
+  /// - Parameter features: the hash of all values in the order of the file.
+  /// - Throws: `OwnerError.unfitData` for other data than the run began with; `OwnerError.run`, `FileError`.
+  package static func keepOrCheck(_ prepared: PreparedJob, features: UInt64, in directory: RunDirectory) throws {
+    let digest = DataDigest(prepared, features: features)
+    if let kept = try read(directory) { return try kept.check(digest, file: prepared.job.data.file) }
+    try digest.write(directory)
   }
 
   /// Compares the data found now with what this one is of; what is not known of either is left out.

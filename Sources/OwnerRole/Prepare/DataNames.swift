@@ -1,5 +1,5 @@
 import Datasets
-import Foundation
+package import Foundation
 
 /// What a job's data calls its columns, classes and rows: `names.json` of a run and, without the rows, of its model.
 package struct DataNames: Codable, Sendable, Equatable {
@@ -21,7 +21,7 @@ package struct DataNames: Codable, Sendable, Equatable {
   /// What may go with a model: names of rows can be those of people.
   var withoutRows: DataNames { DataNames(columns: columns, classes: classes, rows: nil) }
 
-  func write(to file: URL) throws {
+  package func write(to file: URL) throws {
     try RunFile.write(self, to: file)
   }
 

@@ -1,13 +1,15 @@
-import Masking
-import Numerics
-import Training
-import Protocol
+package import Foundation
+import JobSpec
+package import Masking
+package import Numerics
+package import Training
+package import Protocol
 
 /// Every sample of a job, masked on the way out: what both ways of training and the upload draw from.
 ///
 /// `pass` numbers the epoch. A sample of rows is the same in every pass; the tokens of a sequence come in an order of their own
 /// in each, which labels of tokens follow.
-protocol MaskedSamples<Element> {
+package protocol MaskedSamples<Element> {
   associatedtype Element: FloatingElement
 
   /// A new conversation with the trainer: it keeps rows with slots below `residentRows` once they are sent, and has none yet.
@@ -33,6 +35,42 @@ protocol MaskedSamples<Element> {
 
   /// Uploads `slots` for a loss at the trainer.
   func uploadMessage(_ slots: Range<Int>) throws -> (message: OwnerMessage<Element>, addedBytes: Int)
+}
+
+extension PreparedJob {
+  /// Reads every sample of the plan once, in the order of the file, into scratch space.
+  ///
+  /// - Parameters:
+  ///   - keys: what rows are masked with on the way; those of `identityPlan` leave them as they are.
+  ///   - master: what orders of tokens are drawn from.
+  ///   - noise: nil for a job without.
+  ///   - standardization: nil for a job without, and for tokens.
+  ///   - progress: rows done and rows in all; what it throws ends the work.
+  /// - Returns: the samples, and a hash of their values in the order of the file.
+  /// - Throws: `DatasetError` from reading; `FileError` of kind `.exhausted` when the scratch directory is full; `OwnerError.unfitJob`.
+  package func readSamples<Element: FloatingElement>(
+    keys: JobKeys<Element>, master: MasterKey, noise: InputNoise?, standardization: Standardization?, scratch: URL,
+    times: inout PhaseTimes, progress: (Int, Int) throws -> Void
+  ) throws -> (samples: any MaskedSamples<Element>, contentHash: UInt64) {
+    switch source {
+    case .features(let features):
+      guard let labels else { throw OwnerError.unfitJob("rows of features need data.labels") }
+      let spool = try RowSpool(
+        self, source: features, standardization: standardization, noise: noise, keys: keys, scratch: scratch,
+        times: &times, progress: progress)
+      return (RowSamples(spool: spool, prepared: self, labels: labels), spool.contentHash)
+    case .tokens(let tokens):
+      let spool = try times.reading.measure {
+        try TokenSpool(self, tokens: tokens, scratch: scratch, progress: progress)
+      }
+      let packer = TokenPacker(
+        embedding: try tokens.model.embedding(), keys: keys, master: master, noise: noise, settings: tokens.settings,
+        compute: keys.compute)
+      return (
+        TokenSamples(spool: spool, packer: packer, labels: labels, rowOfSlot: plan.rowOfSlot), spool.contentHash
+      )
+    }
+  }
 }
 
 /// Rows of features: each masked once, and carried once where the trainer keeps it.

@@ -24,11 +24,18 @@ package struct PreparedJob: Sendable {
 
   /// Opens the file, reads labels and split, resolves the keys.
   ///
+  /// - Parameters:
+  ///   - agreement: columns and classes that the file must have, whatever its own order; by default what the file has.
+  ///   - adjust: the job for the rows that the split leaves to train on; by default the same.
   /// - Throws: `DatasetError`, `OwnerError` when the data does not fit the job, `MaskingError` when the job would not be exact.
-  package init(job: ResolvedJob, secret: OrderSecret) throws {
+  package init(
+    job: ResolvedJob, secret: OrderSecret, agreement: DataAgreement = DataAgreement(),
+    adjust: (_ job: ResolvedJob, _ trainingRows: Int) throws -> ResolvedJob = { job, _ in job }
+  ) throws {
+    let data = try OpenedData(job, agreement)
+    let job = try adjust(job, data.split.training.count)
     self.job = job
     self.secret = secret
-    let data = try OpenedData(job)
     source = data.source
     labels = data.labels
     split = data.split
@@ -70,6 +77,19 @@ extension PreparedJob {
   }
 }
 
+/// What the files of several parties have to agree on where they train one model.
+package struct DataAgreement: Sendable, Equatable {
+  /// Names of the columns in the order that the model takes them; nil for the file's own.
+  package var columns: [String]?
+  /// Names of the classes in order of class id; nil for the file's own.
+  package var classes: [String]?
+
+  package init(columns: [String]? = nil, classes: [String]? = nil) {
+    self.columns = columns
+    self.classes = classes
+  }
+}
+
 /// A job's opened data file: samples, labels, names and split, and what the model's sizes depend on.
 struct OpenedData {
   let source: SampleSource
@@ -83,7 +103,7 @@ struct OpenedData {
   let names: DataNames
 
   /// - Throws: `DatasetError`, `FileError`, `OwnerError` for data or a checkpoint that does not fit the job.
-  init(_ job: ResolvedJob) throws {
+  init(_ job: ResolvedJob, _ agreement: DataAgreement) throws {
     let file = try HDF5File(path: job.data.file)
     switch (job.data.inputs, job.model) {
     case (.tokens(let columns), .huggingFace(let model)):
@@ -92,7 +112,7 @@ struct OpenedData {
       try Self.checkTargets(job, scan)
       try Self.checkLastTokens(job, tokens.model, scan)
       source = .tokens(tokens)
-      labels = job.task.isPerToken ? nil : try Self.labels(job, file: file, rows: tokens.source.rows)
+      labels = job.task.isPerToken ? nil : try Self.labels(job, agreement, file: file, rows: tokens.source.rows)
       pretrained = tokens.model
       lengths = scan.lengths
       shape = try Self.shape(job, model: tokens.model, scan: scan, labels: labels)
@@ -100,8 +120,9 @@ struct OpenedData {
       let found = try file.readNames(features: columns.ids, rows: tokens.source.rows, columns: 0)
       names = DataNames(columns: nil, classes: labels?.classNames, rows: found.rows)
     case (.features(let path), .mlp):
-      let source = try file.openFeatures(path: path)
-      let labels = try Self.labels(job, file: file, rows: source.rows)
+      var source = try file.openFeatures(path: path)
+      if let columns = agreement.columns { source = try SampleSource.aligned(source, columns, file, path) }
+      let labels = try Self.labels(job, agreement, file: file, rows: source.rows)
       self.source = .features(source)
       self.labels = labels
       pretrained = nil
@@ -111,7 +132,8 @@ struct OpenedData {
         labelsMissing: labels.hasMissing)
       split = try Self.split(job, file: file, rows: source.rows)
       let found = try file.readNames(features: path, rows: source.rows, columns: source.columns)
-      names = DataNames(columns: found.columns, classes: labels.classNames, rows: found.rows)
+      names = DataNames(
+        columns: agreement.columns ?? found.columns, classes: labels.classNames, rows: found.rows)
     default:
       throw OwnerError.unfitJob("model.mlp reads data.features, and model.huggingface reads data.tokens")
     }
@@ -154,7 +176,9 @@ struct OpenedData {
       paddingToken: padding.map { Int($0) }, drawsPooler: model.lacksPooler ? true : nil)
   }
 
-  private static func labels(_ job: ResolvedJob, file: HDF5File, rows: Int) throws -> JobLabels {
+  private static func labels(
+    _ job: ResolvedJob, _ agreement: DataAgreement, file: HDF5File, rows: Int
+  ) throws -> JobLabels {
     if let columns = job.data.survival {
       return JobLabels(try file.readSurvival(time: columns.time, event: columns.event, rows: rows))
     }
@@ -167,7 +191,7 @@ struct OpenedData {
       case .multilabel: .binary
       case .regression, .survival: .real
       }
-    return JobLabels(try file.readLabels(path: path, as: kind, rows: rows))
+    return JobLabels(try file.readLabels(path: path, as: kind, rows: rows, classes: agreement.classes))
   }
 
   private static func split(_ job: ResolvedJob, file: HDF5File, rows: Int) throws -> RowSplit {
@@ -225,13 +249,13 @@ extension SampleSource {
     }
   }
 
-  private static func aligned(
+  fileprivate static func aligned(
     _ source: any FeatureSource, _ expected: [String], _ file: HDF5File, _ path: String
   ) throws -> any FeatureSource {
     let place = "\(file.path): '\(path)'"
     guard let found = try file.readNames(features: path, rows: source.rows, columns: source.columns).columns else {
       throw OwnerError.unfitData(
-        "\(place) has no names of columns, and the model was trained on named ones; without them nothing says which is which: add them, "
+        "\(place) has no names of columns, and the model takes named ones; without them nothing says which is which: add them, "
           + "as the index of var (AnnData) or a data set `columns` beside the features")
     }
     guard let places = try DataNames.places(of: expected, in: found, source: place) else { return source }

@@ -1,4 +1,5 @@
 import Models
+package import Cryptography
 package import Masking
 package import Protocol
 
@@ -135,17 +136,28 @@ package struct MicroBatchBalance: Sendable {
   }
 }
 
-/// What batch orders and starting weights are drawn from: the owner's key and the job's `train.seed`.
+/// What batch orders and starting weights are drawn from: a secret and the job's `train.seed`. In a job the secret is the owner's key.
 ///
 /// Not the seed alone: a seed is small and written in the job file, and starting weights that the provider could draw for itself would be a
 /// public base model, from which masked weights give the keys away. With the owner's key in it, the same owner, job and seed
 /// still give the same run.
 package struct OrderSecret: Sendable {
-  private let owner: CurveKeyPair
+  private enum Source: Sendable {
+    case owner(CurveKeyPair)
+    case shared(SecretBuffer)
+  }
+
+  private let source: Source
   private let seed: Int
 
   package init(owner: CurveKeyPair, seed: Int) {
-    self.owner = owner
+    source = .owner(owner)
+    self.seed = seed
+  }
+
+  /// From bytes that several parties have, such as the sites of a federation.
+  package init(shared: SecretBuffer, seed: Int) {
+    source = .shared(shared)
     self.seed = seed
   }
 
@@ -156,10 +168,19 @@ package struct OrderSecret: Sendable {
     self.init(owner: try CurveKeyPair.generate(), seed: seed)
   }
 
-  /// The public half of the key, z85.
-  var ownerKey: String { owner.publicKey.z85 }
+  /// The public half of an owner's key, z85; empty for a shared secret.
+  var ownerKey: String {
+    switch source {
+    case .owner(let owner): owner.publicKey.z85
+    case .shared: ""
+    }
+  }
 
   package func stream(label: String) -> KeyStream {
-    owner.withSecretBytes { KeyStream(secret: $0, label: "orders and starting weights/seed \(seed)/\(label)") }
+    let label = "orders and starting weights/seed \(seed)/\(label)"
+    switch source {
+    case .owner(let owner): return owner.withSecretBytes { KeyStream(secret: $0, label: label) }
+    case .shared(let secret): return KeyStream(secret: secret, label: label)
+    }
   }
 }

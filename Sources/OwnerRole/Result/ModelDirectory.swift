@@ -1,8 +1,8 @@
 import Models
-import Files
+package import Files
 package import Foundation
 import JobSpec
-import Numerics
+package import Numerics
 
 /// `model/`: the unmasked weights under the names and in the layout that PyTorch and Hugging Face load, the standardisation if any, and
 /// how to load them.
@@ -22,7 +22,7 @@ package struct ModelDirectory {
   /// - Parameters:
   ///   - trained: the trained parameters, unmasked, by name.
   ///   - names: of the data; those of its rows stay out of the model. Nil for runs of versions that kept none.
-  func write<Element: FloatingElement>(
+  package func write<Element: FloatingElement>(
     _ trained: NamedTensors<Element>, shape: JobShape, standardization fitted: Standardization?, names: DataNames?
   ) throws {
     try Directory.create(root.path)
@@ -79,7 +79,7 @@ package struct ModelDirectory {
     try SafetensorsFile.write(plaintext.map { SafetensorsTensor($0.name, $0.tensor) }, to: file.path)
   }
 
-  static func writeStandardization(_ fitted: Standardization, to file: URL) throws {
+  package static func writeStandardization(_ fitted: Standardization, to file: URL) throws {
     try SafetensorsFile.write(
       [
         SafetensorsTensor("mean", Tensor(fitted.mean, shape: [fitted.mean.count])),
@@ -87,7 +87,7 @@ package struct ModelDirectory {
       ], to: file.path)
   }
 
-  static func readStandardization(_ file: URL) throws -> Standardization? {
+  package static func readStandardization(_ file: URL) throws -> Standardization? {
     guard FileManager.default.fileExists(atPath: file.path) else { return nil }
     let stored = try SafetensorsFile(path: file.path)
     let mean: Tensor<Double> = try stored.tensor("mean")

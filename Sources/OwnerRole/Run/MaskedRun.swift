@@ -102,31 +102,18 @@ package final class MaskedRun<Element: FloatingElement> {
       if self.interruption.isRequested { throw OwnerError.interrupted(step: try RunHistory(self.directory).steps) }
       self.observe(.advanced(done: done, total: total))
     }
-    let noise = InputNoise(prepared.job.masking, master: masterKey, for: .training)
-    switch prepared.source {
-    case .features(let source):
-      let standardization = try fitStandardization(source)
+    var standardization: Standardization?
+    if case .features(let source) = prepared.source {
+      standardization = try fitStandardization(source)
       observe(.began("reading and masking rows"))
-      let spool = try RowSpool(
-        prepared, source: source, standardization: standardization, noise: noise, keys: keys,
-        scratch: directory.state, times: &times, progress: progress)
-      try checkData(features: spool.contentHash)
-      guard let labels = prepared.labels else { throw OwnerError.unfitJob("rows of features need data.labels") }
-      return (RowSamples(spool: spool, prepared: prepared, labels: labels), standardization)
-    case .tokens(let tokens):
+    } else {
       observe(.began("reading tokens"))
-      let spool = try times.reading.measure {
-        try TokenSpool(prepared, tokens: tokens, scratch: directory.state, progress: progress)
-      }
-      try checkData(features: spool.contentHash)
-      let packer = TokenPacker(
-        embedding: try tokens.model.embedding(), keys: keys, master: masterKey, noise: noise,
-        settings: tokens.settings, compute: options.compute)
-      return (
-        TokenSamples(
-          spool: spool, packer: packer, labels: prepared.labels, rowOfSlot: prepared.plan.rowOfSlot), nil
-      )
     }
+    let (samples, hash) = try prepared.readSamples(
+      keys: keys, master: masterKey, noise: InputNoise(prepared.job.masking, master: masterKey, for: .training),
+      standardization: standardization, scratch: directory.state, times: &times, progress: progress)
+    try checkData(features: hash)
+    return (samples, standardization)
   }
 
   /// Keeps the digest of the data, or compares it with the one that is kept, before anything of it is sent.

@@ -68,9 +68,9 @@ package struct RunDirectory: Sendable {
 }
 
 /// The JSON files of a run, written atomically: sorted keys; NaN and infinities as text.
-enum RunFile {
+package enum RunFile {
   /// - Throws: `FileError` of kind `.exhausted` when the disk is full.
-  static func write(_ value: some Encodable, to file: URL) throws {
+  package static func write(_ value: some Encodable, to file: URL) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
@@ -83,7 +83,7 @@ enum RunFile {
   ///   - isKnown: whether the value has a form that this version knows.
   /// - Returns: nil when there is no such file.
   /// - Throws: `OwnerError.run` when it cannot be decoded; `FileError` when it cannot be read.
-  static func read<Value: Decodable>(
+  package static func read<Value: Decodable>(
     _ type: Value.Type, from file: URL, limit: Int = 1 << 20, isKnown: (Value) -> Bool = { _ in true }
   ) throws -> Value? {
     guard let bytes = try SmallFile.read(file.path, limit: limit) else { return nil }
@@ -171,16 +171,24 @@ package enum RunSetup {
 
   /// Writes `plan.h5` and `initial.safetensors` where they are missing: what an outside replay needs.
   ///
+  /// - Parameters:
+  ///   - weights: what starting weights are drawn from, if not from what orders are.
+  ///   - rounds: of a federation, the steps (rows of `batches`) that each takes; written as `rounds`, first and one past the last.
   /// - Throws: `DatasetError` or `FileError` of kind `.exhausted` when the disk is full.
-  static func writePlan(_ prepared: PreparedJob, to directory: RunDirectory) throws {
+  package static func writePlan(
+    _ prepared: PreparedJob, weights: OrderSecret? = nil, rounds: [Range<Int>] = [], to directory: RunDirectory
+  ) throws {
     let manager = FileManager.default
-    if !manager.fileExists(atPath: directory.plan.path) { try writeBatches(prepared, to: directory.plan.path) }
+    if !manager.fileExists(atPath: directory.plan.path) {
+      try writeBatches(prepared, rounds: rounds, to: directory.plan.path)
+    }
     guard !manager.fileExists(atPath: directory.initialWeights.path) else { return }
     try ModelDirectory.writeWeights(
-      prepared.shape.startingWeights(secret: prepared.secret), shape: prepared.shape, to: directory.initialWeights)
+      prepared.shape.startingWeights(secret: weights ?? prepared.secret), shape: prepared.shape,
+      to: directory.initialWeights)
   }
 
-  private static func writeBatches(_ prepared: PreparedJob, to path: String) throws {
+  private static func writeBatches(_ prepared: PreparedJob, rounds: [Range<Int>], to path: String) throws {
     let plan = prepared.plan
     let writer = try HDF5Writer(path: path)
     defer { writer.abandon() }
@@ -197,6 +205,10 @@ package enum RunSetup {
         }
       }
       try writer.append(rows, to: "batches")
+    }
+    if !rounds.isEmpty {
+      try writer.createMatrix("rounds", columns: 2, of: Int64.self)
+      try writer.append(rounds.flatMap { [Int64($0.lowerBound), Int64($0.upperBound)] }, to: "rounds")
     }
     try writer.commit()
   }

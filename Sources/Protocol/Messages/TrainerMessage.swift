@@ -48,7 +48,7 @@ package enum TrainerMessage<Element: FloatingElement>: WireMessage, Equatable {
     }
   }
 
-  private init(_ answer: ConversationAnswer) {
+  package init(_ answer: ConversationAnswer) {
     switch answer {
     case .refused(let kind, let reason): self = .refused(kind: kind, reason: reason)
     case .queued(let position): self = .queued(position: position)

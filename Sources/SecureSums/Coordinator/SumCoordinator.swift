@@ -100,6 +100,9 @@ package final class SumCoordinator {
   /// The request of the sum under way.
   package var request: SumRequest? { state.sum?.request.request }
 
+  /// Whose uploads are in the sum under way so far, in the order of the charter.
+  package var uploads: [Int] { state.sum?.uploads.keys.sorted() ?? [] }
+
   /// Whose answers this stage has, in the order of the charter.
   package var answered: [Int] {
     guard let setUp = state.setUp else { return [] }

@@ -59,8 +59,7 @@ package final class SumParty {
   package enum Answer: Equatable {
     /// To be sent to the aggregator.
     case reply([UInt8])
-    /// The aggregator wants this site's vector: see that the purpose is what the charter has next, make it, then call `upload`. The same
-    /// values under two purposes would let cohorts that differ by one site be told apart.
+    /// The aggregator wants this site's vector: make it, then call `upload`.
     case upload(SumRequest)
     /// Nothing is asked of this site.
     case nothing

@@ -33,7 +33,7 @@ struct DiskWork<Request: WireMessage> {
   var finishes: [() -> Void] = []
   var waiting: [(request: ServiceRequest<Request>, peer: PeerID)] = []
 
-  /// Messages of one job that may wait. Owners have at most a handful of chunks unanswered.
+  /// Messages about one job that may wait, of each key. Owners have at most a handful of chunks unanswered.
   static var maxWaiting: Int { 64 }
 }
 
@@ -84,11 +84,17 @@ extension JobService {
     guard work.owner == peer.ownerKey || jobs[id].map({ handler.admits(peer.ownerKey, to: $0) }) == true else {
       throw ServiceError.noSuchJob(at: Handler.program)
     }
-    guard work.waiting.count < DiskWork<Handler.Request>.maxWaiting else {
+    let waiting = work.waiting.count { $0.peer.ownerKey == peer.ownerKey }
+    guard waiting < DiskWork<Handler.Request>.maxWaiting else {
       throw WireError.outOfOrder("more messages than the window allows")
     }
     diskWork[id]?.waiting.append((request, peer))
     return true
+  }
+
+  /// Whether files of a job are worked on: until that is done nothing else may touch them.
+  package func isBusy(_ id: JobID) -> Bool {
+    diskWork[id] != nil
   }
 
   /// Takes the result of disk work, then goes on with what waited for it, up to the next disk work of the job.

@@ -35,6 +35,10 @@ package protocol JobHandler: AnyObject, SendableMetatype {
   /// Whether a runner's answer goes only to connections that follow the job.
   static func isForFollowers(_ answer: Answer) -> Bool
 
+  /// How long an owner may be silent before it is taken for gone, where its own work may keep it busy for longer than the service expects; nil
+  /// for what the service is configured with.
+  var ownerSilence: Duration? { get }
+
   /// False when no job can be run any more: the service then stops as on a signal.
   var canRunJobs: Bool { get }
 
@@ -71,6 +75,22 @@ package protocol JobHandler: AnyObject, SendableMetatype {
 
   /// Steps after which the job's work is durable.
   func savedSteps(of id: JobID, in store: JobStore<Content>) -> Int
+
+  /// Called every `ServiceConfiguration.tickInterval` or so between messages, for what depends on the time.
+  func tick(in service: JobService<Self>)
+
+  /// A connection is silent for too long, or cannot be sent anything: it counts as gone.
+  ///
+  /// - Returns: whether it was in the middle of something: if it is there after all, it is told to greet again.
+  func lost(_ peer: PeerID, in service: JobService<Self>) -> Bool
+
+  /// Whether a key that may speak about a job may also have it cancelled or released; by default it may.
+  ///
+  /// - Throws: what it is told otherwise.
+  func checkRemoval(of job: JobRecord<Self>, by key: OwnerKey) throws
+
+  /// Connections that are told when the server stops, beside the one that works on a job.
+  var listeners: [PeerID] { get }
 }
 
 extension JobHandler {
@@ -80,6 +100,8 @@ extension JobHandler {
 
   package static func isForFollowers(_ answer: Answer) -> Bool { false }
 
+  package var ownerSilence: Duration? { nil }
+
   package var canRunJobs: Bool { true }
 
   package func diskNeeded(by content: Content) throws -> Int? { 0 }
@@ -87,6 +109,14 @@ extension JobHandler {
   package func admits(_ key: OwnerKey, to job: JobRecord<Self>) -> Bool { job.owner == key }
 
   package func savedSteps(of id: JobID, in store: JobStore<Content>) -> Int { 0 }
+
+  package func tick(in service: JobService<Self>) {}
+
+  package func lost(_ peer: PeerID, in service: JobService<Self>) -> Bool { false }
+
+  package func checkRemoval(of job: JobRecord<Self>, by key: OwnerKey) throws {}
+
+  package var listeners: [PeerID] { [] }
 }
 
 extension JobHandler where Runner == NoRunner {

@@ -34,10 +34,10 @@ extension JobService {
       try checkAccess(to: id, of: peer.ownerKey)
       tellStatus(of: id, to: peer)
     case .cancel:
-      try checkAccess(to: id, of: peer.ownerKey)
+      try checkRemoval(of: id, by: peer.ownerKey)
       try cancel(id, for: peer)
     case .release:
-      try checkAccess(to: id, of: peer.ownerKey)
+      try checkRemoval(of: id, by: peer.ownerKey)
       try remove(id, as: .released, reason: "its owner holds the result", for: peer)
     }
   }
@@ -47,6 +47,11 @@ extension JobService {
     guard let record = jobs[id], handler.admits(key, to: record) else {
       throw ServiceError.noSuchJob(at: Handler.program)
     }
+  }
+
+  private func checkRemoval(of id: JobID, by key: OwnerKey) throws {
+    try checkAccess(to: id, of: key)
+    if let record = jobs[id] { try handler.checkRemoval(of: record, by: key) }
   }
 
   package func tellStatus(of id: JobID, to peer: PeerID) {

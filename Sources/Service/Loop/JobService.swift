@@ -25,8 +25,9 @@ package final class JobService<Handler: JobHandler> {
   let diskWorker: DiskWorker
   /// Jobs whose files are worked on.
   var diskWork: [JobID: DiskWork<Handler.Request>] = [:]
-  /// When the jobs were last counted.
+  /// When the jobs were last counted, and when the handler was last told that time passes.
   private var lastCount: ContinuousClock.Instant?
+  private var lastTick: ContinuousClock.Instant?
 
   /// Opens the store and resumes the jobs in it.
   ///
@@ -78,11 +79,12 @@ package final class JobService<Handler: JobHandler> {
     configuration.eventLog?.note(LoggedEvent(.started))
     startNext()
     while !stop.isRequested, handler.canRunJobs {
-      if let incoming = try receive(timeout: .seconds(1)) { handle(incoming) }
+      if let incoming = try receive(timeout: min(.seconds(1), configuration.tickInterval)) { handle(incoming) }
       applyOwnerChanges()
       deliverOutbox()
       try dropSilentOwners()
       publishCounts()
+      tick()
     }
     try endActive()
     diskWorker.wait()
@@ -90,6 +92,9 @@ package final class JobService<Handler: JobHandler> {
     let reason: GoodbyeReason = stop.isPreempted ? .preempted : .stopping
     for record in jobs.values where connections.isConnected(record.peer) {
       tell(.goodbye(step: record.step, reason: reason), job: record.id, to: record.peer)
+    }
+    for peer in handler.listeners where connections.isConnected(peer) && jobs.values.allSatisfy({ $0.peer != peer }) {
+      tell(.goodbye(step: 0, reason: reason), job: .none, to: peer)
     }
     configuration.eventLog?.note(LoggedEvent(.stopped))
   }
@@ -165,21 +170,30 @@ package final class JobService<Handler: JobHandler> {
     configuration.metrics.publish(queueLength: queue.count, byState: byState)
   }
 
+  private func tick() {
+    let now = clock.now
+    if let lastTick, lastTick.duration(to: now) < configuration.tickInterval { return }
+    lastTick = now
+    handler.tick(in: self)
+  }
+
   /// Takes jobs from owners that are silent for too long. Only time in which this listened counts, and what they may have said
   /// meanwhile is read first.
   private func dropSilentOwners() throws {
-    guard connections.areAnySilent(for: configuration.ownerSilence) else { return }
+    let limit = handler.ownerSilence ?? configuration.ownerSilence
+    guard connections.areAnySilent(for: limit) else { return }
     // Bounded: somebody may send faster than this reads. Messages of all are read in turn.
     var unread = 4096
     while unread > 0, let incoming = try receive(timeout: .zero) {
       handle(incoming)
       unread -= 1
     }
-    for peer in connections.silent(for: configuration.ownerSilence) {
+    for peer in connections.silent(for: limit) {
       connections.loses(peer)
       let attached = jobs.values.filter { $0.peer == peer && $0.isAttached }
       for record in attached { observe(.ownerSilent(owner: peer.ownerKey.prefix, job: record.id)) }
-      if !attached.isEmpty { breakOff(peer) }
+      let wasListening = handler.lost(peer, in: self)
+      if !attached.isEmpty || wasListening { breakOff(peer) }
     }
   }
 }
@@ -206,7 +220,13 @@ extension JobService {
     } catch {
       connections.loses(peer)
       breakOff(peer)
+      _ = handler.lost(peer, in: self)
     }
+  }
+
+  /// Whether a connection has been heard of lately.
+  package func isConnected(_ peer: PeerID) -> Bool {
+    connections.isConnected(peer)
   }
 
   private static func bytes(of frames: Message) -> Int {
@@ -281,6 +301,8 @@ package struct ServiceConfiguration: Sendable {
   package var limits = WireLimits()
   /// Called before each piece of slow disk work, on the thread that does it; tests make a disk slow with it.
   package var beforeDiskWork: @Sendable () -> Void = {}
+  /// How often the handler is told that time passes.
+  package var tickInterval: Duration = .seconds(1)
 
   package init(store: URL, ownerSilence: Duration = .seconds(8)) {
     self.store = store

@@ -3,36 +3,66 @@ package import Foundation
 package import Foundations
 import Protocol
 
-/// `store.json`: in which form a store's files are, so that a version that knows another form leaves them alone.
-package struct StoreFormat: Codable {
+/// `store.json`: in which form a store's files are, so that a version that knows another form, and a server of another kind, leave them
+/// alone.
+package struct StoreFormat: Encodable {
+  /// Of a trainer's store.
   package static let current = 1
 
-  let format: Int
+  let format: Form
   /// Who made the store.
   let software: String
+
+  /// A number for trainers, which had stores first; the program's name and a number for every other server: `aggregator 1`.
+  enum Form: Encodable, Equatable {
+    case number(Int)
+    case text(String)
+
+    init(_ program: String) {
+      self = program == "trainer" ? .number(current) : .text("\(program) \(current)")
+    }
+
+    func encode(to encoder: any Encoder) throws {
+      var container = encoder.singleValueContainer()
+      switch self {
+      case .number(let number): try container.encode(number)
+      case .text(let text): try container.encode(text)
+      }
+    }
+
+    var description: String {
+      switch self {
+      case .number(let number): "\(number)"
+      case .text(let text): text
+      }
+    }
+  }
 
   /// Checks the store, and marks one that has no mark.
   ///
   /// - Throws: `StoreError.otherVersion`, `.damaged`; `FileError` when it cannot be read or written.
-  static func claim(_ store: URL, software: String) throws {
-    guard try check(store) == nil else { return }
-    let mark = try JSONEncoder().encode(StoreFormat(format: current, software: software))
+  static func claim(_ store: URL, program: String, software: String) throws {
+    guard try !check(store, of: program) else { return }
+    let mark = try JSONEncoder().encode(StoreFormat(format: Form(program), software: software))
     try AtomicFile.write(mark, to: path(store), mode: 0o644)
   }
 
-  /// - Returns: nil for a store without a mark: a new one, or one of a version before there were marks, whose form is the first.
+  /// - Parameter program: the server whose store it is to be.
+  /// - Returns: false for a store without a mark: a new one, or a trainer's of a version before there were marks, whose form is the first.
   /// - Throws: as `claim`.
   @discardableResult
-  package static func check(_ store: URL) throws -> Int? {
+  package static func check(_ store: URL, of program: String) throws -> Bool {
     let path = path(store)
-    guard let bytes = try SmallFile.read(path) else { return nil }
+    guard let bytes = try SmallFile.read(path) else { return false }
     guard let object = try? JSONSerialization.jsonObject(with: bytes) as? [String: Any],
       let format = object["format"]
     else { throw StoreError.damaged(path: path) }
-    guard let number = format as? Int, number == current else {
-      throw StoreError.otherVersion(path: store.path, format: String("\(format)".prefix(20)))
+    let expected = Form(program)
+    guard (format as? Int).map(Form.number) == expected || (format as? String).map(Form.text) == expected else {
+      throw StoreError.otherVersion(
+        path: store.path, format: "\(format)".printable(limit: 20), expected: expected.description)
     }
-    return number
+    return true
   }
 
   /// Whether a server has kept jobs in this store before.
@@ -59,7 +89,7 @@ package enum StoreError: Failure, Equatable {
   /// Another one took it over while this one was not heard of.
   case taken(path: String, program: String)
   /// `format` as the store states it.
-  case otherVersion(path: String, format: String)
+  case otherVersion(path: String, format: String, expected: String)
   case damaged(path: String)
 
   package var kind: FailureKind {
@@ -76,8 +106,8 @@ package enum StoreError: Failure, Equatable {
       "the store \(path) is held by another \(program) that is alive (\(holder)); end that one, or give this one a store of its own"
     case .taken(let path, let program):
       "another \(program) has taken the store \(path) over, because this one did not renew its lease for too long; that one goes on with the jobs"
-    case .otherVersion(let path, let format):
-      "the store \(path) was written by another version of this program (format \(format), this one knows \(StoreFormat.current)); "
+    case .otherVersion(let path, let format, let expected):
+      "the store \(path) was written by another version of this program (format \(format), this one knows \(expected)); "
         + "use that version, or give this one a store of its own"
     case .damaged(let path): "\(path) is damaged; restore it, or start with an empty store"
     }
@@ -103,7 +133,7 @@ package final class StoreLease: Sendable {
     onLoss: @escaping @Sendable (StoreError) -> Void
   ) throws {
     try Directory.create(store.path)
-    try StoreFormat.claim(store, software: software)
+    try StoreFormat.claim(store, program: program, software: software)
     do {
       lease = try DirectoryLease(
         Self.place(store, of: program), holder: holder, times: times, waiting: waiting, isCancelled: isCancelled,

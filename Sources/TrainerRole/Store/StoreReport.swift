@@ -1,22 +1,10 @@
 import Files
 package import Foundation
 import Protocol
-import Service
+package import Service
 
 /// What a store's plain files tell, for `trainer status`; its JSON form is stable.
 package struct StoreReport: Codable, Sendable, Equatable {
-  package struct LiveTrainer: Codable, Sendable, Equatable {
-    package var host: String
-    package var pid: Int32
-    /// Empty when it only connects to owners, or has not begun to listen.
-    package var endpoints: [String]
-    package var connecting: [String]
-    package var started: String?
-    package var publicKey: String?
-    /// Since it was last heard of, by this machine's clock.
-    package var heardSecondsAgo: Double
-  }
-
   package struct Checkpoint: Codable, Sendable, Equatable {
     package var step: Int
     /// ISO 8601.
@@ -45,7 +33,7 @@ package struct StoreReport: Codable, Sendable, Equatable {
   package var store: String
   package var format: Int
   /// Nil when none is alive.
-  package var trainer: LiveTrainer?
+  package var trainer: LiveServer?
   package var jobs: [Job]
 }
 
@@ -60,15 +48,14 @@ package struct StoreSurvey {
   /// - Throws: `StoreError` when there is no store or one of another version; `FileError` when it cannot be read.
   package func report() throws -> StoreReport {
     guard isThere(store) else { throw StoreError.missing(path: store.path) }
-    let format = try StoreFormat.check(store)
+    let hasMark = try StoreFormat.check(store, of: TrainerConfiguration.program)
     let jobs = store.appending(path: "jobs")
     // A store that a trainer has only just made has its mark, but no folder for jobs yet.
-    guard format != nil || isThere(jobs) else { throw StoreError.missing(path: store.path) }
+    guard hasMark || isThere(jobs) else { throw StoreError.missing(path: store.path) }
     let names = isThere(jobs) ? try Directory.names(in: jobs.path).sorted() : []
-    let lease = try? LeaseRecord.read(StoreLease.place(store, of: TrainerConfiguration.program))
-    let trainer = liveTrainer(lease)
+    let (lease, trainer) = LiveServer.find(in: store, program: TrainerConfiguration.program)
     return StoreReport(
-      store: store.path, format: format ?? StoreFormat.current, trainer: trainer,
+      store: store.path, format: StoreFormat.current, trainer: trainer,
       jobs: names.compactMap { job($0, in: jobs, running: trainer == nil ? nil : lease?.job) })
   }
 
@@ -76,22 +63,6 @@ package struct StoreSurvey {
   private func isThere(_ url: URL) -> Bool {
     var status = stat()
     return stat(url.path, &status) == 0 || errno != ENOENT
-  }
-
-  private func liveTrainer(_ lease: LeaseRecord?) -> StoreReport.LiveTrainer? {
-    guard let lease, let renewed = LeaseRecord.renewalTime(StoreLease.place(store, of: TrainerConfiguration.program))
-    else { return nil }
-    // Two clocks may disagree in either direction.
-    let age = abs(Date().timeIntervalSince1970 - renewed)
-    guard lease.holder.isAlive ?? (age < LeaseTimes().limit / .seconds(1)) else { return nil }
-    // One that a kill left is another process's; in containers those have the same few numbers.
-    let endpoint = EndpointRecord.read(store).flatMap {
-      $0.pid == lease.holder.pid && $0.host == lease.holder.host ? $0 : nil
-    }
-    return StoreReport.LiveTrainer(
-      host: lease.holder.host, pid: lease.holder.pid, endpoints: endpoint?.endpoints ?? [],
-      connecting: endpoint?.connecting ?? [], started: endpoint?.started, publicKey: endpoint?.publicKey,
-      heardSecondsAgo: age)
   }
 
   /// Nil for a folder that went while it was read.

@@ -15,6 +15,8 @@ package final class TrainingEngine<Element: FloatingElement> {
   package let totalSteps: Int
   /// t of the next step, 0 … totalSteps; set to resume a run.
   package var step = 0
+  /// The step at which the optimizer remembered nothing: 0, unless its memory is emptied between steps. At most `step`.
+  package var optimizerBegan = 0
 
   let settings: EngineSettings
   let weights: [MatrixBuffer<Element>]
@@ -209,9 +211,12 @@ package final class TrainingEngine<Element: FloatingElement> {
   /// What is left of the backward pass, clipping and the update; ends the batch and moves on to the next step.
   ///
   /// Where engines share a batch it waits for all of them, and each makes the same update.
+  /// - Parameter correction: what is added to the gradients of the loss, before they are clipped; nil for nothing.
   /// - Throws: `TrainingError.incompleteBatch`, `.nonFiniteGradient` (the norm of all gradients is not finite),
   ///   `.finished`, `.notReduced`; weights, optimizer state and step are then as before.
-  package func finishStep() throws(TrainingError) -> StepReport {
+  package func finishStep(
+    correction: (any GradientCorrection<Element>)? = nil
+  ) throws(TrainingError) -> StepReport {
     guard let optimizer else { throw .inferenceOnly }
     guard step >= 0, step < totalSteps else { throw .finished(totalSteps: totalSteps) }
     guard batch.count > 0 || sharing != nil, batch.missing == 0 else { throw .incompleteBatch(missing: batch.missing) }
@@ -229,18 +234,26 @@ package final class TrainingEngine<Element: FloatingElement> {
       // Of one replica alone the sum that the backward pass made stands, so that its bits are those of an engine by itself.
       if sharing.replicas > 1 { squares = gradients.reduce(0) { $0 + compute.workers.sumOfSquares($1) } }
     }
+    if let correction {
+      for (number, place) in trained.enumerated() {
+        correction.add(
+          number, weights: UnsafeBufferPointer(weights[place].elements), to: gradients[number].elements)
+      }
+      squares = gradients.reduce(0) { $0 + compute.workers.sumOfSquares($1) }
+    }
     let norm = squares.squareRoot()
     forgetBatch()
     guard norm.isFinite else { throw .nonFiniteGradient }
     let clipNorm = settings.optimizer?.clipNorm
     let update = UpdateSettings(
-      learningRate: schedule.rate(step: step), clip: clipNorm.map { min(1, $0 / (norm + 1e-6)) } ?? 1, step: step)
+      learningRate: schedule.rate(step: step), clip: clipNorm.map { min(1, $0 / (norm + 1e-6)) } ?? 1,
+      step: step - optimizerBegan)
     for (number, place) in trained.enumerated() {
       optimizer.update(
         number, parameter: weights[place], gradient: gradients[number], update, compute: compute)
     }
     step += 1
-    return StepReport(step: update.step, gradientNorm: norm, learningRate: update.learningRate)
+    return StepReport(step: step - 1, gradientNorm: norm, learningRate: update.learningRate)
   }
 
   /// Makes this engine one of several that share each batch: each takes some of its parts, and all make the same update from

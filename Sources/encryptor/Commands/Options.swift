@@ -113,17 +113,20 @@ struct TrainerPlace {
   /// - Parameters:
   ///   - endpoint: the trainer's address.
   ///   - listen: the owner's own address, used instead if given.
+  ///   - role: of the server, as errors name it.
   /// - Throws: `TransportError` of kind `.usage` for an address that is none or is in use.
-  init(endpoint: String, listen: String?, ownerKeys: CurveKeyPair, trainerKey: CurvePublicKey) throws {
+  init(
+    endpoint: String, listen: String?, ownerKeys: CurveKeyPair, trainerKey: CurvePublicKey, role: String = "trainer"
+  ) throws {
     guard let listen else {
       channel = try ZeroMQOwnerChannel(endpoint: endpoint, ownerKeys: ownerKeys, serverKey: trainerKey)
-      peer = "the trainer at \(endpoint)"
+      peer = "the \(role) at \(endpoint)"
       return
     }
     let channel = try ZeroMQOwnerChannel(listen: listen, ownerKeys: ownerKeys, serverKey: trainerKey)
     self.channel = channel
     let bound = channel.listeningEndpoint ?? listen
-    peer = "a trainer that connects to \(bound)"
+    peer = "a \(role) that connects to \(bound)"
     StandardError.write("listening \(bound)\n")
   }
 }

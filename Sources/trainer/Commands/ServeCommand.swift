@@ -107,7 +107,7 @@ struct ServeCommand: ParsableCommand {
     _ communicator: any Communicator, _ compute: Compute, _ log: ServerLog, _ stop: StopSwitch,
     _ signals: ServiceSignals
   ) throws {
-    let opened = try Server(server, log: log, stop: stop)
+    let opened = try Server(server.place, owners: server.owners, log: log, stop: stop)
     defer { opened.close() }
     let configuration = TrainerConfiguration(
       service: opened.configuration, compute: compute, memoryLimit: memoryLimit.bytes,

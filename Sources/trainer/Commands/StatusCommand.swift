@@ -3,6 +3,7 @@ import Foundations
 import Foundation
 import TrainerRole
 import Protocol
+import Service
 
 struct StatusCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -36,18 +37,10 @@ struct StatusText {
   let lines: [String]
 
   init(_ report: StoreReport) {
-    var lines = [Self.trainer(report.trainer)]
+    var lines = [report.trainer?.line(program: Release.name) ?? "no trainer is at work here"]
     if report.jobs.isEmpty { lines.append("no jobs") }
     lines += report.jobs.map(Self.job)
     self.lines = lines
-  }
-
-  private static func trainer(_ trainer: StoreReport.LiveTrainer?) -> String {
-    guard let trainer else { return "no trainer is at work here" }
-    var line = "trainer: process \(trainer.pid) on \(trainer.host)"
-    if !trainer.endpoints.isEmpty { line += ", listening at \(trainer.endpoints.joined(separator: ", "))" }
-    if !trainer.connecting.isEmpty { line += ", connecting to \(trainer.connecting.joined(separator: ", "))" }
-    return line + ", lease renewed \(Int(trainer.heardSecondsAgo.rounded())) s ago"
   }
 
   private static func job(_ job: StoreReport.Job) -> String {

@@ -4,21 +4,44 @@ import Foundation
 package import Numerics
 package import Protocol
 
-/// A connection to one trainer about one job: typed messages, liveness, and byte counts.
+/// What one kind of server says.
+package protocol ServerAnswer: WireMessage {
+  associatedtype Greeting
+
+  /// What it answers `hello` with; nil for everything else.
+  var greeting: Greeting? { get }
+
+  /// What every server says.
+  init(_ conversation: ConversationAnswer)
+}
+
+extension TrainerMessage: ServerAnswer {
+  package var greeting: TrainerGreeting? {
+    if case .welcome(let greeting) = self { return greeting }
+    return nil
+  }
+}
+
+/// An owner's connection to a trainer.
+package typealias TrainerConnection<Element: FloatingElement> = ServerConnection<
+  OwnerMessage<Element>, TrainerMessage<Element>
+>
+
+/// A connection to one server about one job: typed messages, liveness, and byte counts.
 ///
 /// Used from one thread. The channel reconnects by itself; `greet` starts over with whatever answers.
-package final class TrainerConnection<Element: FloatingElement> {
+package final class ServerConnection<Request: WireMessage, Answer: ServerAnswer> {
   package let job: JobID
   private let channel: any OwnerChannel
-  private let codec = MessageCodec<Element>()
+  private let limits = WireLimits()
   private let software: String
-  /// The trainer, as errors name it.
+  /// The server, as errors name it.
   private let peer: String
   private let clock = ContinuousClock()
   /// Time spent waiting for messages since the last one: the owner's own work must not count against the trainer.
   private var silentFor = Duration.zero
   private var lastSent: ContinuousClock.Instant
-  /// A trainer that has sent nothing for this long, though it was pinged, counts as gone.
+  /// A server that has sent nothing for this long, though it was pinged, counts as gone.
   private let silence: Duration
 
   package private(set) var bytesSent = 0
@@ -26,7 +49,7 @@ package final class TrainerConnection<Element: FloatingElement> {
   /// Time spent in `greet` and `receive` with nothing to do.
   package private(set) var waited = Duration.zero
 
-  /// - Parameter peer: the trainer and where it is, for messages to the user.
+  /// - Parameter peer: the server and where it is, for messages to the user.
   package init(
     channel: any OwnerChannel, job: JobID, software: String, peer: String = "the trainer",
     silence: Duration = .seconds(8)
@@ -39,7 +62,7 @@ package final class TrainerConnection<Element: FloatingElement> {
     lastSent = clock.now
   }
 
-  /// Says hello until the trainer answers.
+  /// Says hello until the server answers.
   ///
   /// - Parameters:
   ///   - patience: at least a second is allowed, because a handshake takes time.
@@ -48,7 +71,7 @@ package final class TrainerConnection<Element: FloatingElement> {
   @discardableResult
   package func greet(
     patience: Duration, interrupted: () -> Bool = { false }, waiting: (String) -> Void = { _ in }
-  ) throws -> TrainerGreeting {
+  ) throws -> Answer.Greeting {
     let start = clock.now
     defer { waited += start.duration(to: clock.now) }
     let deadline = start + max(patience, .seconds(1))
@@ -87,31 +110,33 @@ package final class TrainerConnection<Element: FloatingElement> {
   /// - Returns: nil when there is no connection, or no answer, by `answerBy`.
   private func greetOnce(
     until answerBy: ContinuousClock.Instant, decision: ContinuousClock.Instant?, _ interrupted: () -> Bool
-  ) throws -> TrainerGreeting? {
+  ) throws -> Answer.Greeting? {
     // Sending would wait for a connection by itself, but for long and without a message to the user.
     while !channel.isConnected {
       let isDecided = decision.map { clock.now >= $0 || !channel.isHandshaking } ?? true
       guard clock.now < answerBy || !isDecided, !interrupted() else { return nil }
       _ = try channel.receive(timeout: .milliseconds(20))
     }
-    try sendNow(.hello(software: software))
-    // Connected: the answer comes as soon as the trainer has time.
+    try sendNow(ConversationRequest.hello(software: software).envelope(for: job))
+    // Connected: the answer comes as soon as the server has time.
     let answerBy = max(answerBy, clock.now) + .seconds(2)
     while clock.now < answerBy, !interrupted() {
       guard let frames = try channel.receive(timeout: .milliseconds(200)) else { continue }
-      let (_, message) = try codec.trainerMessage(frames)
-      if case .welcome(let greeting) = message {
+      switch try Received<Answer>(frames, limits: limits).content {
+      case .conversation(.refused(let kind, let reason)): throw OwnerError.refused(kind: kind, reason: reason)
+      case .role(let answer):
+        guard let greeting = answer.greeting else { continue }
         silentFor = .zero
         return greeting
+      default: continue
       }
-      if case .refused(let kind, let reason) = message { throw OwnerError.refused(kind: kind, reason: reason) }
     }
     return nil
   }
 
-  package func send(_ message: OwnerMessage<Element>) throws {
+  package func send(_ message: Request) throws {
     do {
-      try sendNow(message)
+      try sendNow(message.envelope(for: job))
     } catch let error as TransportError where error.kind == .unreachable {
       throw OwnerError.trainerGone(error.description)
     }
@@ -119,9 +144,9 @@ package final class TrainerConnection<Element: FloatingElement> {
 
   /// The next message, or nil after `timeout`. Refusals are thrown, pongs left out, a ping sent when nothing else was for a second.
   ///
-  /// - Throws: `OwnerError.trainerGone` when the trainer is silent for too long or says goodbye; `.refused`;
+  /// - Throws: `OwnerError.trainerGone` when the server is silent for too long or says goodbye; `.refused`;
   ///   `WireError` for anything that is not a message.
-  package func receive(timeout: Duration) throws -> TrainerMessage<Element>? {
+  package func receive(timeout: Duration) throws -> Answer? {
     let start = clock.now
     defer { waited += start.duration(to: clock.now) }
     do {
@@ -133,17 +158,18 @@ package final class TrainerConnection<Element: FloatingElement> {
       }
       silentFor = .zero
       bytesReceived += frames.reduce(0) { $0 + $1.count }
-      let (id, message) = try codec.trainerMessage(frames)
-      if id != job {
-        // The trainer answers a message that it cannot read without a job's id.
-        guard id == .none, case .refused = message else { return nil }
+      let received = try Received<Answer>(frames, limits: limits)
+      if received.job != job {
+        // A server answers a message that it cannot read without a job's id.
+        guard received.job == .none, case .conversation(.refused) = received.content else { return nil }
       }
-      switch message {
-      case .refused(let kind, let reason): throw OwnerError.refused(kind: kind, reason: reason)
-      case .goodbye(_, let reason):
-        throw OwnerError.trainerGone("\(reason.text(of: "the trainer")); the job is saved there")
-      case .pong, .welcome: return nil
-      default: return message
+      switch received.content {
+      case .conversation(.refused(let kind, let reason)): throw OwnerError.refused(kind: kind, reason: reason)
+      case .conversation(.goodbye(_, let reason)):
+        throw OwnerError.trainerGone("\(reason.text(of: peer)); the job is saved there")
+      case .conversation(.pong): return nil
+      case .conversation(let answer): return Answer(answer)
+      case .role(let answer): return answer.greeting == nil ? answer : nil
       }
     } catch let error as TransportError where error.kind == .unreachable {
       throw OwnerError.trainerGone(error.description)
@@ -154,14 +180,60 @@ package final class TrainerConnection<Element: FloatingElement> {
   ///
   /// - Throws: as `receive`; `OwnerError.interrupted` never: callers that can be interrupted poll `receive`.
   @discardableResult
-  package func waitFor<Value>(_ accept: (TrainerMessage<Element>) throws -> Value?) throws -> Value {
+  package func waitFor<Value>(_ accept: (Answer) throws -> Value?) throws -> Value {
     while true {
       if let message = try receive(timeout: .seconds(1)), let value = try accept(message) { return value }
     }
   }
 
+  package func close() {
+    channel.close()
+  }
+
+  /// Pings when nothing was sent for a second, also while answers keep coming in: servers drop owners that send nothing.
+  private func pingIfIdle() throws {
+    if lastSent.duration(to: clock.now) > .seconds(1) { try sendNow(ConversationRequest.ping.envelope(for: job)) }
+  }
+
+  private func sendNow(_ envelope: Envelope) throws {
+    let frames = envelope.frames(version: .current)
+    bytesSent += frames.reduce(0) { $0 + $1.count }
+    try channel.send(frames)
+    lastSent = clock.now
+  }
+
+  private func checkSilence() throws {
+    if silentFor > silence {
+      throw OwnerError.trainerGone("nothing came from \(peer) for \(silence.components.seconds) s")
+    }
+  }
+}
+
+/// A message as it came: what every server says, or something of this kind of server.
+private struct Received<Answer: WireMessage> {
+  enum Content {
+    case conversation(ConversationAnswer)
+    case role(Answer)
+  }
+
+  let job: JobID
+  let content: Content
+
+  init(_ frames: Message, limits: WireLimits) throws(WireError) {
+    var envelope = try OpenedEnvelope(frames, limits: limits)
+    job = envelope.job
+    if let answer = try ConversationAnswer(from: &envelope) {
+      content = .conversation(answer)
+    } else {
+      content = .role(try Answer(from: &envelope))
+    }
+  }
+}
+
+extension ServerConnection {
   /// The job's status at the trainer.
-  package func status() throws -> JobStatus {
+  package func status<Element>() throws -> JobStatus
+  where Request == OwnerMessage<Element>, Answer == TrainerMessage<Element> {
     try send(.status)
     return try waitFor { message in
       if case .status(let status) = message { return status }
@@ -170,7 +242,7 @@ package final class TrainerConnection<Element: FloatingElement> {
   }
 
   /// Lets the trainer remove the job, whose result is durable here.
-  package func release() {
+  package func release<Element>() where Request == OwnerMessage<Element>, Answer == TrainerMessage<Element> {
     do {
       try send(.release)
       try waitFor { message in
@@ -179,28 +251,6 @@ package final class TrainerConnection<Element: FloatingElement> {
       }
     } catch {
       // A trainer that cannot be reached now keeps the job until its operator removes it.
-    }
-  }
-
-  package func close() {
-    channel.close()
-  }
-
-  /// Pings when nothing was sent for a second, also while answers keep coming in: the trainer drops owners that send nothing.
-  private func pingIfIdle() throws {
-    if lastSent.duration(to: clock.now) > .seconds(1) { try sendNow(.ping) }
-  }
-
-  private func sendNow(_ message: OwnerMessage<Element>) throws {
-    let frames = codec.frames(message, job: job)
-    bytesSent += frames.reduce(0) { $0 + $1.count }
-    try channel.send(frames)
-    lastSent = clock.now
-  }
-
-  private func checkSilence() throws {
-    if silentFor > silence {
-      throw OwnerError.trainerGone("the trainer has sent nothing for \(silence.components.seconds) s")
     }
   }
 }

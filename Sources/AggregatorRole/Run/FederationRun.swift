@@ -1,0 +1,261 @@
+import Cryptography
+import Federation
+import Files
+import Foundation
+import Foundations
+import Numerics
+import JobSpec
+import SecureSums
+import Service
+
+/// A federation at the aggregator: what is asked of the sites and in which order, and what their answers lead to. Knows no connections and
+/// no clock: it is told which sites are there and what time it is, and hands back what is to be said to whom.
+///
+/// All files are its own, and it works on them in the call; used by one thread at a time. Every step is durable before anybody hears of it, and
+/// can be repeated: a process that is killed at any moment and started again goes on with the same bits.
+final class FederationRun {
+  /// What is to be done for it.
+  enum Effect {
+    case send(AggregatorAnswer, to: Int)
+    /// The site's `fetched` is noted.
+    case acknowledge(Int)
+    case event(AggregatorEvent)
+  }
+
+  /// Whether a site is connected and has introduced itself, and since when it is or is not.
+  struct Presence {
+    var isHere = false
+    var since: ContinuousClock.Instant
+  }
+
+  let plan: FederationPlan
+  let files: FederationFiles
+  let sums: any Summation
+  let log: LineLog
+  var agenda: Agenda
+  var effects: [Effect] = []
+  /// By the sites' places.
+  private(set) var presence: [Presence]
+  private(set) var now: ContinuousClock.Instant
+
+  /// The site that is asked for the starting model, and when it was asked or sent the last piece.
+  var starter: Int?
+  var starterHeard: ContinuousClock.Instant
+  /// When the sum under way was begun, or taken up by this process.
+  var sumBegan: ContinuousClock.Instant
+  /// Sites that came since keys were last set up.
+  var newcomers: Set<Int> = []
+  /// Uploads that were not what their headers say, and were asked for once more.
+  var askedAgain: Set<Int> = []
+  /// Why nothing can be begun.
+  var obstacle: String?
+  /// What was said last of the present stage, and since when it lasts.
+  private var toldProgress = ""
+  private(set) var stageSince: ContinuousClock.Instant
+  /// Sites that may be due something else than before, and those that have lost what they were told.
+  var tellAgain: Set<Int> = []
+  /// SHA-256 of what each site was told last on its connection.
+  var told: [Int: [UInt8]] = [:]
+  private var lastNotice: ContinuousClock.Instant?
+  private var trouble: (reason: String, retry: ContinuousClock.Instant, said: ContinuousClock.Instant)?
+  private var shown: FederationStatus?
+
+  private static let noticeInterval = Duration.seconds(60)
+  private static let retryInterval = Duration.seconds(5)
+
+  /// Takes up the federation in `folder`, or begins it.
+  ///
+  /// - Parameters:
+  ///   - folder: exists.
+  ///   - key: the aggregator's.
+  /// - Throws: `FileError`; `AggregatorError.damaged`; `SumError`.
+  init(_ plan: FederationPlan, folder: URL, key: KeyAgreement, at now: ContinuousClock.Instant) throws {
+    self.plan = plan
+    files = FederationFiles(folder: folder)
+    agenda = try files.readAgenda(of: plan)
+    log = try LineLog(path: files.rounds)
+    guard log.lineCount >= agenda.done else { throw AggregatorError.damaged(path: files.rounds) }
+    // A record whose sum was not finished is written again.
+    if log.lineCount > agenda.done { try log.truncate(toLines: agenda.done) }
+    let charter = plan.charter
+    if let roster = plan.roster {
+      sums = try MaskedSums(path: files.maskedSums, roster: roster, key: key)
+    } else {
+      sums = try PlainSums(
+        path: files.plainSums, sites: charter.sites.count, minimum: charter.federation.participation.minimum
+      ) { sites in sites.map { charter.sites[$0].name }.joined(separator: ", ") }
+    }
+    presence = charter.sites.map { _ in Presence(since: now) }
+    (self.now, stageSince, sumBegan, starterHeard) = (now, now, now, now)
+  }
+
+  func name(_ site: Int) -> String { plan.charter.sites[site].name }
+
+  func isHere(_ site: Int) -> Bool { presence[site].isHere }
+
+  var sitesHere: [Int] { presence.indices.filter { presence[$0].isHere } }
+
+  /// Whether a site has been away for longer than the charter's patience.
+  func isGone(_ site: Int) -> Bool {
+    !presence[site].isHere && presence[site].since.duration(to: now) >= patience
+  }
+
+  var patience: Duration { .seconds(plan.charter.federation.participation.patience) }
+
+  /// Whether every site holds the result.
+  var isDone: Bool { agenda.result != nil && plan.charter.sites.indices.allSatisfy(agenda.fetched.contains) }
+
+  // MARK: - Steps
+
+  /// Does one thing that a site asked for, then everything that it makes possible.
+  ///
+  /// - Parameters:
+  ///   - body: throws what the site is told as a refusal.
+  ///   - site: whose request it is; nil when there is none.
+  ///   - ticks: whether time has passed that is to be looked at.
+  /// - Returns: what is to be done; and the refusal.
+  func perform(
+    _ presence: [Presence], at now: ContinuousClock.Instant, for site: Int? = nil, ticks: Bool = false,
+    _ body: (FederationRun) throws -> Void = { _ in }
+  ) -> (effects: [Effect], refusal: (any Error)?) {
+    (self.presence, self.now) = (presence, now)
+    var refusal: (any Error)?
+    do {
+      try body(self)
+    } catch let error where Self.isOwn(error) {
+      // The site's message is not lost: what is due is said again when there is room again, and it answers again.
+      if let site { told[site] = nil }
+      note(error)
+    } catch {
+      refusal = error
+    }
+    if trouble.map({ now >= $0.retry }) ?? true {
+      do {
+        if ticks, trouble == nil { try tick() }
+        try advance()
+        if trouble != nil { tellAgain.formUnion(sitesHere) }
+        trouble = nil
+        tellWhatIsDue()
+      } catch {
+        note(error)
+      }
+    }
+    show()
+    defer { effects = [] }
+    return (effects, refusal)
+  }
+
+  /// Whether an error is of this machine rather than of what a site said.
+  static func isOwn(_ error: any Error) -> Bool {
+    if error is FileError { return true }
+    if case SumError.storage? = error as? SumError { return true }
+    if case AggregatorError.damaged? = error as? AggregatorError { return true }
+    return false
+  }
+
+  static func text(of error: any Error) -> String { (error as? any Failure)?.description ?? "\(error)" }
+
+  private func note(_ error: any Error) {
+    let reason = Self.text(of: error)
+    let isNew = trouble?.reason != reason || trouble.map { $0.said.duration(to: now) >= Self.noticeInterval } ?? true
+    if isNew { effects.append(.event(.trouble(reason))) }
+    trouble = (reason, now + Self.retryInterval, isNew ? now : trouble?.said ?? now)
+  }
+
+  /// Time has passed.
+  private func tick() throws {
+    try proceedIfOverdue()
+    guard let reason = waitingReason else {
+      lastNotice = nil
+      return
+    }
+    if let lastNotice, lastNotice.duration(to: now) < Self.noticeInterval { return }
+    lastNotice = now
+    effects.append(.event(.waiting(reason)))
+  }
+
+  private var waitingReason: String? {
+    if agenda.result != nil {
+      let missing = presence.indices.filter { !agenda.fetched.contains($0) && !isHere($0) }
+      return missing.isEmpty ? nil : "waiting for \(names(missing)) to fetch the result"
+    }
+    return obstacle
+  }
+
+  func names(_ sites: [Int]) -> String { sites.map(name).joined(separator: ", ") }
+
+  /// Says what is due to every site when the stage has changed, otherwise to those alone that have come or answered; nothing twice on one
+  /// connection.
+  private func tellWhatIsDue() {
+    let isNew = sums.progress != toldProgress
+    if isNew {
+      toldProgress = sums.progress
+      stageSince = now
+    }
+    for site in sitesHere where isNew || tellAgain.contains(site) {
+      guard let answer = sums.due(for: site) else { continue }
+      let digest = Self.digest(of: answer)
+      guard told[site] != digest else { continue }
+      told[site] = digest
+      effects.append(.send(answer, to: site))
+    }
+    tellAgain = []
+  }
+
+  private static func digest(of answer: AggregatorAnswer) -> [UInt8] {
+    var hash = SHA256()
+    switch answer {
+    case .sum(let message): message.withUnsafeBufferPointer { hash.update(UnsafeRawBufferPointer($0)) }
+    case .plainRequest(let request): hash.update(Array("\(request.sum) \(request.attempt)".utf8))
+    default: break
+    }
+    return hash.finalize().bytes
+  }
+
+  // MARK: - Status
+
+  /// Tells of a change of what a table of sites shows, in an event and in the store.
+  private func show() {
+    let stage = sums.stage
+    let waitingFor = sums.waitingFor
+    let time = Date().ISO8601Format()
+    var sites: [FederationStatus.Site] = []
+    for site in presence.indices {
+      let state: FederationStatus.SiteState =
+        if agenda.fetched.contains(site) {
+          .done
+        } else if !isHere(site) {
+          .away
+        } else if stage == .uploading, waitingFor.contains(site) {
+          .working
+        } else if stage == .uploading, sums.has(uploadOf: site) {
+          .done
+        } else {
+          .connected
+        }
+      let known = shown?.sites[site]
+      sites.append(.init(name: name(site), state: state, since: known?.state == state ? known?.since ?? time : time))
+    }
+    let status = FederationStatus(
+      federation: plan.charter.name, stage: stageText, round: max(0, agenda.models.count - 1),
+      rounds: plan.charter.federation.rounds, sumsDone: agenda.done, sums: agenda.purposes(of: plan).count,
+      waitingFor: agenda.result == nil
+        ? waitingFor.map(name) : presence.indices.filter { !agenda.fetched.contains($0) }.map(name),
+      sites: sites, result: agenda.result?.reason)
+    guard status != shown else { return }
+    shown = status
+    effects.append(.event(.status(status)))
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    // It is for people: what a full disk keeps from being written is written with the next change.
+    if let bytes = try? encoder.encode(status) { try? AtomicFile.write(bytes, to: files.sites) }
+  }
+
+  private var stageText: String {
+    if isDone { return "done" }
+    if agenda.result != nil { return "handing out the result" }
+    if let obstacle { return obstacle }
+    guard let current = sums.current else { return sums.stage == .idle ? "idle" : sums.stage.rawValue }
+    return "\(current.purpose): \(sums.stage.rawValue)"
+  }
+}

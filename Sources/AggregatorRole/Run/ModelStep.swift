@@ -1,0 +1,157 @@
+import Cryptography
+import Federation
+import Files
+import Foundation
+import Foundations
+import JobSpec
+import Models
+import Numerics
+import SecureSums
+
+/// One step of the global model: from the sum of the sites' updates to the model after the round, from file to file, a piece at a time, so
+/// that memory holds the sum and nothing else of the model's size.
+struct ModelStep {
+  let plan: FederationPlan
+  let files: FederationFiles
+  /// Entries of the trained parameters.
+  let entries: Int
+
+  /// Entries of a piece; also the layout of `memory-N.f64`: for one piece after the other, all of m and then all of v.
+  static let pieceEntries = 1 << 16
+
+  /// Writes the starting model as the sites sent it, with control variates of 0 where the strategy has them.
+  ///
+  /// - Returns: its hash.
+  func start(from spool: SpoolFile) throws -> [UInt8] {
+    try write(model: 0) { output in
+      for range in pieces {
+        try output.append(try floats(range, of: spool))
+      }
+      if plan.modelLength(entries: entries) > entries {
+        for range in pieces { try output.append([Float](repeating: 0, count: range.count)) }
+      }
+    }
+  }
+
+  /// θ ← the rule's step with Δ_j = sum_j · 2^−fraction / Σ w, in Double; for scaffold c ← c + Σ Δc_k / N of N sites in the charter.
+  ///
+  /// A weight of 0 leaves the model as it is.
+  ///
+  /// - Parameters:
+  ///   - round: whose sum `vector` is.
+  ///   - weight: Σ w of the sites in the sum.
+  /// - Returns: the new model's hash.
+  /// - Throws: `AggregatorError.damaged` for a model file that has changed; `FileError`.
+  func advance(round: Int, vector: [UInt64], format: VectorFormat, weight: Int) throws -> [UInt8] {
+    let model = try SpoolFile(reading: files.model(round))
+    guard try model.length == plan.modelLength(entries: entries) * MemoryLayout<Float>.stride,
+      let updates = block(VectorBlock.update, of: format)
+    else { throw AggregatorError.damaged(path: files.model(round)) }
+    let rule = plan.rule
+    let memory = rule.memoryVectors > 0 && round > 0 ? try SpoolFile(reading: files.memory(round)) : nil
+    let memoryOutput = rule.memoryVectors > 0 ? try AtomicFileWriter(path: files.memory(round + 1)) : nil
+    let rate = plan.charter.federation.strategy.serverLearningRate
+    let hash = try write(model: round + 1) { output in
+      for range in pieces {
+        var piece = try floats(range, of: model)
+        var strategy = ServerStrategy<Float>(rule, rate: rate, count: range.count)
+        if let memory {
+          let kept = try doubles(range, vectors: rule.memoryVectors, of: memory)
+          guard let restored = ServerStrategy<Float>(rule, rate: rate, count: range.count, memory: kept) else {
+            throw AggregatorError.damaged(path: files.memory(round))
+          }
+          strategy = restored
+        }
+        if weight > 0 {
+          strategy.apply(
+            vector[updates.range][shifted: range].map { value(of: $0, updates.scale) / Double(weight) }, to: &piece)
+        }
+        try output.append(piece)
+        for vector in strategy.memory { try vector.withUnsafeBytes { try memoryOutput?.write($0) } }
+      }
+      guard let controls = block(VectorBlock.controls, of: format) else { return }
+      let sites = Double(plan.charter.sites.count)
+      for range in pieces {
+        var piece = try floats(range, of: model, behind: entries)
+        for (index, entry) in vector[controls.range][shifted: range].enumerated() {
+          piece[index] = Float(Double(piece[index]) + value(of: entry, controls.scale) / sites)
+        }
+        try output.append(piece)
+      }
+    }
+    try memoryOutput?.publish()
+    return hash
+  }
+
+  private func value(of entry: UInt64, _ scale: Double) -> Double {
+    Double(Int64(bitPattern: entry)) * scale
+  }
+
+  private func block(_ name: String, of format: VectorFormat) -> (range: Range<Int>, scale: Double)? {
+    guard let range = format.range(of: name), range.count == entries,
+      case .fixedPoint(_, let fractionBits, _)? = format.blocks.first(where: { $0.name == name })?.kind
+    else { return nil }
+    return (range, Double(sign: .plus, exponent: -fractionBits, significand: 1))
+  }
+
+  private var pieces: [Range<Int>] {
+    stride(from: 0, to: entries, by: Self.pieceEntries).map { $0..<min(entries, $0 + Self.pieceEntries) }
+  }
+
+  // MARK: - Files
+
+  /// - Parameter base: entries before the vector that `range` is of.
+  private func floats(_ range: Range<Int>, of file: SpoolFile, behind base: Int = 0) throws -> [Float] {
+    try [Float](unsafeUninitializedCapacity: range.count) { buffer, count in
+      let target = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<(range.count * 4)])
+      try file.read(into: target, at: (base + range.lowerBound) * 4)
+      count = range.count
+    }
+  }
+
+  private func doubles(_ range: Range<Int>, vectors: Int, of file: SpoolFile) throws -> [[Double]] {
+    try (0..<vectors).map { vector in
+      try [Double](unsafeUninitializedCapacity: range.count) { buffer, count in
+        let target = UnsafeMutableRawBufferPointer(
+          rebasing: UnsafeMutableRawBufferPointer(buffer)[..<(range.count * 8)])
+        try file.read(into: target, at: (range.lowerBound * vectors + vector * range.count) * 8)
+        count = range.count
+      }
+    }
+  }
+
+  private func write(model rounds: Int, _ body: (ModelOutput) throws -> Void) throws -> [UInt8] {
+    let output = try ModelOutput(path: files.model(rounds))
+    try body(output)
+    return try output.publish()
+  }
+}
+
+/// A model's file that is being written, and its hash.
+private final class ModelOutput {
+  private let writer: AtomicFileWriter
+  private var hash = SHA256()
+
+  init(path: String) throws {
+    writer = try AtomicFileWriter(path: path)
+  }
+
+  func append(_ values: [Float]) throws {
+    try values.withUnsafeBytes { bytes in
+      hash.update(bytes)
+      try writer.write(bytes)
+    }
+  }
+
+  func publish() throws -> [UInt8] {
+    try writer.publish()
+    return hash.finalize().bytes
+  }
+}
+
+extension ArraySlice<UInt64> {
+  /// Elements by their distance from the slice's first.
+  fileprivate subscript(shifted range: Range<Int>) -> ArraySlice<UInt64> {
+    self[(startIndex + range.lowerBound)..<(startIndex + range.upperBound)]
+  }
+}

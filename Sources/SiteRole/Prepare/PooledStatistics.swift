@@ -1,0 +1,60 @@
+import Datasets
+import Numerics
+import OwnerRole
+
+/// One site's share of the mean and the deviation of every column over all sites' training rows. Two sums, of which the second needs the first:
+/// Σ x, then Σ (x − mean)², which loses no digits where values are large and differ little.
+enum PooledStatistics {
+  /// One sequential pass over the file in blocks, in the file's own precision; sums in the order of the file.
+  ///
+  /// - Parameter means: nil for the sum of the values.
+  /// - Returns: a number for each column.
+  /// - Throws: `DatasetError` from reading.
+  static func sums(
+    _ source: any FeatureSource, rows trainingRows: [Int], about means: [Double]? = nil
+  ) throws -> [Double] {
+    var isTraining = [Bool](repeating: false, count: source.rows)
+    for row in trainingRows { isTraining[row] = true }
+    let columns = source.columns
+    var sums = [Double](repeating: 0, count: columns)
+    var block = Tensor<Double>(uninitialized: [source.preferredRowBlock, columns])
+    for first in stride(from: 0, to: source.rows, by: source.preferredRowBlock) {
+      let range = first..<min(source.rows, first + source.preferredRowBlock)
+      try block.withUnsafeMutableBufferPointer { buffer in
+        try source.read(rows: range, into: UnsafeMutableBufferPointer(rebasing: buffer[0..<(range.count * columns)]))
+        for row in range where isTraining[row] {
+          let start = (row - first) * columns
+          for column in 0..<columns {
+            let value = buffer[start + column]
+            if let means {
+              let difference = value - means[column]
+              sums[column] += difference * difference
+            } else {
+              sums[column] += value
+            }
+          }
+        }
+      }
+    }
+    return sums
+  }
+
+  /// - Parameters:
+  ///   - sums: of each column over all rows, then the number of rows.
+  /// - Returns: nil where there are no rows.
+  static func means(_ sums: [Double]) -> [Double]? {
+    guard let rows = sums.last, rows > 0 else { return nil }
+    return sums.dropLast().map { $0 / rows }
+  }
+
+  /// The population's deviation, 0 counting as 1, as a job has it.
+  static func standardization(means: [Double], squares: [Double]) -> Standardization? {
+    guard let rows = squares.last, rows > 0, squares.count == means.count + 1 else { return nil }
+    return Standardization(
+      mean: means,
+      scale: squares.dropLast().map { sum in
+        let deviation = (sum / rows).squareRoot()
+        return deviation == 0 ? 1 : deviation
+      })
+  }
+}

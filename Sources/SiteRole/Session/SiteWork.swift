@@ -1,0 +1,273 @@
+import Datasets
+package import Federation
+import Files
+import Foundation
+import JobSpec
+package import Masking
+import Models
+package import Numerics
+import OwnerRole
+import SecureSums
+import Training
+
+/// What a site makes for each sum: the same numbers again whenever it is asked again.
+///
+/// Everything that a sum needs is in the site's file, in the model that the aggregator names, and in the run directory; so a site that was
+/// killed while it worked makes the same vector anew.
+package final class SiteWork {
+  package let plan: FederationPlan
+  package let site: Int
+  package let data: PreparedSite
+  package let model: GlobalModel<Float>
+  private let directory: SiteDirectory
+  private let compute: Compute
+  private let startingSecret: OrderSecret
+  /// Made when the first model comes: rows are read once what they are standardised with is known.
+  private var training: LocalTraining<Float>?
+  /// The last score, and of which model it is.
+  private var score: (rounds: Int, value: LocalTraining<Float>.Score?)?
+
+  /// - Parameters:
+  ///   - group: nil where the charter masks nothing.
+  /// - Throws: `MaskingError.notExact` for a strength that the strategy does not commute with; `FileError`.
+  package init(
+    plan: FederationPlan, site: Int, data: PreparedSite, group: GroupKey?, directory: SiteDirectory, compute: Compute
+  ) throws {
+    self.plan = plan
+    self.site = site
+    self.data = data
+    self.directory = directory
+    self.compute = compute
+    startingSecret = PreparedSite.startingSecret(plan, group)
+    model = try GlobalModel(plan: plan, shape: data.prepared.shape, group: group, compute: compute)
+  }
+
+  private var task: LearningTask { plan.charter.task }
+  private var trainingRows: Int { data.prepared.plan.trainingRows }
+
+  var introduction: SiteIntroduction {
+    SiteIntroduction(
+      entries: model.count, columns: columns, model: model.digest(checkpoint: data.prepared.shape.data.checkpoint),
+      columnNames: data.columnDigest, records: 0)
+  }
+
+  private var columns: Int { data.prepared.shape.data.features }
+
+  func format(of purpose: SumPurpose) throws -> VectorFormat {
+    try plan.format(of: purpose, entries: model.count, columns: columns)
+  }
+
+  /// Writes what an outside replay needs: the charter with its defaults, orders and starting weights.
+  func writePlan() throws {
+    try AtomicFile.write(
+      Data(plan.charter.yaml().utf8), to: directory.run.root.appending(path: "charter.resolved.yaml").path)
+    let steps = data.stepsPerRound
+    try RunSetup.writePlan(
+      data.prepared, weights: startingSecret,
+      rounds: (0..<plan.charter.federation.rounds).map { $0 * steps..<($0 + 1) * steps }, to: directory.run)
+    if !FileManager.default.fileExists(atPath: directory.run.names.path) {
+      try data.prepared.names.write(to: directory.run.names)
+    }
+  }
+
+  /// The starting model as this site draws it, masked.
+  func start() throws -> [Float] {
+    try model.masked(ownStart())
+  }
+
+  /// The starting model as this site draws it, the trained parameters alone.
+  func ownStart() throws -> [Tensor<Float>] {
+    try startingTensors().trained
+  }
+
+  private func startingTensors() throws -> (all: [Tensor<Float>], trained: [Tensor<Float>]) {
+    let weights = data.prepared.shape.startingWeights(secret: startingSecret)
+    let specifications = data.prepared.shape.structure.parameters
+    let all: [Tensor<Float>] = try specifications.map { try weights.tensor($0) }
+    return (all, zip(specifications, all).filter { $0.0.isTrained }.map(\.1))
+  }
+
+  /// Whether a starting model is the one that this site would have drawn, up to the rounding of its masks.
+  func isStart(_ vector: [Float]) throws -> Bool {
+    let own = try ownStart()
+    let theirs = try model.unmasked(vector[..<model.count])
+    // Masking rounds each entry by a few units in the last place of the largest of its row.
+    return zip(own, theirs).allSatisfy { own, theirs in
+      let largest = own.elements.reduce(Float(0)) { max($0, abs($1)) }
+      return zip(own.elements, theirs.elements).allSatisfy { abs($0 - $1) <= 1e-5 * max(largest, 1e-3) }
+    }
+  }
+
+  /// Numbers that the sites are told of a sum.
+  func pooledCount(of purpose: SumPurpose) throws -> Int {
+    switch purpose {
+    case .means, .deviations: columns + 1
+    case .classCounts: plan.charter.data.classes.count
+    case .update, .evaluation: 0
+    }
+  }
+
+  // MARK: - Vectors
+
+  /// - Parameters:
+  ///   - vector: the model that the sum is about, masked (`FederationPlan.modelLength`); empty for none.
+  ///   - progress: steps done and in all; called often, and what it throws ends the work.
+  /// - Throws: `FixedPointError` for a number outside the charter's bounds; `OwnerError.diverged`; what reading throws.
+  func entries(
+    for purpose: SumPurpose, model vector: [Float], progress: (Int, Int) throws -> Void
+  ) throws -> [UInt64] {
+    let format = try format(of: purpose)
+    var entries = format.vector()
+    switch purpose {
+    case .means, .deviations:
+      try format.encode(try columnSums(purpose), block: VectorBlock.columns, into: &entries)
+      try format.encode(integers: [trainingRows], block: VectorBlock.rows, into: &entries)
+    case .classCounts:
+      throw SiteError.unsupported("federation.class_weights: balanced is not supported by this version")
+    case .update(let round):
+      try encodeUpdate(round, model: vector, format, into: &entries, progress: progress)
+    case .evaluation(let rounds):
+      var statistics = SiteStatistics(task: task)
+      try addScore(of: rounds, model: vector, to: &statistics, progress: progress)
+      try statistics.encode(into: &entries, format: format)
+    }
+    return entries
+  }
+
+  private func columnSums(_ purpose: SumPurpose) throws -> [Double] {
+    guard case .features(let source) = data.prepared.source else {
+      throw SiteError.unsupported("data.standardize: pooled needs rows of features, not tokens")
+    }
+    guard case .deviations = purpose else {
+      return try PooledStatistics.sums(source, rows: data.prepared.split.training)
+    }
+    guard let means = try directory.pooled(.means).flatMap(PooledStatistics.means) else {
+      throw SiteError.aggregatorLies("the aggregator asks for deviations before it said what the means are")
+    }
+    return try PooledStatistics.sums(source, rows: data.prepared.split.training, about: means)
+  }
+
+  private func encodeUpdate(
+    _ round: Int, model vector: [Float], _ format: VectorFormat, into entries: inout [UInt64],
+    progress: (Int, Int) throws -> Void
+  ) throws {
+    let training = try localTraining { try progress(0, data.stepsPerRound) }
+    let before = try model.unmasked(vector[..<model.count])
+    let strategy = plan.charter.federation.strategy
+    var correction: (any GradientCorrection<Float>)?
+    var controls: (own: [Float], all: [Tensor<Float>])?
+    if strategy.kind.hasControlVariates {
+      let own = try directory.controls(before: round, count: model.count) ?? [Float](repeating: 0, count: model.count)
+      let all = try model.unmasked(vector[model.count...])
+      controls = (own, all)
+      correction = ControlVariates(difference: zip(all, tensors(own)).map { $0.minus($1) })
+    } else if strategy.mu > 0 {
+      correction = ProximalTerm(strength: strategy.mu, origin: before)
+    }
+    let outcome = try training.train(round: round, from: before, correction: correction, progress: progress)
+    let updates = zip(outcome.weights, before).map { $0.minus($1) }
+    let weight = plan.charter.federation.weighting == .rows ? trainingRows : 1
+    try format.encode(try model.masked(updates), weight: weight, block: VectorBlock.update, into: &entries)
+    if let controls {
+      // Option II: c_k⁺ = c_k − c + (θ − θ_k) / Σ rates; the sum is of c_k⁺ − c_k.
+      let changes = zip(controls.all, updates).map { all, update in
+        update.map { Float(-Double($0) / outcome.rateSum) }.minus(all)
+      }
+      let changed = zip(controls.own, changes.flatMap(\.elements)).map { $0 + $1 }
+      try directory.storePending(changed, round: round)
+      try format.encode(try model.masked(changes), block: VectorBlock.controls, into: &entries)
+    }
+    var statistics = SiteStatistics(task: task)
+    statistics.weight = weight
+    statistics.trainingRows = trainingRows
+    statistics.localLoss = outcome.lossSum / Double(max(1, outcome.observed)) * Double(trainingRows)
+    try addScore(of: round, model: vector, to: &statistics, progress: progress)
+    try statistics.encode(into: &entries, format: format)
+  }
+
+  private func addScore(
+    of rounds: Int, model vector: [Float], to statistics: inout SiteStatistics, progress: (Int, Int) throws -> Void
+  ) throws {
+    let steps = data.stepsPerRound
+    guard
+      let score = try localTraining(progress: { try progress(0, steps) }).evaluate(
+        try model.unmasked(vector[..<model.count]), progress: { try progress(steps, steps) })
+    else { return }
+    statistics.validationRows = score.rows
+    statistics.validationLoss = score.lossSum / Double(max(1, score.observed)) * Double(score.rows)
+    for (place, name) in SiteStatistics.metricNames(task).enumerated() {
+      guard let value = score.metrics[name] else { continue }
+      statistics.metrics[place] = (SiteStatistics.isError(name) ? value * value : value) * Double(score.rows)
+      statistics.metricRows[place] = score.rows
+    }
+  }
+
+  // MARK: - Local training
+
+  /// - Parameter progress: called while rows are read for the first time; what it throws ends that.
+  func localTraining(progress: () throws -> Void = {}) throws -> LocalTraining<Float> {
+    if let training { return training }
+    let prepared = data.prepared
+    let keys = JobKeys<Float>(
+      master: MasterKey(), plan: prepared.shape.keyPlan, compute: compute)
+    var times = PhaseTimes()
+    let (samples, hash) = try prepared.readSamples(
+      keys: keys, master: MasterKey(), noise: nil, standardization: try standardization(),
+      scratch: directory.run.state, times: &times, progress: { _, _ in try progress() })
+    try DataDigest.keepOrCheck(prepared, features: hash, in: directory.run)
+    let training = try LocalTraining(
+      prepared: prepared, samples: samples, initial: try startingTensors().all, stepsPerRound: data.stepsPerRound,
+      rounds: plan.charter.federation.rounds, compute: compute)
+    self.training = training
+    return training
+  }
+
+  /// What rows are standardised with; nil where the charter asks for nothing.
+  func standardization() throws -> Standardization? {
+    let file = directory.run.standardization
+    if let known = try ModelDirectory.readStandardization(file) { return known }
+    guard case .features(let source) = data.prepared.source else { return nil }
+    var fitted: Standardization?
+    switch plan.charter.data.standardize {
+    case .none: return nil
+    case .site: fitted = try Standardization.fit(source, rows: data.prepared.split.training)
+    case .pooled:
+      guard let means = try directory.pooled(.means).flatMap(PooledStatistics.means),
+        let squares = try directory.pooled(.deviations)
+      else {
+        throw SiteError.aggregatorLies("the aggregator asks for an update before it said how columns are standardised")
+      }
+      fitted = PooledStatistics.standardization(means: means, squares: squares)
+    }
+    guard let fitted else { throw SiteError.aggregatorLies("the sums that columns are standardised by are of no rows") }
+    try ModelDirectory.writeStandardization(fitted, to: file)
+    return fitted
+  }
+
+  /// Writes `model/`: the global model, unmasked.
+  func write(_ vector: [Float], to directory: SiteDirectory) throws {
+    let tensors = try model.unmasked(vector[..<model.count])
+    try ModelDirectory(directory.run.model).write(
+      NamedTensors(zip(model.specifications.map(\.name), tensors).map { ($0, $1) }), shape: data.prepared.shape,
+      standardization: try standardization(), names: data.prepared.names)
+  }
+
+  private func tensors(_ vector: [Float]) -> [Tensor<Float>] {
+    var start = 0
+    return model.specifications.map { specification in
+      let count = specification.shape.reduce(1, *)
+      defer { start += count }
+      return Tensor(Array(vector[start..<start + count]), shape: specification.shape)
+    }
+  }
+}
+
+extension Tensor<Float> {
+  fileprivate func minus(_ other: Tensor<Float>) -> Tensor<Float> {
+    Tensor(zip(elements, other.elements).map { $0 - $1 }, shape: shape)
+  }
+
+  fileprivate func map(_ change: (Float) -> Float) -> Tensor<Float> {
+    Tensor(elements.map(change), shape: shape)
+  }
+}

@@ -1,0 +1,44 @@
+package import Foundations
+
+/// Why a site's part in a federation ends without its result, beside what its data, its job and its connection can be wrong about.
+package enum SiteError: Failure, Equatable {
+  /// The aggregator refused something; `kind` is its exit code for it.
+  case refused(kind: FailureKind, reason: String)
+  /// The aggregator cannot be reached, or stopped.
+  case aggregatorGone(String)
+  /// Ctrl-C; everything is saved.
+  case interrupted
+  /// The starting model is not what the charter and this site's group key give.
+  case otherStart
+  /// What the aggregator sent is not what it said that it would be, or asks for what no honest one asks for.
+  case aggregatorLies(String)
+  /// The charter asks for what a site of this version does not do.
+  case unsupported(String)
+  /// The run directory is of another federation, or of another site of it.
+  case otherRun(String)
+  /// The charter needs a group key, or the one given is for nothing.
+  case groupKey(String)
+
+  package var kind: FailureKind {
+    switch self {
+    case .refused(let kind, _): kind == .usage || kind == .defect ? .refused : kind
+    case .aggregatorGone, .interrupted: .unreachable
+    case .otherStart, .groupKey: .keyOrPermission
+    case .aggregatorLies: .refused
+    case .unsupported, .otherRun: .usage
+    }
+  }
+
+  package var description: String {
+    switch self {
+    case .refused(_, let reason): "the aggregator refuses: \(reason)"
+    case .aggregatorGone(let what): what
+    case .interrupted: "interrupted; everything is saved, go on with --resume"
+    case .otherStart:
+      "the starting model of the federation is not what the charter and this site's group key give: some site has another group key, or the "
+        + "same checkpoint with other weights; compare the SHA-256 of group.key at all sites"
+    case .aggregatorLies(let what): "\(what); nothing more was sent to this aggregator"
+    case .unsupported(let what), .otherRun(let what), .groupKey(let what): what
+    }
+  }
+}

@@ -1,0 +1,116 @@
+import Federation
+import Foundations
+import Foundation
+import JobSpec
+import Models
+import SiteRole
+
+/// A site's progress on standard error: a bar with round, local step and the last scores on a terminal; lines otherwise.
+///
+/// Used from the thread that runs the site.
+final class SiteProgress {
+  private let plan: FederationPlan
+  /// Put before every line; empty for one site a terminal.
+  private let prefix: String
+  private let clock = ContinuousClock()
+  private let isTerminal: Bool
+  private var lastShown: ContinuousClock.Instant
+  private var what = ""
+  private var scores = ""
+
+  /// - Parameter site: its name where several share a terminal; nil for one alone.
+  init(_ plan: FederationPlan, site: String?) {
+    self.plan = plan
+    prefix = site.map { "\($0): " } ?? ""
+    isTerminal = StandardError.isTerminal && site == nil
+    lastShown = clock.now
+  }
+
+  func show(_ event: SiteEvent) {
+    switch event {
+    case .waiting(let reason): line("\(reason); waiting for it")
+    case .connected(let software): line("connected to \(software.printable(limit: 80))")
+    case .lost(let reason): line("aggregator lost: \(reason); everything is saved here, waiting for it")
+    case .began(let purpose): what = text(purpose)
+    case .advanced(let done, let total): advance(done, total)
+    case .sent: break
+    case .leftOut(let reason): line("not in this sum: \(reason.printable(limit: 500))")
+    case .recorded(let record): show(record)
+    case .differing(let site, let purposes):
+      line(
+        "note: \(purposes.joined(separator: " and ").printable(limit: 100)) differ by the site \(site.printable(limit: 64)) alone: the "
+          + "difference of these two sums tells the aggregator about that site")
+    case .result(let result): line("done: \(result.reason.printable(limit: 500))")
+    }
+  }
+
+  func line(_ text: String) {
+    StandardError.write((isTerminal ? "\r\u{1B}[K" : "") + prefix + text + "\n")
+  }
+
+  func end() {
+    if isTerminal { StandardError.write("\r\u{1B}[K") }
+  }
+
+  private func text(_ purpose: SumPurpose) -> String {
+    switch purpose {
+    case .update(let round): "round \(round + 1)/\(plan.charter.federation.rounds)"
+    case .means, .deviations: "standardisation"
+    case .classCounts: "class counts"
+    case .evaluation: "last evaluation"
+    }
+  }
+
+  private func advance(_ done: Int, _ total: Int) {
+    let now = clock.now
+    guard lastShown.duration(to: now) >= (isTerminal ? .milliseconds(100) : .seconds(10)) else { return }
+    lastShown = now
+    let text = "\(what)  local step \(done)/\(total)\(scores)"
+    if isTerminal { StandardError.replaceLine(text) } else { line(text) }
+  }
+
+  private func show(_ record: SumRecord) {
+    guard let purpose = SumPurpose(record.purpose.printable(limit: 80)) else { return }
+    let values = record.means.sorted { $0.key < $1.key }
+      .map { "\($0.key.printable(limit: 40)) \(QuantityText.fixed($0.value, 4))" }.joined(separator: "  ")
+    scores = values.isEmpty ? "" : "  \(values)"
+    let missing = Set(record.cohort).subtracting(record.survivors).sorted().map { $0.printable(limit: 64) }
+    line(
+      "\(text(purpose)) done  \(record.survivors.count) of \(record.cohort.count) sites\(scores)"
+        + (missing.isEmpty ? "" : "  without \(missing.joined(separator: ", "))"))
+  }
+}
+
+/// What a finished federation shows: scores a round, and the site's own rows.
+struct FederationSummary {
+  let records: [SumRecord]
+  let report: SiteReport
+  let model: String
+
+  var text: String {
+    let scored = records.filter { SumPurpose($0.purpose)?.model != nil }
+    let names = Set(scored.flatMap(\.means.keys)).subtracting(["loss", "validation_loss"]).sorted()
+    let rows = scored.map { record in
+      let rounds = SumPurpose(record.purpose)?.model ?? 0
+      return ["\(rounds)\(rounds == report.rounds ? " *" : "")", "\(record.survivors.count)"]
+        + (["validation_loss"] + names).map { name in record.means[name].map { QuantityText.fixed($0, 4) } ?? "–" }
+        + [QuantityText.fixed(record.seconds, 1)]
+    }
+    var lines =
+      TextTable(
+        header: ["rounds", "sites", "validation loss"] + names + ["seconds"], rows: rows, numeric: true
+      ).lines
+    lines.append("* the model that is kept; scores are means over the sites, weighted by their validation rows")
+    lines += ["", "on this site's own \(QuantityText.count(report.ownRows)) validation rows"]
+    let own = report.federated.keys.sorted()
+    lines +=
+      TextTable(
+        header: ["model"] + own,
+        rows: [("federated", report.federated), ("this site alone", report.local ?? [:])].filter { !$0.1.isEmpty }.map {
+          name, values in
+          [name] + own.map { key in values[key].map { QuantityText.fixed($0, 4) } ?? "–" }
+        }, numeric: true
+      ).lines
+    return (lines + ["", "model: \(model)"]).joined(separator: "\n")
+  }
+}

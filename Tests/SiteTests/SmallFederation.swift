@@ -1,0 +1,117 @@
+import Datasets
+import Federation
+import Files
+import Foundation
+import Masking
+import Models
+import Numerics
+import OwnerRole
+import Protocol
+import SiteRole
+import TestSupport
+
+@testable import JobSpec
+
+/// Sites with a few rows of three columns each, drawn from numbers that depend on the site alone.
+struct SmallFederation {
+  static let columns = ["10", "20", "30"]
+
+  let directory: TemporaryDirectory
+  let plan: FederationPlan
+  let siteKeys: [CurveKeyPair]
+  let aggregatorKeys: CurveKeyPair
+  let group = GroupKey()
+  let rows: [Int]
+
+  /// - Parameters:
+  ///   - rows: of each site; one in five is held out.
+  ///   - settings: further lines of `federation`.
+  init(
+    rows: [Int] = [17, 40, 9], task: String = "regression", rounds: Int = 2, local: String = "{updates: 3}",
+    strategy: String = "{name: fedavg, weighting: rows}", strength: String = "rotation", aggregation: String = "secure",
+    standardize: String = "none", batch: Int = 4, settings: [String] = []
+  ) throws {
+    directory = try TemporaryDirectory()
+    self.rows = rows
+    let names = rows.indices.map { "site\($0)" }
+    let classes = task == "classification" ? "classes: [ill, well], " : ""
+    let lines =
+      [
+        "name: small", "aggregator: {address: \"tcp://127.0.0.1:5590\", key: aggregator.pub}",
+        "sites: [\(names.map { "{name: \($0), key: \($0).pub}" }.joined(separator: ", "))]",
+        "data: {columns: [\(Self.columns.map { "\"\($0)\"" }.joined(separator: ", "))], \(classes)standardize: \(standardize)}",
+        "task: \(task)", "model: {mlp: {hidden: []}}", "optimizer: {name: sgd, lr: 0.05, momentum: 0}",
+        "train: {batch: \(batch)}", "federation:",
+      ]
+      + ([
+        "strategy: \(strategy)", "rounds: \(rounds)", "local: \(local)", "participation: {minimum: 2}",
+        "fixed_point: {update_clip: 8.0, rows_bound: 1024, statistics_bound: 1.0e6}", "aggregation: \(aggregation)",
+        "masking: {strength: \(strength)}",
+      ] + settings).map { "  " + $0 }
+    let bytes = Array(lines.joined(separator: "\n").utf8)
+    siteKeys = try rows.map { _ in try CurveKeyPair.generate() }
+    aggregatorKeys = try CurveKeyPair.generate()
+    plan = try FederationPlan(
+      Charter.Loaded(
+        charter: try Charter.parse(bytes: bytes, directory: directory.path, workingDirectory: directory.path),
+        bytes: bytes),
+      siteKeys: siteKeys.map(\.publicKey), aggregatorKey: aggregatorKeys.publicKey)
+    for site in rows.indices { try write(site) }
+  }
+
+  /// Features and targets of a site's rows, in the charter's order of columns.
+  func values(of site: Int) -> (features: [[Double]], targets: [Double]) {
+    var generator = SplitMix(seed: UInt64(100 + site))
+    var features: [[Double]] = []
+    var targets: [Double] = []
+    for _ in 0..<rows[site] {
+      let row = Self.columns.indices.map { _ in Double(generator.nextValue() as Float) }
+      features.append(row)
+      targets.append(Double(Float(row[0] - 2 * row[1] + 0.5 + 0.1 * Double(generator.nextValue() as Float))))
+    }
+    return (features, targets)
+  }
+
+  func file(_ site: Int) -> String { directory.file("site\(site).h5") }
+
+  /// - Parameter order: of the file's columns, as places in the charter's.
+  func write(_ site: Int, order: [Int] = [2, 0, 1], names: [Int64]? = nil, labels: [Int64]? = nil) throws {
+    let writer = try HDF5Writer(path: file(site))
+    let (features, targets) = values(of: site)
+    try writer.createMatrix("x", columns: order.count, of: Float.self)
+    try writer.append(features.flatMap { row in order.map { Float(row[$0]) } }, to: "x")
+    try writer.write(names ?? order.map { Int64(Self.columns[$0]) ?? 0 }, to: "columns")
+    try writer.write(labels ?? targets.map { $0 > 0.5 ? 1 : 0 }, to: "class")
+    try writer.write(targets.map { Float($0) }, to: "y")
+    try writer.commit()
+  }
+
+  func specification(_ site: Int) throws -> SiteSpecification {
+    let labels = plan.charter.task == .classification ? "class" : "y"
+    let text = """
+      name: site\(site)
+      data: {file: \(file(site)), features: x, columns: columns, labels: \(labels), split: {validation: 0.2, seed: 1}}
+      """
+    return try SiteSpecification.parse(
+      bytes: Array(text.utf8), source: "site", overrides: [], directory: directory.path,
+      workingDirectory: directory.path, charter: plan.charter, checkFiles: true)
+  }
+
+  func data(_ site: Int) throws -> PreparedSite {
+    try PreparedSite(specification(site), plan: plan)
+  }
+
+  func runDirectory(_ site: Int) -> SiteDirectory {
+    SiteDirectory(root: directory.url("run\(site)"))
+  }
+
+  /// A site that is ready to work, in a run directory of its own.
+  func work(_ site: Int, group: GroupKey? = nil) throws -> SiteWork {
+    let place = runDirectory(site)
+    try place.open(plan, site: site, resuming: false)
+    return try SiteWork(
+      plan: plan, site: site, data: try data(site),
+      group: plan.charter.federation.masking.strength == .none ? nil : group ?? self.group, directory: place,
+      compute: Compute(threads: 1))
+  }
+}
