@@ -13,12 +13,13 @@ BYTES := $(CACHE)/readme-bytes.h5
 TEXTS := README.md docs/keys-and-privacy.md docs/transformers.md docs/operations.md docs/cluster.md
 PYTHON := .venv/bin/python
 
-.PHONY: help deps mpi mpi-test build run test slurm-test link-test dist dist-test lint format arrows docs-check job-reference peer-test tox21 survival minilm llama bench replay replay-matrix fuzz clean
+.PHONY: help deps mpi mpi-test build run test slurm-test link-test dist dist-test lint format arrows docs-check job-reference peer-test tox21 survival federation minilm llama bench replay replay-matrix replay-federation fuzz clean
 
 help:
 	@echo "make run       install what is missing, build, train a real single-cell job masked, show the result"
 	@echo "make test      all tests"
 	@echo "make tox21 TOX21=FILE · make survival TCGA=FILE · make minilm PUBMED=FILE · make llama     the other example jobs"
+	@echo "make federation [TCGA=DIR]     aggregator and sites on this machine; replay-federation RUN=runs/federation: in plaintext PyTorch"
 	@echo "make replay RUN=DIR   repeat a run in plaintext PyTorch, compare the weights; replay-matrix: every exact combination"
 	@echo "make bench     measure, print tables, write bench.json (TOX21=FILE PUBMED=FILE LARGE=1: with those rows)"
 	@echo "make fuzz      the parsers of foreign bytes under a fuzzer for a bounded time"
@@ -67,6 +68,17 @@ run: build $(PBMC)
 tox21: build
 	@test -n "$(TOX21)" || { echo "give the file: make tox21 TOX21=/path/to/tox21_morgan2048.h5" >&2; exit 2; }
 	jobs/run-local.sh jobs/tox21.yaml runs/tox21 --set data.file="$(abspath $(TOX21))"
+
+# A charter with its sites and aggregator on this machine, each a process of its own. Without the TCGA files: the single-cell file cut into
+# four laboratories.
+federation: build $(if $(TCGA),,$(LABORATORIES))
+	$(if $(TCGA),@mkdir -p $(CACHE) && ln -sfn "$(abspath $(TCGA))" $(CACHE)/tcga_brca)
+	jobs/federation/run-local.sh jobs/federation/$(if $(TCGA),tcga-brca,pbmc).yaml runs/federation
+
+# All sites in plaintext PyTorch, from what their runs wrote down: RUN=runs/federation.
+replay-federation: $(PYTHON)
+	@test -n "$(RUN)" || { echo "give the directory of the sites' runs: make replay-federation RUN=runs/federation" >&2; exit 2; }
+	$(PYTHON) jobs/replay/federation.py $(RUN)
 
 survival: build
 	@test -n "$(TCGA)" || { echo "give the file: make survival TCGA=/path/to/tcga_brca/site-0.h5" >&2; exit 2; }

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Runs a federation on this machine: makes the keys of all parties, starts the aggregator and every site as a process of its own, waits for the
+# model. DIR/NAME is the run directory of a site, DIR/aggregator the aggregator's store; logs are beside them.
+# Usage: run-local.sh CHARTER.yaml DIR      The site files are CHARTER-NAME.yaml, beside it.
+set -euo pipefail
+[ $# -eq 2 ] || { sed -n '2,5s/^# //p' "$0" >&2; exit 2; }
+charter=$1 run=$2
+root=$(cd "$(dirname "$0")/../.." && pwd)
+bin=${BIN:-$root/.build/release}
+keys=$root/.cache/federation/keys
+mapfile -t sites < <(sed -n 's/^ *- {name: *\([A-Za-z0-9._-]*\),.*/\1/p' "$charter")
+
+if [ -e "$run" ]; then
+  before=$run.$(date +%Y%m%d-%H%M%S)
+  echo "$run is from an earlier run; moved to $before"
+  mv "$run" "$before"
+fi
+mkdir -p "$run"
+BIN=$bin "$root/jobs/federation/keys.sh" "$keys" --of "$charter"
+[ -e "$keys/group.key" ] || "$bin/encryptor" group-key "$keys" >/dev/null
+
+started=()
+trap 'for process in "${started[@]}"; do kill "$process" 2>/dev/null || true; done; wait' EXIT
+"$bin/aggregator" serve --keys "$keys/aggregator" --charter "$charter" --store "$run/aggregator" \
+  >"$run/aggregator.out" 2>"$run/aggregator.log" &
+aggregator=$!
+started+=("$aggregator")
+until grep -q '^listening' "$run/aggregator.out"; do
+  kill -0 "$aggregator" 2>/dev/null || { cat "$run/aggregator.log" >&2; exit 1; }
+  sleep 0.1
+done
+echo "aggregator $(cat "$run/aggregator.out"), log in $run/aggregator.log; ${#sites[@]} sites, logs beside it"
+
+# Each of these would take all cores by itself.
+join() {
+  "$bin/encryptor" join "${charter%.yaml}-$1.yaml" --charter "$charter" --keys "$keys/$1" --group-key "$keys/group.key" \
+    --out "$run/$1" --threads 1
+}
+for site in "${sites[@]:1}"; do
+  join "$site" >"$run/$site.out" 2>"$run/$site.log" &
+  started+=($!)
+done
+# The first one is shown.
+join "${sites[0]}"
+code=0
+for process in "${started[@]}"; do wait "$process" || code=$?; done
+started=()
+if [ "$code" -ne 0 ]; then
+  echo "a party ended with exit code $code: see $run/*.log" >&2
+  exit "$code"
+fi
+echo "every site has the model: $run/NAME/model"
