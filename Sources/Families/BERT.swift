@@ -104,7 +104,8 @@ package struct BERT: ModelFamily {
   // MARK: - Head
 
   package static let poolings = [TokenPooling.cls, .mean, .last]
-  package static let classifier = "classifier"
+
+  package static func classifier(_ task: LearningTask) -> String { "classifier" }
 
   package static func headHasBias(_ task: LearningTask) -> Bool { true }
 
@@ -135,7 +136,7 @@ package struct BERT: ModelFamily {
     if request.pooling == .mean { stream = builder.add("pooling", .mean(PoolingOperation(from: stream))) }
     if let pooler = request.pooler { stream = addPooler(pooler, to: &builder, from: stream) }
     builder.addHead(
-      Self.classifier, from: stream, outputs: request.outputs, hasBias: Self.headHasBias(request.task))
+      Self.classifier(request.task), from: stream, outputs: request.outputs, hasBias: Self.headHasBias(request.task))
     return try builder.graph()
   }
 

@@ -104,8 +104,9 @@ package struct Llama: ModelFamily {
   // MARK: - Head
 
   package static let poolings = [TokenPooling.last, .mean]
-  package static let classifier = "score"
   package static let classifierGain: String? = lastNorm
+
+  package static func classifier(_ task: LearningTask) -> String { "score" }
 
   package static func headHasBias(_ task: LearningTask) -> Bool { task == .tokenClassification }
 
@@ -137,7 +138,7 @@ package struct Llama: ModelFamily {
     stream = builder.addRootMeanSquareNorm("model.norm", from: stream, epsilon: sizes.normEpsilon)
     if request.pooling == .mean { stream = builder.add("pooling", .mean(PoolingOperation(from: stream))) }
     builder.addHead(
-      request.isLanguageModel ? "lm_head" : Self.classifier, from: stream, outputs: request.outputs,
+      request.isLanguageModel ? "lm_head" : Self.classifier(request.task), from: stream, outputs: request.outputs,
       hasBias: Self.headHasBias(request.task), isPretrained: request.isLanguageModel)
     return try builder.graph()
   }

@@ -46,8 +46,8 @@ package protocol ModelFamily: Sendable {
 
   /// How the tokens of a sample may become one row; the first is what the library's class does.
   static var poolings: [TokenPooling] { get }
-  /// The fresh linear layer that makes the outputs, as the library's class names it.
-  static var classifier: String { get }
+  /// The fresh linear layer that makes the outputs of this task, as the library's class names it.
+  static func classifier(_ task: LearningTask) -> String
   /// Whether the library's class gives the head of this task a bias.
   static func headHasBias(_ task: LearningTask) -> Bool
   /// The norm whose gain the classifier takes in; nil where it reads no folded norm.
@@ -76,11 +76,11 @@ extension ModelFamily {
   /// The weight of the language model's own head; nil where the family has none.
   package var languageModelHead: String? { tensors.first { $0.role == .languageModelHead }?.name }
 
-  /// The gain that each weight with one takes in: names of norms by names of weights.
-  package var gains: [String: String] {
+  /// The gain that each weight with one takes in, the head's of this task among them: names of norms by names of weights.
+  package func gains(_ task: LearningTask) -> [String: String] {
     var gains: [String: String] = [:]
     for tensor in tensors { gains[tensor.name] = tensor.gain }
-    gains[Self.classifier + ".weight"] = Self.classifierGain
+    gains[Self.classifier(task) + ".weight"] = Self.classifierGain
     return gains
   }
 

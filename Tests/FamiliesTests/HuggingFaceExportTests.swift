@@ -146,7 +146,10 @@ import TestSupport
 
   @Test func tokenizerFilesAreCopied() throws {
     let original = try fixture(ModelFixture.bert)
-    for name in ["tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json", "other.txt"] {
+    for name in [
+      "tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json",
+      "other.txt",
+    ] {
       try original.write("content of \(name)", to: name)
     }
     // Longer than a piece of the copy.
@@ -157,8 +160,8 @@ import TestSupport
         tiesWordEmbeddings: true), of: original)
     #expect(
       try target.names == [
-        "config.json", "model.safetensors", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
-        "vocab.txt",
+        "config.json", "merges.txt", "model.safetensors", "special_tokens_map.json", "tokenizer.json",
+        "tokenizer_config.json", "vocab.json", "vocab.txt",
       ])
     #expect(target.contents("tokenizer.json") == Data("content of tokenizer.json".utf8))
     #expect(target.contents("vocab.txt") == original.directory.contents("vocab.txt"))

@@ -46,12 +46,12 @@ private struct Fused: ModelFamily {
 
   static let readsTokenOrder = true
   static let poolings = [TokenPooling.last]
-  static let classifier = "head"
+  static func classifier(_ task: LearningTask) -> String { "head" }
   static func headHasBias(_ task: LearningTask) -> Bool { false }
   static func libraryClass(_ task: LearningTask) -> String? { "FusedModel" }
   func graph(_ request: ModelRequest) throws(GraphError) -> ModelGraph {
     var builder = try request.builder(sizes)
-    builder.addHead(Self.classifier, from: GraphBuilder.input, outputs: request.outputs, hasBias: false)
+    builder.addHead(Self.classifier(request.task), from: GraphBuilder.input, outputs: request.outputs, hasBias: false)
     return try builder.graph()
   }
 }
@@ -130,7 +130,7 @@ private struct Fused: ModelFamily {
   @Test func gainsAndWhatTheOwnerKeeps() throws {
     let family = try open(try checkpoint(Self.attention)).configuration.family
     #expect(
-      family.gains == [
+      family.gains(.classification) == [
         "h.0.query.weight": "h.0.norm.weight", "h.0.key.weight": "h.0.norm.weight",
         "h.0.value.weight": "h.0.norm.weight",
       ])
@@ -142,7 +142,8 @@ private struct Fused: ModelFamily {
 
   @Test func aFamilyThatIsNotAskedForIsNotKnown() throws {
     let fixture = try checkpoint(Self.attention)
-    _ = try expectProblem(.unsupportedSetting("model_type", found: "fused", supported: "bert, llama")) {
+    let supported = ModelFamilies.all.map { $0.name }.joined(separator: ", ")
+    _ = try expectProblem(.unsupportedSetting("model_type", found: "fused", supported: supported)) {
       _ = try fixture.open()
     }
   }

@@ -7,8 +7,8 @@ package import Models
 package struct HuggingFaceExport: Sendable {
   /// Copied where the original has them.
   private static let tokenizerFiles = [
-    "tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json", "tokenizer.model",
-    "added_tokens.json",
+    "tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json",
+    "tokenizer.model", "added_tokens.json",
   ]
 
   /// The class of the transformers library that loads the model.

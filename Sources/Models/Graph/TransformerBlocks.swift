@@ -48,6 +48,24 @@ package struct TransformerSizes: Sendable, Equatable {
   package var residual: Space { Space(id: SpaceID("residual"), width: width) }
 }
 
+/// What the layers of an attention are called.
+package struct AttentionNames: Sendable {
+  /// Layers without parameters: attention, and its rotary positions.
+  let attention: String
+  let query: String
+  let key: String
+  let value: String
+  let output: String
+
+  package init(attention: String, query: String, key: String, value: String, output: String) {
+    self.attention = attention
+    self.query = query
+    self.key = key
+    self.value = value
+    self.output = output
+  }
+}
+
 /// What a post-norm encoder block's layers are called.
 package struct PostNormBlockNames: Sendable {
   /// Layers without parameters: the pooled token's selection, and attention.
@@ -76,6 +94,10 @@ package struct PostNormBlockNames: Sendable {
     self.inner = inner
     self.outer = outer
     self.outputNorm = outputNorm
+  }
+
+  fileprivate var ofAttention: AttentionNames {
+    AttentionNames(attention: attention, query: query, key: key, value: value, output: attentionOutput)
   }
 }
 
@@ -112,6 +134,10 @@ package struct PreNormBlockNames: Sendable {
     self.up = up
     self.down = down
   }
+
+  fileprivate var ofAttention: AttentionNames {
+    AttentionNames(attention: attention, query: query, key: key, value: value, output: attentionOutput)
+  }
 }
 
 extension GraphBuilder {
@@ -129,25 +155,15 @@ extension GraphBuilder {
     addBlock { builder in
       let stream =
         poolsToken ? builder.add(names.pooling, .selection(PoolingOperation(from: input))) : input
-      let spaces = builder.addAttentionSpaces(block, sizes)
-      let (residual, biases) = (sizes.residual.id, sizes.hasAttentionBiases)
-      let query = builder.addLinear(names.query, from: stream, to: spaces.query, hasBias: biases)
-      // It adds the same q · b to the scores of one query with every key, which leaves the softmax unchanged.
-      let key = builder.addLinear(
-        names.key, from: input, to: spaces.key, hasBias: biases, biasIsWithoutEffect: true)
-      let value = builder.addLinear(names.value, from: input, to: spaces.value, hasBias: biases)
-      let context = builder.add(
-        names.attention,
-        .attention(AttentionOperation(query: query, key: key, value: value, to: spaces.context, isCausal: false)))
-      let attended = builder.addLinear(
-        names.attentionOutput, from: context, to: residual, hasBias: sizes.hasAttentionOutputBias, residual: stream)
+      let attended = builder.addAttention(
+        block, names.ofAttention, sizes, queriesFrom: stream, keysFrom: input, addedTo: stream, isCausal: false)
       let between = builder.addLayerNorm(names.attentionNorm, from: attended, epsilon: sizes.normEpsilon)
       let hidden = SpaceID("layers.\(block).hidden")
       builder.add(Space(id: hidden, width: sizes.hidden))
       let inner = builder.addLinear(
         names.inner, from: between, to: hidden, hasBias: sizes.hasMLPBiases, activation: sizes.activation)
       let sum = builder.addLinear(
-        names.outer, from: inner, to: residual, hasBias: sizes.hasMLPBiases, residual: between)
+        names.outer, from: inner, to: sizes.residual.id, hasBias: sizes.hasMLPBiases, residual: between)
       return builder.addLayerNorm(names.outputNorm, from: sum, epsilon: sizes.normEpsilon)
     }
   }
@@ -161,26 +177,16 @@ extension GraphBuilder {
     _ block: Int, _ names: PreNormBlockNames, _ sizes: TransformerSizes, from input: Int, poolsToken: Bool
   ) -> Int {
     addBlock { builder in
-      func rotated(_ value: Int) -> Int {
-        sizes.isRotary ? builder.add(names.attention, .rotary(RotaryOperation(from: value))) : value
-      }
       func pooled(_ value: Int) -> Int {
         poolsToken ? builder.add(names.pooling, .selection(PoolingOperation(from: value))) : value
       }
       let stream = pooled(input)
       let normed = builder.addRootMeanSquareNorm(names.inputNorm, from: input, epsilon: sizes.normEpsilon)
       let asking = pooled(normed)
-      let spaces = builder.addAttentionSpaces(block, sizes)
-      let (residual, biases, bias) = (sizes.residual.id, sizes.hasAttentionBiases, sizes.hasMLPBiases)
-      let query = rotated(builder.addLinear(names.query, from: asking, to: spaces.query, hasBias: biases))
-      let key = rotated(builder.addLinear(names.key, from: normed, to: spaces.key, hasBias: biases))
-      let value = builder.addLinear(names.value, from: normed, to: spaces.value, hasBias: biases)
-      let context = builder.add(
-        names.attention,
-        .attention(AttentionOperation(query: query, key: key, value: value, to: spaces.context, isCausal: true)))
-      let attended = builder.addLinear(
-        names.attentionOutput, from: context, to: residual, hasBias: sizes.hasAttentionOutputBias, residual: stream)
+      let attended = builder.addAttention(
+        block, names.ofAttention, sizes, queriesFrom: asking, keysFrom: normed, addedTo: stream, isCausal: true)
       let between = builder.addRootMeanSquareNorm(names.attentionNorm, from: attended, epsilon: sizes.normEpsilon)
+      let bias = sizes.hasMLPBiases
       let gateSpace = SpaceID("layers.\(block).gate")
       let upSpace = SpaceID("layers.\(block).up")
       builder.add(Space(id: gateSpace, width: sizes.hidden))
@@ -188,8 +194,37 @@ extension GraphBuilder {
       let gate = builder.addLinear(names.gate, from: between, to: gateSpace, hasBias: bias)
       let up = builder.addLinear(names.up, from: between, to: upSpace, hasBias: bias)
       let product = builder.add(names.gating, .gate(GateOperation(gate: gate, up: up)))
-      return builder.addLinear(names.down, from: product, to: residual, hasBias: bias, residual: attended)
+      return builder.addLinear(names.down, from: product, to: sizes.residual.id, hasBias: bias, residual: attended)
     }
+  }
+
+  /// stream + W_o attention(W_q x, W_k y, W_v y), with rotary positions where `sizes` says so.
+  ///
+  /// - Parameters:
+  ///   - block: its spaces are "layers.BLOCK.query", "….key", "….value" and "….context": a leak audit tells by these names which of them share keys.
+  ///   - queries: the value x, in the residual space.
+  ///   - keys: the value y, in the residual space: that of all tokens, also where `queries` is that of the pooled ones.
+  ///   - stream: what is added, with the rows of `queries`.
+  /// - Returns: the number of a value in the residual space.
+  package mutating func addAttention(
+    _ block: Int, _ names: AttentionNames, _ sizes: TransformerSizes, queriesFrom queries: Int, keysFrom keys: Int,
+    addedTo stream: Int, isCausal: Bool
+  ) -> Int {
+    func rotated(_ value: Int) -> Int {
+      sizes.isRotary ? add(names.attention, .rotary(RotaryOperation(from: value))) : value
+    }
+    let spaces = addAttentionSpaces(block, sizes)
+    let biases = sizes.hasAttentionBiases
+    let query = rotated(addLinear(names.query, from: queries, to: spaces.query, hasBias: biases))
+    // Where positions do not turn it, it adds the same q · b to the scores of one query with every key, which leaves the softmax unchanged.
+    let key = rotated(
+      addLinear(names.key, from: keys, to: spaces.key, hasBias: biases, biasIsWithoutEffect: !sizes.isRotary))
+    let value = addLinear(names.value, from: keys, to: spaces.value, hasBias: biases)
+    let context = add(
+      names.attention,
+      .attention(AttentionOperation(query: query, key: key, value: value, to: spaces.context, isCausal: isCausal)))
+    return addLinear(
+      names.output, from: context, to: sizes.residual.id, hasBias: sizes.hasAttentionOutputBias, residual: stream)
   }
 
   /// The four spaces of block `block`'s attention, in one order of heads.

@@ -31,10 +31,11 @@ package struct PretrainedModel: Sendable {
         pooler: family.pooler.map(directory.contains) ?? false, languageModelHead: task == .causalLanguageModel))
     self.settings = settings
     self.task = task
-    gains = family.gains
+    gains = family.gains(task)
     if libraryClass == nil {
       throw OwnerError.unfitJob(
-        "task: \(task.rawValue) needs a decoder; \(settings.directory) holds a \(familyName) model")
+        "task: \(task.rawValue) is not supported for \(familyName) models, and \(settings.directory) holds one: the transformers library "
+          + "has no class of theirs for it")
     }
     if let pool = settings.pool {
       guard !task.isPerToken else {
@@ -44,7 +45,8 @@ package struct PretrainedModel: Sendable {
       let poolings = type(of: family).poolings
       guard poolings.contains(pool) else {
         throw OwnerError.unfitJob(
-          "model.head.pool: \(pool.rawValue) needs an encoder; use \(poolings.map(\.rawValue).joined(separator: " or "))"
+          "model.head.pool: \(pool.rawValue) is not supported for \(familyName) models; use "
+            + poolings.map(\.rawValue).joined(separator: " or ")
         )
       }
     }
@@ -64,8 +66,9 @@ package struct PretrainedModel: Sendable {
       let layer = tensor.name.split(separator: ".").dropLast().last.map(String.init) ?? ""
       if targets.contains(layer) {
         throw OwnerError.unfitJob(
-          "model.train.lora.targets: \(familyName) checkpoints store \(layer) as a part of `\(tensor.storedName)`, which an "
-            + "adapter cannot be added to; set model.train: all")
+          "model.train.lora.targets: \(familyName) checkpoints store \(layer) "
+            + (tensor.storedName == tensor.name ? "transposed" : "as a part of `\(tensor.storedName)`")
+            + ", which an adapter cannot be added to; set model.train: all")
       }
     }
   }

@@ -149,7 +149,7 @@ struct TransformerReadme {
     if let pooling = ownPooling {
       notes +=
         "\nThe class above does not pool as this model was trained: its head reads \(pooling). Take the encoder's last hidden states, pool them "
-        + "so, and apply `\(type(of: model.family).classifier)` to the result.\n"
+        + "so, and apply `\(type(of: model.family).classifier(model.task))` to the result.\n"
     }
     return notes
   }

@@ -140,12 +140,13 @@ import TestSupport
       try TokenData(in: $0)
     }
     #expect(failure.kind == .usage)
-    #expect(failure.description.contains("decoder"))
+    #expect(failure.description.contains("task: causal-lm is not supported for bert models"))
   }
 
   @Test func firstTokenOfADecoder() throws {
     let failure = try refusal(TokenJob().changing { ($0.family, $0.pool) = (.llama, .cls) }) { try TokenData(in: $0) }
     #expect(failure.kind == .usage)
+    #expect(failure.description.contains("cls is not supported for llama models; use last or mean"))
   }
 
   @Test func adamwUnderRotations() throws {
