@@ -85,7 +85,9 @@ import Testing
     #expect(plan.output == plan.rows[3])
     #expect(plan.input.homogeneous == fixture.layout)
     if job.isRefused {
-      #expect(throws: MaskingError.notExact(optimizer: .adamw, largest: .signedPermutation, strength: job.strength)) {
+      #expect(
+        throws: MaskingError.notExact(optimizer: job.optimizer, largest: .signedPermutation, strength: job.strength)
+      ) {
         try fixture.plan(
           job.strength, optimizer: job.optimizer, exact: true, location: job.location, task: job.task,
           labelsMissing: job.labelsMissing)

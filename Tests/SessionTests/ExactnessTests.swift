@@ -14,6 +14,10 @@ import Testing
 @Suite(.waiting) struct ExactnessTests {
   static let bound = 1e-10
 
+  @Test func everyOptimizerIsTrained() {
+    #expect(Set(ExactnessCase.exact.map(\.job.optimizer.kind)) == Set(OptimizerDescription.Kind.allCases))
+  }
+
   @Test(arguments: ExactnessCase.exact)
   func maskedTrainingEqualsPlaintext(_ example: ExactnessCase) throws {
     let site = try Site<Double>()

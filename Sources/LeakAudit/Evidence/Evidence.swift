@@ -50,6 +50,8 @@ package struct ProviderView: Sendable {
   package let inputs: Tensor<Float>
   /// Tokens of each sample; nil where a sample is one row.
   package let lengths: [Int32]?
+  /// Whether the model's layers put the positions in (rotary), so that `inputs` say nothing of them.
+  package let isRotary: Bool
   /// Which keys each space has: no secret, the protocol says it.
   package let groups: [SpaceID: SymmetryGroup]
   /// The space that `inputs` live in.
@@ -64,12 +66,13 @@ package struct ProviderView: Sendable {
   package let targets: ProviderTargets
 
   package init(
-    inputs: Tensor<Float>, lengths: [Int32]?, groups: [SpaceID: SymmetryGroup], input: SpaceID,
+    inputs: Tensor<Float>, lengths: [Int32]?, isRotary: Bool = false, groups: [SpaceID: SymmetryGroup], input: SpaceID,
     parameters: [ParameterSpecification], initialWeights: [Tensor<Float>], finalWeights: [Tensor<Float>],
     outputs: Tensor<Float>, targets: ProviderTargets
   ) {
     self.inputs = inputs
     self.lengths = lengths
+    self.isRotary = isRotary
     self.groups = groups
     self.input = input
     self.parameters = parameters
@@ -84,7 +87,7 @@ package struct ProviderView: Sendable {
   /// The same, of a job that is said to have these keys.
   func assuming(_ groups: [SpaceID: SymmetryGroup]) -> ProviderView {
     ProviderView(
-      inputs: inputs, lengths: lengths, groups: groups, input: input, parameters: parameters,
+      inputs: inputs, lengths: lengths, isRotary: isRotary, groups: groups, input: input, parameters: parameters,
       initialWeights: initialWeights, finalWeights: finalWeights, outputs: outputs, targets: targets)
   }
 }

@@ -43,6 +43,7 @@ struct ObservedRun {
     let samples = try source.plaintext(of: slots, master: run.master)
     view = ProviderView(
       inputs: parts.inputs.joined(), lengths: samples.lengths,
+      isRotary: !prepared.shape.graph.rotaryFrequencies.isEmpty,
       groups: Dictionary(plan.rows.map { ($0.space, $0.group) }, uniquingKeysWith: { first, _ in first }),
       input: plan.input.space, parameters: prepared.shape.structure.parameters, initialWeights: initial,
       finalWeights: run.maskedWeights, outputs: parts.outputs.joined(),

@@ -14,7 +14,7 @@ import Training
 ///
 /// Weights are drawn without any structure of their own, so that what an attack finds it finds by comparing.
 struct SmallTransformer {
-  let parameters: [ParameterSpecification]
+  var parameters: [ParameterSpecification]
   /// What is trained from.
   var weights: [Tensor<Float>]
   /// What the public knows, or thinks it does.
@@ -153,8 +153,9 @@ struct SmallTransformer {
     let outputs = Tensor<Float>(zeros: [samples.count, 3])
     return (
       ProviderView(
-        inputs: inputs, lengths: samples.map { Int32($0.count) }, groups: groups, input: plan.input.space,
-        parameters: parameters, initialWeights: initial, finalWeights: initial, outputs: outputs,
+        inputs: inputs, lengths: samples.map { Int32($0.count) }, isRotary: vocabulary.positions == nil,
+        groups: groups, input: plan.input.space, parameters: parameters, initialWeights: initial, finalWeights: initial,
+        outputs: outputs,
         targets: .gradients(outputs)),
       OwnerTruth(
         rows: plain, tokens: tokens, positions: places,

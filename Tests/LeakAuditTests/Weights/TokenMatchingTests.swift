@@ -97,6 +97,21 @@ import Testing
     }
   }
 
+  /// What the layers do decides how it is attacked, not what its family calls them.
+  @Test func anEncoderUnderOtherNamesIsAttackedAlike() throws {
+    let (samples, known) = (texts(Self.zipf, 150, seed: 6), texts(Self.zipf, 2000, seed: 60))
+    var transformer = try SmallTransformer.bert(seed: 6)
+    let named = try measure(transformer.evidence(samples, sampleTexts: known, isPublic: false))
+    transformer.parameters = transformer.parameters.map {
+      ParameterSpecification(
+        name: $0.name.replacing("bert.", with: "model."), shape: $0.shape, rows: $0.rows, columns: $0.columns,
+        origin: $0.origin)
+    }
+    let renamed = try measure(transformer.evidence(samples, sampleTexts: known, isPublic: false))
+    #expect(renamed.value == named.value)
+    #expect(try #require(named.value) > 0.2 + 0.17)
+  }
+
   /// Bigrams settle what frequencies leave open: three of five words follow from the one before.
   @Test func aDecodersTokensAreToldByBigrams() throws {
     let samples = texts(Self.ordered, 300, seed: 7)

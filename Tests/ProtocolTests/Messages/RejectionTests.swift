@@ -178,7 +178,7 @@ struct RejectionTests {
 
   /// A choice that another version has: of an optimizer, an activation, a schedule.
   @Test(arguments: [
-    (#""kind":"muon""#, #""kind":"lion""#, "optimizer.kind"),
+    (#""kind":"muon""#, #""kind":"another""#, "optimizer.kind"),
     (#""decay":"cosine""#, #""decay":"steps""#, "schedule.decay"),
   ])
   func aKindThatIsNotKnownHere(_ known: String, _ unknown: String, _ field: String) throws {

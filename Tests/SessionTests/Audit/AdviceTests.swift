@@ -4,7 +4,6 @@ import Foundation
 import JobSpec
 import Masking
 import OwnerRole
-import Protocol
 import Testing
 import TestSupport
 
@@ -36,7 +35,7 @@ import TestSupport
 
   init() throws {
     directory = try TemporaryDirectory()
-    for family in [TransformerFamily.bert, .llama] {
+    for family in TinyFamily.allCases {
       try TinyCheckpoint.write(family, to: directory.url(family.rawValue))
     }
   }

@@ -6,7 +6,6 @@ import Foundation
 import JobSpec
 import OwnerRole
 import Numerics
-import Protocol
 import Testing
 import TestSupport
 
@@ -231,8 +230,8 @@ import TestSupport
   }
 
   /// Tokens come in their secret order with their ids, and the public has the checkpoint's weights but not the fresh head.
-  @Test(arguments: [TransformerFamily.bert, .llama])
-  func tokensAreTheKeysImagesInTheOrderSent(_ family: TransformerFamily) throws {
+  @Test(arguments: TinyFamily.allCases)
+  func tokensAreTheKeysImagesInTheOrderSent(_ family: TinyFamily) throws {
     let directory = try TemporaryDirectory()
     let job = try TokenJob().changing { $0.family = family }.resolved(on: TokenData(in: directory))
     let found = try evidence(job)
@@ -241,8 +240,9 @@ import TestSupport
     let vocabulary = try #require(found.knowledge.vocabulary)
     #expect(tokens.count == found.masked.inputs.rows)
     #expect(found.masked.lengths?.reduce(0, +) == Int32(tokens.count))
-    if family == .llama {
-      // A decoder's token vector is the word's alone.
+    #expect(found.masked.isRotary == (family == .llama))
+    if found.masked.isRotary {
+      // The token vector is the word's alone.
       let width = vocabulary.words.columns
       #expect(
         tokens.indices.allSatisfy { row in

@@ -1,3 +1,4 @@
+import Families
 import Models
 import JobSpec
 import OwnerRole
@@ -69,6 +70,11 @@ import TestSupport
     ),
     ("accumulation and recomputation", TokenJob().changing { ($0.accumulate, $0.recompute) = (2, true) }),
   ]
+
+  @Test func everyFamilyIsTrained() {
+    #expect(TinyFamily.allCases.map(\.rawValue) == ModelFamilies.all.map { $0.name })
+    #expect(Set(Self.jobs.map(\.job.family)) == Set(TinyFamily.allCases))
+  }
 
   @Test(arguments: jobs.indices)
   func maskedEqualsPlaintext(_ index: Int) throws {

@@ -3,7 +3,6 @@ import Foundation
 import JobSpec
 import Models
 import Numerics
-import Protocol
 import TestSupport
 
 @testable import Families
@@ -11,11 +10,11 @@ import TestSupport
 
 /// A job on `TokenData` and a `TinyCheckpoint`; every field is one that some test changes.
 struct TokenJob: Sendable {
-  var family = TransformerFamily.bert
+  var family = TinyFamily.bert
   var task = LearningTask.classification
   var pool: TokenPooling?
   var classes: Int?
-  /// Whether an encoder's checkpoint has one.
+  /// Whether the checkpoint has one, of a family that may.
   var hasPooler = true
   /// Labels of the tokens for a language model, which needs none.
   var languageModelLabels: String?
@@ -60,11 +59,12 @@ struct TokenJob: Sendable {
     if !FileManager.default.fileExists(atPath: checkpoint.path) {
       try TinyCheckpoint.write(family, to: checkpoint, hasPooler: hasPooler)
     }
+    let hasTypes = try family.model().sizes.tokenTypes > 0
     return ResolvedJob(
       name: "tokens", trainer: "tcp://127.0.0.1:1",
       data: JobData(
         file: data.file.path,
-        inputs: .tokens(TokenColumns(ids: "ids", mask: "mask", types: family == .bert ? "types" : nil)), labels: labels,
+        inputs: .tokens(TokenColumns(ids: "ids", mask: "mask", types: hasTypes ? "types" : nil)), labels: labels,
         split: .fraction(validation: 0.2, seed: 3), standardize: false),
       task: task,
       model: .huggingFace(HuggingFaceModel(directory: checkpoint.path, pool: pool, classes: classes, train: train)),
@@ -77,27 +77,54 @@ struct TokenJob: Sendable {
   }
 }
 
+/// The families that tests train a small model of, as `model_type` calls them: all that there are.
+enum TinyFamily: String, Sendable, CaseIterable {
+  case bert
+  case llama
+
+  /// What config.json says.
+  fileprivate var settings: String {
+    switch self {
+    case .bert:
+      """
+      {"model_type": "bert", "vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
+       "intermediate_size": 12, "hidden_act": "gelu", "max_position_embeddings": 12, "type_vocab_size": 2,
+       "layer_norm_eps": 1e-12, "pad_token_id": 0}
+      """
+    case .llama:
+      """
+      {"model_type": "llama", "vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 4,
+       "num_key_value_heads": 2, "intermediate_size": 12, "hidden_act": "silu", "max_position_embeddings": 12,
+       "rms_norm_eps": 1e-6, "rope_theta": 100.0, "tie_word_embeddings": false, "pad_token_id": 0}
+      """
+    }
+  }
+
+  func model() throws -> any ModelFamily {
+    try HuggingFaceConfiguration.parse(Array(settings.utf8)).family
+  }
+}
+
 /// A pretrained model of a few thousand numbers, as the Hugging Face libraries write one.
 enum TinyCheckpoint {
   static let vocabulary = 20
   static let positions = 12
 
-  /// - Parameter zeroed: the name of a tensor that is to be nothing but zeros.
+  /// - Parameters:
+  ///   - zeroed: the name of a tensor that is to be nothing but zeros.
+  ///   - hasPooler: of a family that may have one.
   static func write(
-    _ family: TransformerFamily, to directory: URL, seed: UInt64 = 9, zeroing zeroed: String? = nil,
-    hasPooler: Bool = true
+    _ family: TinyFamily, to directory: URL, seed: UInt64 = 9, zeroing zeroed: String? = nil, hasPooler: Bool = true
   ) throws {
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-    let settings = family == .bert ? bert : llama
-    try Data(settings.utf8).write(to: directory.appending(path: "config.json"))
-    let configuration = try HuggingFaceConfiguration.parse(Array(settings.utf8))
+    try Data(family.settings.utf8).write(to: directory.appending(path: "config.json"))
+    let model = try family.model()
     var random = SplitMix(seed: seed)
-    let tensors = configuration.family.storedTensors(
-      pooler: family == .bert && hasPooler, languageModelHead: family == .llama
-    ).map {
-      description in
+    let tensors = model.storedTensors(
+      pooler: hasPooler, languageModelHead: !model.sizes.tiesWordEmbeddings
+    ).map { description in
       // Gains near 1 and of both sizes, so that folding one wrongly shows.
-      let isGain = description.shape.count == 1 && description.name.hasSuffix("orm.weight")
+      let isGain = description.shape.count == 1 && description.name.hasSuffix(".weight")
       let values = (0..<description.shape.reduce(1, *)).map { _ in
         description.name == zeroed ? 0 : random.nextValue() * 0.4 + (isGain ? 1 : 0)
       }
@@ -105,17 +132,6 @@ enum TinyCheckpoint {
     }
     try SafetensorsFile.write(tensors, to: directory.appending(path: "model.safetensors").path)
   }
-
-  private static let bert = """
-    {"model_type": "bert", "vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
-     "intermediate_size": 12, "hidden_act": "gelu", "max_position_embeddings": 12, "type_vocab_size": 2,
-     "layer_norm_eps": 1e-12, "pad_token_id": 0}
-    """
-  private static let llama = """
-    {"model_type": "llama", "vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 4,
-     "num_key_value_heads": 2, "intermediate_size": 12, "hidden_act": "silu", "max_position_embeddings": 12,
-     "rms_norm_eps": 1e-6, "rope_theta": 100.0, "tie_word_embeddings": false, "pad_token_id": 0}
-    """
 }
 
 /// Token sequences with labels of every kind in an HDF5 file.

@@ -12,9 +12,6 @@ package struct TokenMatching: Attack {
     package let texts: [[Int32]]
     /// The checkpoint; nil where it is not public.
     package let base: Base?
-    /// Whether samples come in their own order, as a decoder needs them.
-    package let isDecoder: Bool
-
     package struct Base: Sendable {
       package let weights: BaseWeights.Knowledge
       package let vocabulary: TokenVocabulary
@@ -55,9 +52,7 @@ package struct TokenMatching: Attack {
     guard base != nil || !texts.isEmpty else {
       throw Inapplicable("neither the base checkpoint nor texts of the same kind are public")
     }
-    // The trainer is told which model to build, and its parameters' names.
-    return Knowledge(
-      texts: texts, base: base, isDecoder: !evidence.masked.parameters.contains { $0.name.hasPrefix("bert.") })
+    return Knowledge(texts: texts, base: base)
   }
 
   package func attempt(
@@ -112,7 +107,8 @@ package struct TokenMatching: Attack {
     count = min(count, view.inputs.rows)
     let rows = view.inputs.slice(rows: 0..<count)
     let clusters = VectorClusters(rows, compute: compute)
-    if knowledge.isDecoder {
+    // Then a row is a token, whatever its position, and samples come in their own order, which those layers need.
+    if view.isRotary {
       let tokens = BigramMatching(compute: compute).tokens(
         clusters, lengths: lengths, texts: knowledge.texts, until: deadline)
       return clusters.cluster.map { tokens[$0] }
