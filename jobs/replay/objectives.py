@@ -1,4 +1,4 @@
-"""The losses and metrics that interface.md defines, in plaintext PyTorch.
+"""The losses and metrics that docs/job-reference.md defines, in plaintext PyTorch.
 
 A row is a sample, or for per-token tasks a counted token; targets are class ids, or numbers with NaN where there is none, or for survival
 (time, 1 where the event came then and 0 where the row is censored).

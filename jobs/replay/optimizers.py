@@ -1,4 +1,4 @@
-"""The updates that interface.md defines, in plaintext PyTorch: schedule, clipping, SGD, AdamW, Muon."""
+"""The updates that docs/job-reference.md defines, in plaintext PyTorch: schedule, clipping, SGD, AdamW, Muon."""
 
 import math
 
@@ -29,7 +29,7 @@ def clip(parameters, limit):
 
 
 class Muon:
-    """Muon as interface.md writes it out.
+    """Muon as docs/job-reference.md writes it out.
 
     `joined`: whether the first two parameters are a weight and a bias that count as one matrix [W | b], as in an MLP's first layer.
     """
@@ -89,4 +89,6 @@ def optimizer(settings, parameters, joined=False):
     if name == "adamw":
         return TorchOptimizer(
             torch.optim.AdamW(parameters, lr=1.0, betas=(0.9, 0.999), eps=1e-8, weight_decay=decay))
-    return Muon(parameters, settings["momentum"], decay, joined)
+    if name == "muon":
+        return Muon(parameters, settings["momentum"], decay, joined)
+    raise ValueError(f"no replay of optimizer.name: {name}")

@@ -60,10 +60,12 @@ class Transformer:
     def choose_trained(self):
         """Marks what is trained: never the embeddings, never gains of RMSNorm, which the owner folded into the layers that read them."""
         chosen = []
+        tables = {id(module.weight) for module in self.model.modules() if isinstance(module, torch.nn.Embedding)}
         for name, parameter in self.model.named_parameters():
             is_head = name.startswith(("classifier.", "score.", "lm_head."))
             if self.part == "all":
-                is_trained = "embeddings." not in name and "embed_tokens." not in name
+                # BERT's norm of the embeddings goes with them.
+                is_trained = id(parameter) not in tables and "embeddings." not in name
                 is_trained = is_trained and not (self.model.config.model_type == "llama" and "norm." in name)
             elif self.part == "head":
                 is_trained = is_head
@@ -99,8 +101,7 @@ def build(settings, task, initial, element):
     config._attn_implementation = "sdpa" if element == torch.float64 else "eager"
     config.tie_word_embeddings = False
     if task != "causal-lm":
-        head = initial["classifier.weight" if config.model_type == "bert" else "score.weight"]
-        config.num_labels = len(head)
+        config.num_labels = len(next(initial[name] for name in ("classifier.weight", "score.weight") if name in initial))
     model = class_for(task).from_config(config, dtype=element)
     if config.model_type == "bert" and "bert.pooler.dense.weight" not in initial:
         model.bert.pooler = None
