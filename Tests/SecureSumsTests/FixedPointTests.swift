@@ -54,7 +54,7 @@ import Testing
       return
     }
     #expect(table.rows[0].total == 64)
-    #expect(error?.description.contains("update     21        3     32      7      1     64, does not fit") == true)
+    #expect(error?.description.contains("update fraction 21 + clip 3 + weight 32 + sites 7 + sign 1 = 64") == true)
   }
 
   @Test(arguments: [

@@ -48,6 +48,15 @@ import Testing
     #expect(text.contains("several columns are called 20"), "\(text)")
   }
 
+  @Test func `Names of columns stand where the site's file says`() throws {
+    let federation = try SmallFederation()
+    try federation.write(0, namesAt: "names")
+    let rows = try federation.data(0, columns: "names").prepared
+    #expect(rows.names.columns == SmallFederation.columns)
+    let text = message { _ = try federation.data(0, columns: "columns") }
+    #expect(text.contains("'columns' (data.columns)") && text.contains("3 names"), "\(text)")
+  }
+
   @Test func `A label that the charter lacks is refused, and a site may lack a class`() throws {
     let federation = try SmallFederation(task: "classification")
     try federation.write(0, labels: Array(repeating: 1, count: 17))

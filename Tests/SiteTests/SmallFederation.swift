@@ -75,30 +75,33 @@ struct SmallFederation {
   func file(_ site: Int) -> String { directory.file("site\(site).h5") }
 
   /// - Parameter order: of the file's columns, as places in the charter's.
-  func write(_ site: Int, order: [Int] = [2, 0, 1], names: [Int64]? = nil, labels: [Int64]? = nil) throws {
+  func write(
+    _ site: Int, order: [Int] = [2, 0, 1], names: [Int64]? = nil, namesAt path: String = "columns",
+    labels: [Int64]? = nil
+  ) throws {
     let writer = try HDF5Writer(path: file(site))
     let (features, targets) = values(of: site)
     try writer.createMatrix("x", columns: order.count, of: Float.self)
     try writer.append(features.flatMap { row in order.map { Float(row[$0]) } }, to: "x")
-    try writer.write(names ?? order.map { Int64(Self.columns[$0]) ?? 0 }, to: "columns")
+    try writer.write(names ?? order.map { Int64(Self.columns[$0]) ?? 0 }, to: path)
     try writer.write(labels ?? targets.map { $0 > 0.5 ? 1 : 0 }, to: "class")
     try writer.write(targets.map { Float($0) }, to: "y")
     try writer.commit()
   }
 
-  func specification(_ site: Int) throws -> SiteSpecification {
+  func specification(_ site: Int, columns: String = "columns") throws -> SiteSpecification {
     let labels = plan.charter.task == .classification ? "class" : "y"
     let text = """
       name: site\(site)
-      data: {file: \(file(site)), features: x, columns: columns, labels: \(labels), split: {validation: 0.2, seed: 1}}
+      data: {file: \(file(site)), features: x, columns: \(columns), labels: \(labels), split: {validation: 0.2, seed: 1}}
       """
     return try SiteSpecification.parse(
       bytes: Array(text.utf8), source: "site", overrides: [], directory: directory.path,
       workingDirectory: directory.path, charter: plan.charter, checkFiles: true)
   }
 
-  func data(_ site: Int) throws -> PreparedSite {
-    try PreparedSite(specification(site), plan: plan)
+  func data(_ site: Int, columns: String = "columns") throws -> PreparedSite {
+    try PreparedSite(specification(site, columns: columns), plan: plan)
   }
 
   func runDirectory(_ site: Int) -> SiteDirectory {

@@ -15,8 +15,11 @@ extension HDF5File {
   ///   - path: of the features, or of the token ids.
   ///   - rows: of the features.
   ///   - columns: of the features; 0 looks for no names of columns.
+  ///   - given: the list of the columns' names, instead of looking for one.
   /// - Throws: `DatasetError` for names that are there and damaged.
-  package func readNames(features path: String, rows: Int, columns: Int) throws(DatasetError) -> FeatureNames {
+  package func readNames(
+    features path: String, rows: Int, columns: Int, columnsAt given: String? = nil
+  ) throws(DatasetError) -> FeatureNames {
     let place = ObjectPath(path)
     var group = ObjectPath.components(place.object)
     let name = group.popLast() ?? ""
@@ -35,6 +38,7 @@ extension HDF5File {
         if let list = try indexPath(of: Self.joined(Array(owner), "obs")) { rowLists.append(list) }
       }
     }
+    if let given { columnLists = [given] }
     return FeatureNames(
       columns: columns > 0 && place.field == nil ? try firstList(columnLists, count: columns) : nil,
       rows: try firstList(rowLists, count: rows))

@@ -81,11 +81,14 @@ extension PreparedJob {
 package struct DataAgreement: Sendable, Equatable {
   /// Names of the columns in the order that the model takes them; nil for the file's own.
   package var columns: [String]?
+  /// Where the file has the names of its columns; nil to look for them beside the features.
+  package var columnNames: String?
   /// Names of the classes in order of class id; nil for the file's own.
   package var classes: [String]?
 
-  package init(columns: [String]? = nil, classes: [String]? = nil) {
+  package init(columns: [String]? = nil, columnNames: String? = nil, classes: [String]? = nil) {
     self.columns = columns
+    self.columnNames = columnNames
     self.classes = classes
   }
 }
@@ -121,7 +124,9 @@ struct OpenedData {
       names = DataNames(columns: nil, classes: labels?.classNames, rows: found.rows)
     case (.features(let path), .mlp):
       var source = try file.openFeatures(path: path)
-      if let columns = agreement.columns { source = try SampleSource.aligned(source, columns, file, path) }
+      if let columns = agreement.columns {
+        source = try SampleSource.aligned(source, columns, file, path, names: agreement.columnNames)
+      }
       let labels = try Self.labels(job, agreement, file: file, rows: source.rows)
       self.source = .features(source)
       self.labels = labels
@@ -250,10 +255,18 @@ extension SampleSource {
   }
 
   fileprivate static func aligned(
-    _ source: any FeatureSource, _ expected: [String], _ file: HDF5File, _ path: String
+    _ source: any FeatureSource, _ expected: [String], _ file: HDF5File, _ path: String, names: String? = nil
   ) throws -> any FeatureSource {
     let place = "\(file.path): '\(path)'"
-    guard let found = try file.readNames(features: path, rows: source.rows, columns: source.columns).columns else {
+    let found = try file.readNames(
+      features: path, rows: source.rows, columns: source.columns, columnsAt: names
+    ).columns
+    guard let found else {
+      if let names {
+        throw OwnerError.unfitData(
+          "\(file.path): '\(names)' (data.columns) holds no list of \(source.columns) names, one for each column of '\(path)'"
+        )
+      }
       throw OwnerError.unfitData(
         "\(place) has no names of columns, and the model takes named ones; without them nothing says which is which: add them, "
           + "as the index of var (AnnData) or a data set `columns` beside the features")

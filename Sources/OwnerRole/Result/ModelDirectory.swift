@@ -22,8 +22,10 @@ package struct ModelDirectory {
   /// - Parameters:
   ///   - trained: the trained parameters, unmasked, by name.
   ///   - names: of the data; those of its rows stay out of the model. Nil for runs of versions that kept none.
+  ///   - origin: who trained it, for its README.
   package func write<Element: FloatingElement>(
-    _ trained: NamedTensors<Element>, shape: JobShape, standardization fitted: Standardization?, names: DataNames?
+    _ trained: NamedTensors<Element>, shape: JobShape, standardization fitted: Standardization?, names: DataNames?,
+    origin: ModelOrigin = .job
   ) throws {
     try Directory.create(root.path)
     // An earlier version made it readable by everybody.
@@ -31,7 +33,7 @@ package struct ModelDirectory {
     try names?.withoutRows.write(to: namesFile)
     if let fitted { try Self.writeStandardization(fitted, to: standardization) }
     try AtomicFile.write(
-      Data(ModelReadme.text(shape, standardized: fitted != nil, named: names?.columns != nil).utf8),
+      Data(ModelReadme.text(shape, standardized: fitted != nil, named: names?.columns != nil, origin: origin).utf8),
       to: root.appending(path: "README.md").path)
     if let pretrained = shape.pretrained {
       try TransformerExport(shape: shape, model: pretrained, trained: trained).write(to: root.path)
@@ -96,10 +98,26 @@ package struct ModelDirectory {
   }
 }
 
+/// Who trained a model, as its README says it.
+package enum ModelOrigin: Sendable {
+  case job
+  /// Sites that each trained on their own rows.
+  case federation(sites: Int)
+
+  var text: String {
+    switch self {
+    case .job: "on masked data and unmasked by its owner"
+    case .federation(let sites): "by \(sites) sites, each on its own rows, and averaged"
+    }
+  }
+}
+
 /// The text of `model/README.md`.
 enum ModelReadme {
-  static func text(_ shape: JobShape, standardized: Bool, named: Bool) -> String {
-    if let pretrained = shape.pretrained { return TransformerReadme(shape: shape, model: pretrained).text }
+  static func text(_ shape: JobShape, standardized: Bool, named: Bool, origin: ModelOrigin = .job) -> String {
+    if let pretrained = shape.pretrained {
+      return TransformerReadme(shape: shape, model: pretrained, origin: origin).text
+    }
     guard case .mlp(let hidden, let function) = shape.job.model else { return "" }
     let adapter = shape.job.masking.adapterWidth
     let features = shape.data.features
@@ -128,7 +146,7 @@ enum ModelReadme {
       # \(shape.job.name)
 
       A multi-layer perceptron for \(shape.job.task.rawValue), widths \(widths.map(String.init).joined(separator: " → ")), \
-      trained on masked data and unmasked by its owner. These weights are plaintext.\(about(adapter: adapter))\(noise(shape.job))
+      trained \(origin.text). These weights are plaintext.\(about(adapter: adapter))\(noise(shape.job))
 
       ```python
       import torch

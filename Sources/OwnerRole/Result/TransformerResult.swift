@@ -73,6 +73,7 @@ struct TransformerExport<Element: FloatingElement> {
 struct TransformerReadme {
   let shape: JobShape
   let model: PretrainedModel
+  let origin: ModelOrigin
 
   var text: String {
     let classes =
@@ -83,7 +84,7 @@ struct TransformerReadme {
     return """
       # \(shape.job.name)
 
-      \(what), fine-tuned for \(shape.job.task.rawValue) on masked data and unmasked by its owner. These weights are plaintext.\
+      \(what), fine-tuned for \(shape.job.task.rawValue) \(origin.text). These weights are plaintext.\
       \(ModelReadme.noise(shape.job))
 
       ```python

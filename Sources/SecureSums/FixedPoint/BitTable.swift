@@ -39,6 +39,14 @@ package struct BitTable: Sendable, Equatable, CustomStringConvertible {
     }.joined(separator: "\n")
   }
 
+  /// The same in one line, for errors.
+  var line: String {
+    rows.map { row in
+      "\(row.name) fraction \(row.fraction) + clip \(row.clip) + weight \(row.weight) + sites \(row.sites) + sign \(row.sign) = "
+        + "\(row.total)"
+    }.joined(separator: "; ")
+  }
+
   /// The row of a kind of block, for a sum over `sites` sites.
   static func row(_ name: String, _ kind: VectorFormat.Kind, sites: Int) -> Row {
     switch kind {
@@ -143,7 +151,7 @@ package enum FixedPointError: Failure, Equatable {
     switch self {
     case .bound(let what): "fixed point: \(what)"
     case .doesNotFit(let table):
-      "the bounds of the fixed point need more than \(BitTable.limit) bits; lower rows_bound or a clip\n\(table)"
+      "the bounds of the fixed point need more than \(BitTable.limit) bits; lower rows_bound or a clip: \(table.line)"
     case .layout(let what): "layout of a sum: \(what)"
     case .misplaced(let what): "values of a sum: \(what)"
     case .outOfClip(let block, let index):

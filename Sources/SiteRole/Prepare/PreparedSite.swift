@@ -24,7 +24,7 @@ package struct PreparedSite: Sendable {
     self.specification = specification
     let charter = plan.charter
     let agreement = DataAgreement(
-      columns: charter.data.columns.isEmpty ? nil : charter.data.columns,
+      columns: charter.data.columns.isEmpty ? nil : charter.data.columns, columnNames: specification.data.columns,
       classes: charter.data.classes.isEmpty ? nil : charter.data.classes)
     var steps = 0
     prepared = try PreparedJob(

@@ -249,7 +249,8 @@ package final class SiteWork {
     let tensors = try model.unmasked(vector[..<model.count])
     try ModelDirectory(directory.run.model).write(
       NamedTensors(zip(model.specifications.map(\.name), tensors).map { ($0, $1) }), shape: data.prepared.shape,
-      standardization: try standardization(), names: data.prepared.names)
+      standardization: try standardization(), names: data.prepared.names,
+      origin: .federation(sites: plan.charter.sites.count))
   }
 
   private func tensors(_ vector: [Float]) -> [Tensor<Float>] {

@@ -41,6 +41,7 @@ struct CharterCommand: ParsableCommand {
       ?? ["sums are plain: the aggregator sees every site's update, rows and metrics"]
     print("\nsums\n" + lines.map { "  \($0)" }.joined(separator: "\n"))
     print("\n\(try keys(plan))")
+    for part in SiteFiles.unsupported(plan) { print("\nnot carried out by this version, sites refuse it: \(part)") }
   }
 
   /// What each space of the model is masked with at the aggregator.

@@ -144,13 +144,17 @@ enum SiteFiles {
   }
 
   /// Parts of a charter that this version reads and does not carry out.
+  static func unsupported(_ plan: FederationPlan) -> [String] {
+    let settings = plan.charter.federation
+    return (settings.privacy != nil ? ["federation.privacy"] : [])
+      + (settings.classWeights == .balanced ? ["federation.class_weights: balanced"] : [])
+  }
+
+  /// - Throws: `SiteError.unsupported` for what a charter or a site's file asks for and this version does not carry out.
   static func refuseUnsupported(_ plan: FederationPlan, _ site: SiteSpecification) throws {
-    if plan.charter.federation.privacy != nil {
+    if let part = unsupported(plan).first {
       throw SiteError.unsupported(
-        "federation.privacy is not supported by this version; leave it out, or wait for one that is")
-    }
-    if plan.charter.federation.classWeights == .balanced {
-      throw SiteError.unsupported("federation.class_weights: balanced is not supported by this version")
+        "\(part) is not supported by this version; leave it out, or wait for one that carries it out")
     }
     if site.trainer != nil {
       throw SiteError.unsupported("a site that trains at a provider (trainer:) is not supported by this version")
