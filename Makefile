@@ -42,12 +42,14 @@ deps:
 build: deps
 	swift build -c release
 
-# The trainer for several processes. The MPI is the one whose mpicc is on PATH, Debian's Open MPI where there is none.
+# The trainer for several processes. The MPI is the one whose mpicc is on PATH, Debian's Open MPI where there is none. Debian's
+# openmpi-bin brings an mpicc without mpi.h.
 MPI_BUILD := .build-mpi
 MPI_CONFIGURATION ?= release
 
 mpi: deps
-	@command -v mpicc >/dev/null || $(MAKE) --no-print-directory deps PACKAGES="libopenmpi-dev openmpi-bin"
+	@echo '#include <mpi.h>' | mpicc -E - >/dev/null 2>&1 || \
+	  $(MAKE) --no-print-directory deps PACKAGES="libopenmpi-dev openmpi-bin"
 	@compile=$$(mpicc --showme:compile 2>/dev/null || mpicc -compile_info | cut -d' ' -f2-); \
 	link=$$(mpicc --showme:link 2>/dev/null || mpicc -link_info | cut -d' ' -f2-); \
 	flags=(); \
