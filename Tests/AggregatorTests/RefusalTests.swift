@@ -70,6 +70,11 @@ import TestSupport
     try wrong.open(trial.federation, introduction)
     try wrong.first { if case .role(.startWanted) = $0 { () } else { nil } }
     wrong.channel.close()
+    // Before the others come: they would have to fit what was said first.
+    let right = connection(trial)
+    try right.open(trial.federation)
+    try right.first { if case .role(.startWanted) = $0 { () } else { nil } }
+    right.channel.close()
     trial.startSites()
     trial.expectNoTrace(try trial.expectEnd())
   }
