@@ -109,9 +109,8 @@ $(LLAMA): jobs/prepare/random-llama.py | $(PYTHON)
 $(BYTES): jobs/prepare/byte-tokens.py $(TEXTS) | $(PYTHON)
 	$(PYTHON) $< $(TEXTS) $@
 
-# All tests run in one process, which can have more files and sockets open than many systems allow at first.
 test: deps
-	ulimit -n 8192 2>/dev/null || true; swift test
+	swift test
 
 lint:
 	swift format lint --strict --recursive Package.swift Sources Tests
