@@ -202,6 +202,8 @@ let package = Package(
         "JobSpec", "Protocol", "Models", "Numerics", "Foundations", "TestSupport",
       ]),
     // The programs themselves, started as a person would; Datasets only writes their input, Protocol what neither program says.
-    tests("ProgramTests", ["Datasets", "CHDF5", "Protocol", "Foundations", "TestSupport", "encryptor", "trainer"]),
+    tests(
+      "ProgramTests",
+      ["Datasets", "CHDF5", "Protocol", "Foundations", "TestSupport", "encryptor", "trainer", "aggregator"]),
   ]
 )

@@ -80,6 +80,26 @@ import TestSupport
     try trial.expectEnd()
   }
 
+  /// What cannot be written is told, and tried again; the sites whose requests it cost ask again.
+  @Test func aStoreThatCannotBeWrittenForAWhileLeavesNoTrace() throws {
+    let trial = try FederationTrial(TestFederation(rounds: 1))
+    let connection = SiteConnection(trial.network, key: trial.federation.siteKeys[0], job: trial.federation.plan.job)
+    try connection.open(trial.federation)
+    try connection.first { if case .role(.startWanted) = $0 { () } else { nil } }
+    connection.channel.close()
+    // A directory is where the starting model is to go.
+    let folder = try trial.content.folder
+    let place = folder.appending(path: "model-0.f32")
+    try FileManager.default.createDirectory(at: place, withIntermediateDirectories: false)
+    try Data().write(to: place.appending(path: "x"))
+    trial.startSites()
+    let isTold = eventually { trial.aggregator.events.contains { if case .trouble = $0 { true } else { false } } }
+    #expect(isTold)
+    try FileManager.default.removeItem(at: place)
+    trial.expectNoTrace(try trial.expectEnd())
+    #expect(trial.aggregator.refusals.isEmpty)
+  }
+
   @Test func aFederationThatIsOverEndsAtOnce() throws {
     let trial = try FederationTrial(TestFederation(rounds: 1))
     trial.startSites()

@@ -66,6 +66,14 @@ import TestSupport
     }
   }
 
+  @Test(arguments: [1, 2]) func keysAreSetUpAgainWhenTheyRunOut(_ most: Int) throws {
+    let trial = try FederationTrial(TestFederation(rounds: 3), mostSumsOfSetUp: most)
+    trial.startSites()
+    trial.expectNoTrace(try trial.expectEnd())
+    let setUps = trial.aggregator.events.compactMap { if case .settingUp(let sums) = $0 { sums } else { nil } }
+    #expect(setUps == (most == 1 ? [1, 1, 1, 1] : [2, 2]))
+  }
+
   @Test func aRoundAsksTheSitesOfItsSampleOnly() throws {
     let trial = try FederationTrial(TestFederation(sites: 4, rounds: 4, minimum: 2, fraction: 0.5))
     trial.startSites()

@@ -9,7 +9,8 @@ struct UsageTests {
     (.encryptor, []), (.trainer, []), (.encryptor, ["keygen"]), (.encryptor, ["run"]), (.encryptor, ["submit"]),
     (.encryptor, ["status"]), (.encryptor, ["retrieve"]), (.encryptor, ["cancel"]), (.encryptor, ["predict"]),
     (.encryptor, ["verify"]), (.encryptor, ["plan"]), (.encryptor, ["inspect"]), (.trainer, ["keygen"]),
-    (.trainer, ["serve"]), (.trainer, ["status"]), (.trainer, ["verify-log"]),
+    (.trainer, ["serve"]), (.trainer, ["status"]), (.trainer, ["verify-log"]), (.aggregator, []),
+    (.aggregator, ["keygen"]), (.aggregator, ["serve"]), (.aggregator, ["status"]), (.aggregator, ["verify-log"]),
   ]
 
   @Test(arguments: commands.indices)

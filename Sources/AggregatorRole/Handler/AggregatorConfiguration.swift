@@ -15,6 +15,8 @@ package struct AggregatorConfiguration: Sendable {
   /// Name and version, as sites see them.
   package let software: String
   package let metrics: AggregatorMetrics
+  /// Sums that keys are set up for at a time, 1 to 1024; fewer where they would take much memory.
+  package var mostSumsOfSetUp = 1024
 
   package init(
     service: ServiceConfiguration, plan: FederationPlan, key: KeyAgreement, software: String,

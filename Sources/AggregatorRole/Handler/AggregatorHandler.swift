@@ -58,7 +58,8 @@ package final class AggregatorHandler: JobHandler {
     let now = clock.now
     sites = plan.charter.sites.map { _ in (nil, now) }
     holder = RunHolder {
-      try FederationRun(plan, folder: folder, key: configuration.key, at: clock.now)
+      try FederationRun(
+        plan, folder: folder, key: configuration.key, mostSums: configuration.mostSumsOfSetUp, at: clock.now)
     }
     // What is wrong with it is better said before anybody connects.
     if RegularFile.exists(folder.appending(path: "job.json").path) { isOver = try holder.run().isDone }
@@ -192,6 +193,11 @@ package final class AggregatorHandler: JobHandler {
       if let peer = sites[site].peer { service.send(answer, job: plan.job, to: peer) }
     case .acknowledge(let site):
       if let peer = sites[site].peer { service.tell(.finished, job: plan.job, to: peer) }
+    case .startOver(let site):
+      if let peer = sites[site].peer {
+        sites[site] = (nil, clock.now)
+        service.tell(.goodbye(step: 0), job: plan.job, to: peer)
+      }
     case .event(let event):
       switch event {
       case .sumDone: configuration.metrics.countSum()

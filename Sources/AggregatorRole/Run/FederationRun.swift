@@ -19,6 +19,8 @@ final class FederationRun {
     case send(AggregatorAnswer, to: Int)
     /// The site's `fetched` is noted.
     case acknowledge(Int)
+    /// What the site asked for last could not be done here: it is to greet and ask again.
+    case startOver(Int)
     case event(AggregatorEvent)
   }
 
@@ -57,8 +59,13 @@ final class FederationRun {
   /// SHA-256 of what each site was told last on its connection.
   var told: [Int: [UInt8]] = [:]
   private var lastNotice: ContinuousClock.Instant?
+  /// Sites whose requests it has cost.
+  private var troubled: Set<Int> = []
   private var trouble: (reason: String, retry: ContinuousClock.Instant, said: ContinuousClock.Instant)?
   private var shown: FederationStatus?
+
+  /// Of one set-up of keys.
+  let mostSums: Int
 
   private static let noticeInterval = Duration.seconds(60)
   private static let retryInterval = Duration.seconds(5)
@@ -68,9 +75,13 @@ final class FederationRun {
   /// - Parameters:
   ///   - folder: exists.
   ///   - key: the aggregator's.
+  ///   - mostSums: that keys are set up for at a time.
   /// - Throws: `FileError`; `AggregatorError.damaged`; `SumError`.
-  init(_ plan: FederationPlan, folder: URL, key: KeyAgreement, at now: ContinuousClock.Instant) throws {
+  init(
+    _ plan: FederationPlan, folder: URL, key: KeyAgreement, mostSums: Int, at now: ContinuousClock.Instant
+  ) throws {
     self.plan = plan
+    self.mostSums = mostSums
     files = FederationFiles(folder: folder)
     agenda = try files.readAgenda(of: plan)
     log = try LineLog(path: files.rounds)
@@ -123,17 +134,18 @@ final class FederationRun {
     do {
       try body(self)
     } catch let error where Self.isOwn(error) {
-      // The site's message is not lost: what is due is said again when there is room again, and it answers again.
-      if let site { told[site] = nil }
+      // Nothing of it was done. The site asks again in a while.
+      if let site { troubled.insert(site) }
       note(error)
     } catch {
       refusal = error
     }
     if trouble.map({ now >= $0.retry }) ?? true {
+      effects += troubled.sorted().map(Effect.startOver)
+      troubled = []
       do {
         if ticks, trouble == nil { try tick() }
         try advance()
-        if trouble != nil { tellAgain.formUnion(sitesHere) }
         trouble = nil
         tellWhatIsDue()
       } catch {

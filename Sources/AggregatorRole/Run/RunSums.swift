@@ -72,7 +72,7 @@ extension FederationRun {
     // What set-ups leave at the sites and here grows with the square of the sites.
     let sites = plan.charter.sites.count
     let left = agenda.purposes(of: plan).count - agenda.done
-    let count = max(1, min(left, 1024, (32 << 20) / (sites * sites * 128)))
+    let count = max(1, min(left, mostSums, (32 << 20) / (sites * sites * 128)))
     try sums.prepare(sums: count)
     newcomers = []
     effects.append(.event(.settingUp(sums: count)))

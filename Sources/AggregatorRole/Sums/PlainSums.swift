@@ -21,7 +21,7 @@ final class PlainSums: Summation {
       var isClosed = false
     }
 
-    var next: UInt64 = 0
+    var next: UInt64 = 1
     var task: Task?
   }
 
@@ -62,7 +62,7 @@ final class PlainSums: Summation {
   var progress: String { "\(stage) \(stored.next)" }
 
   var current: SumTask? {
-    stored.task.map { SumTask(sum: $0.sum, attempt: 0, purpose: $0.purpose, cohort: $0.cohort) }
+    stored.task.map { SumTask(sum: $0.sum, attempt: 1, purpose: $0.purpose, cohort: $0.cohort) }
   }
 
   var readySites: [Int] { Array(0..<sites) }
@@ -77,7 +77,7 @@ final class PlainSums: Summation {
   func due(for site: Int) -> AggregatorAnswer? {
     guard let task = stored.task, wants(uploadOf: site) else { return nil }
     return .plainRequest(
-      PlainRequest(sum: task.sum, attempt: 0, purpose: task.purpose, model: task.model, format: task.format))
+      PlainRequest(sum: task.sum, attempt: 1, purpose: task.purpose, model: task.model, format: task.format))
   }
 
   func receive(_ message: [UInt8], from site: Int) throws {

@@ -18,14 +18,17 @@ final class FederationTrial {
   var store: URL { folder.url.appending(path: "store") }
 
   /// - Parameter beforeDiskWork: called before each piece of the aggregator's work.
-  init(_ federation: TestFederation, beforeDiskWork: @escaping @Sendable () -> Void = {}) throws {
+  init(
+    _ federation: TestFederation, mostSumsOfSetUp: Int = 1024, beforeDiskWork: @escaping @Sendable () -> Void = {}
+  ) throws {
     self.federation = federation
     folder = try TemporaryDirectory()
     var options = TransportOptions()
     options.sendQueueMessages = 1024
     network = InProcessNetwork(options: options)
     aggregator = try TestAggregator(
-      federation, store: folder.url.appending(path: "store"), on: network, beforeDiskWork: beforeDiskWork)
+      federation, store: folder.url.appending(path: "store"), on: network, mostSumsOfSetUp: mostSumsOfSetUp,
+      beforeDiskWork: beforeDiskWork)
   }
 
   /// - Parameter deaths: of each site, by its place.

@@ -26,7 +26,7 @@ final class TestAggregator: Sendable {
 
   /// - Parameter beforeDiskWork: called before each piece of its work.
   init(
-    _ federation: TestFederation, store: URL, on network: InProcessNetwork,
+    _ federation: TestFederation, store: URL, on network: InProcessNetwork, mostSumsOfSetUp: Int = 1024,
     beforeDiskWork: @escaping @Sendable () -> Void = {}
   ) throws {
     self.store = store
@@ -38,8 +38,9 @@ final class TestAggregator: Sendable {
     service.owners = ServedOwners(AuthorizedKeys(Set(federation.siteKeys.map(\.ownerKey))))
     let key = try federation.aggregatorKeys.withSecretBytes { try KeyAgreement(secret: $0) }
     let finished = service
-    let configuration = AggregatorConfiguration(
+    var configuration = AggregatorConfiguration(
       service: finished, plan: federation.plan, key: key, software: "aggregator test")
+    configuration.mostSumsOfSetUp = mostSumsOfSetUp
     // Opened here, so that what is wrong with the store is thrown to the test.
     nonisolated(unsafe) let handler = try AggregatorHandler(configuration)
     Thread { [self] in

@@ -5,6 +5,7 @@ import Testing
 enum Program: String, CaseIterable {
   case encryptor
   case trainer
+  case aggregator
 
   /// `swift test` builds every product into the directory of the test bundle, which is the running executable.
   var path: String {
