@@ -85,7 +85,8 @@ struct AggregatorProgramTests {
     try site.write(Self.charter.replacing("rounds: 3", with: "rounds: 3, threshold: 1"), to: "charter.yaml")
     try site.run(.aggregator, serve).expectRefusal(2, saying: "threshold", program: .aggregator)
     try site.write(Self.charter.replacing("b/owner.pub", with: "a/owner.pub"), to: "charter.yaml")
-    try site.run(.aggregator, serve).expectRefusal(2, saying: "`a` and `b` have the same key file", program: .aggregator)
+    try site.run(.aggregator, serve).expectRefusal(
+      2, saying: "`a` and `b` have the same key file", program: .aggregator)
     try site.run(.aggregator, ["status", "--store", "nowhere"])
       .expectRefusal(3, saying: "there is no store", program: .aggregator)
     #expect(!site.exists("store"), "nothing was made")

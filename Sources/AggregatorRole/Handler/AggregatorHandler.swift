@@ -36,6 +36,8 @@ package final class AggregatorHandler: JobHandler {
   private let clock = ContinuousClock()
   /// The connection of each site that has introduced itself, and since when it has one or none.
   private var sites: [(peer: PeerID?, since: ContinuousClock.Instant)]
+  /// The silence after which each site's connection is tried next.
+  private var probes: [Duration]
   /// Touched on the disk's thread alone, but for `isOver`.
   private let holder: RunHolder
   /// Time has passed that nobody has looked at yet.
@@ -57,6 +59,7 @@ package final class AggregatorHandler: JobHandler {
     let clock = clock
     let now = clock.now
     sites = plan.charter.sites.map { _ in (nil, now) }
+    probes = plan.charter.sites.map { _ in Self.firstProbe }
     holder = RunHolder {
       try FederationRun(
         plan, folder: folder, key: configuration.key, mostSums: configuration.mostSumsOfSetUp, at: clock.now)
@@ -77,7 +80,9 @@ package final class AggregatorHandler: JobHandler {
     max(configuration.service.ownerSilence, .seconds(plan.charter.federation.participation.patience))
   }
 
-  package var listeners: [PeerID] { sites.compactMap(\.peer) }
+  package func listeners(of job: JobRecord<AggregatorHandler>) -> [PeerID] { connections }
+
+  private var connections: [PeerID] { sites.compactMap(\.peer) }
 
   package func greeting(for owner: OwnerKey, limits: OwnerLimits) -> AggregatorAnswer {
     .welcome(AggregatorGreeting(software: configuration.software, federation: plan.charter.name))
@@ -203,7 +208,7 @@ package final class AggregatorHandler: JobHandler {
       case .sumDone: configuration.metrics.countSum()
       case .uploadDropped: configuration.metrics.countDropped()
       case .status(let status):
-        configuration.metrics.publish(rounds: status.round, sitesHere: listeners.count)
+        configuration.metrics.publish(rounds: status.round, sitesHere: connections.count)
       default: break
       }
       service.observe(.role(event))
@@ -213,14 +218,34 @@ package final class AggregatorHandler: JobHandler {
   // MARK: - Time and loss
 
   package func tick(in service: JobService<AggregatorHandler>) {
+    probe(in: service)
     isTickDue = true
     // While others keep it busy it looks at the time with their messages.
     if service.jobs[plan.job] != nil, !service.isBusy(plan.job) { work(for: nil, in: service) }
   }
 
-  package func lost(_ peer: PeerID, in service: JobService<AggregatorHandler>) -> Bool {
+  /// A process that is gone shows when something is sent to its connection: a site that says nothing is told now and then that this is alive. The
+  /// longer it is silent the more seldom, since all of it waits unread while the site is at a long step.
+  private func probe(in service: AggregatorService) {
+    for site in sites.indices {
+      guard let peer = sites[site].peer, let silence = service.silence(of: peer) else { continue }
+      if silence < Self.firstProbe {
+        probes[site] = Self.firstProbe
+      } else if silence >= probes[site] {
+        probes[site] = silence * 2
+        service.tell(.pong, job: plan.job, to: peer)
+      }
+    }
+  }
+
+  /// Sites that wait say something every second.
+  private static let firstProbe = Duration.seconds(2)
+
+  package func lost(
+    _ peer: PeerID, after silence: Duration, in service: JobService<AggregatorHandler>
+  ) -> Bool {
     guard let site = sites.firstIndex(where: { $0.peer == peer }) else { return false }
-    sites[site] = (nil, clock.now)
+    sites[site] = (nil, clock.now - silence)
     service.observe(.role(.siteAway(plan.charter.sites[site].name)))
     return true
   }

@@ -81,16 +81,17 @@ package protocol JobHandler: AnyObject, SendableMetatype {
 
   /// A connection is silent for too long, or cannot be sent anything: it counts as gone.
   ///
+  /// - Parameter silence: since it was last heard of.
   /// - Returns: whether it was in the middle of something: if it is there after all, it is told to greet again.
-  func lost(_ peer: PeerID, in service: JobService<Self>) -> Bool
+  func lost(_ peer: PeerID, after silence: Duration, in service: JobService<Self>) -> Bool
 
   /// Whether a key that may speak about a job may also have it cancelled or released; by default it may.
   ///
   /// - Throws: what it is told otherwise.
   func checkRemoval(of job: JobRecord<Self>, by key: OwnerKey) throws
 
-  /// Connections that are told when the server stops, beside the one that works on a job.
-  var listeners: [PeerID] { get }
+  /// Connections that are told of a job when the server stops, beside the one that works on it.
+  func listeners(of job: JobRecord<Self>) -> [PeerID]
 }
 
 extension JobHandler {
@@ -112,11 +113,11 @@ extension JobHandler {
 
   package func tick(in service: JobService<Self>) {}
 
-  package func lost(_ peer: PeerID, in service: JobService<Self>) -> Bool { false }
+  package func lost(_ peer: PeerID, after silence: Duration, in service: JobService<Self>) -> Bool { false }
 
   package func checkRemoval(of job: JobRecord<Self>, by key: OwnerKey) throws {}
 
-  package var listeners: [PeerID] { [] }
+  package func listeners(of job: JobRecord<Self>) -> [PeerID] { [] }
 }
 
 extension JobHandler where Runner == NoRunner {

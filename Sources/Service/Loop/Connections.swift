@@ -48,6 +48,10 @@ struct Connections {
     heard.filter { listening.total - $0.value > limit }.map(\.key)
   }
 
+  func silence(of peer: PeerID) -> Duration? {
+    heard[peer].map { listening.total - $0 }
+  }
+
   // MARK: - Broken conversations
 
   func isBroken(_ peer: PeerID) -> Bool {

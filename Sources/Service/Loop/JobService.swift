@@ -90,11 +90,10 @@ package final class JobService<Handler: JobHandler> {
     diskWorker.wait()
     deliverOutbox(startingNext: false)
     let reason: GoodbyeReason = stop.isPreempted ? .preempted : .stopping
-    for record in jobs.values where connections.isConnected(record.peer) {
-      tell(.goodbye(step: record.step, reason: reason), job: record.id, to: record.peer)
-    }
-    for peer in handler.listeners where connections.isConnected(peer) && jobs.values.allSatisfy({ $0.peer != peer }) {
-      tell(.goodbye(step: 0, reason: reason), job: .none, to: peer)
+    for record in jobs.values {
+      for peer in Set(handler.listeners(of: record) + [record.peer]) where connections.isConnected(peer) {
+        tell(.goodbye(step: record.step, reason: reason), job: record.id, to: peer)
+      }
     }
     configuration.eventLog?.note(LoggedEvent(.stopped))
   }
@@ -189,10 +188,11 @@ package final class JobService<Handler: JobHandler> {
       unread -= 1
     }
     for peer in connections.silent(for: limit) {
+      let silence = connections.silence(of: peer) ?? limit
       connections.loses(peer)
       let attached = jobs.values.filter { $0.peer == peer && $0.isAttached }
       for record in attached { observe(.ownerSilent(owner: peer.ownerKey.prefix, job: record.id)) }
-      let wasListening = handler.lost(peer, in: self)
+      let wasListening = handler.lost(peer, after: silence, in: self)
       if !attached.isEmpty || wasListening { breakOff(peer) }
     }
   }
@@ -218,10 +218,16 @@ extension JobService {
       try endpoint.send(frames, to: peer)
       configuration.metrics.countSent(bytes: Self.bytes(of: frames))
     } catch {
+      let silence = connections.silence(of: peer) ?? .zero
       connections.loses(peer)
       breakOff(peer)
-      _ = handler.lost(peer, in: self)
+      _ = handler.lost(peer, after: silence, in: self)
     }
+  }
+
+  /// For how long a connection has not been heard of, of the time in which this listened; nil for one that is gone.
+  package func silence(of peer: PeerID) -> Duration? {
+    connections.silence(of: peer)
   }
 
   /// Whether a connection has been heard of lately.

@@ -49,9 +49,13 @@ final class SiteConnection {
       if lastWord.duration(to: .now) > .milliseconds(300) { try send(ConversationRequest.ping) }
       guard let frames = try channel.receive(timeout: .milliseconds(100)) else { continue }
       var envelope = try OpenedEnvelope(frames, limits: WireLimits())
+      let isOfJob = envelope.job == job
       if let answer = try ConversationAnswer(from: &envelope) {
         if answer == .pong { continue }
-        return .conversation(answer)
+        // A site hears of its own federation only; refusals of what could not be read name none.
+        if case .refused = answer { return .conversation(answer) }
+        if isOfJob { return .conversation(answer) }
+        continue
       }
       return .role(try AggregatorAnswer(from: &envelope))
     }
