@@ -40,7 +40,7 @@ import TestSupport
   }
 
   /// A sum is stored in five writes; a kill between any two of them leaves the first of them done.
-  @Test(arguments: 0..<5, ["secure", "plain"])
+  @Test(arguments: 0...5, ["secure", "plain"])
   func aKillBetweenTwoWritesOfARoundLeavesNoTrace(_ writes: Int, _ aggregation: String) throws {
     let freezer = Freezer()
     let trial = try FederationTrial(

@@ -246,7 +246,7 @@ package final class AggregatorHandler: JobHandler {
   ) -> Bool {
     guard let site = sites.firstIndex(where: { $0.peer == peer }) else { return false }
     sites[site] = (nil, clock.now - silence)
-    service.observe(.role(.siteAway(plan.charter.sites[site].name)))
+    if !isOver { service.observe(.role(.siteAway(plan.charter.sites[site].name))) }
     return true
   }
 }

@@ -98,6 +98,17 @@ final class FederationRun {
     }
     presence = charter.sites.map { _ in Presence(since: now) }
     (self.now, stageSince, sumBegan, starterHeard) = (now, now, now, now)
+    try removeLeftovers()
+  }
+
+  /// Files of sums that are over, which a kill has kept from being removed.
+  private func removeLeftovers() throws {
+    try UploadSpool.removeAll(in: files, but: try currentSpool())
+    let memory = files.memory(max(0, agenda.models.count - 1))
+    for name in try Directory.names(in: files.folder.path)
+    where name.hasPrefix("memory-") && files.path(name) != memory {
+      try Directory.remove(files.path(name))
+    }
   }
 
   func name(_ site: Int) -> String { plan.charter.sites[site].name }

@@ -63,6 +63,10 @@ final class FederationTrial {
     if !isEnded { aggregator.shutDown() }
     let content = try content
     try expectReplay(content, location: location)
+    let left = try FileManager.default.contentsOfDirectory(atPath: content.folder.path)
+    #expect(
+      left.allSatisfy { !$0.hasPrefix("upload-") && $0 != "start.f32" } && left.count { $0.hasPrefix("memory-") } <= 1,
+      "nothing is left of what is over: \(left)", sourceLocation: location)
     for site in sites {
       if isEnded {
         #expect(site.wait(10), "a site hears that it is done", sourceLocation: location)
