@@ -51,11 +51,8 @@ extension FederationRun {
 
   private func tellRecords(from first: Int, to site: Int) throws {
     guard first < agenda.done else { return }
-    let decoder = JSONDecoder()
     for line in try LineLog.lines(of: files.rounds)[max(0, first)..<agenda.done] {
-      guard let record = try? decoder.decode(SumRecord.self, from: Data(line.utf8)) else {
-        throw AggregatorError.damaged(path: files.rounds)
-      }
+      guard let record = SumRecord(line: line) else { throw AggregatorError.damaged(path: files.rounds) }
       effects.append(.send(.recorded(record), to: site))
     }
   }

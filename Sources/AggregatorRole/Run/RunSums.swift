@@ -165,11 +165,8 @@ extension FederationRun {
 
   /// A line that an attempt before this one has left is written over.
   private func write(_ record: SumRecord) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    let line = String(decoding: try encoder.encode(record), as: UTF8.self)
     if log.lineCount > agenda.done { try log.truncate(toLines: agenda.done) }
-    try log.append(line)
+    try log.append(record.line)
     try log.sync()
   }
 

@@ -1,3 +1,5 @@
+import Foundation
+
 /// A sum that is done, as `rounds.jsonl` of the aggregator and `history.jsonl` of every site keep it: sums over sites only.
 package struct SumRecord: Codable, Sendable, Equatable {
   enum CodingKeys: String, CodingKey {
@@ -34,5 +36,21 @@ package struct SumRecord: Codable, Sendable, Equatable {
     self.cohort = cohort
     self.survivors = survivors
     self.seconds = seconds
+  }
+}
+
+extension SumRecord {
+  /// As a line of JSON, without its end.
+  package var line: String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    // Text and finite numbers always encode; a mean that is not finite is refused where sums are decoded.
+    return String(decoding: (try? encoder.encode(self)) ?? Data("{}".utf8), as: UTF8.self)
+  }
+
+  /// Nil for what is no such line.
+  package init?(line: String) {
+    guard let record = try? JSONDecoder().decode(SumRecord.self, from: Data(line.utf8)) else { return nil }
+    self = record
   }
 }

@@ -70,6 +70,29 @@ package struct SiteDirectory: Sendable {
     try RunFile.write(values, to: pooledFile(purpose))
   }
 
+  // MARK: - Models
+
+  private var modelsFile: URL { run.state.appending(path: "models.json") }
+
+  /// Keeps which model this site's update of a round is of. Two updates of one model, or of two models in one round, would show in the
+  /// difference of two sums what one site sent.
+  ///
+  /// - Parameter model: SHA-256, in hexadecimal.
+  /// - Throws: `SiteError.aggregatorLies` for a model that another round began with, and for another one in the same round.
+  func remember(model: String, round: Int) throws {
+    var known = try RunFile.read([String: String].self, from: modelsFile) ?? [:]
+    for (other, hash) in known {
+      if other == "\(round)", hash != model {
+        throw SiteError.aggregatorLies("the aggregator asks for round \(round + 1) of two models")
+      }
+      if other != "\(round)", hash == model {
+        throw SiteError.aggregatorLies("the aggregator asks for the update of one model in two rounds")
+      }
+    }
+    guard known.updateValue(model, forKey: "\(round)") == nil else { return }
+    try RunFile.write(known, to: modelsFile)
+  }
+
   // MARK: - Control variates
 
   /// c_k after the site took part in so many rounds' sums, of the last that is not after `rounds`; nil while it is all zeros.
@@ -119,7 +142,7 @@ package struct SiteHistory {
     let path = directory.run.history.path
     log = try LineLog(path: path)
     records = try LineLog.lines(of: path).map { line in
-      guard let record = try? JSONDecoder().decode(SumRecord.self, from: Data(line.utf8)) else {
+      guard let record = SumRecord(line: line) else {
         throw OwnerError.run("\(path) holds a line that is not history")
       }
       return record
@@ -127,9 +150,7 @@ package struct SiteHistory {
   }
 
   mutating func append(_ record: SumRecord) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    try log.append(String(decoding: try encoder.encode(record), as: UTF8.self))
+    try log.append(record.line)
     try log.sync()
     records.append(record)
   }

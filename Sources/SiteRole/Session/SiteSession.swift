@@ -278,7 +278,8 @@ package final class SiteSession {
     try upload(try entries(for: purpose), header: [], sum: request.sum, attempt: request.attempt, of: purpose)
   }
 
-  /// A cohort is within the one that everybody can draw from the charter: no aggregator chooses whose sum it sees.
+  /// A cohort is within the one that everybody can draw from the charter. Which of those are left out, down to the charter's minimum, an
+  /// aggregator that lies can choose.
   private func checkCohort(_ cohort: [Int], for purpose: SumPurpose) throws {
     guard Set(cohort).isSubset(of: work.plan.cohort(for: purpose)) else {
       throw SiteError.aggregatorLies("the aggregator asks sites for \(purpose) that the charter does not draw for it")
@@ -310,7 +311,7 @@ package final class SiteSession {
   /// The model that a sum is about, fetched where it is not here.
   ///
   /// - Throws: `SiteError.otherStart` for a starting model that this site would not have drawn; `.aggregatorLies` for a later one that is not
-  ///   the one which the last round's record names, or that an earlier round began with: two updates of one model would show what differs.
+  ///   the one which the last round's record names.
   private func currentModel(for purpose: SumPurpose) throws -> (hash: [UInt8], vector: [Float]) {
     guard let rounds = purpose.model else { return (FederationPlan.noModel, []) }
     if let model, model.rounds == rounds { return (model.hash, model.vector) }
@@ -319,14 +320,9 @@ package final class SiteSession {
     if rounds == 0 {
       if try !work.isStart(vector) { throw SiteError.otherStart }
     } else {
-      let records = history.records.filter { !$0.model.isEmpty }
-      guard let last = records.last, last.purpose == "\(SumPurpose.update(round: rounds - 1))",
-        last.model == hash.hexadecimal
-      else {
+      let last = history.records.last { !$0.model.isEmpty }
+      guard last?.purpose == "\(SumPurpose.update(round: rounds - 1))", last?.model == hash.hexadecimal else {
         throw SiteError.aggregatorLies("the aggregator sent another model than the one that its last record names")
-      }
-      guard records.dropLast().allSatisfy({ $0.model != last.model }) else {
-        throw SiteError.aggregatorLies("the aggregator sent the model of an earlier round again")
       }
     }
     model = (rounds, hash, vector)

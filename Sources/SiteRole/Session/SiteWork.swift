@@ -2,6 +2,7 @@ import Datasets
 package import Federation
 import Files
 import Foundation
+import Foundations
 import JobSpec
 package import Masking
 import Models
@@ -29,7 +30,7 @@ package final class SiteWork {
 
   /// - Parameters:
   ///   - group: nil where the charter masks nothing.
-  /// - Throws: `MaskingError.notExact` for a strength that the strategy does not commute with; `FileError`.
+  /// - Throws: `MaskingError` for a model whose spaces cannot be keyed; `FileError`.
   package init(
     plan: FederationPlan, site: Int, data: PreparedSite, group: GroupKey?, directory: SiteDirectory, compute: Compute
   ) throws {
@@ -166,6 +167,10 @@ package final class SiteWork {
     }
     let outcome = try training.train(round: round, from: before, correction: correction, progress: progress)
     let updates = zip(outcome.weights, before).map { $0.minus($1) }
+    // A model that nothing changes any more comes back by itself, and its updates tell nothing.
+    if updates.contains(where: { $0.elements.contains { $0 != 0 } }) {
+      try directory.remember(model: ModelHash.of(vector).hexadecimal, round: round)
+    }
     let weight = plan.charter.federation.weighting == .rows ? trainingRows : 1
     try format.encode(try model.masked(updates), weight: weight, block: VectorBlock.update, into: &entries)
     if let controls {
