@@ -124,9 +124,10 @@ import Testing
   }
 
   @Test func `An adaptive rule does not commute with rotations, and says so`() throws {
-    let federation = try SmallFederation(
-      strategy: "{name: fedadam, weighting: equal}", strength: "rotation")
-    #expect(throws: MaskingError.self) { _ = try federation.work(0) }
+    #expect(throws: FederationError.notExact(strategy: .fedadam, strength: .rotation)) {
+      _ = try SmallFederation(strategy: "{name: fedadam, weighting: equal}", strength: "rotation")
+    }
+    _ = try SmallFederation(strategy: "{name: fedadam, weighting: equal}", strength: "permutation").work(0)
   }
 
   @Test func `A group key is its user's alone, is never overwritten, and gives each charter keys of its own`() throws {

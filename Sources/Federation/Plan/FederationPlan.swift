@@ -1,7 +1,7 @@
 import Cryptography
 package import Foundations
 package import JobSpec
-import Models
+package import Models
 package import Protocol
 package import SecureSums
 
@@ -22,7 +22,7 @@ package struct FederationPlan: Sendable {
   ///   - loaded: the charter and the bytes that its digest is of.
   ///   - siteKeys: the keys that it names, in its order.
   ///   - aggregatorKey: the key that it names.
-  /// - Throws: `JobSpecError` for a key that two parties share; `FixedPointError` when the bounds leave no room for the sums; `SumError`.
+  /// - Throws: `FederationError.notExact` for a strategy that would not be exact under the charter's masks; `JobSpecError` for a key that two parties share; `FixedPointError` when the bounds leave no room for the sums; `SumError`.
   package init(_ loaded: Charter.Loaded, siteKeys: [CurvePublicKey], aggregatorKey: CurvePublicKey) throws {
     let charter = loaded.charter
     let digest = SHA256.hash(loaded.bytes).bytes
@@ -32,6 +32,10 @@ package struct FederationPlan: Sendable {
     self.aggregatorKey = aggregatorKey
     try charter.checkKeys(sites: siteKeys, aggregator: aggregatorKey)
     let settings = charter.federation
+    let (strategy, strength) = (settings.strategy.kind, settings.masking.strength)
+    guard strategy.largestGroup >= strength.largestGroup(onInput: false) else {
+      throw FederationError.notExact(strategy: strategy, strength: strength)
+    }
     bits = try BitPlan(
       updateClip: settings.fixedPoint.updateClip, rowsBound: settings.fixedPoint.rowsBound,
       statisticsBound: settings.fixedPoint.statisticsBound, sites: charter.sites.count,
@@ -136,4 +140,20 @@ package enum VectorBlock {
   package static let rows = "rows"
   package static let statistics = "statistics"
   package static let counts = "counts"
+}
+
+/// What no federation can be, though each part of its charter is right.
+package enum FederationError: Failure, Equatable {
+  /// The strategy does not commute with the keys that the strength asks for.
+  case notExact(strategy: StrategyDescription.Kind, strength: MaskingStrength)
+
+  package var kind: FailureKind { .usage }
+
+  package var description: String {
+    switch self {
+    case .notExact(let strategy, let strength):
+      "federation.strategy \(strategy.rawValue) would not be exact under federation.masking.strength: \(strength.rawValue): it works entry "
+        + "by entry, which rotations mix; set federation.masking.strength: permutation, or a strategy without an adaptive rule, such as fedavg"
+    }
+  }
 }

@@ -16,14 +16,6 @@ package enum ServerRule: Sendable, Equatable, Codable {
   /// The same with v ← v − (1 − β₂) Δ² sign(v − Δ²).
   case yogi(beta1: Double, beta2: Double, tau: Double)
 
-  /// The largest group of keys that the rule commutes with: rules that divide by a root of squares keep entries apart.
-  package var commutesWithRotations: Bool {
-    switch self {
-    case .average, .momentum: true
-    case .adagrad, .adam, .yogi: false
-    }
-  }
-
   /// Vectors of the model's size that it keeps.
   package var memoryVectors: Int {
     switch self {

@@ -10,7 +10,7 @@ package struct CharterKeys {
   /// Nil where the sizes of the model follow from the sites' files.
   package let rows: [KeyPlanRow]?
 
-  /// - Throws: `MaskingError.notExact` for a strength that the strategy does not commute with; what reading a checkpoint throws.
+  /// - Throws: `MaskingError` for a model whose spaces cannot be keyed; what reading a checkpoint throws.
   package init(_ plan: FederationPlan) throws {
     let charter = plan.charter
     guard let data = try Self.shape(charter) else {

@@ -19,7 +19,7 @@ package struct GlobalModel<Element: FloatingElement>: Sendable {
   /// - Parameters:
   ///   - shape: of a site's job.
   ///   - group: nil where the charter masks nothing.
-  /// - Throws: `MaskingError.notExact` where the charter's strength is more than its strategy commutes with.
+  /// - Throws: `MaskingError` for a model whose spaces cannot be keyed.
   package init(plan: FederationPlan, shape: JobShape, group: GroupKey?, compute: Compute) throws {
     let settings = plan.charter.federation
     specifications = shape.structure.parameters.filter(\.isTrained)
@@ -28,10 +28,9 @@ package struct GlobalModel<Element: FloatingElement>: Sendable {
       masking: MaskingDescription(
         strength: group == nil ? .none : settings.masking.strength, padding: shape.job.masking.padding, exact: true,
         baseModel: settings.masking.baseModel),
-      // A rule that works entry by entry allows what AdamW allows, a linear one what SGD allows.
+      // What the strategy allows is the plan's business; no optimizer works on masked weights here.
       optimizer: OptimizerDescription(
-        kind: plan.rule.commutesWithRotations ? .sgd : .adamw, learningRate: 1, momentum: 0, nesterov: false,
-        weightDecay: 0, clipNorm: nil),
+        kind: .sgd, learningRate: 1, momentum: 0, nesterov: false, weightDecay: 0, clipNorm: nil),
       lossConstraint: LossRules.constraint(
         on: shape.structure.output, task: shape.job.task, location: .owner, labelsMissing: false))
     keys = JobKeys(
