@@ -1,4 +1,5 @@
 package import ArgumentParser
+import Foundation
 import Foundations
 package import Logging
 package import Protocol
@@ -114,5 +115,27 @@ package struct ServerKeygenCommand<Identity: ServerIdentity>: ParsableCommand {
     let keys = try CurveKeyPair.generate()
     try file.create(keys)
     print("\(file.publicPath)  \(keys.publicKey.z85)")
+  }
+}
+
+/// What `status` of every server takes: a store, and whether a program or a person reads the answer.
+package struct StatusOptions<Identity: ServerIdentity>: ParsableArguments {
+  @Option(help: "The \(Identity.name)'s store.", completion: .directory)
+  package var store: String
+
+  @Flag(help: "Print JSON.")
+  package var json = false
+
+  package init() {}
+
+  /// Prints the report as JSON with sorted keys, or its lines.
+  package func show(_ report: some Encodable, lines: @autoclosure () -> [String]) throws {
+    guard json else {
+      for line in lines() { print(line) }
+      return
+    }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    print(String(decoding: try encoder.encode(report), as: UTF8.self))
   }
 }

@@ -17,27 +17,16 @@ package struct Standardization: Sendable, Equatable {
   /// - Parameter trainingRows: the rows that count.
   /// - Throws: `DatasetError` from reading.
   package static func fit(_ source: any FeatureSource, rows trainingRows: [Int]) throws -> Standardization {
-    var isTraining = [Bool](repeating: false, count: source.rows)
-    for row in trainingRows { isTraining[row] = true }
     let columns = source.columns
     var count = 0.0
     var mean = [Double](repeating: 0, count: columns)
     var squares = [Double](repeating: 0, count: columns)
-    var block = Tensor<Double>(uninitialized: [source.preferredRowBlock, columns])
-    for first in stride(from: 0, to: source.rows, by: source.preferredRowBlock) {
-      let range = first..<min(source.rows, first + source.preferredRowBlock)
-      try block.withUnsafeMutableBufferPointer { buffer in
-        try source.read(rows: range, into: UnsafeMutableBufferPointer(rebasing: buffer[0..<(range.count * columns)]))
-        for row in range where isTraining[row] {
-          count += 1
-          let start = (row - first) * columns
-          for column in 0..<columns {
-            let value = buffer[start + column]
-            let difference = value - mean[column]
-            mean[column] += difference / count
-            squares[column] += difference * (value - mean[column])
-          }
-        }
+    try source.forEach(of: trainingRows) { row in
+      count += 1
+      for column in 0..<columns {
+        let difference = row[column] - mean[column]
+        mean[column] += difference / count
+        squares[column] += difference * (row[column] - mean[column])
       }
     }
     let scale = squares.map { sum in
@@ -49,6 +38,25 @@ package struct Standardization: Sendable, Equatable {
 }
 
 extension FeatureSource {
+  /// Calls `body` with each of some rows in the order of the file, in the file's own precision: one sequential pass in blocks.
+  ///
+  /// - Throws: `DatasetError` from reading.
+  package func forEach(of rows: [Int], _ body: (UnsafeBufferPointer<Double>) -> Void) throws {
+    var isMeant = [Bool](repeating: false, count: self.rows)
+    for row in rows { isMeant[row] = true }
+    var block = Tensor<Double>(uninitialized: [preferredRowBlock, columns])
+    for first in stride(from: 0, to: self.rows, by: preferredRowBlock) {
+      let range = first..<min(self.rows, first + preferredRowBlock)
+      try block.withUnsafeMutableBufferPointer { buffer in
+        try read(rows: range, into: UnsafeMutableBufferPointer(rebasing: buffer[0..<(range.count * columns)]))
+        for row in range where isMeant[row] {
+          let start = (row - first) * columns
+          body(UnsafeBufferPointer(rebasing: buffer[start..<start + columns]))
+        }
+      }
+    }
+  }
+
   /// These features, standardised where there are statistics.
   ///
   /// - Throws: `OwnerError.unfitData` when the statistics are of another number of columns.

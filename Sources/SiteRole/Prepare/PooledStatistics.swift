@@ -1,5 +1,4 @@
 import Datasets
-import Numerics
 import OwnerRole
 
 /// One site's share of the mean and the deviation of every column over all sites' training rows. Two sums, of which the second needs the first:
@@ -13,26 +12,14 @@ enum PooledStatistics {
   static func sums(
     _ source: any FeatureSource, rows trainingRows: [Int], about means: [Double]? = nil
   ) throws -> [Double] {
-    var isTraining = [Bool](repeating: false, count: source.rows)
-    for row in trainingRows { isTraining[row] = true }
-    let columns = source.columns
-    var sums = [Double](repeating: 0, count: columns)
-    var block = Tensor<Double>(uninitialized: [source.preferredRowBlock, columns])
-    for first in stride(from: 0, to: source.rows, by: source.preferredRowBlock) {
-      let range = first..<min(source.rows, first + source.preferredRowBlock)
-      try block.withUnsafeMutableBufferPointer { buffer in
-        try source.read(rows: range, into: UnsafeMutableBufferPointer(rebasing: buffer[0..<(range.count * columns)]))
-        for row in range where isTraining[row] {
-          let start = (row - first) * columns
-          for column in 0..<columns {
-            let value = buffer[start + column]
-            if let means {
-              let difference = value - means[column]
-              sums[column] += difference * difference
-            } else {
-              sums[column] += value
-            }
-          }
+    var sums = [Double](repeating: 0, count: source.columns)
+    try source.forEach(of: trainingRows) { row in
+      for column in sums.indices {
+        if let means {
+          let difference = row[column] - means[column]
+          sums[column] += difference * difference
+        } else {
+          sums[column] += row[column]
         }
       }
     }

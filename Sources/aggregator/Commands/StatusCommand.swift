@@ -2,6 +2,7 @@ import AggregatorRole
 import ArgumentParser
 import Foundation
 import Foundations
+import ServerProgram
 import Service
 
 struct StatusCommand: ParsableCommand {
@@ -13,22 +14,14 @@ struct StatusCommand: ParsableCommand {
       Example: aggregator status --store /scratch/federation --json
       """)
 
-  @Option(help: "The aggregator's directory.", completion: .directory)
-  var store: String
-
-  @Flag(help: "Print JSON.")
-  var json = false
+  @OptionGroup var options: StatusOptions<Release>
 
   func run() throws {
-    let report = try FederationSurvey(store: URL(filePath: store)).report()
-    guard json else {
-      print(report.aggregator?.line(program: Release.name) ?? "no aggregator is at work here")
-      for line in report.federation.map({ SitesTable($0).lines }) ?? ["no site has joined yet"] { print(line) }
-      return
-    }
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    print(String(decoding: try encoder.encode(report), as: UTF8.self))
+    let report = try FederationSurvey(store: URL(filePath: options.store)).report()
+    try options.show(
+      report,
+      lines: [report.aggregator?.line(program: Release.name) ?? "no aggregator is at work here"]
+        + (report.federation.map { SitesTable($0).lines } ?? ["no site has joined yet"]))
   }
 }
 

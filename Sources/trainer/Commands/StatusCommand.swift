@@ -3,6 +3,7 @@ import Foundations
 import Foundation
 import TrainerRole
 import Protocol
+import ServerProgram
 import Service
 
 struct StatusCommand: ParsableCommand {
@@ -14,21 +15,11 @@ struct StatusCommand: ParsableCommand {
       Example: trainer status --store /scratch/trainer --json
       """)
 
-  @Option(help: "The trainer's directory for jobs and checkpoints.", completion: .directory)
-  var store: String
-
-  @Flag(help: "Print JSON.")
-  var json = false
+  @OptionGroup var options: StatusOptions<Release>
 
   func run() throws {
-    let report = try StoreSurvey(store: URL(filePath: store)).report()
-    guard json else {
-      for line in StatusText(report).lines { print(line) }
-      return
-    }
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    print(String(decoding: try encoder.encode(report), as: UTF8.self))
+    let report = try StoreSurvey(store: URL(filePath: options.store)).report()
+    try options.show(report, lines: StatusText(report).lines)
   }
 }
 
