@@ -46,6 +46,9 @@ struct SimulateCommand: ParsableCommand {
     let interruption = Interruption()
     let signals = InterruptSignals(interruption)
     defer { withExtendedLifetime(signals) {} }
+    if let entries = try? FileManager.default.contentsOfDirectory(atPath: output), !entries.isEmpty {
+      throw SiteError.otherRun("\(output) is not empty; choose another --out")
+    }
     let loaded = try Charter.load(path: charter, overrides: overrides, files: [.columns, .model])
     let federation = try LocalFederation(
       loaded, sites: try sites.map { try SiteSpecification.load(path: $0, charter: loaded.charter) },

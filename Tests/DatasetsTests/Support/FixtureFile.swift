@@ -27,7 +27,7 @@ final class FixtureFile {
     file = HDF5Library.locked {
       H5Fcreate(path, 2 /* truncate */, hdf5DefaultProperties(), hdf5DefaultProperties())
     }
-    try #require(file >= 0)
+    try #require(file >= 0, "libhdf5 does not create \(path): \(String(cString: strerror(errno)))")
   }
 
   /// Must come before the file is read.
