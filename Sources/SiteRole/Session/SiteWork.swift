@@ -25,8 +25,6 @@ package final class SiteWork {
   private let startingSecret: OrderSecret
   /// Made when the first model comes: rows are read once what they are standardised with is known.
   private var training: LocalTraining<Float>?
-  /// The last score, and of which model it is.
-  private var score: (rounds: Int, value: LocalTraining<Float>.Score?)?
 
   /// - Parameters:
   ///   - group: nil where the charter masks nothing.

@@ -20,7 +20,6 @@ package final class LocalTraining<Element: FloatingElement> {
   private let engine: TrainingEngine<Element>
   private var samples: any MaskedSamples<Element>
   private let loss: LossFunction
-  private let compute: Compute
   /// Places of the trained parameters among all.
   private let trained: [Int]
   /// The frozen ones are the checkpoint's own.
@@ -40,7 +39,6 @@ package final class LocalTraining<Element: FloatingElement> {
     self.prepared = prepared
     self.samples = samples
     self.stepsPerRound = stepsPerRound
-    self.compute = compute
     parameters = initial
     loss = LossFunction(task: prepared.job.task)
     trained = prepared.shape.structure.parameters.indices.filter { prepared.shape.structure.parameters[$0].isTrained }
