@@ -48,7 +48,7 @@ class Site:
     def aligned(self, file):
         """The columns of the charter in its order, in the file's own numbers."""
         table = datafile.features(file, self.job["data"]["features"]).astype(np.float64)
-        wanted = self.charter["data"].get("columns")
+        wanted = columns(self.charter["data"])
         if not wanted:
             return table
         found = names(file, self.job["data"]["features"])
@@ -109,6 +109,14 @@ class Site:
         rows = torch.from_numpy(self.validation)
         outputs = torch.cat([self.model.outputs(part) for part in self.model.parts(rows)])
         return outputs, self.model.targets(rows)
+
+
+def columns(data):
+    """The charter's columns in the model's order, written in it or one a line in a file; None where it names none."""
+    if "columns_file" in data:
+        lines = (line.strip() for line in Path(data["columns_file"]).read_text(encoding="utf-8").splitlines())
+        return [line for line in lines if line]
+    return data.get("columns")
 
 
 def names(file, path):
