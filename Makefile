@@ -19,7 +19,7 @@ help:
 	@echo "make run       install what is missing, build, train a real single-cell job masked, show the result"
 	@echo "make test      all tests"
 	@echo "make tox21 TOX21=FILE · make survival TCGA=FILE · make minilm PUBMED=FILE · make llama     the other example jobs"
-	@echo "make federation [TCGA=DIR]     aggregator and sites on this machine; replay-federation RUN=runs/federation: in plaintext PyTorch"
+	@echo "make federation [TCGA=DIR | PUBMED=FILE]     aggregator and sites on this machine; replay-federation RUN=runs/federation: in plaintext PyTorch"
 	@echo "make replay RUN=DIR   repeat a run in plaintext PyTorch, compare the weights; replay-matrix: every exact combination"
 	@echo "make bench     measure, print tables, write bench.json (TOX21=FILE PUBMED=FILE LARGE=1: with those rows)"
 	@echo "make fuzz      the parsers of foreign bytes under a fuzzer for a bounded time"
@@ -71,11 +71,12 @@ tox21: build
 	@test -n "$(TOX21)" || { echo "give the file: make tox21 TOX21=/path/to/tox21_morgan2048.h5" >&2; exit 2; }
 	jobs/run-local.sh jobs/tox21.yaml runs/tox21 --set data.file="$(abspath $(TOX21))"
 
-# A charter with its sites and aggregator on this machine, each a process of its own. Without the TCGA files: the single-cell file cut into
-# four laboratories.
-federation: build $(if $(TCGA),,$(LABORATORIES))
+# A charter with its sites and aggregator on this machine, each a process of its own. With neither file: the single-cell file cut into four
+# laboratories.
+federation: build $(if $(TCGA),,$(if $(PUBMED),$(MINILM) $(PYTHON),$(LABORATORIES)))
 	$(if $(TCGA),@mkdir -p $(CACHE) && ln -sfn "$(abspath $(TCGA))" $(CACHE)/tcga_brca)
-	jobs/federation/run-local.sh jobs/federation/$(if $(TCGA),tcga-brca,pbmc).yaml runs/federation
+	$(if $(PUBMED),$(PYTHON) jobs/prepare/split-pubmed.py "$(abspath $(PUBMED))" $(CACHE)/federation/pubmed --rows 400)
+	jobs/federation/run-local.sh jobs/federation/$(if $(TCGA),tcga-brca,$(if $(PUBMED),pubmed,pbmc)).yaml runs/federation
 
 # All sites in plaintext PyTorch, from what their runs wrote down: RUN=runs/federation.
 replay-federation: $(PYTHON)

@@ -28,7 +28,7 @@ class Site:
     """One site's rows under the charter, and its local work."""
 
     def __init__(self, run, charter, element):
-        self.run, self.charter = run, charter
+        self.run, self.charter, self.class_weights = run, charter, None
         self.job = yaml.safe_load((run / "job.resolved.yaml").read_text())
         with h5py.File(run / "plan.h5") as plan:
             self.batches, self.rounds = plan["batches"][()], plan["rounds"][()]
@@ -99,7 +99,7 @@ class Site:
         parts = rows.split(self.job["train"]["batch"]) if task == "survival" else self.model.parts(rows)
         for part in parts:
             outputs = torch.cat([self.model.outputs(some) for some in self.model.parts(part)])
-            (objectives.loss_sum(task, outputs, self.model.targets(part)) / count).backward()
+            (objectives.loss_sum(task, outputs, self.model.targets(part), self.class_weights) / count).backward()
 
     @torch.no_grad()
     def scores(self, weights):
@@ -160,6 +160,13 @@ def statistics(sites):
     return rows.mean(0), deviation
 
 
+def balanced_weights(sites, classes, element):
+    """N / (C N_c), N_c of all N training rows of the sites being of class c; 0 for a class without rows."""
+    rows = torch.cat([site.model.targets(torch.from_numpy(site.training)) for site in sites])
+    counts = torch.bincount(rows, minlength=classes).double()
+    return torch.where(counts > 0, len(rows) / (classes * counts), 0.0).to(element)
+
+
 class Server:
     """The aggregator's rule on the mean update, in float64 (federation.md, "A round, exactly")."""
 
@@ -210,6 +217,10 @@ def replay(runs, element):
                 site.standardize(statistics([site]))
             else:
                 site.standardize((0.0, 1.0))
+    if charter["federation"].get("class_weights") == "balanced":
+        weights = balanced_weights(list(sites.values()), len(charter["data"]["classes"]), element)
+        for site in sites.values():
+            site.class_weights = weights
     history = [json.loads(line) for line in (runs[0] / "history.jsonl").read_text().splitlines()]
     updates = [record for record in history if record["purpose"].startswith("update ")]
     strategy = charter["federation"]["strategy"]

@@ -17,9 +17,9 @@ def count(task, targets):
     return max(1, len(targets) if task in CLASSES or task == "survival" else int((~torch.isnan(targets)).sum()))
 
 
-def loss_sum(task, outputs, targets):
+def loss_sum(task, outputs, targets, class_weights=None):
     if task in CLASSES:
-        return functional.cross_entropy(outputs, targets, reduction="sum")
+        return functional.cross_entropy(outputs, targets, weight=class_weights, reduction="sum")
     if task == "survival":
         return partial_likelihood(outputs[:, 0], *targets.T)
     observed = ~torch.isnan(targets)
