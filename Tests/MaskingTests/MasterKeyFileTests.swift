@@ -1,3 +1,4 @@
+import Cryptography
 import Models
 import Foundations
 import Foundation

@@ -1,3 +1,4 @@
+import Cryptography
 import OwnerRole
 import Models
 import JobSpec

@@ -1,3 +1,4 @@
+internal import Cryptography
 internal import Models
 internal import Synchronization
 package import Numerics

@@ -1,3 +1,4 @@
+import Cryptography
 package import Models
 package import Files
 import Masking

@@ -1,6 +1,6 @@
 import Models
 package import Cryptography
-package import Masking
+import Masking
 package import Protocol
 
 /// The order of every batch of a run, decided before it starts.
