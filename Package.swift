@@ -69,7 +69,7 @@ let package = Package(
 
     // Level 1
     library("Foundations"),
-    library("Cryptography", ["CSodium"]),
+    library("Cryptography", ["CSodium"], computes: true),
 
     // Level 2
     library("Numerics", ["CBLAS", "CKernels", "Foundations"], computes: true),
@@ -81,7 +81,7 @@ let package = Package(
     library("Files", ["Numerics", "Models", "Foundations"]),
 
     // Level 4
-    library("Training", ["Numerics", "Models", "Foundations"], computes: true),
+    library("Training", ["Numerics", "Models", "Cryptography", "Foundations"], computes: true),
     library("Masking", ["Models", "Numerics", "Cryptography", "Files", "Foundations"], computes: true),
     library("Datasets", ["Files", "Numerics", "CHDF5", "Foundations"]),
     library("JobSpec", ["Models", "Foundations", yams]),
@@ -169,7 +169,9 @@ let package = Package(
     tests("FilesTests", ["Files", "Numerics", "Models", "Foundations", "TestSupport"]),
     tests("FamiliesTests", ["Families", "Protocol", "Files", "Numerics", "Models", "Foundations", "TestSupport"]),
     tests(
-      "TrainingTests", ["Training", "Protocol", "Numerics", "Models", "Foundations"], resources: [.copy("Fixtures")]),
+      "TrainingTests",
+      ["Training", "Privacy", "Protocol", "Cryptography", "Numerics", "Models", "Foundations"],
+      resources: [.copy("Fixtures")]),
     tests("MaskingTests", ["Masking", "Models", "Numerics", "Cryptography", "Foundations"], computes: true),
     tests("DatasetsTests", ["Datasets", "Files", "Numerics", "CHDF5", "Foundations", "TestSupport"]),
     tests("JobSpecTests", ["JobSpec", "Models", "Foundations"]),
@@ -199,7 +201,7 @@ let package = Package(
       [
         "OwnerRole", "TrainerRole", "Service", "LeakAudit", "Families", "Masking", "Training", "Collectives",
         "Datasets", "Files",
-        "JobSpec", "Protocol", "Models", "Numerics", "Foundations", "TestSupport",
+        "JobSpec", "Protocol", "Models", "Numerics", "Cryptography", "Foundations", "TestSupport",
       ]),
     // The programs themselves, started as a person would; Datasets only writes their input, Protocol what neither program says.
     tests(

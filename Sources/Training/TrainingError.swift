@@ -6,6 +6,8 @@ package enum TrainingError: Failure, Equatable {
   case invalidModel(String)
   /// An optimizer, schedule or batch setting out of its range.
   case invalidSetting(String)
+  /// A trained layer whose gradient's norm of one sample is not known without that gradient.
+  case noSampleNorms(layer: String)
   /// More bytes than an integer holds.
   case tooLarge
   case parameterCount(expected: Int, found: Int)
@@ -42,7 +44,7 @@ package enum TrainingError: Failure, Equatable {
 
   package var kind: FailureKind {
     switch self {
-    case .invalidModel, .invalidSetting: .usage
+    case .invalidModel, .invalidSetting, .noSampleNorms: .usage
     case .tooLarge: .exhausted
     case .notReduced: .unreachable
     case .gradientBeforeForward, .incompleteBatch, .finished, .partOrder, .partsInFlight, .inferenceOnly: .defect
@@ -57,6 +59,8 @@ package enum TrainingError: Failure, Equatable {
     switch self {
     case .invalidModel(let what): "the model cannot be built: \(what)"
     case .invalidSetting(let what): "training cannot start: \(what)"
+    case .noSampleNorms(let layer):
+      "\(layer) is trained, and gradients of single samples can be clipped in linear layers alone; train with lora, or the head alone"
     case .tooLarge: "the model and batch take more memory than can be counted; make the layers or the batch smaller"
     case .parameterCount(let expected, let found): "the model has \(expected) parameter tensors, \(found) were given"
     case .parameterShape(let name, let expected, let found):

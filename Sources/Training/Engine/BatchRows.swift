@@ -10,6 +10,8 @@ struct BatchRows {
 
   private var states: [State] = []
   private(set) var withGradient = 0
+  /// Whether a batch has begun: it may have no rows.
+  private(set) var isOpen = false
 
   var count: Int { states.count }
   var missing: Int { count - withGradient }
@@ -18,6 +20,12 @@ struct BatchRows {
     states.removeAll(keepingCapacity: true)
     states.append(contentsOf: repeatElement(.waiting, count: rows))
     withGradient = 0
+    isOpen = true
+  }
+
+  mutating func close() {
+    begin(0)
+    isOpen = false
   }
 
   /// - Throws: `TrainingError.rowsOutsideBatch` unless `rows` is a non-empty part of the batch.

@@ -9,16 +9,26 @@ struct EngineSettings {
   /// The most samples a batch may have, and a part of one; at least 1.
   let batchRows: Int
   let partRows: Int
+  /// Nil where gradients are those of the batch's mean.
+  let sampleClipping: SampleClipping?
 
   /// - Parameter partRows: nil for whole batches. Where a sample is one row, parts share the batch's memory and may be of any size.
   /// - Throws: `TrainingError` for a setting that cannot be used.
   init(
-    _ model: Model, optimizer: OptimizerDescription?, batchRows: Int, partRows: Int?
+    _ model: Model, optimizer: OptimizerDescription?, batchRows: Int, partRows: Int?,
+    sampleClipping: SampleClipping? = nil
   ) throws(TrainingError) {
     guard batchRows >= 1 else { throw .invalidSetting("a batch needs at least 1 row") }
     if let partRows, partRows < 1 { throw .invalidSetting("a part of a batch needs at least 1 row") }
     if let rules = model.rules, rules.maximumTokens < 1 { throw .invalidModel("a sample needs at least 1 token") }
     try optimizer?.validate()
+    if sampleClipping != nil {
+      if let layer = model.layerWithoutSampleNorms { throw .noSampleNorms(layer: layer) }
+      guard optimizer?.clipNorm == nil else {
+        throw .invalidSetting("each sample's gradient is clipped already; leave optimizer.clip_norm out")
+      }
+    }
+    self.sampleClipping = sampleClipping
     self.model = model
     self.optimizer = optimizer
     self.batchRows = batchRows

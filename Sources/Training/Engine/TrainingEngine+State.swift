@@ -7,15 +7,18 @@ extension TrainingEngine {
   ///   - batchRows: the most rows a batch may have.
   ///   - partRows: the most samples of one part of a batch of sequences; nil for the whole batch. Where a sample is one row,
   ///     parts are of any size.
+  ///   - sampleClipping: for gradients that are clipped sample by sample; nil for those of the batch's mean.
   ///   - parameters: in the order of `model.structure.parameters`.
   /// - Throws: `TrainingError` for a model, setting or parameter that cannot be used. Memory is the caller's question
   ///   (`memoryEstimate`) before.
   package convenience init(
     model graph: ModelGraph, optimizer: OptimizerDescription?, schedule: ScheduleDescription, totalSteps: Int,
-    batchRows: Int, partRows: Int? = nil, compute: Compute, parameters: [Tensor<Element>]
+    batchRows: Int, partRows: Int? = nil, sampleClipping: SampleClipping? = nil, compute: Compute,
+    parameters: [Tensor<Element>]
   ) throws(TrainingError) {
     try self.init(
-      EngineSettings(Model(graph), optimizer: optimizer, batchRows: batchRows, partRows: partRows),
+      EngineSettings(
+        Model(graph), optimizer: optimizer, batchRows: batchRows, partRows: partRows, sampleClipping: sampleClipping),
       schedule: schedule, totalSteps: totalSteps, compute: compute)
     try setParameters(parameters)
   }
@@ -26,11 +29,12 @@ extension TrainingEngine {
   /// - Throws: also what `loading` throws, and `TrainingError.nonFiniteParameter`.
   package convenience init(
     model graph: ModelGraph, optimizer: OptimizerDescription?, schedule: ScheduleDescription, totalSteps: Int,
-    batchRows: Int, partRows: Int? = nil, compute: Compute,
+    batchRows: Int, partRows: Int? = nil, sampleClipping: SampleClipping? = nil, compute: Compute,
     loading: (_ index: Int, _ elements: UnsafeMutableBufferPointer<Element>) throws -> Void
   ) throws {
     try self.init(
-      EngineSettings(Model(graph), optimizer: optimizer, batchRows: batchRows, partRows: partRows),
+      EngineSettings(
+        Model(graph), optimizer: optimizer, batchRows: batchRows, partRows: partRows, sampleClipping: sampleClipping),
       schedule: schedule, totalSteps: totalSteps, compute: compute)
     for (index, buffer) in weights.enumerated() {
       try loading(index, buffer.elements)
@@ -122,12 +126,15 @@ extension TrainingEngine {
   /// parts in flight, what passes share, rotary tables, and the inputs of an inference of as many rows as a part has. Nil when a setting
   /// is invalid or the count overflows.
   ///
-  /// Not counted: copies that callers ask for (`parameters`, `optimizerState`, outputs) and OpenBLAS's packing buffers.
+  /// Not counted: copies that callers ask for (`parameters`, `optimizerState`, outputs), OpenBLAS's packing buffers, and for each thread the
+  /// 64 rows of a product that per-sample norms of sequences take.
   /// - Parameters: as those of `init`.
   package static func memoryEstimate(
-    _ model: Model, optimizer: OptimizerDescription?, batchRows: Int, partRows: Int? = nil
+    _ model: Model, optimizer: OptimizerDescription?, batchRows: Int, partRows: Int? = nil,
+    sampleClipping: SampleClipping? = nil
   ) -> Int? {
-    let settings = try? EngineSettings(model, optimizer: optimizer, batchRows: batchRows, partRows: partRows)
+    let settings = try? EngineSettings(
+      model, optimizer: optimizer, batchRows: batchRows, partRows: partRows, sampleClipping: sampleClipping)
     return settings.flatMap(memoryEstimate)
   }
 
@@ -141,6 +148,9 @@ extension TrainingEngine {
       part.elementCount(plan.partShapes).flatMap { Shape.elementCount([$0, settings.partsInFlight]) },
       pass.elementCount(plan.workingShapes),
       Shape.elementCount([settings.rules == nil ? part.samples : part.tokens, settings.model.inputWidth]),
+      // Output gradients that are kept aside.
+      settings.sampleClipping != nil && settings.rules == nil
+        ? Shape.elementCount([part.samples, settings.model.outputWidth]) : 0,
     ])
     return Shape.sum([
       total.flatMap { Shape.byteCount([$0], Element.elementType) }, settings.model.tableBytes,

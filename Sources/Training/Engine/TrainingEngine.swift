@@ -94,10 +94,11 @@ package final class TrainingEngine<Element: FloatingElement> {
 
   // MARK: - A step
 
-  /// Starts a batch of 1 … `batchCapacity` rows; one in progress is forgotten. None is also a number where engines share a batch.
+  /// Starts a batch of 1 … `batchCapacity` rows; one in progress is forgotten. None is also a number where engines share a batch, and
+  /// where samples are clipped one by one: such a step has noise alone.
   package func beginBatch(rows: Int) throws(TrainingError) {
     guard optimizer != nil else { throw .inferenceOnly }
-    guard rows >= (sharing == nil ? 1 : 0), rows <= batchCapacity else {
+    guard rows >= (sharing == nil && settings.sampleClipping == nil ? 1 : 0), rows <= batchCapacity else {
       throw .batchRows(rows: rows, capacity: batchCapacity)
     }
     forgetBatch()
@@ -161,7 +162,8 @@ package final class TrainingEngine<Element: FloatingElement> {
     return Tensor(copying: output)
   }
 
-  /// ∂L/∂outputs of `rows`, of the outputs' shape, scaled so that the batch's gradients add up to the mean's.
+  /// ∂L/∂outputs of `rows`, of the outputs' shape, scaled so that the batch's gradients add up to the mean's. Where samples are clipped one
+  /// by one, L is each sample's own loss (`LossFunction.evaluateEachSample`).
   ///
   /// Where samples are sequences, `rows` is the part that went forward first of those without gradient, and its backward pass
   /// runs here.
@@ -181,6 +183,7 @@ package final class TrainingEngine<Element: FloatingElement> {
       throw .partOrder(rows: rows, due: inFlight.first?.rows.lowerBound ?? nextRow)
     }
     try place(gradient, part.pass)
+    try clipSamples(gradient, part.pass)
     backward(part.pass, isLast: rows.upperBound == batch.count)
     inFlight.removeFirst()
     freeMemory.append(part.memory)
@@ -198,6 +201,36 @@ package final class TrainingEngine<Element: FloatingElement> {
     }
   }
 
+  /// Scales each sample's output gradient so that the gradients of all parameters that come of it are clipped and add up to those of the step.
+  ///
+  /// - Parameter gradient: what is in the pass's memory already, which the backward pass for the norms overwrites.
+  private func clipSamples(
+    _ gradient: Tensor<Element>, _ pass: LayerRunner<Element>.Pass
+  ) throws(TrainingError) {
+    guard let clipping = settings.sampleClipping,
+      let target = runner.view(.gradient(model.outputValue), plan.backward, pass)
+    else { return }
+    let samples = runner.samples(of: model.outputValue, pass)
+    let norms = PartialSums(count: samples.count)
+    runner.run(plan.backward, pass, gradients: Array(repeating: nil, count: weights.count), norms: norms)
+    let factors = try clipping.factors(norms, count: samples.count)
+    gradient.withUnsafeBufferPointer { source in
+      guard let from = source.baseAddress else { return }
+      target.base.update(from: from, count: target.count)
+    }
+    samples.scale(target, by: factors, compute.workers)
+  }
+
+  /// The backward pass over a batch whose samples are rows.
+  private func backwardOverRows() throws(TrainingError) {
+    let pass = LayerRunner<Element>.Pass(
+      span: RowSpan(samples: 0..<batch.count), sequences: nil, part: freeMemory.first)
+    if settings.sampleClipping != nil, let gradient = runner.view(.gradient(model.outputValue), plan.backward, pass) {
+      try clipSamples(Tensor(copying: gradient), pass)
+    }
+    backward(pass, isLast: true)
+  }
+
   private func backward(_ pass: LayerRunner<Element>.Pass, isLast: Bool) {
     var all = [ParameterGradient<Element>?](repeating: nil, count: weights.count)
     for (place, gradient) in zip(trained, gradients) {
@@ -211,7 +244,7 @@ package final class TrainingEngine<Element: FloatingElement> {
   /// What is left of the backward pass, clipping and the update; ends the batch and moves on to the next step.
   ///
   /// Where engines share a batch it waits for all of them, and each makes the same update.
-  /// - Parameter correction: what is added to the gradients of the loss, before they are clipped; nil for nothing.
+  /// - Parameter correction: what is added to the gradients of the loss, before they are clipped all together; nil for nothing.
   /// - Throws: `TrainingError.incompleteBatch`, `.nonFiniteGradient` (the norm of all gradients is not finite),
   ///   `.finished`, `.notReduced`; weights, optimizer state and step are then as before.
   package func finishStep(
@@ -219,11 +252,11 @@ package final class TrainingEngine<Element: FloatingElement> {
   ) throws(TrainingError) -> StepReport {
     guard let optimizer else { throw .inferenceOnly }
     guard step >= 0, step < totalSteps else { throw .finished(totalSteps: totalSteps) }
-    guard batch.count > 0 || sharing != nil, batch.missing == 0 else { throw .incompleteBatch(missing: batch.missing) }
-    if settings.rules == nil, batch.count > 0 {
-      backward(
-        LayerRunner<Element>.Pass(
-          span: RowSpan(samples: 0..<batch.count), sequences: nil, part: freeMemory.first), isLast: true)
+    guard batch.isOpen, batch.missing == 0 else { throw .incompleteBatch(missing: batch.missing) }
+    if batch.count == 0, sharing == nil {
+      for gradient in gradients { gradient.elements.update(repeating: 0) }
+    } else if settings.rules == nil, batch.count > 0 {
+      try backwardOverRows()
     }
     if let sharing {
       if batch.count == 0 { sharing.clear() }
@@ -237,7 +270,7 @@ package final class TrainingEngine<Element: FloatingElement> {
     if let correction {
       for (number, place) in trained.enumerated() {
         correction.add(
-          number, weights: UnsafeBufferPointer(weights[place].elements), to: gradients[number].elements)
+          number, step: step, weights: UnsafeBufferPointer(weights[place].elements), to: gradients[number].elements)
       }
       squares = gradients.reduce(0) { $0 + compute.workers.sumOfSquares($1) }
     }
@@ -293,7 +326,7 @@ package final class TrainingEngine<Element: FloatingElement> {
     nextRow = 0
     hasGradients = false
     squares = 0
-    batch.begin(0)
+    batch.close()
   }
 
   // MARK: - Inference

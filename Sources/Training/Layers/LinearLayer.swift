@@ -119,6 +119,19 @@ package struct LinearLayer: Layer {
   }
 }
 
+extension LinearLayer: SampleNormLayer {
+  package func addSampleSquares<Element: FloatingElement>(
+    _ pass: BackwardPass<Element>, of samples: SampleRows, to squares: PartialSums
+  ) {
+    guard let weight = parameters.first, weight.isTrained, let input = pass.inputs.first else { return }
+    // Its backward pass has left dZ in the output's gradient.
+    pass.compute.addProductSquares(pass.outputGradient, input, of: samples, to: squares)
+    if parameters.count > 1, !biasIsWithoutEffect {
+      pass.compute.addSumSquares(pass.outputGradient, of: samples, to: squares)
+    }
+  }
+}
+
 extension Compute {
   /// dW = factor · dZᵀ X over all rows, added to what is there if the gradient accumulates; returns ‖dW‖² as it then stands,
   /// each tile's part taken while it is in cache.

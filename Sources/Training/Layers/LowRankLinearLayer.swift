@@ -95,3 +95,17 @@ package struct LowRankLinearLayer: Layer {
       parameterGradients: pass.parameterGradients.dropLast(2))
   }
 }
+
+extension LowRankLinearLayer: SampleNormLayer {
+  package func addSampleSquares<Element: FloatingElement>(
+    _ pass: BackwardPass<Element>, of samples: SampleRows, to squares: PartialSums
+  ) {
+    guard let input = pass.inputs.first, let kept = pass.kept else { return }
+    base.addSampleSquares(basePass(pass), of: samples, to: squares)
+    // x Aᵀ and dZ B, as the backward pass has left them.
+    let reduced = kept.columns(base.keptColumns..<base.keptColumns + rank)
+    let reducedGradient = kept.columns(base.keptColumns + rank..<base.keptColumns + 2 * rank)
+    pass.compute.addProductSquares(pass.outputGradient, reduced, factor: scale, of: samples, to: squares)
+    pass.compute.addProductSquares(reducedGradient, input, factor: scale, of: samples, to: squares)
+  }
+}

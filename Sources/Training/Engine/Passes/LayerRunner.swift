@@ -47,11 +47,13 @@ struct LayerRunner<Element: FloatingElement> {
   ///
   /// - Parameters:
   ///   - gradients: of every parameter, nil for one that is not trained; empty without backward passes.
+  ///   - norms: of each sample, to which every layer's share is added, the square of it; nil where nobody asks.
   ///   - finished: called after each layer's backward pass: its parameters' gradients stand.
   /// - Returns: the sum of squares over the gradients as they stand after it.
   @discardableResult
   func run(
-    _ plan: PassPlan, _ pass: Pass, gradients: [ParameterGradient<Element>?] = [], finished: ((Int) -> Void)? = nil
+    _ plan: PassPlan, _ pass: Pass, gradients: [ParameterGradient<Element>?] = [], norms: PartialSums? = nil,
+    finished: ((Int) -> Void)? = nil
   ) -> Double {
     var squares = 0.0
     // A value's gradient is complete once all its readers, which come later in the model, have run.
@@ -60,11 +62,19 @@ struct LayerRunner<Element: FloatingElement> {
       switch step {
       case .forward(let layer): forward(layer, plan, pass)
       case .backward(let layer):
-        squares += backward(layer, plan, pass, gradients, &written)
+        squares += backward(layer, plan, pass, gradients, norms, &written)
         finished?(layer)
       }
     }
     return squares
+  }
+
+  /// Whose rows are which in a value.
+  func samples(of value: Int, _ pass: Pass) -> SampleRows {
+    if let sequences = pass.sequences, model.values[value].domain == .tokens {
+      return SampleRows(tokensOf: sequences)
+    }
+    return SampleRows(count: pass.span.samples.count)
   }
 
   private func forward(_ index: Int, _ plan: PassPlan, _ pass: Pass) {
@@ -79,7 +89,7 @@ struct LayerRunner<Element: FloatingElement> {
 
   private func backward(
     _ index: Int, _ plan: PassPlan, _ pass: Pass, _ gradients: [ParameterGradient<Element>?],
-    _ written: inout Set<Int>
+    _ norms: PartialSums?, _ written: inout Set<Int>
   ) -> Double {
     let layer = model.layers[index]
     guard let outputGradient = view(.gradient(layer.output), plan, pass) else { return 0 }
@@ -93,12 +103,16 @@ struct LayerRunner<Element: FloatingElement> {
       guard flow.reachesValue[number], let gradient = view(.gradient(number), plan, pass) else { return nil }
       return InputGradient(view: gradient, accumulates: !written.insert(number).inserted)
     }
-    return layer.backward(
-      BackwardPass(
-        compute: compute, sequences: pass.sequences, parameters: weights[parameterRanges[index]],
-        inputs: layer.inputs.map(value), output: value(layer.output), kept: view(.kept(index), plan, pass),
-        outputGradient: outputGradient, inputGradients: inputGradients,
-        parameterGradients: gradients[parameterRanges[index]]))
+    let backwardPass = BackwardPass(
+      compute: compute, sequences: pass.sequences, parameters: weights[parameterRanges[index]],
+      inputs: layer.inputs.map(value), output: value(layer.output), kept: view(.kept(index), plan, pass),
+      outputGradient: outputGradient, inputGradients: inputGradients,
+      parameterGradients: gradients[parameterRanges[index]])
+    let squares = layer.backward(backwardPass)
+    if let norms, let layer = layer as? any SampleNormLayer {
+      layer.addSampleSquares(backwardPass, of: samples(of: layer.output, pass), to: norms)
+    }
+    return squares
   }
 }
 
