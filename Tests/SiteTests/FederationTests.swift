@@ -116,6 +116,54 @@ import Testing
     }
   }
 
+  /// One step of gradient descent a round on the weighted cross-entropy of all sites' training rows, in double precision: [W | b] of a class,
+  /// one after the other.
+  private func pooledClasses(_ federation: SmallFederation, rounds: Int, rate: Double) throws -> [Double] {
+    let shape = try federation.data(0).prepared.shape
+    let start: Tensor<Double> = try shape.startingWeights(
+      secret: PreparedSite.startingSecret(federation.plan, federation.group)
+    ).tensor(shape.structure.parameters[0])
+    var model = (0..<2).map { Array(start.elements[$0 * start.columns..<$0 * start.columns + 4]) }
+    var rows: [(features: [Double], label: Int)] = []
+    for site in federation.rows.indices {
+      let (features, targets) = federation.values(of: site)
+      rows += try federation.data(site).prepared.split.training.map { (features[$0], targets[$0] > 0.5 ? 1 : 0) }
+    }
+    let weights = (0..<2).map { label in Double(rows.count) / Double(2 * rows.count { $0.label == label }) }
+    for _ in 0..<rounds {
+      var gradient = [[0.0, 0, 0, 0], [0.0, 0, 0, 0]]
+      for row in rows {
+        let exponentials = model.map { exp(zip($0, row.features).reduce($0[3]) { $0 + $1.0 * $1.1 }) }
+        for label in 0..<2 {
+          let probability = exponentials[label] / (exponentials[0] + exponentials[1])
+          let slope = weights[row.label] * (probability - (label == row.label ? 1 : 0)) / Double(rows.count)
+          for column in 0..<3 { gradient[label][column] += slope * row.features[column] }
+          gradient[label][3] += slope
+        }
+      }
+      for label in 0..<2 {
+        for place in 0..<4 { model[label][place] -= rate * gradient[label][place] }
+      }
+    }
+    return model.flatMap(\.self)
+  }
+
+  @Test func `Balanced classes weigh by the rows of all sites, so that full steps are descent on the weighted loss`() throws {
+    let federation = try SmallFederation(
+      rows: [17, 40, 9, 23], task: "classification", rounds: 6, local: "{full: true}",
+      settings: ["class_weights: balanced"])
+    for result in try run(federation) { _ = try result.get() }
+    let expected = try pooledClasses(federation, rounds: 6, rate: 0.05)
+    let shape = try federation.data(0).prepared.shape
+    let stored = try ModelDirectory(federation.runDirectory(0).run.model).weights(shape)
+    let tensor: Tensor<Double> = try stored.tensor(shape.structure.parameters[0])
+    let found = (0..<2).flatMap { tensor.elements[$0 * tensor.columns..<$0 * tensor.columns + 4] }
+    let largest = expected.map { abs($0) }.max() ?? 1
+    // As above: single precision, and masks that round twice a round.
+    for (a, b) in zip(found, expected) { #expect(abs(a - b) <= 1e-6 * largest) }
+    #expect(try SiteHistory(federation.runDirectory(0)).records.first?.purpose == "class counts")
+  }
+
   @Test func `Plain sums lead every site to the same model too`() throws {
     let federation = try SmallFederation(rows: [17, 40, 9, 23], rounds: 6, local: "{full: true}", aggregation: "plain")
     for result in try run(federation) { _ = try result.get() }

@@ -212,6 +212,18 @@ import Testing
     expectLie(error, saying: text)
   }
 
+  @Test func `Counts of classes that are below a site's own are refused`() throws {
+    let federation = try SmallFederation(
+      task: "classification", aggregation: "plain", settings: ["class_weights: balanced"])
+    let work = try federation.work(0)
+    try federation.runDirectory(0).store([1, 40], of: .classCounts)
+    let start = try work.start()
+    let error = #expect(throws: SiteError.self) {
+      try work.entries(for: .update(round: 0), model: start) { _, _ in }
+    }
+    expectLie(error, saying: "below this site's own")
+  }
+
   @Test func `A sum about other pooled statistics than this site was told is refused`() throws {
     let (federation, _) = try plain(standardize: "pooled")
     let told = [1.0, 2, 3, 60]

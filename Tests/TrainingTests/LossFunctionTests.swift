@@ -77,6 +77,28 @@ import Testing
     }
   }
 
+  @Test func aRowCountsWhatItsClassWeighs() throws {
+    let wanted = try #require(try Self.cases.get().first { $0.task == .classification })
+    let weights = (0..<wanted.columns).map { 0.25 + Double($0) }
+    let (outputs, targets) = (Tensor(wanted.outputs, shape: [wanted.rows, wanted.columns]), wanted.targets(Double.self))
+    let weighted = try LossFunction(task: .classification, classWeights: weights).evaluate(
+      outputs: outputs, targets: targets, normalizer: 7)
+    var sum = 0.0
+    for row in 0..<wanted.rows {
+      let weight = weights[Int(try #require(wanted.targets[row]))]
+      let logits = wanted.outputs[row * wanted.columns..<(row + 1) * wanted.columns]
+      let alone = try LossFunction(task: .classification).evaluate(
+        outputs: Tensor(logits, shape: [1, wanted.columns]), targets: targets[row..<row + 1], normalizer: 7)
+      sum += weight * alone.lossSum
+      for column in 0..<wanted.columns {
+        // One product more, in another order: two roundings.
+        let expected = weight * alone.gradient.elements[column]
+        #expect(abs(weighted.gradient.elements[row * wanted.columns + column] - expected) <= 1e-15 * max(1, abs(expected)))
+      }
+    }
+    #expect(abs(weighted.lossSum - sum) <= 1e-14 * sum)
+  }
+
   @Test func aBatchWithNothingObservedHasNoLossAndNoGradient() throws {
     let missing = Targets<Float>.values(Tensor(repeating: .nan, shape: [2, 3]))
     for task in [LearningTask.multilabel, .regression] {

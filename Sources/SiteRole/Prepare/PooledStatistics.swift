@@ -34,6 +34,13 @@ enum PooledStatistics {
     return sums.dropLast().map { $0 / rows }
   }
 
+  /// N / (C · N_c) for each of C classes, N_c of all N training rows of the sites being of class c: 1 in the mean over all rows. Of a class
+  /// without rows it is 0, which no row has.
+  static func classWeights(_ counts: [Double]) -> [Double] {
+    let rows = counts.reduce(0, +)
+    return counts.map { $0 > 0 ? rows / (Double(counts.count) * $0) : 0 }
+  }
+
   /// The population's deviation, 0 counting as 1, as a job has it.
   static func standardization(means: [Double], squares: [Double]) -> Standardization? {
     guard let rows = squares.last, rows > 0, squares.count == means.count + 1 else { return nil }

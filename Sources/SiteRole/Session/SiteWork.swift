@@ -122,7 +122,7 @@ package final class SiteWork {
       try format.encode(try columnSums(purpose), block: VectorBlock.columns, into: &entries)
       try format.encode(integers: [trainingRows], block: VectorBlock.rows, into: &entries)
     case .classCounts:
-      throw SiteError.unsupported("federation.class_weights: balanced is not supported by this version")
+      try format.encode(integers: classCounts, block: VectorBlock.classes, into: &entries)
     case .update(let round):
       try encodeUpdate(round, model: vector, format, into: &entries, progress: progress)
     case .evaluation(let rounds):
@@ -144,6 +144,28 @@ package final class SiteWork {
       throw SiteError.aggregatorLies("the aggregator asks for deviations before it said what the means are")
     }
     return try PooledStatistics.sums(source, rows: data.prepared.split.training, about: means)
+  }
+
+  /// Training rows of each class.
+  private var classCounts: [Int] {
+    var counts = [Int](repeating: 0, count: plan.charter.data.classes.count)
+    guard case .classes(let labels)? = data.prepared.labels?.column else { return counts }
+    for row in data.prepared.split.training where counts.indices.contains(Int(labels.ids[row])) {
+      counts[Int(labels.ids[row])] += 1
+    }
+    return counts
+  }
+
+  /// What a row of each class counts in the loss; nil where all count 1.
+  private func classWeights() throws -> [Double]? {
+    guard plan.charter.federation.classWeights == .balanced else { return nil }
+    guard let counts = try directory.pooled(.classCounts) else {
+      throw SiteError.aggregatorLies("the aggregator asks for an update before it said how many rows each class has")
+    }
+    guard zip(counts, classCounts).allSatisfy({ $0 >= Double($1) }) else {
+      throw SiteError.aggregatorLies("the sum of a class's rows over all sites is below this site's own")
+    }
+    return PooledStatistics.classWeights(counts)
   }
 
   private func encodeUpdate(
@@ -220,7 +242,7 @@ package final class SiteWork {
     try DataDigest.keepOrCheck(prepared, features: hash, in: directory.run)
     let training = try LocalTraining(
       prepared: prepared, samples: samples, initial: try startingTensors().all, stepsPerRound: data.stepsPerRound,
-      rounds: plan.charter.federation.rounds, compute: compute)
+      rounds: plan.charter.federation.rounds, classWeights: try classWeights(), compute: compute)
     self.training = training
     return training
   }

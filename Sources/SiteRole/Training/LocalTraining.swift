@@ -20,6 +20,7 @@ package final class LocalTraining<Element: FloatingElement> {
   private let engine: TrainingEngine<Element>
   private var samples: any MaskedSamples<Element>
   private let loss: LossFunction
+  private let score: LossFunction
   /// Places of the trained parameters among all.
   private let trained: [Int]
   /// The frozen ones are the checkpoint's own.
@@ -31,16 +32,18 @@ package final class LocalTraining<Element: FloatingElement> {
   ///   - samples: of the plan, not masked.
   ///   - initial: all parameters of the model in its order, as the engine holds them.
   ///   - rounds: of the federation; the learning rate's schedule runs over the steps of all of them.
+  ///   - classWeights: what a training row of each class counts; nil where all count 1. Validation rows always count 1.
   /// - Throws: `TrainingError` for a model or setting that cannot be trained.
   package init(
     prepared: PreparedJob, samples: any MaskedSamples<Element>, initial: [Tensor<Element>], stepsPerRound: Int,
-    rounds: Int, compute: Compute
+    rounds: Int, classWeights: [Double]? = nil, compute: Compute
   ) throws {
     self.prepared = prepared
     self.samples = samples
     self.stepsPerRound = stepsPerRound
     parameters = initial
-    loss = LossFunction(task: prepared.job.task)
+    loss = LossFunction(task: prepared.job.task, classWeights: classWeights)
+    score = LossFunction(task: prepared.job.task)
     trained = prepared.shape.structure.parameters.indices.filter { prepared.shape.structure.parameters[$0].isTrained }
     engine = try TrainingEngine(
       model: prepared.shape.graph, optimizer: prepared.job.optimizer, schedule: prepared.job.schedule,
@@ -152,7 +155,7 @@ package final class LocalTraining<Element: FloatingElement> {
       let outputs = try engine.infer(rows: slots.count, sequences: delivery.layout) { delivery.fill($0) }
       guard outputs.allFinite else { throw OwnerError.diverged(step: engine.step) }
       let targets = try samples.targets(of: slots, pass: 0)
-      sum += try loss.evaluate(outputs: outputs, targets: targets, normalizer: 1).lossSum
+      sum += try score.evaluate(outputs: outputs, targets: targets, normalizer: 1).lossSum
       observed += targets.observedCount
       try metrics.add(outputs: outputs, targets: targets)
       try progress()

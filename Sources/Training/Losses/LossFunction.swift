@@ -4,9 +4,18 @@ package import Numerics
 /// The loss of a task: softmax cross-entropy, binary cross-entropy on logits, squared error, or Cox's partial likelihood.
 package struct LossFunction: Sendable, Equatable {
   package let task: LearningTask
+  /// What a row of each class counts in the sum, of a classification; nil where all rows count 1.
+  package let classWeights: [Double]?
 
   package init(task: LearningTask) {
+    self.init(task: task, classWeights: nil)
+  }
+
+  /// - Parameter classWeights: at least 0 and finite, one for each class; only of a classification. The mean stays one over rows: it is not
+  ///   divided by the weights, so that gradients of parts and of sites add up.
+  package init(task: LearningTask, classWeights: [Double]?) {
     self.task = task
+    self.classWeights = classWeights
   }
 
   /// The sum of the losses of these rows, and the gradient of sum ÷ normalizer with respect to `outputs`.
@@ -47,6 +56,10 @@ package struct LossFunction: Sendable, Equatable {
       }
       sum = labels.withUnsafeBufferPointer { ids in
         guard let ids = ids.baseAddress else { return 0 }
+        if let classWeights {
+          return Self.weighted(
+            classWeights, rows: rows, classes: columns, outputs: outputs, labels: ids, scale: scale, gradient: gradient)
+        }
         return Element.softmaxCrossEntropy(
           rows: rows, classes: columns, outputs: outputs, labels: ids, scale: scale, gradient: gradient)
       }
@@ -73,6 +86,21 @@ package struct LossFunction: Sendable, Equatable {
     }
     guard sum.isFinite else { throw .nonFiniteLoss }
     return sum
+  }
+
+  /// Σ weight of its class × cross-entropy, row by row.
+  private static func weighted<Element: FloatingElement>(
+    _ weights: [Double], rows: Int, classes: Int, outputs: UnsafePointer<Element>, labels: UnsafePointer<Int32>,
+    scale: Element, gradient: UnsafeMutablePointer<Element>
+  ) -> Double {
+    (0..<rows).reduce(0) { sum, row in
+      let label = Int(labels[row])
+      let weight = weights.indices.contains(label) ? weights[label] : 0
+      return sum + weight
+        * Element.softmaxCrossEntropy(
+          rows: 1, classes: classes, outputs: outputs + row * classes, labels: labels + row,
+          scale: Element(weight) * scale, gradient: gradient + row * classes)
+    }
   }
 }
 

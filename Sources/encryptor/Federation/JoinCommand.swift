@@ -145,9 +145,7 @@ enum SiteFiles {
 
   /// Parts of a charter that this version reads and does not carry out.
   static func unsupported(_ plan: FederationPlan) -> [String] {
-    let settings = plan.charter.federation
-    return (settings.privacy != nil ? ["federation.privacy"] : [])
-      + (settings.classWeights == .balanced ? ["federation.class_weights: balanced"] : [])
+    plan.charter.federation.privacy != nil ? ["federation.privacy"] : []
   }
 
   /// - Throws: `SiteError.unsupported` for what a charter or a site's file asks for and this version does not carry out.
