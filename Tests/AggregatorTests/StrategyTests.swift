@@ -33,6 +33,24 @@ import TestSupport
     trial.expectNoTrace(try trial.expectEnd())
   }
 
+  /// The mean divides by how many sites are in the sum, which nobody needs to report.
+  @Test(arguments: ["{name: fedadam, weighting: equal}", "{name: scaffold, weighting: equal}"])
+  func underPrivacyUpdatesAreSummedAndNothingElse(_ strategy: String) throws {
+    let trial = try FederationTrial(
+      TestFederation(
+        sites: 4, rounds: 3, strategy: strategy, fraction: 0.6,
+        settings: ["privacy: {unit: record, clip_norm: 1, epsilon: 3, delta: 1.0e-5}"]))
+    trial.startSites()
+    let content = try trial.expectEnd()
+    #expect(content.records.map(\.purpose) == ["update 0", "update 1", "update 2"])
+    for record in content.records {
+      #expect(record.weight == 3 && record.survivors.count == 3)
+      #expect(record.means.isEmpty && record.trainingRows == 0 && record.validationRows == 0)
+    }
+    let blocks = try trial.federation.format(of: .update(round: 0)).blocks.map(\.name)
+    #expect(blocks == (strategy.contains("scaffold") ? ["update", "control variates"] : ["update"]))
+  }
+
   /// Its pieces end inside of both halves of the vector: of the model, and of the control variates.
   @Test(arguments: ["{name: scaffold}", "{name: fedadam}"])
   func modelsLargerThanAPieceAreTakenStepByStep(_ strategy: String) throws {

@@ -132,7 +132,12 @@ extension FederationRun {
       record.trainingRows = counts.reduce(0, &+)
       values = counts.map(Double.init)
     case .update(let round):
-      note(try SiteStatistics(sum: result.vector, format: format, task: plan.charter.task), of: round, &record, &next)
+      if plan.hasStatistics {
+        note(try SiteStatistics(sum: result.vector, format: format, task: plan.charter.task), of: round, &record, &next)
+      } else {
+        // Sites then count alike, and who is in the sum is public.
+        record.weight = result.survivors.count
+      }
       record.model =
         try ModelStep(plan: plan, files: files, entries: introduction.entries)
         .advance(round: round, vector: result.vector, format: format, weight: record.weight).hexadecimal

@@ -28,15 +28,7 @@ struct Agenda: Codable, Equatable, Sendable {
 
   /// All sums from the first to the last, with what is known of the end.
   func purposes(of plan: FederationPlan) -> [SumPurpose] {
-    guard let lastRound else { return plan.purposes }
-    let kept = plan.purposes.filter { purpose in
-      switch purpose {
-      case .update(let round): round < lastRound
-      case .evaluation: false
-      default: true
-      }
-    }
-    return kept + [.evaluation(rounds: lastRound)]
+    plan.purposes(rounds: lastRound ?? plan.charter.federation.rounds)
   }
 
   /// Nil when all are done.

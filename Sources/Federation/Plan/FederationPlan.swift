@@ -81,13 +81,31 @@ package struct FederationPlan: Sendable {
 
   // MARK: - Sums
 
+  /// Whether sites report losses, metrics and numbers of rows. Under `federation.privacy` they do not: nothing of them has noise.
+  package var hasStatistics: Bool { charter.federation.privacy == nil }
+
   /// All sums of a federation that runs to its last round.
-  package var purposes: [SumPurpose] {
+  package var purposes: [SumPurpose] { purposes(rounds: charter.federation.rounds) }
+
+  /// All sums of a federation that ends after `rounds` rounds.
+  package func purposes(rounds: Int) -> [SumPurpose] {
     var purposes: [SumPurpose] = []
     if charter.data.standardize == .pooled { purposes += [.means, .deviations] }
     if charter.federation.classWeights == .balanced { purposes.append(.classCounts) }
-    purposes += (0..<charter.federation.rounds).map { .update(round: $0) }
-    return purposes + [.evaluation(rounds: charter.federation.rounds)]
+    purposes += (0..<rounds).map { .update(round: $0) }
+    return hasStatistics ? purposes + [.evaluation(rounds: rounds)] : purposes
+  }
+
+  /// Whether the charter has such a sum: what an aggregator may ask a site for.
+  package func has(_ purpose: SumPurpose) -> Bool {
+    let rounds = charter.federation.rounds
+    return switch purpose {
+    case .means, .deviations: charter.data.standardize == .pooled
+    case .classCounts: charter.federation.classWeights == .balanced
+    case .update(let round): round < rounds
+    case .evaluation(let last):
+      hasStatistics && (charter.federation.stopPatience == nil ? last == rounds : (1...rounds).contains(last))
+    }
   }
 
   /// Places of the sites in the charter whose sum `purpose` is: of each round a sample where the charter asks for one, drawn from the charter's
@@ -124,7 +142,7 @@ package struct FederationPlan: Sendable {
       if charter.federation.strategy.kind.hasControlVariates {
         blocks.append(VectorFormat.Block(name: VectorBlock.controls, count: entries, kind: try controlKind()))
       }
-      blocks += SiteStatistics.blocks(of: charter.task, bits)
+      if hasStatistics { blocks += SiteStatistics.blocks(of: charter.task, bits) }
     case .evaluation: blocks = SiteStatistics.blocks(of: charter.task, bits)
     }
     return try VectorFormat(blocks: blocks, sites: charter.sites.count)

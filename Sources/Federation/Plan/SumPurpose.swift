@@ -6,9 +6,9 @@ package enum SumPurpose: Sendable, Hashable, CustomStringConvertible {
   case deviations
   /// Training rows of each class.
   case classCounts
-  /// The updates of round `round`, from 0, with the scores of the model that it starts from.
+  /// The updates of round `round`, from 0, with the scores of the model that it starts from where sites report such.
   case update(round: Int)
-  /// The scores of the model after `rounds` rounds.
+  /// The scores of the model after `rounds` rounds, where sites report such.
   case evaluation(rounds: Int)
 
   /// One name for each, as it stands in requests and records.

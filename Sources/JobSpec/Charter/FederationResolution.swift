@@ -23,7 +23,7 @@ extension JobSpecification {
       threshold: try resolvedThreshold(sites: sites, aggregation), masking: try resolvedMasking(strategy.kind),
       privacy: try resolvedPrivacy(participation), stopPatience: self[CharterFields.stopPatience],
       classWeights: classWeights)
-    try checkPrivacy(settings, task: task, data: data)
+    try checkPrivacy(settings, task: task, data: data, optimizer: optimizer)
     return settings
   }
 

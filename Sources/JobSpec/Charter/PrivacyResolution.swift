@@ -30,7 +30,7 @@ extension JobSpecification {
 
   /// What would leave a site without noise is refused, and what the noise does not cover.
   func checkPrivacy(
-    _ settings: FederationSettings, task: LearningTask, data: CharterData
+    _ settings: FederationSettings, task: LearningTask, data: CharterData, optimizer: OptimizerDescription
   ) throws(JobSpecError) {
     guard let privacy = settings.privacy else { return }
     func refused(_ path: String, _ what: String) -> JobSpecError {
@@ -39,7 +39,8 @@ extension JobSpecification {
     if data.standardize == .pooled {
       throw refused(
         CharterFields.standardize.path,
-        "`data.standardize: pooled`: means and deviations would leave the sites without noise; use site or none")
+        "`data.standardize: pooled`: means and deviations would leave the sites without noise; use "
+          + (privacy.unit == .site ? "site or none" : "none"))
     }
     if settings.classWeights != .none {
       throw refused(
@@ -58,17 +59,7 @@ extension JobSpecification {
       throw refused(CharterFields.stopPatience.path, "`stop`: the metrics that decide have no noise; delete it")
     }
     switch privacy.unit {
-    case .record:
-      if task == .survival {
-        throw refused(
-          JobFields.task.path,
-          "`unit: record`: the loss of a survival compares rows, so that none has a gradient of its own")
-      }
-      if settings.local == .full {
-        throw refused(
-          CharterFields.full.path,
-          "`unit: record` draws the rows of every batch; give `updates` or `epochs`, not `full`")
-      }
+    case .record: try checkRecords(settings, task, data, optimizer, refused)
     case .site:
       if settings.aggregation == .plain {
         throw refused(
@@ -80,6 +71,41 @@ extension JobSpecification {
           StrategyFields.name.path,
           "`unit: site` and \(settings.strategy.kind.rawValue): control variates have no noise")
       }
+    }
+  }
+
+  /// What would make more of a record than its clipped gradient in the steps that draw it, or their number a secret.
+  private func checkRecords(
+    _ settings: FederationSettings, _ task: LearningTask, _ data: CharterData, _ optimizer: OptimizerDescription,
+    _ refused: (String, String) -> JobSpecError
+  ) throws(JobSpecError) {
+    if task == .survival {
+      throw refused(
+        JobFields.task.path,
+        "`unit: record`: the loss of a survival compares rows, so that none has a gradient of its own")
+    }
+    switch settings.local {
+    case .updates: break
+    case .epochs:
+      throw refused(
+        CharterFields.epochs.path,
+        "`unit: record` and `epochs`: the number of steps, which ε counts, would follow from a site's rows; give `updates`"
+      )
+    case .full:
+      throw refused(
+        CharterFields.full.path, "`unit: record` draws the rows of every batch; give `updates`, not `full`")
+    }
+    if data.standardize == .site {
+      throw refused(
+        CharterFields.standardize.path,
+        "`unit: record` and `data.standardize: site`: one row more would change all others through mean and deviation; use none"
+      )
+    }
+    if optimizer.clipNorm != nil {
+      throw refused(
+        JobFields.clipNorm.path,
+        "`unit: record` and `optimizer.clip_norm`: each record's gradient is clipped to `federation.privacy.clip_norm`, and then "
+          + "nothing clips the sum; delete it")
     }
   }
 }

@@ -115,7 +115,7 @@ struct TestFederation: Sendable {
       if plan.modelLength(entries: entries) > entries {
         try format.encode(update(site, round + 50, model[entries...]), block: VectorBlock.controls, into: &vector)
       }
-      try statistics.encode(into: &vector, format: format)
+      if plan.hasStatistics { try statistics.encode(into: &vector, format: format) }
     case .evaluation(let rounds): try statistics(site, of: rounds).encode(into: &vector, format: format)
     }
     return vector

@@ -147,6 +147,8 @@ import Testing
 
   private static let record = "privacy: {unit: record, clip_norm: 1, epsilon: 3, delta: 1.0e-5}"
   private static let site = "privacy: {unit: site, clip_norm: 1, epsilon: 3, delta: 1.0e-5}"
+  /// What `unit: record` asks of local work.
+  private static let updates = "federation.local={updates: 2}"
 
   @Test(arguments: ["unit: site, ", "clip_norm: 1, ", "epsilon: 3, ", ", delta: 1.0e-5"])
   func privacyWithoutOneOfItsNumbers(part: String) {
@@ -157,7 +159,7 @@ import Testing
   }
 
   @Test func privacyItselfIsAccepted() {
-    #expect(refusal(Self.record) == nil)
+    #expect(refusal(Self.record, [Self.updates]) == nil)
     #expect(refusal(Self.site) == nil)
   }
 
@@ -181,12 +183,30 @@ import Testing
       "draws the rows of every batch", line: 1)
   }
 
+  @Test func privacyOfRecordsWithEpochsWhoseStepsFollowFromTheRows() {
+    refusal(Self.record, ["federation.local={epochs: 2}"]).expectContradiction(
+      "would follow from a site's rows", line: 1)
+    #expect(refusal(Self.site, ["federation.local={epochs: 2}"]) == nil)
+  }
+
+  @Test func privacyOfRecordsWithRowsThatChangeOneAnother() {
+    refusal(Self.record, [Self.updates, "data.standardize=site"]).expectContradiction(
+      "through mean and deviation", line: nil)
+    #expect(refusal(Self.site, ["data.standardize=site"]) == nil)
+  }
+
+  @Test func privacyOfRecordsWithASumThatIsClipped() {
+    refusal(Self.record, [Self.updates, "optimizer.clip_norm=1"]).expectContradiction(
+      "nothing clips the sum", line: nil)
+    #expect(refusal(Self.site, ["optimizer.clip_norm=1"]) == nil)
+  }
+
   @Test func privacyOfSitesWithPlainSumsOrControlVariates() {
     refusal(Self.site, ["federation.aggregation=plain"]).expectContradiction("its share of the noise", line: nil)
-    #expect(refusal(Self.record, ["federation.aggregation=plain"]) == nil)
+    #expect(refusal(Self.record, [Self.updates, "federation.aggregation=plain"]) == nil)
     let scaffold = ["federation.strategy.name=scaffold", "optimizer.momentum=0"]
     refusal(Self.site, scaffold).expectContradiction("control variates have no noise", line: nil)
-    #expect(refusal(Self.record, scaffold) == nil)
+    #expect(refusal(Self.record, [Self.updates] + scaffold) == nil)
   }
 
   @Test func asManyColludersAsSitesInASum() {
