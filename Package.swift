@@ -119,8 +119,8 @@ let package = Package(
     library(
       "SiteRole",
       [
-        "OwnerRole", "Federation", "SecureSums", "Families", "Masking", "Training", "Datasets", "Files", "JobSpec",
-        "Protocol", "Models", "Numerics", "Cryptography", "Foundations",
+        "OwnerRole", "Federation", "SecureSums", "Privacy", "Families", "Masking", "Training", "Datasets", "Files",
+        "JobSpec", "Protocol", "Models", "Numerics", "Cryptography", "Foundations",
       ]),
     library(
       "LeakAudit",
@@ -133,9 +133,9 @@ let package = Package(
     program(
       "encryptor",
       [
-        "LeakAudit", "SiteRole", "AggregatorRole", "OwnerRole", "Federation", "SecureSums", "Service", "Masking",
-        "Training", "Datasets", "Files", "JobSpec", "Protocol", "Models", "Numerics", "Cryptography", "Foundations",
-        arguments,
+        "LeakAudit", "SiteRole", "AggregatorRole", "OwnerRole", "Federation", "SecureSums", "Privacy", "Service",
+        "Masking", "Training", "Datasets", "Files", "JobSpec", "Protocol", "Models", "Numerics", "Cryptography",
+        "Foundations", arguments,
       ]),
     program(
       "trainer",
@@ -193,8 +193,9 @@ let package = Package(
     tests(
       "SiteTests",
       [
-        "SiteRole", "AggregatorRole", "Service", "Federation", "SecureSums", "OwnerRole", "Masking", "Training",
-        "Datasets", "Files", "JobSpec", "Protocol", "Models", "Numerics", "Cryptography", "Foundations", "TestSupport",
+        "SiteRole", "AggregatorRole", "Service", "Federation", "SecureSums", "Privacy", "OwnerRole", "Masking",
+        "Training", "Datasets", "Files", "JobSpec", "Protocol", "Models", "Numerics", "Cryptography", "Foundations",
+        "TestSupport",
       ]),
     tests(
       "SessionTests",

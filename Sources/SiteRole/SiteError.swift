@@ -18,6 +18,8 @@ package enum SiteError: Failure, Equatable {
   case otherRun(String)
   /// The charter needs a group key, or the one given is for nothing.
   case groupKey(String)
+  /// The charter's privacy cannot be kept here, or what was kept of it does not fit together.
+  case privacy(String)
 
   package var kind: FailureKind {
     switch self {
@@ -25,7 +27,7 @@ package enum SiteError: Failure, Equatable {
     case .aggregatorGone, .interrupted: .unreachable
     case .otherStart, .groupKey: .keyOrPermission
     case .aggregatorLies: .refused
-    case .unsupported, .otherRun: .usage
+    case .unsupported, .otherRun, .privacy: .usage
     }
   }
 
@@ -39,6 +41,7 @@ package enum SiteError: Failure, Equatable {
         + "same checkpoint with other weights; compare the SHA-256 of group.key at all sites"
     case .aggregatorLies(let what): "\(what); nothing more was sent to this aggregator"
     case .unsupported(let what), .otherRun(let what), .groupKey(let what): what
+    case .privacy(let what): "federation.privacy: \(what)"
     }
   }
 }

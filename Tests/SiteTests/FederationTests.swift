@@ -19,64 +19,6 @@ import Testing
 
 /// Sites and their aggregator in one process, with real messages, masks and sums.
 @Suite struct FederationTests {
-  /// Runs a federation to its end.
-  ///
-  /// - Parameter groups: of sites that have another group key.
-  /// - Returns: how each site ended.
-  private func run(
-    _ federation: SmallFederation, groups: [Int: GroupKey] = [:]
-  ) throws -> [Result<FederationResult, any Error>] {
-    let network = InProcessNetwork()
-    let stop = StopSwitch()
-    let agreement = try federation.aggregatorKeys.withSecretBytes { try KeyAgreement(secret: $0) }
-    var configuration = ServiceConfiguration(store: federation.directory.url("store"))
-    configuration.tickInterval = .milliseconds(50)
-    let endpoint = network.makeServerEndpoint()
-    let handler = AggregatorConfiguration(
-      service: configuration, plan: federation.plan, key: agreement, software: "test aggregator")
-    let ended = MonotonicLatch()
-    let server = Thread { [configuration] in
-      let service = try? JobService(
-        AggregatorHandler(handler), endpoint: endpoint, configuration: configuration, stop: stop, observe: { _ in })
-      try? service?.run()
-      ended.open()
-    }
-    server.start()
-    let results = Mutex<[Int: Result<FederationResult, any Error>]>([:])
-    let isOver = Flag()
-    let latches = federation.rows.indices.map { site in
-      let latch = MonotonicLatch()
-      let thread = Thread { [federation] in
-        let result = Result {
-          let work = try federation.work(site, group: groups[site])
-          let session = try SiteSession(
-            work: work, directory: federation.runDirectory(site), key: federation.siteKeys[site],
-            channel: network.connect(OwnerKey(federation.siteKeys[site].publicKey)),
-            options: SiteOptions(compute: Compute(threads: 1), software: "test site"),
-            isInterrupted: { isOver.isRaised }, observe: { _ in })
-          return try session.run().result
-        }
-        if case .failure = result { isOver.raise() }
-        results.withLock { $0[site] = result }
-        latch.open()
-      }
-      thread.stackSize = 8 << 20
-      thread.start()
-      return latch
-    }
-    for latch in latches { latch.wait() }
-    stop.request()
-    ended.wait()
-    return try federation.rows.indices.map { site in try #require(results.withLock { $0[site] }) }
-  }
-
-  private func weights(_ federation: SmallFederation, site: Int) throws -> [Double] {
-    let shape = try federation.data(site).prepared.shape
-    let stored = try ModelDirectory(federation.runDirectory(site).run.model).weights(shape)
-    let tensor: Tensor<Double> = try stored.tensor(shape.structure.parameters[0])
-    return Array(tensor.elements[..<4])
-  }
-
   /// One step of gradient descent a round on the training rows of all sites together, in double precision.
   private func pooled(_ federation: SmallFederation, rounds: Int, rate: Double) throws -> [Double] {
     let shape = try federation.data(0).prepared.shape
@@ -105,14 +47,14 @@ import Testing
   @Test(arguments: ["rotation", "permutation"])
   func `One full step a round, weighted by rows, is gradient descent on all rows together`(strength: String) throws {
     let federation = try SmallFederation(rows: [17, 40, 9, 23], rounds: 6, local: "{full: true}", strength: strength)
-    for result in try run(federation) { _ = try result.get() }
+    for result in try federation.run() { _ = try result.get() }
     let expected = try pooled(federation, rounds: 6, rate: 0.05)
     let largest = expected.map { abs($0) }.max() ?? 1
     for site in federation.rows.indices {
-      let found = try weights(federation, site: site)
+      let found = try federation.weights(site: site)
       // Six steps in single precision and of the fixed point's 2^-40, masked twice each: units in the last place of numbers of order 1.
       for (a, b) in zip(found, expected) { #expect(abs(a - b) <= 1e-6 * largest) }
-      #expect(found == (try weights(federation, site: 0)))
+      #expect(found == (try federation.weights(site: 0)))
     }
   }
 
@@ -148,11 +90,13 @@ import Testing
     return model.flatMap(\.self)
   }
 
-  @Test func `Balanced classes weigh by the rows of all sites, so that full steps are descent on the weighted loss`() throws {
+  @Test func `Balanced classes weigh by the rows of all sites, so that full steps are descent on the weighted loss`()
+    throws
+  {
     let federation = try SmallFederation(
       rows: [17, 40, 9, 23], task: "classification", rounds: 6, local: "{full: true}",
       settings: ["class_weights: balanced"])
-    for result in try run(federation) { _ = try result.get() }
+    for result in try federation.run() { _ = try result.get() }
     let expected = try pooledClasses(federation, rounds: 6, rate: 0.05)
     let shape = try federation.data(0).prepared.shape
     let stored = try ModelDirectory(federation.runDirectory(0).run.model).weights(shape)
@@ -166,17 +110,17 @@ import Testing
 
   @Test func `Plain sums lead every site to the same model too`() throws {
     let federation = try SmallFederation(rows: [17, 40, 9, 23], rounds: 6, local: "{full: true}", aggregation: "plain")
-    for result in try run(federation) { _ = try result.get() }
+    for result in try federation.run() { _ = try result.get() }
     let expected = try pooled(federation, rounds: 6, rate: 0.05)
     let largest = expected.map { abs($0) }.max() ?? 1
     for site in federation.rows.indices {
-      for (a, b) in zip(try weights(federation, site: site), expected) { #expect(abs(a - b) <= 1e-6 * largest) }
+      for (a, b) in zip(try federation.weights(site: site), expected) { #expect(abs(a - b) <= 1e-6 * largest) }
     }
   }
 
   @Test func `Every site has the same history of sums, and no other site's numbers`() throws {
     let federation = try SmallFederation(rounds: 2, standardize: "pooled")
-    for result in try run(federation) { _ = try result.get() }
+    for result in try federation.run() { _ = try result.get() }
     let texts = try federation.rows.indices.map {
       try String(contentsOf: federation.runDirectory($0).run.history, encoding: .utf8)
     }
@@ -191,7 +135,7 @@ import Testing
 
   @Test func `A site with another group key finds that out from the starting model, and ends`() throws {
     let federation = try SmallFederation()
-    let results = try run(federation, groups: [1: GroupKey()])
+    let results = try federation.run(groups: [1: GroupKey()])
     let errors = results.compactMap { result -> SiteError? in
       if case .failure(let error) = result { return error as? SiteError }
       return nil

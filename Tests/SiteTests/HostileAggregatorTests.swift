@@ -109,6 +109,18 @@ import Testing
     return .recorded(record)
   }
 
+  @Test(arguments: [SumPurpose.evaluation(rounds: 2), .means, .deviations])
+  func `A sum that the charter does not have is refused, such as scores under privacy`(purpose: SumPurpose) throws {
+    let federation = try PrivacyFixture.federation(unit: "record", aggregation: "plain")
+    let asked = try request(purpose, of: federation, about: FederationPlan.noModel)
+    let (error, events) = try run(federation) { request in
+      if let answers = Self.usual(request, models: [:]) { return answers }
+      return request.isIntroduction ? [asked] : []
+    }
+    expectLie(error, saying: "which the charter does not sum")
+    #expect(!events.contains { if case .began = $0 { true } else { false } })
+  }
+
   /// A plain federation without masks, and its starting model.
   private func plain(standardize: String = "none") throws -> (federation: SmallFederation, start: [Float]) {
     let federation = try SmallFederation(strength: "none", aggregation: "plain", standardize: standardize)
@@ -247,4 +259,8 @@ import Testing
     }
     expectLie(error, saying: "in the clear")
   }
+}
+
+extension SiteRequest {
+  fileprivate var isIntroduction: Bool { if case .introduce = self { true } else { false } }
 }

@@ -69,7 +69,7 @@ import Training
     var seen: [Int32] = []
     for round in 0..<2 {
       for step in 0..<3 {
-        let rows = training.rows(ofStep: 3 * round + step)
+        let rows = try training.rows(ofStep: 3 * round + step)
         seen += rows
         let gradient = expected.gradient(features, targets, rows)
         for column in 0..<3 { expected.weights[column] -= 0.05 * gradient.weights[column] }
@@ -99,7 +99,7 @@ import Training
     let origin = model(start)
     var expected = origin
     for step in 0..<3 {
-      let gradient = expected.gradient(features, targets, training.rows(ofStep: step))
+      let gradient = expected.gradient(features, targets, try training.rows(ofStep: step))
       for column in 0..<3 {
         expected.weights[column] -=
           0.05 * (gradient.weights[column] + 0.7 * (expected.weights[column] - origin.weights[column]))
@@ -118,7 +118,7 @@ import Training
     let shift = [0.3, -0.2, 0.1, 0.05]
     var expected = model(start)
     for step in 0..<3 {
-      let gradient = expected.gradient(features, targets, training.rows(ofStep: step))
+      let gradient = expected.gradient(features, targets, try training.rows(ofStep: step))
       for column in 0..<3 { expected.weights[column] -= 0.05 * (gradient.weights[column] + shift[column]) }
       expected.bias -= 0.05 * (gradient.bias + shift[3])
     }

@@ -29,7 +29,7 @@ struct SmallFederation {
   init(
     rows: [Int] = [17, 40, 9], task: String = "regression", rounds: Int = 2, local: String = "{updates: 3}",
     strategy: String = "{name: fedavg, weighting: rows}", strength: String = "rotation", aggregation: String = "secure",
-    standardize: String = "none", batch: Int = 4, settings: [String] = []
+    standardize: String = "none", hidden: String = "[]", batch: Int = 4, updateClip: Double = 8, settings: [String] = []
   ) throws {
     directory = try TemporaryDirectory()
     self.rows = rows
@@ -40,12 +40,14 @@ struct SmallFederation {
         "name: small", "aggregator: {address: \"tcp://127.0.0.1:5590\", key: aggregator.pub}",
         "sites: [\(names.map { "{name: \($0), key: \($0).pub}" }.joined(separator: ", "))]",
         "data: {columns: [\(Self.columns.map { "\"\($0)\"" }.joined(separator: ", "))], \(classes)standardize: \(standardize)}",
-        "task: \(task)", "model: {mlp: {hidden: []}}", "optimizer: {name: sgd, lr: 0.05, momentum: 0}",
+        "task: \(task)", "model: {mlp: {hidden: \(hidden)\(hidden == "[]" ? "" : ", activation: tanh")}}",
+        "optimizer: {name: sgd, lr: 0.05, momentum: 0}",
         "train: {batch: \(batch)}", "federation:",
       ]
       + ([
         "strategy: \(strategy)", "rounds: \(rounds)", "local: \(local)", "participation: {minimum: 2}",
-        "fixed_point: {update_clip: 8.0, rows_bound: 1024, statistics_bound: 1.0e6}", "aggregation: \(aggregation)",
+        "fixed_point: {update_clip: \(updateClip), rows_bound: 1024, statistics_bound: 1.0e6}",
+        "aggregation: \(aggregation)",
         "masking: {strength: \(strength)}",
       ] + settings).map { "  " + $0 }
     let bytes = Array(lines.joined(separator: "\n").utf8)
@@ -108,13 +110,18 @@ struct SmallFederation {
     SiteDirectory(root: directory.url("run\(site)"))
   }
 
+  /// Nil where the charter masks nothing.
+  var usedGroup: GroupKey? { plan.charter.federation.masking.strength == .none ? nil : group }
+
   /// A site that is ready to work, in a run directory of its own.
-  func work(_ site: Int, group: GroupKey? = nil) throws -> SiteWork {
+  func work(
+    _ site: Int, group: GroupKey? = nil, secret: PrivacySecret? = nil, resuming: Bool = false
+  ) throws -> SiteWork {
     let place = runDirectory(site)
-    try place.open(plan, site: site, resuming: false)
+    try place.open(plan, site: site, resuming: resuming)
     return try SiteWork(
       plan: plan, site: site, data: try data(site),
-      group: plan.charter.federation.masking.strength == .none ? nil : group ?? self.group, directory: place,
-      compute: Compute(threads: 1))
+      group: usedGroup.map { group ?? $0 }, directory: place,
+      compute: Compute(threads: 1), secret: secret)
   }
 }

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Runs a federation on this machine: makes the keys of all parties, starts the aggregator and every site as a process of its own, waits for the
 # model. DIR/NAME is the run directory of a site, DIR/aggregator the aggregator's store; logs are beside them.
-# Usage: run-local.sh CHARTER.yaml DIR      The site files are CHARTER-NAME.yaml, beside it.
+# Usage: run-local.sh CHARTER.yaml DIR [OTHER.yaml]     The site files are CHARTER-NAME.yaml, beside it, or OTHER-NAME.yaml.
 set -euo pipefail
-[ $# -eq 2 ] || { sed -n '2,5s/^# //p' "$0" >&2; exit 2; }
-charter=$1 run=$2
+[ $# -eq 2 ] || [ $# -eq 3 ] || { sed -n '2,5s/^# //p' "$0" >&2; exit 2; }
+charter=$1 run=$2 files=${3:-$1}
 root=$(cd "$(dirname "$0")/../.." && pwd)
 bin=${BIN:-$root/.build/release}
 keys=$root/.cache/federation/keys
@@ -33,7 +33,7 @@ echo "aggregator $(cat "$run/aggregator.out"), log in $run/aggregator.log; ${#si
 
 # Each of these would take all cores by itself.
 join() {
-  "$bin/encryptor" join "${charter%.yaml}-$1.yaml" --charter "$charter" --keys "$keys/$1" --group-key "$keys/group.key" \
+  "$bin/encryptor" join "${files%.yaml}-$1.yaml" --charter "$charter" --keys "$keys/$1" --group-key "$keys/group.key" \
     --out "$run/$1" --threads 1
 }
 for site in "${sites[@]:1}"; do

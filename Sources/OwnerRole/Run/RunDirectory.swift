@@ -144,6 +144,21 @@ package final class RunLease: Sendable {
   }
 }
 
+/// Batches of a run that are drawn one by one, in place of passes over all rows.
+package struct DrawnBatches {
+  let steps: Int
+  /// Rows of the largest one, at least 1.
+  let columns: Int
+  /// Rows of the file that step t takes.
+  let rows: (_ step: Int) throws -> [Int32]
+
+  package init(steps: Int, columns: Int, rows: @escaping (_ step: Int) throws -> [Int32]) {
+    self.steps = steps
+    self.columns = max(1, columns)
+    self.rows = rows
+  }
+}
+
 /// Fills a new run directory.
 package enum RunSetup {
   /// Writes the resolved job, the data's names, the job's new master key and the state; `writePlan` adds the rest.
@@ -173,14 +188,16 @@ package enum RunSetup {
   ///
   /// - Parameters:
   ///   - weights: what starting weights are drawn from, if not from what orders are.
+  ///   - drawn: batches where they are not the passes of the plan.
   ///   - rounds: of a federation, the steps (rows of `batches`) that each takes; written as `rounds`, first and one past the last.
   /// - Throws: `DatasetError` or `FileError` of kind `.exhausted` when the disk is full.
   package static func writePlan(
-    _ prepared: PreparedJob, weights: OrderSecret? = nil, rounds: [Range<Int>] = [], to directory: RunDirectory
+    _ prepared: PreparedJob, weights: OrderSecret? = nil, drawn: DrawnBatches? = nil, rounds: [Range<Int>] = [],
+    to directory: RunDirectory
   ) throws {
     let manager = FileManager.default
     if !manager.fileExists(atPath: directory.plan.path) {
-      try writeBatches(prepared, rounds: rounds, to: directory.plan.path)
+      try writeBatches(prepared, drawn: drawn, rounds: rounds, to: directory.plan.path)
     }
     guard !manager.fileExists(atPath: directory.initialWeights.path) else { return }
     try ModelDirectory.writeWeights(
@@ -188,14 +205,21 @@ package enum RunSetup {
       to: directory.initialWeights)
   }
 
-  private static func writeBatches(_ prepared: PreparedJob, rounds: [Range<Int>], to path: String) throws {
+  private static func writeBatches(
+    _ prepared: PreparedJob, drawn: DrawnBatches?, rounds: [Range<Int>], to path: String
+  ) throws {
     let plan = prepared.plan
     let writer = try HDF5Writer(path: path)
     defer { writer.abandon() }
     try writer.write(prepared.split.training.map { Int64($0) }, to: "split/train")
     try writer.write(prepared.split.validation.map { Int64($0) }, to: "split/validation")
-    try writer.createMatrix("batches", columns: plan.batch, of: Int64.self)
-    for epoch in 0..<plan.epochs {
+    try writer.createMatrix("batches", columns: drawn?.columns ?? plan.batch, of: Int64.self)
+    for step in 0..<(drawn?.steps ?? 0) {
+      let rows = try drawn?.rows(step) ?? []
+      try writer.append(
+        rows.map { Int64($0) } + Array(repeating: -1, count: max(0, (drawn?.columns ?? 0) - rows.count)), to: "batches")
+    }
+    for epoch in 0..<(drawn == nil ? plan.epochs : 0) {
       let order = plan.order(epoch: epoch)
       // One call per epoch: a call costs more than many rows do.
       var rows = [Int64](repeating: -1, count: plan.stepsPerEpoch * plan.batch)

@@ -9,15 +9,19 @@ import OwnerRole
 package struct CharterKeys {
   /// Nil where the sizes of the model follow from the sites' files.
   package let rows: [KeyPlanRow]?
+  /// Of the trained parameters together; nil where `rows` is.
+  package let entries: Int?
 
   /// - Throws: `MaskingError` for a model whose spaces cannot be keyed; what reading a checkpoint throws.
   package init(_ plan: FederationPlan) throws {
     let charter = plan.charter
     guard let data = try Self.shape(charter) else {
-      rows = nil
+      (rows, entries) = (nil, nil)
       return
     }
-    let padding = if case .mlp = charter.model { 1 } else { 0 }
+    // As `PreparedSite` has it.
+    let isPadded = if case .mlp = charter.model { charter.federation.masking.strength != .none } else { false }
+    let padding = isPadded ? 1 : 0
     let inputs: JobInputs = data.features > 0 ? .features("features") : .tokens(TokenColumns(ids: "tokens"))
     let job = ResolvedJob(
       name: charter.name, trainer: charter.aggregator.address,
@@ -31,8 +35,9 @@ package struct CharterKeys {
         keep: .last),
       checkpointEverySteps: 1)
     let shape = try JobShape(job: job, data: data)
-    rows = try GlobalModel<Float>(plan: plan, shape: shape, group: GroupKey(), compute: Compute(threads: 1)).keyPlan
-      .rows
+    let model = try GlobalModel<Float>(
+      plan: plan, shape: shape, group: GroupKey(), compute: Compute(threads: 1))
+    (rows, entries) = (model.keyPlan.rows, model.count)
   }
 
   private static func shape(_ charter: Charter) throws -> DataShape? {

@@ -19,7 +19,7 @@ package struct PreparedSite: Sendable {
   /// Opens the site's file.
   ///
   /// - Throws: `DatasetError`, `OwnerError` for data that does not fit the charter, by name: a missing or doubled column, an unknown class, a
-  ///   survival without events, more rows than the charter's bound.
+  ///   survival without events, more rows than the charter's bound, under privacy of records fewer than a batch.
   package init(_ specification: SiteSpecification, plan: FederationPlan) throws {
     self.specification = specification
     let charter = plan.charter
@@ -37,6 +37,13 @@ package struct PreparedSite: Sendable {
         throw OwnerError.unfitData(
           "\(specification.data.file) has \(rows) training rows, more than the charter's federation.fixed_point.rows_bound, "
             + "\(charter.federation.fixedPoint.rowsBound); the parties must agree on a larger one")
+      }
+      let isDrawn = charter.federation.privacy?.unit == .record
+      guard !isDrawn || rows >= charter.train.batch else {
+        throw OwnerError.unfitData(
+          "\(specification.data.file) has \(rows) training rows, fewer than the charter's train.batch, \(charter.train.batch): under "
+            + "federation.privacy every step draws that many on average; the parties must agree on a smaller batch, or leave this site out"
+        )
       }
       let local = LocalPlan(charter, rows: rows)
       steps = local.stepsPerRound

@@ -17,6 +17,13 @@ package struct SiteDirectory: Sendable {
   }
 
   private var identityFile: URL { run.state.appending(path: "site.json") }
+  /// What noise and batches of a private run are drawn from.
+  package var privacySecret: URL { run.state.appending(path: "privacy.key") }
+  /// What a private run has spent.
+  package var ledger: URL { run.state.appending(path: "ledger.jsonl") }
+  package var ownScores: URL { run.root.appending(path: "own_scores.jsonl") }
+  package var privacyReport: URL { run.root.appending(path: "privacy.json") }
+
   /// Keys and shares of the secure sums, secret.
   var sums: URL { run.state.appending(path: "sums.state") }
 

@@ -52,6 +52,7 @@ extension SiteWork {
       local: data.specification.localBaseline ? try baseline(training, progress: progress)?.values ?? [:] : nil,
       ownRows: score?.rows ?? 0, seconds: seconds)
     try RunFile.write(report, to: directory.run.summary)
+    if let privacy { try RunFile.write(try privacy.report(), to: directory.privacyReport) }
     return report
   }
 
@@ -73,7 +74,7 @@ extension SiteWork {
 
 extension LocalTraining.Score {
   /// `loss` and every metric that has a value.
-  fileprivate var values: [String: Double] {
+  var values: [String: Double] {
     metrics.valuesByName.merging(["loss": lossSum / Double(max(1, observed))]) { metric, _ in metric }
   }
 }

@@ -21,6 +21,10 @@ package enum SiteEvent: Sendable {
   /// Local steps of a round.
   case advanced(done: Int, total: Int)
   case sent(SumPurpose, entries: Int)
+  /// An update is counted, and may leave.
+  case spent(SpentPrivacy)
+  /// How a round's model does on the site's own rows, where sums have no scores.
+  case scored(OwnScore)
   /// The aggregator went on without this site's upload.
   case leftOut(reason: String)
   case recorded(SumRecord)
@@ -96,6 +100,7 @@ package final class SiteSession {
     connection = ServerConnection(
       channel: channel, job: work.plan.job, software: options.software, peer: options.peer, silence: options.silence)
     history = try SiteHistory(directory)
+    try work.privacy?.check(history.records, site: work.plan.charter.sites[work.site].name)
     party = try work.plan.roster.map { roster in
       try Self.party(roster, site: work.site + 1, key: key, file: directory.sums.path)
     }
@@ -253,6 +258,7 @@ package final class SiteSession {
       throw SiteError.aggregatorLies(
         "the aggregator asks for a sum that no charter has: \(request.purpose.printable(limit: 80))")
     }
+    try check(purpose)
     try checkCohort(request.cohort.map { $0 - 1 }, for: purpose)
     let subject = try subject(of: purpose)
     // Before any work: a request about anything else than what this site holds is refused.
@@ -268,6 +274,7 @@ package final class SiteSession {
       throw SiteError.aggregatorLies(
         "the aggregator asks for a sum in the clear, and the charter says that sums are masked")
     }
+    if let purpose = SumPurpose(request.purpose) { try check(purpose) }
     guard let purpose = SumPurpose(request.purpose), let hash = [UInt8](hexadecimal: request.model),
       try work.format(of: purpose).digest.hexadecimal == request.format
     else {
@@ -276,6 +283,13 @@ package final class SiteSession {
     }
     guard try subject(of: purpose) == hash else { throw Self.otherSubject }
     try upload(try entries(for: purpose), header: [], sum: request.sum, attempt: request.attempt, of: purpose)
+  }
+
+  /// What the charter does not sum must not be summed, such as scores under privacy.
+  private func check(_ purpose: SumPurpose) throws {
+    guard work.plan.has(purpose) else {
+      throw SiteError.aggregatorLies("the aggregator asks for \(purpose), which the charter does not sum")
+    }
   }
 
   /// A cohort is within the one that everybody can draw from the charter. Which of those are left out, down to the charter's minimum, an
@@ -303,6 +317,10 @@ package final class SiteSession {
     let entries = try work.entries(for: purpose, model: vector) { done, total in
       observe(.advanced(done: done, total: total))
       try keepAlive()
+    }
+    if let privacy = work.privacy {
+      if let score = work.ownScoreList.last { observe(.scored(score)) }
+      observe(.spent(try privacy.spent))
     }
     made = (purpose, entries)
     return entries

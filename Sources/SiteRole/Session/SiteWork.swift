@@ -23,14 +23,21 @@ package final class SiteWork {
   private let directory: SiteDirectory
   private let compute: Compute
   private let startingSecret: OrderSecret
+  /// Nil where the charter asks for none.
+  let privacy: SitePrivacy?
+  /// Under privacy, what the site keeps of its own scores; sums have none then.
+  private var ownScores: OwnScoreFile?
   /// Made when the first model comes: rows are read once what they are standardised with is known.
   private var training: LocalTraining<Float>?
 
   /// - Parameters:
   ///   - group: nil where the charter masks nothing.
-  /// - Throws: `MaskingError` for a model whose spaces cannot be keyed; `FileError`.
+  ///   - secret: of a run that is repeated on the same rows, for its noise and batches; nil for a new one.
+  /// - Throws: `MaskingError` for a model whose spaces cannot be keyed; as `SitePrivacy.init`; `TrainingError.noSampleNorms` for a model whose records
+  ///   cannot be clipped one by one; `FileError`.
   package init(
-    plan: FederationPlan, site: Int, data: PreparedSite, group: GroupKey?, directory: SiteDirectory, compute: Compute
+    plan: FederationPlan, site: Int, data: PreparedSite, group: GroupKey?, directory: SiteDirectory, compute: Compute,
+    secret: PrivacySecret? = nil
   ) throws {
     self.plan = plan
     self.site = site
@@ -39,6 +46,15 @@ package final class SiteWork {
     self.compute = compute
     startingSecret = PreparedSite.startingSecret(plan, group)
     model = try GlobalModel(plan: plan, shape: data.prepared.shape, group: group, compute: compute)
+    if plan.charter.federation.privacy?.unit == .record,
+      let layer = Model(data.prepared.shape.graph).layerWithoutSampleNorms
+    {
+      throw TrainingError.noSampleNorms(layer: layer)
+    }
+    privacy = try SitePrivacy(
+      plan, site: site, trainingRows: data.prepared.plan.trainingRows, entries: model.count, directory: directory,
+      secret: secret)
+    if privacy != nil { ownScores = try OwnScoreFile(directory) }
   }
 
   private var task: LearningTask { plan.charter.task }
@@ -61,8 +77,11 @@ package final class SiteWork {
     try AtomicFile.write(
       Data(plan.charter.yaml().utf8), to: directory.run.root.appending(path: "charter.resolved.yaml").path)
     let steps = data.stepsPerRound
+    // A plan that stands is left as it is.
+    let isPlanned = FileManager.default.fileExists(atPath: directory.run.plan.path)
+    let drawn = isPlanned ? nil : try privateSteps()?.drawn(rounds: plan.charter.federation.rounds, of: data)
     try RunSetup.writePlan(
-      data.prepared, weights: startingSecret,
+      data.prepared, weights: startingSecret, drawn: drawn,
       rounds: (0..<plan.charter.federation.rounds).map { $0 * steps..<($0 + 1) * steps }, to: directory.run)
     if !FileManager.default.fileExists(atPath: directory.run.names.path) {
       try data.prepared.names.write(to: directory.run.names)
@@ -125,6 +144,9 @@ package final class SiteWork {
       try format.encode(integers: classCounts, block: VectorBlock.classes, into: &entries)
     case .update(let round):
       try encodeUpdate(round, model: vector, format, into: &entries, progress: progress)
+      if let privacy {
+        try privacy.count(round: round, model: ModelHash.of(vector).hexadecimal, entries: entries)
+      }
     case .evaluation(let rounds):
       var statistics = SiteStatistics(task: task)
       try addScore(of: rounds, model: vector, to: &statistics, progress: progress)
@@ -174,6 +196,9 @@ package final class SiteWork {
   ) throws {
     let training = try localTraining { try progress(0, data.stepsPerRound) }
     let before = try model.unmasked(vector[..<model.count])
+    let hash = ModelHash.of(vector).hexadecimal
+    // Before noise is drawn for it.
+    if privacy != nil { try directory.remember(model: hash, round: round) }
     let strategy = plan.charter.federation.strategy
     var correction: (any GradientCorrection<Float>)?
     var controls: (own: [Float], all: [Tensor<Float>])?
@@ -185,11 +210,17 @@ package final class SiteWork {
     } else if strategy.mu > 0 {
       correction = ProximalTerm(strength: strategy.mu, origin: before)
     }
-    let outcome = try training.train(round: round, from: before, correction: correction, progress: progress)
-    let updates = zip(outcome.weights, before).map { $0.minus($1) }
+    let outcome = try training.train(
+      round: round, from: before, correction: correction, noise: privacy?.stepNoise(round: round, model: hash),
+      progress: progress)
+    var updates = zip(outcome.weights, before).map { $0.minus($1) }
+    if let privacy, privacy.plan.target.unit == .site {
+      updates = try privacy.noised(
+        updates, model.specifications, round: round, model: hash, workers: compute.workers)
+    }
     // A model that nothing changes any more comes back by itself, and its updates tell nothing.
-    if updates.contains(where: { $0.elements.contains { $0 != 0 } }) {
-      try directory.remember(model: ModelHash.of(vector).hexadecimal, round: round)
+    if privacy == nil, updates.contains(where: { $0.elements.contains { $0 != 0 } }) {
+      try directory.remember(model: hash, round: round)
     }
     let weight = plan.charter.federation.weighting == .rows ? trainingRows : 1
     try format.encode(try model.masked(updates), weight: weight, block: VectorBlock.update, into: &entries)
@@ -202,6 +233,9 @@ package final class SiteWork {
       try directory.storePending(changed, round: round)
       try format.encode(try model.masked(changes), block: VectorBlock.controls, into: &entries)
     }
+    guard plan.hasStatistics else {
+      return try keepOwnScore(of: round, model: vector, progress: progress)
+    }
     var statistics = SiteStatistics(task: task)
     statistics.weight = weight
     statistics.trainingRows = trainingRows
@@ -210,14 +244,34 @@ package final class SiteWork {
     try statistics.encode(into: &entries, format: format)
   }
 
+  /// The score of a model on the site's own validation rows; nil where it has none.
+  private func score(
+    _ vector: [Float], progress: (Int, Int) throws -> Void
+  ) throws -> LocalTraining<Float>.Score? {
+    let steps = data.stepsPerRound
+    return try localTraining(progress: { try progress(0, steps) }).evaluate(
+      try model.unmasked(vector[..<model.count]), progress: { try progress(steps, steps) })
+  }
+
+  private func keepOwnScore(
+    of rounds: Int, model vector: [Float], progress: (Int, Int) throws -> Void
+  ) throws {
+    guard let score = try score(vector, progress: progress) else { return }
+    try ownScores?.append(OwnScore(rounds: rounds, validationRows: score.rows, values: score.values))
+  }
+
+  /// The scores that a site of a private run keeps for itself; none where sums have them.
+  package var ownScoreList: [OwnScore] { ownScores?.scores ?? [] }
+
+  package var privacyPlan: PrivacyPlan? { privacy?.plan }
+
+  /// What has been spent so far; nil where the charter asks for no privacy.
+  package func privacyReport() throws -> PrivacyReport? { try privacy?.report() }
+
   private func addScore(
     of rounds: Int, model vector: [Float], to statistics: inout SiteStatistics, progress: (Int, Int) throws -> Void
   ) throws {
-    let steps = data.stepsPerRound
-    guard
-      let score = try localTraining(progress: { try progress(0, steps) }).evaluate(
-        try model.unmasked(vector[..<model.count]), progress: { try progress(steps, steps) })
-    else { return }
+    guard let score = try score(vector, progress: progress) else { return }
     statistics.validationRows = score.rows
     statistics.validationLoss = score.lossSum / Double(max(1, score.observed)) * Double(score.rows)
     for (place, name) in SiteStatistics.metricNames(task).enumerated() {
@@ -242,9 +296,14 @@ package final class SiteWork {
     try DataDigest.keepOrCheck(prepared, features: hash, in: directory.run)
     let training = try LocalTraining(
       prepared: prepared, samples: samples, initial: try startingTensors().all, stepsPerRound: data.stepsPerRound,
-      rounds: plan.charter.federation.rounds, classWeights: try classWeights(), compute: compute)
+      rounds: plan.charter.federation.rounds, classWeights: try classWeights(), privateSteps: try privateSteps(),
+      compute: compute)
     self.training = training
     return training
+  }
+
+  private func privateSteps() throws -> PrivateSteps? {
+    try privacy?.localSteps(plan.charter, trainingRows: trainingRows)
   }
 
   /// What rows are standardised with; nil where the charter asks for nothing.

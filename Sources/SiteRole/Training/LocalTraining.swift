@@ -8,16 +8,27 @@ package import OwnerRole
 import Protocol
 package import Training
 
+/// Local steps under privacy of records (Abadi et al., 2016, algorithm 1), but for their noise, which is drawn anew for each round.
+package struct PrivateSteps: Sendable {
+  package let sampling: PoissonSampling
+  package let clipping: SampleClipping
+  /// σ, in units of the clip norm.
+  package let noiseMultiplier: Double
+}
+
 /// A site's own work: local updates of a model that it is given, and the model's score on the site's validation rows. Nothing is masked here;
 /// the rows are the site's own.
 ///
 /// Local batches go through the site's rows pass after pass, each pass in an order of its own. Round r takes the steps r·n ..< (r+1)·n of that
-/// one sequence, whether or not the site took part in the rounds before, so that every round can be repeated.
+/// one sequence, whether or not the site took part in the rounds before, so that every round can be repeated. With `PrivateSteps` every step draws
+/// its rows instead, and each row's gradient is clipped and the sum noised.
 package final class LocalTraining<Element: FloatingElement> {
   package let prepared: PreparedJob
   /// Optimizer steps a round.
   package let stepsPerRound: Int
   private let engine: TrainingEngine<Element>
+  private let privateSteps: PrivateSteps?
+  private let workers: Workers
   private var samples: any MaskedSamples<Element>
   private let loss: LossFunction
   private let score: LossFunction
@@ -33,23 +44,26 @@ package final class LocalTraining<Element: FloatingElement> {
   ///   - initial: all parameters of the model in its order, as the engine holds them.
   ///   - rounds: of the federation; the learning rate's schedule runs over the steps of all of them.
   ///   - classWeights: what a training row of each class counts; nil where all count 1. Validation rows always count 1.
+  ///   - privateSteps: how rows are drawn and clipped under privacy of records; nil without.
   /// - Throws: `TrainingError` for a model or setting that cannot be trained.
   package init(
     prepared: PreparedJob, samples: any MaskedSamples<Element>, initial: [Tensor<Element>], stepsPerRound: Int,
-    rounds: Int, classWeights: [Double]? = nil, compute: Compute
+    rounds: Int, classWeights: [Double]? = nil, privateSteps: PrivateSteps? = nil, compute: Compute
   ) throws {
     self.prepared = prepared
     self.samples = samples
     self.stepsPerRound = stepsPerRound
+    self.privateSteps = privateSteps
+    workers = compute.workers
     parameters = initial
     loss = LossFunction(task: prepared.job.task, classWeights: classWeights)
     score = LossFunction(task: prepared.job.task)
     trained = prepared.shape.structure.parameters.indices.filter { prepared.shape.structure.parameters[$0].isTrained }
     engine = try TrainingEngine(
       model: prepared.shape.graph, optimizer: prepared.job.optimizer, schedule: prepared.job.schedule,
-      totalSteps: max(1, rounds * stepsPerRound), batchRows: prepared.plan.batch,
-      partRows: prepared.job.train.microBatch,
-      compute: compute, parameters: initial)
+      totalSteps: max(1, rounds * stepsPerRound), batchRows: privateSteps?.sampling.capacity ?? prepared.plan.batch,
+      partRows: prepared.job.train.microBatch, sampleClipping: privateSteps?.clipping, compute: compute,
+      parameters: initial)
   }
 
   /// What one round of local work has done.
@@ -69,13 +83,15 @@ package final class LocalTraining<Element: FloatingElement> {
   /// - Parameters:
   ///   - weights: the trained parameters to start from, in their order.
   ///   - correction: what is added to the loss's gradients at every step; nil for nothing.
+  ///   - noise: of this round's steps, with `PrivateSteps` alone; without it they have none, and what comes of them must stay here.
   ///   - progress: steps done and steps in all; what it throws ends the round.
   /// - Throws: `OwnerError.diverged`, `TrainingError`, and what reading throws.
   package func train(
     round: Int, from weights: [Tensor<Element>], correction: (any GradientCorrection<Element>)? = nil,
-    progress: (Int, Int) throws -> Void = { _, _ in }
+    noise: NoiseSource? = nil, progress: (Int, Int) throws -> Void = { _, _ in }
   ) throws -> Outcome {
     try load(weights)
+    let correction = combined(correction, noise)
     engine.step = round * stepsPerRound
     engine.optimizerBegan = engine.step
     try engine.loadOptimizerState { _, elements in elements.update(repeating: 0) }
@@ -94,12 +110,23 @@ package final class LocalTraining<Element: FloatingElement> {
       rateSum: rateSum)
   }
 
-  /// The rows of the file that local step `number` trains on, of all rounds from 0.
-  package func rows(ofStep number: Int) -> [Int32] {
-    slots(ofStep: number).map { prepared.plan.rowOfSlot[Int($0)] }
+  private func combined(
+    _ correction: (any GradientCorrection<Element>)?, _ noise: NoiseSource?
+  ) -> (any GradientCorrection<Element>)? {
+    guard let privateSteps, let noise else { return correction }
+    let gaussian = GaussianNoise<Element>(
+      noise, noiseMultiplier: privateSteps.noiseMultiplier, clipping: privateSteps.clipping, workers: workers)
+    return correction.map { CombinedCorrection([$0, gaussian]) } ?? gaussian
   }
 
-  private func slots(ofStep number: Int) -> ArraySlice<Int32> {
+  /// The rows of the file that local step `number` trains on, of all rounds from 0; under privacy perhaps none.
+  package func rows(ofStep number: Int) throws -> [Int32] {
+    try slots(ofStep: number).map { prepared.plan.rowOfSlot[Int($0)] }
+  }
+
+  private func slots(ofStep number: Int) throws -> ArraySlice<Int32> {
+    // Slots of training rows are the first ones.
+    if let privateSteps { return try privateSteps.sampling.batch(step: number)[...] }
     let pass = number / prepared.plan.stepsPerEpoch
     if order.pass != pass { order = (pass, prepared.plan.order(epoch: pass)) }
     return order.slots[prepared.plan.range(ofBatch: number % prepared.plan.stepsPerEpoch)]
@@ -108,9 +135,9 @@ package final class LocalTraining<Element: FloatingElement> {
   private func step(
     _ number: Int, _ correction: (any GradientCorrection<Element>)?
   ) throws -> (lossSum: Double, observed: Int, rate: Double) {
-    let slots = slots(ofStep: number)
-    let pass = number / prepared.plan.stepsPerEpoch
-    let observed = try samples.observedCount(of: slots)
+    let slots = try slots(ofStep: number)
+    let pass = privateSteps == nil ? number / prepared.plan.stepsPerEpoch : 0
+    let observed = slots.isEmpty ? 0 : try samples.observedCount(of: slots)
     var sum = 0.0
     try engine.beginBatch(rows: slots.count)
     for first in stride(from: 0, to: slots.count, by: prepared.job.train.microBatch) {
@@ -119,8 +146,12 @@ package final class LocalTraining<Element: FloatingElement> {
       let delivery = try samples.delivery(of: part, pass: pass)
       let outputs = try engine.forward(rows: rows, sequences: delivery.layout) { delivery.fill($0) }
       guard outputs.allFinite else { throw OwnerError.diverged(step: number) }
-      let result = try loss.evaluate(
-        outputs: outputs, targets: try samples.targets(of: part, pass: pass), normalizer: Double(max(1, observed)))
+      let targets = try samples.targets(of: part, pass: pass)
+      let result =
+        privateSteps == nil
+        ? try loss.evaluate(outputs: outputs, targets: targets, normalizer: Double(max(1, observed)))
+        : try loss.evaluateEachSample(
+          outputs: outputs, targets: targets, sequences: targets.rows == rows.count ? nil : delivery.layout)
       sum += result.lossSum
       try engine.setOutputGradient(result.gradient, rows: rows)
     }

@@ -17,8 +17,8 @@ struct CharterCommand: ParsableCommand {
     commandName: "charter", abstract: "Check a federation's charter and print it resolved.",
     discussion: """
       Prints every key with its default filled in, the digest that all parties must have in common, the bits of the sums' fixed point, \
-      what the threshold protects from and how many sites may drop out, and which keys the strategy leaves the model. Sends nothing and \
-      needs no data.
+      what the threshold protects from and how many sites may drop out, what differential privacy costs and covers, and which keys the \
+      strategy leaves the model. Sends nothing and needs no data.
 
       Example: encryptor charter jobs/federation/tcga-brca.yaml
       """)
@@ -40,15 +40,21 @@ struct CharterCommand: ParsableCommand {
       plan.roster?.protection.lines
       ?? ["sums are plain: the aggregator sees every site's update, rows and metrics"]
     print("\nsums\n" + lines.map { "  \($0)" }.joined(separator: "\n"))
-    print("\n\(try keys(plan))")
-    for part in SiteFiles.unsupported(plan) { print("\nnot carried out by this version, sites refuse it: \(part)") }
+    let shape = try CharterKeys(plan)
+    if let privacy = plan.charter.federation.privacy {
+      print(
+        "\nprivacy\n"
+          + (try PrivacyText.lines(plan.charter, privacy, entries: shape.entries)).map { "  " + $0 }.joined(
+            separator: "\n"))
+    }
+    print("\n\(try keys(plan, shape))")
   }
 
   /// What each space of the model is masked with at the aggregator.
-  private func keys(_ plan: FederationPlan) throws -> String {
+  private func keys(_ plan: FederationPlan, _ shape: CharterKeys) throws -> String {
     let strength = plan.charter.federation.masking.strength
     guard strength != .none else { return "masking none: the aggregator has the model in the clear" }
-    guard let plans = try CharterKeys(plan).rows else {
+    guard let plans = shape.rows else {
       return
         "masking \(strength.rawValue): the keys follow when sites join, since the number of outputs comes from their labels"
     }

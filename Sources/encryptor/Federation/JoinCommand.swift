@@ -16,13 +16,14 @@ struct JoinCommand: ParsableCommand {
     commandName: "join", abstract: "Take part in a federation as one of its sites, until the model is here.",
     discussion: """
       Trains on the site's own rows, which never leave it, and sends masked updates to the aggregator that the charter names. The \
-      run directory gets job.resolved.yaml, plan.h5, initial.safetensors, history.jsonl (sums over sites only), model/ and summary.json. \
+      run directory gets job.resolved.yaml, plan.h5, initial.safetensors, history.jsonl (sums over sites only), model/ and summary.json; with \
+      `federation.privacy` also privacy.json and own_scores.jsonl, scores on this site's own rows, which then go nowhere. \
       After a kill, a lost aggregator or Ctrl-C the same command with --resume goes on; the model is the same to the bit as if nothing had \
       happened, as long as the site is back within the charter's patience.
 
       What the aggregator sees of this site: that it takes part and when; under `aggregation: secure` no update, number of rows or metric \
       but in sums over at least `participation.minimum` sites. What the other sites see: the global model and those sums. What a model \
-      gives away of the rows that it was trained on is not changed by any of this.
+      gives away of the rows that it was trained on is not changed by any of this, but for `federation.privacy`, which bounds it.
 
       Example:
         encryptor join northeast.yaml --charter charter.yaml --keys keys --group-key keys/group.key --out runs/northeast
@@ -64,7 +65,7 @@ struct JoinCommand: ParsableCommand {
     let place = try SitePlace(plan, specification, key: owner.publicKey)
     let group = try SiteFiles.groupKey(groupKey, for: plan)
     let directory = SiteDirectory(root: URL(filePath: output))
-    try SiteFiles.refuseUnsupported(plan, specification)
+    try SiteFiles.refuseUnsupported(specification)
     if !resume { try directory.open(plan, site: place.index, resuming: false) }
     let lease = try RunHold.take(directory.run, interruption)
     defer { lease.release() }
@@ -81,6 +82,7 @@ struct JoinCommand: ParsableCommand {
         + plan.charter.federation.masking.strength.rawValue)
     let work = try SiteWork(
       plan: plan, site: place.index, data: data, group: group, directory: directory, compute: compute)
+    if let privacy = work.privacyPlan { progress.line(try PrivacyText.line(privacy)) }
     let connection = try TrainerPlace(
       endpoint: plan.charter.aggregator.address, listen: listen.listen, ownerKeys: owner,
       trainerKey: plan.aggregatorKey, role: "aggregator")
@@ -99,7 +101,11 @@ struct JoinCommand: ParsableCommand {
       progress.show(.advanced(done: done, total: total))
     }
     progress.end()
-    print(FederationSummary(records: records, report: report, model: directory.run.model.path).text)
+    print(
+      FederationSummary(
+        records: records, report: report, scores: work.ownScoreList, model: directory.run.model.path
+      ).text)
+    if let privacy = try work.privacyReport() { print("\n" + PrivacyText.spent(privacy)) }
   }
 }
 
@@ -143,17 +149,8 @@ enum SiteFiles {
     }
   }
 
-  /// Parts of a charter that this version reads and does not carry out.
-  static func unsupported(_ plan: FederationPlan) -> [String] {
-    plan.charter.federation.privacy != nil ? ["federation.privacy"] : []
-  }
-
-  /// - Throws: `SiteError.unsupported` for what a charter or a site's file asks for and this version does not carry out.
-  static func refuseUnsupported(_ plan: FederationPlan, _ site: SiteSpecification) throws {
-    if let part = unsupported(plan).first {
-      throw SiteError.unsupported(
-        "\(part) is not supported by this version; leave it out, or wait for one that carries it out")
-    }
+  /// - Throws: `SiteError.unsupported` for what a site's file asks for and this version does not carry out.
+  static func refuseUnsupported(_ site: SiteSpecification) throws {
     if site.trainer != nil {
       throw SiteError.unsupported("a site that trains at a provider (trainer:) is not supported by this version")
     }

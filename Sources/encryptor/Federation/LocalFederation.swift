@@ -20,6 +20,8 @@ struct LocalFederation {
   struct Outcome: Sendable {
     let records: [SumRecord]
     let report: SiteReport
+    let scores: [OwnScore]
+    let privacy: PrivacyReport?
   }
 
   private let plan: FederationPlan
@@ -30,9 +32,14 @@ struct LocalFederation {
   private let root: URL
   private let threads: Int?
   private let software: String
+  /// Whose sites' privacy secrets are used again; nil for new ones.
+  private let secretsOf: URL?
 
   /// - Throws: `SiteError.unsupported` when a site of the charter has no file, or two.
-  init(_ loaded: Charter.Loaded, sites: [SiteSpecification], root: URL, threads: Int?, software: String) throws {
+  init(
+    _ loaded: Charter.Loaded, sites: [SiteSpecification], root: URL, threads: Int?, software: String,
+    secretsOf: URL? = nil
+  ) throws {
     self.sites = try loaded.charter.sites.map { site in
       let own = sites.filter { $0.name == site.name }
       guard own.count == 1, let first = own.first else {
@@ -49,6 +56,7 @@ struct LocalFederation {
     self.root = root
     self.threads = threads
     self.software = software
+    self.secretsOf = secretsOf
   }
 
   func directory(of site: String) -> SiteDirectory {
@@ -101,13 +109,18 @@ struct LocalFederation {
     let clock = ContinuousClock()
     let start = clock.now
     let specification = sites[site]
-    try SiteFiles.refuseUnsupported(plan, specification)
+    try SiteFiles.refuseUnsupported(specification)
     let directory = directory(of: specification.name)
     try directory.open(plan, site: site, resuming: false)
     let compute = Compute(threads: specification.threads ?? threads ?? 1)
     let data = try PreparedSite(specification, plan: plan)
     try AtomicFile.write(Data(data.prepared.job.yaml().utf8), to: directory.run.resolvedJob.path)
-    let work = try SiteWork(plan: plan, site: site, data: data, group: group, directory: directory, compute: compute)
+    let secret = try secretsOf.map { runs in
+      let run = SiteDirectory(root: runs.appending(path: specification.name))
+      return try PrivacySecretFile(path: run.privacySecret.path).read()
+    }
+    let work = try SiteWork(
+      plan: plan, site: site, data: data, group: group, directory: directory, compute: compute, secret: secret)
     let progress = SiteProgress(plan, site: specification.name)
     let session = try SiteSession(
       work: work, directory: directory, key: siteKeys[site],
@@ -121,7 +134,8 @@ struct LocalFederation {
     let report = try work.report(
       result, records: records, seconds: start.duration(to: clock.now) / .seconds(1), to: directory
     ) { _, _ in }
-    return Outcome(records: records, report: report)
+    return Outcome(
+      records: records, report: report, scores: work.ownScoreList, privacy: try work.privacyReport())
   }
 }
 

@@ -15,7 +15,8 @@ struct SimulateCommand: ParsableCommand {
     abstract: "Run a whole federation in this process, to plan one on synthetic or public data.",
     discussion: """
       The aggregator and all sites are here, with the same code and messages as the real ones, over a channel in memory instead of the \
-      network, and with connection keys made for the purpose. With the same charter, group key and files the model is the same to the bit.
+      network, and with connection keys made for the purpose. With the same charter, group key and files the model is the same to the bit; \
+      under `federation.privacy` also with the same secrets (--secrets-of).
       Never for rows that may not be in one place: whoever runs this sees all of them.
 
       DIR/aggregator is the aggregator's store; DIR/NAME is the run directory of each site.
@@ -31,6 +32,12 @@ struct SimulateCommand: ParsableCommand {
 
   @Option(help: "The key that all sites share; one is made for the purpose if none is given.", completion: .file())
   var groupKey: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "With `federation.privacy`: repeat noise and batches of the runs in DIR/NAME, for their bits. Only with their files.",
+      valueName: "dir"), completion: .directory)
+  var secretsOf: String?
 
   @Option(name: .customLong("out"), help: "The directory to make.", completion: .directory)
   var output: String
@@ -52,7 +59,8 @@ struct SimulateCommand: ParsableCommand {
     let loaded = try Charter.load(path: charter, overrides: overrides, files: [.columns, .model])
     let federation = try LocalFederation(
       loaded, sites: try sites.map { try SiteSpecification.load(path: $0, charter: loaded.charter) },
-      root: URL(filePath: output), threads: machine.threads, software: Release.software)
+      root: URL(filePath: output), threads: machine.threads, software: Release.software,
+      secretsOf: secretsOf.map { URL(filePath: $0) })
     let group = try groupKey.map { try GroupKeyFile(path: $0).read() } ?? GroupKey()
     KernelNotice.show()
     StandardError.write(
@@ -61,8 +69,9 @@ struct SimulateCommand: ParsableCommand {
     let first = try federation.run(group: group, isInterrupted: { interruption.isRequested })
     print(
       FederationSummary(
-        records: first.records, report: first.report,
+        records: first.records, report: first.report, scores: first.scores,
         model: federation.directory(of: first.report.site).run.model.path
       ).text)
+    if let privacy = first.privacy { print("\n" + PrivacyText.spent(privacy)) }
   }
 }

@@ -17,6 +17,7 @@ final class SiteProgress {
   private var lastShown: ContinuousClock.Instant
   private var what = ""
   private var scores = ""
+  private var spent = ""
 
   /// - Parameter site: its name where several share a terminal; nil for one alone.
   init(_ plan: FederationPlan, site: String?) {
@@ -34,6 +35,9 @@ final class SiteProgress {
     case .began(let purpose): what = text(purpose)
     case .advanced(let done, let total): advance(done, total)
     case .sent: break
+    case .spent(let privacy):
+      spent = "  ε \(QuantityText.fixed(privacy.epsilon, 3)) of \(privacy.target)"
+    case .scored(let score): scores = Self.text(score.values)
     case .leftOut(let reason): line("not in this sum: \(reason.printable(limit: 500))")
     case .recorded(let record): show(record)
     case .differing(let site, let purposes):
@@ -65,19 +69,25 @@ final class SiteProgress {
     let now = clock.now
     guard lastShown.duration(to: now) >= (isTerminal ? .milliseconds(100) : .seconds(10)) else { return }
     lastShown = now
-    let text = "\(what)  local step \(done)/\(total)\(scores)"
+    let text = "\(what)  local step \(done)/\(total)\(scores)\(spent)"
     if isTerminal { StandardError.replaceLine(text) } else { line(text) }
   }
 
   private func show(_ record: SumRecord) {
     guard let purpose = SumPurpose(record.purpose.printable(limit: 80)) else { return }
-    let values = record.means.sorted { $0.key < $1.key }
-      .map { "\($0.key.printable(limit: 40)) \(QuantityText.fixed($0.value, 4))" }.joined(separator: "  ")
-    scores = values.isEmpty ? "" : "  \(values)"
+    // Under privacy a record has none, and those of this site's own rows stay.
+    if !record.means.isEmpty { scores = Self.text(record.means) }
     let missing = Set(record.cohort).subtracting(record.survivors).sorted().map { $0.printable(limit: 64) }
     line(
-      "\(text(purpose)) done  \(record.survivors.count) of \(record.cohort.count) sites\(scores)"
+      "\(text(purpose)) done  \(record.survivors.count) of \(record.cohort.count) sites\(scores)\(spent)"
         + (missing.isEmpty ? "" : "  without \(missing.joined(separator: ", "))"))
+  }
+}
+
+extension SiteProgress {
+  fileprivate static func text(_ scores: [String: Double]) -> String {
+    scores.sorted { $0.key < $1.key }.map { "  \($0.key.printable(limit: 40)) \(QuantityText.fixed($0.value, 4))" }
+      .joined()
   }
 }
 
@@ -85,22 +95,33 @@ final class SiteProgress {
 struct FederationSummary {
   let records: [SumRecord]
   let report: SiteReport
+  /// Of a private run, whose sums have none: those of the site's own rows.
+  let scores: [OwnScore]
   let model: String
 
   var text: String {
     let scored = records.filter { SumPurpose($0.purpose)?.model != nil }
-    let names = Set(scored.flatMap(\.means.keys)).subtracting(["loss", "validation_loss"]).sorted()
-    let rows = scored.map { record in
+    let ownScores = Dictionary(scores.map { ($0.rounds, $0.values) }) { first, _ in first }
+    let values = scored.map { record -> [String: Double] in
+      record.means.isEmpty ? ownScores[SumPurpose(record.purpose)?.model ?? 0] ?? [:] : record.means
+    }
+    let loss = scores.isEmpty ? "validation_loss" : "loss"
+    let names = Set(values.flatMap(\.keys)).subtracting(["loss", "validation_loss"]).sorted()
+    let rows = zip(scored, values).map { record, values -> [String] in
       let rounds = SumPurpose(record.purpose)?.model ?? 0
-      return ["\(rounds)\(rounds == report.rounds ? " *" : "")", "\(record.survivors.count)"]
-        + (["validation_loss"] + names).map { name in record.means[name].map { QuantityText.fixed($0, 4) } ?? "–" }
-        + [QuantityText.fixed(record.seconds, 1)]
+      let cells: [String] = ([loss] + names).map { name in values[name].map { QuantityText.fixed($0, 4) } ?? "–" }
+      let first = "\(rounds)\(rounds == report.rounds ? " *" : "")"
+      return [first, "\(record.survivors.count)"] + cells + [QuantityText.fixed(record.seconds, 1)]
     }
     var lines =
       TextTable(
         header: ["rounds", "sites", "validation loss"] + names + ["seconds"], rows: rows, numeric: true
       ).lines
-    lines.append("* the model that is kept; scores are means over the sites, weighted by their validation rows")
+    lines.append(
+      scores.isEmpty
+        ? "* the model that is kept; scores are means over the sites, weighted by their validation rows"
+        : "scores of the model that each round began with, on this site's own validation rows: without noise, and sent to nobody"
+    )
     lines += ["", "on this site's own \(QuantityText.count(report.ownRows)) validation rows"]
     let own = report.federated.keys.sorted()
     lines +=

@@ -1,0 +1,132 @@
+import Files
+import Foundation
+import JobSpec
+import OwnerRole
+import Privacy
+
+/// What a site has spent, in `state/ledger.jsonl`: a first line with the noise, then a line for each round whose update may have left, written and
+/// synced before it can.
+///
+/// A line is of a round, so that a round that is made again after a kill is not counted twice; and it names the update, so that the round's noise
+/// never covers two different ones, whose difference would be without noise.
+final class PrivacyLedger {
+  /// What does not change during a run.
+  struct Terms: Codable, Equatable {
+    enum CodingKeys: String, CodingKey {
+      case version, unit, epsilon, delta
+      case clipNorm = "clip_norm"
+      case noiseMultiplier = "noise_multiplier"
+      case sampleRate = "sample_rate"
+      case stepsPerRound = "steps_per_round"
+    }
+
+    static let currentVersion = 1
+
+    let version: Int
+    let unit: String
+    let clipNorm: Double
+    let epsilon: Double
+    let delta: Double
+    let noiseMultiplier: Double
+    let sampleRate: Double
+    let stepsPerRound: Int
+
+    init(_ plan: PrivacyPlan) {
+      version = Self.currentVersion
+      unit = plan.target.unit.rawValue
+      clipNorm = plan.target.clipNorm
+      (epsilon, delta) = (plan.target.epsilon, plan.target.delta)
+      noiseMultiplier = plan.mechanism.noiseMultiplier
+      sampleRate = plan.mechanism.sampleRate
+      stepsPerRound = plan.stepsPerRound
+    }
+  }
+
+  struct Entry: Codable, Equatable {
+    /// From 0.
+    let round: Int
+    /// SHA-256 of the model that the update is of, and of the update as it stands in the sum before one-time masks; hexadecimal.
+    let model: String
+    let update: String
+  }
+
+  private let path: String
+  private let log: LineLog
+  let terms: Terms
+  private(set) var entries: [Entry] = []
+
+  /// The terms of a ledger; nil where there is none, or none that was begun.
+  ///
+  /// - Throws: `SiteError.privacy` for a first line that is none of a ledger; `FileError`.
+  static func terms(of path: String) throws -> Terms? {
+    guard RegularFile.exists(path), let line = try LineLog.lines(of: path).first else { return nil }
+    guard let terms = try? JSONDecoder().decode(Terms.self, from: Data(line.utf8)),
+      terms.version == Terms.currentVersion
+    else { throw damaged(path) }
+    return terms
+  }
+
+  /// Opens the ledger, or begins it.
+  ///
+  /// - Throws: `SiteError.privacy` for a ledger of other terms, and for lines that are none, of no round of the run, or of a round twice; `FileError`.
+  init(path: String, plan: PrivacyPlan) throws {
+    self.path = path
+    let terms = Terms(plan)
+    self.terms = terms
+    log = try LineLog(path: path)
+    let lines = try LineLog.lines(of: path)
+    guard let first = lines.first else {
+      try log.append(Self.line(terms))
+      try log.sync()
+      return
+    }
+    guard let known = try? JSONDecoder().decode(Terms.self, from: Data(first.utf8)), known == terms else {
+      throw SiteError.privacy("\(path) was begun under other terms than the charter's and this site's rows give now")
+    }
+    for line in lines.dropFirst() {
+      guard let entry = try? JSONDecoder().decode(Entry.self, from: Data(line.utf8)),
+        (0..<rounds(of: plan)).contains(entry.round), !entries.contains(where: { $0.round == entry.round })
+      else { throw Self.damaged(path) }
+      entries.append(entry)
+    }
+  }
+
+  private func rounds(of plan: PrivacyPlan) -> Int { plan.mechanism.steps / plan.stepsPerRound }
+
+  private static func damaged(_ path: String) -> SiteError {
+    .privacy(
+      "\(path) is not what this program has written; without it nobody knows what is spent, so nothing more is sent")
+  }
+
+  /// Steps that may have left.
+  var steps: Int { entries.count * terms.stepsPerRound }
+
+  /// Counts an update before it leaves; once, however often it is made.
+  ///
+  /// - Returns: whether it was not counted before.
+  /// - Throws: `SiteError.privacy` for another update of a round that is counted; `FileError`, and then it must not leave.
+  @discardableResult
+  func count(_ entry: Entry) throws -> Bool {
+    if let known = entries.first(where: { $0.round == entry.round }) {
+      guard known == entry else {
+        throw SiteError.privacy(
+          "the update of round \(entry.round + 1) comes out otherwise than before, and the same noise on two updates would show their "
+            + "difference: go on with the kind of processor and the file that it was made with, or let the sum go on without this site"
+        )
+      }
+      // What a kill may have kept from the disk.
+      try log.sync()
+      return false
+    }
+    try log.append(Self.line(entry))
+    try log.sync()
+    entries.append(entry)
+    return true
+  }
+
+  private static func line(_ value: some Encodable) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
+    return String(decoding: try encoder.encode(value), as: UTF8.self)
+  }
+}

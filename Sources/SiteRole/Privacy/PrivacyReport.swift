@@ -1,0 +1,113 @@
+package import JobSpec
+package import Privacy
+
+/// What a site's part in a run has spent: `privacy.json`.
+package struct PrivacyReport: Codable, Sendable, Equatable {
+  package enum CodingKeys: String, CodingKey {
+    case version, unit, rounds, steps, delta, epsilon, covers
+    case clipNorm = "clip_norm"
+    case noiseMultiplier = "noise_multiplier"
+    case ownDeviation = "own_noise_deviation"
+    case noisySites = "sites_whose_noise_counts"
+    case sampleRate = "sample_rate"
+    case doesNotCover = "does_not_cover"
+  }
+
+  package struct Epsilon: Codable, Sendable, Equatable {
+    package enum CodingKeys: String, CodingKey {
+      case target, counts, renyi
+      case countedBy = "counted_by"
+      case privacyLoss = "privacy_loss"
+    }
+
+    package let target: Double
+    /// The smaller of the two: what this run has spent.
+    package let counts: Double
+    package let countedBy: PrivacySpent.Accountant
+    /// Rényi divergences, improved conversion.
+    package let renyi: Double
+    /// The upper bound by privacy losses; nil where they do not fit a grid.
+    package let privacyLoss: Double?
+  }
+
+  package let version: Int
+  package let unit: String
+  /// C.
+  package let clipNorm: Double
+  /// σ, in units of C: of the sum over `noisySites` sites, or of one local step.
+  package let noiseMultiplier: Double
+  /// Of this site's noise on an entry.
+  package let ownDeviation: Double
+  /// For `unit: site`.
+  package let noisySites: Int?
+  /// q.
+  package let sampleRate: Double
+  /// Rounds whose update may have left, and the steps that count.
+  package let rounds: Int
+  package let steps: Int
+  package let delta: Double
+  package let epsilon: Epsilon
+  package let covers: [String]
+  package let doesNotCover: [String]
+
+  init(_ plan: PrivacyPlan, rounds: Int, spent: PrivacySpent) throws {
+    let target = plan.target
+    version = 1
+    unit = target.unit.rawValue
+    clipNorm = target.clipNorm
+    noiseMultiplier = plan.mechanism.noiseMultiplier
+    ownDeviation = try plan.ownDeviation
+    noisySites = target.unit == .site ? plan.noisySites : nil
+    sampleRate = plan.mechanism.sampleRate
+    self.rounds = rounds
+    steps = rounds * plan.stepsPerRound
+    delta = target.delta
+    epsilon = Epsilon(
+      target: target.epsilon, counts: spent.epsilon, countedBy: spent.counted, renyi: spent.renyi.improved,
+      privacyLoss: spent.privacyLoss?.upper)
+    covers = PrivacyScope.covers(target)
+    doesNotCover = PrivacyScope.doesNotCover(target)
+  }
+}
+
+/// What an ε is about, in words: the same in `encryptor charter`, in `privacy.json` and in the documents.
+package enum PrivacyScope {
+  package static func covers(_ target: PrivacyTarget) -> [String] {
+    switch target.unit {
+    case .site:
+      [
+        "this site's part as a whole (updates of zeros in its place), for whoever has the sums and models of all rounds, and of the noise at most that of "
+          + "\(target.colluders) of the sites in a sum"
+      ]
+    case .record:
+      [
+        "any one of this site's training rows, added or left out, for whoever has the sums and models of all rounds, and every single update of this site too"
+      ]
+    }
+  }
+
+  package static func doesNotCover(_ target: PrivacyTarget) -> [String] {
+    var lines: [String]
+    switch target.unit {
+    case .site:
+      lines = ["that the site takes part, and in which rounds"]
+      if target.colluders == 0 {
+        lines.append(
+          "what another site sees, which can take its own noise off a sum: colluders: 1 covers each by itself")
+      }
+    case .record:
+      lines = [
+        "the number of training rows, which the size of the noise follows from",
+        "several rows of one person: k rows have k times the ε, and a larger δ; of a person at two sites both ε add up",
+      ]
+    }
+    return lines + [
+      "validation rows, and the scores on them that this site prints and keeps for itself",
+      "how long this site works on a round, which everybody sees",
+      "other runs on the same rows: every run spends again, also one that was tried before this one",
+    ]
+  }
+
+  /// What is not sent because it would have no noise.
+  package static let notSent = "losses, metrics, numbers of rows; no evaluation after the last round"
+}
