@@ -66,6 +66,42 @@ import Testing
     #expect(text.contains("class id 2") && text.contains("2 agreed classes"), "\(text)")
   }
 
+  @Test func `Numeric labels are looked up in a list of numbers, and are places in any other list`() throws {
+    let labels = (0..<17).map { Int64($0 % 3 == 0 ? 2 : 1) }
+    func ids(_ classes: String) throws -> [Int32] {
+      let federation = try SmallFederation(task: "classification", labels: classes)
+      try federation.write(0, labels: labels)
+      guard case .classes(let column)? = try federation.data(0).prepared.labels?.column else { return [] }
+      return column.ids
+    }
+    #expect(try ids("\"2\", \"1\"") == labels.map { $0 == 2 ? 0 : 1 })
+    #expect(try ids("a, b, c") == labels.map { Int32($0) })
+    let text = message { _ = try ids("\"1\", \"3\"") }
+    #expect(text.contains("row 0 has the label 2") && text.contains("agreed classes"), "\(text)")
+  }
+
+  @Test func `A site without rows to train on is refused before it joins`() throws {
+    let federation = try SmallFederation(rows: [1, 40, 9])
+    let site = try SiteSpecification.parse(
+      bytes: Array(
+        "name: site0\ndata: {file: \(federation.file(0)), features: x, columns: columns, labels: y, split: {validation: 0.9, seed: 1}}"
+          .utf8),
+      source: "site", overrides: [], directory: federation.directory.path,
+      workingDirectory: federation.directory.path, charter: federation.plan.charter, checkFiles: true)
+    let text = message { _ = try PreparedSite(site, plan: federation.plan) }
+    #expect(text.contains("no rows to train on"), "\(text)")
+  }
+
+  @Test func `A feature that is not a number is refused with its row and column, and nothing is sent`() throws {
+    let federation = try SmallFederation(rows: [17, 40, 9])
+    try federation.write(0, replacing: (row: 5, column: 1, value: .nan))
+    let work = try federation.work(0)
+    let start = try work.start()
+    let text = message { _ = try work.entries(for: .update(round: 0), model: start) { _, _ in } }
+    // The file has the columns in the order 2, 0, 1.
+    #expect(text.contains("row 5, column 2 is NaN"), "\(text)")
+  }
+
   @Test func `More rows than the charter's bound are refused`() throws {
     let federation = try SmallFederation(rows: [1300, 40, 9])
     let text = message { _ = try federation.data(0) }

@@ -28,13 +28,14 @@ struct SmallFederation {
   ///   - settings: further lines of `federation`.
   init(
     rows: [Int] = [17, 40, 9], task: String = "regression", rounds: Int = 2, local: String = "{updates: 3}",
-    strategy: String = "{name: fedavg, weighting: rows}", strength: String = "rotation", aggregation: String = "secure",
-    standardize: String = "none", hidden: String = "[]", batch: Int = 4, updateClip: Double = 8, settings: [String] = []
+    strategy: String = "{name: fedavg, weighting: rows}", labels: String = "ill, well", strength: String = "rotation",
+    aggregation: String = "secure", standardize: String = "none", hidden: String = "[]", batch: Int = 4, updateClip: Double = 8,
+    settings: [String] = []
   ) throws {
     directory = try TemporaryDirectory()
     self.rows = rows
     let names = rows.indices.map { "site\($0)" }
-    let classes = task == "classification" ? "classes: [ill, well], " : ""
+    let classes = task == "classification" ? "classes: [\(labels)], " : ""
     let lines =
       [
         "name: small", "aggregator: {address: \"tcp://127.0.0.1:5590\", key: aggregator.pub}",
@@ -79,10 +80,12 @@ struct SmallFederation {
   /// - Parameter order: of the file's columns, as places in the charter's.
   func write(
     _ site: Int, order: [Int] = [2, 0, 1], names: [Int64]? = nil, namesAt path: String = "columns",
-    labels: [Int64]? = nil
+    labels: [Int64]? = nil, replacing: (row: Int, column: Int, value: Double)? = nil
   ) throws {
     let writer = try HDF5Writer(path: file(site))
-    let (features, targets) = values(of: site)
+    let targets = values(of: site).targets
+    var features = values(of: site).features
+    if let replacing { features[replacing.row][replacing.column] = replacing.value }
     try writer.createMatrix("x", columns: order.count, of: Float.self)
     try writer.append(features.flatMap { row in order.map { Float(row[$0]) } }, to: "x")
     try writer.write(names ?? order.map { Int64(Self.columns[$0]) ?? 0 }, to: path)

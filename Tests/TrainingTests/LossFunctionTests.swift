@@ -80,7 +80,9 @@ import Testing
   @Test func aRowCountsWhatItsClassWeighs() throws {
     let wanted = try #require(try Self.cases.get().first { $0.task == .classification })
     let weights = (0..<wanted.columns).map { 0.25 + Double($0) }
-    let (outputs, targets) = (Tensor(wanted.outputs, shape: [wanted.rows, wanted.columns]), wanted.targets(Double.self))
+    let (outputs, targets) = (
+      Tensor(wanted.outputs, shape: [wanted.rows, wanted.columns]), wanted.targets(Double.self)
+    )
     let weighted = try LossFunction(task: .classification, classWeights: weights).evaluate(
       outputs: outputs, targets: targets, normalizer: 7)
     var sum = 0.0
@@ -93,7 +95,8 @@ import Testing
       for column in 0..<wanted.columns {
         // One product more, in another order: two roundings.
         let expected = weight * alone.gradient.elements[column]
-        #expect(abs(weighted.gradient.elements[row * wanted.columns + column] - expected) <= 1e-15 * max(1, abs(expected)))
+        #expect(
+          abs(weighted.gradient.elements[row * wanted.columns + column] - expected) <= 1e-15 * max(1, abs(expected)))
       }
     }
     #expect(abs(weighted.lossSum - sum) <= 1e-14 * sum)

@@ -58,7 +58,11 @@ class Site:
         ids, _ = datafile.classes(file, self.job["data"]["labels"])
         own = class_names(file, self.job["data"]["labels"])
         if own is None:
-            return ids
+            wanted = self.charter["data"]["classes"]
+            if not all(str(name).lstrip("+-").isdigit() for name in wanted):
+                return ids
+            place = {int(name): index for index, name in enumerate(wanted)}
+            return np.array([place[label] for label in ids.tolist()])
         place = {name: index for index, name in enumerate(self.charter["data"]["classes"])}
         return np.array([place[own[index]] for index in ids])
 

@@ -31,11 +31,23 @@ struct ClassReader {
     return try checked(ids, classCount: names.count, names: names, codes.location)
   }
 
-  /// Integers, or floats that are integers, are the ids themselves: 0 … C − 1.
+  /// Integers, or floats that are integers, are the ids themselves: 0 … C − 1. Where all agreed classes are numbers they are the numbers
+  /// meant, in whatever order.
   func numbered(_ array: StoredArray) throws(DatasetError) -> ClassLabels {
     let column = try NumericColumn(array)
     try NumericColumn.checkSingle(array, "classification")
     var ids: [Int32] = []
+    if let agreed, let places = Self.numberedPlaces(agreed) {
+      for (row, number) in try column.integers().enumerated() {
+        guard let place = places[number] else {
+          throw DatasetError(
+            .invalidLabels, array.location,
+            "row \(row) has the label \(number), which is none of the agreed classes: \(StoredType.list(agreed))")
+        }
+        ids.append(place)
+      }
+      return ClassLabels(ids: ids, classCount: agreed.count, names: agreed)
+    }
     for (row, id) in try column.integers().enumerated() {
       guard id >= 0 else {
         throw DatasetError(.invalidLabels, array.location, "row \(row) is negative; class ids are 0, 1, 2 …")
@@ -51,6 +63,17 @@ struct ClassReader {
       ids.append(Int32(truncatingIfNeeded: id))
     }
     return try checked(ids, classCount: Int(ids.max() ?? 0) + 1, names: nil, array.location)
+  }
+
+  /// The place of each number in a list of names that are all integers, each once; nil for other lists.
+  private static func numberedPlaces(_ names: [String]) -> [Int64: Int32]? {
+    var places: [Int64: Int32] = [:]
+    for (place, name) in names.enumerated() {
+      guard let number = Int64(name), places.updateValue(Int32(truncatingIfNeeded: place), forKey: number) == nil else {
+        return nil
+      }
+    }
+    return places
   }
 
   /// Members of an enumeration, in the order of their values.

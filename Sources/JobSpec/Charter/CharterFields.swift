@@ -28,8 +28,8 @@ enum CharterFields {
     "A text file with one such name a line. \(relative)")
   static let classes = JobField<[String]>.texts(
     "data.classes", maximum: 256, count: 2...65_536, default: .derived("required for `classification`"),
-    "The labels of all sites; a label's place in the list is its class id. Numbers are written as digits. A site with another label "
-      + "is refused by name.")
+    "The labels of all sites; a label's place in the list is its class id. A site's numeric labels are looked up in a list of whole "
+      + "numbers, and are places in any other list. A site with another label is refused by name.")
   static let standardize = JobField<FeatureStandardization>.choice(
     "data.standardize", default: .value(.none),
     "`pooled`: each column's exact mean and deviation over all sites' training rows, by sums over the sites; `site`: over a site's "

@@ -33,6 +33,7 @@ package struct PreparedJob: Sendable {
     adjust: (_ job: ResolvedJob, _ trainingRows: Int) throws -> ResolvedJob = { job, _ in job }
   ) throws {
     let data = try OpenedData(job, agreement)
+    guard !data.split.training.isEmpty else { throw OwnerError.unfitData("the split leaves no rows to train on") }
     let job = try adjust(job, data.split.training.count)
     self.job = job
     self.secret = secret
@@ -40,7 +41,6 @@ package struct PreparedJob: Sendable {
     labels = data.labels
     split = data.split
     names = data.names
-    guard !split.training.isEmpty else { throw OwnerError.unfitData("the split leaves no rows to train on") }
     if job.train.keep == .best, split.validation.isEmpty {
       throw OwnerError.unfitJob("train.keep: best needs validation rows; data.split leaves none")
     }
