@@ -28,14 +28,16 @@ extension SmallFederation {
   ///   - groups: of sites that have another group key.
   ///   - secrets: of each site's noise and batches; nil for new ones.
   ///   - interruptions: of sites by their places.
+  ///   - network: that all messages go through.
+  ///   - observe: what a site, by its place, tells; called on its thread.
   /// - Returns: how each site ended.
   func run(
-    groups: [Int: GroupKey] = [:], secrets: [PrivacySecret]? = nil, interruptions: Interruptions = Interruptions()
+    groups: [Int: GroupKey] = [:], secrets: [PrivacySecret]? = nil, interruptions: Interruptions = Interruptions(),
+    network: InProcessNetwork = InProcessNetwork(), observe: @escaping @Sendable (Int, SiteEvent) -> Void = { _, _ in }
   ) throws -> [Result<FederationResult, any Error>] {
-    let network = InProcessNetwork()
     let stop = StopSwitch()
     let agreement = try aggregatorKeys.withSecretBytes { try KeyAgreement(secret: $0) }
-    var configuration = ServiceConfiguration(store: directory.url("store"))
+    var configuration = ServiceConfiguration(store: directory.url("\(place)store"))
     configuration.tickInterval = .milliseconds(50)
     let endpoint = network.makeServerEndpoint()
     let handler = AggregatorConfiguration(
@@ -56,7 +58,7 @@ extension SmallFederation {
         let result = Result {
           try take(
             part: site, network, group: groups[site], secret: secrets?[site], moment: interruptions.moments[site],
-            isOver)
+            isOver, observe)
         }
         if case .failure = result { isOver.raise() }
         results.withLock { $0[site] = result }
@@ -75,7 +77,8 @@ extension SmallFederation {
   /// One site's part, in as many lives as it takes.
   private func take(
     part site: Int, _ network: InProcessNetwork, group: GroupKey?, secret: PrivacySecret?,
-    moment: (@Sendable (SiteEvent) -> Bool)?, _ isOver: Flag
+    moment: (@Sendable (SiteEvent) -> Bool)?, _ isOver: Flag,
+    _ observe: @escaping @Sendable (Int, SiteEvent) -> Void
   ) throws -> FederationResult {
     var isResumed = false
     while true {
@@ -84,9 +87,10 @@ extension SmallFederation {
       let session = try SiteSession(
         work: work, directory: runDirectory(site), key: siteKeys[site],
         channel: network.connect(OwnerKey(siteKeys[site].publicKey)),
-        options: SiteOptions(compute: Compute(threads: 1), software: "test site"),
+        options: SiteOptions(compute: compute, software: "test site"),
         isInterrupted: { isOver.isRaised || isEnded.isRaised },
         observe: { event in
+          observe(site, event)
           if !isResumed, moment?(event) == true { isEnded.raise() }
         })
       do {

@@ -22,6 +22,9 @@ struct SmallFederation {
   let aggregatorKeys: CurveKeyPair
   let group = GroupKey()
   let rows: [Int]
+  /// Of the aggregator's store and the run directories, to run once more beside an earlier run.
+  var place = ""
+  var threads = 1
 
   /// - Parameters:
   ///   - rows: of each site; one in five is held out.
@@ -29,7 +32,8 @@ struct SmallFederation {
   init(
     rows: [Int] = [17, 40, 9], task: String = "regression", rounds: Int = 2, local: String = "{updates: 3}",
     strategy: String = "{name: fedavg, weighting: rows}", labels: String = "ill, well", strength: String = "rotation",
-    aggregation: String = "secure", standardize: String = "none", hidden: String = "[]", batch: Int = 4, updateClip: Double = 8,
+    aggregation: String = "secure", standardize: String = "none", hidden: String = "[]", batch: Int = 4,
+    updateClip: Double = 8,
     settings: [String] = []
   ) throws {
     directory = try TemporaryDirectory()
@@ -110,8 +114,10 @@ struct SmallFederation {
   }
 
   func runDirectory(_ site: Int) -> SiteDirectory {
-    SiteDirectory(root: directory.url("run\(site)"))
+    SiteDirectory(root: directory.url("\(place)run\(site)"))
   }
+
+  var compute: Compute { Compute(threads: threads) }
 
   /// Nil where the charter masks nothing.
   var usedGroup: GroupKey? { plan.charter.federation.masking.strength == .none ? nil : group }
@@ -125,6 +131,6 @@ struct SmallFederation {
     return try SiteWork(
       plan: plan, site: site, data: try data(site),
       group: usedGroup.map { group ?? $0 }, directory: place,
-      compute: Compute(threads: 1), secret: secret)
+      compute: compute, secret: secret)
   }
 }
