@@ -2,7 +2,7 @@
 """Repeats a finished federation in plaintext PyTorch, all sites in one process, and compares the model with the one that every site holds.
 
 Reads the run directories of all sites (charter.resolved.yaml, job.resolved.yaml, plan.h5, initial.safetensors, history.jsonl) and their data
-files; uses none of the project's code. Who took part in each round is taken from history.jsonl. Exit 0 when the largest relative difference
+files, and of a private federation also every site's secret and ledger (state/); uses none of the project's code. Who took part in each round is taken from history.jsonl. Exit 0 when the largest relative difference
 max|a-b| / max|b| of a tensor is at most the tolerance, 7 when it is not, 2 when there is nothing to compare.
 """
 
@@ -20,6 +20,7 @@ import datafile
 import finished
 import objectives
 import optimizers
+from noise import SiteNoise
 from perceptron import Perceptron
 from replay import compare
 
@@ -44,6 +45,11 @@ class Site:
 
             self.model = Transformer(run, self.job, self.training, element)
             self.table = None
+        self.privacy = charter["federation"].get("privacy")
+        if self.privacy:
+            if self.table is None:
+                raise finished.Unlike("the noise of a private federation is repeated for perceptrons only")
+            self.noise = SiteNoise(run)
 
     def aligned(self, file):
         """The columns of the charter in its order, in the file's own numbers."""
@@ -86,7 +92,11 @@ class Site:
             for parameter in trained:
                 parameter.grad = None
             batch = self.batches[step]
-            self.backward(torch.from_numpy(batch[batch >= 0]))
+            rows = torch.from_numpy(batch[batch >= 0])
+            if self.privacy and self.privacy["unit"] == "record":
+                self.private_backward(rows, number, step)
+            else:
+                self.backward(rows)
             with torch.no_grad():
                 for index, parameter in enumerate(trained):
                     correction(index, parameter)
@@ -104,6 +114,42 @@ class Site:
         for part in parts:
             outputs = torch.cat([self.model.outputs(some) for some in self.model.parts(part)])
             (objectives.loss_sum(task, outputs, self.model.targets(part), self.class_weights) / count).backward()
+
+    def private_backward(self, rows, number, step):
+        """Gradients row by row, each clipped, and the noise of the step (Abadi et al., 2016, algorithm 1)."""
+        trained, terms = self.model.trained, self.noise.terms
+        sums = [torch.zeros_like(parameter) for parameter in trained]
+        for row in rows.split(1):
+            self.backward(row)
+            norm = float(torch.sqrt(sum(parameter.grad.double().square().sum() for parameter in trained)))
+            for sum_, parameter in zip(sums, trained):
+                sum_.add_(parameter.grad, alpha=min(1.0, terms["clip_norm"] / max(norm, 1e-300)))
+                parameter.grad = None
+        drawn = self.drawn(lambda parameter, count: self.noise.of_step(number, step, parameter, count))
+        batch, deviation = self.charter["train"]["batch"], terms["noise_multiplier"] * terms["clip_norm"]
+        for sum_, noise, parameter in zip(sums, drawn, trained):
+            parameter.grad = (sum_ + (deviation * noise).to(sum_.dtype)) / batch
+
+    def drawn(self, numbers):
+        """Noise for the model's tensors. The layer that reads the rows has weight, bias and a column of padding in one matrix."""
+        weight, *rest = self.model.trained[0], *self.model.trained[2:]
+        padding = 0 if self.charter["federation"]["masking"]["strength"] == "none" else 1
+        outputs, inputs = weight.shape
+        first = torch.from_numpy(numbers(0, outputs * (inputs + 1 + padding)).reshape(outputs, -1))
+        others = [torch.from_numpy(numbers(place, tensor.numel())).reshape(tensor.shape) for place, tensor in enumerate(rest, 1)]
+        return [first[:, :inputs], first[:, inputs], *others]
+
+    def sent(self, number, difference):
+        """What of an update goes into the sum: under privacy of sites clipped as a whole, and this site's share of the noise on top."""
+        if not self.privacy or self.privacy["unit"] != "site":
+            return [delta.double() for delta in difference]
+        terms = self.noise.terms
+        norm = float(torch.sqrt(sum(delta.double().square().sum() for delta in difference)))
+        sites = self.charter["federation"]["participation"]["minimum"] - self.privacy["colluders"]
+        deviation = terms["noise_multiplier"] * terms["clip_norm"] / np.sqrt(sites)
+        drawn = self.drawn(lambda parameter, count: self.noise.of_update(number, parameter, count))
+        scale = min(1.0, terms["clip_norm"] / max(norm, 1e-300))
+        return [scale * delta.double() + deviation * noise for delta, noise in zip(difference, drawn)]
 
     @torch.no_grad()
     def scores(self, weights):
@@ -250,7 +296,7 @@ def replay(runs, element):
             weight = len(site.training) if strategy["weighting"] == "rows" else 1
             total += weight
             difference = [new - old for new, old in zip(after, weights)]
-            mean = [sum + weight * delta.double() for sum, delta in zip(mean, difference)]
+            mean = [sum + weight * delta for sum, delta in zip(mean, site.sent(number, difference))]
             if strategy["name"] == "scaffold":
                 change = [-delta / rates - c for delta, c in zip(difference, shared)]
                 controls[name] = [own + delta for own, delta in zip(controls[name], change)]
