@@ -76,12 +76,14 @@ package enum PrivacyScope {
     switch target.unit {
     case .site:
       [
-        "this site's part as a whole (updates of zeros in its place), for whoever has the sums and models of all rounds, and of the noise at most that of "
-          + "\(target.colluders) of the sites in a sum"
+        "this site's part as a whole (updates of zeros in its place), for whoever has the sums and models of all rounds and "
+          + (target.colluders == 0
+            ? "no site's noise" : "the noise of at most \(target.colluders) of the sites in a sum")
       ]
     case .record:
       [
-        "any one of this site's training rows, added or left out, for whoever has the sums and models of all rounds, and every single update of this site too"
+        "any one of this site's training rows, added or left out, for whoever has the sums and models of all rounds, and even every single "
+          + "update of this site"
       ]
     }
   }

@@ -33,21 +33,24 @@ struct CharterCommand: ParsableCommand {
 
   func run() throws {
     let plan = try FederationPlan.load(path: charter, overrides: overrides)
+    let shape = try CharterKeys(plan)
+    let seen = "every site's update" + (plan.hasStatistics ? ", rows and metrics" : ", with the site's noise")
+    let sums = plan.roster?.protection.lines ?? ["sums are plain: the aggregator sees \(seen)"]
+    let privacy = try plan.charter.federation.privacy.map { target in
+      try PrivacyText.lines(plan.charter, target, entries: shape.entries)
+    }
+    // Everything that can be refused is known before anything is printed.
+    let keys = try keys(plan, shape)
     print(plan.charter.yaml())
     print("charter sha256  \(plan.digest.hexadecimal)")
     print("\nbits of the sums\n\(plan.bits.table)")
-    let lines =
-      plan.roster?.protection.lines
-      ?? ["sums are plain: the aggregator sees every site's update, rows and metrics"]
-    print("\nsums\n" + lines.map { "  \($0)" }.joined(separator: "\n"))
-    let shape = try CharterKeys(plan)
-    if let privacy = plan.charter.federation.privacy {
-      print(
-        "\nprivacy\n"
-          + (try PrivacyText.lines(plan.charter, privacy, entries: shape.entries)).map { "  " + $0 }.joined(
-            separator: "\n"))
-    }
-    print("\n\(try keys(plan, shape))")
+    print(Self.section("sums", sums))
+    if let privacy { print(Self.section("privacy", privacy)) }
+    print("\n\(keys)")
+  }
+
+  private static func section(_ title: String, _ lines: [String]) -> String {
+    "\n\(title)\n" + lines.map { "  \($0)" }.joined(separator: "\n")
   }
 
   /// What each space of the model is masked with at the aggregator.
