@@ -150,7 +150,13 @@ let package = Package(
         "Foundations",
         arguments, logging,
       ]),
-    program("benchmarks", ["Masking", "Training", "Datasets", "Models", "Numerics", arguments]),
+    program(
+      "benchmarks",
+      [
+        "SiteRole", "OwnerRole", "Federation", "SecureSums", "Protocol", "JobSpec", "Masking", "Training", "Datasets",
+        "Files",
+        "Models", "Numerics", "Foundations", arguments,
+      ]),
     program(
       "fuzz",
       [

@@ -2,7 +2,7 @@ import ArgumentParser
 import Foundation
 import Numerics
 
-/// Measurements inside one process: no sockets, no second program. `make bench` runs it with the measurements of whole runs.
+/// Measurements inside one process; `sites` alone has a second program, an aggregator. `make bench` runs it with the measurements of whole runs.
 @main
 struct Benchmarks: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -16,6 +16,7 @@ struct Benchmarks: ParsableCommand {
       """,
     subcommands: [
       ProductShareCommand.self, TransformerShareCommand.self, KeysCommand.self, StepsCommand.self, ReadingCommand.self,
+      SitesCommand.self,
     ])
 
   static func main() {

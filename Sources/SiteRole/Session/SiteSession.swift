@@ -67,7 +67,7 @@ package struct SiteOptions: Sendable {
 /// The site answers what the aggregator asks and decides nothing but whether to answer: what it refuses (`SumParty`) ends the session with the
 /// reason. Everything that must survive a kill is written before it is answered.
 package final class SiteSession {
-  let work: SiteWork
+  let work: any SiteContribution
   let directory: SiteDirectory
   let connection: ServerConnection<SiteRequest, AggregatorAnswer>
   let options: SiteOptions
@@ -89,7 +89,8 @@ package final class SiteSession {
   ///   - channel: to the aggregator.
   /// - Throws: `SumError`, `FileError`.
   package init(
-    work: SiteWork, directory: SiteDirectory, key: CurveKeyPair, channel: any OwnerChannel, options: SiteOptions,
+    work: any SiteContribution, directory: SiteDirectory, key: CurveKeyPair, channel: any OwnerChannel,
+    options: SiteOptions,
     isInterrupted: @escaping () -> Bool, observe: @escaping (SiteEvent) -> Void
   ) throws {
     self.work = work
@@ -100,7 +101,7 @@ package final class SiteSession {
     connection = ServerConnection(
       channel: channel, job: work.plan.job, software: options.software, peer: options.peer, silence: options.silence)
     history = try SiteHistory(directory)
-    try work.privacy?.check(history.records, site: work.plan.charter.sites[work.site].name)
+    try work.begin(after: history.records)
     party = try work.plan.roster.map { roster in
       try Self.party(roster, site: work.site + 1, key: key, file: directory.sums.path)
     }
@@ -318,10 +319,7 @@ package final class SiteSession {
       observe(.advanced(done: done, total: total))
       try keepAlive()
     }
-    if let privacy = work.privacy {
-      if let score = work.ownScoreList.last { observe(.scored(score)) }
-      observe(.spent(try privacy.spent))
-    }
+    for remark in try work.remarks() { observe(remark) }
     made = (purpose, entries)
     return entries
   }

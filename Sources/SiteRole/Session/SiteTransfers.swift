@@ -68,7 +68,7 @@ extension SiteSession {
   ///
   /// - Throws: `SiteError.aggregatorLies` for pieces that were not asked for, and for numbers that are none.
   func fetch(rounds: Int) throws -> [Float] {
-    let count = work.plan.modelLength(entries: work.model.count)
+    let count = work.plan.modelLength(entries: work.modelEntries)
     var vector: [Float] = []
     vector.reserveCapacity(count)
     while vector.count < count {

@@ -8,14 +8,14 @@ package import Masking
 import Models
 package import Numerics
 import OwnerRole
-import SecureSums
+package import SecureSums
 import Training
 
 /// What a site makes for each sum: the same numbers again whenever it is asked again.
 ///
 /// Everything that a sum needs is in the site's file, in the model that the aggregator names, and in the run directory; so a site that was
 /// killed while it worked makes the same vector anew.
-package final class SiteWork {
+package final class SiteWork: SiteContribution {
   package let plan: FederationPlan
   package let site: Int
   package let data: PreparedSite
@@ -60,7 +60,18 @@ package final class SiteWork {
   private var task: LearningTask { plan.charter.task }
   private var trainingRows: Int { data.prepared.plan.trainingRows }
 
-  var introduction: SiteIntroduction {
+  package var modelEntries: Int { model.count }
+
+  package func begin(after records: [SumRecord]) throws {
+    try privacy?.check(records, site: plan.charter.sites[site].name)
+  }
+
+  package func remarks() throws -> [SiteEvent] {
+    guard let privacy else { return [] }
+    return ownScoreList.suffix(1).map(SiteEvent.scored) + [.spent(try privacy.spent)]
+  }
+
+  package var introduction: SiteIntroduction {
     SiteIntroduction(
       entries: model.count, columns: columns, model: model.digest(checkpoint: data.prepared.shape.data.checkpoint),
       columnNames: data.columnDigest, records: 0)
@@ -68,12 +79,12 @@ package final class SiteWork {
 
   private var columns: Int { data.prepared.shape.data.features }
 
-  func format(of purpose: SumPurpose) throws -> VectorFormat {
+  package func format(of purpose: SumPurpose) throws -> VectorFormat {
     try plan.format(of: purpose, entries: model.count, columns: columns)
   }
 
   /// Writes what an outside replay needs: the charter with its defaults, orders and starting weights.
-  func writePlan() throws {
+  package func writePlan() throws {
     try AtomicFile.write(
       Data(plan.charter.yaml().utf8), to: directory.run.root.appending(path: "charter.resolved.yaml").path)
     let steps = data.stepsPerRound
@@ -88,8 +99,7 @@ package final class SiteWork {
     }
   }
 
-  /// The starting model as this site draws it, masked.
-  func start() throws -> [Float] {
+  package func start() throws -> [Float] {
     try model.masked(ownStart())
   }
 
@@ -105,8 +115,7 @@ package final class SiteWork {
     return (all, zip(specifications, all).filter { $0.0.isTrained }.map(\.1))
   }
 
-  /// Whether a starting model is the one that this site would have drawn, up to the rounding of its masks.
-  func isStart(_ vector: [Float]) throws -> Bool {
+  package func isStart(_ vector: [Float]) throws -> Bool {
     let own = try ownStart()
     let theirs = try model.unmasked(vector[..<model.count])
     // Masking rounds each entry by a few units in the last place of the largest of its row.
@@ -116,8 +125,7 @@ package final class SiteWork {
     }
   }
 
-  /// Numbers that the sites are told of a sum.
-  func pooledCount(of purpose: SumPurpose) throws -> Int {
+  package func pooledCount(of purpose: SumPurpose) throws -> Int {
     switch purpose {
     case .means, .deviations: columns + 1
     case .classCounts: plan.charter.data.classes.count
@@ -131,7 +139,7 @@ package final class SiteWork {
   ///   - vector: the model that the sum is about, masked (`FederationPlan.modelLength`); empty for none.
   ///   - progress: steps done and in all; called often, and what it throws ends the work.
   /// - Throws: `FixedPointError` for a number outside the charter's bounds; `OwnerError.diverged`; what reading throws.
-  func entries(
+  package func entries(
     for purpose: SumPurpose, model vector: [Float], progress: (Int, Int) throws -> Void
   ) throws -> [UInt64] {
     let format = try format(of: purpose)
@@ -329,7 +337,7 @@ package final class SiteWork {
   }
 
   /// Writes `model/`: the global model, unmasked.
-  func write(_ vector: [Float], to directory: SiteDirectory) throws {
+  package func write(_ vector: [Float], to directory: SiteDirectory) throws {
     let tensors = try model.unmasked(vector[..<model.count])
     try ModelDirectory(directory.run.model).write(
       NamedTensors(zip(model.specifications.map(\.name), tensors).map { ($0, $1) }), shape: data.prepared.shape,
