@@ -199,9 +199,9 @@ let package = Package(
     tests(
       "SiteTests",
       [
-        "SiteRole", "AggregatorRole", "Service", "Federation", "SecureSums", "Privacy", "OwnerRole", "Masking",
-        "Training", "Datasets", "Files", "JobSpec", "Protocol", "Models", "Numerics", "Cryptography", "Foundations",
-        "TestSupport",
+        "SiteRole", "AggregatorRole", "TrainerRole", "Service", "Federation", "SecureSums", "Privacy", "OwnerRole",
+        "Masking", "Training", "Datasets", "Files", "JobSpec", "Protocol", "Models", "Numerics", "Cryptography",
+        "Foundations", "TestSupport",
       ]),
     tests(
       "SessionTests",

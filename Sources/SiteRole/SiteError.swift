@@ -6,6 +6,10 @@ package enum SiteError: Failure, Equatable {
   case refused(kind: FailureKind, reason: String)
   /// The aggregator cannot be reached, or stopped.
   case aggregatorGone(String)
+  /// The provider that trains for the site refused something.
+  case providerRefused(kind: FailureKind, reason: String)
+  /// The provider that trains for the site cannot be reached, or stopped.
+  case providerGone(String)
   /// Ctrl-C; everything is saved.
   case interrupted
   /// The starting model is not what the charter and this site's group key give.
@@ -23,8 +27,8 @@ package enum SiteError: Failure, Equatable {
 
   package var kind: FailureKind {
     switch self {
-    case .refused(let kind, _): kind == .usage || kind == .defect ? .refused : kind
-    case .aggregatorGone, .interrupted: .unreachable
+    case .refused(let kind, _), .providerRefused(let kind, _): kind == .usage || kind == .defect ? .refused : kind
+    case .aggregatorGone, .providerGone, .interrupted: .unreachable
     case .otherStart, .groupKey: .keyOrPermission
     case .aggregatorLies: .refused
     case .unsupported, .otherRun, .privacy: .usage
@@ -35,6 +39,8 @@ package enum SiteError: Failure, Equatable {
     switch self {
     case .refused(_, let reason): "the aggregator refuses: \(reason)"
     case .aggregatorGone(let what): what
+    case .providerRefused(_, let reason): "the provider (trainer:) refuses: \(reason)"
+    case .providerGone(let what): "\(what). Everything is saved here: continue with --resume"
     case .interrupted: "interrupted; everything is saved, go on with --resume"
     case .otherStart:
       "the starting model of the federation is not what the charter and this site's group key give: some site has another group key, or the "

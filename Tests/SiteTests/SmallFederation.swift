@@ -33,8 +33,7 @@ struct SmallFederation {
     rows: [Int] = [17, 40, 9], task: String = "regression", rounds: Int = 2, local: String = "{updates: 3}",
     strategy: String = "{name: fedavg, weighting: rows}", labels: String = "ill, well", strength: String = "rotation",
     aggregation: String = "secure", standardize: String = "none", hidden: String = "[]", batch: Int = 4,
-    updateClip: Double = 8,
-    settings: [String] = []
+    updateClip: Double = 8, participation: String = "{minimum: 2}", settings: [String] = []
   ) throws {
     directory = try TemporaryDirectory()
     self.rows = rows
@@ -50,7 +49,7 @@ struct SmallFederation {
         "train: {batch: \(batch)}", "federation:",
       ]
       + ([
-        "strategy: \(strategy)", "rounds: \(rounds)", "local: \(local)", "participation: {minimum: 2}",
+        "strategy: \(strategy)", "rounds: \(rounds)", "local: \(local)", "participation: \(participation)",
         "fixed_point: {update_clip: \(updateClip), rows_bound: 1024, statistics_bound: 1.0e6}",
         "aggregation: \(aggregation)",
         "masking: {strength: \(strength)}",
@@ -98,23 +97,27 @@ struct SmallFederation {
     try writer.commit()
   }
 
-  func specification(_ site: Int, columns: String = "columns") throws -> SiteSpecification {
+  /// - Parameter masking: strength of the masks for a provider; nil for a site that trains itself.
+  func specification(
+    _ site: Int, columns: String = "columns", masking: String? = nil
+  ) throws -> SiteSpecification {
+    let provider = masking.map { "\ntrainer: tcp://127.0.0.1:1\nmasking: {strength: \($0)}" } ?? ""
     let labels = plan.charter.task == .classification ? "class" : "y"
     let text = """
       name: site\(site)
-      data: {file: \(file(site)), features: x, columns: \(columns), labels: \(labels), split: {validation: 0.2, seed: 1}}
+      data: {file: \(file(site)), features: x, columns: \(columns), labels: \(labels), split: {validation: 0.2, seed: 1}}\(provider)
       """
     return try SiteSpecification.parse(
       bytes: Array(text.utf8), source: "site", overrides: [], directory: directory.path,
       workingDirectory: directory.path, charter: plan.charter, checkFiles: true)
   }
 
-  func data(_ site: Int, columns: String = "columns") throws -> PreparedSite {
-    try PreparedSite(specification(site, columns: columns), plan: plan)
+  func data(_ site: Int, columns: String = "columns", masking: String? = nil) throws -> PreparedSite {
+    try PreparedSite(specification(site, columns: columns, masking: masking), plan: plan)
   }
 
-  func runDirectory(_ site: Int) -> SiteDirectory {
-    SiteDirectory(root: directory.url("\(place)run\(site)"))
+  func runDirectory(_ site: Int, run: String = "run") -> SiteDirectory {
+    SiteDirectory(root: directory.url("\(place)\(run)\(site)"))
   }
 
   var compute: Compute { Compute(threads: threads) }
@@ -123,14 +126,17 @@ struct SmallFederation {
   var usedGroup: GroupKey? { plan.charter.federation.masking.strength == .none ? nil : group }
 
   /// A site that is ready to work, in a run directory of its own.
+  ///
+  /// - Parameter masking: as of `specification`; goes with a provider.
   func work(
-    _ site: Int, group: GroupKey? = nil, secret: PrivacySecret? = nil, resuming: Bool = false
+    _ site: Int, group: GroupKey? = nil, secret: PrivacySecret? = nil, run: String = "run", resuming: Bool = false,
+    provider: TrainingProvider? = nil, masking: String? = nil
   ) throws -> SiteWork {
-    let place = runDirectory(site)
+    let place = runDirectory(site, run: run)
     try place.open(plan, site: site, resuming: resuming)
     return try SiteWork(
-      plan: plan, site: site, data: try data(site),
-      group: usedGroup.map { group ?? $0 }, directory: place,
-      compute: compute, secret: secret)
+      plan: plan, site: site, data: try data(site, masking: masking),
+      group: usedGroup.map { group ?? $0 }, directory: place, compute: compute, secret: secret,
+      provider: provider)
   }
 }

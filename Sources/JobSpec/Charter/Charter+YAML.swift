@@ -100,8 +100,17 @@ extension SiteSpecification {
     text += "  split: {\(data.split.yaml)}\n"
     if let threads { text += "threads: \(threads)\n" }
     text += "local_baseline: \(localBaseline)\n"
-    if let trainer { text += "trainer: \(YAMLText.quoted(trainer))\n" }
-    if let trainerKey { text += "trainer_key: \(YAMLText.quoted(trainerKey))\n" }
+    return text + (provider?.yaml ?? "")
+  }
+}
+
+extension SiteProvider {
+  fileprivate var yaml: String {
+    var text = "trainer: \(YAMLText.quoted(address))\n"
+    if let key { text += "trainer_key: \(YAMLText.quoted(key))\n" }
+    text += "masking:\n  strength: \(masking.strength.rawValue)\n"
+    if let shuffles = masking.shuffleTokens { text += "  shuffle_tokens: \(shuffles)\n" }
+    if let baseModel = masking.baseModel { text += "  base_model: \(baseModel.rawValue)\n" }
     return text
   }
 }

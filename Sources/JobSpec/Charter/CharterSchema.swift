@@ -69,7 +69,6 @@ extension SpecificationSchema {
     JobFields.labels.description, JobFields.time.description, JobFields.event.description,
     JobFields.validation.description, JobFields.splitSeed.description, JobFields.splitBy.description,
     JobFields.modulo.description, JobFields.equals.description, JobFields.validationRows.description,
-    SiteFields.threads.description, SiteFields.localBaseline.description, SiteFields.trainer.description,
-    SiteFields.trainerKey.description,
-  ]
+    SiteFields.threads.description, SiteFields.localBaseline.description,
+  ] + ProviderFields.descriptions
 }

@@ -1,5 +1,5 @@
 import Foundation
-import Models
+package import Models
 
 /// What a site adds to the charter: where its rows are and how it works. Paths absolute. Holds no secret.
 package struct SiteSpecification: Sendable, Equatable {
@@ -10,10 +10,8 @@ package struct SiteSpecification: Sendable, Equatable {
   package let threads: Int?
   /// Whether the site also trains on its own rows alone, to compare.
   package let localBaseline: Bool
-  /// tcp://HOST:PORT of a provider that does the local training; nil where the site does.
-  package let trainer: String?
-  /// Absolute path of the file with the provider's public key, where the site file names it.
-  package let trainerKey: String?
+  /// Who does the local training; nil where the site does.
+  package let provider: SiteProvider?
 
   /// Reads, parses and resolves a site's file.
   ///
@@ -44,6 +42,23 @@ package struct SiteSpecification: Sendable, Equatable {
   }
 }
 
+/// A provider that does a site's local training under the site's own masks.
+package struct SiteProvider: Sendable, Equatable {
+  /// tcp://HOST:PORT.
+  package let address: String
+  /// Absolute path of the file with its public key, where the site file names it.
+  package let key: String?
+  /// What it sees masked how. The padding is the charter's business, and not in it.
+  package let masking: MaskingDescription
+}
+
+extension SiteSpecification {
+  /// The same site without its provider, for where all parties are one process.
+  package var trainingItself: SiteSpecification {
+    SiteSpecification(name: name, data: data, threads: threads, localBaseline: localBaseline, provider: nil)
+  }
+}
+
 /// Where a site's rows come from.
 package struct SiteData: Sendable, Equatable {
   /// Absolute path of the HDF5 file.
@@ -70,12 +85,6 @@ enum SiteFields {
   static let localBaseline = JobField<Bool>.boolean(
     "local_baseline", default: .value(false),
     "Also train on the site's own rows alone, to see what the federation is worth to it.")
-  static let trainer = JobField<String>.text(
-    "trainer", .endpoint, default: .derived("the site trains itself"),
-    "A provider's address: local training then runs there, masked.")
-  static let trainerKey = JobField<String>.text(
-    "trainer_key", .text(maximum: 4096), default: .derived("given on the command line; only with `trainer`"),
-    "File of the provider's public key. Relative to the site file; on the command line, to the working directory.")
 }
 
 extension JobSpecification {
@@ -88,21 +97,9 @@ extension JobSpecification {
       let near = distances.min { $0.distance < $1.distance }.map { "; did you mean `\($0.name)`?" } ?? ""
       throw contradiction(SiteFields.name.path, "the charter `\(charter.name)` has no site `\(name)`\(near)")
     }
-    if written[SiteFields.trainer.path] == nil {
-      try refuse(SiteFields.trainerKey.path, "`trainer_key` stands beside `trainer`, which is missing")
-    }
     return SiteSpecification(
       name: name, data: try resolvedSiteData(places, charter), threads: self[SiteFields.threads],
-      localBaseline: try value(SiteFields.localBaseline), trainer: self[SiteFields.trainer],
-      trainerKey: try resolvedTrainerKey(places))
-  }
-
-  private func resolvedTrainerKey(_ places: JobPlaces) throws(JobSpecError) -> String? {
-    guard let path = self[SiteFields.trainerKey] else { return nil }
-    let location = location(of: SiteFields.trainerKey.path)
-    let absolute = places.absolute(path, at: location)
-    return places.mustExist
-      ? try JobPath.existingFile(absolute, key: SiteFields.trainerKey.path, at: location) : absolute
+      localBaseline: try value(SiteFields.localBaseline), provider: try resolvedProvider(places, charter))
   }
 
   private func resolvedSiteData(_ places: JobPlaces, _ charter: Charter) throws(JobSpecError) -> SiteData {
@@ -132,17 +129,18 @@ extension JobSpecification {
 }
 
 extension Charter {
-  /// A site's local training as a job of its own, for what prepares jobs: plaintext, the loss with the owner of the rows.
+  /// A site's local training as a job of its own, for what prepares jobs: the loss with the owner of the rows; masked where a provider trains.
   ///
-  /// Rounds, standardisation over all sites, class weights and a full step are the site's business; a full step has `train.batch` here.
+  /// Rounds, standardisation over all sites, class weights, padding and a full step are the site's business; a full step has `train.batch` here.
   package func job(for site: SiteSpecification) -> ResolvedJob {
     let epochs = if case .epochs(let count) = federation.local { count } else { 1 }
     return ResolvedJob(
-      name: name, trainer: site.trainer ?? JobFields.trainer.fallback ?? "",
+      name: name, trainer: site.provider?.address ?? JobFields.trainer.fallback ?? "",
       data: JobData(
         file: site.data.file, inputs: site.data.inputs, labels: site.data.labels, survival: site.data.survival,
         split: site.data.split, standardize: data.standardize == .site),
-      task: task, model: model, masking: MaskingDescription(strength: .none, padding: 0, exact: true),
+      task: task, model: model,
+      masking: site.provider?.masking ?? MaskingDescription(strength: .none, padding: 0, exact: true),
       lossLocation: .owner, optimizer: optimizer, schedule: schedule,
       train: JobTraining(
         epochs: epochs, batch: train.batch, microBatch: train.microBatch, seed: train.seed, keep: .last,

@@ -41,27 +41,15 @@ package struct Prediction<Element: FloatingElement> {
     let longest = try longest(source)
     let part = rowsPerPart(longest: longest)
     try connection.greet(patience: patience)
-    try connection.send(.submit(description(rows: source.rows, longest: longest, part: part)))
-    try connection.waitFor { message in
-      if case .accepted = message { return true }
-      return nil as Bool?
-    }
-    try WeightTransfer(connection: connection, specifications: specifications).upload { index in
+    let job = JobSubmission(
+      connection: connection, description: try description(rows: source.rows, longest: longest, part: part),
+      specifications: specifications)
+    _ = try job.send { index in
       try keys.maskParameter(weights.tensor(specifications[index]), specifications[index])
-    } progress: { _, _ in
     }
-    try connection.send(.attach(historySteps: 0))
-    let window: Int = try connection.waitFor { message in
-      guard case .attached(_, _, let window) = message else { return nil }
-      guard window >= 1 else { throw OwnerError.protocolViolation("it takes no rows") }
-      return window
-    }
+    let window = try job.attachInference()
     try infer(source, keys: keys, master: master, part: part, window: window, to: file, progress: progress)
-    try connection.send(.finish)
-    try connection.waitFor { message in
-      if case .finished = message { return true }
-      return nil as Bool?
-    }
+    try job.endInference()
     try connection.send(.release)
   }
 

@@ -34,8 +34,11 @@ struct PredictionParts<Element: FloatingElement> {
 
   private mutating func receive(_ use: ([PredictedRow], Tensor<Element>) throws -> Void) throws {
     let values: Tensor<Element> = try connection.waitFor { message in
-      if case .evaluated(_, _, let outputs) = message { return outputs }
-      return nil
+      switch message {
+      case .evaluated(_, _, let outputs): return outputs
+      case .removed: throw JobSubmission<Element>.isRemoved
+      default: return nil
+      }
     }
     let rows = awaited.removeFirst()
     guard values.shape == [rows.reduce(0) { $0 + $1.outputs }, outputs], values.allFinite else {

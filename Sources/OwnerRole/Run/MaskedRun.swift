@@ -53,14 +53,14 @@ package final class MaskedRun<Element: FloatingElement> {
     let keys = keys
     DispatchQueue.global(qos: .userInitiated).async { keys.expand() }
     try RunSetup.writePlan(prepared, to: directory)
-    try greet(steps: try RunHistory(directory).steps)
+    try trainer.greet(steps: try RunHistory(directory).steps)
     // Before any row is masked: a job that the trainer refuses costs nothing.
-    try withTrainer(history: nil) { _ = try submit() }
+    try trainer.run(history: nil) { _ = try submit() }
     let (samples, standardization) = try readSamples()
     let context = RunContext(
       prepared: prepared, keys: keys, samples: samples, connection: connection, history: try RunHistory(directory),
       times: times, interruption: interruption, observe: observe)
-    return try withTrainer(history: context) {
+    return try trainer.run(history: context) {
       guard try train(context) else { return nil }
       let status = try retrieve(standardization: standardization)
       let report = makeReport(context, status: status, start: start, waited: connection.waited)
@@ -69,32 +69,10 @@ package final class MaskedRun<Element: FloatingElement> {
     }
   }
 
-  /// - Parameter isReported: whether the lost connection, and that the run waits, was reported already.
-  /// - Throws: `OwnerError.interrupted` on Ctrl-C, which is not the trainer's absence.
-  private func greet(steps: Int, isReported: Bool = false) throws {
-    var hasWaited = isReported
-    do {
-      try connection.greet(patience: options.patience, interrupted: { self.interruption.isRequested }) { reason in
-        if !hasWaited { self.observe(.waitingForTrainer(reason)) }
-        hasWaited = true
-      }
-      if hasWaited { observe(.trainerBack) }
-    } catch OwnerError.trainerGone(_) where interruption.isRequested {
-      throw OwnerError.interrupted(step: steps)
-    }
-  }
-
-  /// Runs `work`, and again from its start whenever the connection to the trainer was lost and is back.
-  private func withTrainer<Value>(history context: RunContext<Element>?, _ work: () throws -> Value) throws -> Value {
-    while true {
-      do {
-        return try work()
-      } catch OwnerError.trainerGone(let reason) {
-        try context?.syncHistory()
-        observe(.trainerLost(reason))
-        try greet(steps: context?.history.steps ?? 0, isReported: true)
-      }
-    }
+  private var trainer: TrainerWait<Element> {
+    TrainerWait(
+      connection: connection, patience: options.patience, isInterrupted: { [interruption] in interruption.isRequested },
+      observe: observe)
   }
 
   private func readSamples() throws -> (any MaskedSamples<Element>, Standardization?) {
@@ -146,28 +124,24 @@ package final class MaskedRun<Element: FloatingElement> {
   ///
   /// - Returns: how many rows and steps of its plan the trainer has stored.
   private func submit() throws -> (rows: Int, steps: Int) {
-    try connection.send(.submit(prepared.description))
-    let accepted: (missing: Bool, rows: Int, steps: Int) = try connection.waitFor { message in
-      if case .accepted(let missing, let rows, let steps) = message { return (missing, rows, steps) }
-      return nil
-    }
-    if accepted.missing {
-      observe(.began("uploading masked weights"))
-      let specifications = prepared.shape.structure.parameters
-      let initial = prepared.shape.startingWeights(secret: prepared.secret)
-      try WeightTransfer(connection: connection, specifications: specifications).upload { index in
-        let specification = specifications[index]
-        let plain: Tensor<Element> = try initial.tensor(specification)
-        guard plain.allFinite else {
-          throw OwnerError.unfitData(
-            "\(specification.name) of the checkpoint holds NaN or an infinity; start from finite weights")
-        }
-        return try times.masking.measure { try keys.maskParameter(plain, specification) }
-      } progress: {
-        observe(.advanced(done: $0, total: $1))
+    let specifications = prepared.shape.structure.parameters
+    let initial = prepared.shape.startingWeights(secret: prepared.secret)
+    let accepted = try JobSubmission(
+      connection: connection, description: prepared.description, specifications: specifications
+    ).send { index in
+      let specification = specifications[index]
+      let plain: Tensor<Element> = try initial.tensor(specification)
+      guard plain.allFinite else {
+        throw OwnerError.unfitData(
+          "\(specification.name) of the checkpoint holds NaN or an infinity; start from finite weights")
       }
-      bytesAddedToWeights += paddingBytes
+      return try times.masking.measure { try keys.maskParameter(plain, specification) }
+    } uploading: {
+      observe(.began("uploading masked weights"))
+    } progress: {
+      observe(.advanced(done: $0, total: $1))
     }
+    if accepted.isUploaded { bytesAddedToWeights += paddingBytes }
     return (accepted.rows, accepted.steps)
   }
 

@@ -26,8 +26,8 @@ struct OwnerLossTraining<Element: FloatingElement> {
   private var lossSum = 0.0
   private var normalizer = 1.0
 
-  private var description: JobDescription { context.prepared.description }
-  private var plan: TrainingPlan { context.prepared.plan }
+  private var description: JobDescription { context.description }
+  private var batches: any JobBatches { context.batches }
 
   /// Attaches to the job at the trainer and trains to its end.
   ///
@@ -50,13 +50,13 @@ struct OwnerLossTraining<Element: FloatingElement> {
 
   private init(_ context: RunContext<Element>, step: Int, residentRows: Int, window: Int) throws {
     self.context = context
-    let description = context.prepared.description
+    let description = context.description
     guard step <= context.history.steps, residentRows <= description.totalRows, window >= 1 else {
       throw OwnerError.protocolViolation("it goes on at step \(step), past the history here")
     }
     try context.rewindHistory(toStep: step)
     samples = context.samples
-    samples.beginConversation(residentRows: residentRows)
+    samples.beginConversation(residentRows: context.batches.isOncePerEpoch ? residentRows : 0)
     self.window = window
     lossFunction = LossFunction(task: context.prepared.job.task)
     self.step = step
@@ -70,7 +70,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
     if step > 0, step % description.stepsPerEpoch == 0 { try evaluate() }
     while step < description.totalSteps {
       let epoch = step / description.stepsPerEpoch
-      order = plan.order(epoch: epoch)
+      order = batches.order(epoch: epoch)
       try beginStep()
       let end = (epoch + 1) * description.stepsPerEpoch
       while step < end {
@@ -89,11 +89,11 @@ struct OwnerLossTraining<Element: FloatingElement> {
 
   private mutating func sendRows(before end: Int) throws {
     while unanswered < window, nextStep < end, nextStep <= step + 1 {
-      let batch = plan.range(ofBatch: nextStep % description.stepsPerEpoch)
+      let batch = batches.range(ofBatch: nextStep % description.stepsPerEpoch)
       let first = batch.lowerBound + nextPart * description.microBatch
       let rows = order[first..<min(batch.upperBound, first + description.microBatch)]
-      let epoch = nextStep / description.stepsPerEpoch
-      let delivery = try context.measureReading { try samples.delivery(of: rows, pass: epoch) }
+      let pass = batches.pass(ofStep: nextStep)
+      let delivery = try context.measureReading { try samples.delivery(of: rows, pass: pass) }
       context.countAddedBytes(samples.bytesAdded(delivery))
       try context.connection.send(.batch(step: nextStep, part: nextPart, rows: delivery))
       unanswered += 1
@@ -132,7 +132,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
       .step(
         step: step, loss: lossSum / normalizer, learningRate: learningRate, gradientNorm: gradientNorm,
         seconds: stepBegan.duration(to: now) / .seconds(1)),
-      rows: plan.range(ofBatch: step % description.stepsPerEpoch).count)
+      rows: batches.trainedSamples(ofBatch: step % description.stepsPerEpoch))
     stepBegan = now
     step += 1
   }
@@ -155,25 +155,29 @@ struct OwnerLossTraining<Element: FloatingElement> {
   private mutating func beginStep() throws {
     outputParts = 0
     lossSum = 0
-    let slots = order[plan.range(ofBatch: step % description.stepsPerEpoch)]
+    let index = step % description.stepsPerEpoch
+    let slots = order[batches.range(ofBatch: index).prefix(batches.trainedSamples(ofBatch: index))]
     normalizer = Double(max(1, try samples.observedCount(of: slots)))
   }
 
   private mutating func answer(_ masked: Tensor<Element>, part: Int) throws {
-    let batch = plan.range(ofBatch: step % description.stepsPerEpoch)
+    let index = step % description.stepsPerEpoch
+    let batch = batches.range(ofBatch: index)
     let first = batch.lowerBound + part * description.microBatch
-    let slots = order[first..<min(batch.upperBound, first + description.microBatch)]
-    guard masked.shape == [try samples.outputRows(of: slots), context.prepared.shape.data.outputs] else {
+    let sent = order[first..<min(batch.upperBound, first + description.microBatch)]
+    let trained = sent.prefix(max(0, batch.lowerBound + batches.trainedSamples(ofBatch: index) - first))
+    guard masked.shape == [try samples.outputRows(of: sent), context.prepared.shape.data.outputs] else {
       throw OwnerError.protocolViolation("outputs of shape \(masked.shape)")
     }
     let gradient = try context.measureLoss { () throws -> Tensor<Element> in
       guard masked.allFinite else { throw OwnerError.diverged(step: step) }
+      guard !trained.isEmpty else { return Tensor(zeros: masked.shape) }
       let outputs = try context.keys.unmaskOutputs(masked)
       let result = try lossFunction.evaluate(
-        outputs: outputs, targets: try samples.targets(of: slots, pass: step / description.stepsPerEpoch),
-        normalizer: normalizer)
+        outputs: trained.count == sent.count ? outputs : outputs.slice(rows: 0..<(try samples.outputRows(of: trained))),
+        targets: try samples.targets(of: trained, pass: batches.pass(ofStep: step)), normalizer: normalizer)
       lossSum += result.lossSum
-      return try context.keys.maskOutputGradient(result.gradient)
+      return try context.keys.maskOutputGradient(result.gradient.extended(toRows: masked.rows))
     }
     outputParts += 1
     try context.connection.send(.gradient(step: step, part: part, values: gradient))
@@ -183,7 +187,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
     guard description.validationRows > 0 else { return }
     let epoch = step / description.stepsPerEpoch - 1
     let start = ContinuousClock().now
-    let slots = plan.validationSlots
+    let slots = context.prepared.plan.validationSlots
     var metrics = MetricAccumulator(task: context.prepared.job.task)
     var sum = 0.0
     var observed = 0
@@ -226,5 +230,13 @@ struct OwnerLossTraining<Element: FloatingElement> {
         epoch: epoch, step: step, loss: sum / Double(max(1, observed)), metrics: result.valuesByName, kept: isBest,
         seconds: start.duration(to: ContinuousClock().now) / .seconds(1)), rows: 0)
     stepBegan = ContinuousClock().now
+  }
+}
+
+extension Tensor {
+  /// With rows of zeros after its own; `rows` is at least as many as there are.
+  fileprivate func extended(toRows count: Int) -> Tensor<Element> {
+    guard count > rows else { return self }
+    return Tensor(elements + [Element](repeating: 0, count: (count - rows) * columns), shape: [count, columns])
   }
 }

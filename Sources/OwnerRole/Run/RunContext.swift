@@ -12,6 +12,9 @@ package import Protocol
 /// timers.
 final class RunContext<Element: FloatingElement> {
   let prepared: PreparedJob
+  /// The job as the trainer has it.
+  let description: JobDescription
+  let batches: any JobBatches
   let keys: JobKeys<Element>
   let samples: any MaskedSamples<Element>
   let connection: TrainerConnection<Element>
@@ -22,12 +25,15 @@ final class RunContext<Element: FloatingElement> {
   /// Bytes sent so far that unmasked rows would not have had: the constant and the padding (d + 1 + k columns where d are plain).
   private(set) var bytesAddedToRows = 0
 
+  /// - Parameter round: a part of the prepared job's plan that is a job of its own; nil for the whole plan.
   init(
-    prepared: PreparedJob, keys: JobKeys<Element>, samples: any MaskedSamples<Element>,
-    connection: TrainerConnection<Element>,
-    history: RunHistory, times: PhaseTimes, interruption: Interruption, observe: @escaping (RunEvent) -> Void
+    prepared: PreparedJob, round: (description: JobDescription, batches: RoundBatches)? = nil, keys: JobKeys<Element>,
+    samples: any MaskedSamples<Element>, connection: TrainerConnection<Element>, history: RunHistory,
+    times: PhaseTimes, interruption: Interruption, observe: @escaping (RunEvent) -> Void
   ) {
     self.prepared = prepared
+    description = round?.description ?? prepared.description
+    batches = round?.batches ?? prepared.plan
     self.keys = keys
     self.samples = samples
     self.connection = connection

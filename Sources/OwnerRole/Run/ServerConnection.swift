@@ -44,6 +44,9 @@ package final class ServerConnection<Request: WireMessage, Answer: ServerAnswer>
   /// A server that has sent nothing for this long, though it was pinged, counts as gone.
   private let silence: Duration
 
+  /// Called before each look for a message, at least once a second while one is awaited: for what else must not fall asleep meanwhile.
+  var whileWaiting: () -> Void = {}
+
   package private(set) var bytesSent = 0
   package private(set) var bytesReceived = 0
   /// Time spent in `greet` and `receive` with nothing to do.
@@ -150,6 +153,7 @@ package final class ServerConnection<Request: WireMessage, Answer: ServerAnswer>
     let start = clock.now
     defer { waited += start.duration(to: clock.now) }
     do {
+      whileWaiting()
       try pingIfIdle()
       guard let frames = try channel.receive(timeout: timeout) else {
         silentFor += start.duration(to: clock.now)
@@ -242,15 +246,20 @@ extension ServerConnection {
   }
 
   /// Lets the trainer remove the job, whose result is durable here.
-  package func release<Element>() where Request == OwnerMessage<Element>, Answer == TrainerMessage<Element> {
+  ///
+  /// - Returns: whether it has.
+  @discardableResult
+  package func release<Element>() -> Bool where Request == OwnerMessage<Element>, Answer == TrainerMessage<Element> {
     do {
       try send(.release)
       try waitFor { message in
         if case .removed = message { return true }
         return nil as Bool?
       }
+      return true
     } catch {
-      // A trainer that cannot be reached now keeps the job until its operator removes it.
+      // A trainer that cannot be reached now keeps the job until its operator, or its owner, removes it.
+      return false
     }
   }
 }

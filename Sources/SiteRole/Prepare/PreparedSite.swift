@@ -105,7 +105,9 @@ private struct LocalPlan {
     if case .mlp = job.model, charter.federation.masking.strength != .none { padding = 1 }
     return ResolvedJob(
       name: job.name, trainer: job.trainer, data: job.data, task: job.task, model: job.model,
-      masking: MaskingDescription(strength: .none, padding: padding, exact: true), lossLocation: .owner,
+      masking: MaskingDescription(
+        strength: job.masking.strength, padding: padding, exact: true, shuffleTokens: job.masking.shuffleTokens,
+        baseModel: job.masking.baseModel), lossLocation: .owner,
       optimizer: job.optimizer, schedule: job.schedule,
       train: JobTraining(
         epochs: passes, batch: batch, microBatch: microBatch, seed: job.train.seed, keep: .last,

@@ -4,6 +4,7 @@ import Files
 package import Foundation
 import Foundations
 import JobSpec
+package import Models
 import Numerics
 package import OwnerRole
 import Protocol
@@ -65,6 +66,13 @@ package struct SiteDirectory: Sendable {
         ? "under another charter" : known.site != identity.site ? "for the site \(known.site)" : "with another key"
       throw SiteError.otherRun("the run in \(run.root.path) was begun \(what); choose another --out")
     }
+  }
+
+  /// The jobs that a provider may have of this site, and their key.
+  ///
+  /// - Throws: as `RoundJobs`.
+  package func providerJobs(_ plan: FederationPlan, masking: MaskingDescription) throws -> RoundJobs {
+    try RoundJobs(run.state.appending(path: "provider"), for: plan.job, masking: masking)
   }
 
   // MARK: - Pooled sums

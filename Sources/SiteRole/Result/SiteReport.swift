@@ -45,7 +45,7 @@ extension SiteWork {
     let pooled = records.last { record in purposes.contains { $0.description == record.purpose } }?.means ?? [:]
     let training = try localTraining()
     let weights = try ModelDirectory(directory.run.model).weights(data.prepared.shape)
-    let score = try training.evaluate(try model.specifications.map { try weights.tensor($0) })
+    let score = try training.evaluate(try model.specifications.map { try weights.tensor($0) }, progress: {})
     let report = SiteReport(
       federation: plan.charter.name, site: data.specification.name, rounds: result.rounds, reason: result.reason,
       model: result.model, pooled: pooled, federated: score?.values ?? [:],
@@ -58,17 +58,17 @@ extension SiteWork {
 
   /// The site's own rows alone: the same starting weights, local optimizer and number of steps, and no other site.
   private func baseline(
-    _ training: LocalTraining<Float>, progress: (Int, Int) throws -> Void
+    _ training: any LocalUpdates<Float>, progress: (Int, Int) throws -> Void
   ) throws -> LocalTraining<Float>.Score? {
     var weights = try ownStart()
     let rounds = plan.charter.federation.rounds
     let steps = training.stepsPerRound
     for round in 0..<rounds {
-      weights = try training.train(round: round, from: weights) { done, _ in
+      weights = try training.train(round: round, from: weights, correction: nil, noise: nil) { done, _ in
         try progress(round * steps + done, rounds * steps)
       }.weights
     }
-    return try training.evaluate(weights)
+    return try training.evaluate(weights, progress: {})
   }
 }
 

@@ -28,17 +28,25 @@ package final class SiteWork: SiteContribution {
   /// Under privacy, what the site keeps of its own scores; sums have none then.
   private var ownScores: OwnScoreFile?
   /// Made when the first model comes: rows are read once what they are standardised with is known.
-  private var training: LocalTraining<Float>?
+  private var training: (any LocalUpdates<Float>)?
+  /// Nil where the site trains itself.
+  private let provider: TrainingProvider?
 
   /// - Parameters:
   ///   - group: nil where the charter masks nothing.
   ///   - secret: of a run that is repeated on the same rows, for its noise and batches; nil for a new one.
+  ///   - provider: who trains for the site, under the masks that its file asks for.
   /// - Throws: `MaskingError` for a model whose spaces cannot be keyed; as `SitePrivacy.init`; `TrainingError.noSampleNorms` for a model whose records
-  ///   cannot be clipped one by one; `FileError`.
+  ///   cannot be clipped one by one; `FileError`; `SiteError.unsupported` for a provider without a site file that names one, or the other way
+  ///   round.
   package init(
     plan: FederationPlan, site: Int, data: PreparedSite, group: GroupKey?, directory: SiteDirectory, compute: Compute,
-    secret: PrivacySecret? = nil
+    secret: PrivacySecret? = nil, provider: TrainingProvider? = nil
   ) throws {
+    guard (provider == nil) == (data.specification.provider == nil) else {
+      throw SiteError.unsupported("the site file says who trains (trainer:), and the site is prepared for another")
+    }
+    self.provider = provider
     self.plan = plan
     self.site = site
     self.data = data
@@ -292,20 +300,29 @@ package final class SiteWork: SiteContribution {
   // MARK: - Local training
 
   /// - Parameter progress: called while rows are read for the first time; what it throws ends that.
-  func localTraining(progress: () throws -> Void = {}) throws -> LocalTraining<Float> {
+  func localTraining(progress: () throws -> Void = {}) throws -> any LocalUpdates<Float> {
     if let training { return training }
     let prepared = data.prepared
-    let keys = JobKeys<Float>(
-      master: MasterKey(), plan: prepared.shape.keyPlan, compute: compute)
+    let jobs = try provider.map { _ in try directory.providerJobs(plan, masking: prepared.job.masking) }
+    let master = jobs?.master ?? MasterKey()
+    let keys = JobKeys<Float>(master: master, plan: prepared.shape.keyPlan, compute: compute)
     var times = PhaseTimes()
     let (samples, hash) = try prepared.readSamples(
-      keys: keys, master: MasterKey(), noise: nil, standardization: try standardization(),
+      keys: keys, master: master, noise: nil, standardization: try standardization(),
       scratch: directory.run.state, times: &times, progress: { _, _ in try progress() })
     try DataDigest.keepOrCheck(prepared, features: hash, in: directory.run)
-    let training = try LocalTraining(
-      prepared: prepared, samples: samples, initial: try startingTensors().all, stepsPerRound: data.stepsPerRound,
-      rounds: plan.charter.federation.rounds, classWeights: try classWeights(), privateSteps: try privateSteps(),
-      compute: compute)
+    let training: any LocalUpdates<Float>
+    if let provider, let jobs {
+      training = ProviderTraining(
+        provider.rounds(
+          prepared, keys: keys, samples: samples, initial: prepared.shape.startingWeights(secret: startingSecret),
+          classWeights: try classWeights(), jobs: jobs), stepsPerRound: data.stepsPerRound)
+    } else {
+      training = try LocalTraining(
+        prepared: prepared, samples: samples, initial: try startingTensors().all, stepsPerRound: data.stepsPerRound,
+        rounds: plan.charter.federation.rounds, classWeights: try classWeights(), privateSteps: try privateSteps(),
+        compute: compute)
+    }
     self.training = training
     return training
   }

@@ -25,6 +25,10 @@ struct JoinCommand: ParsableCommand {
       but in sums over at least `participation.minimum` sites. What the other sites see: the global model and those sums. What a model \
       gives away of the rows that it was trained on is not changed by any of this, but for `federation.privacy`, which bounds it.
 
+      A site without processors names a provider in its file (`trainer: tcp://…`, `masking:`), whose trainer lists this site's owner.pub: \
+      local steps and scores are then computed there, on rows and models under masks of the site's own. That provider must not be in \
+      league with any site of the federation: whoever has a model in the clear and masked has the masks, and with them the rows.
+
       Example:
         encryptor join northeast.yaml --charter charter.yaml --keys keys --group-key keys/group.key --out runs/northeast
       """)
@@ -40,6 +44,11 @@ struct JoinCommand: ParsableCommand {
 
   @Option(help: "The key that all sites share, as `encryptor group-key` makes it.", completion: .file())
   var groupKey: String?
+
+  @Option(
+    help: "The public key file (trainer.pub) of the provider that the site file names; no other trainer is accepted.",
+    completion: .file())
+  var trainerKey: String?
 
   @Option(name: .customLong("out"), help: "The run directory to make.", completion: .directory)
   var output: String
@@ -65,7 +74,7 @@ struct JoinCommand: ParsableCommand {
     let place = try SitePlace(plan, specification, key: owner.publicKey)
     let group = try SiteFiles.groupKey(groupKey, for: plan)
     let directory = SiteDirectory(root: URL(filePath: output))
-    try SiteFiles.refuseUnsupported(specification)
+    let providerKey = try SiteFiles.providerKey(trainerKey, for: specification)
     if !resume { try directory.open(plan, site: place.index, resuming: false) }
     let lease = try RunHold.take(directory.run, interruption)
     defer { lease.release() }
@@ -80,8 +89,25 @@ struct JoinCommand: ParsableCommand {
         + "\(QuantityText.count(data.prepared.plan.validationRows)) to validate on; \(plan.charter.federation.rounds) rounds of "
         + "\(QuantityText.count(data.stepsPerRound)) local steps; strategy \(plan.charter.federation.strategy.kind.rawValue), masking "
         + plan.charter.federation.masking.strength.rawValue)
+    var provider: TrainingProvider?
+    if let address = specification.provider?.address, let providerKey {
+      let trainer = try TrainerPlace(
+        endpoint: address, listen: nil, ownerKeys: owner, trainerKey: providerKey, role: "provider's trainer")
+      provider = TrainingProvider(
+        channel: trainer.channel,
+        options: RunOptions(
+          compute: compute, patience: .seconds(processing.patience), software: Release.software, peer: trainer.peer),
+        isInterrupted: { interruption.isRequested }, observe: { progress.showProvider($0) })
+    }
+    defer { provider?.channel.close() }
+    if let provider {
+      for line in ProviderNotice.lines(data.prepared) { progress.line(line) }
+      let greeting = try provider.greet()
+      progress.line("local steps are made by \(provider.options.peer): \(greeting.software.printable(limit: 80))")
+    }
     let work = try SiteWork(
-      plan: plan, site: place.index, data: data, group: group, directory: directory, compute: compute)
+      plan: plan, site: place.index, data: data, group: group, directory: directory, compute: compute,
+      provider: provider)
     if let privacy = work.privacyPlan { progress.line(try PrivacyText.line(privacy)) }
     let connection = try TrainerPlace(
       endpoint: plan.charter.aggregator.address, listen: listen.listen, ownerKeys: owner,
@@ -149,10 +175,20 @@ enum SiteFiles {
     }
   }
 
-  /// - Throws: `SiteError.unsupported` for what a site's file asks for and this version does not carry out.
-  static func refuseUnsupported(_ site: SiteSpecification) throws {
-    if site.trainer != nil {
-      throw SiteError.unsupported("a site that trains at a provider (trainer:) is not supported by this version")
+  /// The key of the provider that a site's file names.
+  ///
+  /// - Parameter path: given on the command line; the site file's otherwise.
+  /// - Returns: nil where the site trains itself.
+  /// - Throws: `SiteError.unsupported` where one is missing, or is for nobody; what reading throws.
+  static func providerKey(_ path: String?, for site: SiteSpecification) throws -> CurvePublicKey? {
+    guard let provider = site.provider else {
+      if path == nil { return nil }
+      throw SiteError.unsupported("--trainer-key is for a site file with `trainer:`, and this one has none; leave it out")
     }
+    guard let file = path ?? provider.key else {
+      throw SiteError.unsupported(
+        "the site file names the trainer \(provider.address) and not its key: give --trainer-key FILE, or `trainer_key` in the site file")
+    }
+    return try KeyFile.readPublicKey(at: file)
   }
 }

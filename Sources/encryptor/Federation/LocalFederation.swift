@@ -109,7 +109,6 @@ struct LocalFederation {
     let clock = ContinuousClock()
     let start = clock.now
     let specification = sites[site]
-    try SiteFiles.refuseUnsupported(specification)
     let directory = directory(of: specification.name)
     try directory.open(plan, site: site, resuming: false)
     let compute = Compute(threads: specification.threads ?? threads ?? 1)

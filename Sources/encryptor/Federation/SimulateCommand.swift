@@ -16,7 +16,8 @@ struct SimulateCommand: ParsableCommand {
     discussion: """
       The aggregator and all sites are here, with the same code and messages as the real ones, over a channel in memory instead of the \
       network, and with connection keys made for the purpose. With the same charter, group key and files the model is the same to the bit; \
-      under `federation.privacy` also with the same secrets (--secrets-of).
+      under `federation.privacy` also with the same secrets (--secrets-of). \
+      A provider that a site's file names is not asked: all sites train here.
       Never for rows that may not be in one place: whoever runs this sees all of them.
 
       DIR/aggregator is the aggregator's store; DIR/NAME is the run directory of each site.
@@ -58,7 +59,7 @@ struct SimulateCommand: ParsableCommand {
     }
     let loaded = try Charter.load(path: charter, overrides: overrides, files: [.columns, .model])
     let federation = try LocalFederation(
-      loaded, sites: try sites.map { try SiteSpecification.load(path: $0, charter: loaded.charter) },
+      loaded, sites: try sites.map { try SiteSpecification.load(path: $0, charter: loaded.charter).trainingItself },
       root: URL(filePath: output), threads: machine.threads, software: Release.software,
       secretsOf: secretsOf.map { URL(filePath: $0) })
     let group = try groupKey.map { try GroupKeyFile(path: $0).read() } ?? GroupKey()

@@ -3,6 +3,7 @@ import Foundations
 import Foundation
 import JobSpec
 import Models
+import OwnerRole
 import SiteRole
 
 /// A site's progress on standard error: a bar with round, local step and the last scores on a terminal; lines otherwise.
@@ -45,6 +46,17 @@ final class SiteProgress {
         "note: \(purposes.joined(separator: " and ").printable(limit: 100)) differ by the site \(site.printable(limit: 64)) alone: the "
           + "difference of these two sums tells the aggregator about that site")
     case .result(let result): line("done: \(result.reason.printable(limit: 500))")
+    }
+  }
+
+  /// What a site that trains at a provider has to wait for.
+  func showProvider(_ event: RunEvent) {
+    switch event {
+    case .waitingForTrainer(let reason): line("\(reason); waiting for it, and away from the federation meanwhile")
+    case .trainerLost(let reason):
+      line("provider lost: \(reason); waiting for it, and away from the federation meanwhile")
+    case .trainerBack: line("the provider is there")
+    default: break
     }
   }
 

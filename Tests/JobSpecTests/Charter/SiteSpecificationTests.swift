@@ -20,8 +20,22 @@ import Testing
       split: {by: test, modulo: 2, equals: 1}
     threads: 2
     local_baseline: true
+    """
+
+  /// A site without processors.
+  static let provided = """
+    name: b
+    data: {file: rows.h5, features: x, labels: y}
     trainer: tcp://10.0.0.1:5570
     trainer_key: trainer.pub
+    masking: {strength: permutation}
+    """
+
+  static let providedTokens = """
+    name: b
+    data: {file: rows.h5, tokens: ids, labels: y}
+    trainer: tcp://10.0.0.1:5570
+    masking: {shuffle_tokens: false, base_model: private}
     """
 
   static let tokens = """
@@ -42,7 +56,7 @@ import Testing
           data: SiteData(
             file: "/sites/rows.h5", inputs: .features("x"), columns: nil, labels: "y", survival: nil,
             split: .fraction(validation: 0.2, seed: 0)),
-          threads: nil, localBaseline: false, trainer: nil, trainerKey: nil))
+          threads: nil, localBaseline: false, provider: nil))
   }
 
   @Test func aSiteWithEveryKeyIsReadAsItStands() throws {
@@ -54,12 +68,26 @@ import Testing
           data: SiteData(
             file: "/sites/rows.h5", inputs: .features("x"), columns: "columns", labels: nil,
             survival: SurvivalColumns(time: "days", event: "event"), split: .modulo(by: "test", modulo: 2, equals: 1)),
-          threads: 2, localBaseline: true, trainer: "tcp://10.0.0.1:5570", trainerKey: "/sites/trainer.pub"))
+          threads: 2, localBaseline: true, provider: nil))
+    let provided = try CharterFixture.site(Self.provided, of: CharterFixture.parse(CharterFixture.smallest))
+    #expect(
+      provided.provider
+        == SiteProvider(
+          address: "tcp://10.0.0.1:5570", key: "/sites/trainer.pub",
+          masking: MaskingDescription(strength: .permutation, padding: 0, exact: true)))
+    #expect(provided.trainingItself == (try CharterFixture.site(Self.smallest, of: CharterFixture.parse(CharterFixture.smallest))))
+  }
+
+  @Test func theMaskingOfAProviderIsARotationUnlessTheSiteSaysOtherwise() throws {
+    let text = Self.provided.replacing("\nmasking: {strength: permutation}", with: "")
+    let site = try CharterFixture.site(text, of: CharterFixture.parse(CharterFixture.smallest))
+    #expect(site.provider?.masking == MaskingDescription(strength: .rotation, padding: 0, exact: true))
   }
 
   @Test(arguments: [
     (smallest, CharterFixture.smallest), (survival, CharterFixture.example),
-    (tokens, CharterFixture.smallestTransformer),
+    (tokens, CharterFixture.smallestTransformer), (provided, CharterFixture.smallest),
+    (providedTokens, CharterFixture.smallestTransformer),
   ])
   func theResolvedTextReadsBackAsAnEqualSite(text: String, charter: String) throws {
     let charter = try CharterFixture.parse(charter)
@@ -68,7 +96,7 @@ import Testing
   }
 
   @Test func everyKeyOfTheSchemaIsReadInSomeTest() throws {
-    let keys = try [Self.smallest + "\n", Self.survival, Self.tokens].flatMap {
+    let keys = try [Self.smallest + "\n", Self.survival, Self.tokens, Self.provided, Self.providedTokens].flatMap {
       try JobSpecification.parse(bytes: Array($0.utf8), source: "", overrides: [], schema: .site).keys
     }
     #expect(
@@ -130,6 +158,56 @@ import Testing
     try refusal(Self.smallest + "\ntrainer_key: t.pub").expectContradiction("stands beside `trainer`", line: 3)
   }
 
+  @Test func maskingWithoutATrainer() throws {
+    for key in ["strength: rotation", "base_model: private", "shuffle_tokens: true"] {
+      try refusal(Self.smallest + "\nmasking: {\(key)}").expectContradiction("stands beside `trainer`", line: 3)
+    }
+  }
+
+  @Test(arguments: [
+    ("strategy: {name: fedprox}", "the charter's strategy fedprox corrects the gradient of every local step"),
+    ("strategy: {name: scaffold}", "the charter's strategy scaffold corrects the gradient of every local step"),
+    (
+      "privacy: {unit: record, clip_norm: 1.0, epsilon: 3.0, delta: 1.0e-5}",
+      "the charter's `federation.privacy` adds noise to local training"
+    ),
+    ("masking: {strength: none}", "everybody who has the charter can draw the starting weights"),
+  ])
+  func aProviderUnderACharterThatItCannotCarryOut(setting: String, words: String) throws {
+    let plain = CharterFixture.charter(
+      CharterFixture.smallest, with: "optimizer: {lr: 0.1\(setting.contains("scaffold") ? ", momentum: 0" : "")}")
+    let charter = CharterFixture.charter(
+      plain, with: "federation: {rounds: 3, local: {updates: 2}, strategy: {weighting: equal}, \(setting)}"
+        .replacing("strategy: {weighting: equal}, strategy", with: "strategy"))
+    try refusal(Self.provided, of: charter).expectContradiction(words, line: 3)
+    #expect(try refusal(Self.smallest, of: charter) == nil)
+  }
+
+  @Test func aProviderUnderASchedule() throws {
+    for schedule in ["{warmup: 0.1}", "{decay: cosine}"] {
+      let charter = CharterFixture.charter(CharterFixture.smallest, with: "schedule: \(schedule)")
+      try refusal(Self.provided, of: charter).expectContradiction("a provider's job has one round", line: 3)
+    }
+  }
+
+  @Test func aProviderInTheClearUnderACharterInTheClear() throws {
+    let charter = CharterFixture.charter(
+      CharterFixture.smallest, with: "federation: {rounds: 3, local: {epochs: 1}, masking: {strength: none}}")
+    let text = Self.provided.replacing("permutation", with: "none")
+    #expect(try refusal(text, of: charter) == nil)
+  }
+
+  @Test func aProviderOfAPretrainedModelNeedsToKnowWhetherTheProviderHasIt() throws {
+    let text = Self.providedTokens.replacing(", base_model: private", with: "")
+    guard case .missingKey("masking.base_model", _)? = try refusal(text, of: CharterFixture.smallestTransformer)?.reason
+    else {
+      Issue.record("accepted")
+      return
+    }
+    try refusal(Self.provided.replacing("permutation", with: "permutation, base_model: public"))
+      .expectContradiction("`masking.base_model` is for `model.huggingface`", line: 5)
+  }
+
   @Test func aMissingDataFile() throws {
     let fixture = try CharterFixture()
     let charter = try fixture.load(CharterFixture.smallest).charter
@@ -154,11 +232,18 @@ import Testing
     #expect(job.lossLocation == .owner)
     #expect(job.train == JobTraining(epochs: 1, batch: 8, microBatch: 8, seed: 7, keep: .last))
     #expect(job.optimizer == charter.optimizer)
-    #expect(job.trainer == "tcp://10.0.0.1:5570")
     // A job that a person could have written.
     let again = try JobSpecification.parse(bytes: Array(job.yaml().utf8))
       .resolved(jobDirectory: "/", workingDirectory: "/", checkFiles: false)
     #expect(again == job)
+  }
+
+  @Test func localTrainingAtAProviderIsAMaskedJobOfTheSite() throws {
+    let charter = try CharterFixture.parse(CharterFixture.smallest)
+    let job = charter.job(for: try CharterFixture.site(Self.provided, of: charter))
+    #expect(job.trainer == "tcp://10.0.0.1:5570")
+    #expect(job.masking == MaskingDescription(strength: .permutation, padding: 0, exact: true))
+    #expect(job.lossLocation == .owner)
   }
 
   @Test func localTrainingOfASiteThatStandardisesItselfForSeveralEpochs() throws {

@@ -1,0 +1,177 @@
+import AggregatorRole
+import Cryptography
+import Federation
+import Foundation
+import Foundations
+import JobSpec
+import Masking
+import Models
+import Numerics
+import OwnerRole
+import Protocol
+import Service
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import SiteRole
+
+/// Whole federations some of whose sites train at a provider: the model and the sums of one whose sites all train themselves.
+@Suite(.waiting) struct ProvidedFederationTests {
+  /// What a federation ended with.
+  private struct Ended {
+    let weights: [[Float]]
+    let records: [SumRecord]
+  }
+
+  /// Runs a federation to its end, each site on a thread.
+  ///
+  /// - Parameters:
+  ///   - masking: of the sites that train at `host`, by their number.
+  ///   - observe: told of each site's events, on the site's thread.
+  private func run(
+    _ federation: SmallFederation, _ name: String, at host: ProviderHost<Float>? = nil, masking: [Int: String] = [:],
+    ownerSilence: Duration = .seconds(8), observe: @escaping @Sendable (Int, SiteEvent) -> Void = { _, _ in }
+  ) throws -> Ended {
+    let network = InProcessNetwork()
+    let stop = StopSwitch()
+    let agreement = try federation.aggregatorKeys.withSecretBytes { try KeyAgreement(secret: $0) }
+    var configuration = ServiceConfiguration(
+      store: federation.directory.url("store-\(name)"), ownerSilence: ownerSilence)
+    configuration.tickInterval = .milliseconds(50)
+    let handler = AggregatorConfiguration(
+      service: configuration, plan: federation.plan, key: agreement, software: "test aggregator")
+    let ended = MonotonicLatch()
+    let endpoint = network.makeServerEndpoint()
+    Thread { [configuration] in
+      let service = try? JobService(
+        AggregatorHandler(handler), endpoint: endpoint, configuration: configuration, stop: stop, observe: { _ in })
+      try? service?.run()
+      ended.open()
+    }.start()
+    let results = Mutex<[Int: Result<[SumRecord], any Error>]>([:])
+    let isOver = Flag()
+    let latches = federation.rows.indices.map { site in
+      let latch = MonotonicLatch()
+      let thread = Thread {
+        let result = Result {
+          let provider = masking[site].flatMap { _ in host?.provider(of: federation, site) }
+          let work = try federation.work(site, run: name, provider: provider, masking: masking[site])
+          let session = try SiteSession(
+            work: work, directory: federation.runDirectory(site, run: name), key: federation.siteKeys[site],
+            channel: network.connect(OwnerKey(federation.siteKeys[site].publicKey)),
+            options: SiteOptions(compute: Compute(threads: 1), software: "test site"),
+            isInterrupted: { isOver.isRaised },
+            observe: { observe(site, $0) })
+          let (result, records) = try session.run()
+          _ = try work.report(
+            result, records: records, seconds: 0, to: federation.runDirectory(site, run: name)
+          ) { _, _ in }
+          return records
+        }
+        if case .failure = result { isOver.raise() }
+        results.withLock { $0[site] = result }
+        latch.open()
+      }
+      thread.stackSize = 8 << 20
+      thread.start()
+      return latch
+    }
+    for latch in latches { latch.wait() }
+    stop.request()
+    ended.wait()
+    let records = try federation.rows.indices.map { site in
+      try #require(results.withLock { $0[site] }).get()
+    }
+    return Ended(
+      weights: try federation.rows.indices.map { try weights(federation, site: $0, run: name) }, records: records[0])
+  }
+
+  private func weights(_ federation: SmallFederation, site: Int, run: String) throws -> [Float] {
+    let shape = try federation.data(site).prepared.shape
+    let stored = try ModelDirectory(federation.runDirectory(site, run: run).run.model).weights(shape)
+    let tensor: Tensor<Float> = try stored.tensor(shape.structure.parameters[0])
+    return Array(tensor.elements[..<4])
+  }
+
+  /// Steps of five products on numbers of order 1 in single precision, masked and unmasked, and the sums' fixed point: as in the tests of
+  /// federations against descent on all rows.
+  private static let tolerance: Float = 1e-6
+
+  @Test(arguments: ["rotation", "permutation"], [[1], [0, 1, 2]])
+  func `Sites at a provider and sites that train themselves end with one model`(masking: String, provided: [Int]) throws {
+    let federation = try SmallFederation(rounds: 3, standardize: "pooled")
+    let host = ProviderHost<Float>(try TemporaryDirectory())
+    defer { host.shutDown() }
+    let own = try run(federation, "own")
+    let found = try run(
+      federation, "provided", at: host, masking: Dictionary(uniqueKeysWithValues: provided.map { ($0, masking) }))
+    let largest = own.weights[0].map { abs($0) }.max() ?? 1
+    for weights in found.weights {
+      #expect(weights == found.weights[0])
+      for (a, b) in zip(weights, own.weights[0]) { #expect(abs(a - b) <= Self.tolerance * largest) }
+    }
+    #expect(found.records.map(\.purpose) == own.records.map(\.purpose))
+    for (a, b) in zip(found.records, own.records) {
+      #expect(a.survivors == b.survivors && a.trainingRows == b.trainingRows && a.weight == b.weight)
+      #expect(a.means.keys == b.means.keys)
+      for (name, value) in b.means { #expect(abs((a.means[name] ?? .nan) - value) <= 1e-5 * max(1, abs(value))) }
+    }
+    #expect(host.jobs.isEmpty)
+  }
+
+  @Test func `Without masks a site at a provider makes the same bits as by itself`() throws {
+    let federation = try SmallFederation(rounds: 3, strength: "none")
+    let host = ProviderHost<Float>(try TemporaryDirectory())
+    defer { host.shutDown() }
+    let own = try run(federation, "own")
+    let found = try run(federation, "provided", at: host, masking: [0: "none", 2: "none"])
+    #expect(found.weights == own.weights)
+    #expect(found.records.map(\.model) == own.records.map(\.model))
+  }
+
+  @Test func `A site compares with a model of its own rows at the provider too`() throws {
+    let federation = try SmallFederation(rounds: 2)
+    let host = ProviderHost<Float>(try TemporaryDirectory())
+    defer { host.shutDown() }
+    let provider = host.provider(of: federation, 1)
+    let here = try federation.work(1, run: "here").localTraining()
+    let there = try federation.work(1, run: "there", provider: provider, masking: "rotation").localTraining()
+    var (own, found) = (try federation.work(1, run: "start").ownStart(), try federation.work(1, run: "begin").ownStart())
+    for round in 0..<2 {
+      own = try here.train(round: round, from: own, correction: nil, progress: { _, _ in }).weights
+      found = try there.train(round: round, from: found, correction: nil, progress: { _, _ in }).weights
+    }
+    for (a, b) in zip(own[0].elements, found[0].elements) { #expect(abs(a - b) <= Self.tolerance) }
+  }
+
+  @Test func `A site whose provider is away is left out, and is back when the provider is`() throws {
+    // Three sites bear no drop-out.
+    let federation = try SmallFederation(
+      rows: [17, 40, 9, 23], rounds: 6, participation: "{minimum: 2, patience: 2}")
+    let host = ProviderHost<Float>(try TemporaryDirectory(), isStarted: false)
+    defer { host.shutDown() }
+    let connections = Mutex(0)
+    let hasStarted = Flag()
+    let found = try run(
+      federation, "away", at: host, masking: [0: "rotation"], ownerSilence: .seconds(1)
+    ) { site, event in
+      switch (site, event) {
+      case (0, .connected): connections.withLock { $0 += 1 }
+      case (1, .recorded(let record)) where record.purpose == "update 0":
+        hasStarted.raise()
+        host.start()
+        // The others would be done before it is back.
+        let deadline = ContinuousClock.now + .seconds(20)
+        while connections.withLock({ $0 }) < 2, ContinuousClock.now < deadline { Thread.sleep(forTimeInterval: 0.01) }
+      default: break
+      }
+    }
+    #expect(hasStarted.isRaised)
+    let updates = found.records.filter { $0.purpose.hasPrefix("update") }
+    #expect(updates.first?.survivors == ["site1", "site2", "site3"])
+    #expect(updates.last?.survivors == ["site0", "site1", "site2", "site3"])
+    for weights in found.weights { #expect(weights == found.weights[0]) }
+    #expect(host.jobs.isEmpty)
+  }
+}

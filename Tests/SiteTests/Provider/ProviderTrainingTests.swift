@@ -1,0 +1,118 @@
+import Federation
+import Foundation
+import Foundations
+import JobSpec
+import Masking
+import Models
+import Numerics
+import OwnerRole
+import Protocol
+import TestSupport
+import Testing
+import Training
+
+@testable import SiteRole
+
+/// Local updates at a provider against those of the site's own processors, in double precision: the same steps, unmasked.
+@Suite(.waiting) struct ProviderTrainingTests {
+  private typealias Trainings = (own: LocalTraining<Double>, provider: ProviderTraining<Double>, start: [Tensor<Double>])
+
+  private func trainings(
+    _ federation: SmallFederation, site: Int, masking: String, host: ProviderHost<Double>
+  ) throws -> Trainings {
+    let compute = Compute(threads: 1)
+    var times = PhaseTimes()
+    let own = try federation.data(site).prepared
+    let secret = try OrderSecret(ephemeralWithSeed: 1)
+    let weights = own.shape.startingWeights(secret: secret)
+    let start: [Tensor<Double>] = try own.shape.structure.parameters.map { try weights.tensor($0) }
+    let steps = try federation.data(site).stepsPerRound
+    let identity = JobKeys<Double>(master: MasterKey(), plan: own.shape.keyPlan, compute: compute)
+    let plain = try own.readSamples(
+      keys: identity, master: MasterKey(), noise: nil, standardization: nil, scratch: federation.directory.url,
+      times: &times, progress: { _, _ in }
+    ).samples
+    let masked = try federation.data(site, masking: masking).prepared
+    let jobs = try RoundJobs(
+      federation.directory.url("jobs"), for: federation.plan.job, masking: masked.job.masking)
+    let keys = JobKeys<Double>(master: jobs.master, plan: masked.shape.keyPlan, compute: compute)
+    let samples = try masked.readSamples(
+      keys: keys, master: jobs.master, noise: nil, standardization: nil, scratch: federation.directory.url,
+      times: &times, progress: { _, _ in }
+    ).samples
+    return (
+      try LocalTraining(
+        prepared: own, samples: plain, initial: start, stepsPerRound: steps, rounds: 2, compute: compute),
+      ProviderTraining(
+        host.provider(of: federation, site).rounds(
+          masked, keys: keys, samples: samples, initial: weights, jobs: jobs), stepsPerRound: steps), start
+    )
+  }
+
+  /// Masks are products of five numbers, steps are a few such: some hundred roundings of numbers of order 1, each 2⁻⁵³.
+  private static let tolerance = 1e-13
+
+  private func expectEqual(_ a: [Tensor<Double>], _ b: [Tensor<Double>]) {
+    for (a, b) in zip(a, b) {
+      for (a, b) in zip(a.elements, b.elements) { #expect(abs(a - b) <= Self.tolerance) }
+    }
+  }
+
+  /// 14 of 17 rows by fours: round 0 has steps of 4, 4, 4 rows, round 1 of 2, 4, 4.
+  @Test(arguments: ["rotation", "permutation", "input-only"])
+  func `Rounds end in the weights of the site's own processors, with a short batch inside one`(masking: String) throws {
+    let federation = try SmallFederation()
+    let host = ProviderHost<Double>(federation.directory)
+    defer { host.shutDown() }
+    let (own, provider, start) = try trainings(federation, site: 0, masking: masking, host: host)
+    var weights = start
+    for round in 0..<2 {
+      let expected = try own.train(round: round, from: weights)
+      let found = try provider.train(round: round, from: weights, correction: nil, progress: { _, _ in })
+      expectEqual(found.weights, expected.weights)
+      #expect(found.observed == expected.observed)
+      #expect(abs(found.lossSum - expected.lossSum) <= Self.tolerance * max(1, expected.lossSum))
+      #expect(abs(found.rateSum - expected.rateSum) <= Self.tolerance)
+      weights = expected.weights
+    }
+    #expect(host.jobs.isEmpty)
+  }
+
+  @Test(arguments: ["classification", "regression"])
+  func `Scores are those of the site's own processors`(task: String) throws {
+    let federation = try SmallFederation(task: task)
+    let host = ProviderHost<Double>(federation.directory)
+    defer { host.shutDown() }
+    let (own, provider, start) = try trainings(federation, site: 1, masking: "rotation", host: host)
+    let expected = try #require(try own.evaluate(start))
+    let found = try #require(try provider.evaluate(start, progress: {}))
+    #expect(found.rows == expected.rows && found.observed == expected.observed)
+    #expect(abs(found.lossSum - expected.lossSum) <= Self.tolerance * max(1, expected.lossSum))
+    #expect(found.metrics.valuesByName.keys == expected.metrics.valuesByName.keys)
+    for (name, value) in expected.metrics.valuesByName {
+      #expect(abs((found.metrics[name] ?? .nan) - value) <= Self.tolerance * max(1, abs(value)))
+    }
+    #expect(host.jobs.isEmpty)
+  }
+
+  @Test func `Several passes over the rows in one round are the site's own too`() throws {
+    let federation = try SmallFederation(local: "{epochs: 3}")
+    let host = ProviderHost<Double>(federation.directory)
+    defer { host.shutDown() }
+    let (own, provider, start) = try trainings(federation, site: 2, masking: "rotation", host: host)
+    let expected = try own.train(round: 1, from: start)
+    expectEqual(
+      try provider.train(round: 1, from: start, correction: nil, progress: { _, _ in }).weights, expected.weights)
+  }
+
+  @Test func `A correction of single steps is refused`() throws {
+    let federation = try SmallFederation()
+    let host = ProviderHost<Double>(federation.directory)
+    defer { host.shutDown() }
+    let (_, provider, start) = try trainings(federation, site: 0, masking: "rotation", host: host)
+    #expect(throws: SiteError.unsupported("a provider does not correct the gradients of single steps (trainer:)")) {
+      try provider.train(
+        round: 0, from: start, correction: ProximalTerm(strength: 1, origin: start), progress: { _, _ in })
+    }
+  }
+}
