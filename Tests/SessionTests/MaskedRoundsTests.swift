@@ -13,7 +13,10 @@ import Training
 @Suite(.waiting) struct MaskedRoundsTests {
   private static let rows: [(name: String, job: SmallJob)] = [
     ("sgd", SmallJob()),
-    ("clipped, nesterov, decay", SmallJob().changing { $0.optimizer = SmallJob.sgd(nesterov: true, decay: 0.01, clip: 0.5) }),
+    (
+      "clipped, nesterov, decay",
+      SmallJob().changing { $0.optimizer = SmallJob.sgd(nesterov: true, decay: 0.01, clip: 0.5) }
+    ),
     ("muon", SmallJob().changing { $0.optimizer = SmallJob.muon() }),
     ("adamw", SmallJob().changing { ($0.optimizer, $0.strength) = (SmallJob.adamw(), .permutation) }),
     ("regression with gaps", SmallJob().changing { ($0.task, $0.hasGaps) = (.regression, true) }),
@@ -76,7 +79,8 @@ import Training
       #expect(abs(score.lossSum / Double(max(1, score.observed)) - loss) <= 1e-9 * max(1, loss), "\(name)")
       #expect(score.metrics.valuesByName.keys == metrics.keys, "\(name)")
       for (metric, value) in metrics {
-        #expect(abs((score.metrics.valuesByName[metric] ?? .nan) - value) <= 1e-9 * max(1, abs(value)), "\(name) \(metric)")
+        #expect(
+          abs((score.metrics.valuesByName[metric] ?? .nan) - value) <= 1e-9 * max(1, abs(value)), "\(name) \(metric)")
       }
     }
     // The mean of a batch is over its rows; of other tasks over tokens or entries, which only the run counts.

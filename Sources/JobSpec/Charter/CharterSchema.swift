@@ -60,15 +60,16 @@ extension SpecificationSchema {
     CharterFields.stopPatience.description, CharterFields.classWeights.description,
   ]
 
-  private static let siteFields: [JobFieldDescription] = [
-    SiteFields.name.description,
-    JobFields.file.description.saying(
-      "The HDF5 file. Relative to the site file; on the command line, to the working directory."),
-    JobFields.features.description, SiteFields.columns.description,
-    JobFields.tokens.description, JobFields.mask.description, JobFields.types.description,
-    JobFields.labels.description, JobFields.time.description, JobFields.event.description,
-    JobFields.validation.description, JobFields.splitSeed.description, JobFields.splitBy.description,
-    JobFields.modulo.description, JobFields.equals.description, JobFields.validationRows.description,
-    SiteFields.threads.description, SiteFields.localBaseline.description,
-  ] + ProviderFields.descriptions
+  private static let siteFields: [JobFieldDescription] =
+    [
+      SiteFields.name.description,
+      JobFields.file.description.saying(
+        "The HDF5 file. Relative to the site file; on the command line, to the working directory."),
+      JobFields.features.description, SiteFields.columns.description,
+      JobFields.tokens.description, JobFields.mask.description, JobFields.types.description,
+      JobFields.labels.description, JobFields.time.description, JobFields.event.description,
+      JobFields.validation.description, JobFields.splitSeed.description, JobFields.splitBy.description,
+      JobFields.modulo.description, JobFields.equals.description, JobFields.validationRows.description,
+      SiteFields.threads.description, SiteFields.localBaseline.description,
+    ] + ProviderFields.descriptions
 }

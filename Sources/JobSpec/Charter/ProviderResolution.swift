@@ -15,7 +15,8 @@ enum ProviderFields {
     JobFields.strength.description.saying(
       "The largest group of keys for what the provider sees; `none` sends rows in the clear. Only with `trainer`."),
     JobFields.shuffleTokens.description.saying(
-      "Send the tokens of a sample in a fresh secret order; only where a model does not read their order, and with `trainer`."),
+      "Send the tokens of a sample in a fresh secret order; only where a model does not read their order, and with `trainer`."
+    ),
     JobFields.baseModel.description.saying(
       "Whether the provider can have the pretrained weights in the clear. `public`: it can, and with them work out the residual key from "
         + "the masked weights and so every token; `private`: it cannot. Changes no result. Only with `trainer`.",
@@ -75,7 +76,9 @@ extension JobSpecification {
     }
     if charter.federation.privacy != nil {
       throw contradiction(
-        path, "`trainer`: the charter's `federation.privacy` adds noise to local training, which a provider is not asked to do; \(advice)")
+        path,
+        "`trainer`: the charter's `federation.privacy` adds noise to local training, which a provider is not asked to do; \(advice)"
+      )
     }
     if charter.schedule.warmup > 0 || charter.schedule.decay != .none {
       throw contradiction(

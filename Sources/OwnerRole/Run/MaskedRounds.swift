@@ -263,7 +263,8 @@ package final class MaskedRounds<Element: FloatingElement> {
       sent.append(slots)
       if talk.interruption.isRequested { throw OwnerError.interrupted(step: 0) }
       try parts.send(
-        [PredictedRow(outputs: try samples.outputRows(of: slots))], try samples.delivery(of: slots, pass: pass), use: use)
+        [PredictedRow(outputs: try samples.outputRows(of: slots))], try samples.delivery(of: slots, pass: pass),
+        use: use)
     }
     try parts.finish(use: use)
     return Score(rows: all.count, lossSum: sum, observed: observed, metrics: metrics.result())

@@ -47,7 +47,8 @@ package struct RoundJobs {
     if let known = try RunFile.read(Record.self, from: file, isKnown: { $0.version == 1 }) {
       guard known.masking == masking else {
         throw OwnerError.run(
-          "\(directory.path) was begun with other masking than is asked for now; put `masking` back, or begin anew in another --out")
+          "\(directory.path) was begun with other masking than is asked for now; put `masking` back, or begin anew in another --out"
+        )
       }
       record = known
       master = try key.read(job: work)

@@ -183,11 +183,13 @@ enum SiteFiles {
   static func providerKey(_ path: String?, for site: SiteSpecification) throws -> CurvePublicKey? {
     guard let provider = site.provider else {
       if path == nil { return nil }
-      throw SiteError.unsupported("--trainer-key is for a site file with `trainer:`, and this one has none; leave it out")
+      throw SiteError.unsupported(
+        "--trainer-key is for a site file with `trainer:`, and this one has none; leave it out")
     }
     guard let file = path ?? provider.key else {
       throw SiteError.unsupported(
-        "the site file names the trainer \(provider.address) and not its key: give --trainer-key FILE, or `trainer_key` in the site file")
+        "the site file names the trainer \(provider.address) and not its key: give --trainer-key FILE, or `trainer_key` in the site file"
+      )
     }
     return try KeyFile.readPublicKey(at: file)
   }

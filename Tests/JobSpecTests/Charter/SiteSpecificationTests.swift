@@ -75,7 +75,9 @@ import Testing
         == SiteProvider(
           address: "tcp://10.0.0.1:5570", key: "/sites/trainer.pub",
           masking: MaskingDescription(strength: .permutation, padding: 0, exact: true)))
-    #expect(provided.trainingItself == (try CharterFixture.site(Self.smallest, of: CharterFixture.parse(CharterFixture.smallest))))
+    #expect(
+      provided.trainingItself
+        == (try CharterFixture.site(Self.smallest, of: CharterFixture.parse(CharterFixture.smallest))))
   }
 
   @Test func theMaskingOfAProviderIsARotationUnlessTheSiteSaysOtherwise() throws {
@@ -177,7 +179,8 @@ import Testing
     let plain = CharterFixture.charter(
       CharterFixture.smallest, with: "optimizer: {lr: 0.1\(setting.contains("scaffold") ? ", momentum: 0" : "")}")
     let charter = CharterFixture.charter(
-      plain, with: "federation: {rounds: 3, local: {updates: 2}, strategy: {weighting: equal}, \(setting)}"
+      plain,
+      with: "federation: {rounds: 3, local: {updates: 2}, strategy: {weighting: equal}, \(setting)}"
         .replacing("strategy: {weighting: equal}, strategy", with: "strategy"))
     try refusal(Self.provided, of: charter).expectContradiction(words, line: 3)
     #expect(try refusal(Self.smallest, of: charter) == nil)

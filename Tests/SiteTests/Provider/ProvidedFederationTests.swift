@@ -99,7 +99,8 @@ import Testing
   private static let tolerance: Float = 1e-6
 
   @Test(arguments: ["rotation", "permutation"], [[1], [0, 1, 2]])
-  func `Sites at a provider and sites that train themselves end with one model`(masking: String, provided: [Int]) throws {
+  func `Sites at a provider and sites that train themselves end with one model`(masking: String, provided: [Int]) throws
+  {
     let federation = try SmallFederation(rounds: 3, standardize: "pooled")
     let host = ProviderHost<Float>(try TemporaryDirectory())
     defer { host.shutDown() }
@@ -137,7 +138,9 @@ import Testing
     let provider = host.provider(of: federation, 1)
     let here = try federation.work(1, run: "here").localTraining()
     let there = try federation.work(1, run: "there", provider: provider, masking: "rotation").localTraining()
-    var (own, found) = (try federation.work(1, run: "start").ownStart(), try federation.work(1, run: "begin").ownStart())
+    var (own, found) = (
+      try federation.work(1, run: "start").ownStart(), try federation.work(1, run: "begin").ownStart()
+    )
     for round in 0..<2 {
       own = try here.train(round: round, from: own, correction: nil, progress: { _, _ in }).weights
       found = try there.train(round: round, from: found, correction: nil, progress: { _, _ in }).weights

@@ -15,7 +15,9 @@ import Training
 
 /// Local updates at a provider against those of the site's own processors, in double precision: the same steps, unmasked.
 @Suite(.waiting) struct ProviderTrainingTests {
-  private typealias Trainings = (own: LocalTraining<Double>, provider: ProviderTraining<Double>, start: [Tensor<Double>])
+  private typealias Trainings = (
+    own: LocalTraining<Double>, provider: ProviderTraining<Double>, start: [Tensor<Double>]
+  )
 
   private func trainings(
     _ federation: SmallFederation, site: Int, masking: String, host: ProviderHost<Double>
