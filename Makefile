@@ -19,7 +19,7 @@ help:
 	@echo "make run       install what is missing, build, train a real single-cell job masked, show the result"
 	@echo "make test      all tests"
 	@echo "make tox21 TOX21=FILE · make survival TCGA=FILE · make minilm PUBMED=FILE · make llama     the other example jobs"
-	@echo "make federation [TCGA=DIR | PUBMED=FILE | PRIVATE=1]     aggregator and sites on this machine; replay-federation RUN=runs/federation: in plaintext PyTorch"
+	@echo "make federation [TCGA=DIR | PUBMED=FILE | PRIVATE=1] [PROVIDER=1]     aggregator and sites on this machine; replay-federation RUN=runs/federation: in plaintext PyTorch"
 	@echo "make replay RUN=DIR   repeat a run in plaintext PyTorch, compare the weights; replay-matrix: every exact combination"
 	@echo "make bench     measure, print tables, write bench.json (TOX21=FILE PUBMED=FILE LARGE=1: with those rows)"
 	@echo "make fuzz      the parsers of foreign bytes under a fuzzer for a bounded time"
@@ -72,7 +72,8 @@ tox21: build
 	jobs/run-local.sh jobs/tox21.yaml runs/tox21 --set data.file="$(abspath $(TOX21))"
 
 # A charter with its sites and aggregator on this machine, each a process of its own. With neither file: the single-cell file cut into four
-# laboratories; with PRIVATE=1 these with differential privacy.
+# laboratories; with PRIVATE=1 these with differential privacy. PROVIDER=1: the first site trains at a provider, not with PRIVATE.
+federation: export PROVIDER := $(PROVIDER)
 federation: build $(if $(TCGA),,$(if $(PUBMED),$(MINILM) $(PYTHON),$(LABORATORIES)))
 	$(if $(TCGA),@mkdir -p $(CACHE) && ln -sfn "$(abspath $(TCGA))" $(CACHE)/tcga_brca)
 	$(if $(PUBMED),$(PYTHON) jobs/prepare/split-pubmed.py "$(abspath $(PUBMED))" $(CACHE)/federation/pubmed --rows 400)

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Runs a federation on this machine: makes the keys of all parties, starts the aggregator and every site as a process of its own, waits for the
 # model. DIR/NAME is the run directory of a site, DIR/aggregator the aggregator's store; logs are beside them.
+# With PROVIDER=1 the first site trains at a provider, a trainer of its own process, as one without processors would.
 # Usage: run-local.sh CHARTER.yaml DIR [OTHER.yaml]     The site files are CHARTER-NAME.yaml, beside it, or OTHER-NAME.yaml.
 set -euo pipefail
-[ $# -eq 2 ] || [ $# -eq 3 ] || { sed -n '2,5s/^# //p' "$0" >&2; exit 2; }
+[ $# -eq 2 ] || [ $# -eq 3 ] || { sed -n '2,6s/^# //p' "$0" >&2; exit 2; }
 charter=$1 run=$2 files=${3:-$1}
 root=$(cd "$(dirname "$0")/../.." && pwd)
 bin=${BIN:-$root/.build/release}
@@ -31,17 +32,43 @@ until grep -q '^listening' "$run/aggregator.out"; do
 done
 echo "aggregator $(cat "$run/aggregator.out"), log in $run/aggregator.log; ${#sites[@]} sites, logs beside it"
 
+# What the first site's owner key is listed at, and how that site names it.
+provided=()
+if [ -n "${PROVIDER:-}" ]; then
+  [ -e "$keys/provider/trainer.key" ] || "$bin/trainer" keygen "$keys/provider" >/dev/null
+  "$bin/trainer" serve --keys "$keys/provider" --authorized "$keys/${sites[0]}/owner.pub" --store "$run/provider" \
+    --bind tcp://127.0.0.1:0 --threads 1 >"$run/provider.out" 2>"$run/provider.log" &
+  provider=$!
+  started+=("$provider")
+  until grep -q '^listening' "$run/provider.out"; do
+    kill -0 "$provider" 2>/dev/null || { cat "$run/provider.log" >&2; exit 1; }
+    sleep 0.1
+  done
+  address=$(sed -n 's/^listening //p' "$run/provider.out")
+  echo "provider of ${sites[0]}: trainer at $address, log in $run/provider.log"
+  provided=(--set "trainer=$address" --trainer-key "$keys/provider/trainer.pub")
+  # A pretrained model of the examples is one that everybody can fetch.
+  if grep -q '^model:.*huggingface' "$charter"; then
+    provided+=(--set masking.base_model=public)
+  fi
+fi
+
 # Each of these would take all cores by itself.
 join() {
-  "$bin/encryptor" join "${files%.yaml}-$1.yaml" --charter "$charter" --keys "$keys/$1" --group-key "$keys/group.key" \
-    --out "$run/$1" --threads 1
+  local site=$1
+  shift
+  "$bin/encryptor" join "${files%.yaml}-$site.yaml" --charter "$charter" --keys "$keys/$site" --group-key "$keys/group.key" \
+    --out "$run/$site" --threads 1 "$@"
 }
 for site in "${sites[@]:1}"; do
   join "$site" >"$run/$site.out" 2>"$run/$site.log" &
   started+=($!)
 done
 # The first one is shown.
-join "${sites[0]}"
+join "${sites[0]}" "${provided[@]}"
+if [ -n "${PROVIDER:-}" ]; then
+  kill "$provider"
+fi
 code=0
 for process in "${started[@]}"; do wait "$process" || code=$?; done
 started=()

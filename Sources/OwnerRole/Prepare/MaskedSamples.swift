@@ -18,8 +18,11 @@ package protocol MaskedSamples<Element> {
   /// Bytes of a delivery that plain float32 samples would not have.
   func bytesAdded(_ delivery: RowDelivery<Element>) -> Int
 
-  /// Packs samples for one message. Called in the order of sending: a row that the trainer keeps is not carried again.
+  /// Packs samples for one message: a row that the trainer keeps is not carried again.
   mutating func delivery(of slots: ArraySlice<Int32>, pass: Int) throws -> RowDelivery<Element>
+
+  /// The trainer has worked on these: it keeps those that it has room for. Before, one that comes again is carried again.
+  mutating func arrived(_ slots: ArraySlice<Int32>)
 
   /// The targets of the outputs of `slots`, in the order those come in.
   func targets(of slots: ArraySlice<Int32>, pass: Int) throws -> Targets<Element>
@@ -100,8 +103,12 @@ struct RowSamples<Element: FloatingElement>: MaskedSamples {
     bytesAdded(rows: delivery.values.rows)
   }
 
-  mutating func delivery(of slots: ArraySlice<Int32>, pass: Int) throws -> RowDelivery<Element> {
+  func delivery(of slots: ArraySlice<Int32>, pass: Int) throws -> RowDelivery<Element> {
     try sender.delivery(of: slots)
+  }
+
+  mutating func arrived(_ slots: ArraySlice<Int32>) {
+    sender.arrived(slots)
   }
 
   func targets(of slots: ArraySlice<Int32>, pass: Int) -> Targets<Element> {
@@ -131,28 +138,29 @@ struct RowSamples<Element: FloatingElement>: MaskedSamples {
 /// Packs rows for the trainer, carrying each only if the trainer does not keep it already.
 struct RowSender<Element: FloatingElement> {
   private let spool: RowSpool<Element>
-  private var sent: [Bool]
+  private var isKept: [Bool]
 
-  /// - Parameter residentRows: rows with slots below this stay at the trainer once sent on this connection.
+  /// - Parameter residentRows: rows with slots below this stay at the trainer once it has worked on them on this connection.
   init(spool: RowSpool<Element>, residentRows: Int) {
     self.spool = spool
-    sent = Array(repeating: false, count: residentRows)
+    isKept = Array(repeating: false, count: residentRows)
   }
 
-  mutating func delivery(of slots: some Collection<Int32>) throws -> RowDelivery<Element> {
+  func delivery(of slots: some Collection<Int32>) throws -> RowDelivery<Element> {
     var carriedSlots: [Int] = []
     var carried = Tensor<UInt8>(zeros: [slots.count])
     for (position, slot) in slots.enumerated() {
       let slot = Int(slot)
-      if slot < sent.count {
-        if sent[slot] { continue }
-        sent[slot] = true
-      }
+      if slot < isKept.count, isKept[slot] { continue }
       carried[position] = 1
       carriedSlots.append(slot)
     }
     return RowDelivery(
       slots: Tensor(Array(slots), shape: [slots.count]), carried: carried,
       values: try spool.rows(carriedSlots))
+  }
+
+  mutating func arrived(_ slots: some Collection<Int32>) {
+    for slot in slots where slot < isKept.count { isKept[Int(slot)] = true }
   }
 }

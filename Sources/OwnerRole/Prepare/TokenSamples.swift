@@ -25,6 +25,8 @@ struct TokenSamples<Element: FloatingElement>: MaskedSamples {
   /// Does nothing: sequences are sent each time.
   func beginConversation(residentRows: Int) {}
 
+  func arrived(_ slots: ArraySlice<Int32>) {}
+
   func bytesAdded(_ delivery: RowDelivery<Element>) -> Int {
     delivery.values.count * (MemoryLayout<Element>.size - MemoryLayout<Float>.size)
   }

@@ -14,17 +14,12 @@ package protocol JobBatches: Sendable {
 
   /// Which pass over the rows a step belongs to: what orders of tokens are drawn for.
   func pass(ofStep step: Int) -> Int
-
-  /// Whether a sample comes at most once an epoch, so that the trainer can be sure to keep it when it comes again.
-  var isOncePerEpoch: Bool { get }
 }
 
 extension TrainingPlan: JobBatches {
   package func trainedSamples(ofBatch index: Int) -> Int { range(ofBatch: index).count }
 
   package func pass(ofStep step: Int) -> Int { step / stepsPerEpoch }
-
-  package var isOncePerEpoch: Bool { true }
 }
 
 /// The batches of one round: steps that follow one another in a longer plan, as one epoch of a job of their own.
@@ -63,8 +58,6 @@ package struct RoundBatches: JobBatches {
   package func trainedSamples(ofBatch index: Int) -> Int { trained[index] }
 
   package func pass(ofStep step: Int) -> Int { passes[step] }
-
-  package var isOncePerEpoch: Bool { false }
 
   /// The slots that step `index` trains on.
   package func trainedSlots(ofStep index: Int) -> ArraySlice<Int32> {

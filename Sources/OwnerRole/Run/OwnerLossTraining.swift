@@ -56,7 +56,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
     }
     try context.rewindHistory(toStep: step)
     samples = context.samples
-    samples.beginConversation(residentRows: context.batches.isOncePerEpoch ? residentRows : 0)
+    samples.beginConversation(residentRows: residentRows)
     self.window = window
     lossFunction = LossFunction(task: context.prepared.job.task)
     self.step = step
@@ -169,6 +169,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
     guard masked.shape == [try samples.outputRows(of: sent), context.prepared.shape.data.outputs] else {
       throw OwnerError.protocolViolation("outputs of shape \(masked.shape)")
     }
+    samples.arrived(sent)
     let gradient = try context.measureLoss { () throws -> Tensor<Element> in
       guard masked.allFinite else { throw OwnerError.diverged(step: step) }
       guard !trained.isEmpty else { return Tensor(zeros: masked.shape) }
@@ -209,6 +210,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
         guard evaluated == epoch, part == (answeredUpTo - slots.lowerBound) / size,
           masked.shape == [try samples.outputRows(of: rows[...]), context.prepared.shape.data.outputs]
         else { throw OwnerError.protocolViolation("an evaluation that was not asked for") }
+        samples.arrived(rows[...])
         try context.measureLoss {
           guard masked.allFinite else { throw OwnerError.diverged(step: step) }
           let outputs = try context.keys.unmaskOutputs(masked)
