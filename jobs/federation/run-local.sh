@@ -48,7 +48,7 @@ if [ -n "${PROVIDER:-}" ]; then
   echo "provider of ${sites[0]}: trainer at $address, log in $run/provider.log"
   provided=(--set "trainer=$address" --trainer-key "$keys/provider/trainer.pub")
   # A pretrained model of the examples is one that everybody can fetch.
-  if grep -q '^model:.*huggingface' "$charter"; then
+  if grep -q 'huggingface:' "$charter"; then
     provided+=(--set masking.base_model=public)
   fi
 fi

@@ -77,7 +77,7 @@ extension JobSpecification {
     if charter.federation.privacy != nil {
       throw contradiction(
         path,
-        "`trainer`: the charter's `federation.privacy` adds noise to local training, which a provider is not asked to do; \(advice)"
+        "`trainer`: under the charter's `federation.privacy` a provider would see models before their noise, and would not add it; \(advice)"
       )
     }
     if charter.schedule.warmup > 0 || charter.schedule.decay != .none {

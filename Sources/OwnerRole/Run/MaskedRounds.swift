@@ -27,18 +27,22 @@ package final class MaskedRounds<Element: FloatingElement> {
   private let options: RunOptions
   private let isInterrupted: () -> Bool
   private let observe: (RunEvent) -> Void
+  /// Of the steps, and of scores, where every row counts 1.
   private let loss: LossFunction
+  private let scoring: LossFunction
 
   /// - Parameters:
   ///   - samples: masked with `keys`.
   ///   - initial: where weights come from that are not trained.
+  ///   - classWeights: what a training row of each class counts; nil where all count 1.
   ///   - jobs: whose key `keys` are expanded from.
   ///   - channel: to the trainer; stays open.
   ///   - isInterrupted: asked while the trainer is away.
   ///   - observe: told when the trainer is away, and when it is back.
   package init(
     prepared: PreparedJob, keys: JobKeys<Element>, samples: any MaskedSamples<Element>, initial: any PlaintextWeights,
-    jobs: RoundJobs, channel: any OwnerChannel, options: RunOptions, isInterrupted: @escaping () -> Bool,
+    classWeights: [Double]? = nil, jobs: RoundJobs, channel: any OwnerChannel, options: RunOptions,
+    isInterrupted: @escaping () -> Bool,
     observe: @escaping (RunEvent) -> Void
   ) {
     self.prepared = prepared
@@ -50,7 +54,8 @@ package final class MaskedRounds<Element: FloatingElement> {
     self.options = options
     self.isInterrupted = isInterrupted
     self.observe = observe
-    loss = LossFunction(task: prepared.job.task)
+    loss = LossFunction(task: prepared.job.task, classWeights: classWeights)
+    scoring = LossFunction(task: prepared.job.task)
   }
 
   /// What one round has done.
@@ -79,7 +84,8 @@ package final class MaskedRounds<Element: FloatingElement> {
     let job = try jobs.begin("train \(steps.lowerBound) \(steps.upperBound) \(Self.digest(weights))")
     return try conversation(about: job, total: steps.count, progress) { talk in
       let context = RunContext(
-        prepared: prepared, round: (try prepared.description(of: round), round), keys: keys, samples: samples,
+        prepared: prepared, round: (try prepared.description(of: round), round), loss: loss, keys: keys,
+        samples: samples,
         connection: talk.connection, history: try RunHistory(jobs.history), times: PhaseTimes(),
         interruption: talk.interruption, observe: talk.note)
       let result = try talk.trainer.run(history: context) {
@@ -253,7 +259,7 @@ package final class MaskedRounds<Element: FloatingElement> {
       let slots = sent.removeFirst()
       let outputs = try keys.unmaskOutputs(masked)
       let targets = try samples.targets(of: slots, pass: pass)
-      sum += try loss.evaluate(outputs: outputs, targets: targets, normalizer: 1).lossSum
+      sum += try scoring.evaluate(outputs: outputs, targets: targets, normalizer: 1).lossSum
       observed += targets.observedCount
       try metrics.add(outputs: outputs, targets: targets)
     }

@@ -14,7 +14,6 @@ struct OwnerLossTraining<Element: FloatingElement> {
   let context: RunContext<Element>
   private var samples: any MaskedSamples<Element>
   private let window: Int
-  private let lossFunction: LossFunction
   private var step: Int
   private var stepBegan: ContinuousClock.Instant
   /// The step and number of the next micro-batch to send, and how many are unanswered.
@@ -58,7 +57,6 @@ struct OwnerLossTraining<Element: FloatingElement> {
     samples = context.samples
     samples.beginConversation(residentRows: residentRows)
     self.window = window
-    lossFunction = LossFunction(task: context.prepared.job.task)
     self.step = step
     nextStep = step
     stepBegan = ContinuousClock().now
@@ -174,7 +172,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
       guard masked.allFinite else { throw OwnerError.diverged(step: step) }
       guard !trained.isEmpty else { return Tensor(zeros: masked.shape) }
       let outputs = try context.keys.unmaskOutputs(masked)
-      let result = try lossFunction.evaluate(
+      let result = try context.loss.evaluate(
         outputs: trained.count == sent.count ? outputs : outputs.slice(rows: 0..<(try samples.outputRows(of: trained))),
         targets: try samples.targets(of: trained, pass: batches.pass(ofStep: step)), normalizer: normalizer)
       lossSum += result.lossSum
@@ -215,7 +213,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
           guard masked.allFinite else { throw OwnerError.diverged(step: step) }
           let outputs = try context.keys.unmaskOutputs(masked)
           let targets = try samples.targets(of: rows[...], pass: epoch)
-          sum += try lossFunction.evaluate(outputs: outputs, targets: targets, normalizer: 1).lossSum
+          sum += try context.loss.evaluate(outputs: outputs, targets: targets, normalizer: 1).lossSum
           observed += targets.observedCount
           try metrics.add(outputs: outputs, targets: targets)
         }

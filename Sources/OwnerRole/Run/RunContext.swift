@@ -1,3 +1,4 @@
+import JobSpec
 import Models
 import Datasets
 import Foundations
@@ -15,6 +16,8 @@ final class RunContext<Element: FloatingElement> {
   /// The job as the trainer has it.
   let description: JobDescription
   let batches: any JobBatches
+  /// Of the steps.
+  let loss: LossFunction
   let keys: JobKeys<Element>
   let samples: any MaskedSamples<Element>
   let connection: TrainerConnection<Element>
@@ -25,15 +28,19 @@ final class RunContext<Element: FloatingElement> {
   /// Bytes sent so far that unmasked rows would not have had: the constant and the padding (d + 1 + k columns where d are plain).
   private(set) var bytesAddedToRows = 0
 
-  /// - Parameter round: a part of the prepared job's plan that is a job of its own; nil for the whole plan.
+  /// - Parameters:
+  ///   - round: a part of the prepared job's plan that is a job of its own; nil for the whole plan.
+  ///   - loss: by default the task's.
   init(
-    prepared: PreparedJob, round: (description: JobDescription, batches: RoundBatches)? = nil, keys: JobKeys<Element>,
-    samples: any MaskedSamples<Element>, connection: TrainerConnection<Element>, history: RunHistory,
+    prepared: PreparedJob, round: (description: JobDescription, batches: RoundBatches)? = nil,
+    loss: LossFunction? = nil, keys: JobKeys<Element>, samples: any MaskedSamples<Element>,
+    connection: TrainerConnection<Element>, history: RunHistory,
     times: PhaseTimes, interruption: Interruption, observe: @escaping (RunEvent) -> Void
   ) {
     self.prepared = prepared
     description = round?.description ?? prepared.description
     batches = round?.batches ?? prepared.plan
+    self.loss = loss ?? LossFunction(task: prepared.job.task)
     self.keys = keys
     self.samples = samples
     self.connection = connection

@@ -171,7 +171,7 @@ import Testing
     ("strategy: {name: scaffold}", "the charter's strategy scaffold corrects the gradient of every local step"),
     (
       "privacy: {unit: record, clip_norm: 1.0, epsilon: 3.0, delta: 1.0e-5}",
-      "the charter's `federation.privacy` adds noise to local training"
+      "under the charter's `federation.privacy` a provider would see models before their noise"
     ),
     ("masking: {strength: none}", "everybody who has the charter can draw the starting weights"),
   ])

@@ -131,7 +131,7 @@ private struct DrawnPlan {
   @Test func `plan.h5 has the rows that were drawn, which another secret would not draw`() throws {
     let federation = try PrivacyFixture.federation(unit: "record", rows: [60, 40, 9], rounds: 3)
     func batches(_ run: SiteWork, _ site: Int) throws -> [[Int32]] {
-      let training = try run.localTraining()
+      let training = try #require(try run.localTraining() as? LocalTraining<Float>)
       return try (0..<9).map { try training.rows(ofStep: $0) }
     }
     let work = try federation.work(0, secret: PrivacyFixture.secret(0))

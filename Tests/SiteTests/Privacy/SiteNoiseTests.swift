@@ -23,7 +23,7 @@ import Testing
     let work = try SiteWork(
       plan: federation.plan, site: site, data: federation.data(site), group: federation.usedGroup, directory: place,
       compute: Compute(threads: 1))
-    let training = try work.localTraining()
+    let training = try #require(try work.localTraining() as? LocalTraining<Float>)
     let (features, targets) = federation.values(of: site)
     var model = start
     for step in 0..<3 {

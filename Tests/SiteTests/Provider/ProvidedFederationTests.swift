@@ -142,8 +142,8 @@ import Testing
       try federation.work(1, run: "start").ownStart(), try federation.work(1, run: "begin").ownStart()
     )
     for round in 0..<2 {
-      own = try here.train(round: round, from: own, correction: nil, progress: { _, _ in }).weights
-      found = try there.train(round: round, from: found, correction: nil, progress: { _, _ in }).weights
+      own = try here.train(round: round, from: own, correction: nil, noise: nil, progress: { _, _ in }).weights
+      found = try there.train(round: round, from: found, correction: nil, noise: nil, progress: { _, _ in }).weights
     }
     for (a, b) in zip(own[0].elements, found[0].elements) { #expect(abs(a - b) <= Self.tolerance) }
   }

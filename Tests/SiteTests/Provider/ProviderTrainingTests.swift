@@ -20,7 +20,7 @@ import Training
   )
 
   private func trainings(
-    _ federation: SmallFederation, site: Int, masking: String, host: ProviderHost<Double>
+    _ federation: SmallFederation, site: Int, masking: String, host: ProviderHost<Double>, classWeights: [Double]? = nil
   ) throws -> Trainings {
     let compute = Compute(threads: 1)
     var times = PhaseTimes()
@@ -44,10 +44,12 @@ import Training
     ).samples
     return (
       try LocalTraining(
-        prepared: own, samples: plain, initial: start, stepsPerRound: steps, rounds: 2, compute: compute),
+        prepared: own, samples: plain, initial: start, stepsPerRound: steps, rounds: 2,
+        classWeights: classWeights, compute: compute),
       ProviderTraining(
         host.provider(of: federation, site).rounds(
-          masked, keys: keys, samples: samples, initial: weights, jobs: jobs), stepsPerRound: steps), start
+          masked, keys: keys, samples: samples, initial: weights, classWeights: classWeights, jobs: jobs),
+        stepsPerRound: steps), start
     )
   }
 
@@ -70,7 +72,7 @@ import Training
     var weights = start
     for round in 0..<2 {
       let expected = try own.train(round: round, from: weights)
-      let found = try provider.train(round: round, from: weights, correction: nil, progress: { _, _ in })
+      let found = try provider.train(round: round, from: weights, correction: nil, noise: nil, progress: { _, _ in })
       expectEqual(found.weights, expected.weights)
       #expect(found.observed == expected.observed)
       #expect(abs(found.lossSum - expected.lossSum) <= Self.tolerance * max(1, expected.lossSum))
@@ -104,7 +106,23 @@ import Training
     let (own, provider, start) = try trainings(federation, site: 2, masking: "rotation", host: host)
     let expected = try own.train(round: 1, from: start)
     expectEqual(
-      try provider.train(round: 1, from: start, correction: nil, progress: { _, _ in }).weights, expected.weights)
+      try provider.train(round: 1, from: start, correction: nil, noise: nil, progress: { _, _ in }).weights,
+      expected.weights)
+  }
+
+  @Test func `Rows of a class count what the site's own processors have them count, in steps and not in scores`() throws
+  {
+    let federation = try SmallFederation(task: "classification")
+    let host = ProviderHost<Double>(federation.directory)
+    defer { host.shutDown() }
+    let (own, provider, start) = try trainings(
+      federation, site: 1, masking: "rotation", host: host, classWeights: [0.4, 2.5])
+    let expected = try own.train(round: 0, from: start)
+    let found = try provider.train(round: 0, from: start, correction: nil, noise: nil, progress: { _, _ in })
+    expectEqual(found.weights, expected.weights)
+    #expect(abs(found.lossSum - expected.lossSum) <= Self.tolerance * expected.lossSum)
+    let score = try #require(try provider.evaluate(start, progress: {}))
+    #expect(abs(score.lossSum - (try own.evaluate(start)?.lossSum ?? .nan)) <= Self.tolerance * score.lossSum)
   }
 
   @Test func `A correction of single steps is refused`() throws {
@@ -114,7 +132,7 @@ import Training
     let (_, provider, start) = try trainings(federation, site: 0, masking: "rotation", host: host)
     #expect(throws: SiteError.unsupported("a provider does not correct the gradients of single steps (trainer:)")) {
       try provider.train(
-        round: 0, from: start, correction: ProximalTerm(strength: 1, origin: start), progress: { _, _ in })
+        round: 0, from: start, correction: ProximalTerm(strength: 1, origin: start), noise: nil, progress: { _, _ in })
     }
   }
 }
