@@ -1,7 +1,7 @@
 package import JobSpec
 package import Privacy
 
-/// What a site's part in a run has spent: `privacy.json`.
+/// What a site's part in a run has spent so far: `privacy.json`.
 package struct PrivacyReport: Codable, Sendable, Equatable {
   package enum CodingKeys: String, CodingKey {
     case version, unit, rounds, steps, delta, epsilon, covers

@@ -174,12 +174,9 @@ final class SitePrivacy {
 
 extension PrivateSteps {
   /// The batches of all rounds, for `plan.h5`. Secret like the rest of a run directory: who knows which rows a step took has more than ε allows for.
-  func drawn(rounds: Int, of data: PreparedSite) throws -> DrawnBatches {
-    let steps = rounds * data.stepsPerRound
+  func drawn(rounds: Int, of data: PreparedSite) -> DrawnBatches {
     let rowOfSlot = data.prepared.plan.rowOfSlot
-    // Twice drawn rather than all held at once.
-    let columns = try (0..<steps).reduce(0) { max($0, try sampling.batch(step: $1).count) }
-    return DrawnBatches(steps: steps, columns: columns) { step in
+    return DrawnBatches(steps: rounds * data.stepsPerRound, columns: sampling.capacity) { step in
       try sampling.batch(step: step).map { rowOfSlot[Int($0)] }
     }
   }

@@ -162,6 +162,8 @@ package final class SiteWork: SiteContribution {
       try encodeUpdate(round, model: vector, format, into: &entries, progress: progress)
       if let privacy {
         try privacy.count(round: round, model: ModelHash.of(vector).hexadecimal, entries: entries)
+        // Whoever ends the run here knows what it has spent.
+        try RunFile.write(try privacy.report(), to: directory.privacyReport)
       }
     case .evaluation(let rounds):
       var statistics = SiteStatistics(task: task)

@@ -74,7 +74,10 @@ private struct DrawnPlan {
     }
   }
 
-  @Test func `Local steps are those of a loop over single rows, each clipped, and the noise on top`() throws {
+  @Test(arguments: [0, 0.7])
+  func `Local steps are those of a loop over single rows, each clipped, and the noise on top`(
+    pull: Double
+  ) throws {
     // Two rows of 14 on average, so that some batches are empty.
     let federation = try PrivacyFixture.federation(
       unit: "record", privacy: "clip_norm: 0.4, epsilon: 2, delta: 1.0e-2", rounds: 2, local: "{updates: 12}",
@@ -101,8 +104,11 @@ private struct DrawnPlan {
     var parameters = initial
     var (sizes, clippedRows) = ([Int](), 0)
     for round in 0..<2 {
+      let origin = expected.numbers
       parameters = try training.train(
-        round: round, from: parameters, noise: privacy.stepNoise(round: round, model: "m")
+        round: round, from: parameters,
+        correction: pull > 0 ? ProximalTerm(strength: pull, origin: parameters) : nil,
+        noise: privacy.stepNoise(round: round, model: "m")
       ).weights
       for step in (12 * round)..<(12 * round + 12) {
         let rows = try training.rows(ofStep: step)
@@ -119,7 +125,10 @@ private struct DrawnPlan {
             count, federation, site: 0, round: round, model: "m",
             label: "local steps/step \(step)/parameter \(number)")
         }
-        expected.step(zip(sum, noise).map { ($0 + sigma * 0.4 * $1) / 2 }, rate: 0.05)
+        let mean = zip(sum, noise).map { ($0 + sigma * 0.4 * $1) / 2 }
+        // fedprox's pull is no record's, and not clipped.
+        let pulled = zip(mean, zip(expected.numbers, origin)).map { $0 + pull * ($1.0 - $1.1) }
+        expected.step(pulled, rate: 0.05)
       }
       // A few dozen roundings of numbers of order 1 in 24 steps.
       for (a, b) in zip(parameters.flatMap(\.elements), expected.numbers) { #expect(abs(a - b) < 1e-12) }
