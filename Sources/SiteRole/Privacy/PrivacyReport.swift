@@ -4,30 +4,16 @@ package import Privacy
 /// What a site's part in a run has spent so far: `privacy.json`.
 package struct PrivacyReport: Codable, Sendable, Equatable {
   package enum CodingKeys: String, CodingKey {
-    case version, unit, rounds, steps, delta, epsilon, covers
+    case version, unit, rounds, steps, delta, epsilon, counted, covers
     case clipNorm = "clip_norm"
     case noiseMultiplier = "noise_multiplier"
     case ownDeviation = "own_noise_deviation"
     case noisySites = "sites_whose_noise_counts"
     case sampleRate = "sample_rate"
+    case targetEpsilon = "target_epsilon"
+    case epsilonRenyi = "epsilon_renyi"
+    case epsilonPrivacyLoss = "epsilon_privacy_loss"
     case doesNotCover = "does_not_cover"
-  }
-
-  package struct Epsilon: Codable, Sendable, Equatable {
-    package enum CodingKeys: String, CodingKey {
-      case target, counts, renyi
-      case countedBy = "counted_by"
-      case privacyLoss = "privacy_loss"
-    }
-
-    package let target: Double
-    /// The smaller of the two: what this run has spent.
-    package let counts: Double
-    package let countedBy: PrivacySpent.Accountant
-    /// Rényi divergences, improved conversion.
-    package let renyi: Double
-    /// The upper bound by privacy losses; nil where they do not fit a grid.
-    package let privacyLoss: Double?
   }
 
   package let version: Int
@@ -46,9 +32,17 @@ package struct PrivacyReport: Codable, Sendable, Equatable {
   package let rounds: Int
   package let steps: Int
   package let delta: Double
-  package let epsilon: Epsilon
-  package let covers: [String]
-  package let doesNotCover: [String]
+  package let targetEpsilon: Double
+  /// The smaller of the two: what this run has spent.
+  package let epsilon: Double
+  /// By Rényi divergences, improved conversion.
+  package let epsilonRenyi: Double
+  /// The upper bound by privacy losses; nil where they do not fit a grid.
+  package let epsilonPrivacyLoss: Double?
+  /// Whose figure counts.
+  package let counted: PrivacySpent.Accountant
+  package let covers: String
+  package let doesNotCover: String
 
   init(_ plan: PrivacyPlan, rounds: Int, spent: PrivacySpent) throws {
     let target = plan.target
@@ -62,11 +56,13 @@ package struct PrivacyReport: Codable, Sendable, Equatable {
     self.rounds = rounds
     steps = rounds * plan.stepsPerRound
     delta = target.delta
-    epsilon = Epsilon(
-      target: target.epsilon, counts: spent.epsilon, countedBy: spent.counted, renyi: spent.renyi.improved,
-      privacyLoss: spent.privacyLoss?.upper)
-    covers = PrivacyScope.covers(target)
-    doesNotCover = PrivacyScope.doesNotCover(target)
+    targetEpsilon = target.epsilon
+    epsilon = spent.epsilon
+    epsilonRenyi = spent.renyi.improved
+    epsilonPrivacyLoss = spent.privacyLoss?.upper
+    counted = spent.counted
+    covers = PrivacyScope.covers(target).joined(separator: "; ")
+    doesNotCover = PrivacyScope.doesNotCover(target).joined(separator: "; ")
   }
 }
 

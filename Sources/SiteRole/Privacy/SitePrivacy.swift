@@ -153,9 +153,10 @@ final class SitePrivacy {
     }
   }
 
-  /// `unit: record`: the noise of a round's local steps.
-  func stepNoise(round: Int, model: String) -> NoiseSource {
-    NoiseSource(secret: roundSecret(round, model: model), context: "local steps")
+  /// `unit: record`: the noise of a round's local steps; nil for `unit: site`.
+  func stepNoise(round: Int, model: String) -> NoiseSource? {
+    guard plan.target.unit == .record else { return nil }
+    return NoiseSource(secret: roundSecret(round, model: model), context: "local steps")
   }
 
   /// `unit: record`: which rows each local step takes, from the run's first on, and how their gradients are clipped; nil for `unit: site`.

@@ -79,9 +79,9 @@ enum PrivacyText {
 
   /// At the end.
   static func spent(_ report: PrivacyReport) -> String {
-    "privacy spent: ε \(QuantityText.fixed(report.epsilon.counts, 4)) at δ \(report.delta) of \(report.epsilon.target) (RDP "
-      + "\(QuantityText.fixed(report.epsilon.renyi, 4)), PRV "
-      + "\(report.epsilon.privacyLoss.map { QuantityText.fixed($0, 4) } ?? "–")), \(QuantityText.count(report.steps)) steps; privacy.json says what it covers"
+    "privacy spent: ε \(QuantityText.fixed(report.epsilon, 4)) at δ \(report.delta) of \(report.targetEpsilon) (RDP "
+      + "\(QuantityText.fixed(report.epsilonRenyi, 4)), PRV "
+      + "\(report.epsilonPrivacyLoss.map { QuantityText.fixed($0, 4) } ?? "–")), \(QuantityText.count(report.steps)) steps; privacy.json says what it covers"
   }
 
   private static func spent(_ plan: PrivacyPlan) throws -> PrivacySpent {

@@ -83,11 +83,11 @@ import Testing
       #expect(try OwnScoreFile(place).scores.allSatisfy { $0.values["rmse"] != nil })
       let report = try JSONDecoder().decode(PrivacyReport.self, from: Data(contentsOf: place.privacyReport))
       #expect(report.unit == unit && report.rounds == 2 && report.steps == (unit == "site" ? 2 : 6))
-      #expect(report.epsilon.counts <= 20 && report.epsilon.counts > 19.9)
+      #expect(report.epsilon <= 20 && report.epsilon > 19.9 && report.targetEpsilon == 20)
       let mechanism = try SubsampledGaussian(
         noiseMultiplier: report.noiseMultiplier, sampleRate: report.sampleRate, steps: report.steps)
       let spent = try PrivacySpending.spent([mechanism], delta: 1e-5)
-      #expect(report.epsilon.renyi == spent.renyi.improved && report.epsilon.privacyLoss == spent.privacyLoss?.upper)
+      #expect(report.epsilonRenyi == spent.renyi.improved && report.epsilonPrivacyLoss == spent.privacyLoss?.upper)
       for file in [place.ledger, place.privacySecret, place.ownScores, place.privacyReport] {
         let attributes = try FileManager.default.attributesOfItem(atPath: file.path)
         #expect(attributes[.posixPermissions] as? Int == 0o600, "\(file.lastPathComponent)")
