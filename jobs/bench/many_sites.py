@@ -92,7 +92,11 @@ def main():
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--width", type=int, default=2, help="sites that make a vector at a time")
     parser.add_argument("--address", default="tcp://127.0.0.1:5599")
+    parser.add_argument("--prepare", type=Path, help="only write keys and charter.yaml into this directory")
     options = parser.parse_args()
+    if options.prepare:
+        prepare(options, options.prepare)
+        return 0
     with tempfile.TemporaryDirectory() as scratch:
         result, most, at_rest, seconds = measure(options, Path(scratch))
     vector = 8 * options.entries

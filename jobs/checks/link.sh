@@ -2,6 +2,8 @@
 # Owner and trainer as two hosts (network name spaces) with a bad link between them. As root; needs iproute2 and python3.
 #   link.sh cut        20 ms and 1 % loss all along, the link cut 5 times for 30 s: the weights' bits against those of a run on loopback
 #   link.sh latency    steps per second over 20 ms against loopback, in turns
+#   link.sh upload     a site's update of 1 GB to an aggregator over 20 ms, the link cut 3 times on the way: bytes sent / bytes of the update.
+#                      ENTRIES=134217728 of 8 bytes. The other site is beside the aggregator; neither trains.
 # BIN: where the programs are. JOB and SETTINGS ("--set …"): what is trained. CUTS=5 SECONDS_CUT=30 DELAY=20 LOSS=1 ROUNDS=2.
 # The delay holds for each direction. It is `tc netem` where the kernel has it, and link.py's where not.
 set -euo pipefail
@@ -9,6 +11,7 @@ mode=${1:-cut}
 root=$(cd "$(dirname "$0")/../.." && pwd)
 bin=$(cd "${BIN:-$root/.build/release}" && pwd)
 [ "$(id -u)" = 0 ] || { echo "name spaces need root" >&2; exit 1; }
+[ "$mode" = upload ] && : "${CUTS:=3}"
 cuts=${CUTS:-5} seconds=${SECONDS_CUT:-30} delay=${DELAY:-20} loss=${LOSS:-1}
 [ "$mode" = cut ] || loss=0
 near=owner$$ far=trainer$$
@@ -55,6 +58,44 @@ cut_link() {
   sleep "$seconds"
   if [ "$by" = netem ]; then ip -n "$near" link set "v$$" up; else kill -USR2 "$relay"; fi
 }
+
+if [ "$mode" = upload ]; then
+  entries=${ENTRIES:-134217728}
+  place=$scratch/federation
+  python3 "$root/jobs/bench/many_sites.py" --bin "$bin" --sites 2 --entries "$entries" --address "tcp://10.77.0.2:5599" --prepare "$place"
+  ip netns exec "$far" "$bin/aggregator" serve --keys "$place/keys/aggregator" --charter "$place/charter.yaml" --store "$place/store" \
+    --bind tcp://10.77.0.2:5599 >"$place/endpoint" 2>"$place/aggregator.log" &
+  server=$!
+  children+=("$server")
+  until grep -q '^listening ' "$place/endpoint"; do kill -0 "$server"; sleep 0.1; done
+  sites() { # name space, place in the charter
+    ip netns exec "$1" "$bin/benchmarks" sites "$place/charter.yaml" --keys "$place/keys" --entries "$entries" --only "$2" --out "$place/runs" \
+      >"$place/site-$2.json"
+  }
+  # The one beside the aggregator comes first: its starting model is taken.
+  sites "$far" 0 &
+  children+=($!)
+  until grep -q 'site is here' "$place/aggregator.log"; do kill -0 "$server"; sleep 0.1; done
+  sites "$near" 1 &
+  site=$!
+  children+=("$site")
+  for number in $(seq "$cuts"); do
+    until [ "$(stat -c %s "$place"/store/jobs/*/upload-*-1.i64 2>/dev/null | head -1 || echo 0)" -ge $((8 * entries * number / (cuts + 1))) ] 2>/dev/null; do
+      kill -0 "$site"
+      sleep 0.2
+    done
+    echo "cut $number for $seconds s with $(($(stat -c %s "$place"/store/jobs/*/upload-*-1.i64 | head -1) / 1000000)) MB there"
+    cut_link
+  done
+  wait "$site"
+  python3 - "$place/site-1.json" "$((8 * entries))" <<'PYTHON'
+import json, sys
+sent, update = json.load(open(sys.argv[1]))["bytesSent"], int(sys.argv[2])
+print(f"{update / 1e6:.0f} MB of update, {sent / 1e6:.0f} MB sent: {sent / update:.3f} (bar 1.05)")
+sys.exit(0 if sent <= 1.05 * update else 7)
+PYTHON
+  exit
+fi
 
 cd "$scratch"
 "$bin/encryptor" keygen owner >/dev/null

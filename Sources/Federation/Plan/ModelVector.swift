@@ -23,8 +23,9 @@ extension FederationPlan {
     ).update
   }
 
-  /// Entries in one message of an upload, of a model or of a starting model, at most: 4 MiB of 64-bit numbers.
-  package static let pieceEntries = 1 << 19
+  /// Entries in one message of an upload, of a model or of a starting model, at most: 512 KiB of 64-bit numbers, so that what is on its way
+  /// from many sites at once is small beside a model.
+  package static let pieceEntries = 1 << 16
 
   /// What a request names where its sum is about no model: 32 zeros.
   package static let noModel = [UInt8](repeating: 0, count: SHA256.byteCount)

@@ -7,7 +7,7 @@ import Protocol
 /// Long vectors in pieces: an upload that goes on where a connection was cut, the starting model, a model that is fetched.
 extension SiteSession {
   /// Pieces that may be unanswered.
-  private static var window: Int { 4 }
+  private static var window: Int { 8 }
 
   /// Sends a vector; what the aggregator holds already is not sent again.
   ///
@@ -71,19 +71,33 @@ extension SiteSession {
     let count = work.plan.modelLength(entries: work.modelEntries)
     var vector: [Float] = []
     vector.reserveCapacity(count)
+    // The aggregator chooses how long pieces are; once the first is here, several are asked for ahead.
+    var size = count
+    var asked = 0
     while vector.count < count {
-      try connection.send(.fetch(rounds: rounds, offset: vector.count))
-      let piece: Tensor<Float> = try awaitAnswer { answer -> Tensor<Float>? in
-        guard case .model(rounds, let offset, let entries) = answer else { return nil }
-        guard offset == vector.count, entries.count >= 1, entries.count <= count - offset, entries.allFinite else {
-          throw SiteError.aggregatorLies(
-            "the aggregator sent a piece of a model that does not fit, or holds no numbers")
-        }
-        return entries
+      while asked < count, asked - vector.count < Self.window * size {
+        try connection.send(.fetch(rounds: rounds, offset: asked))
+        asked += size
       }
+      let piece = try awaitPiece(rounds, at: vector.count, expected: vector.isEmpty ? nil : size, of: count)
+      if vector.isEmpty { (size, asked) = (piece.count, piece.count) }
       piece.withUnsafeBufferPointer { vector.append(contentsOf: $0) }
     }
     return vector
+  }
+
+  /// - Parameter expected: entries of a piece, of which the last may have fewer; nil for the first.
+  private func awaitPiece(_ rounds: Int, at offset: Int, expected: Int?, of count: Int) throws -> Tensor<Float> {
+    try awaitAnswer { answer -> Tensor<Float>? in
+      guard case .model(rounds, let start, let entries) = answer else { return nil }
+      guard start == offset, entries.count >= 1, entries.count <= count - offset, entries.allFinite,
+        expected.map({ entries.count == min($0, count - offset) }) ?? true
+      else {
+        throw SiteError.aggregatorLies(
+          "the aggregator sent a piece of a model that does not fit, or holds no numbers")
+      }
+      return entries
+    }
   }
 
   /// Waits for the answer to what was just sent; what else comes meanwhile is handled after it.
