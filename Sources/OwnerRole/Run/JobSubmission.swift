@@ -35,15 +35,19 @@ struct JobSubmission<Element: FloatingElement> {
 
   /// Takes up a job of inference whose weights are there.
   ///
+  /// - Parameter queued: called with its place while it waits for others.
   /// - Returns: parts that may be unanswered, at least 1.
   /// - Throws: `OwnerError.trainerGone` where the trainer took its owner for gone meanwhile and removed the job.
-  func attachInference() throws -> Int {
+  func attachInference(queued: (Int) -> Void = { _ in }) throws -> Int {
     try connection.send(.attach(historySteps: 0))
     return try connection.waitFor { message in
       switch message {
       case .attached(_, _, let window):
         guard window >= 1 else { throw OwnerError.protocolViolation("it takes no rows") }
         return window
+      case .queued(let position):
+        queued(position)
+        return nil
       case .removed: throw Self.isRemoved
       default: return nil
       }

@@ -38,7 +38,7 @@ package final class MaskedRounds<Element: FloatingElement> {
   ///   - jobs: whose key `keys` are expanded from.
   ///   - channel: to the trainer; stays open.
   ///   - isInterrupted: asked while the trainer is away.
-  ///   - observe: told when the trainer is away, and when it is back.
+  ///   - observe: told when the trainer is away, when it is back, and when a job waits there for others.
   package init(
     prepared: PreparedJob, keys: JobKeys<Element>, samples: any MaskedSamples<Element>, initial: any PlaintextWeights,
     classWeights: [Double]? = nil, jobs: RoundJobs, channel: any OwnerChannel, options: RunOptions,
@@ -122,13 +122,26 @@ package final class MaskedRounds<Element: FloatingElement> {
       let score = try talk.trainer.run(history: nil) {
         try removeLeftovers(but: job)
         let submission = try self.submission(talk, prepared.descriptionOfInference(), weights)
-        let window = try submission.attachInference()
+        let window = try submission.attachInference { talk.note(.queued(position: $0)) }
         let score = try self.score(talk, window: window, pass: Self.pass(of: weights))
         try submission.endInference()
         return score
       }
       try jobs.end(job, isRemoved: talk.connection.release())
       return score
+    }
+  }
+
+  /// No round comes any more: has the trainer remove what a round that was broken off left there, if it can be reached at once.
+  package func end() throws {
+    try jobs.abandonOpen()
+    guard let job = jobs.leftovers.first else { return }
+    let connection = connection(about: job)
+    do {
+      try connection.greet(patience: .seconds(1), interrupted: isInterrupted)
+      try removeLeftovers()
+    } catch OwnerError.trainerGone(_) {
+      // What stays is of no use to anybody, and the trainer's operator can remove it.
     }
   }
 
@@ -166,8 +179,12 @@ package final class MaskedRounds<Element: FloatingElement> {
         trainer: TrainerWait(
           connection: connection, patience: options.patience, isInterrupted: isOver, observe: observe),
         interruption: interruption,
-        note: { event in
-          if case .progress(.step(let step, _, _, _, _), _) = event { done = step + 1 }
+        note: { [observe] event in
+          switch event {
+          case .progress(.step(let step, _, _, _, _), _): done = step + 1
+          case .queued: observe(event)
+          default: break
+          }
           pulse()
         })
       do {

@@ -76,14 +76,20 @@ package struct RoundJobs {
   /// - Returns: the job that is under way about just this, or a new one with an empty history; the earlier one is then a leftover.
   mutating func begin(_ subject: String) throws -> JobID {
     if let open = record.open, open.subject == subject { return open.job }
-    if let open = record.open { record.leftovers.append(open.job) }
-    record.open = nil
-    try RunFile.write(record, to: file)
+    try abandonOpen()
     try? FileManager.default.removeItem(at: history.history)
     let job = JobID.random()
     record.open = Round(job: job, subject: subject)
     try RunFile.write(record, to: file)
     return job
+  }
+
+  /// The round under way is not gone on with.
+  mutating func abandonOpen() throws {
+    guard let open = record.open else { return }
+    record.leftovers.append(open.job)
+    record.open = nil
+    try RunFile.write(record, to: file)
   }
 
   /// A job that nobody goes on with after a kill: to be removed then.

@@ -51,6 +51,7 @@ extension SiteWork {
       model: result.model, pooled: pooled, federated: score?.values ?? [:],
       local: data.specification.localBaseline ? try baseline(training, progress: progress)?.values ?? [:] : nil,
       ownRows: score?.rows ?? 0, seconds: seconds)
+    try training.end()
     try RunFile.write(report, to: directory.run.summary)
     if let privacy { try RunFile.write(try privacy.report(), to: directory.privacyReport) }
     return report

@@ -25,6 +25,13 @@ package protocol LocalUpdates<Element> {
   ///   - progress: called after every part; what it throws ends the evaluation.
   /// - Returns: nil when the split leaves no validation rows.
   func evaluate(_ weights: [Tensor<Element>], progress: () throws -> Void) throws -> LocalTraining<Element>.Score?
+
+  /// Nothing is asked for any more.
+  func end() throws
+}
+
+extension LocalUpdates {
+  package func end() throws {}
 }
 
 extension LocalTraining: LocalUpdates {}

@@ -107,4 +107,9 @@ package final class ProviderTraining<Element: FloatingElement>: LocalUpdates {
         rows: $0.rows, lossSum: $0.lossSum, observed: $0.observed, metrics: $0.metrics)
     }
   }
+
+  /// - Throws: `SiteError.providerRefused`, `FileError`; not where the provider is away.
+  package func end() throws {
+    try TrainingProvider.named { try rounds.end() }
+  }
 }

@@ -131,6 +131,27 @@ import Testing
     #expect(host.jobs.isEmpty)
   }
 
+  @Test func `A round that was broken off is removed at the provider when nothing more is asked for`() throws {
+    let host = ProviderHost<Float>(try TemporaryDirectory())
+    let work = try work("ended", host.provider(of: federation, 1))
+    #expect(throws: Elsewhere.self) {
+      try vector(work) { done, _ in
+        if done == 5 { throw Elsewhere() }
+      }
+    }
+    #expect(host.jobs.count == 1)
+    try work.localTraining().end()
+    #expect(host.jobs.isEmpty)
+    #expect(throws: Elsewhere.self) {
+      try vector(work) { done, _ in
+        if done == 5 { throw Elsewhere() }
+      }
+    }
+    // A provider that is away by then does not keep the site from its result.
+    host.shutDown()
+    try work.localTraining().end()
+  }
+
   @Test func `A provider that lost its store is sent everything again`() throws {
     let expected = try undisturbed()
     let first = ProviderHost<Float>(try TemporaryDirectory())
