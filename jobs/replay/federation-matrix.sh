@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # Runs a charter's federation with every strategy in one process, with secure sums and masks, and repeats each in plaintext PyTorch.
-# Usage: federation-matrix.sh CHARTER.yaml DIR [--set key=value …]      The site files are CHARTER-NAME.yaml, beside it.
+# Usage: federation-matrix.sh CHARTER.yaml DIR [--set key=value …]      The site files are CHARTER-NAME.yaml, beside it; with SITES=OTHER.yaml OTHER-NAME.yaml.
 # Prints a line a strategy; exit 7 if a difference exceeds 1e-4 or a run fails. Keys: jobs/federation/keys.sh CHARTER.
 set -euo pipefail
 [ $# -ge 2 ] || { sed -n '2,5s/^# //p' "$0" >&2; exit 2; }
 root=$(cd "$(dirname "$0")/../.." && pwd)
 bin=${BIN:-$root/.build/release}
 python=${PYTHON:-$root/.venv/bin/python}
-charter=$1 directory=$2
+charter=$1 directory=$2 files=${SITES:-$1}
 shift 2
 sites=()
-for site in $(sed -n 's/^ *- {name: *\([A-Za-z0-9._-]*\),.*/\1/p' "$charter"); do sites+=("${charter%.yaml}-$site.yaml"); done
+for site in $(sed -n 's/^ *- {name: *\([A-Za-z0-9._-]*\),.*/\1/p' "$charter"); do sites+=("${files%.yaml}-$site.yaml"); done
 weighting=$(sed -n 's/.*weighting: *\([a-z]*\).*/\1/p' "$charter" | head -n 1)
 "$root/jobs/federation/keys.sh" "$root/.cache/federation/keys" --of "$charter" >/dev/null
 rm -rf "$directory"
