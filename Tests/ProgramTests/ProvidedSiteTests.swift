@@ -71,12 +71,13 @@ struct ProvidedSiteTests {
   }
 
   @Test func aSiteAtAProviderEndsWithTheModelOfAllThoughBothWereKilled() throws {
+    let trainer = try site.startTrainer()
+    try name(trainer: trainer.endpoint)
+    // All parties in one process, without the provider.
     let simulated = try site.encryptor(
       "simulate", "charter.yaml", "a.yaml", "b.yaml", "c.yaml", "--group-key", "group/group.key", "--out", "simulated",
       "--threads", "1")
     try #require(simulated.code == 0, "\(simulated.errors)")
-    let trainer = try site.startTrainer()
-    try name(trainer: trainer.endpoint)
     let server = try site.start(.aggregator, serve + ["--bind", aggregator])
     let others = try ["b", "c"].map { try site.start(.encryptor, join($0)) }
     let first = try site.start(.encryptor, join("a", "--trainer-key", "trainer/trainer.pub"))

@@ -34,6 +34,8 @@ package struct SiteReport: Codable, Sendable, Equatable {
 extension SiteWork {
   /// Scores the result on the site's own rows, beside a model trained on them alone where the site file asks for it, and writes `summary.json`.
   ///
+  /// A provider that is away by now, for longer than the site waits, leaves the scores on the site's own rows out: the model is here without it.
+  ///
   /// - Parameters:
   ///   - progress: local steps of the other model, done and in all.
   /// - Throws: as local training.
@@ -43,18 +45,32 @@ extension SiteWork {
   ) throws -> SiteReport {
     let purposes: [SumPurpose] = [.update(round: result.rounds), .evaluation(rounds: result.rounds)]
     let pooled = records.last { record in purposes.contains { $0.description == record.purpose } }?.means ?? [:]
-    let training = try localTraining()
-    let weights = try ModelDirectory(directory.run.model).weights(data.prepared.shape)
-    let score = try training.evaluate(try model.specifications.map { try weights.tensor($0) }, progress: {})
+    var own: (federated: LocalTraining<Float>.Score?, local: LocalTraining<Float>.Score?)
+    do {
+      own = try ownScores(directory, progress: progress)
+    } catch SiteError.providerGone(let reason) {
+      provider?.warn("\(reason); summary.json has no scores on this site's own rows. The model is complete")
+    }
     let report = SiteReport(
       federation: plan.charter.name, site: data.specification.name, rounds: result.rounds, reason: result.reason,
-      model: result.model, pooled: pooled, federated: score?.values ?? [:],
-      local: data.specification.localBaseline ? try baseline(training, progress: progress)?.values ?? [:] : nil,
-      ownRows: score?.rows ?? 0, seconds: seconds)
-    try training.end()
+      model: result.model, pooled: pooled, federated: own.federated?.values ?? [:],
+      local: data.specification.localBaseline ? own.local?.values ?? [:] : nil, ownRows: own.federated?.rows ?? 0,
+      seconds: seconds)
     try RunFile.write(report, to: directory.run.summary)
     if let privacy { try RunFile.write(try privacy.report(), to: directory.privacyReport) }
     return report
+  }
+
+  /// Scores of the result, and where the site file asks for it of a model of the site's own rows alone.
+  private func ownScores(
+    _ directory: SiteDirectory, progress: (Int, Int) throws -> Void
+  ) throws -> (federated: LocalTraining<Float>.Score?, local: LocalTraining<Float>.Score?) {
+    let training = try localTraining()
+    let weights = try ModelDirectory(directory.run.model).weights(data.prepared.shape)
+    let score = try training.evaluate(try model.specifications.map { try weights.tensor($0) }, progress: {})
+    let local = data.specification.localBaseline ? try baseline(training, progress: progress) : nil
+    try training.end()
+    return (score, local)
   }
 
   /// The site's own rows alone: the same starting weights, local optimizer and number of steps, and no other site.

@@ -30,7 +30,7 @@ package final class SiteWork: SiteContribution {
   /// Made when the first model comes: rows are read once what they are standardised with is known.
   private var training: (any LocalUpdates<Float>)?
   /// Nil where the site trains itself.
-  private let provider: TrainingProvider?
+  let provider: TrainingProvider?
 
   /// - Parameters:
   ///   - group: nil where the charter masks nothing.

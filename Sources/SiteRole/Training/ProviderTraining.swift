@@ -44,6 +44,11 @@ package struct TrainingProvider {
     }
   }
 
+  /// Tells whoever watches what the site goes on without.
+  func warn(_ text: String) {
+    observe(.warning(text))
+  }
+
   func rounds<Element: FloatingElement>(
     _ prepared: PreparedJob, keys: JobKeys<Element>, samples: any MaskedSamples<Element>,
     initial: any PlaintextWeights, classWeights: [Double]? = nil, jobs: RoundJobs

@@ -56,6 +56,7 @@ final class SiteProgress {
     case .trainerLost(let reason):
       line("provider lost: \(reason); waiting for it, and away from the federation meanwhile")
     case .trainerBack: line("the provider is there")
+    case .warning(let text): line("warning: \(text)")
     case .queued(let position): line("waiting in the provider's queue, place \(position)")
     default: break
     }

@@ -177,4 +177,25 @@ import Testing
     for weights in found.weights { #expect(weights == found.weights[0]) }
     #expect(host.jobs.isEmpty)
   }
+
+  @Test func `A provider that is away at the end does not keep the model from its site`() throws {
+    let federation = try SmallFederation()
+    let host = ProviderHost<Float>(try TemporaryDirectory())
+    let warnings = Mutex<[String]>([])
+    let provider = host.provider(of: federation, 1, patience: .seconds(1)) { event in
+      if case .warning(let text) = event { warnings.withLock { $0.append(text) } }
+    }
+    let work = try federation.work(1, provider: provider, masking: "rotation")
+    let directory = federation.runDirectory(1)
+    let vector = try work.start()
+    try work.write(vector, to: directory)
+    host.shutDown()
+    let result = FederationResult(
+      rounds: 0, model: ModelHash.of(vector).hexadecimal, reason: "all rounds are done")
+    let report = try work.report(result, records: [], seconds: 0, to: directory) { _, _ in }
+    #expect(report.federated.isEmpty && report.ownRows == 0)
+    #expect(FileManager.default.fileExists(atPath: directory.run.summary.path))
+    let said = warnings.withLock { $0 }
+    #expect(said.count == 1 && said[0].contains("The model is complete"))
+  }
 }

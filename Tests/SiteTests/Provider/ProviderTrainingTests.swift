@@ -7,6 +7,7 @@ import Models
 import Numerics
 import OwnerRole
 import Protocol
+import Synchronization
 import TestSupport
 import Testing
 import Training
@@ -103,7 +104,17 @@ import Training
     let federation = try SmallFederation(local: "{epochs: 3}")
     let host = ProviderHost<Double>(federation.directory)
     defer { host.shutDown() }
-    let (own, provider, start) = try trainings(federation, site: 2, masking: "rotation", host: host)
+    let (own, provider, start) = try trainings(federation, site: 1, masking: "rotation", host: host)
+    let carried = Mutex(0)
+    host.network.setFault { transit in
+      if transit.direction == .toServer, let (_, request) = try? MessageCodec<Double>().ownerMessage(transit.message),
+        case .batch(_, _, let rows) = request
+      {
+        carried.withLock { $0 += rows.values.rows }
+      }
+      return [transit.message]
+    }
+    defer { host.network.setFault(nil) }
     let expected = try own.train(round: 1, from: start)
     expectEqual(
       try provider.train(round: 1, from: start, correction: nil, noise: nil, progress: { _, _ in }).weights,
