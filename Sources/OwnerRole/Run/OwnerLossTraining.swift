@@ -183,7 +183,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
   }
 
   private mutating func evaluate() throws {
-    guard description.validationRows > 0 else { return }
+    guard context.validates else { return }
     let epoch = step / description.stepsPerEpoch - 1
     let start = ContinuousClock().now
     let slots = context.prepared.plan.validationSlots

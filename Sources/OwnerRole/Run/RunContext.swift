@@ -16,6 +16,8 @@ final class RunContext<Element: FloatingElement> {
   /// The job as the trainer has it.
   let description: JobDescription
   let batches: any JobBatches
+  /// Whether weights are scored after each epoch; those of a round are scored apart.
+  let validates: Bool
   /// Of the steps.
   let loss: LossFunction
   let keys: JobKeys<Element>
@@ -40,6 +42,7 @@ final class RunContext<Element: FloatingElement> {
     self.prepared = prepared
     description = round?.description ?? prepared.description
     batches = round?.batches ?? prepared.plan
+    validates = round == nil && prepared.description.validationRows > 0
     self.loss = loss ?? LossFunction(task: prepared.job.task)
     self.keys = keys
     self.samples = samples

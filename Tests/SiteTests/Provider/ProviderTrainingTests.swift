@@ -54,6 +54,29 @@ import Training
     )
   }
 
+  /// Counts what a site sends from now on: rows that batches carry, and parts of evaluations.
+  private func count(at host: ProviderHost<Double>) -> Counts {
+    let counts = Counts()
+    host.network.setFault { transit in
+      guard transit.direction == .toServer, let request = try? MessageCodec<Double>().ownerMessage(transit.message)
+      else { return [transit.message] }
+      counts.withLock {
+        if case .batch(_, _, let delivery) = request.message { $0.rows += delivery.values.rows }
+        if case .evaluate = request.message { $0.evaluations += 1 }
+      }
+      return [transit.message]
+    }
+    return counts
+  }
+
+  private final class Counts: Sendable {
+    private let counts = Mutex((rows: 0, evaluations: 0))
+
+    func withLock<Value>(_ body: (inout sending (rows: Int, evaluations: Int)) -> Value) -> Value {
+      counts.withLock { body(&$0) }
+    }
+  }
+
   /// Masks are products of five numbers, steps are a few such: some hundred roundings of numbers of order 1, each 2⁻⁵³.
   private static let tolerance = 1e-13
 
@@ -70,6 +93,7 @@ import Training
     let host = ProviderHost<Double>(federation.directory)
     defer { host.shutDown() }
     let (own, provider, start) = try trainings(federation, site: 0, masking: masking, host: host)
+    let sent = count(at: host)
     var weights = start
     for round in 0..<2 {
       let expected = try own.train(round: round, from: weights)
@@ -80,6 +104,7 @@ import Training
       #expect(abs(found.rateSum - expected.rateSum) <= Self.tolerance)
       weights = expected.weights
     }
+    #expect(sent.withLock { $0.evaluations } == 0, "steps alone were asked for")
     #expect(host.jobs.isEmpty)
   }
 
@@ -105,20 +130,14 @@ import Training
     let host = ProviderHost<Double>(federation.directory)
     defer { host.shutDown() }
     let (own, provider, start) = try trainings(federation, site: 1, masking: "rotation", host: host)
-    let carried = Mutex(0)
-    host.network.setFault { transit in
-      if transit.direction == .toServer, let (_, request) = try? MessageCodec<Double>().ownerMessage(transit.message),
-        case .batch(_, _, let rows) = request
-      {
-        carried.withLock { $0 += rows.values.rows }
-      }
-      return [transit.message]
-    }
-    defer { host.network.setFault(nil) }
+    let sent = count(at: host)
     let expected = try own.train(round: 1, from: start)
     expectEqual(
       try provider.train(round: 1, from: start, correction: nil, noise: nil, progress: { _, _ in }).weights,
       expected.weights)
+    // 32 rows, which travel once; but those again that were under way when the next pass began.
+    let rows = sent.withLock { $0.rows }
+    #expect((32..<64).contains(rows), "\(rows) rows were sent")
   }
 
   @Test func `Rows of a class count what the site's own processors have them count, in steps and not in scores`() throws
