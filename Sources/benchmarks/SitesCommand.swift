@@ -98,7 +98,7 @@ struct SitesCommand: ParsableCommand {
       options: SiteOptions(compute: Compute(threads: 1), software: "benchmarks"), isInterrupted: { false },
       observe: { event in
         switch event {
-        case .began:
+        case .began where !isHeld:
           gate.wait()
           isHeld = true
         case .sent, .leftOut:
