@@ -101,13 +101,15 @@ let package = Package(
     library(
       "OwnerRole",
       [
-        "Families", "Masking", "Training", "Datasets", "Files", "JobSpec", "Protocol", "Models", "Numerics",
+        "Families", "Masking", "Training", "Datasets", "Files", "JobSpec", "Protocol", "Privacy", "Models", "Numerics",
         "Cryptography", "Foundations",
       ]),
     library("ServerProgram", ["Service", "Files", "Protocol", "Foundations", arguments, logging]),
     library(
       "TrainerRole",
-      ["Service", "Training", "Collectives", "Files", "Protocol", "Models", "Numerics", "Foundations"]),
+      [
+        "Service", "Training", "Collectives", "Files", "Protocol", "Models", "Numerics", "Cryptography", "Foundations",
+      ]),
     library(
       "AggregatorRole",
       [

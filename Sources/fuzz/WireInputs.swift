@@ -80,7 +80,8 @@ enum MessageSeeds {
       slots: Tensor([1, 0], shape: [2]), carried: Tensor([1, 0], shape: [2]), values: Tensor([1, 2], shape: [1, 2]))
     let values = Tensor<Float>([1, 2], shape: [1, 2])
     let owner: [OwnerMessage<Float>] = [
-      .hello(software: "owner"), .submit(try description()), .parameters(chunk: 1, values: values),
+      .hello(software: "owner"), .submit(try description()), .submit(try privateDescription()), .step(step: 1, rows: 2),
+      .parameters(chunk: 1, values: values),
       .attach(historySteps: 2),
       .batch(step: 1, part: 2, rows: rows), .gradient(step: 1, part: 2, values: values),
       .evaluate(epoch: 1, part: 2, rows: rows), .keep(epoch: 1), .commit(step: 1), .save,
@@ -118,6 +119,17 @@ enum MessageSeeds {
       schedule: ScheduleDescription(warmup: 0.1, decay: .linear), lossLocation: .trainer, task: .classification,
       epochs: 2, stepsPerEpoch: 3, batch: 4, microBatch: 2, keep: .best, checkpointEverySteps: 5, trainingRows: 10,
       validationRows: 2)
+  }
+
+  private static func privateDescription() throws -> JobDescription {
+    var job = try description()
+    (job.lossLocation, job.task, job.keep) = (.owner, nil, .last)
+    job.optimizer = OptimizerDescription(
+      kind: .sgd, learningRate: 0.1, momentum: 0.9, nesterov: true, weightDecay: 0.01, clipNorm: nil)
+    job.privacy = NoiseSeed([UInt8](repeating: 9, count: NoiseSeed.byteCount)).map {
+      StepPrivacy(clipNorm: 1, expectedBatch: 4, noiseMultiplier: 1.5, seed: $0)
+    }
+    return job
   }
 
   /// Proposals of a job as owners of wire version 2 made them.

@@ -23,8 +23,8 @@ import Protocol
     init(
       _ context: RunnerContext<Float>, inbox: Inbox<Float>, outbox: TrainerOutbox<Float>,
       afterTraining: @escaping () -> Void = {}
-    ) {
-      replica = LocalReplica(context, inbox: inbox)
+    ) throws {
+      replica = try LocalReplica(context, inbox: inbox)
       self.outbox = outbox
       self.afterTraining = afterTraining
     }
@@ -120,7 +120,7 @@ import Protocol
   @Test func eachPartsOutputsLeaveBeforeTheNextPartIsWorkedOn() throws {
     let stage = try Stage(Site<Float>()) { try RawJob<Float>().begin($0) }
     for message in try Self.twoSteps { #expect(stage.inbox.post(message)) }
-    let replica = ObservedReplica(stage.context, inbox: stage.inbox, outbox: stage.outbox)
+    let replica = try ObservedReplica(stage.context, inbox: stage.inbox, outbox: stage.outbox)
     guard case .paused(2, "its owner left") = try stage.run(replica) else {
       Issue.record("the owner left after two steps")
       return
@@ -151,7 +151,7 @@ import Protocol
   @Test func aStopEndsTrainingWithoutAnOwnerAfterTheStepUnderWay() throws {
     let stage = try Stage(Site<Float>()) { try Self.upload($0) }
     let inbox = stage.inbox
-    let replica = ObservedReplica(stage.context, inbox: inbox, outbox: stage.outbox) { inbox.stop(.shutdown) }
+    let replica = try ObservedReplica(stage.context, inbox: inbox, outbox: stage.outbox) { inbox.stop(.shutdown) }
     guard case .paused(1, "the trainer stops") = try stage.run(replica) else {
       Issue.record("it did not stop after a step")
       return

@@ -4,6 +4,7 @@ the loss at the owner and nothing masked, fetches the weights, and compares them
 
 Needs pyzmq and NumPy. Usage: peer.py TRAINER-PROGRAM
 """
+import hmac
 import json
 import os
 import pathlib
@@ -24,7 +25,7 @@ PIECE = 4 << 20
 
 
 class Peer:
-    def __init__(self, endpoint, trainer_key, version=3):
+    def __init__(self, endpoint, trainer_key, version=4):
         self.job, self.version = os.urandom(16), version
         self.socket = zmq.Context.instance().socket(zmq.DEALER)
         self.socket.curve_publickey, self.socket.curve_secretkey, self.socket.curve_serverkey = *KEYS, trainer_key
@@ -142,6 +143,91 @@ def train(peer):
     return float(np.abs(trained - weight).max() / np.abs(weight).max())
 
 
+def derived(secret, info):
+    """HKDF-SHA-256 without salt, 32 bytes (RFC 5869)."""
+    key = hmac.digest(bytes(32), secret, "sha256")
+    return hmac.digest(key, info.encode() + b"\1", "sha256")
+
+
+def words(key, nonce, count):
+    """The keystream of ChaCha20 with a 64-bit counter from 0 and a 64-bit nonce, as 8-byte words."""
+    blocks = -(-count // 8)
+    start = np.empty((16, blocks), np.uint32)
+    start[:4] = np.frombuffer(b"expand 32-byte k", "<u4")[:, None]
+    start[4:12] = np.frombuffer(key, "<u4")[:, None]
+    start[12], start[13] = np.arange(blocks), 0
+    start[14:] = np.frombuffer(struct.pack("<Q", nonce), "<u4")[:, None]
+    state = start.copy()
+
+    def quarter(a, b, c, d):
+        for x, y, z, turn in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
+            state[x] += state[y]
+            state[z] ^= state[x]
+            state[z] = (state[z] << np.uint32(turn)) | (state[z] >> np.uint32(32 - turn))
+
+    for _ in range(10):
+        for a in range(4):
+            quarter(a, 4 + a, 8 + a, 12 + a)
+        for a in range(4):
+            quarter(a, 4 + (a + 1) % 4, 8 + (a + 2) % 4, 12 + (a + 3) % 4)
+    return np.frombuffer((state + start).T.astype("<u4").tobytes(), "<u8")[:count]
+
+
+def noise(seed, label, count):
+    """Standard normal numbers of a private step."""
+    key, parts = derived(seed, "noise/" + label), []
+    for first in range(0, count, 4096):
+        size = min(4096, count - first)
+        pairs = words(key, first // 4096 + 1, 2 * -(-size // 2)).reshape(-1, 2)
+        radius = np.sqrt(-2 * np.log((pairs[:, 0].astype(float) + 1) * 2.0**-64))
+        angle = 2 * np.pi * ((pairs[:, 1] >> np.uint64(11)).astype(float) * 2.0**-53)
+        parts.append(np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).ravel()[:size])
+    return np.concatenate(parts)
+
+
+def train_privately(peer):
+    """Steps of other sizes than each other, one without rows: each row's gradient clipped, noise from a seed."""
+    clip, sigma, seed, sizes = 1.5, 0.8, bytes(range(7, 39)), [PART + 1, 0, 1] + [BATCH] * STEPS
+    random = np.random.default_rng(2)
+    rows = STEPS * BATCH
+    inputs = np.zeros((rows, FEATURES + 2), "<f4")
+    inputs[:, :FEATURES], inputs[:, FEATURES] = random.normal(size=(rows, FEATURES)), 1
+    targets = random.normal(size=(rows, OUTPUTS)).astype("<f4")
+    weight = (random.normal(size=(OUTPUTS, FEATURES + 2)) / 3).astype("<f4")
+    job = description(rows, peer.version)
+    job["privacy"] = {"clipNorm": clip, "expectedBatch": BATCH, "noiseMultiplier": sigma, "seed": seed.hex()}
+    peer.send(2, json.dumps(job).encode())
+    peer.receive("accepted")
+    peer.send(3, index(0), [weight])
+    peer.receive("stored")
+    peer.send(4, index(0))
+    peer.receive("attached")
+    for step, size in enumerate(sizes[:STEPS]):
+        peer.send(24, index(step, size))
+        slots = np.sort(random.choice(rows, size, replace=False)).astype("<i4")
+        total = np.zeros(weight.shape)
+        for part, first in enumerate(range(0, size, PART)):
+            some = slots[first : first + PART]
+            empty = np.zeros(0, "<i4")
+            peer.send(5, index(step, part), [some, np.ones(len(some), "u1"), inputs[some], empty, empty])
+            _, _, (outputs,) = peer.receive("outputs")
+            own = (2 * (outputs - targets[some]) / OUTPUTS).astype("<f4")
+            peer.send(6, index(step, part), [own])
+            for row, slope in zip(inputs[some], own):
+                one = np.outer(slope.astype(float), row)
+                total += one * min(1, clip / np.linalg.norm(one))
+        peer.receive("step applied")
+        drawn = noise(seed, f"job/step {step}/parameter 0", weight.size).reshape(weight.shape)
+        weight = (weight - RATE * (total + sigma * clip * drawn) / BATCH).astype("<f4")
+    peer.send(21)
+    peer.receive("finished")
+    peer.send(16, index(0))
+    _, _, (trained,) = peer.receive("parameters")
+    peer.send(19)
+    peer.receive("removed")
+    return float(np.abs(trained - weight).max() / np.abs(weight).max())
+
+
 def main():
     program = pathlib.Path(sys.argv[1]).resolve()
     with tempfile.TemporaryDirectory() as folder:
@@ -155,16 +241,17 @@ def main():
                  "tcp://127.0.0.1:0"], stdout=subprocess.PIPE, stderr=log, text=True)
         try:
             endpoint = trainer.stdout.readline().split()[1]
-            differences = [train(Peer(endpoint, trainer_key, version)) for version in (3, 2)]
+            differences = [train(Peer(endpoint, trainer_key, version)) for version in (4, 3, 2)]
+            differences.append(train_privately(Peer(endpoint, trainer_key)))
             stranger = Peer(endpoint, trainer_key, version=9)
             stranger.send(20)
-            stranger.version = 3
+            stranger.version = 4
             _, fields, _ = stranger.receive("refused")
             print("another version is refused:", fields[12:].decode())
         finally:
             trainer.terminate()
             trainer.wait()
-    print("largest relative weight difference, by wire versions 3 and 2:", *(f"{difference:.1e}" for difference in differences))
+    print("largest relative weight difference, by wire versions 4, 3 and 2, and of private steps:", *(f"{difference:.1e}" for difference in differences))
     return 0 if max(differences) < 1e-5 else 1
 
 

@@ -51,9 +51,11 @@ package enum WireVersion: UInt16, Sendable, Comparable, CaseIterable {
   case two = 2
   /// A job's model is a graph of layers.
   case three = 3
+  /// A job may have differentially private steps (`StepPrivacy`), and then says how many rows each has (*step*).
+  case four = 4
 
   /// What this program writes on its own account. A server answers in the version that it was spoken to.
-  package static let current = WireVersion.three
+  package static let current = WireVersion.four
   static let oldest = WireVersion.two
 
   package static func < (left: WireVersion, right: WireVersion) -> Bool { left.rawValue < right.rawValue }

@@ -19,7 +19,7 @@ package struct JobDescription: Sendable, Equatable, Codable {
   package var task: LearningTask?
   package var epochs: Int
   package var stepsPerEpoch: Int
-  /// Rows of an optimizer step, accumulated gradients included.
+  /// Rows of an optimizer step, accumulated gradients included; with `privacy` the most that one may have.
   package var batch: Int
   package var microBatch: Int
   package var keep: KeepPolicy
@@ -29,11 +29,14 @@ package struct JobDescription: Sendable, Equatable, Codable {
   package var validationRows: Int
   /// Tokens of all rows together where rows are sequences, 0 where they are not: the size of an upload.
   package var totalTokens: Int
+  /// Nil where a step's gradient is that of its batch's mean.
+  package var privacy: StepPrivacy?
 
   package init(
     purpose: Purpose, graph: ModelGraph, optimizer: OptimizerDescription, schedule: ScheduleDescription,
     lossLocation: LossLocation, task: LearningTask?, epochs: Int, stepsPerEpoch: Int, batch: Int, microBatch: Int,
-    keep: KeepPolicy, checkpointEverySteps: Int, trainingRows: Int, validationRows: Int, totalTokens: Int = 0
+    keep: KeepPolicy, checkpointEverySteps: Int, trainingRows: Int, validationRows: Int, totalTokens: Int = 0,
+    privacy: StepPrivacy? = nil
   ) {
     self.purpose = purpose
     self.graph = graph
@@ -50,16 +53,19 @@ package struct JobDescription: Sendable, Equatable, Codable {
     self.trainingRows = trainingRows
     self.validationRows = validationRows
     self.totalTokens = totalTokens
+    self.privacy = privacy
   }
 
   /// Steps of the whole run. Call after `validate()`, which bounds the product.
   package var totalSteps: Int { epochs * stepsPerEpoch }
   /// Rows of both kinds.
   package var totalRows: Int { trainingRows + validationRows }
-  /// Rows of a step; the last batch of an epoch may be short.
-  package func rows(ofStep step: Int) -> Int {
-    min(batch, trainingRows - step % stepsPerEpoch * batch)
+  /// Rows of a step; the last batch of an epoch may be short. Nil with `privacy`: each step's number is drawn and said.
+  package func rows(ofStep step: Int) -> Int? {
+    privacy == nil ? min(batch, trainingRows - step % stepsPerEpoch * batch) : nil
   }
+  /// Rows that a step has, or has on average: what an epoch is divided by.
+  package var expectedBatch: Int { privacy?.expectedBatch ?? batch }
   /// The most rows of one `evaluate` message: a batch, or a micro-batch where rows are sequences.
   package var evaluationRows: Int { graph.maximumTokens == nil ? max(batch, microBatch) : microBatch }
 }
@@ -88,6 +94,20 @@ extension JobDescription {
       throw .invalidJob("a task is stated exactly when the trainer computes the loss")
     }
     if task == .survival { throw .invalidJob("the loss of a survival is the owner's") }
+    if let privacy { try validate(privacy) }
+  }
+
+  private func validate(_ privacy: StepPrivacy) throws(WireError) {
+    try check("the clip norm of a sample", privacy.clipNorm, above: 0)
+    try check("the noise multiplier", privacy.noiseMultiplier, above: 0)
+    try check("the expected batch", privacy.expectedBatch, 1...max(1, min(batch, trainingRows)))
+    guard purpose == .training, lossLocation == .owner else {
+      throw .invalidJob("steps are private only where the owner computes the loss of a training")
+    }
+    guard optimizer.clipNorm == nil else {
+      throw .invalidJob("a job whose samples are clipped one by one has no clip norm of all gradients beside it")
+    }
+    guard keep == .last else { throw .invalidJob("a private job keeps the last weights") }
   }
 
   /// Slots number the rows as `Int32`. The steps follow from the rows, so they are stated only to be compared; with both bounded, their
@@ -98,10 +118,12 @@ extension JobDescription {
     try check("validation rows", validationRows, 0...(maxRows - trainingRows))
     switch purpose {
     case .training:
-      let steps = (trainingRows - 1) / batch + 1
+      guard expectedBatch >= 1 else { throw .invalidJob("the expected batch must be at least 1") }
+      let steps = (trainingRows - 1) / expectedBatch + 1
       guard stepsPerEpoch == steps else {
         throw .invalidJob(
-          "steps per epoch must be \(steps) for \(trainingRows) rows in batches of \(batch), not \(stepsPerEpoch)")
+          "steps per epoch must be \(steps) for \(trainingRows) rows in batches of \(expectedBatch), not \(stepsPerEpoch)"
+        )
       }
     case .inference:
       guard trainingRows == 0, epochs == 1, stepsPerEpoch == 1 else {

@@ -12,6 +12,9 @@ package enum OwnerMessage<Element: FloatingElement>: WireMessage, Equatable {
   case parameters(chunk: Int, values: Tensor<Element>)
   /// Takes the job up; `historySteps` are the steps whose history the owner holds. Answered by `attached`, or `queued` until then.
   case attach(historySteps: Int)
+  /// Of a private job, before anything else of a step: how many rows it has. With none the trainer takes the step at once and answers
+  /// `stepApplied`; said one step ahead at most.
+  case step(step: Int, rows: Int)
   /// Loss at the owner: inputs of one micro-batch. Answered by `outputs`.
   case batch(step: Int, part: Int, rows: RowDelivery<Element>)
   /// ∂L/∂y' of a micro-batch, [n, outputs]. After the last part of a step the trainer answers `stepApplied`.
@@ -98,6 +101,7 @@ package enum OwnerMessage<Element: FloatingElement>: WireMessage, Equatable {
     case .finish: 21
     case .leave: 22
     case .storeSequences: 23
+    case .step: 24
     }
   }
 
@@ -110,6 +114,7 @@ package enum OwnerMessage<Element: FloatingElement>: WireMessage, Equatable {
       envelope.write(chunk)
       envelope.attach(values)
     case .attach(let historySteps): envelope.write(historySteps)
+    case .step(let step, let rows): envelope.write(step, rows)
     case .batch(let step, let part, let rows):
       envelope.write(step, part)
       rows.attach(to: &envelope)
@@ -155,8 +160,11 @@ package enum OwnerMessage<Element: FloatingElement>: WireMessage, Equatable {
       let description: JobDescription =
         switch envelope.version {
         case .two: try envelope.readJSON("job description", of: JobDescriptionVersion2.self).description
-        case .three: try envelope.readJSON("job description")
+        case .three, .four: try envelope.readJSON("job description")
         }
+      if description.privacy != nil, envelope.version < .four {
+        throw .invalidJob("private steps need wire version 4")
+      }
       try description.validate()
       self = .submit(description)
     case 3:
@@ -191,6 +199,7 @@ package enum OwnerMessage<Element: FloatingElement>: WireMessage, Equatable {
     case 21: self = .finish
     case 22: self = .leave
     case 23: self = try Self.sequences(from: &envelope)
+    case 24: self = .step(step: try envelope.fields.readIndex(), rows: try envelope.fields.readIndex())
     default: throw .malformed("an unknown kind of message")
     }
     try envelope.finish()

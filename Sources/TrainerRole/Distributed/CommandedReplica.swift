@@ -16,10 +16,12 @@ struct CommandedReplica<Element: FloatingElement> {
   ///   - first: commands that came before those in the mailbox.
   init(
     engine: TrainingEngine<Element>, reduction: CollectiveReduction<Element>, loss: LossFunction?,
-    mailbox: ReplicaMailbox<Element>, context: RunnerContext<Element>?, _ first: [ReplicaCommand<Element>] = [],
+    correction: (any GradientCorrection<Element>)?, mailbox: ReplicaMailbox<Element>, context: RunnerContext<Element>?,
+    _ first: [ReplicaCommand<Element>] = [],
     answer: @escaping (ReplicaAnswer<Element>) -> Void
   ) {
-    replica = Replica(engine: engine, reduction: reduction, loss: loss, context: context, answer: answer)
+    replica = Replica(
+      engine: engine, reduction: reduction, loss: loss, correction: correction, context: context, answer: answer)
     self.mailbox = mailbox
     self.answer = answer
     waiting = first

@@ -97,7 +97,7 @@ extension TrainingEngine {
       model: description.graph, optimizer: description.purpose == .training ? description.optimizer : nil,
       schedule: description.schedule, totalSteps: description.totalSteps,
       batchRows: ReplicatedRun<Element>.batchRows(description, replicas: communicator.size),
-      partRows: description.microBatch, compute: compute
+      partRows: description.microBatch, sampleClipping: description.sampleClipping(), compute: compute
     ) { _, elements in
       try communicator.broadcast(elements, from: 0)
     }

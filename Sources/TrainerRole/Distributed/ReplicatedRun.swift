@@ -41,6 +41,8 @@ struct ReplicatedRun<Element: FloatingElement> {
       job: job, configuration: configuration, store: store, outbox: outbox, historySteps: historySteps,
       batchRows: Self.batchRows(job.description, replicas: communicator.size))
     let engine = context.engine
+    let correction: (any GradientCorrection<Element>)? = try job.description.correction(
+      workers: configuration.compute.workers)
     let replicas = DistributedReplicas<Element>(communicator, inputWidth: engine.model.inputWidth)
     let loop = Handover(value: try Coordination(context: context, inbox: inbox, replicas: replicas).loop(context))
     let reduction = CollectiveReduction<Element>(communicator)
@@ -69,7 +71,7 @@ struct ReplicatedRun<Element: FloatingElement> {
       replicas.sendAll(.end)
     }
     var replica = CommandedReplica(
-      engine: engine, reduction: reduction, loss: job.description.task.map(LossFunction.init),
+      engine: engine, reduction: reduction, loss: job.description.task.map(LossFunction.init), correction: correction,
       mailbox: replicas.mailbox, context: context
     ) { [inbox] in inbox.post($0, from: 0) }
     _ = replica.run()

@@ -73,8 +73,8 @@ package struct TrainerWorker<Element: FloatingElement>: Sendable {
     let reduction = CollectiveReduction<Element>(communicator)
     _ = engine.share(over: reduction, of: description)
     var replica = CommandedReplica(
-      engine: engine, reduction: reduction, loss: description.task.map(LossFunction.init), mailbox: mailbox,
-      context: nil, first
+      engine: engine, reduction: reduction, loss: description.task.map(LossFunction.init),
+      correction: try description.correction(workers: compute.workers), mailbox: mailbox, context: nil, first
     ) { [communicator] answer in
       // Rank 0 would wait for it for ever: when it cannot be sent this process ends.
       do throws(CollectiveError) {

@@ -24,6 +24,9 @@ struct JobAdmission<Element: FloatingElement> {
   func admit(_ description: JobDescription, _ model: Model) throws -> Int {
     try checkOutputs(description)
     try checkRanks(description)
+    if description.privacy != nil, let layer = model.layerWithoutSampleNorms {
+      throw ServiceError.refused(TrainingError.noSampleNorms(layer: layer).description)
+    }
     let memory = Self.memoryNeeded(
       description, model, replicas: configuration.usesReplicas ? configuration.communicator.size : nil)
     let memoryLimit = min(configuration.memoryLimit, limits.memory ?? .max)
@@ -63,7 +66,8 @@ struct JobAdmission<Element: FloatingElement> {
         model, optimizer: description.purpose == .training ? description.optimizer : nil,
         batchRows: max(
           ReplicatedRun<Element>.batchRows(description, replicas: replicas ?? 1),
-          description.microBatch), partRows: description.microBatch),
+          description.microBatch), partRows: description.microBatch,
+        sampleClipping: try? description.sampleClipping()),
       replicas == nil ? 0 : handedOut(description, model),
       Shape.byteCount([2, outputRows(description), model.outputWidth], Element.elementType),
       description.graph.maximumTokens.map {

@@ -49,7 +49,8 @@ struct JobCheckpoints<Element: FloatingElement> {
       let engine = try TrainingEngine<Element>(
         model: description.graph, optimizer: description.purpose == .training ? description.optimizer : nil,
         schedule: description.schedule, totalSteps: description.totalSteps,
-        batchRows: batchRows ?? description.batch, partRows: description.microBatch, compute: compute
+        batchRows: batchRows ?? description.batch, partRows: description.microBatch,
+        sampleClipping: description.sampleClipping(), compute: compute
       ) { index, elements in
         if specifications[index].isTrained {
           try state.readNext(into: elements)

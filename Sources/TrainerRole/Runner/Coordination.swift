@@ -23,6 +23,8 @@ struct Coordination<Element: FloatingElement> {
   var step: Int
   /// The best weights so far, when the job keeps them.
   var best: (epoch: Int, metric: Double?)?
+  /// Rows of steps of a private job, as the owner has said them.
+  var sizes: [Int: Int] = [:]
   /// Set when a rank is gone: then only rank 0's replica is left, to save.
   private(set) var lostRank: CollectiveError?
   private(set) var meter: ReductionMeter
@@ -49,13 +51,23 @@ struct Coordination<Element: FloatingElement> {
     outbox.post(.event(event))
   }
 
+  /// Whether it is known how many rows a step has.
+  func isOpen(_ step: Int) -> Bool {
+    description.privacy == nil || sizes[step] != nil
+  }
+
+  /// 0 where that is not known.
+  func rows(ofStep step: Int) -> Int {
+    description.rows(ofStep: step) ?? sizes[step] ?? 0
+  }
+
   func partCount(ofStep step: Int) -> Int {
-    (description.rows(ofStep: step) + description.microBatch - 1) / description.microBatch
+    (rows(ofStep: step) + description.microBatch - 1) / description.microBatch
   }
 
   /// The last part of a batch may be short.
   func samples(ofPart part: Int, step: Int) -> Int {
-    min(description.microBatch, description.rows(ofStep: step) - part * description.microBatch)
+    min(description.microBatch, rows(ofStep: step) - part * description.microBatch)
   }
 
   /// Tells all replicas of a step which parts of it are theirs.

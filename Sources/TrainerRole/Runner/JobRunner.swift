@@ -50,7 +50,7 @@ final class JobRunner<Element: FloatingElement>: JobRunning {
       let context = try RunnerContext(
         job: job, configuration: configuration, store: store, outbox: outbox, historySteps: historySteps)
       outbox.post(.event(.jobStarted(job: job.id, step: context.engine.step)))
-      let replica = LocalReplica(context, inbox: inbox)
+      let replica = try LocalReplica(context, inbox: inbox)
       return try Coordination(context: context, inbox: inbox, replicas: replica).loop(context)()
     } catch let failure as any Failure {
       // A runner reads no files but the store's.

@@ -84,6 +84,7 @@ struct OwnerPacedTraining<Element: FloatingElement> {
 
   private mutating func handle(_ message: OwnerMessage<Element>) throws -> RunnerOutcome? {
     switch message {
+    case .step(let step, let rows): try open(step, rows: rows)
     case .batch(let step, let part, let delivery): try take(delivery, step: step, part: part)
     case .gradient(let step, let part, let values): try takeGradient(step: step, part: part, values: values)
     case .evaluate(let epoch, let part, let delivery): try evaluate(delivery, epoch: epoch, part: part)
@@ -105,12 +106,27 @@ struct OwnerPacedTraining<Element: FloatingElement> {
     return nil
   }
 
-  private var isBetweenSteps: Bool { waiting.isEmpty && handedOut[common.step] == nil }
+  private var isBetweenSteps: Bool { waiting.isEmpty && assignments[common.step] == nil }
 
   // MARK: - Micro-batches
 
+  /// Takes note of how many rows a step of a private job has; one without rows needs nothing more.
+  private mutating func open(_ step: Int, rows: Int) throws {
+    guard description.privacy != nil else { throw WireError.outOfOrder("rows of a step are stated for private jobs") }
+    let isDue = step == common.step || (step == common.step + 1 && common.isOpen(common.step))
+    guard isDue, step < description.totalSteps, !common.isOpen(step) else {
+      throw WireError.outOfOrder("the rows of step \(step) are stated during step \(common.step)")
+    }
+    guard rows <= description.batch else {
+      throw WireError.oversized(what: "a step's batch", size: rows, limit: description.batch)
+    }
+    common.sizes[step] = rows
+    try handOut()
+  }
+
   private mutating func take(_ delivery: RowDelivery<Element>, step: Int, part: Int) throws {
     guard description.purpose == .training else { throw WireError.outOfOrder("a batch for masked inference") }
+    guard common.isOpen(step) else { throw WireError.outOfOrder("rows of step \(step) before the number of them") }
     try inputs.check(delivery, slotLimit: description.totalRows)
     guard unanswered < window else { throw WireError.outOfOrder("more micro-batches than the window of \(window)") }
     waiting.append((step, part, delivery))
@@ -121,7 +137,8 @@ struct OwnerPacedTraining<Element: FloatingElement> {
   /// Gives replicas what they can have: the present step's parts, and the next one's so that they go on with it at once.
   private mutating func handOut() throws {
     try handOut(common.step)
-    let isWhole = handedOut[common.step] == common.partCount(ofStep: common.step)
+    let isWhole =
+      common.isOpen(common.step) && handedOut[common.step, default: 0] == common.partCount(ofStep: common.step)
     // A step after which a checkpoint is due ends first.
     if isWhole, !common.replicas.isImmediate, (common.step + 1) % description.checkpointEverySteps != 0 {
       try handOut(common.step + 1)
@@ -133,6 +150,7 @@ struct OwnerPacedTraining<Element: FloatingElement> {
   }
 
   private mutating func handOut(_ step: Int) throws {
+    guard common.isOpen(step) else { return }
     try checkParts(ofStep: step)
     if assignments[step] == nil {
       guard let assignment = assignment(ofStep: step) else { return }
@@ -167,6 +185,7 @@ struct OwnerPacedTraining<Element: FloatingElement> {
   private func assignment(ofStep step: Int) -> PartAssignment? {
     let arrived = waiting.prefix { $0.step == step }
     let parts = common.partCount(ofStep: step)
+    guard parts > 0 else { return PartAssignment(parts: 0, replicas: common.replicas.size) }
     guard !arrived.isEmpty else { return nil }
     // The owner sends all of them without an answer.
     guard common.replicas.size > 1, parts <= window else {
@@ -238,6 +257,7 @@ struct OwnerPacedTraining<Element: FloatingElement> {
       guard rank == 0 else { return }
       common.step = report.step + 1
       tell(report)
+      common.sizes[report.step] = nil
       assignments[report.step] = nil
       handedOut[report.step] = nil
       outputs[report.step] = nil
@@ -264,7 +284,7 @@ struct OwnerPacedTraining<Element: FloatingElement> {
     common.send(
       .stepApplied(step: report.step, gradientNorm: report.gradientNorm, learningRate: report.learningRate))
     progress.count(
-      rows: description.rows(ofStep: report.step), tokens: tokens.removeValue(forKey: report.step) ?? 0,
+      rows: common.rows(ofStep: report.step), tokens: tokens.removeValue(forKey: report.step) ?? 0,
       step: report.step + 1, report: common.report)
   }
 

@@ -37,6 +37,8 @@ struct Replica<Element: FloatingElement> {
   private let engine: TrainingEngine<Element>
   private let reduction: CollectiveReduction<Element>?
   private let loss: LossFunction?
+  /// Nil where a step's gradient is the loss's alone.
+  private let correction: (any GradientCorrection<Element>)?
   /// At rank 0: its way to the store.
   private var context: RunnerContext<Element>?
   private let answer: (ReplicaAnswer<Element>) -> Void
@@ -45,11 +47,13 @@ struct Replica<Element: FloatingElement> {
   /// - Parameter reduction: nil for the only replica of a job.
   init(
     engine: TrainingEngine<Element>, reduction: CollectiveReduction<Element>?, loss: LossFunction?,
-    context: RunnerContext<Element>?, answer: @escaping (ReplicaAnswer<Element>) -> Void
+    correction: (any GradientCorrection<Element>)?, context: RunnerContext<Element>?,
+    answer: @escaping (ReplicaAnswer<Element>) -> Void
   ) {
     self.engine = engine
     self.reduction = reduction
     self.loss = loss
+    self.correction = correction
     self.context = context
     self.answer = answer
   }
@@ -119,7 +123,7 @@ struct Replica<Element: FloatingElement> {
     // Whether it succeeds or not, this step's summation is over.
     current = nil
     do {
-      let report = try engine.finishStep()
+      let report = try engine.finishStep(correction: correction)
       answer(.applied(report, waited: (reduction?.waited ?? .zero) / .seconds(1)))
     } catch TrainingError.notReduced {
       // Another replica gave the step up or is gone; the loop knows.

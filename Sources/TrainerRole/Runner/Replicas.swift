@@ -69,9 +69,10 @@ enum StoreOrder: Sendable {
 final class LocalReplica<Element: FloatingElement>: Replicas {
   private var replica: Replica<Element>
 
-  init(_ context: RunnerContext<Element>, inbox: Inbox<Element>) {
+  init(_ context: RunnerContext<Element>, inbox: Inbox<Element>) throws {
     replica = Replica(
-      engine: context.engine, reduction: nil, loss: context.description.task.map(LossFunction.init), context: context
+      engine: context.engine, reduction: nil, loss: context.description.task.map(LossFunction.init),
+      correction: try context.description.correction(workers: context.configuration.compute.workers), context: context
     ) { inbox.post($0, from: 0) }
   }
 

@@ -168,7 +168,7 @@ package final class TrainingEngine<Element: FloatingElement> {
   /// Where samples are sequences, `rows` is the part that went forward first of those without gradient, and its backward pass
   /// runs here.
   /// - Throws: `TrainingError.rowsOutsideBatch`, `.gradientBeforeForward`, `.partOrder`, `.gradientShape`,
-  ///   `.nonFiniteGradient`.
+  ///   `.nonFiniteGradient`, `.nonFiniteSampleGradient`.
   package func setOutputGradient(_ gradient: Tensor<Element>, rows: Range<Int>) throws(TrainingError) {
     try batch.check(rows)
     guard batch.haveOutputs(rows) else { throw .gradientBeforeForward(rows: rows) }
@@ -246,7 +246,7 @@ package final class TrainingEngine<Element: FloatingElement> {
   /// Where engines share a batch it waits for all of them, and each makes the same update.
   /// - Parameter correction: what is added to the gradients of the loss, before they are clipped all together; nil for nothing.
   /// - Throws: `TrainingError.incompleteBatch`, `.nonFiniteGradient` (the norm of all gradients is not finite),
-  ///   `.finished`, `.notReduced`; weights, optimizer state and step are then as before.
+  ///   `.nonFiniteSampleGradient`, `.finished`, `.notReduced`; weights, optimizer state and step are then as before.
   package func finishStep(
     correction: (any GradientCorrection<Element>)? = nil
   ) throws(TrainingError) -> StepReport {

@@ -29,13 +29,13 @@ package struct SampleClipping: Sendable, Equatable {
   /// What each sample's output gradient is multiplied by: min(1, C/‖gᵢ‖)/B.
   ///
   /// - Parameter squares: ‖gᵢ‖² of `count` samples.
-  /// - Throws: `TrainingError.nonFiniteGradient` where one of them is not finite.
+  /// - Throws: `TrainingError.nonFiniteSampleGradient` where one of them is not finite.
   func factors(_ squares: PartialSums, count: Int) throws(TrainingError) -> [Double] {
     var factors: [Double] = []
     factors.reserveCapacity(count)
     for sample in 0..<count {
       let norm = squares[sample].squareRoot()
-      guard norm.isFinite else { throw .nonFiniteGradient }
+      guard norm.isFinite else { throw .nonFiniteSampleGradient }
       factors.append((norm > clipNorm ? clipNorm / norm : 1) / expectedBatch)
     }
     return factors

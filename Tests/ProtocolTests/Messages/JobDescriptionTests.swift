@@ -1,3 +1,4 @@
+import Foundation
 import Foundations
 import Models
 import Testing
@@ -65,6 +66,65 @@ struct JobDescriptionTests {
     var description = MessageFixtures.description
     change(&description)
     #expect(refusal(description)?.hasPrefix(start) == true, "\(refusal(description) ?? "accepted")")
+  }
+
+  private static func privacy(_ change: (inout StepPrivacy) -> Void) -> Change {
+    var privacy = MessageFixtures.privateDescription.privacy
+    privacy.map { start in
+      var changed = start
+      change(&changed)
+      privacy = changed
+    }
+    let changed = privacy
+    return { $0.privacy = changed }
+  }
+
+  private static let privateOutOfRange: [(String, Change)] = [
+    ("the clip norm of a sample must", privacy { $0.clipNorm = 0 }),
+    ("the clip norm of a sample must", privacy { $0.clipNorm = .infinity }),
+    ("the noise multiplier must", privacy { $0.noiseMultiplier = 0 }),
+    ("the noise multiplier must", privacy { $0.noiseMultiplier = .nan }),
+    ("the expected batch must", privacy { $0.expectedBatch = 0 }),
+    ("steps per epoch must", privacy { $0.expectedBatch = 21 }),
+    ("the expected batch must", { $0.batch = 3 }),
+    (
+      "steps are private only where the owner computes the loss",
+      { ($0.lossLocation, $0.task) = (.trainer, .regression) }
+    ),
+    ("a job whose samples are clipped", { $0.optimizer = optimizer(clipNorm: 1) }),
+    ("a private job keeps the last", { $0.keep = .best }),
+  ]
+
+  @Test(arguments: privateOutOfRange.indices) func privateFieldOutOfRange(_ index: Int) throws {
+    try MessageFixtures.privateDescription.validate()
+    let (start, change) = Self.privateOutOfRange[index]
+    var description = MessageFixtures.privateDescription
+    change(&description)
+    #expect(refusal(description)?.hasPrefix(start) == true, "\(refusal(description) ?? "accepted")")
+  }
+
+  /// An owner of version 3 knows nothing of private steps; a trainer must not do without the noise that is asked for, either.
+  @Test func privateStepsNeedTheirVersion() throws {
+    let codec = MessageCodec<Float>()
+    var frames = codec.frames(.submit(MessageFixtures.privateDescription), job: .none)
+    frames[0][4] = 3
+    #expect(throws: WireError.invalidJob("private steps need wire version 4")) { _ = try codec.ownerMessage(frames) }
+    var plain = codec.frames(.submit(MessageFixtures.description), job: .none)
+    plain[0][4] = 3
+    #expect(try codec.ownerMessage(plain).message == .submit(MessageFixtures.description))
+  }
+
+  @Test func aSeedOfAnotherLengthIsRefused() {
+    let codec = MessageCodec<Float>()
+    var frames = codec.frames(.submit(MessageFixtures.privateDescription), job: .none)
+    let text = String(decoding: frames[0], as: UTF8.self)
+    #expect(text.contains("c8c9cacb"))
+    for bad in ["c8c9", "zzzz"] {
+      frames[0] = Data(frames[0].map { $0 })
+      let header = frames[0].prefix(24)
+      let json = String(decoding: frames[0].dropFirst(24), as: UTF8.self).replacing("c8c9cacb", with: bad)
+      #expect(throws: WireError.self) { _ = try codec.ownerMessage([header + Data(json.utf8)]) }
+    }
   }
 
   /// The same refusal when it arrives as a message.

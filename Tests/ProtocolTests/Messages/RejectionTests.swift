@@ -38,21 +38,23 @@ struct RejectionTests {
 
   @Test func wrongVersion() {
     reject([attach { $0.version = 1 }], .version(theirs: 1))
-    reject([attach { $0.version = 4 }], .version(theirs: 4))
+    reject([attach { $0.version = 5 }], .version(theirs: 5))
     reject([attach { $0.version = 0x0200 }], .version(theirs: 512))
   }
 
-  @Test func theVersionOfBeforeIsReadAndAnsweredInIt() throws {
-    let message = [attach { $0.version = 2 }]
+  @Test(arguments: [WireVersion.two, .three]) func versionsOfBeforeAreReadAndAnsweredInThem(
+    _ version: WireVersion
+  ) throws {
+    let message = [attach { $0.version = version.rawValue }]
     #expect(try codec.ownerMessage(message).message == .attach(historySteps: 3))
-    #expect(WireVersion(of: message) == .two && WireVersion(of: [attach()]) == .three)
+    #expect(WireVersion(of: message) == version && WireVersion(of: [attach()]) == .four)
     #expect(WireVersion(of: [attach { $0.version = 9 }]) == nil && WireVersion(of: [Data("EQTR".utf8)]) == nil)
-    let answer = codec.frames(.pong, job: .none, version: .two)
-    #expect(Array(answer[0].prefix(6)) == Array("EQTR".utf8) + [2, 0])
+    let answer = codec.frames(.pong, job: .none, version: version)
+    #expect(Array(answer[0].prefix(6)) == Array("EQTR".utf8) + [UInt8(version.rawValue), 0])
     #expect(try codec.trainerMessage(answer).message == .pong)
   }
 
-  @Test(arguments: [0, 24, 100, 101, 117, 255] as [UInt8])
+  @Test(arguments: [0, 25, 100, 101, 117, 255] as [UInt8])
   func unknownKindFromAnOwner(_ kind: UInt8) {
     reject([Header(kind: kind).data], .malformed("an unknown kind of message"))
   }

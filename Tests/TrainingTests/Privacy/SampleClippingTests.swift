@@ -309,7 +309,7 @@ import Testing
     try engine.beginBatch(rows: 1)
     let outputs = try engine.forward(rows: 0..<1) { $0.update(repeating: 1e200) }
     try engine.setOutputGradient(Tensor(repeating: 1e200, shape: outputs.shape), rows: 0..<1)
-    #expect(throws: TrainingError.nonFiniteGradient) { try engine.finishStep() }
+    #expect(throws: TrainingError.nonFiniteSampleGradient) { try engine.finishStep() }
     #expect(engine.parameters == before && engine.step == 0)
   }
 }

@@ -27,6 +27,17 @@ enum MessageFixtures {
     epochs: 3, stepsPerEpoch: 4, batch: 6, microBatch: 2, keep: .best, checkpointEverySteps: 9, trainingRows: 20,
     validationRows: 8)
 
+  static let privateDescription: JobDescription = {
+    var job = description
+    (job.lossLocation, job.task, job.keep, job.stepsPerEpoch) = (.owner, nil, .last, 5)
+    job.optimizer = OptimizerDescription(
+      kind: .sgd, learningRate: 0.02, momentum: 0.5, nesterov: false, weightDecay: 0, clipNorm: nil)
+    job.privacy = NoiseSeed((0..<32).map { 200 + $0 }).map {
+      StepPrivacy(clipNorm: 0.75, expectedBatch: 4, noiseMultiplier: 1.25, seed: $0)
+    }
+    return job
+  }()
+
   static let rows = RowDelivery<Float>(
     slots: Tensor([4, 0, 9], shape: [3]), carried: Tensor([1, 0, 1], shape: [3]),
     values: Tensor([1.5, -2, 0.25, 3], shape: [2, 2]))
@@ -34,6 +45,8 @@ enum MessageFixtures {
   static let owner: [OwnerMessage<Float>] = [
     .hello(software: "encryptor 1 · ünïcode"),
     .submit(description),
+    .submit(privateDescription),
+    .step(step: 25, rows: 26),
     .parameters(chunk: 2, values: Tensor([1, 2, 3], shape: [3])),
     .attach(historySteps: 41),
     .batch(step: 11, part: 12, rows: rows),
@@ -89,7 +102,7 @@ enum MessageFixtures {
 /// A header put together by hand, so that it can be wrong in one place.
 struct Header {
   var magic: [UInt8] = Array("EQTR".utf8)
-  var version: UInt16 = 3
+  var version: UInt16 = 4
   var kind: UInt8
   var tensorCount: UInt8 = 0
   var job = [UInt8](repeating: 7, count: 16)
