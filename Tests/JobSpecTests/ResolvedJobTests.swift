@@ -74,7 +74,9 @@ import Testing
   /// A key that the resolved text left out would silently take its default when the text is read back.
   @Test func theResolvedTextHoldsEveryKeyThatApplies() throws {
     let fixture = try JobFixture()
-    let texts = try [JobFixture.example, JobFixture.transformer, JobFixture.defended, SurvivalJobTests.job].map {
+    let texts = try [
+      JobFixture.example, JobFixture.transformer, JobFixture.defended, SurvivalJobTests.job, PrivateJobTests.job,
+    ].map {
       try fixture.resolve($0).yaml()
     }
     let keys = try texts.map { Set(try JobSpecification.parse(bytes: Array($0.utf8)).keys) }

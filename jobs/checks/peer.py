@@ -4,7 +4,6 @@ the loss at the owner and nothing masked, fetches the weights, and compares them
 
 Needs pyzmq and NumPy. Usage: peer.py TRAINER-PROGRAM
 """
-import hmac
 import json
 import os
 import pathlib
@@ -15,6 +14,9 @@ import tempfile
 
 import numpy as np
 import zmq
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "replay"))
+from noise import normals  # noqa: E402
 
 FEATURES, OUTPUTS, BATCH, PART, STEPS, RATE = 5, 3, 8, 4, 6, 0.1
 TYPES = {np.dtype("<f4"): 1, np.dtype("<i4"): 3, np.dtype("u1"): 5}
@@ -143,48 +145,6 @@ def train(peer):
     return float(np.abs(trained - weight).max() / np.abs(weight).max())
 
 
-def derived(secret, info):
-    """HKDF-SHA-256 without salt, 32 bytes (RFC 5869)."""
-    key = hmac.digest(bytes(32), secret, "sha256")
-    return hmac.digest(key, info.encode() + b"\1", "sha256")
-
-
-def words(key, nonce, count):
-    """The keystream of ChaCha20 with a 64-bit counter from 0 and a 64-bit nonce, as 8-byte words."""
-    blocks = -(-count // 8)
-    start = np.empty((16, blocks), np.uint32)
-    start[:4] = np.frombuffer(b"expand 32-byte k", "<u4")[:, None]
-    start[4:12] = np.frombuffer(key, "<u4")[:, None]
-    start[12], start[13] = np.arange(blocks), 0
-    start[14:] = np.frombuffer(struct.pack("<Q", nonce), "<u4")[:, None]
-    state = start.copy()
-
-    def quarter(a, b, c, d):
-        for x, y, z, turn in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
-            state[x] += state[y]
-            state[z] ^= state[x]
-            state[z] = (state[z] << np.uint32(turn)) | (state[z] >> np.uint32(32 - turn))
-
-    for _ in range(10):
-        for a in range(4):
-            quarter(a, 4 + a, 8 + a, 12 + a)
-        for a in range(4):
-            quarter(a, 4 + (a + 1) % 4, 8 + (a + 2) % 4, 12 + (a + 3) % 4)
-    return np.frombuffer((state + start).T.astype("<u4").tobytes(), "<u8")[:count]
-
-
-def noise(seed, label, count):
-    """Standard normal numbers of a private step."""
-    key, parts = derived(seed, "noise/" + label), []
-    for first in range(0, count, 4096):
-        size = min(4096, count - first)
-        pairs = words(key, first // 4096 + 1, 2 * -(-size // 2)).reshape(-1, 2)
-        radius = np.sqrt(-2 * np.log((pairs[:, 0].astype(float) + 1) * 2.0**-64))
-        angle = 2 * np.pi * ((pairs[:, 1] >> np.uint64(11)).astype(float) * 2.0**-53)
-        parts.append(np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).ravel()[:size])
-    return np.concatenate(parts)
-
-
 def train_privately(peer):
     """Steps of other sizes than each other, one without rows: each row's gradient clipped, noise from a seed."""
     clip, sigma, seed, sizes = 1.5, 0.8, bytes(range(7, 39)), [PART + 1, 0, 1] + [BATCH] * STEPS
@@ -217,7 +177,7 @@ def train_privately(peer):
                 one = np.outer(slope.astype(float), row)
                 total += one * min(1, clip / np.linalg.norm(one))
         peer.receive("step applied")
-        drawn = noise(seed, f"job/step {step}/parameter 0", weight.size).reshape(weight.shape)
+        drawn = normals(seed, f"noise/job/step {step}/parameter 0", weight.size).reshape(weight.shape)
         weight = (weight - RATE * (total + sigma * clip * drawn) / BATCH).astype("<f4")
     peer.send(21)
     peer.receive("finished")

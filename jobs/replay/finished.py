@@ -23,6 +23,14 @@ def refuse_noise(job):
             "repeated from outside; nothing was compared. `encryptor verify` compares masked and plaintext training on the same noised rows")
 
 
+def refuse_masked_privacy(job):
+    """For a replay, which has no keys: the trainer's noise is in the coordinates of the masks."""
+    if job.get("privacy") and (job["masking"]["strength"] != "none" or "mlp" not in job["model"]):
+        raise Noised(
+            "privacy: the trainer has added its noise to masked weights, and a replay has no keys to unmask it with; a perceptron's run with "
+            "masking.strength none can be repeated. Nothing was compared. `encryptor verify` compares masked and plaintext clipping")
+
+
 def weights(folder):
     """Of an MLP or a Hugging Face directory, one file or several with an index, or of a PEFT directory; None when there is none."""
     adapter, single, index = (

@@ -1,5 +1,5 @@
-"""The noise of a private federation, drawn again from a site's secret as docs/protocol.md ("Noise and batches") has it; none of the project's
-code."""
+"""The noise of a private federation or job, drawn again from a site's secret or a run's key as docs/protocol.md ("Noise and batches") has it; none
+of the project's code."""
 
 import hashlib
 import hmac
@@ -76,3 +76,16 @@ class SiteNoise:
 
     def of_step(self, number, step, parameter, count):
         return normals(self.of_round(number), f"noise/local steps/step {step}/parameter {parameter}", count)
+
+
+class JobNoise:
+    """What the trainer has added to a private job's steps, as it has the parameters."""
+
+    def __init__(self, run):
+        kept = (run / "state" / "job.key").read_bytes()
+        if len(kept) != 16 + 32 + 32 or not kept.startswith(b"job master key 1"):
+            raise ValueError(f"{run}/state/job.key is no master key")
+        self.seed = derived(derived(kept[48:], f"{kept[16:48].decode()}/privacy"), "privacy/noise")
+
+    def of_step(self, step, parameter, count):
+        return normals(self.seed, f"noise/job/step {step}/parameter {parameter}", count)

@@ -10,6 +10,7 @@ import yaml
 import finished
 import objectives
 import optimizers
+from noise import JobNoise
 
 
 class Repetition:
@@ -17,6 +18,9 @@ class Repetition:
         self.run = run
         self.job = yaml.safe_load((run / "job.resolved.yaml").read_text())
         finished.refuse_noise(self.job)
+        finished.refuse_masked_privacy(self.job)
+        self.privacy = json.loads((run / "privacy.json").read_text()) if self.job.get("privacy") else None
+        self.noise = JobNoise(run) if self.privacy else None
         with h5py.File(run / "plan.h5") as plan:
             self.batches = plan["batches"][()]
             training, self.validation = plan["split/train"][()], plan["split/validation"][()]
@@ -37,7 +41,8 @@ class Repetition:
         for step, batch in enumerate(self.batches):
             for parameter in trained:
                 parameter.grad = None
-            self.losses.append(self.backward(torch.from_numpy(batch[batch >= 0])))
+            rows = torch.from_numpy(batch[batch >= 0])
+            self.losses.append(self.private_backward(step, rows) if self.privacy else self.backward(rows))
             limit = settings.get("clip_norm")
             optimizers.clip(trained, None if limit == "none" else limit)
             optimizer.step(optimizers.learning_rate(self.job, step, steps))
@@ -57,6 +62,32 @@ class Repetition:
             partial.backward()
             loss += float(partial.detach())
         return loss
+
+    def private_backward(self, step, rows):
+        """Gradients row by row, each clipped, and the noise of the step (Abadi et al., 2016, algorithm 1); the loss as without privacy."""
+        task, trained = self.job["task"], self.model.trained
+        sums, loss = [torch.zeros_like(parameter) for parameter in trained], 0.0
+        for row in rows.split(1):
+            targets = self.model.targets(row)
+            own = objectives.loss_sum(task, self.model.outputs(row), targets)
+            gradients = torch.autograd.grad(own / objectives.count(task, targets), trained)
+            norm = float(sum(gradient.double().square().sum() for gradient in gradients).sqrt())
+            for total, gradient in zip(sums, gradients):
+                total.add_(gradient, alpha=min(1.0, self.privacy["clip_norm"] / max(norm, 1e-300)))
+            loss += float(own.detach())
+        deviation = self.privacy["noise_multiplier"] * self.privacy["clip_norm"]
+        for parameter, total, drawn in zip(trained, sums, self.drawn(step)):
+            parameter.grad = (total + deviation * torch.from_numpy(drawn).to(total)) / self.privacy["expected_batch"]
+        return loss / (objectives.count(task, self.model.targets(rows)) if len(rows) else 1)
+
+    def drawn(self, step):
+        """One standard normal number for each entry of a perceptron's parameters. The trainer has the first weight and its bias as
+        [W | b | padding], and a place for each parameter in this order."""
+        weight, bias, *rest = [tuple(parameter.shape) for parameter in self.model.trained]
+        columns = weight[1] + 1 + self.job["masking"]["padding"]
+        first = self.noise.of_step(step, 0, weight[0] * columns).reshape(weight[0], columns)
+        others = [self.noise.of_step(step, place, int(np.prod(shape))).reshape(shape) for place, shape in enumerate(rest, 1)]
+        return [first[:, : weight[1]].copy(), first[:, weight[1]].copy(), *others]
 
     @torch.no_grad()
     def end_of_epoch(self):

@@ -94,17 +94,11 @@ enum CharterFields {
   static let privacyUnit = JobField<PrivacyTarget.Unit>.choice(
     "federation.privacy.unit", default: .derived("required in `privacy`"),
     "Whose presence is hidden: a `record`'s (each site clips and noises its gradients) or a `site`'s (its update).")
-  static let privacyClip = JobField<Double>.number(
-    "federation.privacy.clip_norm", NumberRange(lower: 0, upper: 1_000_000, excludesLower: true),
-    default: .derived("required in `privacy`"),
-    "Largest norm of a record's gradient, or of a site's update: larger ones are scaled down to it.")
-  static let epsilon = JobField<Double>.number(
-    "federation.privacy.epsilon", NumberRange(lower: 0, upper: 1000, excludesLower: true),
-    default: .derived("required in `privacy`"),
-    "ε of the whole run; the noise follows from it. A charter whose ε no noise keeps to is refused.")
-  static let delta = JobField<Double>.number(
-    "federation.privacy.delta", NumberRange(lower: 0, upper: 1, excludesLower: true, excludesUpper: true),
-    default: .derived("required in `privacy`"), "δ of the whole run.")
+  private static let privacy = PrivacyFields(
+    in: "federation.privacy", of: "charter", clipped: "a record's gradient, or of a site's update")
+  static let privacyClip = privacy.clipNorm
+  static let epsilon = privacy.epsilon
+  static let delta = privacy.delta
   static let colluders = JobField<Int>.integer(
     "federation.privacy.colluders", 0...998, default: .derived("0; for `unit: site` only"),
     "Sites that may tell their share of the noise: the others' shares alone add up to what ε needs. Each site knows its own, so that 0 "

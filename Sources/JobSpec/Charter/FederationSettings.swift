@@ -136,9 +136,9 @@ package struct FederationMasking: Sendable, Equatable {
 }
 
 /// The differential privacy that a run must keep.
-package struct PrivacyTarget: Sendable, Equatable {
+package struct PrivacyTarget: Sendable, Equatable, Codable {
   /// What is added or removed between neighbouring runs.
-  package enum Unit: String, Sendable, CaseIterable {
+  package enum Unit: String, Sendable, Codable, CaseIterable {
     case record
     case site
   }
@@ -152,6 +152,14 @@ package struct PrivacyTarget: Sendable, Equatable {
   package let delta: Double
   /// Sites whose share of the noise does not count, below `participation.minimum`; 0 for records.
   package let colluders: Int
+
+  package init(unit: Unit, clipNorm: Double, epsilon: Double, delta: Double, colluders: Int = 0) {
+    self.unit = unit
+    self.clipNorm = clipNorm
+    self.epsilon = epsilon
+    self.delta = delta
+    self.colluders = colluders
+  }
 }
 
 /// What rows of a class count in the loss.

@@ -198,6 +198,7 @@ enum JobFields {
     strength.description, padding.description, adapterWidth.description, noise.description, exact.description,
     shuffleTokens.description, baseModel.description,
     lossLocation.description,
+    privacyUnit.description, privacyClip.description, epsilon.description, delta.description,
     optimizer.description, learningRate.description, momentum.description, nesterov.description,
     weightDecay.description, clipNorm.description,
     warmup.description, decay.description,

@@ -70,7 +70,7 @@ struct SpecificationSchema: Sendable {
 extension SpecificationSchema {
   static let job = SpecificationSchema(
     document: "the job", fields: JobFields.all,
-    neverEmpty: ["masking.adapter", "masking.noise", "audit", "audit.gate"])
+    neverEmpty: ["masking.adapter", "masking.noise", "privacy", "audit", "audit.gate"])
 }
 
 /// The schema of jobs.

@@ -19,6 +19,9 @@ extension JobSpecification {
     let model = try resolvedModel(places, task: task)
     try checkInputs(data.inputs, task: task, isTransformer: isTransformer)
     try checkSurvival(task, batch: train.batch, microBatch: train.microBatch)
+    let (loss, optimizer) = (try value(JobFields.lossLocation), try resolvedOptimizer())
+    let privacy = try resolvedJobPrivacy(
+      task: task, loss: loss, standardizes: data.standardize, keep: train.keep, optimizer: optimizer)
     return ResolvedJob(
       name: try required(JobFields.name),
       trainer: try value(JobFields.trainer),
@@ -26,11 +29,12 @@ extension JobSpecification {
       task: task,
       model: model,
       masking: try resolvedMasking(),
-      lossLocation: try value(JobFields.lossLocation),
-      optimizer: try resolvedOptimizer(),
+      lossLocation: loss,
+      optimizer: optimizer,
       schedule: ScheduleDescription(warmup: try value(JobFields.warmup), decay: try value(JobFields.decay)),
       train: train,
       checkpointEverySteps: try value(JobFields.everySteps),
+      privacy: privacy,
       audit: resolvedAudit())
   }
 

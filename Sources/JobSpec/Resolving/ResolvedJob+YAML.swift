@@ -33,6 +33,7 @@ extension ResolvedJob {
     if let shuffles = masking.shuffleTokens { text += "  shuffle_tokens: \(shuffles)\n" }
     if let visibility = masking.baseModel { text += "  base_model: \(visibility.rawValue)\n" }
     text += "loss:\n  where: \(lossLocation.rawValue)\n"
+    if let privacy { text += privacy.jobYAML }
     text += optimizer.yaml
     text += schedule.yaml
     text += "train:\n  epochs: \(train.epochs)\n  batch: \(train.batch)\n  accumulate: \(train.accumulate)\n"

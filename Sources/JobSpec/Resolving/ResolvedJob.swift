@@ -16,13 +16,15 @@ package struct ResolvedJob: Sendable, Equatable, Codable {
   package let train: JobTraining
   /// Steps between checkpoints, at least 1.
   package let checkpointEverySteps: Int
+  /// The differential privacy that the run must keep; nil where it keeps none.
+  package let privacy: PrivacyTarget?
   /// What an audit must have found before the job is sent; nil where nothing is asked of one.
   package let audit: AuditGate?
 
   package init(
     name: String, trainer: String, data: JobData, task: LearningTask, model: JobModel, masking: MaskingDescription,
     lossLocation: LossLocation, optimizer: OptimizerDescription, schedule: ScheduleDescription, train: JobTraining,
-    checkpointEverySteps: Int, audit: AuditGate? = nil
+    checkpointEverySteps: Int, privacy: PrivacyTarget? = nil, audit: AuditGate? = nil
   ) {
     self.name = name
     self.trainer = trainer
@@ -35,6 +37,7 @@ package struct ResolvedJob: Sendable, Equatable, Codable {
     self.schedule = schedule
     self.train = train
     self.checkpointEverySteps = checkpointEverySteps
+    self.privacy = privacy
     self.audit = audit
   }
 

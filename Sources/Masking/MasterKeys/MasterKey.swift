@@ -30,6 +30,15 @@ package final class MasterKey: Sendable {
   func stream(_ space: SpaceID, kind: String) -> KeyStream {
     KeyStream(secret: secret, label: "\(job)/\(space)/\(kind)")
   }
+
+  /// What a private job of this key draws its noise and its batches from, label `job/privacy`; nothing of the key can be told from it.
+  package var privacySecret: PrivacySecret {
+    secret.withUnsafeBytes {
+      PrivacySecret(
+        secret: HKDF.deriveKey(
+          from: $0, info: Array("\(job)/privacy".utf8), byteCount: PrivacySecret.byteCount))
+    }
+  }
 }
 
 extension MasterKey: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {

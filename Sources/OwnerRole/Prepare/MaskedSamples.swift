@@ -40,6 +40,18 @@ package protocol MaskedSamples<Element> {
   func uploadMessage(_ slots: Range<Int>) throws -> (message: OwnerMessage<Element>, addedBytes: Int)
 }
 
+extension MaskedSamples {
+  /// How the outputs of `slots` are divided into samples; nil where each has one row of them.
+  func outputLayout(of slots: ArraySlice<Int32>) throws -> SequenceLayout? {
+    guard try outputRows(of: slots) != slots.count else { return nil }
+    var offsets = [0]
+    for index in slots.indices {
+      offsets.append(offsets[offsets.count - 1] + (try outputRows(of: slots[index...index])))
+    }
+    return SequenceLayout(offsets: offsets, pooled: [])
+  }
+}
+
 extension PreparedJob {
   /// Reads every sample of the plan once, in the order of the file, into scratch space.
   ///

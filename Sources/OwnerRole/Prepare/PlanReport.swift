@@ -35,6 +35,8 @@ package struct PlanReport: Sendable, Codable {
   package var parameterCount: Int
   package var spaces: [KeyPlanRow]
   package var traffic: Traffic
+  /// What the whole run spends; nil for a job without privacy.
+  package var privacy: JobPrivacyReport?
   package var trainerSees: [String]
   /// Notices shown to the owner before anything is sent.
   package var notices: [String]
@@ -60,9 +62,14 @@ package struct PlanReport: Sendable, Codable {
       rowBytesOnce: rows * shape.inputWidth * 4,
       rowBytesEveryEpoch: description.epochs * rows * shape.inputWidth * 4,
       outputBytes: outputs, gradientBytes: gradients, weightBytes: parameterCount * 4)
-    trainerSees = Self.visible(prepared)
+    privacy = prepared.privacy.map(JobPrivacyReport.init(planned:))
+    trainerSees = Self.visible(prepared) + (prepared.privacy == nil ? [] : Self.visibleOfPrivacy)
     notices = SendingNotices.of(prepared)
   }
+
+  private static let visibleOfPrivacy = [
+    "how many rows each batch has, the norm of every row's gradient, and the noise: it draws it from a seed that you send"
+  ]
 
   private static func visible(_ tokens: TokenInputs, noise: Double?) -> [String] {
     let vectors =
@@ -152,6 +159,12 @@ package enum SendingNotices {
       notices.append(
         "masking.base_model is public: a provider that has the checkpoint can work the residual key out from the masked weights, and with "
           + "it every token; masking then hides the text only from a provider that does not look")
+    }
+    if job.privacy != nil {
+      notices.append(
+        "privacy: the trainer adds the noise, from a seed that you draw and send, so that you can repeat it; that it does add it, and keeps the "
+          + "seed to itself, you must trust it for. ε is of whoever sees the model; the provider sees the masked rows anyway. Losses and "
+          + "validation metrics that are shown to you have no noise: what you tell of them is not covered")
     }
     if let sigma = job.masking.noise {
       notices.append(

@@ -5,6 +5,7 @@ import Families
 package import JobSpec
 package import Masking
 package import Protocol
+import Training
 
 /// A resolved job joined with its file: everything that is decided before the first row is masked. The same job, file and owner
 /// always prepare the same, which is what a resumed run relies on.
@@ -13,14 +14,17 @@ package struct PreparedJob: Sendable {
   package let source: SampleSource
   /// Nil for tasks whose targets are tokens.
   package let labels: JobLabels?
-  package let plan: TrainingPlan
+  package private(set) var plan: TrainingPlan
+  /// Nil for a job without; with batches and noise of a key that is made for it, until `drawn(from:)`.
+  package private(set) var privacy: JobPrivacy?
   package let split: RowSplit
   package let secret: OrderSecret
   /// What the file calls columns, classes and rows.
   package let names: DataNames
   package let shape: JobShape
   /// The job as the trainer gets it.
-  package let description: JobDescription
+  package private(set) var description: JobDescription
+  private let balance: MicroBatchBalance?
 
   /// Opens the file, reads labels and split, resolves the keys.
   ///
@@ -47,20 +51,42 @@ package struct PreparedJob: Sendable {
     guard source.rows <= Int(Int32.max) else {
       throw OwnerError.unfitData("the file has \(source.rows) rows; at most \(Int32.max) are supported")
     }
+    balance =
+      data.lengths.isEmpty ? nil : MicroBatchBalance(microBatch: job.train.microBatch, tokens: data.lengths)
+    let (rows, batch) = (split.training.count, job.train.rowsPerStep)
+    privacy = try job.privacy.map {
+      try JobPrivacy(
+        $0, rows: rows, expectedBatch: batch, steps: job.train.epochs * ((rows + batch - 1) / batch),
+        master: MasterKey())
+    }
     plan = TrainingPlan(
-      split: split, batch: job.train.rowsPerStep, epochs: job.train.epochs, orderSecret: secret,
-      balance: data.lengths.isEmpty
-        ? nil : MicroBatchBalance(microBatch: job.train.microBatch, tokens: data.lengths))
+      split: split, batch: batch, epochs: job.train.epochs, orderSecret: secret, balance: balance,
+      sampling: privacy?.sampling)
     shape = try JobShape(job: job, data: data.shape, pretrained: data.pretrained)
     try shape.pretrained?.checkGains(readBy: shape.structure.parameters.filter(\.isTrained).map(\.name))
+    if privacy != nil, let layer = Model(shape.graph).layerWithoutSampleNorms {
+      throw OwnerError.unfitJob("privacy: " + TrainingError.noSampleNorms(layer: layer).description)
+    }
     description = JobDescription(
       purpose: .training, graph: shape.graph, optimizer: job.optimizer, schedule: job.schedule,
       lossLocation: job.lossLocation, task: job.lossLocation == .trainer ? job.task : nil,
-      epochs: job.train.epochs, stepsPerEpoch: plan.stepsPerEpoch, batch: job.train.rowsPerStep,
+      epochs: job.train.epochs, stepsPerEpoch: plan.stepsPerEpoch, batch: plan.batch,
       microBatch: job.train.microBatch, keep: job.train.keep, checkpointEverySteps: job.checkpointEverySteps,
       trainingRows: plan.trainingRows, validationRows: plan.validationRows,
-      totalTokens: data.lengths.reduce(0) { $0 + Int($1) })
+      totalTokens: data.lengths.reduce(0) { $0 + Int($1) }, privacy: privacy?.description)
     try description.validate()
+  }
+
+  /// The job of a run: a private one's batches and noise are drawn from the run's key.
+  package func drawn(from master: MasterKey) throws -> PreparedJob {
+    guard let privacy = try privacy?.drawn(from: master) else { return self }
+    var job = self
+    job.privacy = privacy
+    job.plan = TrainingPlan(
+      split: split, batch: plan.expectedBatch, epochs: plan.epochs, orderSecret: secret, balance: balance,
+      sampling: privacy.sampling)
+    job.description.privacy = privacy.description
+    return job
   }
 }
 

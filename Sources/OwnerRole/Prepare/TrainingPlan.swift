@@ -2,32 +2,47 @@ import Models
 package import Cryptography
 import Masking
 package import Protocol
+package import Training
 
 /// The order of every batch of a run, decided before it starts.
 ///
 /// Rows are renumbered into *slots*, 0 ..< trainingRows in the order epoch 0 visits them and then the validation rows, so that a row's place in the file is
 /// known neither to the trainer nor on the wire.
 package struct TrainingPlan: Sendable {
+  /// Rows of a step; of a private job the most that one may have.
   package let batch: Int
+  /// Rows of a step, of a private job on average.
+  package let expectedBatch: Int
   package let epochs: Int
   /// Row number in the file of each slot.
   package let rowOfSlot: [Int32]
   package let trainingRows: Int
   private let orderSecret: OrderSecret
   private let balance: MicroBatchBalance?
+  /// What the batches of a private job are drawn by; nil where they go through the rows epoch by epoch.
+  private let sampling: PoissonSampling?
 
   /// - Parameters:
+  ///   - batch: rows of a step, of a private job on average.
   ///   - orderSecret: what the orders are drawn from; with it and the split, the plan is always the same.
   ///   - balance: how batches are distributed over micro-batches; nil where all samples are of one size.
-  package init(split: RowSplit, batch: Int, epochs: Int, orderSecret: OrderSecret, balance: MicroBatchBalance? = nil) {
-    self.batch = batch
+  ///   - sampling: of a private job, over the rows that are trained on.
+  package init(
+    split: RowSplit, batch: Int, epochs: Int, orderSecret: OrderSecret, balance: MicroBatchBalance? = nil,
+    sampling: PoissonSampling? = nil
+  ) {
+    self.batch = sampling?.capacity ?? batch
+    expectedBatch = batch
+    self.sampling = sampling
     self.epochs = epochs
     self.orderSecret = orderSecret
     self.balance = balance
     trainingRows = split.training.count
     let stream = orderSecret.stream(label: "order/0")
     let first = stream.permutation(split.training.count).map { Int32(split.training[$0]) }
-    rowOfSlot = Self.balanced(first, rows: first, batch: batch, balance) + split.validation.map { Int32($0) }
+    rowOfSlot =
+      Self.balanced(first, rows: first, batch: batch, sampling == nil ? balance : nil)
+      + split.validation.map { Int32($0) }
   }
 
   /// The slot of each of the file's `rows` rows, −1 for those that the job does not use.
@@ -39,11 +54,11 @@ package struct TrainingPlan: Sendable {
 
   package var validationRows: Int { rowOfSlot.count - trainingRows }
   package var totalRows: Int { rowOfSlot.count }
-  package var stepsPerEpoch: Int { (trainingRows + batch - 1) / batch }
+  package var stepsPerEpoch: Int { (trainingRows + expectedBatch - 1) / expectedBatch }
   package var totalSteps: Int { epochs * stepsPerEpoch }
   package var validationSlots: Range<Int> { trainingRows..<totalRows }
 
-  /// The slots of an epoch in order of training.
+  /// The slots of an epoch in order of training; of a private job, whose batches are drawn, an order of all rows that nothing follows.
   package func order(epoch: Int) -> [Int32] {
     if epoch == 0 { return (0..<Int32(trainingRows)).map { $0 } }
     let stream = orderSecret.stream(label: "order/\(epoch)")
@@ -59,6 +74,14 @@ package struct TrainingPlan: Sendable {
     return stride(from: 0, to: order.count, by: batch).flatMap { start in
       balance.places(rows[start..<min(order.count, start + batch)]).map { order[start + $0] }
     }
+  }
+
+  /// The slots that a step of a private job trains on, drawn for it alone, perhaps none; nil for other jobs.
+  ///
+  /// - Throws: `TrainingError.batchRows` for a batch beyond `batch`, which is as unlikely as `PoissonSampling` says.
+  package func drawnSlots(ofStep step: Int) throws -> [Int32]? {
+    guard let slots = try sampling?.batch(step: step) else { return nil }
+    return Self.balanced(slots, rows: slots.map { rowOfSlot[Int($0)] }, batch: max(1, slots.count), balance)
   }
 
   /// The part of an epoch's order that its batch `index` trains on.

@@ -31,7 +31,7 @@ package final class MaskedRun<Element: FloatingElement> {
     prepared: PreparedJob, directory: RunDirectory, state: RunState, masterKey: MasterKey,
     channel: any OwnerChannel, options: RunOptions, interruption: Interruption, observe: @escaping (RunEvent) -> Void
   ) throws {
-    self.prepared = prepared
+    self.prepared = try prepared.drawn(from: masterKey)
     self.directory = directory
     self.state = state
     self.options = options
@@ -52,20 +52,31 @@ package final class MaskedRun<Element: FloatingElement> {
     // Expanding the keys keeps every core busy for a moment, while files and the handshake mostly wait.
     let keys = keys
     DispatchQueue.global(qos: .userInitiated).async { keys.expand() }
-    try RunSetup.writePlan(prepared, to: directory)
+    try RunSetup.writePlan(prepared, drawn: drawnBatches, to: directory)
     try trainer.greet(steps: try RunHistory(directory).steps)
     // Before any row is masked: a job that the trainer refuses costs nothing.
     try trainer.run(history: nil) { _ = try submit() }
     let (samples, standardization) = try readSamples()
     let context = RunContext(
       prepared: prepared, keys: keys, samples: samples, connection: connection, history: try RunHistory(directory),
-      times: times, interruption: interruption, observe: observe)
+      ledger: try prepared.privacy.map { try StepLedger(directory, $0) }, times: times, interruption: interruption,
+      observe: observe)
     return try trainer.run(history: context) {
       guard try train(context) else { return nil }
       let status = try retrieve(standardization: standardization)
-      let report = makeReport(context, status: status, start: start, waited: connection.waited)
+      let report = try makeReport(context, status: status, start: start, waited: connection.waited)
       try finish(report)
       return report
+    }
+  }
+
+  /// Of a private job.
+  private var drawnBatches: DrawnBatches? {
+    guard prepared.privacy != nil else { return nil }
+    let plan = prepared.plan
+    var batches = PlannedBatches(plan)
+    return DrawnBatches(steps: plan.totalSteps, columns: plan.batch) { step in
+      try batches.slots(ofStep: step).map { plan.rowOfSlot[Int($0)] }
     }
   }
 
@@ -196,6 +207,7 @@ package final class MaskedRun<Element: FloatingElement> {
   }
 
   private func finish(_ report: RunReport) throws {
+    if let privacy = report.privacy { try RunFile.write(privacy, to: directory.privacy) }
     try RunFile.write(report, to: directory.summary)
     try setPhase(.finished)
     connection.release()
@@ -203,7 +215,7 @@ package final class MaskedRun<Element: FloatingElement> {
 
   private func makeReport(
     _ context: RunContext<Element>, status: JobStatus, start: ContinuousClock.Instant, waited: Duration
-  ) -> RunReport {
+  ) throws -> RunReport {
     let evaluations = context.history.records.filter { record in
       if case .evaluation = record { return true }
       return false
@@ -222,6 +234,9 @@ package final class MaskedRun<Element: FloatingElement> {
       bytesSent: connection.bytesSent, bytesReceived: connection.bytesReceived,
       expansion: Double(connection.bytesSent)
         / Double(max(1, connection.bytesSent - context.bytesAddedToRows - bytesAddedToWeights)),
-      ownerCPUSeconds: ProcessorTime.ofThisProcess, trainerCPUSeconds: status.processorSeconds)
+      ownerCPUSeconds: ProcessorTime.ofThisProcess, trainerCPUSeconds: status.processorSeconds,
+      privacy: try prepared.privacy.map {
+        try JobPrivacyReport($0, steps: context.ledger?.steps ?? description.totalSteps)
+      })
   }
 }

@@ -20,13 +20,12 @@ struct OwnerLossTraining<Element: FloatingElement> {
   private var nextStep: Int
   private var nextPart = 0
   private var unanswered = 0
-  private var order: [Int32] = []
+  private var planned: PlannedBatches
   private var outputParts = 0
   private var lossSum = 0.0
   private var normalizer = 1.0
 
   private var description: JobDescription { context.description }
-  private var batches: any JobBatches { context.batches }
 
   /// Attaches to the job at the trainer and trains to its end.
   ///
@@ -57,6 +56,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
     samples = context.samples
     samples.beginConversation(residentRows: residentRows)
     self.window = window
+    planned = PlannedBatches(context.batches, stepsPerEpoch: description.stepsPerEpoch)
     self.step = step
     nextStep = step
     stepBegan = ContinuousClock().now
@@ -67,10 +67,8 @@ struct OwnerLossTraining<Element: FloatingElement> {
     // The checkpoint at an epoch's end is older than its evaluation, which is therefore due again.
     if step > 0, step % description.stepsPerEpoch == 0 { try evaluate() }
     while step < description.totalSteps {
-      let epoch = step / description.stepsPerEpoch
-      order = batches.order(epoch: epoch)
       try beginStep()
-      let end = (epoch + 1) * description.stepsPerEpoch
+      let end = (step / description.stepsPerEpoch + 1) * description.stepsPerEpoch
       while step < end {
         try sendRows(before: end)
         try receiveOne(epochEnd: end)
@@ -87,20 +85,32 @@ struct OwnerLossTraining<Element: FloatingElement> {
 
   private mutating func sendRows(before end: Int) throws {
     while unanswered < window, nextStep < end, nextStep <= step + 1 {
-      let batch = batches.range(ofBatch: nextStep % description.stepsPerEpoch)
-      let first = batch.lowerBound + nextPart * description.microBatch
-      let rows = order[first..<min(batch.upperBound, first + description.microBatch)]
-      let pass = batches.pass(ofStep: nextStep)
-      let delivery = try context.measureReading { try samples.delivery(of: rows, pass: pass) }
-      context.countAddedBytes(samples.bytesAdded(delivery))
-      try context.connection.send(.batch(step: nextStep, part: nextPart, rows: delivery))
-      unanswered += 1
-      nextPart += 1
-      if first + rows.count >= batch.upperBound {
+      let slots = try planned.slots(ofStep: nextStep)
+      if nextPart == 0, description.privacy != nil {
+        // The trainer takes a step without rows when it hears of it.
+        if slots.isEmpty { try context.countInLedger(step: nextStep) }
+        try context.connection.send(.step(step: nextStep, rows: slots.count))
+      }
+      if !slots.isEmpty {
+        let rows = part(nextPart, of: slots)
+        let pass = context.batches.pass(ofStep: nextStep)
+        let delivery = try context.measureReading { try samples.delivery(of: rows, pass: pass) }
+        context.countAddedBytes(samples.bytesAdded(delivery))
+        try context.connection.send(.batch(step: nextStep, part: nextPart, rows: delivery))
+        unanswered += 1
+        nextPart += 1
+      }
+      if nextPart * description.microBatch >= slots.count {
         nextStep += 1
         nextPart = 0
       }
     }
+  }
+
+  /// The slots of one micro-batch.
+  private func part(_ number: Int, of slots: ArraySlice<Int32>) -> ArraySlice<Int32> {
+    let first = slots.startIndex + number * description.microBatch
+    return slots[first..<min(slots.endIndex, first + description.microBatch)]
   }
 
   private mutating func receiveOne(epochEnd: Int) throws {
@@ -130,7 +140,7 @@ struct OwnerLossTraining<Element: FloatingElement> {
       .step(
         step: step, loss: lossSum / normalizer, learningRate: learningRate, gradientNorm: gradientNorm,
         seconds: stepBegan.duration(to: now) / .seconds(1)),
-      rows: batches.trainedSamples(ofBatch: step % description.stepsPerEpoch))
+      rows: try planned.trainedSlots(ofStep: step).count)
     stepBegan = now
     step += 1
   }
@@ -153,17 +163,12 @@ struct OwnerLossTraining<Element: FloatingElement> {
   private mutating func beginStep() throws {
     outputParts = 0
     lossSum = 0
-    let index = step % description.stepsPerEpoch
-    let slots = order[batches.range(ofBatch: index).prefix(batches.trainedSamples(ofBatch: index))]
-    normalizer = Double(max(1, try samples.observedCount(of: slots)))
+    normalizer = Double(max(1, try samples.observedCount(of: planned.trainedSlots(ofStep: step))))
   }
 
   private mutating func answer(_ masked: Tensor<Element>, part: Int) throws {
-    let index = step % description.stepsPerEpoch
-    let batch = batches.range(ofBatch: index)
-    let first = batch.lowerBound + part * description.microBatch
-    let sent = order[first..<min(batch.upperBound, first + description.microBatch)]
-    let trained = sent.prefix(max(0, batch.lowerBound + batches.trainedSamples(ofBatch: index) - first))
+    let sent = self.part(part, of: try planned.slots(ofStep: step))
+    let trained = try sent.prefix(max(0, planned.trainedSlots(ofStep: step).count - part * description.microBatch))
     guard masked.shape == [try samples.outputRows(of: sent), context.prepared.shape.data.outputs] else {
       throw OwnerError.protocolViolation("outputs of shape \(masked.shape)")
     }
@@ -172,13 +177,18 @@ struct OwnerLossTraining<Element: FloatingElement> {
       guard masked.allFinite else { throw OwnerError.diverged(step: step) }
       guard !trained.isEmpty else { return Tensor(zeros: masked.shape) }
       let outputs = try context.keys.unmaskOutputs(masked)
-      let result = try context.loss.evaluate(
-        outputs: trained.count == sent.count ? outputs : outputs.slice(rows: 0..<(try samples.outputRows(of: trained))),
-        targets: try samples.targets(of: trained, pass: batches.pass(ofStep: step)), normalizer: normalizer)
+      let own = trained.count == sent.count ? outputs : outputs.slice(rows: 0..<(try samples.outputRows(of: trained)))
+      let targets = try samples.targets(of: trained, pass: context.batches.pass(ofStep: step))
+      let result =
+        try description.privacy == nil
+        ? context.loss.evaluate(outputs: own, targets: targets, normalizer: normalizer)
+        : context.loss.evaluateEachSample(
+          outputs: own, targets: targets, sequences: try samples.outputLayout(of: trained))
       lossSum += result.lossSum
       return try context.keys.maskOutputGradient(result.gradient.extended(toRows: masked.rows))
     }
     outputParts += 1
+    try context.countInLedger(step: step)
     try context.connection.send(.gradient(step: step, part: part, values: gradient))
   }
 

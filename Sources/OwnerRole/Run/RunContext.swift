@@ -26,6 +26,8 @@ final class RunContext<Element: FloatingElement> {
   let observe: (RunEvent) -> Void
   private let interruption: Interruption
   private(set) var history: RunHistory
+  /// Of a private run.
+  private(set) var ledger: StepLedger?
   private(set) var times: PhaseTimes
   /// Bytes sent so far that unmasked rows would not have had: the constant and the padding (d + 1 + k columns where d are plain).
   private(set) var bytesAddedToRows = 0
@@ -36,7 +38,7 @@ final class RunContext<Element: FloatingElement> {
   init(
     prepared: PreparedJob, round: (description: JobDescription, batches: RoundBatches)? = nil,
     loss: LossFunction? = nil, keys: JobKeys<Element>, samples: any MaskedSamples<Element>,
-    connection: TrainerConnection<Element>, history: RunHistory,
+    connection: TrainerConnection<Element>, history: RunHistory, ledger: StepLedger? = nil,
     times: PhaseTimes, interruption: Interruption, observe: @escaping (RunEvent) -> Void
   ) {
     self.prepared = prepared
@@ -48,6 +50,7 @@ final class RunContext<Element: FloatingElement> {
     self.samples = samples
     self.connection = connection
     self.history = history
+    self.ledger = ledger
     self.times = times
     self.interruption = interruption
     self.observe = observe
@@ -56,6 +59,11 @@ final class RunContext<Element: FloatingElement> {
   func record(_ record: ProgressRecord, rows: Int) throws {
     try history.append(record)
     observe(.progress(record, rows: rows))
+  }
+
+  /// Before anything that a step computes of its rows leaves. Does nothing in a run without privacy.
+  func countInLedger(step: Int) throws {
+    try ledger?.count(through: step)
   }
 
   func rewindHistory(toStep step: Int) throws {

@@ -20,6 +20,9 @@ package struct RunDirectory: Sendable {
   package var plan: URL { root.appending(path: "plan.h5") }
   package var initialWeights: URL { root.appending(path: "initial.safetensors") }
   package var history: URL { root.appending(path: "history.jsonl") }
+  /// Of a private run: its steps as they are counted, and what they have spent in the end.
+  package var ledger: URL { root.appending(path: "ledger.jsonl") }
+  package var privacy: URL { root.appending(path: "privacy.json") }
   package var summary: URL { root.appending(path: "summary.json") }
   /// Names of columns, classes and rows.
   package var names: URL { root.appending(path: "names.json") }

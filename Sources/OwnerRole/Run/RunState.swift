@@ -147,4 +147,6 @@ package struct RunReport: Sendable, Codable {
   package var expansion: Double
   package var ownerCPUSeconds: Double
   package var trainerCPUSeconds: Double
+  /// Nil for a job without privacy.
+  package var privacy: JobPrivacyReport?
 }

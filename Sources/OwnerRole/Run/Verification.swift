@@ -11,7 +11,8 @@ import Protocol
 /// Trains the same steps twice in this process, masked and in plaintext, and compares the weights after unmasking.
 ///
 /// Both runs use the same engine, samples and loss; only the keys differ (identity keys for plaintext), so the difference is what
-/// masking costs in rounding, and any mistake in a key rule shows as a difference that no rounding explains.
+/// masking costs in rounding, and any mistake in a key rule shows as a difference that no rounding explains. Of a private job the batches and the
+/// clipping are those of its steps; noise, which knows no keys, is left out.
 package struct Verification<Element: FloatingElement> {
   private let prepared: PreparedJob
   private let compute: Compute
@@ -29,11 +30,10 @@ package struct Verification<Element: FloatingElement> {
     let source = try VerificationSource<Element>(prepared, compute: compute)
     let masked = try VerifiedRun(prepared, plan: prepared.shape.keyPlan, source: source, compute: compute)
     let plain = try VerifiedRun(prepared, plan: try prepared.identityPlan(), source: source, compute: compute)
-    var order: [Int32] = []
+    var batches = PlannedBatches(plan)
     for step in 0..<total {
       let epoch = step / plan.stepsPerEpoch
-      if step % plan.stepsPerEpoch == 0 { order = plan.order(epoch: epoch) }
-      let slots = order[plan.range(ofBatch: step % plan.stepsPerEpoch)]
+      let slots = try batches.slots(ofStep: step)
       try plain.step(slots, epoch: epoch)
       try masked.step(slots, epoch: epoch)
       progress(step + 1, total)
@@ -78,7 +78,7 @@ package final class VerifiedRun<Element: FloatingElement> {
     engine = try TrainingEngine(
       model: prepared.shape.graph, optimizer: prepared.job.optimizer, schedule: prepared.job.schedule,
       totalSteps: prepared.plan.totalSteps, batchRows: prepared.plan.batch,
-      partRows: prepared.job.train.microBatch, compute: compute,
+      partRows: prepared.job.train.microBatch, sampleClipping: prepared.privacy?.clipping, compute: compute,
       parameters: try specifications.map { try keys.maskParameter(initial.tensor($0), $0) })
   }
 
@@ -104,8 +104,13 @@ package final class VerifiedRun<Element: FloatingElement> {
         batch.values.withUnsafeBufferPointer { _ = destination.update(fromContentsOf: $0) }
       }
       guard masked.allFinite else { throw OwnerError.diverged(step: engine.step) }
-      let result = try loss.evaluate(
-        outputs: try keys.unmaskOutputs(masked), targets: batch.targets, normalizer: normalizer)
+      let outputs = try keys.unmaskOutputs(masked)
+      let result =
+        try prepared.privacy == nil
+        ? loss.evaluate(outputs: outputs, targets: batch.targets, normalizer: normalizer)
+        : loss.evaluateEachSample(
+          outputs: outputs, targets: batch.targets,
+          sequences: prepared.job.task.isPerToken ? batch.sequences : nil)
       let gradient = try keys.maskOutputGradient(result.gradient)
       try engine.setOutputGradient(gradient, rows: rows)
       try observe(

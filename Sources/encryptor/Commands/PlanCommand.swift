@@ -48,6 +48,7 @@ extension PlanReport {
         rows: spaces.map { ["\($0.space)", "\($0.width)", $0.keyDescription, $0.decidedBy] }
       ).lines
     lines += ["", "The trainer sees"] + trainerSees.map { "  - \($0)" } + [""]
+    if let privacy { lines += privacy.lines + [""] }
     if !notices.isEmpty { lines += ["Before anything is sent"] + notices.map { "  - \($0)" } + [""] }
     lines +=
       TextTable(
@@ -61,5 +62,20 @@ extension PlanReport {
         ], numeric: true
       ).lines
     return lines.joined(separator: "\n")
+  }
+}
+
+extension JobPrivacyReport {
+  /// As a person reads it, in the plan and at a run's end.
+  var lines: [String] {
+    let other = epsilonPrivacyLoss.map { QuantityText.fixed($0, 4) } ?? "none"
+    return [
+      "Differential privacy of a \(unit): ε = \(QuantityText.fixed(epsilon, 4)) at δ = \(delta), by Rényi divergences "
+        + "\(QuantityText.fixed(epsilonRenyi, 4)), by privacy losses \(other); the smaller one counts",
+      "  - noise multiplier \(QuantityText.fixed(noiseMultiplier, 4)), clip norm \(clipNorm), \(QuantityText.count(steps)) steps on "
+        + "\(QuantityText.count(expectedBatch)) rows on average, each row in a step with probability \(QuantityText.fixed(sampleRate, 6))",
+      "  - it covers \(covers)",
+      "  - it does not cover \(doesNotCover)",
+    ]
   }
 }

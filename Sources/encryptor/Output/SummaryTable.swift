@@ -33,8 +33,9 @@ struct SummaryTable {
       "owner CPU \(QuantityText.fixed(report.ownerCPUSeconds, 2)) s, trainer CPU "
         + "\(QuantityText.fixed(report.trainerCPUSeconds, 2)) s",
       "under this job's key the trainer saw \(QuantityText.count(report.rowsSeen)) rows in \(report.epochs) epochs, masked",
-      "model: \(model)",
     ]
+    if let privacy = report.privacy { lines += privacy.lines }
+    lines.append("model: \(model)")
     return lines.joined(separator: "\n")
   }
 }

@@ -19,14 +19,17 @@ struct PlaintextRun {
   private let targets: [[Double]]
   private let batches: [[Int]]
   private let validation: [Int]
+  /// What is added to the gradients of a step, laid out as `NaiveNetwork.parameters`; nil for a job without privacy.
+  private let noise: ((Int) throws -> [[Double]])?
 
   /// - Parameter noising: turns a row, standardised if the job says so, into the row that was sent; the second is its number in the
   ///   file.
   init(
     _ directory: RunDirectory, job: ResolvedJob, data: SmallData,
-    noising: ([Float], Int) throws -> [Float] = { row, _ in row }
+    noising: ([Float], Int) throws -> [Float] = { row, _ in row }, noise: ((Int) throws -> [[Double]])? = nil
   ) throws {
     self.job = job
+    self.noise = noise
     let plan = try HDF5File(path: directory.plan.path)
     let source = try plan.openFeatures(path: "batches")
     var numbers = [Float](repeating: 0, count: source.rows * source.columns)
@@ -77,7 +80,7 @@ struct PlaintextRun {
     let stepsPerEpoch = batches.count / job.train.epochs
     var best: (score: Double, network: NaiveNetwork)?
     for (step, batch) in batches.enumerated() {
-      losses.append(take(step, batch, &network, &optimizer))
+      losses.append(try take(step, batch, &network, &optimizer))
       guard (step + 1) % stepsPerEpoch == 0, job.train.keep == .best else { continue }
       let score = NaiveLoss(task: job.task).score(
         validation.map { network.forward(rows[$0]).last ?? [] }, validation.map { targets[$0] })
@@ -91,21 +94,40 @@ struct PlaintextRun {
 
   private func take(
     _ step: Int, _ batch: [Int], _ network: inout NaiveNetwork, _ optimizer: inout NaiveOptimizer
-  ) -> Double {
+  ) throws -> Double {
     let loss = NaiveLoss(task: job.task)
-    var gradients = network.parameters.map { parameter in
-      NaiveParameter(parameter.name, rows: parameter.rows, columns: parameter.columns, isVector: parameter.isVector)
-    }
+    var gradients = Self.zeros(network)
     let observed = Double(max(1, batch.reduce(0) { $0 + loss.observed(targets[$1]) }))
     var sum = 0.0
     let passes = batch.map { network.forward(rows[$0]) }
     let results = loss.evaluate(batch: passes.map { $0.last ?? [] }, batch.map { targets[$0] })
     for (row, (sums, (value, gradient))) in zip(batch, zip(passes, results)) {
       sum += value
+      if let clipNorm = job.privacy?.clipNorm {
+        // The row's own loss, its gradient by itself, clipped; added up and divided by the batch that is expected.
+        var own = Self.zeros(network)
+        let count = Double(max(1, loss.observed(targets[row])))
+        network.backward(rows[row], sums: sums, outputGradient: gradient.map { $0 / count }, into: &own)
+        let norm = own.reduce(0) { $1.values.reduce($0) { $0 + $1 * $1 } }.squareRoot()
+        let factor = min(1, clipNorm / norm) / Double(job.train.rowsPerStep)
+        for (index, part) in own.enumerated() {
+          for element in part.values.indices { gradients[index].values[element] += factor * part.values[element] }
+        }
+        continue
+      }
       network.backward(rows[row], sums: sums, outputGradient: gradient.map { $0 / observed }, into: &gradients)
+    }
+    for (index, values) in try noise?(step).enumerated() ?? [].enumerated() {
+      for element in values.indices { gradients[index].values[element] += values[element] }
     }
     optimizer.update(&network.parameters, gradients: gradients, rate: rate(step))
     return sum / observed
+  }
+
+  private static func zeros(_ network: NaiveNetwork) -> [NaiveParameter] {
+    network.parameters.map {
+      NaiveParameter($0.name, rows: $0.rows, columns: $0.columns, isVector: $0.isVector)
+    }
   }
 
   private func rate(_ step: Int) -> Double {

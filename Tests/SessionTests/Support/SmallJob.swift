@@ -25,6 +25,7 @@ struct SmallJob: Sendable {
   var checkpointEverySteps = 7
   var validation = 0.2
   var seed = 1
+  var privacy: PrivacyTarget?
 
   func changing(_ change: (inout SmallJob) -> Void) -> SmallJob {
     var copy = self
@@ -71,6 +72,6 @@ struct SmallJob: Sendable {
       lossLocation: loss,
       optimizer: optimizer, schedule: schedule,
       train: JobTraining(epochs: epochs, batch: batch, microBatch: microBatch, seed: seed, keep: keep),
-      checkpointEverySteps: checkpointEverySteps)
+      checkpointEverySteps: checkpointEverySteps, privacy: privacy)
   }
 }

@@ -30,6 +30,7 @@ struct TokenJob: Sendable {
   var recompute = false
   var keep = KeepPolicy.last
   var checkpointEverySteps = 2
+  var privacy: PrivacyTarget?
 
   func changing(_ change: (inout TokenJob) -> Void) -> TokenJob {
     var copy = self
@@ -73,7 +74,7 @@ struct TokenJob: Sendable {
       train: JobTraining(
         epochs: epochs, batch: batch, microBatch: microBatch, seed: 1, keep: keep, accumulate: accumulate,
         recompute: recompute),
-      checkpointEverySteps: checkpointEverySteps)
+      checkpointEverySteps: checkpointEverySteps, privacy: privacy)
   }
 }
 

@@ -1,0 +1,150 @@
+import Cryptography
+package import JobSpec
+import Masking
+package import Privacy
+package import Protocol
+package import Training
+
+/// The differential privacy of a job, worked out: the noise that keeps to its ε, and what batches and noise are drawn from.
+///
+/// Both secrets are expanded from the run's master key, which is in `state/job.key` alone: a resumed run draws the same batches and noise. The
+/// trainer is sent the noise's, from which the batches' cannot be told.
+package struct JobPrivacy: Sendable {
+  package let target: PrivacyTarget
+  /// C and B.
+  package let clipping: SampleClipping
+  /// σ, and ε of all steps with it.
+  package let calibration: NoiseCalibration
+  /// What the accountants count: σ, q = B/N and the steps.
+  package let mechanism: SubsampledGaussian
+  /// Over the slots of the rows that are trained on.
+  package let sampling: PoissonSampling
+  package let seed: NoiseSeed
+
+  /// - Parameters:
+  ///   - rows: N, that are trained on.
+  ///   - expectedBatch: B.
+  ///   - steps: of the whole run.
+  ///   - master: what batches and noise are drawn from.
+  /// - Throws: `OwnerError.unfitJob` where B is above N; `PrivacyError` where no noise keeps to ε.
+  init(_ target: PrivacyTarget, rows: Int, expectedBatch: Int, steps: Int, master: MasterKey) throws {
+    guard expectedBatch <= rows else {
+      throw OwnerError.unfitJob(
+        "privacy: `train.batch` × `train.accumulate` (\(expectedBatch)) is more than the \(rows) rows that are trained on, so that a row would "
+          + "be drawn with a probability above 1; make the batch smaller")
+    }
+    let sampling = try Self.sampling(master, rows: rows, expectedBatch: expectedBatch)
+    let calibration = try NoiseCalibration(
+      epsilon: target.epsilon, delta: target.delta, sampleRate: sampling.rate, steps: steps)
+    try self.init(
+      target, SampleClipping(clipNorm: target.clipNorm, expectedBatch: Double(expectedBatch)), calibration,
+      SubsampledGaussian(
+        noiseMultiplier: calibration.noiseMultiplier, sampleRate: sampling.rate, steps: steps),
+      sampling, master)
+  }
+
+  private init(
+    _ target: PrivacyTarget, _ clipping: SampleClipping, _ calibration: NoiseCalibration,
+    _ mechanism: SubsampledGaussian, _ sampling: PoissonSampling, _ master: MasterKey
+  ) throws {
+    guard let seed = master.privacySecret.derived("noise").withUnsafeBytes({ NoiseSeed(Array($0)) }) else {
+      throw OwnerError.run("the run's key gives no seed of the noise")
+    }
+    self.target = target
+    self.clipping = clipping
+    self.calibration = calibration
+    self.mechanism = mechanism
+    self.sampling = sampling
+    self.seed = seed
+  }
+
+  /// The same with batches and noise of another key.
+  func drawn(from master: MasterKey) throws -> JobPrivacy {
+    try JobPrivacy(
+      target, clipping, calibration, mechanism,
+      Self.sampling(master, rows: sampling.rows, expectedBatch: sampling.expectedBatch), master)
+  }
+
+  private static func sampling(_ master: MasterKey, rows: Int, expectedBatch: Int) throws -> PoissonSampling {
+    try PoissonSampling(
+      secret: master.privacySecret.derived("batches"), context: "job", rows: rows, expectedBatch: expectedBatch)
+  }
+
+  /// As the trainer is told it.
+  var description: StepPrivacy {
+    StepPrivacy(
+      clipNorm: clipping.clipNorm, expectedBatch: sampling.expectedBatch,
+      noiseMultiplier: calibration.noiseMultiplier, seed: seed)
+  }
+}
+
+/// What a private run spends: in the plan before it, and in `privacy.json` after it.
+package struct JobPrivacyReport: Sendable, Equatable, Codable {
+  private enum CodingKeys: String, CodingKey {
+    case unit, steps, delta, epsilon, counted, covers
+    case clipNorm = "clip_norm"
+    case noiseMultiplier = "noise_multiplier"
+    case sampleRate = "sample_rate"
+    case expectedBatch = "expected_batch"
+    case epsilonRenyi = "epsilon_renyi"
+    case epsilonPrivacyLoss = "epsilon_privacy_loss"
+    case doesNotCover = "does_not_cover"
+  }
+
+  package let unit: String
+  package let clipNorm: Double
+  package let noiseMultiplier: Double
+  package let sampleRate: Double
+  package let expectedBatch: Int
+  /// Optimizer steps that are counted.
+  package let steps: Int
+  package let delta: Double
+  /// What counts: the smaller of the two.
+  package let epsilon: Double
+  package let epsilonRenyi: Double
+  /// Nil where the losses fit no grid.
+  package let epsilonPrivacyLoss: Double?
+  /// `renyi` or `privacyLoss`.
+  package let counted: String
+  package let covers: String
+  package let doesNotCover: String
+
+  private static let coverage =
+    "what anybody who has the model, of any step or of all, learns of any one record that was trained on; provided that the trainer adds the "
+    + "noise and keeps its seed to itself"
+  private static let gaps =
+    "the provider, which sees masked rows and knows the noise; validation metrics and losses, which have no noise and are for the owner alone; "
+    + "validation rows; sizes, names of columns and classes, and how many rows there are"
+
+  /// Of a run that has taken so many steps, from 1.
+  ///
+  /// - Throws: `PrivacyError`.
+  init(_ privacy: JobPrivacy, steps: Int) throws {
+    self.init(
+      privacy, steps: steps,
+      spent: try steps == privacy.mechanism.steps
+        ? privacy.calibration.spent
+        : PrivacySpending.spent([privacy.mechanism.with(steps: steps)], delta: privacy.target.delta))
+  }
+
+  /// Of the whole run, before it.
+  init(planned privacy: JobPrivacy) {
+    self.init(privacy, steps: privacy.mechanism.steps, spent: privacy.calibration.spent)
+  }
+
+  private init(_ privacy: JobPrivacy, steps: Int, spent: PrivacySpent) {
+    unit = privacy.target.unit.rawValue
+    clipNorm = privacy.target.clipNorm
+    noiseMultiplier = privacy.mechanism.noiseMultiplier
+    sampleRate = privacy.mechanism.sampleRate
+    expectedBatch = privacy.sampling.expectedBatch
+    self.steps = steps
+    delta = spent.delta
+    epsilon = spent.epsilon
+    epsilonRenyi = spent.renyi.improved
+    epsilonPrivacyLoss = spent.privacyLoss?.upper
+    counted = spent.counted.rawValue
+    covers = Self.coverage
+    doesNotCover = Self.gaps
+  }
+}

@@ -1,0 +1,93 @@
+import Files
+import Foundation
+import JobSpec
+import Privacy
+
+/// `ledger.jsonl` of a private run: a line that says how each step is made private, and then a line for every step, synced before anything
+/// that the step computes of its rows leaves. A step that is repeated after a kill has the same rows and noise and is not counted again.
+package struct StepLedger {
+  private struct Line: Codable, Equatable {
+    private enum CodingKeys: String, CodingKey {
+      case kind, unit, delta, step
+      case clipNorm = "clip_norm"
+      case noiseMultiplier = "noise_multiplier"
+      case sampleRate = "sample_rate"
+    }
+
+    var kind: String
+    var unit: String?
+    var clipNorm: Double?
+    var noiseMultiplier: Double?
+    var sampleRate: Double?
+    var delta: Double?
+    var step: Int?
+
+    init(_ privacy: JobPrivacy) {
+      kind = "mechanism"
+      unit = privacy.target.unit.rawValue
+      clipNorm = privacy.target.clipNorm
+      noiseMultiplier = privacy.mechanism.noiseMultiplier
+      sampleRate = privacy.mechanism.sampleRate
+      delta = privacy.target.delta
+    }
+
+    init(step: Int) {
+      kind = "step"
+      self.step = step
+    }
+
+    var text: String {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+      // Finite numbers and short text always encode.
+      return String(decoding: (try? encoder.encode(self)) ?? Data("{}".utf8), as: UTF8.self)
+    }
+  }
+
+  private let log: LineLog
+  /// Steps counted so far: 0 ..< `steps`.
+  package private(set) var steps: Int
+
+  /// Opens the ledger, or begins it; a torn last line, left by a kill before it was synced, is dropped.
+  ///
+  /// - Throws: `OwnerError.run` for a ledger of other steps than these, or one that is damaged; `FileError`.
+  package init(_ directory: RunDirectory, _ privacy: JobPrivacy) throws {
+    let path = directory.ledger.path
+    log = try LineLog(path: path)
+    let own = Line(privacy)
+    let lines = try LineLog.lines(of: path).map { text -> Line in
+      guard let line = try? JSONDecoder().decode(Line.self, from: Data(text.utf8)) else {
+        throw OwnerError.run(
+          "\(path) holds a line that is not of a ledger; restore it, or begin anew with another --out")
+      }
+      return line
+    }
+    steps = max(0, lines.count - 1)
+    guard let first = lines.first else {
+      try log.append(own.text)
+      try log.sync()
+      return
+    }
+    guard first == own else {
+      throw OwnerError.run(
+        "\(path) counts steps with another noise, clip norm or sample rate than this version finds for the job; resume with the version that "
+          + "began the run, or begin anew with another --out")
+    }
+    for (number, line) in lines.dropFirst().enumerated() where line != Line(step: number) {
+      throw OwnerError.run("\(path) lacks step \(number) or has it twice; restore it, or begin anew with another --out")
+    }
+  }
+
+  /// Counts a step and those before it, unless they are counted already; returns when that is on the disk.
+  ///
+  /// A step without rows may be said to the trainer before the one under way has its gradients: both are counted then, the earlier one a moment
+  /// before it need be.
+  ///
+  /// - Throws: `FileError`.
+  package mutating func count(through step: Int) throws {
+    guard step >= steps else { return }
+    for number in steps...step { try log.append(Line(step: number).text) }
+    try log.sync()
+    steps = step + 1
+  }
+}
