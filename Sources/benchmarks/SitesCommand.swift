@@ -132,7 +132,7 @@ private final class ZeroSite: SiteContribution {
       columnNames: String(repeating: "0", count: 64), records: 0)
   }
 
-  func begin(after records: [SumRecord]) {}
+  func check(_ records: [SumRecord]) {}
   func writePlan() {}
   func start() -> [Float] { [Float](repeating: 0, count: plan.modelLength(entries: modelEntries)) }
   func isStart(_ vector: [Float]) -> Bool { vector.allSatisfy { $0 == 0 } }

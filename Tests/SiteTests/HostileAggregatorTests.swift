@@ -121,6 +121,22 @@ import Testing
     #expect(!events.contains { if case .began = $0 { true } else { false } })
   }
 
+  /// Or that of a site whose run directory is lost.
+  @Test func `A record of a round that the ledger does not count is refused`() throws {
+    let federation = try PrivacyFixture.federation(unit: "record", aggregation: "plain")
+    let told = record(.update(round: 0), model: [0, 0, 0, 0])
+    let (error, _) = try run(federation) { request in
+      if let answers = Self.usual(request, models: [:]) { return answers }
+      return request.isIntroduction ? [told] : []
+    }
+    guard case .privacy(let what)? = error as? SiteError else {
+      Issue.record("ended otherwise: \(String(describing: error))")
+      return
+    }
+    #expect(what.contains("round 1 had this site's update"))
+    #expect(try SiteHistory(federation.runDirectory(0)).records.isEmpty)
+  }
+
   /// A plain federation without masks, and its starting model.
   private func plain(standardize: String = "none") throws -> (federation: SmallFederation, start: [Float]) {
     let federation = try SmallFederation(strength: "none", aggregation: "plain", standardize: standardize)

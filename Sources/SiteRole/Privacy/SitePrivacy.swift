@@ -76,14 +76,17 @@ final class SitePrivacy {
     context = "charter \(federation.digest.hexadecimal)/site \(charter.sites[site].name)"
   }
 
-  /// - Parameter records: of the site's history.
+  /// A site that lost its run directory, and with it its ledger, finds that out here.
+  ///
+  /// - Parameter records: of the site's history, or as the aggregator sends them.
   /// - Throws: `SiteError.privacy` for a round that was summed with this site's update and is not counted.
   func check(_ records: [SumRecord], site: String) throws {
     let counted = Set(ledger.entries.map(\.round))
     for record in records where record.survivors.contains(site) {
       guard case .update(let round)? = SumPurpose(record.purpose), !counted.contains(round) else { continue }
       throw SiteError.privacy(
-        "round \(round + 1) had this site's update, and the ledger does not count it; nothing more is sent")
+        "round \(round + 1) had this site's update, and this run directory's ledger does not count it: go on with the one that the site took part "
+          + "with; nothing more is sent")
     }
   }
 

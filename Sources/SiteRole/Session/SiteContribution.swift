@@ -11,10 +11,10 @@ package protocol SiteContribution: AnyObject {
   /// Of the model's trained parameters together.
   var modelEntries: Int { get }
 
-  /// Called once, with what the site's history holds, before anything is sent.
+  /// Called with what the site's history holds, before anything is sent, and with each record that comes, before it is kept.
   ///
   /// - Throws: what forbids to go on with them.
-  func begin(after records: [SumRecord]) throws
+  func check(_ records: [SumRecord]) throws
 
   /// Writes what an outside replay needs.
   func writePlan() throws

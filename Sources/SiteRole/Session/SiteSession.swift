@@ -101,7 +101,7 @@ package final class SiteSession {
     connection = ServerConnection(
       channel: channel, job: work.plan.job, software: options.software, peer: options.peer, silence: options.silence)
     history = try SiteHistory(directory)
-    try work.begin(after: history.records)
+    try work.check(history.records)
     party = try work.plan.roster.map { roster in
       try Self.party(roster, site: work.site + 1, key: key, file: directory.sums.path)
     }
@@ -232,6 +232,7 @@ package final class SiteSession {
   }
 
   private func note(_ record: SumRecord) throws {
+    try work.check([record])
     warnOfDifferencing(record)
     if let purpose = SumPurpose(record.purpose), case .update(let round) = purpose {
       let name = work.plan.charter.sites[work.site].name

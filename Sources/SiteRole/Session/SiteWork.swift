@@ -70,7 +70,7 @@ package final class SiteWork: SiteContribution {
 
   package var modelEntries: Int { model.count }
 
-  package func begin(after records: [SumRecord]) throws {
+  package func check(_ records: [SumRecord]) throws {
     try privacy?.check(records, site: plan.charter.sites[site].name)
   }
 
