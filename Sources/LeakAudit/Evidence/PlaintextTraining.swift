@@ -60,18 +60,21 @@ struct PlaintextTraining {
     epochEnded: (Int, (Range<Int>) throws -> Tensor<Float>) throws -> Void
   ) throws {
     let job = prepared.job
-    let batch = min(prepared.plan.batch, places.count)
+    let batch = min(prepared.plan.expectedBatch, places.count)
     let steps = (places.count + batch - 1) / batch
+    let privacy = try prepared.privacy.map { try PrivateSteps($0, rows: places.count, batch: batch, secret: secret) }
     let weights = FreshWeights(prepared.shape.structure.parameters, secret: secret)
     let engine = try TrainingEngine<Float>(
       model: prepared.shape.graph, optimizer: job.optimizer, schedule: job.schedule,
-      totalSteps: steps * job.train.epochs, batchRows: batch, compute: compute,
+      totalSteps: steps * job.train.epochs, batchRows: privacy?.sampling.capacity ?? batch,
+      sampleClipping: privacy?.clipping, compute: compute,
       parameters: try prepared.shape.structure.parameters.map { try keys.maskParameter(weights.tensor($0), $0) })
     for epoch in 0..<job.train.epochs {
       let order = secret.stream(label: "order/\(epoch)").permutation(places.count).map { places[$0] }
       for start in stride(from: 0, to: order.count, by: batch) {
         if let end, ContinuousClock().now >= end { throw OutOfTime() }
-        try step(engine, Array(order[start..<min(order.count, start + batch)]))
+        let drawn = try privacy?.sampling.batch(step: engine.step).map { order[Int($0)] }
+        try step(engine, drawn ?? Array(order[start..<min(order.count, start + batch)]), privacy)
       }
       try epochEnded(epoch) { try outputs(of: $0, engine) }
     }
@@ -91,16 +94,23 @@ struct PlaintextTraining {
   /// The targets of all rows.
   var targets: Targets<Float> { labels.targets(slots[...], rowOfSlot: prepared.plan.rowOfSlot) }
 
-  private func step(_ engine: TrainingEngine<Float>, _ places: [Int]) throws {
+  private func step(_ engine: TrainingEngine<Float>, _ places: [Int], _ privacy: PrivateSteps?) throws {
     let targets: Targets<Float> = labels.targets(
       places.map { slots[$0] }[...], rowOfSlot: prepared.plan.rowOfSlot)
     try engine.beginBatch(rows: places.count)
+    if places.isEmpty {
+      _ = try engine.finishStep(correction: privacy?.noise)
+      return
+    }
     let outputs = try engine.forward(rows: 0..<places.count) { gather(places, into: $0) }
     guard outputs.allFinite else { throw OwnerError.diverged(step: engine.step) }
-    let result = try LossFunction(task: prepared.job.task).evaluate(
-      outputs: outputs, targets: targets, normalizer: Double(max(1, targets.observedCount)))
+    let loss = LossFunction(task: prepared.job.task)
+    let result =
+      try privacy == nil
+      ? loss.evaluate(outputs: outputs, targets: targets, normalizer: Double(max(1, targets.observedCount)))
+      : loss.evaluateEachSample(outputs: outputs, targets: targets)
     try engine.setOutputGradient(result.gradient, rows: 0..<places.count)
-    _ = try engine.finishStep()
+    _ = try engine.finishStep(correction: privacy?.noise)
   }
 
   private func gather(_ places: [Int], into target: UnsafeMutableBufferPointer<Float>) {
@@ -111,5 +121,26 @@ struct PlaintextTraining {
           .update(fromContentsOf: source[place * width..<(place + 1) * width])
       }
     }
+  }
+}
+
+/// Batches, clipping and noise of a private job, on other rows than its own and from other secrets.
+private struct PrivateSteps {
+  let sampling: PoissonSampling
+  let clipping: SampleClipping
+  let noise: GaussianNoise<Float>
+
+  /// - Parameter secret: what batches and noise are drawn from.
+  init(_ privacy: JobPrivacy, rows: Int, batch: Int, secret: OrderSecret) throws {
+    let stream = secret.stream(label: "privacy")
+    let bytes = (0..<8).map { _ in stream.nextWord() }
+    func key(_ words: ArraySlice<UInt64>) -> SecretBuffer {
+      Array(words).withUnsafeBytes { SecretBuffer(copying: $0) }
+    }
+    sampling = try PoissonSampling(secret: key(bytes[..<4]), context: "audit", rows: rows, expectedBatch: batch)
+    clipping = try SampleClipping(clipNorm: privacy.clipping.clipNorm, expectedBatch: Double(batch))
+    noise = GaussianNoise(
+      NoiseSource(secret: key(bytes[4...]), context: "audit"),
+      noiseMultiplier: privacy.noiseMultiplier, clipping: clipping, workers: Workers(threads: 1))
   }
 }

@@ -15,6 +15,8 @@ package struct JobPrivacy: Sendable {
   package let clipping: SampleClipping
   /// σ, and ε of all steps with it.
   package let calibration: NoiseCalibration
+  /// σ.
+  package var noiseMultiplier: Double { calibration.noiseMultiplier }
   /// What the accountants count: σ, q = B/N and the steps.
   package let mechanism: SubsampledGaussian
   /// Over the slots of the rows that are trained on.

@@ -229,6 +229,24 @@ import TestSupport
     #expect(Set(scores.elements).count > 1)
   }
 
+  /// Shadows of a private job are trained with its batches, clipping and noise: with an ε of 0.05 the noise is all that they are made of, with
+  /// one of 1000 it is next to nothing.
+  @Test func shadowsOfAPrivateJobHaveItsNoise() throws {
+    let directory = try TemporaryDirectory()
+    let data = try SmallData(in: directory, rows: 120)
+    func spread(_ epsilon: Double) throws -> Double {
+      let job = PrivateJobTests.job.changing {
+        $0.privacy = PrivacyTarget(unit: .record, clipNorm: 0.5, epsilon: epsilon, delta: 1e-3)
+      }
+      let shadows = try #require(try evidence(job.resolved(on: data)).shadows)
+      let scores = try shadows.scores(trainedOn: (0..<shadows.candidates).map { $0 % 2 == 0 }, model: 3).elements
+      #expect(scores.allSatisfy { $0.isFinite })
+      let mean = scores.reduce(0, +) / Double(scores.count)
+      return (scores.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(scores.count)).squareRoot()
+    }
+    #expect(try spread(0.05) > 3 * spread(1000))
+  }
+
   /// Tokens come in their secret order with their ids, and the public has the checkpoint's weights but not the fresh head.
   @Test(arguments: TinyFamily.allCases)
   func tokensAreTheKeysImagesInTheOrderSent(_ family: TinyFamily) throws {
