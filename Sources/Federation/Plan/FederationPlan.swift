@@ -22,7 +22,7 @@ package struct FederationPlan: Sendable {
   ///   - loaded: the charter and the bytes that its digest is of.
   ///   - siteKeys: the keys that it names, in its order.
   ///   - aggregatorKey: the key that it names.
-  /// - Throws: `FederationError.notExact` for a strategy that would not be exact under the charter's masks; `JobSpecError` for a key that two parties share; `FixedPointError` when the bounds leave no room for the sums; `SumError`.
+  /// - Throws: `FederationError` for a strategy that would not be exact under the charter's masks, and for more colluders than the sums bear; `JobSpecError` for a key that two parties share; `FixedPointError` when the bounds leave no room for the sums; `SumError`.
   package init(_ loaded: Charter.Loaded, siteKeys: [CurvePublicKey], aggregatorKey: CurvePublicKey) throws {
     let charter = loaded.charter
     let digest = SHA256.hash(loaded.bytes).bytes
@@ -47,6 +47,17 @@ package struct FederationPlan: Sendable {
           sites: zip(charter.sites, siteKeys).map { SumRoster.Site(name: $0.name, publicKey: $1.bytes) },
           aggregatorKey: aggregatorKey.bytes, threshold: threshold, minimum: settings.participation.minimum)
       }
+    if let privacy = settings.privacy, let roster { try Self.check(privacy, roster.protection) }
+  }
+
+  /// Shares of noise add up in a sum, and only while a sum is all that can be opened: an aggregator that lies and has more sites in league with
+  /// it than the threshold bears gets two sums of one round, whose difference has the noise of few. With all but one declared each site's own
+  /// noise is enough, whatever is opened.
+  private static func check(_ privacy: PrivacyTarget, _ protection: SumProtection) throws(FederationError) {
+    guard privacy.unit == .site, privacy.colluders > protection.colludersOfLiar,
+      privacy.colluders < protection.minimum - 1
+    else { return }
+    throw .colluders(privacy.colluders, protection)
   }
 
   /// Reads the charter and the keys that it names.
@@ -164,6 +175,8 @@ package enum VectorBlock {
 package enum FederationError: Failure, Equatable {
   /// The strategy does not commute with the keys that the strength asks for.
   case notExact(strategy: StrategyDescription.Kind, strength: MaskingStrength)
+  /// More sites may tell their noise than may be in league with an aggregator that lies.
+  case colluders(Int, SumProtection)
 
   package var kind: FailureKind { .usage }
 
@@ -172,6 +185,11 @@ package enum FederationError: Failure, Equatable {
     case .notExact(let strategy, let strength):
       "federation.strategy \(strategy.rawValue) would not be exact under federation.masking.strength: \(strength.rawValue): it works entry "
         + "by entry, which rotations mix; set federation.masking.strength: permutation, or a strategy without an adaptive rule, such as fedavg"
+    case .colluders(let colluders, let sums):
+      "federation.privacy.colluders is \(colluders), and sums with a threshold of \(sums.threshold) of \(sums.sites) sites and a minimum of \(sums.minimum) "
+        + "bear \(sums.colludersOfLiar) in league with an aggregator that lies: with more it opens two sums of a round, whose difference has "
+        + "too little noise; lower colluders, raise federation.threshold to \((sums.sites + colluders) / 2 + 1), or set colluders to "
+        + "\(sums.minimum - 1), so that each site's own noise is enough"
     }
   }
 }

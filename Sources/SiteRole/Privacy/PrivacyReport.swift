@@ -75,6 +75,7 @@ package enum PrivacyScope {
         "this site's part as a whole (updates of zeros in its place), for whoever has the sums and models of all rounds and "
           + (target.colluders == 0
             ? "no site's noise" : "the noise of at most \(target.colluders) of the sites in a sum")
+          + ", be it an aggregator that lies"
       ]
     case .record:
       [

@@ -105,6 +105,37 @@ import Testing
     }
   }
 
+  /// Sites, threshold, minimum and colluders; whether shares of noise then stand.
+  @Test(arguments: [
+    // Two lists of survivors need 2t signatures: four sites that sign twice and five others make no 14, five and four do.
+    (9, 7, 7, 4, true), (9, 7, 7, 5, false), (9, 5, 5, 1, false), (9, 5, 5, 0, true), (9, 6, 5, 2, true),
+    (9, 6, 5, 3, false),
+    // All but one in a sum: nobody counts on another's noise.
+    (9, 5, 5, 4, true), (9, 7, 7, 6, true), (3, 3, 2, 1, true),
+  ]) func `More colluders than the sums bear against an aggregator that lies are refused`(
+    sites: Int, threshold: Int, minimum: Int, colluders: Int, isAccepted: Bool
+  ) throws {
+    func make(_ threshold: Int) throws {
+      _ = try SmallFederation(
+        rows: Array(repeating: 10, count: sites), strategy: "{name: fedavg, weighting: equal}", strength: "none",
+        participation: "{minimum: \(minimum)}",
+        settings: [
+          "threshold: \(threshold)",
+          "privacy: {unit: site, clip_norm: 1, epsilon: 3, delta: 1.0e-5, colluders: \(colluders)}",
+        ])
+    }
+    // By its definition: lists of t signatures each, of which colluders give two and every other site one.
+    let isOneList = colluders + sites < 2 * threshold
+    #expect((isOneList || colluders == minimum - 1) == isAccepted)
+    guard !isAccepted else { return try make(threshold) }
+    let error = #expect(throws: FederationError.self) { try make(threshold) }
+    let advice = try #require(error?.description.firstMatch(of: /raise federation.threshold to ([0-9]+),/)).1
+    let raised = try #require(Int(advice))
+    // As far as the advice says, and no further.
+    try make(raised)
+    #expect(throws: FederationError.self) { try make(raised - 1) }
+  }
+
   /// R rounds of one Gaussian mechanism are one with σ/√R; its ε is in closed form (Balle & Wang, 2018, theorem 8).
   @Test func `The noise multiplier is that of the analytic Gaussian mechanism over all rounds`() throws {
     let federation = try PrivacyFixture.federation(
