@@ -121,20 +121,28 @@ import Testing
     #expect(!events.contains { if case .began = $0 { true } else { false } })
   }
 
-  /// Or that of a site whose run directory is lost.
-  @Test func `A record of a round that the ledger does not count is refused`() throws {
+  /// The aggregator sends all records to a site that has none, and the ledger begins at zero.
+  @Test func `A record of a round that the ledger does not count ends the part of a site that lost its own`() throws {
     let federation = try PrivacyFixture.federation(unit: "record", aggregation: "plain")
-    let told = record(.update(round: 0), model: [0, 0, 0, 0])
-    let (error, _) = try run(federation) { request in
-      if let answers = Self.usual(request, models: [:]) { return answers }
-      return request.isIntroduction ? [told] : []
+    let start = try federation.work(1).start()
+    let next = start.map { $0 + 1 }
+    let others = record(.update(round: 0), model: next, survivors: ["site1", "site2"])
+    let all = record(.update(round: 0), model: next)
+    let asked = try request(.update(round: 1), of: federation, about: ModelHash.of(next), number: 1)
+    let (error, events) = try run(federation) { request in
+      if let answers = Self.usual(request, models: [0: start, 1: next]) { return answers }
+      return request.isIntroduction ? [others, all, asked] : []
     }
-    guard case .privacy(let what)? = error as? SiteError else {
+    guard case .privacy(let reason)? = error as? SiteError else {
       Issue.record("ended otherwise: \(String(describing: error))")
       return
     }
-    #expect(what.contains("round 1 had this site's update"))
-    #expect(try SiteHistory(federation.runDirectory(0)).records.isEmpty)
+    #expect(reason.contains("round 1 had this site's update, and this run directory's ledger does not count it"))
+    // Nothing was made for the next round, let alone sent.
+    #expect(!events.contains { if case .began = $0 { true } else { false } })
+    #expect(try PrivacyFixture.entries(federation, site: 0).isEmpty)
+    // The one that it was not in is kept, the other is not.
+    #expect(try SiteHistory(federation.runDirectory(0)).records.map(\.survivors) == [["site1", "site2"]])
   }
 
   /// A plain federation without masks, and its starting model.

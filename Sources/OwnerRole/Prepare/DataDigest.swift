@@ -59,10 +59,27 @@ package struct DataDigest: Codable, Equatable {
     try digest.write(directory)
   }
 
+  /// What the data of a job and those that another run has kept differ in; nil where they are the same.
+  ///
+  /// - Parameter features: the hash of all values in the order of the file.
+  /// - Throws: `OwnerError.run`, `FileError`.
+  package static func difference(
+    _ prepared: PreparedJob, features: UInt64, from directory: RunDirectory
+  ) throws -> String? {
+    guard let kept = try read(directory) else { return "what they were, which the run has not kept," }
+    return kept.difference(DataDigest(prepared, features: features))
+  }
+
   /// Compares the data found now with what this one is of; what is not known of either is left out.
   ///
   /// - Throws: `OwnerError.unfitData` that says what differs.
   func check(_ found: DataDigest, file: String) throws {
+    guard let difference = difference(found) else { return }
+    throw OwnerError.unfitData(
+      "\(file) has changed since the run began: \(difference) differ; put the old file back, or start a new run")
+  }
+
+  private func difference(_ found: DataDigest) -> String? {
     let differences = [
       ("the number of rows or columns", (rows, columns) != (found.rows, found.columns)),
       ("the names of the columns", columnNames != found.columnNames),
@@ -72,9 +89,7 @@ package struct DataDigest: Codable, Equatable {
       ("the split", split != found.split),
       ("the features", features != nil && found.features != nil && features != found.features),
     ]
-    guard let difference = differences.first(where: \.1)?.0 else { return }
-    throw OwnerError.unfitData(
-      "\(file) has changed since the run began: \(difference) differ; put the old file back, or start a new run")
+    return differences.first(where: \.1)?.0
   }
 
   private static func hash(_ names: [String]) -> String {

@@ -50,7 +50,7 @@ final class PrivacyLedger {
     let update: String
   }
 
-  private let path: String
+  let path: String
   private let log: LineLog
   let terms: Terms
   private(set) var entries: [Entry] = []
@@ -104,9 +104,11 @@ final class PrivacyLedger {
   /// Counts an update before it leaves; once, however often it is made.
   ///
   /// - Returns: whether it was not counted before.
-  /// - Throws: `SiteError.privacy` for another update of a round that is counted; `FileError`, and then it must not leave.
+  /// - Throws: `SiteError.privacy` for another update of a round that is counted, and for a file that is not the ledger's any more; `FileError`,
+  ///   and then it must not leave.
   @discardableResult
   func count(_ entry: Entry) throws -> Bool {
+    try checkInPlace()
     if let known = entries.first(where: { $0.round == entry.round }) {
       guard known == entry else {
         throw SiteError.privacy(
@@ -122,6 +124,17 @@ final class PrivacyLedger {
     try log.sync()
     entries.append(entry)
     return true
+  }
+
+  /// What is written to a file that was moved away or replaced would be lost with the run.
+  private func checkInPlace() throws {
+    do {
+      try log.checkInPlace()
+    } catch {
+      throw SiteError.privacy(
+        "\(path) is not the file any more that this site counts in (moved, replaced or changed while it was in use); put it back as it was and "
+          + "resume, nothing more is sent")
+    }
   }
 
   private static func line(_ value: some Encodable) throws -> String {

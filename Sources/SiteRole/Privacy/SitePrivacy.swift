@@ -90,6 +90,18 @@ final class SitePrivacy {
     }
   }
 
+  /// - Parameters:
+  ///   - features: the hash of all values in the order of the file.
+  ///   - repeated: the run whose secret this one uses.
+  /// - Throws: `SiteError.privacy` for other rows than that run's.
+  static func check(_ prepared: PreparedJob, features: UInt64, areRowsOf repeated: SiteDirectory) throws {
+    guard let difference = try DataDigest.difference(prepared, features: features, from: repeated.run) else { return }
+    throw SiteError.privacy(
+      "the rows of \(prepared.job.data.file) are not those of the run in \(repeated.run.root.path), whose secret is to be used again: \(difference) "
+        + "differ, and one noise on two data sets shows their difference; give that run's files, or leave --secrets-of out"
+    )
+  }
+
   // MARK: - Spending
 
   /// Counts the update of a round before it leaves.

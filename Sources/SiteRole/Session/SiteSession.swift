@@ -28,7 +28,7 @@ package enum SiteEvent: Sendable {
   /// The aggregator went on without this site's upload.
   case leftOut(reason: String)
   case recorded(SumRecord)
-  /// Two sums after one another are of the same sites but for this one, so that their difference tells about it.
+  /// Two sums are of the same sites but for this one, so that their difference tells about it.
   case differing(site: String, purposes: [String])
   case result(FederationResult)
 }
@@ -74,6 +74,7 @@ package final class SiteSession {
   let observe: (SiteEvent) -> Void
   private let isInterrupted: () -> Bool
   private var history: SiteHistory
+  private var differencing: Differencing
   /// Nil where sums are not masked.
   private let party: SumParty?
   /// What came while the site was at work.
@@ -101,6 +102,7 @@ package final class SiteSession {
     connection = ServerConnection(
       channel: channel, job: work.plan.job, software: options.software, peer: options.peer, silence: options.silence)
     history = try SiteHistory(directory)
+    differencing = Differencing(sites: work.plan.charter.sites.map(\.name), records: history.records)
     try work.check(history.records)
     party = try work.plan.roster.map { roster in
       try Self.party(roster, site: work.site + 1, key: key, file: directory.sums.path)
@@ -233,24 +235,13 @@ package final class SiteSession {
 
   private func note(_ record: SumRecord) throws {
     try work.check([record])
-    warnOfDifferencing(record)
     if let purpose = SumPurpose(record.purpose), case .update(let round) = purpose {
       let name = work.plan.charter.sites[work.site].name
       try directory.settle(round: round, tookPart: record.survivors.contains(name))
     }
     try history.append(record)
+    for pair in differencing.add(record) { observe(.differing(site: pair.site, purposes: pair.purposes)) }
     observe(.recorded(record))
-  }
-
-  /// Two sums whose sites differ by one tell about that one.
-  private func warnOfDifferencing(_ record: SumRecord) {
-    guard let before = history.records.last(where: { SumPurpose($0.purpose)?.model != nil }),
-      SumPurpose(record.purpose)?.model != nil
-    else { return }
-    let difference = Set(before.survivors).symmetricDifference(record.survivors)
-    if difference.count == 1, let site = difference.first {
-      observe(.differing(site: site, purposes: [before.purpose, record.purpose]))
-    }
   }
 
   // MARK: - Contributions

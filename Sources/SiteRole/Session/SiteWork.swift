@@ -31,22 +31,26 @@ package final class SiteWork: SiteContribution {
   private var training: (any LocalUpdates<Float>)?
   /// Nil where the site trains itself.
   let provider: TrainingProvider?
+  /// The run whose secret this one uses again.
+  private let repeated: SiteDirectory?
 
   /// - Parameters:
   ///   - group: nil where the charter masks nothing.
-  ///   - secret: of a run that is repeated on the same rows, for its noise and batches; nil for a new one.
+  ///   - secret: for noise and batches; nil for a new one.
+  ///   - repeated: the run that the secret is of, if any: rows that are not that run's are refused when they are read.
   ///   - provider: who trains for the site, under the masks that its file asks for.
   /// - Throws: `MaskingError` for a model whose spaces cannot be keyed; as `SitePrivacy.init`; `TrainingError.noSampleNorms` for a model whose records
   ///   cannot be clipped one by one; `FileError`; `SiteError.unsupported` for a provider without a site file that names one, or the other way
   ///   round.
   package init(
     plan: FederationPlan, site: Int, data: PreparedSite, group: GroupKey?, directory: SiteDirectory, compute: Compute,
-    secret: PrivacySecret? = nil, provider: TrainingProvider? = nil
+    secret: PrivacySecret? = nil, repeating repeated: SiteDirectory? = nil, provider: TrainingProvider? = nil
   ) throws {
     guard (provider == nil) == (data.specification.provider == nil) else {
       throw SiteError.unsupported("the site file says who trains (trainer:), and the site is prepared for another")
     }
     self.provider = provider
+    self.repeated = repeated
     self.plan = plan
     self.site = site
     self.data = data
@@ -313,6 +317,7 @@ package final class SiteWork: SiteContribution {
       keys: keys, master: master, noise: nil, standardization: try standardization(),
       scratch: directory.run.state, times: &times, progress: { _, _ in try progress() })
     try DataDigest.keepOrCheck(prepared, features: hash, in: directory.run)
+    if let repeated { try SitePrivacy.check(prepared, features: hash, areRowsOf: repeated) }
     let training: any LocalUpdates<Float>
     if let provider, let jobs {
       training = ProviderTraining(

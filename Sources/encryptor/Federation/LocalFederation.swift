@@ -114,12 +114,11 @@ struct LocalFederation {
     let compute = Compute(threads: specification.threads ?? threads ?? 1)
     let data = try PreparedSite(specification, plan: plan)
     try AtomicFile.write(Data(data.prepared.job.yaml().utf8), to: directory.run.resolvedJob.path)
-    let secret = try secretsOf.map { runs in
-      let run = SiteDirectory(root: runs.appending(path: specification.name))
-      return try PrivacySecretFile(path: run.privacySecret.path).read()
-    }
+    let repeated = secretsOf.map { SiteDirectory(root: $0.appending(path: specification.name)) }
+    let secret = try repeated.map { try PrivacySecretFile(path: $0.privacySecret.path).read() }
     let work = try SiteWork(
-      plan: plan, site: site, data: data, group: group, directory: directory, compute: compute, secret: secret)
+      plan: plan, site: site, data: data, group: group, directory: directory, compute: compute, secret: secret,
+      repeating: repeated)
     let progress = SiteProgress(plan, site: specification.name)
     let session = try SiteSession(
       work: work, directory: directory, key: siteKeys[site],

@@ -44,7 +44,8 @@ final class SiteProgress {
     case .differing(let site, let purposes):
       line(
         "note: \(purposes.joined(separator: " and ").printable(limit: 100)) differ by the site \(site.printable(limit: 64)) alone: the "
-          + "difference of these two sums tells the aggregator about that site")
+          + "difference of these two sums tells about that site, to the aggregator and to every site, since all hold them"
+      )
     case .result(let result): line("done: \(result.reason.printable(limit: 500))")
     }
   }

@@ -149,6 +149,27 @@ import Testing
     #expect(try PrivacyFixture.entries(federation, site: 0).count == 1)
   }
 
+  @Test func `A ledger that was replaced during a run is refused before anything is counted`() throws {
+    let federation = try PrivacyFixture.federation(unit: "site")
+    let privacy = try #require(try federation.work(0).privacy)
+    try privacy.count(round: 0, model: "a", entries: [1, 2])
+    let file = federation.runDirectory(0).ledger
+    let kept = federation.directory.url("kept")
+    try FileManager.default.copyItem(at: file, to: kept)
+    func expectRefused() {
+      for round in [0, 1] {
+        let error = #expect(throws: SiteError.self) { try privacy.count(round: round, model: "a", entries: [1, 2]) }
+        #expect(error?.description.contains("not the file any more that this site counts in") == true)
+      }
+    }
+    // Gone, and another in its place, with the same content.
+    try FileManager.default.removeItem(at: file)
+    expectRefused()
+    try FileManager.default.copyItem(at: kept, to: file)
+    expectRefused()
+    #expect(try PrivacyFixture.entries(federation, site: 0).map(\.round) == [0])
+  }
+
   @Test func `Noise is of the round, the model and the site`() throws {
     let federation = try PrivacyFixture.federation(unit: "site")
     let work = try federation.work(0, secret: PrivacyFixture.secret(0))
