@@ -31,8 +31,6 @@ package enum TrainingError: Failure, Equatable {
   case incompleteBatch(missing: Int)
   case gradientShape(expected: [Int], found: [Int])
   case nonFiniteGradient
-  /// The gradient of one sample is NaN or infinite, so that it cannot be clipped.
-  case nonFiniteSampleGradient
   case nonFiniteLoss
   case outputsShape(expected: [Int], found: [Int])
   case targetsShape(String)
@@ -52,8 +50,7 @@ package enum TrainingError: Failure, Equatable {
     case .gradientBeforeForward, .incompleteBatch, .finished, .partOrder, .partsInFlight, .inferenceOnly: .defect
     case .parameterCount, .parameterShape, .nonFiniteParameter, .optimizerState, .batchRows, .rowsOutsideBatch,
       .sequences, .partRows,
-      .gradientShape, .nonFiniteGradient, .nonFiniteSampleGradient, .nonFiniteLoss, .outputsShape, .targetsShape,
-      .classOutOfRange:
+      .gradientShape, .nonFiniteGradient, .nonFiniteLoss, .outputsShape, .targetsShape, .classOutOfRange:
       .inputData
     }
   }
@@ -82,8 +79,6 @@ package enum TrainingError: Failure, Equatable {
     case .gradientShape(let expected, let found): "an output gradient must have shape \(expected), not \(found)"
     case .nonFiniteGradient:
       "a gradient holds NaN or an infinity: training has diverged; lower optimizer.lr or set optimizer.clip_norm"
-    case .nonFiniteSampleGradient:
-      "the gradient of one sample holds NaN or an infinity, which no clipping mends: training has diverged; lower optimizer.lr"
     case .nonFiniteLoss:
       "the loss is NaN or infinite: training has diverged; lower optimizer.lr or set optimizer.clip_norm"
     case .outputsShape(let expected, let found): "outputs must have shape \(expected), not \(found)"

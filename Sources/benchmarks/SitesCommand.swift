@@ -133,6 +133,7 @@ private final class ZeroSite: SiteContribution {
   }
 
   func check(_ records: [SumRecord]) {}
+  func begin() {}
   func writePlan() {}
   func start() -> [Float] { [Float](repeating: 0, count: plan.modelLength(entries: modelEntries)) }
   func isStart(_ vector: [Float]) -> Bool { vector.allSatisfy { $0 == 0 } }

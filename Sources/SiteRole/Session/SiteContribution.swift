@@ -16,6 +16,11 @@ package protocol SiteContribution: AnyObject {
   /// - Throws: what forbids to go on with them.
   func check(_ records: [SumRecord]) throws
 
+  /// Called once, before anybody is told of the site: whatever can fail by then need not show later.
+  ///
+  /// - Throws: what forbids to join.
+  func begin() throws
+
   /// Writes what an outside replay needs.
   func writePlan() throws
 

@@ -126,6 +126,7 @@ package final class SiteSession {
   /// - Throws: `SiteError`, `SumError` for what an honest aggregator does not ask, `FixedPointError`, `DatasetError`, `FileError`.
   package func run() throws -> (result: FederationResult, records: [SumRecord]) {
     defer { connection.close() }
+    try work.begin()
     try work.writePlan()
     var isReported = false
     while true {

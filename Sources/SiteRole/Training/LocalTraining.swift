@@ -135,9 +135,25 @@ package final class LocalTraining<Element: FloatingElement> {
   private func step(
     _ number: Int, _ correction: (any GradientCorrection<Element>)?
   ) throws -> (lossSum: Double, observed: Int, rate: Double) {
-    let slots = try slots(ofStep: number)
+    var slots = try slots(ofStep: number)
+    while true {
+      let observed = slots.isEmpty ? 0 : try samples.observedCount(of: slots)
+      let (sum, unfit) = try setGradients(of: slots, step: number, observed: observed)
+      if unfit.isEmpty { return (sum, observed, try engine.finishStep(correction: correction).learningRate) }
+      guard privateSteps != nil else { throw OwnerError.diverged(step: number) }
+      // A record without a finite gradient has none: to end the run for it would tell everybody that it is there.
+      slots = slots.indices.filter { !unfit.contains($0 - slots.startIndex) }.map { slots[$0] }[...]
+    }
+  }
+
+  /// Forward and output gradients of a batch.
+  ///
+  /// - Returns: the sum of its losses; the samples, by their places in the batch, whose outputs or gradients are not finite: those of the first
+  ///   part that has any, and then the batch is not complete.
+  private func setGradients(
+    of slots: ArraySlice<Int32>, step number: Int, observed: Int
+  ) throws -> (lossSum: Double, unfit: Set<Int>) {
     let pass = privateSteps == nil ? number / prepared.plan.stepsPerEpoch : 0
-    let observed = slots.isEmpty ? 0 : try samples.observedCount(of: slots)
     var sum = 0.0
     try engine.beginBatch(rows: slots.count)
     for first in stride(from: 0, to: slots.count, by: prepared.job.train.microBatch) {
@@ -145,18 +161,34 @@ package final class LocalTraining<Element: FloatingElement> {
       let part = slots[slots.startIndex + rows.lowerBound..<slots.startIndex + rows.upperBound]
       let delivery = try samples.delivery(of: part, pass: pass)
       let outputs = try engine.forward(rows: rows, sequences: delivery.layout) { delivery.fill($0) }
-      guard outputs.allFinite else { throw OwnerError.diverged(step: number) }
       let targets = try samples.targets(of: part, pass: pass)
-      let result =
-        privateSteps == nil
-        ? try loss.evaluate(outputs: outputs, targets: targets, normalizer: Double(max(1, observed)))
-        : try loss.evaluateEachSample(
-          outputs: outputs, targets: targets, sequences: targets.rows == rows.count ? nil : delivery.layout)
+      let sequences = targets.rows == rows.count ? nil : delivery.layout
+      func unfit(_ isFit: (Range<Int>) -> Bool) -> Set<Int> {
+        Set(rows.filter { !isFit(sequences?.range(ofSample: $0 - first) ?? $0 - first..<$0 - first + 1) })
+      }
+      guard outputs.allFinite else { return (0, unfit { outputs.slice(rows: $0).allFinite }) }
+      guard privateSteps != nil else {
+        let result = try loss.evaluate(
+          outputs: outputs, targets: targets, normalizer: Double(max(1, observed)))
+        sum += result.lossSum
+        try engine.setOutputGradient(result.gradient, rows: rows)
+        continue
+      }
+      let result: (lossSum: Double, gradient: Tensor<Element>)
+      do {
+        result = try loss.evaluateEachSample(outputs: outputs, targets: targets, sequences: sequences)
+      } catch TrainingError.nonFiniteLoss {
+        let found = unfit { range in
+          (try? loss.evaluate(outputs: outputs.slice(rows: range), targets: targets[range], normalizer: 1)) != nil
+        }
+        // Losses that are finite one by one.
+        return (0, found.isEmpty ? Set(rows) : found)
+      }
+      guard result.gradient.allFinite else { return (0, unfit { result.gradient.slice(rows: $0).allFinite }) }
       sum += result.lossSum
       try engine.setOutputGradient(result.gradient, rows: rows)
     }
-    let report = try engine.finishStep(correction: correction)
-    return (sum, observed, report.learningRate)
+    return (sum, [])
   }
 
   /// How a model does on the site's validation rows.

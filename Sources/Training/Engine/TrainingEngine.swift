@@ -168,7 +168,7 @@ package final class TrainingEngine<Element: FloatingElement> {
   /// Where samples are sequences, `rows` is the part that went forward first of those without gradient, and its backward pass
   /// runs here.
   /// - Throws: `TrainingError.rowsOutsideBatch`, `.gradientBeforeForward`, `.partOrder`, `.gradientShape`,
-  ///   `.nonFiniteGradient`, `.nonFiniteSampleGradient`.
+  ///   `.nonFiniteGradient`.
   package func setOutputGradient(_ gradient: Tensor<Element>, rows: Range<Int>) throws(TrainingError) {
     try batch.check(rows)
     guard batch.haveOutputs(rows) else { throw .gradientBeforeForward(rows: rows) }
@@ -183,7 +183,7 @@ package final class TrainingEngine<Element: FloatingElement> {
       throw .partOrder(rows: rows, due: inFlight.first?.rows.lowerBound ?? nextRow)
     }
     try place(gradient, part.pass)
-    try clipSamples(gradient, part.pass)
+    clipSamples(gradient, part.pass)
     backward(part.pass, isLast: rows.upperBound == batch.count)
     inFlight.removeFirst()
     freeMemory.append(part.memory)
@@ -206,14 +206,14 @@ package final class TrainingEngine<Element: FloatingElement> {
   /// - Parameter gradient: what is in the pass's memory already, which the backward pass for the norms overwrites.
   private func clipSamples(
     _ gradient: Tensor<Element>, _ pass: LayerRunner<Element>.Pass
-  ) throws(TrainingError) {
+  ) {
     guard let clipping = settings.sampleClipping,
       let target = runner.view(.gradient(model.outputValue), plan.backward, pass)
     else { return }
     let samples = runner.samples(of: model.outputValue, pass)
     let norms = PartialSums(count: samples.count)
     runner.run(plan.backward, pass, gradients: Array(repeating: nil, count: weights.count), norms: norms)
-    let factors = try clipping.factors(norms, count: samples.count)
+    let factors = clipping.factors(norms, count: samples.count)
     gradient.withUnsafeBufferPointer { source in
       guard let from = source.baseAddress else { return }
       target.base.update(from: from, count: target.count)
@@ -222,11 +222,11 @@ package final class TrainingEngine<Element: FloatingElement> {
   }
 
   /// The backward pass over a batch whose samples are rows.
-  private func backwardOverRows() throws(TrainingError) {
+  private func backwardOverRows() {
     let pass = LayerRunner<Element>.Pass(
       span: RowSpan(samples: 0..<batch.count), sequences: nil, part: freeMemory.first)
     if settings.sampleClipping != nil, let gradient = runner.view(.gradient(model.outputValue), plan.backward, pass) {
-      try clipSamples(Tensor(copying: gradient), pass)
+      clipSamples(Tensor(copying: gradient), pass)
     }
     backward(pass, isLast: true)
   }
@@ -246,7 +246,7 @@ package final class TrainingEngine<Element: FloatingElement> {
   /// Where engines share a batch it waits for all of them, and each makes the same update.
   /// - Parameter correction: what is added to the gradients of the loss, before they are clipped all together; nil for nothing.
   /// - Throws: `TrainingError.incompleteBatch`, `.nonFiniteGradient` (the norm of all gradients is not finite),
-  ///   `.nonFiniteSampleGradient`, `.finished`, `.notReduced`; weights, optimizer state and step are then as before.
+  ///   `.finished`, `.notReduced`; weights, optimizer state and step are then as before.
   package func finishStep(
     correction: (any GradientCorrection<Element>)? = nil
   ) throws(TrainingError) -> StepReport {
@@ -256,7 +256,7 @@ package final class TrainingEngine<Element: FloatingElement> {
     if batch.count == 0, sharing == nil {
       for gradient in gradients { gradient.elements.update(repeating: 0) }
     } else if settings.rules == nil, batch.count > 0 {
-      try backwardOverRows()
+      backwardOverRows()
     }
     if let sharing {
       if batch.count == 0 { sharing.clear() }

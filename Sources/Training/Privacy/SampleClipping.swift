@@ -26,19 +26,16 @@ package struct SampleClipping: Sendable, Equatable {
     self.expectedBatch = expectedBatch
   }
 
-  /// What each sample's output gradient is multiplied by: min(1, C/‖gᵢ‖)/B.
+  /// What each sample's output gradient is multiplied by: min(1, C/‖gᵢ‖)/B; 0 where ‖gᵢ‖ is not finite. Such a sample is none: to end the run for
+  /// it would tell everybody that it is there, which noise does not hide.
   ///
   /// - Parameter squares: ‖gᵢ‖² of `count` samples.
-  /// - Throws: `TrainingError.nonFiniteSampleGradient` where one of them is not finite.
-  func factors(_ squares: PartialSums, count: Int) throws(TrainingError) -> [Double] {
-    var factors: [Double] = []
-    factors.reserveCapacity(count)
-    for sample in 0..<count {
+  func factors(_ squares: PartialSums, count: Int) -> [Double] {
+    (0..<count).map { sample in
       let norm = squares[sample].squareRoot()
-      guard norm.isFinite else { throw .nonFiniteSampleGradient }
-      factors.append((norm > clipNorm ? clipNorm / norm : 1) / expectedBatch)
+      guard norm.isFinite else { return 0 }
+      return (norm > clipNorm ? clipNorm / norm : 1) / expectedBatch
     }
-    return factors
   }
 }
 
@@ -83,12 +80,12 @@ package struct SampleRows: Sendable {
   }
 
   /// Rows of the longest sample.
-  fileprivate var longest: Int {
+  var longest: Int {
     sequences.map { layout in (0..<count).reduce(0) { max($0, layout.range(ofSample: $1).count) } } ?? 1
   }
 
   /// Calls `body` for each sample, with memory for `scratch` elements.
-  fileprivate func forEach<Element: TensorElement>(
+  func forEach<Element: TensorElement>(
     _ workers: Workers, scratch: Int, of type: Element.Type,
     _ body: @Sendable (_ sample: Int, _ memory: UnsafeMutablePointer<Element>) -> Void
   ) {
@@ -105,89 +102,5 @@ package struct SampleRows: Sendable {
         Element.scale(view.columns, view.base + row * view.stride, by: Element(factors[sample]))
       }
     }
-  }
-}
-
-/// Norms of sums over a sample's rows, from the rows.
-extension Compute {
-  /// Rows or columns of a product of one sample that are in memory at once.
-  private static var blockRows: Int { 64 }
-
-  /// Adds (factor · ‖Σ_t g_t x_tᵀ‖)² over the rows t of each sample: ‖g‖²‖x‖² for one row; for more the product itself or
-  /// Σ⟨x_s, x_t⟩⟨g_s, g_t⟩, whichever takes less.
-  ///
-  /// Products have the format's rounding, everything else double's. Where rows cancel, the error is relative to (Σ_t ‖g_t‖‖x_t‖)².
-  func addProductSquares<Element: FloatingElement>(
-    _ gradient: MatrixView<Element>, _ input: MatrixView<Element>, factor: Double = 1, of samples: SampleRows,
-    to squares: PartialSums
-  ) {
-    let (inner, outer) = (input.columns, gradient.columns)
-    let scratch = samples.longest > 1 ? Self.blockRows * max(inner, 2 * samples.longest) : 0
-    samples.forEach(workers, scratch: scratch, of: Element.self) { sample, memory in
-      let rows = samples.range(ofSample: sample)
-      let square: Double
-      if rows.count == 1 {
-        let row = rows.lowerBound
-        square =
-          Element.sumOfSquares(inner, input.base + row * input.stride)
-          * Element.sumOfSquares(outer, gradient.base + row * gradient.stride)
-      } else if rows.count * (inner + outer) < 2 * inner * outer {
-        square = gramSquare(gradient.rows(rows), input.rows(rows), memory)
-      } else {
-        square = directSquare(gradient.rows(rows), input.rows(rows), memory)
-      }
-      squares[sample] += factor * factor * square
-    }
-  }
-
-  /// Adds ‖Σ_t g_t‖² over the rows t of each sample.
-  func addSumSquares<Element: FloatingElement>(
-    _ gradient: MatrixView<Element>, of samples: SampleRows, to squares: PartialSums
-  ) {
-    let width = gradient.columns
-    samples.forEach(workers, scratch: width, of: Double.self) { sample, sums in
-      sums.update(repeating: 0, count: width)
-      for row in samples.range(ofSample: sample) {
-        let source = gradient.base + row * gradient.stride
-        for column in 0..<width { sums[column] += Double(source[column]) }
-      }
-      squares[sample] += Double.sumOfSquares(width, sums)
-    }
-  }
-
-  /// ‖gᵀ x‖², some rows of the product at a time.
-  private func directSquare<Element: FloatingElement>(
-    _ gradient: MatrixView<Element>, _ input: MatrixView<Element>, _ memory: UnsafeMutablePointer<Element>
-  ) -> Double {
-    var sum = 0.0
-    for first in stride(from: 0, to: gradient.columns, by: Self.blockRows) {
-      let columns = first..<min(gradient.columns, first + Self.blockRows)
-      let product = MatrixView(memory, rows: columns.count, columns: input.columns)
-      multiplyOnCallingThread(gradient.columns(columns), transposeA: true, input, into: product)
-      sum += Element.sumOfSquares(product.count, memory)
-    }
-    return sum
-  }
-
-  /// The same as Σ⟨x_s, x_t⟩⟨g_s, g_t⟩, pairs with s in one block and t at or after it at a time.
-  private func gramSquare<Element: FloatingElement>(
-    _ gradient: MatrixView<Element>, _ input: MatrixView<Element>, _ memory: UnsafeMutablePointer<Element>
-  ) -> Double {
-    var sum = 0.0
-    for first in stride(from: 0, to: input.rows, by: Self.blockRows) {
-      let (block, rest) = (first..<min(input.rows, first + Self.blockRows), first..<input.rows)
-      let inputs = MatrixView(memory, rows: block.count, columns: rest.count)
-      let gradients = MatrixView(memory + inputs.count, rows: block.count, columns: rest.count)
-      multiplyOnCallingThread(input.rows(block), input.rows(rest), transposeB: true, into: inputs)
-      multiplyOnCallingThread(gradient.rows(block), gradient.rows(rest), transposeB: true, into: gradients)
-      for row in 0..<block.count {
-        let (left, right) = (inputs.base + row * rest.count, gradients.base + row * rest.count)
-        for column in 0..<rest.count {
-          // Pairs within the block come twice by themselves.
-          sum += (column < block.count ? 1 : 2) * Double(left[column]) * Double(right[column])
-        }
-      }
-    }
-    return max(0, sum)
   }
 }

@@ -136,6 +136,59 @@ private struct DrawnPlan {
     #expect(sizes.contains(0) && sizes.contains { $0 > 2 } && clippedRows > 0)
   }
 
+  /// [W | b] of a linear model after steps on all rows but some, in double precision, each row's gradient clipped.
+  private func stepped(
+    _ start: [Double], steps: Int, _ rows: [Int], _ values: (features: [[Double]], targets: [Double]), batch: Double
+  ) -> [Double] {
+    var weights = start
+    for _ in 0..<steps {
+      var sum = [0.0, 0, 0, 0]
+      for row in rows {
+        let input = values.features[row] + [1]
+        let slope = 2 * (zip(weights, input).reduce(0) { $0 + $1.0 * $1.1 } - values.targets[row])
+        let norm = input.reduce(0) { $0 + slope * slope * $1 * $1 }.squareRoot()
+        for place in 0..<4 { sum[place] += slope * input[place] * min(1, 0.4 / norm) }
+      }
+      for place in 0..<4 { weights[place] -= 0.05 * sum[place] / batch }
+    }
+    return weights
+  }
+
+  /// A weight under which a value of 3·10³⁸ gives outputs that are not finite, and one under which twice the output is not.
+  @Test(arguments: [4, 0.9]) func `A record whose outputs or gradient overflow counts for nothing, and the run goes on`(
+    weight: Float
+  ) throws {
+    // All 14 rows in every batch.
+    let federation = try PrivacyFixture.federation(
+      unit: "record", privacy: "clip_norm: 0.4, epsilon: 2, delta: 1.0e-2", batch: 14)
+    let training = try federation.data(0).prepared.split.training
+    let wild = try #require(training.dropFirst(3).first)
+    try federation.write(0, replacing: (row: wild, column: 1, value: 3e38))
+    let work = try federation.work(0)
+    let local = try #require(try work.localTraining() as? LocalTraining<Float>)
+    let start: [Float] = [0.5, weight, -0.25, 0.125]
+    let outcome = try local.train(round: 0, from: [Tensor(start, shape: [1, 4])])
+    let values = federation.values(of: 0)
+    let expected = stepped(
+      start.map { Double($0) }, steps: 3, training.filter { $0 != wild }, values, batch: 14)
+    // Three steps of 13 rows in single precision.
+    for (a, b) in zip(outcome.weights[0].elements, expected) { #expect(abs(Double(a) - b) < 1e-5) }
+    // It was there: without privacy it ends the run.
+    let other = try SmallFederation(strength: "none", batch: 14)
+    try other.write(0, replacing: (row: wild, column: 1, value: 3e38))
+    let usual = try #require(try other.work(0).localTraining() as? LocalTraining<Float>)
+    #expect(throws: (any Error).self) { try usual.train(round: 0, from: [Tensor(start, shape: [1, 4])]) }
+  }
+
+  @Test func `A feature that is not a number is refused before the site joins`() throws {
+    let federation = try PrivacyFixture.federation(unit: "record")
+    try federation.write(0, replacing: (row: 5, column: 1, value: .nan))
+    let work = try federation.work(0)
+    let error = #expect(throws: (any Error).self) { try work.begin() }
+    #expect("\(String(describing: error))".contains("row 5, column 2"))
+    try federation.work(1).begin()
+  }
+
   /// A batch is of the site's secret and nothing that others know.
   @Test func `plan.h5 has the rows that were drawn, which another secret would not draw`() throws {
     let federation = try PrivacyFixture.federation(unit: "record", rows: [60, 40, 9], rounds: 3)
