@@ -114,8 +114,13 @@ package struct JobPrivacyReport: Sendable, Equatable, Codable {
   private static let coverage =
     "what anybody who has the model, of any step or of all, learns of any one record that was trained on; provided that the trainer adds the "
     + "noise and keeps its seed to itself"
+  /// What a guarantee of one record takes as given, in words: the same for a job and for a site of a federation.
+  package static let givenSplit =
+    "which rows are trained on: of two runs that are compared one has a training row more, and all others are the same; with a random split "
+    + "(data.split.validation) one row more in the file is another split, with by or validation_rows each row's side is its own"
   private static let gaps =
     "the provider, which sees masked rows and knows the noise; validation metrics and losses, which have no noise and are for the owner alone; "
+    + "\(givenSplit); that a run ends because its outputs are not finite; "
     + "validation rows; sizes, names of columns and classes, and how many rows there are"
 
   /// Of a run that has taken so many steps, from 1.

@@ -1,4 +1,5 @@
 package import JobSpec
+import OwnerRole
 package import Privacy
 
 /// What a site's part in a run has spent so far: `privacy.json`.
@@ -79,7 +80,7 @@ package enum PrivacyScope {
       ]
     case .record:
       [
-        "any one of this site's training rows, added or left out, for whoever has the sums and models of all rounds, and even every single "
+        "any one of this site's training rows, added or left out while the others stay as they are, for whoever has the sums and models of all rounds, and even every single "
           + "update of this site"
       ]
     }
@@ -89,14 +90,15 @@ package enum PrivacyScope {
     var lines: [String]
     switch target.unit {
     case .site:
-      lines = ["that the site takes part, and in which rounds"]
+      lines = ["that the site takes part, and in which rounds, also where its part ends because its training diverges"]
       if target.colluders == 0 {
         lines.append(
           "what another site sees, which can take its own noise off a sum: colluders: 1 covers each by itself")
       }
     case .record:
       lines = [
-        "the number of training rows, which the size of the noise follows from",
+        JobPrivacyReport.givenSplit,
+        "the number of training rows, which the size of the noise follows from, and that a row which cannot be read keeps the site from joining",
         "several rows of one person: k rows have k times the ε, and a larger δ; of a person at two sites both ε add up",
       ]
     }

@@ -16,7 +16,7 @@ package protocol SiteContribution: AnyObject {
   /// - Throws: what forbids to go on with them.
   func check(_ records: [SumRecord]) throws
 
-  /// Called once, before anybody is told of the site: whatever can fail by then need not show later.
+  /// Called once, before anybody is told of the site, to fail now and not when it would show.
   ///
   /// - Throws: what forbids to join.
   func begin() throws
