@@ -73,6 +73,12 @@ tox21: build
 
 # A charter with its sites and aggregator on this machine, each a process of its own. With neither file: the single-cell file cut into four
 # laboratories; with PRIVATE=1 these with differential privacy. PROVIDER=1: the first site trains at a provider, not with PRIVATE.
+ifneq ($(filter federation,$(MAKECMDGOALS)),)
+ifneq ($(and $(PRIVATE),$(PROVIDER)),)
+$(error PRIVATE and PROVIDER do not go together: a provider would see models before their noise; leave one of them out)
+endif
+endif
+
 federation: export PROVIDER := $(PROVIDER)
 federation: build $(if $(TCGA),,$(if $(PUBMED),$(MINILM) $(PYTHON),$(LABORATORIES)))
 	$(if $(TCGA),@mkdir -p $(CACHE) && ln -sfn "$(abspath $(TCGA))" $(CACHE)/tcga_brca)
@@ -138,7 +144,7 @@ peer-test: build $(PYTHON)
 # The parsers of what comes from outside under libFuzzer, which the Swift toolchain brings along. An input that traps is kept in
 # .build-fuzz/found and the target fails. FUZZ_SECONDS is for all parsers together.
 FUZZ_SECONDS ?= 60
-FUZZED := charter configuration envelope frames graph job safetensors sums
+FUZZED := charter configuration envelope federation frames graph job safetensors sums
 FUZZ := .build-fuzz/debug/fuzz
 
 fuzz: deps

@@ -11,6 +11,12 @@ package protocol ServerIdentity: SendableMetatype {
   static var version: String { get }
   /// Where it listens when nothing is said.
   static var defaultAddress: String { get }
+  /// What its store holds.
+  static var storeContents: String { get }
+  /// Who may listen for it, and by which command.
+  static var listeningPeer: String { get }
+  /// What is to be done with its public key, in a sentence.
+  static var useOfPublicKey: String { get }
 }
 
 extension ServerIdentity {
@@ -24,7 +30,7 @@ package struct ServerPlace<Identity: ServerIdentity>: ParsableArguments {
     help: "Directory with \(Identity.name).key, as `\(Identity.name) keygen` makes it.", completion: .directory)
   package var keys: String
 
-  @Option(help: "Directory for jobs and checkpoints; made when missing.", completion: .directory)
+  @Option(help: "Directory for \(Identity.storeContents); made when missing.", completion: .directory)
   package var store: String
 
   @Option(
@@ -35,7 +41,7 @@ package struct ServerPlace<Identity: ServerIdentity>: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Address of an owner that listens (encryptor … --listen), for machines that can only make connections (repeatable).",
+      "Address of \(Identity.listeningPeer), for machines that can only make connections (repeatable).",
       valueName: "address"))
   package var connect: [String] = []
 
@@ -98,8 +104,8 @@ package struct ServerKeygenCommand<Identity: ServerIdentity>: ParsableCommand {
     CommandConfiguration(
       commandName: "keygen", abstract: "Make the \(Identity.name)'s key pair.",
       discussion: """
-        Writes DIR/\(Identity.name).key (secret, mode 0600) and DIR/\(Identity.name).pub. Owners pin \(Identity.name).pub with \
-        --\(Identity.name)-key. An existing key is never overwritten.
+        Writes DIR/\(Identity.name).key (secret, mode 0600) and DIR/\(Identity.name).pub. \
+        \(Identity.useOfPublicKey) An existing key is never overwritten.
 
         Example: \(Identity.name) keygen keys
         """)

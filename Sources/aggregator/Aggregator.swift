@@ -46,4 +46,8 @@ enum Release: ServerIdentity {
   static let name = AggregatorConfiguration.program
   static let version = "0.1.0"
   static let defaultAddress = "tcp://127.0.0.1:5590"
+  static let storeContents = "the federation's rounds, models and sums"
+  static let listeningPeer = "a site that listens (encryptor join --listen)"
+  static let useOfPublicKey =
+    "The federation's charter names aggregator.pub (`aggregator: {key: …}`), and so pins it at every site."
 }

@@ -38,6 +38,9 @@ enum Release: ServerIdentity {
   static let name = TrainerConfiguration.program
   static let version = "0.1.0"
   static let defaultAddress = "tcp://127.0.0.1:5570"
+  static let storeContents = "jobs and checkpoints"
+  static let listeningPeer = "an owner that listens (encryptor … --listen)"
+  static let useOfPublicKey = "Owners pin trainer.pub with --trainer-key."
 }
 
 extension ServerLog {

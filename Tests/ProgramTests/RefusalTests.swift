@@ -11,6 +11,7 @@ struct UsageTests {
     (.encryptor, ["verify"]), (.encryptor, ["plan"]), (.encryptor, ["inspect"]), (.trainer, ["keygen"]),
     (.trainer, ["serve"]), (.trainer, ["status"]), (.trainer, ["verify-log"]), (.aggregator, []),
     (.aggregator, ["keygen"]), (.aggregator, ["serve"]), (.aggregator, ["status"]), (.aggregator, ["verify-log"]),
+    (.encryptor, ["charter"]), (.encryptor, ["group-key"]), (.encryptor, ["join"]), (.encryptor, ["simulate"]),
   ]
 
   @Test(arguments: commands.indices)
@@ -24,6 +25,30 @@ struct UsageTests {
     // The example is of this command.
     let name = ([program.rawValue] + command).joined(separator: " ")
     #expect(ended.output.components(separatedBy: "Example:").last?.contains(name) == true)
+  }
+
+  /// Options that several roles share speak to each of them.
+  @Test func helpSpeaksOfTheRoleAtHand() throws {
+    let site = try Site(keys: false)
+    /// Without line breaks.
+    func help(_ program: Program, _ command: String) throws -> String {
+      try site.run(program, [command, "--help"]).output.split { $0 == " " || $0 == "\n" }.joined(separator: " ")
+    }
+    for command in ["keygen", "serve", "status", "verify-log"] {
+      let text = try help(.aggregator, command)
+      for word in ["trainer", "owner", "Owner", "--aggregator-key", "jobs and checkpoints"] {
+        #expect(!text.contains(word), "aggregator \(command): \(word)")
+      }
+      #expect(try !help(.trainer, command).contains("aggregator"))
+    }
+    #expect(try help(.aggregator, "keygen").contains("charter names aggregator.pub"))
+    #expect(try help(.aggregator, "serve").contains("a site that listens (encryptor join --listen)"))
+    #expect(try help(.trainer, "keygen").contains("Owners pin trainer.pub with --trainer-key."))
+    let join = try help(.encryptor, "join")
+    #expect(join.contains("Wait here for the aggregator, started with --connect"))
+    #expect(join.contains("Seconds to wait for an aggregator"))
+    #expect(join.contains("Threads for local steps and masking"))
+    #expect(try help(.encryptor, "run").contains("Wait here for the trainer, started with --connect"))
   }
 
   @Test(arguments: Program.allCases)

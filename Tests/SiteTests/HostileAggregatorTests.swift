@@ -273,6 +273,21 @@ import Testing
     expectLie(error, saying: "other pooled statistics")
   }
 
+  @Test func `A sum in the clear is refused for a round whose sample this site is not in`() throws {
+    // Of three sites two are drawn for each round.
+    let federation = try SmallFederation(
+      rounds: 12, strength: "none", aggregation: "plain", participation: "{minimum: 2, fraction: 0.6}")
+    let purpose = try #require(
+      (0..<12).map { SumPurpose.update(round: $0) }.first { !federation.plan.cohort(for: $0).contains(0) })
+    let asked = try request(purpose, of: federation, about: FederationPlan.noModel)
+    let (error, events) = try run(federation) { request in
+      if let answers = Self.usual(request, models: [:]) { return answers }
+      return request.isIntroduction ? [asked] : []
+    }
+    expectLie(error, saying: "sites for \(purpose) that the charter does not draw for it")
+    #expect(!events.contains { if case .began = $0 { true } else { false } })
+  }
+
   @Test func `A sum in the clear is refused where the charter masks sums`() throws {
     let federation = try SmallFederation()
     let update = try request(.update(round: 0), of: federation, about: FederationPlan.noModel)

@@ -275,6 +275,8 @@ package final class SiteSession {
       throw SiteError.aggregatorLies(
         "the aggregator asks for a sum that the charter does not have, or in another form")
     }
+    // A request in the clear names no cohort, but this site is in it.
+    try checkCohort([work.site], for: purpose)
     guard try subject(of: purpose) == hash else { throw Self.otherSubject }
     try upload(try entries(for: purpose), header: [], sum: request.sum, attempt: request.attempt, of: purpose)
   }

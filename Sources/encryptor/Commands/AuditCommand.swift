@@ -24,7 +24,7 @@ struct AuditCommand: ParsableCommand {
       """)
 
   @OptionGroup var job: JobOptions
-  @OptionGroup var processing: ThreadsOption
+  @OptionGroup var processing: ThreadsOption<OwnerWords>
 
   @Option(
     name: .customLong("out"), help: "Where the report goes. (default: audits/NAME, NAME being the job's)",

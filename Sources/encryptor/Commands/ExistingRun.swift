@@ -73,7 +73,7 @@ struct StatusCommand: ParsableCommand {
 
   @OptionGroup var selected: RunDirectoryOption
   @OptionGroup var waiting: PatienceOption
-  @OptionGroup var place: ListenOption
+  @OptionGroup var place: ListenOption<OwnerWords>
 
   @Flag(help: "Print JSON.")
   var json = false
@@ -120,8 +120,8 @@ struct RetrieveCommand: ParsableCommand {
 
   @OptionGroup var selected: RunDirectoryOption
   @OptionGroup var waiting: PatienceOption
-  @OptionGroup var place: ListenOption
-  @OptionGroup var processing: ThreadsOption
+  @OptionGroup var place: ListenOption<OwnerWords>
+  @OptionGroup var processing: ThreadsOption<OwnerWords>
 
   func run() throws {
     var opened = try selected.open()
@@ -157,7 +157,7 @@ struct CancelCommand: ParsableCommand {
 
   @OptionGroup var selected: RunDirectoryOption
   @OptionGroup var waiting: PatienceOption
-  @OptionGroup var place: ListenOption
+  @OptionGroup var place: ListenOption<OwnerWords>
 
   func run() throws {
     let opened = try selected.open()

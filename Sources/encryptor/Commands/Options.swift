@@ -59,9 +59,41 @@ struct KeygenCommand: ParsableCommand {
   }
 }
 
+/// How options that several roles share speak to each of them.
+protocol RoleWords: SendableMetatype {
+  /// The server that the role's programs speak to, without an article and with one.
+  static var server: String { get }
+  static var aServer: String { get }
+  /// What is said of `--threads`.
+  static var threads: String { get }
+}
+
+/// An owner and its trainer.
+enum OwnerWords: RoleWords {
+  static let server = "trainer"
+  static let aServer = "a trainer"
+  static let threads = "Threads for masking; results do not depend on it. (default: all cores)"
+}
+
+/// A site and the aggregator of its federation.
+enum SiteWords: RoleWords {
+  static let server = "aggregator"
+  static let aServer = "an aggregator"
+  static let threads =
+    "Threads for local steps and masking, where the site's file does not say; results do not depend on it. (default: all cores)"
+}
+
+/// All sites of a federation in one process.
+enum SimulationWords: RoleWords {
+  static let server = "aggregator"
+  static let aServer = "an aggregator"
+  static let threads =
+    "Threads of each site, where its file does not say; results do not depend on it. (default: 1)"
+}
+
 /// How much of this machine to use.
-struct ThreadsOption: ParsableArguments {
-  @Option(help: "Threads for masking; results do not depend on it. (default: all cores)")
+struct ThreadsOption<Words: RoleWords>: ParsableArguments {
+  @Option(help: ArgumentHelp(stringLiteral: Words.threads))
   var threads: Int?
 
   func validate() throws {
@@ -71,11 +103,13 @@ struct ThreadsOption: ParsableArguments {
   var compute: Compute { Compute(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount) }
 }
 
-/// How many threads to use, and how long to wait for a trainer.
-struct ProcessingOptions: ParsableArguments {
-  @OptionGroup var machine: ThreadsOption
+/// How many threads to use, and how long to wait for a server.
+struct ProcessingOptions<Words: RoleWords>: ParsableArguments {
+  @OptionGroup var machine: ThreadsOption<Words>
 
-  @Option(help: ArgumentHelp("Seconds to wait for a trainer that is not there or went away.", valueName: "seconds"))
+  @Option(
+    help: ArgumentHelp(
+      "Seconds to wait for \(Words.aServer) that is not there or went away.", valueName: "seconds"))
   var patience: Int = 600
 
   func validate() throws {
@@ -95,11 +129,11 @@ struct PatienceOption: ParsableArguments {
   }
 }
 
-/// For trainers that can only make outgoing connections.
-struct ListenOption: ParsableArguments {
+/// For servers that can only make outgoing connections.
+struct ListenOption<Words: RoleWords>: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Wait here for the trainer, started with --connect, instead of connecting to it; port 0 picks one.",
+      "Wait here for the \(Words.server), started with --connect, instead of connecting to it; port 0 picks one.",
       valueName: "address"))
   var listen: String?
 }

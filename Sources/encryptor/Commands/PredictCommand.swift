@@ -21,8 +21,8 @@ struct PredictCommand: ParsableCommand {
 
   @OptionGroup var selected: RunDirectoryOption
   @OptionGroup var waiting: PatienceOption
-  @OptionGroup var place: ListenOption
-  @OptionGroup var processing: ThreadsOption
+  @OptionGroup var place: ListenOption<OwnerWords>
+  @OptionGroup var processing: ThreadsOption<OwnerWords>
 
   @Option(help: "An HDF5 file with the same features as the training data.", completion: .file())
   var data: String

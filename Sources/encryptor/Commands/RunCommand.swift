@@ -20,9 +20,9 @@ struct RunCommand: ParsableCommand {
 
   @OptionGroup var job: JobOptions
   @OptionGroup var keys: KeyOptions
-  @OptionGroup var processing: ProcessingOptions
+  @OptionGroup var processing: ProcessingOptions<OwnerWords>
   @OptionGroup var audit: AuditOption
-  @OptionGroup var place: ListenOption
+  @OptionGroup var place: ListenOption<OwnerWords>
 
   @Option(name: .customLong("out"), help: "The run directory to make.", completion: .directory)
   var output: String
@@ -49,9 +49,9 @@ struct SubmitCommand: ParsableCommand {
 
   @OptionGroup var job: JobOptions
   @OptionGroup var keys: KeyOptions
-  @OptionGroup var processing: ProcessingOptions
+  @OptionGroup var processing: ProcessingOptions<OwnerWords>
   @OptionGroup var audit: AuditOption
-  @OptionGroup var place: ListenOption
+  @OptionGroup var place: ListenOption<OwnerWords>
 
   @Option(name: .customLong("out"), help: "The run directory to make.", completion: .directory)
   var output: String
@@ -73,7 +73,7 @@ struct SubmitCommand: ParsableCommand {
 struct RunLaunch {
   let job: JobOptions
   let keys: KeyOptions
-  let processing: ProcessingOptions
+  let processing: ProcessingOptions<OwnerWords>
   let audit: AuditOption
   /// Where to wait for the trainer instead of connecting to it.
   let listen: String?

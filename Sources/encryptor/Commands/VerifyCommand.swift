@@ -21,7 +21,7 @@ struct VerifyCommand: ParsableCommand {
       """)
 
   @OptionGroup var job: JobOptions
-  @OptionGroup var processing: ThreadsOption
+  @OptionGroup var processing: ThreadsOption<OwnerWords>
 
   @Option(help: "Steps to train.")
   var steps: Int = 50

@@ -61,8 +61,8 @@ struct JoinCommand: ParsableCommand {
     help: ArgumentHelp("Override a key of the site's file (repeatable).", valueName: "key=value"))
   var overrides: [String] = []
 
-  @OptionGroup var listen: ListenOption
-  @OptionGroup var processing: ProcessingOptions
+  @OptionGroup var listen: ListenOption<SiteWords>
+  @OptionGroup var processing: ProcessingOptions<SiteWords>
 
   func run() throws {
     let interruption = Interruption()

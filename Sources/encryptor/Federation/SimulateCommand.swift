@@ -48,7 +48,7 @@ struct SimulateCommand: ParsableCommand {
     help: ArgumentHelp("Override a key of the charter (repeatable).", valueName: "key=value"))
   var overrides: [String] = []
 
-  @OptionGroup var machine: ThreadsOption
+  @OptionGroup var machine: ThreadsOption<SimulationWords>
 
   func run() throws {
     let interruption = Interruption()
