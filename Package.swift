@@ -162,12 +162,14 @@ let package = Package(
     program(
       "fuzz",
       [
-        "SecureSums", "Cryptography", "Families", "Training", "Protocol", "JobSpec", "Files", "Models", "Numerics",
-        "Foundations",
+        "Federation", "SecureSums", "Cryptography", "Families", "Training", "Protocol", "JobSpec", "Files", "Models",
+        "Numerics", "Foundations",
       ]),
 
     // Tests, and what several of them use
-    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),
+    .target(
+      name: "TestSupport", dependencies: ["Families", "Datasets", "Files", "Numerics"], path: "Tests/TestSupport",
+      swiftSettings: swiftSettings),
     tests("FoundationsTests", ["Foundations"]),
     tests("CryptographyTests", ["Cryptography"]),
     tests("SecureSumsTests", ["SecureSums", "Cryptography", "Foundations"]),
@@ -178,7 +180,7 @@ let package = Package(
     tests("FamiliesTests", ["Families", "Protocol", "Files", "Numerics", "Models", "Foundations", "TestSupport"]),
     tests(
       "TrainingTests",
-      ["Training", "Privacy", "Protocol", "Cryptography", "Numerics", "Models", "Foundations"],
+      ["Training", "Privacy", "Protocol", "Cryptography", "Numerics", "Models", "Foundations", "TestSupport"],
       resources: [.copy("Fixtures")]),
     tests("MaskingTests", ["Masking", "Models", "Numerics", "Cryptography", "Foundations"], computes: true),
     tests("DatasetsTests", ["Datasets", "Files", "Numerics", "CHDF5", "Foundations", "TestSupport"]),

@@ -42,6 +42,8 @@ enum FuzzedParser: String, CaseIterable {
   case charter
   /// What arrives over a connection, before it is a message.
   case envelope
+  /// Messages of a federation off the wire, of either side, and lines of its records.
+  case federation
   /// Messages off the wire, of either side.
   case frames
   /// What a pretrained model says of itself.
@@ -60,6 +62,7 @@ enum FuzzedParser: String, CaseIterable {
     case .charter: CharterInput.run(input)
     case .configuration: ConfigurationInput.run(input)
     case .envelope: EnvelopeInput.run(input)
+    case .federation: FederationInput.run(input)
     case .frames: FrameInput.run(input)
     case .job: JobInput.run(input)
     case .safetensors: SafetensorsInput.run(input)
@@ -84,6 +87,7 @@ enum FuzzedParser: String, CaseIterable {
         case .charter: { LibFuzzer.feed(.charter, $0, $1) }
         case .configuration: { LibFuzzer.feed(.configuration, $0, $1) }
         case .envelope: { LibFuzzer.feed(.envelope, $0, $1) }
+        case .federation: { LibFuzzer.feed(.federation, $0, $1) }
         case .frames: { LibFuzzer.feed(.frames, $0, $1) }
         case .job: { LibFuzzer.feed(.job, $0, $1) }
         case .safetensors: { LibFuzzer.feed(.safetensors, $0, $1) }
@@ -125,6 +129,7 @@ enum Seeds {
         case .charter: CharterInput.seeds
         case .configuration: ConfigurationInput.seeds
         case .envelope: EnvelopeInput.seeds
+        case .federation: FederationInput.seeds
         case .frames: try MessageSeeds.inputs()
         case .job: JobSeeds.inputs
         case .safetensors: SafetensorsSeeds.inputs
