@@ -28,12 +28,14 @@ extension SmallFederation {
   ///   - groups: of sites that have another group key.
   ///   - secrets: of each site's noise and batches; nil for new ones.
   ///   - interruptions: of sites by their places.
+  ///   - resuming: whether all sites go on from their run directories.
   ///   - network: that all messages go through.
   ///   - observe: what a site, by its place, tells; called on its thread.
   /// - Returns: how each site ended.
   func run(
     groups: [Int: GroupKey] = [:], secrets: [PrivacySecret]? = nil, interruptions: Interruptions = Interruptions(),
-    network: InProcessNetwork = InProcessNetwork(), observe: @escaping @Sendable (Int, SiteEvent) -> Void = { _, _ in }
+    resuming: Bool = false, network: InProcessNetwork = InProcessNetwork(),
+    observe: @escaping @Sendable (Int, SiteEvent) -> Void = { _, _ in }
   ) throws -> [Result<FederationResult, any Error>] {
     let stop = StopSwitch()
     let agreement = try aggregatorKeys.withSecretBytes { try KeyAgreement(secret: $0) }
@@ -58,7 +60,7 @@ extension SmallFederation {
         let result = Result {
           try take(
             part: site, network, group: groups[site], secret: secrets?[site], moment: interruptions.moments[site],
-            isOver, observe)
+            resuming: resuming, isOver, observe)
         }
         if case .failure = result { isOver.raise() }
         results.withLock { $0[site] = result }
@@ -77,10 +79,10 @@ extension SmallFederation {
   /// One site's part, in as many lives as it takes.
   private func take(
     part site: Int, _ network: InProcessNetwork, group: GroupKey?, secret: PrivacySecret?,
-    moment: (@Sendable (SiteEvent) -> Bool)?, _ isOver: Flag,
+    moment: (@Sendable (SiteEvent) -> Bool)?, resuming: Bool, _ isOver: Flag,
     _ observe: @escaping @Sendable (Int, SiteEvent) -> Void
   ) throws -> FederationResult {
-    var isResumed = false
+    var isResumed = resuming
     while true {
       let isEnded = Flag()
       let work = try work(site, group: group, secret: secret, resuming: isResumed)
