@@ -47,10 +47,12 @@ package enum TrainingError: Failure, Equatable {
     case .invalidModel, .invalidSetting, .noSampleNorms: .usage
     case .tooLarge: .exhausted
     case .notReduced: .unreachable
+    // Diverged, as by outputs that are not finite.
+    case .nonFiniteGradient, .nonFiniteLoss: .checkFailed
     case .gradientBeforeForward, .incompleteBatch, .finished, .partOrder, .partsInFlight, .inferenceOnly: .defect
     case .parameterCount, .parameterShape, .nonFiniteParameter, .optimizerState, .batchRows, .rowsOutsideBatch,
       .sequences, .partRows,
-      .gradientShape, .nonFiniteGradient, .nonFiniteLoss, .outputsShape, .targetsShape, .classOutOfRange:
+      .gradientShape, .outputsShape, .targetsShape, .classOutOfRange:
       .inputData
     }
   }
