@@ -20,15 +20,7 @@ struct MetricsTests {
     return (trainer, try #require(UInt16(address.split(separator: ":").last ?? "")))
   }
 
-  private func scrape(_ port: UInt16) throws -> PrometheusText {
-    let answer = try PlainConnection.exchange(port: port, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    let parts = answer.components(separatedBy: "\r\n\r\n")
-    try #require(parts.count == 2, "\(answer)")
-    #expect(parts[0].hasPrefix("HTTP/1.0 200 OK\r\n"))
-    #expect(parts[0].contains("Content-Type: text/plain; version=0.0.4"))
-    #expect(parts[0].contains("Content-Length: \(parts[1].utf8.count)\r\n"))
-    return try PrometheusText(parts[1])
-  }
+  private func scrape(_ port: UInt16) throws -> PrometheusText { try PrometheusText.scrape(port) }
 
   @Test func aRunIsCounted() throws {
     let (trainer, port) = try start()

@@ -1,6 +1,7 @@
 import Foundation
+import Testing
 
-/// The log of a trainer that was started with `--log-format json`, line by line.
+/// The log of a server that was started with `--log-format json`, line by line.
 struct JSONLog {
   let lines: [[String: Any]]
 
@@ -66,6 +67,17 @@ struct PrometheusText {
     for name in types.keys where !samples.keys.contains(where: { $0 == name || $0.hasPrefix(name + "{") }) {
       throw Malformed(description: "no sample of \(name)")
     }
+  }
+
+  /// What a server on this machine answers to one who asks for its metrics.
+  static func scrape(_ port: UInt16) throws -> PrometheusText {
+    let answer = try PlainConnection.exchange(port: port, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    let parts = answer.components(separatedBy: "\r\n\r\n")
+    try #require(parts.count == 2, "\(answer)")
+    #expect(parts[0].hasPrefix("HTTP/1.0 200 OK\r\n"))
+    #expect(parts[0].contains("Content-Type: text/plain; version=0.0.4"))
+    #expect(parts[0].contains("Content-Length: \(parts[1].utf8.count)\r\n"))
+    return try PrometheusText(parts[1])
   }
 
   subscript(_ key: String) -> Double { samples[key] ?? -1 }
