@@ -48,7 +48,7 @@ package enum OwnerError: Failure, Equatable {
     case .trainerGone(let what): what
     case .refused(_, let reason): "the trainer refuses: \(reason)"
     case .diverged(let step):
-      "training diverged at step \(step): the outputs are not finite; lower optimizer.lr or set optimizer.clip_norm"
+      "training diverged at step \(step): outputs, loss or gradients are not finite; lower optimizer.lr or set optimizer.clip_norm"
     case .interrupted(let step): "interrupted after step \(step); everything is saved, continue with --resume"
     case .unfitJob(let what), .unfitData(let what), .run(let what), .checkFailed(let what), .notFinished(let what),
       .otherKey(let what), .openToOthers(let what), .tooLarge(let what):

@@ -47,12 +47,10 @@ package enum TrainingError: Failure, Equatable {
     case .invalidModel, .invalidSetting, .noSampleNorms: .usage
     case .tooLarge: .exhausted
     case .notReduced: .unreachable
-    // Diverged, as by outputs that are not finite.
-    case .nonFiniteGradient, .nonFiniteLoss: .checkFailed
     case .gradientBeforeForward, .incompleteBatch, .finished, .partOrder, .partsInFlight, .inferenceOnly: .defect
     case .parameterCount, .parameterShape, .nonFiniteParameter, .optimizerState, .batchRows, .rowsOutsideBatch,
       .sequences, .partRows,
-      .gradientShape, .outputsShape, .targetsShape, .classOutOfRange:
+      .gradientShape, .nonFiniteGradient, .nonFiniteLoss, .outputsShape, .targetsShape, .classOutOfRange:
       .inputData
     }
   }

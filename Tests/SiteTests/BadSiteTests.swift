@@ -29,7 +29,7 @@ import Testing
     try federation.write(0, changing: { rows in for row in rows.indices { rows[row][1] = value } })
     let error = try failure(federation)
     #expect(error.kind.exitCode == 7)
-    #expect(error.description.contains("diverged"), "\(error.description)")
+    #expect(error.description.contains("training diverged at step"), "\(error.description)")
     #expect(error.description.contains("optimizer.lr"), "\(error.description)")
     for site in federation.rows.indices { #expect(try SiteHistory(federation.runDirectory(site)).records.isEmpty) }
   }

@@ -132,7 +132,23 @@ package final class LocalTraining<Element: FloatingElement> {
     return order.slots[prepared.plan.range(ofBatch: number % prepared.plan.stepsPerEpoch)]
   }
 
+  /// - Throws: `OwnerError.diverged` for outputs, losses and gradients that are not finite.
   private func step(
+    _ number: Int, _ correction: (any GradientCorrection<Element>)?
+  ) throws -> (lossSum: Double, observed: Int, rate: Double) {
+    try diverging(at: number) { try finiteStep(number, correction) }
+  }
+
+  /// Loss and gradients that are not finite are training that diverged, as outputs are.
+  private func diverging<Result>(at step: Int, _ body: () throws -> Result) throws -> Result {
+    do {
+      return try body()
+    } catch let error as TrainingError where error == .nonFiniteLoss || error == .nonFiniteGradient {
+      throw OwnerError.diverged(step: step)
+    }
+  }
+
+  private func finiteStep(
     _ number: Int, _ correction: (any GradientCorrection<Element>)?
   ) throws -> (lossSum: Double, observed: Int, rate: Double) {
     var slots = try slots(ofStep: number)
@@ -218,7 +234,9 @@ package final class LocalTraining<Element: FloatingElement> {
       let outputs = try engine.infer(rows: slots.count, sequences: delivery.layout) { delivery.fill($0) }
       guard outputs.allFinite else { throw OwnerError.diverged(step: engine.step) }
       let targets = try samples.targets(of: slots, pass: 0)
-      sum += try score.evaluate(outputs: outputs, targets: targets, normalizer: 1).lossSum
+      sum += try diverging(at: engine.step) {
+        try score.evaluate(outputs: outputs, targets: targets, normalizer: 1).lossSum
+      }
       observed += targets.observedCount
       try metrics.add(outputs: outputs, targets: targets)
       try progress()
