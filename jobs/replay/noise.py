@@ -85,7 +85,11 @@ class JobNoise:
         kept = (run / "state" / "job.key").read_bytes()
         if len(kept) != 16 + 32 + 32 or not kept.startswith(b"job master key 1"):
             raise ValueError(f"{run}/state/job.key is no master key")
-        self.seed = derived(derived(kept[48:], f"{kept[16:48].decode()}/privacy"), "privacy/noise")
+        # Ledgers of before do not say what the noise is for.
+        with open(run / "ledger.jsonl") as ledger:
+            subject = json.loads(ledger.readline()).get("noise_for")
+        purpose = f"privacy/noise/{subject}" if subject else "privacy/noise"
+        self.seed = derived(derived(kept[48:], f"{kept[16:48].decode()}/privacy"), purpose)
 
     def of_step(self, step, parameter, count):
         return normals(self.seed, f"noise/job/step {step}/parameter {parameter}", count)

@@ -77,9 +77,12 @@ package struct PreparedJob: Sendable {
     try description.validate()
   }
 
-  /// The job of a run: a private one's batches and noise are drawn from the run's key.
+  /// The job of a run: a private one's batches and noise are drawn from the run's key, for this job on this data alone.
+  ///
+  /// - Throws: `OwnerError.run`, `PrivacyError`.
   package func drawn(from master: MasterKey) throws -> PreparedJob {
-    guard let privacy = try privacy?.drawn(from: master) else { return self }
+    guard let undrawn = privacy else { return self }
+    let privacy = try undrawn.drawn(from: master, for: NoiseSubject(self, undrawn).digest())
     var job = self
     job.privacy = privacy
     job.plan = TrainingPlan(

@@ -7,8 +7,8 @@ package import Training
 
 /// The differential privacy of a job, worked out: the noise that keeps to its ε, and what batches and noise are drawn from.
 ///
-/// Both secrets are expanded from the run's master key, which is in `state/job.key` alone: a resumed run draws the same batches and noise. The
-/// trainer is sent the noise's, from which the batches' cannot be told.
+/// Both secrets are expanded from the run's master key, which is in `state/job.key` alone, for one `NoiseSubject`: a resumed run draws the same
+/// batches and noise. The trainer is sent the noise's, from which the batches' cannot be told.
 package struct JobPrivacy: Sendable {
   package let target: PrivacyTarget
   /// C and B.
@@ -22,6 +22,8 @@ package struct JobPrivacy: Sendable {
   /// Over the slots of the rows that are trained on.
   package let sampling: PoissonSampling
   package let seed: NoiseSeed
+  /// Digest of the `NoiseSubject` that batches and noise are drawn for; nil where the key is made for them alone.
+  package let subject: String?
 
   /// - Parameters:
   ///   - rows: N, that are trained on.
@@ -35,21 +37,23 @@ package struct JobPrivacy: Sendable {
         "privacy: `train.batch` × `train.accumulate` (\(expectedBatch)) is more than the \(rows) rows that are trained on, so that a row would "
           + "be drawn with a probability above 1; make the batch smaller")
     }
-    let sampling = try Self.sampling(master, rows: rows, expectedBatch: expectedBatch)
+    let sampling = try Self.sampling(master, subject: nil, rows: rows, expectedBatch: expectedBatch)
     let calibration = try NoiseCalibration(
       epsilon: target.epsilon, delta: target.delta, sampleRate: sampling.rate, steps: steps)
     try self.init(
       target, SampleClipping(clipNorm: target.clipNorm, expectedBatch: Double(expectedBatch)), calibration,
       SubsampledGaussian(
         noiseMultiplier: calibration.noiseMultiplier, sampleRate: sampling.rate, steps: steps),
-      sampling, master)
+      sampling, master, subject: nil)
   }
 
   private init(
     _ target: PrivacyTarget, _ clipping: SampleClipping, _ calibration: NoiseCalibration,
-    _ mechanism: SubsampledGaussian, _ sampling: PoissonSampling, _ master: MasterKey
+    _ mechanism: SubsampledGaussian, _ sampling: PoissonSampling, _ master: MasterKey,
+    subject: String?
   ) throws {
-    guard let seed = master.privacySecret.derived("noise").withUnsafeBytes({ NoiseSeed(Array($0)) }) else {
+    let secret = master.privacySecret.derived(Self.purpose("noise", of: subject))
+    guard let seed = secret.withUnsafeBytes({ NoiseSeed(Array($0)) }) else {
       throw OwnerError.run("the run's key gives no seed of the noise")
     }
     self.target = target
@@ -58,18 +62,27 @@ package struct JobPrivacy: Sendable {
     self.mechanism = mechanism
     self.sampling = sampling
     self.seed = seed
+    self.subject = subject
   }
 
-  /// The same with batches and noise of another key.
-  func drawn(from master: MasterKey) throws -> JobPrivacy {
+  /// The same with batches and noise of another key, for a subject of this digest.
+  func drawn(from master: MasterKey, for subject: String) throws -> JobPrivacy {
     try JobPrivacy(
       target, clipping, calibration, mechanism,
-      Self.sampling(master, rows: sampling.rows, expectedBatch: sampling.expectedBatch), master)
+      Self.sampling(master, subject: subject, rows: sampling.rows, expectedBatch: sampling.expectedBatch), master,
+      subject: subject)
   }
 
-  private static func sampling(_ master: MasterKey, rows: Int, expectedBatch: Int) throws -> PoissonSampling {
+  private static func sampling(
+    _ master: MasterKey, subject: String?, rows: Int, expectedBatch: Int
+  ) throws -> PoissonSampling {
     try PoissonSampling(
-      secret: master.privacySecret.derived("batches"), context: "job", rows: rows, expectedBatch: expectedBatch)
+      secret: master.privacySecret.derived(purpose("batches", of: subject)), context: "job", rows: rows,
+      expectedBatch: expectedBatch)
+  }
+
+  private static func purpose(_ name: String, of subject: String?) -> String {
+    subject.map { "\(name)/\($0)" } ?? name
   }
 
   /// As the trainer is told it.
@@ -123,10 +136,14 @@ package struct JobPrivacyReport: Sendable, Equatable, Codable {
     + "\(givenSplit); that a run ends because its outputs are not finite; "
     + "validation rows; sizes, names of columns and classes, and how many rows there are"
 
-  /// Of a run that has taken so many steps, from 1.
+  /// Of a run at its end: the larger number counts, so that a ledger that lacks steps makes no ε smaller.
   ///
+  /// - Parameters:
+  ///   - counted: steps in the ledger.
+  ///   - taken: steps that the run has taken, from 1.
   /// - Throws: `PrivacyError`.
-  init(_ privacy: JobPrivacy, steps: Int) throws {
+  package init(_ privacy: JobPrivacy, counted: Int, taken: Int) throws {
+    let steps = max(counted, taken)
     self.init(
       privacy, steps: steps,
       spent: try steps == privacy.mechanism.steps

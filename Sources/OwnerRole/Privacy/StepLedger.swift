@@ -4,11 +4,13 @@ import JobSpec
 import Privacy
 
 /// `ledger.jsonl` of a private run: a line that says how each step is made private, and then a line for every step, synced before anything
-/// that the step computes of its rows leaves. A step that is repeated after a kill has the same rows and noise and is not counted again.
+/// that the step computes of its rows leaves. A step that is repeated after a kill has the same rows and noise and is not counted again; the first
+/// line names what the noise is for, so that steps with other noise are never taken for repeated ones.
 package struct StepLedger {
   private struct Line: Codable, Equatable {
     private enum CodingKeys: String, CodingKey {
       case kind, unit, delta, step
+      case noiseFor = "noise_for"
       case clipNorm = "clip_norm"
       case noiseMultiplier = "noise_multiplier"
       case sampleRate = "sample_rate"
@@ -20,6 +22,7 @@ package struct StepLedger {
     var noiseMultiplier: Double?
     var sampleRate: Double?
     var delta: Double?
+    var noiseFor: String?
     var step: Int?
 
     init(_ privacy: JobPrivacy) {
@@ -29,6 +32,7 @@ package struct StepLedger {
       noiseMultiplier = privacy.mechanism.noiseMultiplier
       sampleRate = privacy.mechanism.sampleRate
       delta = privacy.target.delta
+      noiseFor = privacy.subject
     }
 
     init(step: Int) {
@@ -44,15 +48,23 @@ package struct StepLedger {
     }
   }
 
+  private let path: String
   private let log: LineLog
   /// Steps counted so far: 0 ..< `steps`.
   package private(set) var steps: Int
 
   /// Opens the ledger, or begins it; a torn last line, left by a kill before it was synced, is dropped.
   ///
-  /// - Throws: `OwnerError.run` for a ledger of other steps than these, or one that is damaged; `FileError`.
-  package init(_ directory: RunDirectory, _ privacy: JobPrivacy) throws {
+  /// - Parameter isBegun: whether steps may have left already, so that there must be a ledger.
+  /// - Throws: `OwnerError.run` for a ledger of other steps than these, one that is damaged, or none where there must be one; `FileError`.
+  package init(_ directory: RunDirectory, _ privacy: JobPrivacy, isBegun: Bool) throws {
     let path = directory.ledger.path
+    self.path = path
+    if isBegun, try !RegularFile.exists(path) || LineLog.lines(of: path).isEmpty {
+      throw OwnerError.run(
+        "\(path), which counts the steps of a private run that has begun, is gone or empty: without it nobody knows what is spent; restore it, "
+          + "or begin anew with another --out and add up what both runs spend")
+    }
     log = try LineLog(path: path)
     let own = Line(privacy)
     let lines = try LineLog.lines(of: path).map { text -> Line in
@@ -70,8 +82,9 @@ package struct StepLedger {
     }
     guard first == own else {
       throw OwnerError.run(
-        "\(path) counts steps with another noise, clip norm or sample rate than this version finds for the job; resume with the version that "
-          + "began the run, or begin anew with another --out")
+        "\(path) counts steps with another noise, clip norm or sample rate than this version finds for the job, or with noise for another job or "
+          + "other data; put back what has changed, resume with the version that began the run, or begin anew with another --out"
+      )
     }
     for (number, line) in lines.dropFirst().enumerated() where line != Line(step: number) {
       throw OwnerError.run("\(path) lacks step \(number) or has it twice; restore it, or begin anew with another --out")
@@ -83,8 +96,15 @@ package struct StepLedger {
   /// A step without rows may be said to the trainer before the one under way has its gradients: both are counted then, the earlier one a moment
   /// before it need be.
   ///
-  /// - Throws: `FileError`.
+  /// - Throws: `OwnerError.run` for a file that is not the ledger's any more, and then nothing may leave; `FileError`.
   package mutating func count(through step: Int) throws {
+    do {
+      try log.checkInPlace()
+    } catch {
+      throw OwnerError.run(
+        "\(path) is not the file any more that this run counts its steps in (moved, replaced or changed while it was in use); put it back as it "
+          + "was and resume, nothing more is sent")
+    }
     guard step >= steps else { return }
     for number in steps...step { try log.append(Line(step: number).text) }
     try log.sync()

@@ -52,6 +52,7 @@ package final class MaskedRun<Element: FloatingElement> {
     // Expanding the keys keeps every core busy for a moment, while files and the handshake mostly wait.
     let keys = keys
     DispatchQueue.global(qos: .userInitiated).async { keys.expand() }
+    let ledger = try openLedger()
     try RunSetup.writePlan(prepared, drawn: drawnBatches, to: directory)
     try trainer.greet(steps: try RunHistory(directory).steps)
     // Before any row is masked: a job that the trainer refuses costs nothing.
@@ -59,8 +60,7 @@ package final class MaskedRun<Element: FloatingElement> {
     let (samples, standardization) = try readSamples()
     let context = RunContext(
       prepared: prepared, keys: keys, samples: samples, connection: connection, history: try RunHistory(directory),
-      ledger: try prepared.privacy.map { try StepLedger(directory, $0) }, times: times, interruption: interruption,
-      observe: observe)
+      ledger: ledger, times: times, interruption: interruption, observe: observe)
     return try trainer.run(history: context) {
       guard try train(context) else { return nil }
       let status = try retrieve(standardization: standardization)
@@ -68,6 +68,20 @@ package final class MaskedRun<Element: FloatingElement> {
       try finish(report)
       return report
     }
+  }
+
+  /// Of a private job: nothing is sent without what says that its noise is for the same rows, and how many steps it has covered.
+  ///
+  /// - Throws: `OwnerError.run` for a run that has begun and has lost either; as `StepLedger`.
+  private func openLedger() throws -> StepLedger? {
+    guard let privacy = prepared.privacy else { return nil }
+    let isBegun = state.phase != .prepared
+    if isBegun, try DataDigest.read(directory) == nil {
+      throw OwnerError.run(
+        "\(directory.dataDigest.path) is gone, so that nobody can tell whether the data is that of the steps before, and the same noise on other "
+          + "rows would show their difference; restore it, or begin anew with another --out")
+    }
+    return try StepLedger(directory, privacy, isBegun: isBegun)
   }
 
   /// Of a private job.
@@ -236,7 +250,7 @@ package final class MaskedRun<Element: FloatingElement> {
         / Double(max(1, connection.bytesSent - context.bytesAddedToRows - bytesAddedToWeights)),
       ownerCPUSeconds: ProcessorTime.ofThisProcess, trainerCPUSeconds: status.processorSeconds,
       privacy: try prepared.privacy.map {
-        try JobPrivacyReport($0, steps: context.ledger?.steps ?? description.totalSteps)
+        try JobPrivacyReport($0, counted: context.ledger?.steps ?? 0, taken: description.totalSteps)
       })
   }
 }

@@ -102,6 +102,8 @@ extension OpenedEnvelope {
       return try decoder.decode(Value.self, from: Data(fields.takeRest()))
     } catch let error as GraphError {
       throw .invalidJob(error.description)
+    } catch let error as WireError {
+      throw error
     } catch DecodingError.dataCorrupted(let context) where !context.codingPath.isEmpty {
       // A kind of optimizer, activation or the like that another version has.
       let field = context.codingPath.map(\.stringValue).joined(separator: ".").printable()

@@ -111,6 +111,9 @@ package enum WireError: Failure, Equatable {
   /// A job description outside the documented ranges.
   case invalidJob(String)
 
+  /// Of a job with private steps from an owner of a version that knows none.
+  static var privateStepsTooEarly: WireError { .invalidJob("private steps need wire version 4") }
+
   package var kind: FailureKind {
     switch self {
     case .version: .refused

@@ -8,12 +8,13 @@ package struct JobDescriptionVersion2: Sendable, Decodable {
 
   private enum CodingKeys: CodingKey {
     case purpose, model, optimizer, schedule, lossLocation, task, epochs, stepsPerEpoch, batch, microBatch, keep,
-      checkpointEverySteps, trainingRows, validationRows, totalTokens
+      checkpointEverySteps, trainingRows, validationRows, totalTokens, privacy
   }
 
-  /// - Throws: `GraphError` for a model that cannot be; `DecodingError`.
+  /// - Throws: `GraphError` for a model that cannot be; `WireError.invalidJob` for private steps, which version 2 does not have; `DecodingError`.
   package init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
+    if container.contains(.privacy), try !container.decodeNil(forKey: .privacy) { throw WireError.privateStepsTooEarly }
     func value<Value: Decodable>(_ key: CodingKeys, _: Value.Type = Value.self) throws -> Value {
       try container.decode(Value.self, forKey: key)
     }

@@ -163,7 +163,7 @@ package enum OwnerMessage<Element: FloatingElement>: WireMessage, Equatable {
         case .three, .four: try envelope.readJSON("job description")
         }
       if description.privacy != nil, envelope.version < .four {
-        throw .invalidJob("private steps need wire version 4")
+        throw .privateStepsTooEarly
       }
       try description.validate()
       self = .submit(description)
