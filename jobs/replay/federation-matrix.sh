@@ -29,7 +29,7 @@ strategy() {
     return 0
   fi
   printf '%-10s %-11s ' "$name" "$strength"
-  "$python" "$root/jobs/replay/federation.py" "$directory/$name" | head -n 1 || failed=7
+  "$python" "$root/jobs/replay/federation.py" "$directory/$name" | paste -sd ';' - || failed=7
 }
 
 strategy fedavg '' rotation "$@"
@@ -37,7 +37,7 @@ strategy fedavgm ', momentum: 0.9' rotation "$@"
 strategy fedprox ', mu: 0.1' rotation "$@"
 strategy scaffold "" rotation "$@" --set optimizer.momentum=0.0 --set optimizer.weight_decay=0.0 --set optimizer.clip_norm=none
 # Rules that work entry by entry allow no rotations.
-strategy fedadagrad ', server_lr: 0.01, tau: 0.001' permutation "$@"
-strategy fedadam ', server_lr: 0.01, tau: 0.001' permutation "$@"
-strategy fedyogi ', server_lr: 0.01, tau: 0.001' permutation "$@"
+strategy fedadagrad ', tau: 0.001' permutation "$@"
+strategy fedadam ', tau: 0.001' permutation "$@"
+strategy fedyogi ', tau: 0.001' permutation "$@"
 exit "$failed"

@@ -152,8 +152,7 @@ class Site:
         return [scale * delta.double() + deviation * noise for delta, noise in zip(difference, drawn)]
 
     @torch.no_grad()
-    def scores(self, weights):
-        self.load(weights)
+    def scores(self):
         if not len(self.validation):
             return None
         rows = torch.from_numpy(self.validation)
@@ -309,9 +308,9 @@ def replay(runs, element):
     return sites, order, models, rounds
 
 
-def pooled_metric(sites, order, weights):
-    """The metric over the validation rows of all sites together."""
-    scores = [score for score in (sites[name].scores(weights) for name in order) if score]
+def pooled_metric(sites, order):
+    """The metric, over the validation rows of all sites together, of the model that they have loaded."""
+    scores = [score for score in (sites[name].scores() for name in order) if score]
     if not scores:
         return None
     outputs, targets = (torch.cat(parts) for parts in zip(*scores))
@@ -349,15 +348,21 @@ def main():
     except finished.Unlike as error:
         print(error, file=sys.stderr)
         return 2
-    metric = pooled_metric(sites, order, models[rounds])
+    metric = pooled_metric(sites, order)
+    own = None
+    if metric and all(hasattr(site.model, "take") for site in sites.values()):
+        for site in sites.values():
+            site.model.take(finished.weights(site.run / "model"))
+        own = pooled_metric(sites, order)[1]
     passed = worst <= options.tolerance
     if options.json:
-        print(json.dumps({"largest": worst, "passed": passed, "rounds": rounds, "metric": metric, "sites": len(order)}))
+        print(json.dumps({"largest": worst, "passed": passed, "rounds": rounds, "metric": metric, "own_metric": own, "sites": len(order)}))
     else:
         print(f"{len(order)} sites, {len(models) - 1} rounds, the model after {rounds}: largest relative difference {worst:.2e} "
               f"(bar {options.tolerance:.0e}: {'pass' if passed else 'FAIL'})")
         if metric:
-            print(f"{metric[0]} over the validation rows of all sites together: {metric[1]:.4f}")
+            print(f"{metric[0]} over the validation rows of all sites together: {metric[1]:.4f}"
+                  + (f"; of the run's own model: {own:.4f}" if own is not None else ""))
     return 0 if passed else 7
 
 

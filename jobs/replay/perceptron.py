@@ -53,6 +53,12 @@ class Perceptron:
                 x = self.activation(x)
         return x
 
+    @torch.no_grad()
+    def take(self, weights):
+        """Weights by the names that a run's model/ has."""
+        for name, parameter in zip(self.names, self.trained):
+            parameter.copy_(weights[name])
+
     def weights(self):
         """What the run's model/ holds, by name."""
         return {name: parameter.detach().clone() for name, parameter in zip(self.names, self.trained)}
