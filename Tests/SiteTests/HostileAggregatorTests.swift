@@ -169,6 +169,21 @@ import Testing
     }
   }
 
+  @Test func `A site that comes late with another group key finds that out from the starting model`() throws {
+    let (federation, start) = try plain()
+    let models = [0: start.map { $0 + 1 }, 1: start]
+    let messages = [
+      record(.update(round: 0), model: start, survivors: ["site1", "site2"]),
+      try request(.update(round: 1), of: federation, about: ModelHash.of(start), number: 1),
+    ]
+    let (error, _) = try run(federation) { request in
+      if let answers = Self.usual(request, models: models) { return answers }
+      guard case .introduce = request else { return [] }
+      return messages
+    }
+    #expect(error as? SiteError == .otherStart)
+  }
+
   @Test func `One model in two rounds is refused`() throws {
     let (federation, start) = try plain()
     let (error, _) = try secondRound(

@@ -4,7 +4,7 @@
 Ours is `encryptor simulate`: aggregator and sites in one process, with the messages of the real ones. Flower's needs a Python with flwr:
 
     python3 -m venv .cache/flower && .cache/flower/bin/pip install "flwr[simulation]" h5py
-    jobs/bench/federation.py --flower .cache/flower/bin/python
+    .venv/bin/python jobs/bench/federation.py --flower .cache/flower/bin/python
 """
 
 import argparse
@@ -14,6 +14,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = Path(__file__).resolve().parent
@@ -35,7 +37,8 @@ def main():
     parser.add_argument("--flower", type=Path, help="a Python that has flwr; for the charter of TCGA-BRCA alone")
     parser.add_argument("--set", action="append", default=[], help="an override of the charter, for ours")
     options = parser.parse_args()
-    sites = sorted(options.charter.parent.glob(f"{options.charter.stem}-*.yaml"))
+    names = [site["name"] for site in yaml.safe_load(options.charter.read_text())["sites"]]
+    sites = [options.charter.with_name(f"{options.charter.stem}-{name}.yaml") for name in names]
     ways = {"secure": [], "plain": []}
     if options.flower:
         ways["flower"] = []

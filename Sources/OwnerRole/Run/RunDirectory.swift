@@ -36,6 +36,10 @@ package struct RunDirectory: Sendable {
 
   var lease: LeasePlace { LeasePlace(directory: state, file: "run.lease", subject: "the run") }
 
+  /// Which site's run it is, where it is a site's and not a job's.
+  package var siteIdentity: URL { state.appending(path: "site.json") }
+  var isOfSite: Bool { FileManager.default.fileExists(atPath: siteIdentity.path) }
+
   package var exists: Bool { FileManager.default.fileExists(atPath: runState.path) }
 
   /// Creates the directory and its `state`, readable by this user alone.

@@ -49,6 +49,11 @@ package struct RunState: Sendable, Equatable, Codable {
   /// - Throws: `OwnerError.run` when there is no run, or its state cannot be read.
   package static func load(_ directory: RunDirectory) throws -> RunState {
     guard let state = try RunFile.read(RunState.self, from: directory.runState) else {
+      guard !directory.isOfSite else {
+        throw OwnerError.run(
+          "\(directory.root.path) holds a site's run, and this command is for jobs; the federation's model is in \(directory.model.path), "
+            + "and its README.md says how to load it")
+      }
       throw OwnerError.run("\(directory.root.path) holds no run")
     }
     return state

@@ -17,7 +17,9 @@ package struct SiteDirectory: Sendable {
     run = RunDirectory(root: root)
   }
 
-  private var identityFile: URL { run.state.appending(path: "site.json") }
+  private var identityFile: URL { run.siteIdentity }
+  /// Whether the run is over: the summary is written last.
+  package var isFinished: Bool { FileManager.default.fileExists(atPath: run.summary.path) }
   /// What noise and batches of a private run are drawn from.
   package var privacySecret: URL { run.state.appending(path: "privacy.key") }
   /// What a private run has spent.

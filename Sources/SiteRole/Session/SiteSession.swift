@@ -81,6 +81,8 @@ package final class SiteSession {
   private var waiting: [AggregatorAnswer] = []
   /// The model fetched last.
   private var model: (rounds: Int, hash: [UInt8], vector: [Float])?
+  /// Whether the starting model was seen to be the one that this site would have drawn: a group key that is not the others' shows there alone.
+  private var hasSeenStart = false
   /// The vector made last, so that one that is asked for again at once is not made twice.
   private var made: (purpose: SumPurpose, entries: [UInt64])?
 
@@ -326,10 +328,11 @@ package final class SiteSession {
   private func currentModel(for purpose: SumPurpose) throws -> (hash: [UInt8], vector: [Float]) {
     guard let rounds = purpose.model else { return (FederationPlan.noModel, []) }
     if let model, model.rounds == rounds { return (model.hash, model.vector) }
+    if rounds > 0 { try checkStart() }
     let vector = try fetch(rounds: rounds)
     let hash = ModelHash.of(vector)
     if rounds == 0 {
-      if try !work.isStart(vector) { throw SiteError.otherStart }
+      try checkStart(vector)
     } else {
       let last = history.records.last { !$0.model.isEmpty }
       guard last?.purpose == "\(SumPurpose.update(round: rounds - 1))", last?.model == hash.hexadecimal else {
@@ -340,9 +343,17 @@ package final class SiteSession {
     return (hash, vector)
   }
 
+  /// - Parameter vector: nil where it is not here; who comes late, or comes back, fetches it for this alone.
+  private func checkStart(_ vector: [Float]? = nil) throws {
+    guard !hasSeenStart else { return }
+    guard try work.isStart(try vector ?? fetch(rounds: 0)) else { throw SiteError.otherStart }
+    hasSeenStart = true
+  }
+
   // MARK: - Result
 
   private func finish(_ result: FederationResult) throws {
+    try checkStart()
     let vector = try fetch(rounds: result.rounds)
     let record = history.records.last { $0.purpose == "\(SumPurpose.update(round: result.rounds - 1))" }
     guard result.rounds == 0 || record?.model == result.model else {

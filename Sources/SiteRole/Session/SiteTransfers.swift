@@ -6,8 +6,8 @@ import Protocol
 
 /// Long vectors in pieces: an upload that goes on where a connection was cut, the starting model, a model that is fetched.
 extension SiteSession {
-  /// Pieces that may be unanswered.
-  private static var window: Int { 8 }
+  /// Pieces that may be unanswered: few, since an aggregator may have a hundred sites.
+  private static var window: Int { 2 }
 
   /// Sends a vector; what the aggregator holds already is not sent again.
   ///

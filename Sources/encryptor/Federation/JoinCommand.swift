@@ -79,6 +79,10 @@ struct JoinCommand: ParsableCommand {
     let lease = try RunHold.take(directory.run, interruption)
     defer { lease.release() }
     if resume { try directory.open(plan, site: place.index, resuming: true) }
+    if directory.isFinished {
+      print("this run is finished; model: \(directory.run.model.path)")
+      return
+    }
     let compute = specification.threads.map { Compute(threads: $0) } ?? processing.compute
     let data = try PreparedSite(specification, plan: plan)
     try AtomicFile.write(Data(data.prepared.job.yaml().utf8), to: directory.run.resolvedJob.path)
