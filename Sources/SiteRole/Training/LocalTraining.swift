@@ -190,13 +190,8 @@ package final class LocalTraining<Element: FloatingElement> {
         try engine.setOutputGradient(result.gradient, rows: rows)
         continue
       }
-      let result: (lossSum: Double, gradient: Tensor<Element>)
-      do {
-        result = try loss.evaluateEachSample(outputs: outputs, targets: targets, sequences: sequences)
-      } catch TrainingError.nonFiniteLoss {
-        let found = unfit { range in
-          (try? loss.evaluate(outputs: outputs.slice(rows: range), targets: targets[range], normalizer: 1)) != nil
-        }
+      guard let result = try ownLosses(outputs, targets, sequences) else {
+        let found = unfit { hasFiniteLoss(outputs.slice(rows: $0), targets[$0]) }
         // Losses that are finite one by one.
         return (0, found.isEmpty ? Set(rows) : found)
       }
@@ -205,6 +200,22 @@ package final class LocalTraining<Element: FloatingElement> {
       try engine.setOutputGradient(result.gradient, rows: rows)
     }
     return (sum, [])
+  }
+
+  /// The losses of samples, each its own, and their output gradients; nil where a loss is not finite.
+  private func ownLosses(
+    _ outputs: Tensor<Element>, _ targets: Targets<Element>, _ sequences: SequenceLayout?
+  ) throws -> (lossSum: Double, gradient: Tensor<Element>)? {
+    do {
+      return try loss.evaluateEachSample(outputs: outputs, targets: targets, sequences: sequences)
+    } catch {
+      guard error == .nonFiniteLoss else { throw error }
+      return nil
+    }
+  }
+
+  private func hasFiniteLoss(_ outputs: Tensor<Element>, _ targets: Targets<Element>) -> Bool {
+    (try? loss.evaluate(outputs: outputs, targets: targets, normalizer: 1)) != nil
   }
 
   /// How a model does on the site's validation rows.
