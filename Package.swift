@@ -168,7 +168,8 @@ let package = Package(
 
     // Tests, and what several of them use
     .target(
-      name: "TestSupport", dependencies: ["Families", "Datasets", "Files", "Numerics"], path: "Tests/TestSupport",
+      name: "TestSupport", dependencies: ["Families", "Protocol", "Datasets", "Files", "Numerics"],
+      path: "Tests/TestSupport",
       swiftSettings: swiftSettings),
     tests("FoundationsTests", ["Foundations"]),
     tests("CryptographyTests", ["Cryptography"]),

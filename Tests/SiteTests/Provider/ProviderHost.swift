@@ -111,39 +111,3 @@ final class ProviderHost<Element: FloatingElement>: Sendable {
       isInterrupted: { false }, observe: observe)
   }
 }
-
-/// A channel whose site is killed after so many operations: nothing goes out or comes in from then on.
-private final class MortalChannel: OwnerChannel {
-  private let channel: any OwnerChannel
-  private let left: Mutex<Int>
-
-  init(_ channel: any OwnerChannel, operations: Int) {
-    self.channel = channel
-    left = Mutex(operations)
-  }
-
-  var isConnected: Bool { channel.isConnected }
-
-  func send(_ message: Message) throws(TransportError) {
-    try live()
-    try channel.send(message)
-  }
-
-  func receive(timeout: Duration) throws(TransportError) -> Message? {
-    try live()
-    return try channel.receive(timeout: timeout)
-  }
-
-  func wake() { channel.wake() }
-
-  func close() { channel.close() }
-
-  /// `.closed` is what no part of a session survives or answers.
-  private func live() throws(TransportError) {
-    let isAlive = left.withLock { left in
-      left -= 1
-      return left >= 0
-    }
-    guard isAlive else { throw .closed }
-  }
-}
