@@ -53,9 +53,11 @@ package enum WireVersion: UInt16, Sendable, Comparable, CaseIterable {
   case three = 3
   /// A job may have differentially private steps (`StepPrivacy`), and then says how many rows each has (*step*).
   case four = 4
+  /// Masked models are hosted and asked by many (`DeploymentDescription`).
+  case five = 5
 
   /// What this program writes on its own account. A server answers in the version that it was spoken to.
-  package static let current = WireVersion.four
+  package static let current = WireVersion.five
   static let oldest = WireVersion.two
 
   package static func < (left: WireVersion, right: WireVersion) -> Bool { left.rawValue < right.rawValue }

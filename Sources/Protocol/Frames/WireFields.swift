@@ -114,6 +114,9 @@ package enum WireError: Failure, Equatable {
   /// Of a job with private steps from an owner of a version that knows none.
   static var privateStepsTooEarly: WireError { .invalidJob("private steps need wire version 4") }
 
+  /// Of a model to host from an owner of a version that knows no deployments.
+  static var hostingTooEarly: WireError { .invalidJob("hosting a model needs wire version 5") }
+
   package var kind: FailureKind {
     switch self {
     case .version: .refused

@@ -8,6 +8,9 @@ package struct JobDescription: Sendable, Equatable, Codable {
     case training
     /// Masked inference with uploaded weights; no optimizer, no steps.
     case inference
+    /// Masked weights that are kept for the questions of a deployment's clients; no optimizer, no steps. `batch` and `microBatch` are the most
+    /// rows, or sequences, of one question.
+    case hosting
   }
 
   package var purpose: Purpose
@@ -93,6 +96,9 @@ extension JobDescription {
     if purpose == .training, (lossLocation == .trainer) != (task != nil) {
       throw .invalidJob("a task is stated exactly when the trainer computes the loss")
     }
+    if purpose == .hosting, microBatch != batch {
+      throw .invalidJob("a question to a hosted model comes as one micro-batch")
+    }
     if task == .survival { throw .invalidJob("the loss of a survival is the owner's") }
     if let privacy { try validate(privacy) }
   }
@@ -125,7 +131,7 @@ extension JobDescription {
           "steps per epoch must be \(steps) for \(trainingRows) rows in batches of \(expectedBatch), not \(stepsPerEpoch)"
         )
       }
-    case .inference:
+    case .inference, .hosting:
       guard trainingRows == 0, epochs == 1, stepsPerEpoch == 1 else {
         throw .invalidJob("inference has no rows to train on, one epoch and one step")
       }

@@ -53,6 +53,10 @@ package enum OwnerMessage<Element: FloatingElement>: WireMessage, Equatable {
   case ping
   /// The owner goes away on purpose; the job waits for it.
   case leave
+  /// Of the owner of a deployment.
+  case deployment(DeploymentRequest)
+  /// Of a client of a deployment.
+  case question(ClientRequest<Element>)
 
   /// As every server understands it; nil for what a trainer alone does.
   private var conversation: ConversationRequest? {
@@ -102,6 +106,8 @@ package enum OwnerMessage<Element: FloatingElement>: WireMessage, Equatable {
     case .leave: 22
     case .storeSequences: 23
     case .step: 24
+    case .deployment(let request): request.code
+    case .question(let request): request.code
     }
   }
 
@@ -145,6 +151,8 @@ package enum OwnerMessage<Element: FloatingElement>: WireMessage, Equatable {
       envelope.attach(slots)
     case .follow(let from): envelope.write(from)
     case .retrieve(let chunk): envelope.write(chunk)
+    case .deployment(let request): request.write(to: &envelope)
+    case .question(let request): request.write(to: &envelope)
     case .save, .start, .finish, .leave, .hello, .status, .cancel, .release, .ping: break
     }
     return envelope
@@ -160,11 +168,12 @@ package enum OwnerMessage<Element: FloatingElement>: WireMessage, Equatable {
       let description: JobDescription =
         switch envelope.version {
         case .two: try envelope.readJSON("job description", of: JobDescriptionVersion2.self).description
-        case .three, .four: try envelope.readJSON("job description")
+        case .three, .four, .five: try envelope.readJSON("job description")
         }
       if description.privacy != nil, envelope.version < .four {
         throw .privateStepsTooEarly
       }
+      if description.purpose == .hosting, envelope.version < .five { throw .hostingTooEarly }
       try description.validate()
       self = .submit(description)
     case 3:
@@ -200,6 +209,8 @@ package enum OwnerMessage<Element: FloatingElement>: WireMessage, Equatable {
     case 22: self = .leave
     case 23: self = try Self.sequences(from: &envelope)
     case 24: self = .step(step: try envelope.fields.readIndex(), rows: try envelope.fields.readIndex())
+    case DeploymentRequest.kinds: self = .deployment(try DeploymentRequest(from: &envelope))
+    case ClientRequest<Element>.kinds: self = .question(try ClientRequest(from: &envelope))
     default: throw .malformed("an unknown kind of message")
     }
     try envelope.finish()

@@ -33,6 +33,8 @@ package enum TrainerMessage<Element: FloatingElement>: WireMessage, Equatable {
   /// The trainer stops; the job is saved after `step` steps.
   case goodbye(step: Int, reason: GoodbyeReason = .stopping)
   case pong
+  /// To owners and clients of deployments.
+  case deployment(DeploymentAnswer<Element>)
 
   /// As every server says it; nil for what a trainer alone says.
   private var conversation: ConversationAnswer? {
@@ -79,6 +81,7 @@ package enum TrainerMessage<Element: FloatingElement>: WireMessage, Equatable {
     case .goodbye: ConversationAnswer.Kind.goodbye.rawValue
     case .pong: ConversationAnswer.Kind.pong.rawValue
     case .finished: ConversationAnswer.Kind.finished.rawValue
+    case .deployment(let answer): answer.code
     }
   }
 
@@ -105,6 +108,7 @@ package enum TrainerMessage<Element: FloatingElement>: WireMessage, Equatable {
     case .parameters(let chunk, let values):
       envelope.write(chunk)
       envelope.attach(values)
+    case .deployment(let answer): answer.write(to: &envelope)
     case .refused, .queued, .status, .removed, .goodbye, .pong, .finished: break
     }
     return envelope
@@ -146,6 +150,7 @@ package enum TrainerMessage<Element: FloatingElement>: WireMessage, Equatable {
     case 112:
       self = .parameters(
         chunk: try envelope.fields.readIndex(), values: try envelope.takeTensor("weights", rank: 1...2))
+    case DeploymentAnswer<Element>.kinds: self = .deployment(try DeploymentAnswer(from: &envelope))
     default: throw .malformed("an unknown kind of message")
     }
     try envelope.finish()

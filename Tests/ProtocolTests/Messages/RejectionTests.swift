@@ -47,7 +47,7 @@ struct RejectionTests {
   ) throws {
     let message = [attach { $0.version = version.rawValue }]
     #expect(try codec.ownerMessage(message).message == .attach(historySteps: 3))
-    #expect(WireVersion(of: message) == version && WireVersion(of: [attach()]) == .four)
+    #expect(WireVersion(of: message) == version && WireVersion(of: [attach()]) == .five)
     #expect(WireVersion(of: [attach { $0.version = 9 }]) == nil && WireVersion(of: [Data("EQTR".utf8)]) == nil)
     let answer = codec.frames(.pong, job: .none, version: version)
     #expect(Array(answer[0].prefix(6)) == Array("EQTR".utf8) + [UInt8(version.rawValue), 0])
