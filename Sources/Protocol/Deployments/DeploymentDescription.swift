@@ -63,7 +63,8 @@ package struct DeploymentDescription: Sendable, Equatable, Codable {
       guard client.copy != .none else { throw .invalidJob("a client without a copy of the model") }
       guard (1...(1 << 40)).contains(client.keyNumber) else { throw .invalidJob("a key's number counts from 1") }
       guard client.package.count <= Self.maximumPackageBytes else {
-        throw .invalidJob("a sealed key of \(client.package.count) bytes; at most \(Self.maximumPackageBytes) are taken")
+        throw .invalidJob(
+          "a sealed key of \(client.package.count) bytes; at most \(Self.maximumPackageBytes) are taken")
       }
     }
   }

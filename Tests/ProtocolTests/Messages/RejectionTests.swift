@@ -38,11 +38,11 @@ struct RejectionTests {
 
   @Test func wrongVersion() {
     reject([attach { $0.version = 1 }], .version(theirs: 1))
-    reject([attach { $0.version = 5 }], .version(theirs: 5))
+    reject([attach { $0.version = 6 }], .version(theirs: 6))
     reject([attach { $0.version = 0x0200 }], .version(theirs: 512))
   }
 
-  @Test(arguments: [WireVersion.two, .three]) func versionsOfBeforeAreReadAndAnsweredInThem(
+  @Test(arguments: [WireVersion.two, .three, .four]) func versionsOfBeforeAreReadAndAnsweredInThem(
     _ version: WireVersion
   ) throws {
     let message = [attach { $0.version = version.rawValue }]
@@ -54,12 +54,12 @@ struct RejectionTests {
     #expect(try codec.trainerMessage(answer).message == .pong)
   }
 
-  @Test(arguments: [0, 25, 100, 101, 117, 255] as [UInt8])
+  @Test(arguments: [0, 33, 100, 101, 117, 255] as [UInt8])
   func unknownKindFromAnOwner(_ kind: UInt8) {
     reject([Header(kind: kind).data], .malformed("an unknown kind of message"))
   }
 
-  @Test(arguments: [0, 1, 22, 100, 118, 255] as [UInt8])
+  @Test(arguments: [0, 1, 22, 100, 125, 255] as [UInt8])
   func unknownKindFromATrainer(_ kind: UInt8) {
     #expect(throws: WireError.malformed("an unknown kind of message")) {
       _ = try codec.trainerMessage([Header(kind: kind).data])

@@ -42,67 +42,69 @@ enum MessageFixtures {
     slots: Tensor([4, 0, 9], shape: [3]), carried: Tensor([1, 0, 1], shape: [3]),
     values: Tensor([1.5, -2, 0.25, 3], shape: [2, 2]))
 
-  static let owner: [OwnerMessage<Float>] = [
-    .hello(software: "encryptor 1 · ünïcode"),
-    .submit(description),
-    .submit(privateDescription),
-    .step(step: 25, rows: 26),
-    .parameters(chunk: 2, values: Tensor([1, 2, 3], shape: [3])),
-    .attach(historySteps: 41),
-    .batch(step: 11, part: 12, rows: rows),
-    .gradient(step: 13, part: 14, values: Tensor([0.5, -0.5], shape: [1, 2])),
-    .evaluate(epoch: 15, part: 16, rows: rows),
-    .keep(epoch: 17),
-    .commit(step: 18),
-    .save,
-    .storeRows(firstSlot: 19, values: Tensor([1, 2, 3, 4], shape: [2, 2])),
-    .storeTargets(firstSlot: 20, targets: .classes(Tensor([3, 1], shape: [2]))),
-    .storeTargets(firstSlot: 21, targets: .values(Tensor([0.5, 2], shape: [2, 1]))),
-    .storePlan(firstStep: 22, slots: Tensor([0, 1, 2, -1], shape: [2, 2])),
-    .start,
-    .follow(from: 23),
-    .finish,
-    .retrieve(chunk: 24),
-    .status,
-    .cancel,
-    .release,
-    .ping,
-    .leave,
-  ]
+  static let owner: [OwnerMessage<Float>] =
+    ofDeployments + [
+      .hello(software: "encryptor 1 · ünïcode"),
+      .submit(description),
+      .submit(privateDescription),
+      .step(step: 25, rows: 26),
+      .parameters(chunk: 2, values: Tensor([1, 2, 3], shape: [3])),
+      .attach(historySteps: 41),
+      .batch(step: 11, part: 12, rows: rows),
+      .gradient(step: 13, part: 14, values: Tensor([0.5, -0.5], shape: [1, 2])),
+      .evaluate(epoch: 15, part: 16, rows: rows),
+      .keep(epoch: 17),
+      .commit(step: 18),
+      .save,
+      .storeRows(firstSlot: 19, values: Tensor([1, 2, 3, 4], shape: [2, 2])),
+      .storeTargets(firstSlot: 20, targets: .classes(Tensor([3, 1], shape: [2]))),
+      .storeTargets(firstSlot: 21, targets: .values(Tensor([0.5, 2], shape: [2, 1]))),
+      .storePlan(firstStep: 22, slots: Tensor([0, 1, 2, -1], shape: [2, 2])),
+      .start,
+      .follow(from: 23),
+      .finish,
+      .retrieve(chunk: 24),
+      .status,
+      .cancel,
+      .release,
+      .ping,
+      .leave,
+    ]
 
-  static let trainer: [TrainerMessage<Float>] = [
-    .welcome(TrainerGreeting(software: "trainer 1", kernel: "SkylakeX", threads: 2, memoryLimit: 1 << 33)),
-    .accepted(missingParameters: true, storedRows: 31, storedSteps: 32),
-    .refused(kind: .exhausted, reason: "the disk is full"),
-    .queued(position: 33),
-    .attached(step: 34, residentRows: 35, window: 36),
-    .outputs(step: 37, part: 38, values: Tensor([1, 2], shape: [2, 1])),
-    .stepApplied(step: 39, gradientNorm: 0.125, learningRate: 0.75),
-    .evaluated(epoch: 40, part: 41, values: Tensor([1, 2], shape: [1, 2])),
-    .checkpointed(step: 42),
-    .stored(count: 43),
-    .progress(
-      from: 44,
-      records: [
-        .step(step: 1, loss: 0.5, learningRate: 0.1, gradientNorm: 2, seconds: 0.25),
-        .evaluation(epoch: 0, step: 2, loss: 0.4, metrics: ["accuracy": 0.75], kept: true, seconds: 0.5),
-      ]),
-    .parameters(chunk: 45, values: Tensor([9, 8], shape: [2])),
-    .finished,
-    .status(
-      JobStatus(
-        state: .queued, step: 46, totalSteps: 47, queuePosition: 48, storedBytes: 49, processorSeconds: 1.5,
-        failure: "why")),
-    .removed,
-    .goodbye(step: 50), .goodbye(step: 51, reason: .preempted),
-    .pong,
-  ]
+  static let trainer: [TrainerMessage<Float>] =
+    answersOfDeployments + [
+      .welcome(TrainerGreeting(software: "trainer 1", kernel: "SkylakeX", threads: 2, memoryLimit: 1 << 33)),
+      .accepted(missingParameters: true, storedRows: 31, storedSteps: 32),
+      .refused(kind: .exhausted, reason: "the disk is full"),
+      .queued(position: 33),
+      .attached(step: 34, residentRows: 35, window: 36),
+      .outputs(step: 37, part: 38, values: Tensor([1, 2], shape: [2, 1])),
+      .stepApplied(step: 39, gradientNorm: 0.125, learningRate: 0.75),
+      .evaluated(epoch: 40, part: 41, values: Tensor([1, 2], shape: [1, 2])),
+      .checkpointed(step: 42),
+      .stored(count: 43),
+      .progress(
+        from: 44,
+        records: [
+          .step(step: 1, loss: 0.5, learningRate: 0.1, gradientNorm: 2, seconds: 0.25),
+          .evaluation(epoch: 0, step: 2, loss: 0.4, metrics: ["accuracy": 0.75], kept: true, seconds: 0.5),
+        ]),
+      .parameters(chunk: 45, values: Tensor([9, 8], shape: [2])),
+      .finished,
+      .status(
+        JobStatus(
+          state: .queued, step: 46, totalSteps: 47, queuePosition: 48, storedBytes: 49, processorSeconds: 1.5,
+          failure: "why")),
+      .removed,
+      .goodbye(step: 50), .goodbye(step: 51, reason: .preempted),
+      .pong,
+    ]
 }
 
 /// A header put together by hand, so that it can be wrong in one place.
 struct Header {
   var magic: [UInt8] = Array("EQTR".utf8)
-  var version: UInt16 = 4
+  var version: UInt16 = 5
   var kind: UInt8
   var tensorCount: UInt8 = 0
   var job = [UInt8](repeating: 7, count: 16)
