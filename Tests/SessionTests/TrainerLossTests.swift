@@ -1,6 +1,8 @@
 import Datasets
+import Files
 import Foundation
 import Foundations
+import Masking
 import Models
 import Numerics
 import Protocol
@@ -27,12 +29,14 @@ import Testing
   }
 
   /// Asks until the job is finished, at most 20 s.
-  private func retrieve(_ run: OwnedRun<Float>, on network: InProcessNetwork) throws -> RunHistory {
+  private func retrieve(
+    _ run: OwnedRun<Float>, on network: InProcessNetwork, masked: Bool = false
+  ) throws -> RunHistory {
     let deadline = ContinuousClock().now + .seconds(20)
     let retrieval = try retrieval(run, on: network)
     while true {
       do {
-        return try retrieval.retrieve()
+        return try retrieval.retrieve(masked: masked)
       } catch OwnerError.notFinished(_) where ContinuousClock().now < deadline {
         Thread.sleep(forTimeInterval: 0.05)
       }
@@ -54,6 +58,46 @@ import Testing
     #expect(try run.model() == undisturbed.model())
     #expect(try run.history() == undisturbed.history())
     #expect(try FileManager.default.contentsOfDirectory(atPath: trainer.store.appending(path: "jobs").path).isEmpty)
+  }
+
+  /// Kept masked, the weights are not the model's, and the run's key opens them to the same bits later, without a trainer.
+  @Test func retrievedMaskedAndOpenedLater() throws {
+    let site = try Site<Float>()
+    let trainer = site.trainer()
+    let run = try site.run(Self.job)
+    let undisturbed = try site.undisturbed(run)
+    _ = try run.execute(over: site.network.connect(site.keys.ownerKey), detach: true)
+    _ = try retrieve(try run.reopened(), on: site.network, masked: true)
+    trainer.shutDown()
+    let kept = try run.reopened()
+    #expect(kept.state.phase == .masked)
+    #expect(!FileManager.default.fileExists(atPath: kept.directory.model.path))
+    let shape = kept.prepared.shape
+    let keys = JobKeys<Float>(master: kept.master, plan: shape.keyPlan, compute: Compute(threads: 1))
+    try MaskedResult(shape: shape).open(
+      kept.directory, keys: keys,
+      standardization: try ModelDirectory.readStandardization(kept.directory.standardization))
+    #expect(try run.model() == undisturbed.model())
+    let file = try SafetensorsFile(path: kept.directory.maskedWeights.path)
+    for specification in shape.structure.parameters where specification.columns != nil {
+      let masked: Tensor<Float> = try file.tensor(specification.name)
+      #expect(try masked != keys.unmaskParameter(masked, specification), "\(specification.name) is masked")
+    }
+  }
+
+  /// A file with a tensor of another shape is not opened.
+  @Test func maskedWeightsOfAnotherJobAreRefused() throws {
+    let site = try Site<Float>()
+    let run = try site.run(Self.job)
+    let shape = run.prepared.shape
+    let keys = JobKeys<Float>(master: run.master, plan: shape.keyPlan, compute: Compute(threads: 1))
+    let wrong = shape.structure.parameters.map { SafetensorsTensor($0.name, Tensor<Float>(zeros: [1, 1])) }
+    try SafetensorsFile.write(wrong, to: run.directory.maskedWeights.path)
+    #expect {
+      try MaskedResult(shape: shape).open(run.directory, keys: keys, standardization: nil)
+    } throws: {
+      ($0 as? OwnerError)?.description.contains("does not hold this job's weights") == true
+    }
   }
 
   /// The trainer is restarted while nobody is there: it goes on by itself.

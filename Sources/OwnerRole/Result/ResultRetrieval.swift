@@ -6,7 +6,7 @@ package import Masking
 package import Numerics
 import Protocol
 
-/// Fetches a finished job's weights, unmasks them and writes `model/`.
+/// A finished job's weights as they come: unmasked into `model/`, or kept masked until they are wanted.
 package struct ResultRetrieval<Element: FloatingElement> {
   package let connection: TrainerConnection<Element>
   package let shape: JobShape
@@ -18,17 +18,62 @@ package struct ResultRetrieval<Element: FloatingElement> {
     self.keys = keys
   }
 
+  /// Fetches the weights, unmasks them and writes `model/`.
+  ///
   /// - Throws: `OwnerError` when the trainer is gone, has no result, or returns weights that are not finite; `FileError` when the
   ///   disk is full.
   package func write(
     to directory: RunDirectory, standardization: Standardization?, progress: (Int, Int) -> Void
   ) throws {
     let specifications = shape.structure.parameters
-    let trained = specifications.filter(\.isTrained)
-    var weights = try WeightTransfer(connection: connection, specifications: specifications).download(
+    let masked = try WeightTransfer(connection: connection, specifications: specifications).download(
       progress: progress)
-    for index in weights.indices { weights[index] = try keys.unmaskParameter(weights[index], trained[index]) }
-    let finished = NamedTensors(zip(trained.map(\.name), weights).map { ($0, $1) })
+    try MaskedResult(shape: shape).unmask(masked, keys: keys, to: directory, standardization: standardization)
+  }
+}
+
+/// A job's trained weights under its keys.
+package struct MaskedResult<Element: FloatingElement> {
+  private let shape: JobShape
+
+  package init(shape: JobShape) {
+    self.shape = shape
+  }
+
+  private var trained: [ParameterSpecification] { shape.structure.parameters.filter(\.isTrained) }
+
+  /// Keeps them as they are: `masked.safetensors`, under the names that the trainer knows.
+  ///
+  /// - Throws: `FileError` when the disk is full.
+  func keep(_ masked: [Tensor<Element>], in directory: RunDirectory) throws {
+    let tensors = zip(trained, masked).map { SafetensorsTensor($0.name, $1) }
+    try SafetensorsFile.write(tensors, metadata: ["weights": "masked"], to: directory.maskedWeights.path)
+  }
+
+  /// Unmasks what `keep` wrote and writes `model/`.
+  ///
+  /// - Throws: `FileError` for a file that is missing or damaged; `OwnerError.run` for one that holds other weights than the job has.
+  package func open(_ directory: RunDirectory, keys: JobKeys<Element>, standardization: Standardization?) throws {
+    let file = try SafetensorsFile(path: directory.maskedWeights.path)
+    let masked: [Tensor<Element>] = try trained.map { specification in
+      let tensor: Tensor<Element> = try file.tensor(specification.name)
+      guard tensor.shape == specification.shape, tensor.allFinite else {
+        throw OwnerError.run(
+          "\(directory.maskedWeights.path) does not hold this job's weights: \(specification.name) has another shape, or numbers that are none"
+        )
+      }
+      return tensor
+    }
+    try unmask(masked, keys: keys, to: directory, standardization: standardization)
+  }
+
+  func unmask(
+    _ masked: [Tensor<Element>], keys: JobKeys<Element>, to directory: RunDirectory, standardization: Standardization?
+  ) throws {
+    let specifications = trained
+    var weights = masked
+    for index in weights.indices { weights[index] = try keys.unmaskParameter(weights[index], specifications[index]) }
+    let finished = NamedTensors(zip(specifications.map(\.name), weights).map { ($0, $1) })
     try ModelDirectory(directory.model).write(
       finished, shape: shape, standardization: standardization, names: try DataNames.read(directory.names))
   }
@@ -55,9 +100,10 @@ package struct DetachedRetrieval<Element: FloatingElement> {
     self.compute = compute
   }
 
+  /// - Parameter masked: whether the weights are kept as they are, in `masked.safetensors`, and not unmasked yet.
   /// - Returns: the run's history, completed.
   /// - Throws: `OwnerError.run` when the job is not finished yet, naming its step; otherwise as a run.
-  package func retrieve() throws -> RunHistory {
+  package func retrieve(masked: Bool = false) throws -> RunHistory {
     let status = try connection.status()
     guard status.state == .finished else {
       throw OwnerError.notFinished(
@@ -66,13 +112,19 @@ package struct DetachedRetrieval<Element: FloatingElement> {
     }
     var history = try RunHistory(directory)
     if shape.job.lossLocation == .trainer { try complete(&history) }
-    let keys = JobKeys<Element>(master: masterKey, plan: shape.keyPlan, compute: compute)
-    try ResultRetrieval(connection: connection, shape: shape, keys: keys).write(
-      to: directory,
-      standardization: try ModelDirectory.readStandardization(directory.standardization)
-    ) { _, _ in }
+    if masked {
+      let weights = try WeightTransfer(connection: connection, specifications: shape.structure.parameters)
+        .download { _, _ in }
+      try MaskedResult(shape: shape).keep(weights, in: directory)
+    } else {
+      let keys = JobKeys<Element>(master: masterKey, plan: shape.keyPlan, compute: compute)
+      try ResultRetrieval(connection: connection, shape: shape, keys: keys).write(
+        to: directory,
+        standardization: try ModelDirectory.readStandardization(directory.standardization)
+      ) { _, _ in }
+    }
     var finished = state
-    finished.phase = .finished
+    finished.phase = masked ? .masked : .finished
     try finished.save(directory)
     connection.release()
     return history

@@ -27,6 +27,8 @@ package struct RunDirectory: Sendable {
   /// Names of columns, classes and rows.
   package var names: URL { root.appending(path: "names.json") }
   package var model: URL { root.appending(path: "model") }
+  /// The trained weights as the trainer had them, of a result that was retrieved masked.
+  package var maskedWeights: URL { root.appending(path: "masked.safetensors") }
   package var state: URL { root.appending(path: "state") }
   package var jobKey: URL { state.appending(path: "job.key") }
   package var runState: URL { state.appending(path: "run.json") }

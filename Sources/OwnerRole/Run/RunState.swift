@@ -14,6 +14,8 @@ package struct RunState: Sendable, Equatable, Codable {
     /// The trainer has everything it needs and works without the owner.
     case detached
     case training
+    /// The result is here as the trainer had it, masked; the trainer holds nothing any more, and the run's key opens it.
+    case masked
     /// `model/` is complete.
     case finished
     case cancelled

@@ -80,7 +80,7 @@ struct StatusCommand: ParsableCommand {
 
   func run() throws {
     let opened = try selected.open()
-    if opened.state.phase == .finished || opened.state.phase == .cancelled {
+    if [.finished, .masked, .cancelled].contains(opened.state.phase) {
       try show(StatusReport(phase: opened.state.phase.rawValue, trainer: nil))
       return
     }
@@ -107,47 +107,10 @@ struct StatusCommand: ParsableCommand {
 
 /// `status --json`.
 struct StatusReport: Codable {
-  /// The owner's side: prepared, training, detached, finished, cancelled.
+  /// The owner's side: prepared, training, detached, masked, finished, cancelled.
   let phase: String
   /// What the trainer says; absent once the run is over.
   let trainer: JobStatus?
-}
-
-struct RetrieveCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "retrieve", abstract: "Fetch a finished job's weights, unmasked, into RUN/model.",
-    discussion: "Example: encryptor retrieve runs/pbmc")
-
-  @OptionGroup var selected: RunDirectoryOption
-  @OptionGroup var waiting: PatienceOption
-  @OptionGroup var place: ListenOption<OwnerWords>
-  @OptionGroup var processing: ThreadsOption<OwnerWords>
-
-  func run() throws {
-    var opened = try selected.open()
-    if opened.state.phase == .finished {
-      print(opened.directory.model.path)
-      return
-    }
-    let lease = try RunHold.take(opened.directory, Interruption())
-    defer { lease.release() }
-    // Another process may have finished it meanwhile.
-    opened = try selected.open()
-    if opened.state.phase == .finished {
-      print(opened.directory.model.path)
-      return
-    }
-    try KernelNotice.show(forKeysOf: opened.state.keyExpansion)
-    let connection = try opened.greet(listen: place.listen, patience: waiting.patience)
-    defer { connection.close() }
-    let retrieval = DetachedRetrieval(
-      directory: opened.directory, state: opened.state, shape: try opened.shape(),
-      masterKey: try opened.state.masterKey(opened.directory),
-      connection: connection, compute: processing.compute)
-    let history = try retrieval.retrieve()
-    for line in EvaluationTable(history.records).lines { print(line) }
-    print(opened.directory.model.path)
-  }
 }
 
 struct CancelCommand: ParsableCommand {
@@ -161,7 +124,9 @@ struct CancelCommand: ParsableCommand {
 
   func run() throws {
     let opened = try selected.open()
-    guard opened.state.phase != .finished else { throw OwnerError.run("the run is finished; nothing to cancel") }
+    guard opened.state.phase != .finished, opened.state.phase != .masked else {
+      throw OwnerError.run("the run is finished; nothing to cancel")
+    }
     let connection = try opened.greet(listen: place.listen, patience: waiting.patience)
     defer { connection.close() }
     try connection.send(.cancel)

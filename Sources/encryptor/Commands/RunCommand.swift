@@ -115,6 +115,10 @@ struct RunLaunch {
       print("already finished: \(directory.model.path)")
       return
     }
+    if state.phase == .masked {
+      print("already retrieved, masked: \(directory.maskedWeights.path); open it with encryptor unmask \(output)")
+      return
+    }
     if state.phase == .cancelled { throw OwnerError.run("the run was cancelled; start a new one in another --out") }
     let progress = ProgressDisplay(job: prepared, patience: processing.patience)
     progress.showPlan()
