@@ -39,18 +39,25 @@ package enum TrainingError: Failure, Equatable {
   case finished(totalSteps: Int)
   /// A batch for an engine that was made without an optimizer.
   case inferenceOnly
+  /// Generation asked of a model that is not made for it.
+  case notGenerative(String)
+  /// Tokens for a generation cache that cannot be given to it, or a cache that cannot be used here.
+  case generationPart(Int, String)
+  /// A generation cache without room for the tokens of one part; no cache was changed.
+  case cacheFull(part: Int, tokens: Int, capacity: Int)
   /// The gradients could not be summed over all replicas: one of them gave the step up, or is gone.
   case notReduced
 
   package var kind: FailureKind {
     switch self {
     case .invalidModel, .invalidSetting, .noSampleNorms: .usage
-    case .tooLarge: .exhausted
+    case .tooLarge, .cacheFull: .exhausted
     case .notReduced: .unreachable
     case .gradientBeforeForward, .incompleteBatch, .finished, .partOrder, .partsInFlight, .inferenceOnly: .defect
     case .parameterCount, .parameterShape, .nonFiniteParameter, .optimizerState, .batchRows, .rowsOutsideBatch,
       .sequences, .partRows,
-      .gradientShape, .nonFiniteGradient, .nonFiniteLoss, .outputsShape, .targetsShape, .classOutOfRange:
+      .gradientShape, .nonFiniteGradient, .nonFiniteLoss, .outputsShape, .targetsShape, .classOutOfRange,
+      .notGenerative, .generationPart:
       .inputData
     }
   }
@@ -86,6 +93,10 @@ package enum TrainingError: Failure, Equatable {
     case .classOutOfRange(let row, let classes): "row \(row) of the batch has a class id outside 0 ..< \(classes)"
     case .finished(let totalSteps): "all \(totalSteps) steps are done"
     case .inferenceOnly: "this engine was made for inference, without an optimizer"
+    case .notGenerative(let what): "the model cannot generate token by token: \(what)"
+    case .generationPart(let part, let what): "part \(part) of the tokens cannot be added to its session: \(what)"
+    case .cacheFull(let part, let tokens, let capacity):
+      "part \(part) would bring its session to \(tokens) tokens; it has room for \(capacity)"
     case .notReduced: "the step was not taken: its gradients were not summed over all processes"
     }
   }

@@ -36,12 +36,7 @@ extension TrainingEngine {
       EngineSettings(
         Model(graph), optimizer: optimizer, batchRows: batchRows, partRows: partRows, sampleClipping: sampleClipping),
       schedule: schedule, totalSteps: totalSteps, compute: compute)
-    for (index, buffer) in weights.enumerated() {
-      try loading(index, buffer.elements)
-      guard buffer.isFinite else {
-        throw TrainingError.nonFiniteParameter(name: model.structure.parameters[index].name)
-      }
-    }
+    try model.load(into: weights, loading: loading)
   }
 
   /// Copies of the weights, in the order of `model.structure.parameters`.
@@ -51,8 +46,7 @@ extension TrainingEngine {
 
   /// - Throws: `TrainingError.parameterCount`, `.parameterShape`, `.nonFiniteParameter`; nothing is changed then.
   package func setParameters(_ parameters: [Tensor<Element>]) throws(TrainingError) {
-    try model.check(parameters)
-    for (buffer, tensor) in zip(weights, parameters) { buffer.assign(tensor) }
+    try model.assign(parameters, to: weights)
   }
 
   /// The elements of parameter number `index` of `model.structure.parameters` where they are, row-major.
@@ -112,12 +106,6 @@ extension TrainingEngine {
       }
     }
     for (given, own) in zip(state, expected) { own.buffer.assign(given.tensor) }
-  }
-}
-
-extension MatrixBuffer where Element: FloatingElement {
-  fileprivate var isFinite: Bool {
-    elements.baseAddress.map { Element.allFinite(count, $0) } ?? true
   }
 }
 

@@ -69,9 +69,9 @@ package final class TrainingEngine<Element: FloatingElement> {
     self.schedule = LearningRateSchedule(
       schedule, learningRate: settings.optimizer?.learningRate ?? 0, totalSteps: totalSteps)
     let specifications = settings.model.structure.parameters
-    weights = specifications.map(Self.buffer)
+    weights = settings.model.makeWeights()
     trained = settings.optimizer == nil ? [] : settings.trained
-    gradients = trained.map { Self.buffer(specifications[$0]) }
+    gradients = trained.map { specifications[$0].makeBuffer() }
     optimizer = settings.optimizer?.makeOptimizer(for: trained.map { specifications[$0] }, Element.self)
     plan = settings.plan
     runner = LayerRunner(
@@ -85,11 +85,6 @@ package final class TrainingEngine<Element: FloatingElement> {
       freeMemory.forEach { $0.reserve(largestPart, limit: largestPart) }
       runner.working.reserve(largestPart, limit: largestPass)
     }
-  }
-
-  private static func buffer(_ parameter: ParameterSpecification) -> MatrixBuffer<Element> {
-    let (rows, columns) = parameter.bufferShape
-    return MatrixBuffer(rows: rows, columns: columns)
   }
 
   // MARK: - A step
@@ -124,7 +119,7 @@ package final class TrainingEngine<Element: FloatingElement> {
     filling: (UnsafeMutableBufferPointer<Element>) throws -> Void
   ) throws -> Tensor<Element> {
     try batch.check(rows)
-    try checkSequences(sequences, samples: rows.count)
+    try model.check(sequences, samples: rows.count)
     guard let sequences else {
       guard let memory = freeMemory.first else { throw TrainingError.inferenceOnly }
       batch.reset(rows)
@@ -339,19 +334,7 @@ package final class TrainingEngine<Element: FloatingElement> {
   package func infer(
     rows: Int, sequences: SequenceLayout? = nil, filling: (UnsafeMutableBufferPointer<Element>) throws -> Void
   ) throws -> Tensor<Element> {
-    guard rows >= 1 else { throw TrainingError.invalidSetting("inference needs at least 1 row") }
-    try checkSequences(sequences, samples: rows)
-    return try inference.run(
-      rows: rows, sequences: sequences, on: runner, memoryLimit: largestPass, filling: filling)
-  }
-
-  private func checkSequences(_ sequences: SequenceLayout?, samples: Int) throws(TrainingError) {
-    switch (settings.rules, sequences) {
-    case (let rules?, let sequences?): try rules.check(sequences, samples: samples)
-    case (nil, nil): break
-    case (.some, nil): throw .sequences("each is several tokens, and they came without their lengths")
-    case (nil, .some): throw .sequences("each is one row, and they came with lengths")
-    }
+    try inference.run(rows: rows, sequences: sequences, on: runner, memoryLimit: largestPass, filling: filling)
   }
 }
 

@@ -13,7 +13,7 @@ package struct AttentionLayer: Layer {
   package let constraints: [SpaceConstraint]
   package let inputs: [Int]
   package let output: Int
-  private let shape: AttentionShape
+  let shape: AttentionShape
   private let queryDomain: RowDomain
 
   package var parameters: [ParameterSpecification] { [] }
@@ -38,6 +38,7 @@ package struct AttentionLayer: Layer {
 
   package func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>) {
     guard pass.inputs.count == 3, let sequences = pass.sequences else { return }
+    if let past = pass.past { return forward(pass, sequences, past) }
     let blocks = AttentionBlocks(sequences, queryDomain: queryDomain, isCausal: shape.isCausal)
     let (query, key, value) = (pass.inputs[0], pass.inputs[1], pass.inputs[2])
     let (compute, shape, output, kept) = (pass.compute, shape, pass.output, pass.kept)
@@ -124,7 +125,7 @@ package struct AttentionLayer: Layer {
 
 extension MatrixView {
   /// Columns of head `number` in the rows `rows`.
-  fileprivate func head(_ number: Int, _ width: Int, rows: Range<Int>) -> MatrixView {
+  func head(_ number: Int, _ width: Int, rows: Range<Int>) -> MatrixView {
     block(rows: rows, columns: number * width..<(number + 1) * width)
   }
 }
@@ -172,7 +173,8 @@ struct AttentionBlocks: Sendable {
   /// place in the cache.
   static func rowStride(keys: Int) -> Int { (keys + 15) / 16 * 16 + 16 }
 
-  private static func rows(keys: Int) -> Int {
+  /// Query rows of a block over so many keys.
+  static func rows(keys: Int) -> Int {
     max(minRows, min(maxRows, scoresPerBlock / max(1, keys) / minRows * minRows))
   }
 

@@ -40,6 +40,8 @@ package struct ForwardPass<Element: FloatingElement> {
   package let output: MatrixView<Element>
   /// The output's rows × `keptColumns`; nil in inference, where no backward pass follows, and where `keptColumns` is 0.
   package let kept: MatrixView<Element>?
+  /// What came before the samples' rows, where a pass continues sessions (`HostedModel.extend`); nil where each sample is whole.
+  var past: PastTokens<Element>? = nil
 
   package var workers: Workers { compute.workers }
 }

@@ -6,7 +6,8 @@ package import Numerics
 /// Turns each pair of coordinates (i, i + headWidth/2) of every head by its row's position times frequency i: rotary position
 /// embedding, in the order of coordinates that Hugging Face's `rotate_half` has.
 ///
-/// A row's position is its token's place in the sample, or where a row is a sample, its pooled token's.
+/// A row's position is its token's place in the sample, or where a row is a sample, its pooled token's; where a pass continues sessions, it counts
+/// from the session's start.
 package struct RotaryLayer: Layer {
   package let name: String
   package let constraints: [SpaceConstraint]
@@ -36,19 +37,22 @@ package struct RotaryLayer: Layer {
 
   package func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>) {
     guard let input = pass.inputs.first, let sequences = pass.sequences else { return }
-    rotate(input, into: pass.output, accumulates: false, reverses: false, sequences, pass.workers)
+    rotate(
+      input, into: pass.output, accumulates: false, reverses: false, sequences, starts: pass.past?.starts, pass.workers)
   }
 
   package func backward<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> Double {
     guard let target = pass.inputGradients.first ?? nil, let sequences = pass.sequences else { return 0 }
     rotate(
-      pass.outputGradient, into: target.view, accumulates: target.accumulates, reverses: true, sequences, pass.workers)
+      pass.outputGradient, into: target.view, accumulates: target.accumulates, reverses: true, sequences, starts: nil,
+      pass.workers)
     return 0
   }
 
+  /// - Parameter starts: the position of each sample's first token; nil where all are 0.
   private func rotate<Element: FloatingElement>(
     _ source: MatrixView<Element>, into target: MatrixView<Element>, accumulates: Bool, reverses: Bool,
-    _ sequences: SequenceLayout, _ workers: Workers
+    _ sequences: SequenceLayout, starts: [Int]?, _ workers: Workers
   ) {
     let (heads, planes, factors, domain) = (heads, table.planes, table.factors(), domain)
     workers.performOverRows(source) { rows in
@@ -60,7 +64,7 @@ package struct RotaryLayer: Layer {
           while row >= sequences.offsets[sample + 1] { sample += 1 }
         }
         let token = domain == .samples ? sequences.pooled[row] : row
-        factors.withFactors(of: token - sequences.offsets[sample]) { coarse, fine in
+        factors.withFactors(of: token - sequences.offsets[sample] + (starts?[sample] ?? 0)) { coarse, fine in
           Element.rotate(
             heads: heads, half: planes, source.base + row * source.stride, coarse: coarse, fine: fine,
             reverses: reverses, into: target.base + row * target.stride, accumulates: accumulates)

@@ -94,19 +94,10 @@ extension OptimizerDescription {
   ) -> [OptimizerStateTensor<Element>] {
     statePrefixes.flatMap { prefix in
       parameters.map { parameter in
-        let (rows, columns) = parameter.bufferShape
-        return OptimizerStateTensor(
-          name: "\(prefix).\(parameter.name)", shape: parameter.shape,
-          buffer: MatrixBuffer(rows: rows, columns: columns))
+        OptimizerStateTensor(
+          name: "\(prefix).\(parameter.name)", shape: parameter.shape, buffer: parameter.makeBuffer())
       }
     }
-  }
-}
-
-extension ParameterSpecification {
-  /// The matrix a parameter is kept as: a vector of n is 1 × n.
-  var bufferShape: (rows: Int, columns: Int) {
-    shape.count < 2 ? (1, shape.first ?? 1) : (shape[0], shape.dropFirst().reduce(1, *))
   }
 }
 

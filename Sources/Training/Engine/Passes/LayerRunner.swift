@@ -13,6 +13,8 @@ struct LayerRunner<Element: FloatingElement> {
     let part: MatrixMemory<Element>?
     /// The model's input where the plan has no place for it.
     var input: MatrixView<Element>?
+    /// The sessions that the samples continue; nil where each sample is whole.
+    var sessions: ContinuedSessions<Element>? = nil
   }
 
   private let model: Model
@@ -84,7 +86,7 @@ struct LayerRunner<Element: FloatingElement> {
     layer.forward(
       ForwardPass(
         compute: compute, sequences: pass.sequences, parameters: weights[parameterRanges[index]], inputs: inputs,
-        output: output, kept: view(.kept(index), plan, pass)))
+        output: output, kept: view(.kept(index), plan, pass), past: pass.sessions?.past(ofLayer: index)))
   }
 
   private func backward(

@@ -1,7 +1,7 @@
 import Models
 import Numerics
 
-/// Forward passes that keep nothing, over any number of rows.
+/// Forward passes that keep nothing, over any number of rows: those of a `TrainingEngine` and of a `HostedModel`.
 struct Inference<Element: FloatingElement> {
   /// Rows or tokens whose activations are in memory at once: enough for the multiplications to run at full speed.
   static var blockRows: Int { 256 }
@@ -24,10 +24,19 @@ struct Inference<Element: FloatingElement> {
     return RowCounts(samples: blockTokens, tokens: max(blockTokens, rules.maximumTokens))
   }
 
+  /// Outputs of `rows` samples, `[samples or tokens, outputs]`.
+  ///
+  /// - Parameters:
+  ///   - runner: with the weights and the working memory.
+  ///   - memoryLimit: the most rows that the working memory need ever hold.
+  ///   - filling: writes the inputs, row-major.
+  /// - Throws: what `filling` throws; `TrainingError.invalidSetting` unless `rows` is at least 1, `.sequences`, `.tooLarge`.
   mutating func run(
     rows: Int, sequences: SequenceLayout?, on runner: LayerRunner<Element>,
     memoryLimit: RowCounts, filling: (UnsafeMutableBufferPointer<Element>) throws -> Void
   ) throws -> Tensor<Element> {
+    guard rows >= 1 else { throw TrainingError.invalidSetting("inference needs at least 1 row") }
+    try model.check(sequences, samples: rows)
     let inputRows = sequences?.tokens ?? rows
     let outputDomain = model.values[model.outputValue].domain
     let outputRows = outputDomain == .tokens ? inputRows : rows
