@@ -16,7 +16,7 @@ struct Benchmarks: ParsableCommand {
       """,
     subcommands: [
       ProductShareCommand.self, TransformerShareCommand.self, KeysCommand.self, StepsCommand.self, ReadingCommand.self,
-      SitesCommand.self,
+      SitesCommand.self, GenerationCommand.self,
     ])
 
   static func main() {
