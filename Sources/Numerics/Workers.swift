@@ -100,6 +100,37 @@ final class ScratchPool: Sendable {
   }
 }
 
+/// CPU time of one thread, which it starts and ends itself and others read.
+package final class ThreadTime: Sendable {
+  private let state = Mutex<(clock: clockid_t?, seconds: Double)>((nil, 0))
+
+  package init() {}
+
+  /// The calling thread's time counts from now on.
+  package func start() {
+    var clock = clockid_t()
+    guard pthread_getcpuclockid(pthread_self(), &clock) == 0 else { return }
+    state.withLock { $0.clock = clock }
+  }
+
+  /// On the same thread, which may end then.
+  package func end() {
+    state.withLock { state in
+      state.seconds = Self.seconds(state)
+      state.clock = nil
+    }
+  }
+
+  /// Of the thread since it began; as they were at `end` after that.
+  package var seconds: Double { state.withLock { Self.seconds($0) } }
+
+  private static func seconds(_ state: (clock: clockid_t?, seconds: Double)) -> Double {
+    var time = timespec()
+    guard let clock = state.clock, clock_gettime(clock, &time) == 0 else { return state.seconds }
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+  }
+}
+
 /// CPU time from the operating system.
 package enum ProcessorTime {
   /// User and system seconds of all threads so far.

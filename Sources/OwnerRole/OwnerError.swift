@@ -4,6 +4,8 @@ package import Foundations
 package enum OwnerError: Failure, Equatable {
   /// The trainer does not answer, or stopped answering.
   case trainerGone(String)
+  /// The trainer has saved the job to let others run; it goes on when its owner comes back to it and its turn comes.
+  case turnEnded
   /// The trainer refused the job or a message; `kind` is the trainer's own exit code for it.
   case refused(kind: FailureKind, reason: String)
   /// Outputs, loss or weights are not finite.
@@ -31,7 +33,7 @@ package enum OwnerError: Failure, Equatable {
 
   package var kind: FailureKind {
     switch self {
-    case .trainerGone, .interrupted: .unreachable
+    case .trainerGone, .turnEnded, .interrupted: .unreachable
     case .refused(let kind, _): kind == .usage || kind == .defect ? .refused : kind
     case .diverged: .checkFailed
     case .unfitJob, .run: .usage
@@ -46,6 +48,7 @@ package enum OwnerError: Failure, Equatable {
   package var description: String {
     switch self {
     case .trainerGone(let what): what
+    case .turnEnded: "the trainer lets another job have its turn; this one is saved there"
     case .refused(_, let reason): "the trainer refuses: \(reason)"
     case .diverged(let step):
       "training diverged at step \(step): outputs, loss or gradients are not finite; lower optimizer.lr or set optimizer.clip_norm"

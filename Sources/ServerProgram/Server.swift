@@ -74,7 +74,7 @@ package final class Server<Identity: ServerIdentity> {
     lease.release()
   }
 
-  /// For the service: logs what it does, and keeps in the lease which job runs.
+  /// For the service: logs what it does, and keeps in the lease which jobs run.
   ///
   /// - Parameter role: logs what this kind of server alone does.
   package func observer<Role>(

@@ -12,7 +12,7 @@ package struct TrainerConfiguration: Sendable {
   /// What holds for every server: store, owners, event log.
   package var service: ServiceConfiguration
   package var compute: Compute
-  /// Bytes of memory one job may take; larger jobs are refused before anything is uploaded.
+  /// Bytes of memory that running jobs may take together; a job that is larger alone is refused before anything is uploaded.
   package var memoryLimit: Int
   /// Bytes of masked rows kept on disk for one job, so that each row need travel only once.
   package var rowStoreLimit: Int
@@ -36,6 +36,18 @@ package struct TrainerConfiguration: Sendable {
     self.memoryLimit = memoryLimit
     self.rowStoreLimit = rowStoreLimit
     self.software = software
+  }
+
+  /// How many replicas share each batch; nil where jobs run without.
+  var replicas: Int? { usesReplicas ? communicator.size : nil }
+
+  /// - Throws: `ServiceError` of kind `.usage` for several jobs at once on ranks, which take one job's commands at a time.
+  package static func check(jobsAtOnce: Int, areReplicated: Bool) throws(ServiceError) {
+    guard jobsAtOnce > 1, areReplicated else { return }
+    throw ServiceError(
+      .usage,
+      "--jobs \(jobsAtOnce) with several ranks: all ranks work on one job at a time; leave --jobs out (jobs take turns), or start a trainer of "
+        + "one process")
   }
 }
 

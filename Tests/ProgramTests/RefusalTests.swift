@@ -69,12 +69,17 @@ struct UsageTests {
     #expect(ended.output == "")
   }
 
-  @Test(arguments: [["--memory-limit", "much"], ["--threads", "0"], ["--log-format", "xml"]])
+  @Test(arguments: [
+    ["--memory-limit", "much"], ["--threads", "0"], ["--log-format", "xml"], ["--jobs", "0"], ["--jobs", "65"],
+    ["--jobs", "two"], ["--turn", "0"], ["--turn", "soon"], ["--turn", "25h"], ["--turn", "9223372036854775807h"],
+    ["--turn", "-1m"],
+  ])
   func badTrainerArguments(_ arguments: [String]) throws {
     let ended = try Site(keys: false).run(
       .trainer, ["serve", "--keys", "k", "--authorized", "a", "--store", "s"] + arguments)
     #expect(ended.code == 2)
     #expect(ended.errors.hasPrefix("Error: "))
+    #expect(ended.errors.contains(arguments[0]))
   }
 
   @Test func anAddressThatIsNone() throws {

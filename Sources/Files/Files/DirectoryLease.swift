@@ -61,11 +61,11 @@ package final class DirectoryLease: Sendable {
     }
   }
 
-  /// Names the job that runs, from the next renewal on; nil for none.
+  /// Names the jobs that run, from the next renewal on.
   ///
-  /// - Parameter change: makes the new name from the present one.
-  package func updateJob(_ change: (String?) -> String?) {
-    state.withLock { $0.record.job = change($0.record.job) }
+  /// - Parameter change: makes the new list from the present one.
+  package func updateJobs(_ change: (inout [String]) -> Void) {
+    state.withLock { change(&$0.record.running) }
   }
 
   /// - Returns: false when there is nothing left to renew.
@@ -170,8 +170,19 @@ package struct LeaseRecord: Codable, Equatable, Sendable {
   package let token: UInt64
   /// Grows with every renewal.
   package var beat: UInt64
-  /// The job that runs.
-  package var job: String?
+  /// The first of the jobs that run, where readers of before look.
+  private var job: String?
+  /// All of them, where there are several.
+  private var jobs: [String]?
+
+  /// The jobs that run, in the order in which they began.
+  package var running: [String] {
+    get { jobs ?? job.map { [$0] } ?? [] }
+    set {
+      job = newValue.first
+      jobs = newValue.count > 1 ? newValue : nil
+    }
+  }
 
   package init(holder: ProcessIdentity, token: UInt64, beat: UInt64) {
     self.holder = holder

@@ -207,6 +207,8 @@ package enum RunEvent: Sendable {
   /// Something the user should know; the run goes on.
   case warning(String)
   case queued(position: Int)
+  /// The trainer has saved the job and lets others run; it goes on by itself when its turn comes.
+  case turnEnded
   case trainingStarts(step: Int, totalSteps: Int)
   case progress(ProgressRecord, rows: Int)
   /// No trainer has answered yet; the run waits for one.

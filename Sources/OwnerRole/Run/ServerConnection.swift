@@ -147,7 +147,7 @@ package final class ServerConnection<Request: WireMessage, Answer: ServerAnswer>
 
   /// The next message, or nil after `timeout`. Refusals are thrown, pongs left out, a ping sent when nothing else was for a second.
   ///
-  /// - Throws: `OwnerError.trainerGone` when the server is silent for too long or says goodbye; `.refused`;
+  /// - Throws: `OwnerError.trainerGone` when the server is silent for too long or says goodbye; `.turnEnded`; `.refused`;
   ///   `WireError` for anything that is not a message.
   package func receive(timeout: Duration) throws -> Answer? {
     let start = clock.now
@@ -169,6 +169,7 @@ package final class ServerConnection<Request: WireMessage, Answer: ServerAnswer>
       }
       switch received.content {
       case .conversation(.refused(let kind, let reason)): throw OwnerError.refused(kind: kind, reason: reason)
+      case .conversation(.goodbye(_, .turnEnded)): throw OwnerError.turnEnded
       case .conversation(.goodbye(_, let reason)):
         throw OwnerError.trainerGone("\(reason.text(of: peer)); the job is saved there")
       case .conversation(.pong): return nil

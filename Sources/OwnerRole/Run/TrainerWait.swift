@@ -1,6 +1,7 @@
 import Numerics
 
-/// Waits for a trainer, and does work again from its start whenever the connection to it was lost and is back.
+/// Waits for a trainer, and does work again from its start whenever the connection to it was lost and is back, or the job has to wait for its
+/// next turn.
 struct TrainerWait<Element: FloatingElement> {
   let connection: TrainerConnection<Element>
   /// How long to wait for a trainer that is not there.
@@ -30,6 +31,10 @@ struct TrainerWait<Element: FloatingElement> {
     while true {
       do {
         return try work()
+      } catch OwnerError.turnEnded {
+        try context?.syncHistory()
+        observe(.turnEnded)
+        try greet(steps: context?.history.steps ?? 0)
       } catch OwnerError.trainerGone(let reason) {
         try context?.syncHistory()
         observe(.trainerLost(reason))

@@ -135,12 +135,16 @@ package enum GoodbyeReason: Int, Sendable {
   case stopping = 0
   /// The machine is wanted for something else; the server is started again by itself.
   case preempted = 1
+  /// The server goes on, and lets another job run: this one is saved, and goes to the end of the line when its owner comes back to it. From
+  /// wire version 5 on; to owners of before it is `stopping`.
+  case turnEnded = 2
 
   /// - Parameter server: as in "the trainer".
   package func text(of server: String) -> String {
     switch self {
     case .stopping: "\(server) stops"
     case .preempted: "\(server) is pre-empted and comes back by itself"
+    case .turnEnded: "\(server) lets another job have its turn"
     }
   }
 }

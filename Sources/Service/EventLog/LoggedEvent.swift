@@ -17,6 +17,8 @@ package struct LoggedEvent: Sendable {
     case removed
     /// Stopped and saved because its owner is no longer listed.
     case suspended
+    /// Stopped and saved because its turn was over and another job waited.
+    case turnEnded = "turn_ended"
     /// A message or a job was turned away.
     case refused
     case connectionAdmitted = "connection_admitted"

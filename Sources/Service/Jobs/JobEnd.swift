@@ -1,15 +1,21 @@
 import Foundations
-import Numerics
 import Protocol
 
 extension JobService {
   /// A runner has ended.
   func ended(_ id: JobID, _ outcome: RunnerOutcome) {
-    guard let record = jobs[id] else { return }
-    if let startedAt = record.startedAt {
-      jobs[id]?.processorSeconds += ProcessorTime.ofThisProcess - startedAt
-      jobs[id]?.startedAt = nil
+    shareProcessorTime()
+    guard let running = active.removeValue(forKey: id) else { return }
+    ended(id, running, outcome)
+    // Its owner waits on a new connection: it goes on in its place.
+    if running.returns, canRun(id), !queue.contains(id), !isEnding, handler.canRunJobs {
+      start(id, turnBegan: running.turnBegan)
     }
+    startNext()
+  }
+
+  private func ended(_ id: JobID, _ running: RunningJob<Handler.Runner>, _ outcome: RunnerOutcome) {
+    guard let record = jobs[id] else { return }
     if let canceller = record.canceller {
       removeEnded(id, as: .cancelled, reason: "cancelled by its owner", for: canceller)
       return
@@ -21,6 +27,7 @@ extension JobService {
       if record.stored.description.endsWithOwner {
         removeEnded(id, as: .removed, reason: "its owner is gone", for: record.peer)
       }
+    case .turnEnded(let step): endTurn(of: id, running, step: step)
     case .finished(let steps): finish(record, steps: steps)
     case .cancelled: removeEnded(id, as: .cancelled, reason: "cancelled by its owner", for: record.peer)
     case .failed(let error, let isResumable): fail(record, error, isResumable: isResumable)
@@ -74,9 +81,9 @@ extension JobService {
   }
 
   func cancel(_ id: JobID, for peer: PeerID) throws {
-    if let active, active.job == id {
+    if let running = active[id] {
       jobs[id]?.canceller = peer
-      active.stop(.cancelled)
+      running.runner.stop(.cancelled)
     } else {
       try remove(id, as: .cancelled, reason: "cancelled by its owner", for: peer)
     }
@@ -88,7 +95,7 @@ extension JobService {
   /// - Throws: `WireError` for a job that runs.
   func remove(_ id: JobID, as event: LoggedEvent.Kind, reason: String, for peer: PeerID) throws {
     guard let record = jobs[id] else { return }
-    guard active?.job != id else { throw WireError.outOfOrder("release of a job that runs") }
+    guard active[id] == nil else { throw WireError.outOfOrder("release of a job that runs") }
     queue.removeAll { $0 == id }
     jobs[id] = nil
     onDisk(id, for: peer) { [store] in
@@ -119,21 +126,22 @@ extension JobService {
     case .uploading: .uploading
     case .finished: .finished
     case .failed: .failed
-    case .ready where active?.job == record.id: .running
+    case .ready where active[record.id] != nil: .running
     case .ready where queue.contains(record.id): .queued
     case .ready: .waitingForOwner
     }
   }
 
   func status(of id: JobID) -> JobStatus {
+    shareProcessorTime()
     guard let record = jobs[id] else {
       return JobStatus(state: .failed, step: 0, totalSteps: 0, queuePosition: 0, storedBytes: 0)
     }
     return JobStatus(
       state: state(of: record), step: max(record.step, handler.savedSteps(of: id, in: store)),
-      totalSteps: record.stored.description.totalSteps, queuePosition: (queue.firstIndex(of: id) ?? -1) + 1,
+      totalSteps: record.stored.description.totalSteps, queuePosition: (line().firstIndex(of: id) ?? -1) + 1,
       storedBytes: store.storedBytes(of: id),
-      processorSeconds: record.processorSeconds + (record.startedAt.map { ProcessorTime.ofThisProcess - $0 } ?? 0),
+      processorSeconds: record.processorSeconds,
       failure: record.stored.failure)
   }
 }

@@ -17,7 +17,7 @@ package protocol JobHandler: AnyObject, SendableMetatype {
   associatedtype State
   /// What it has to tell for the log beside what every server tells.
   associatedtype RoleEvent: Sendable = Never
-  /// What works on one job on a thread of its own; one job at a time has one.
+  /// What works on one job on a thread of its own; as many jobs at a time have one as the service is configured with.
   associatedtype Runner: JobRunning = NoRunner
 
   /// The server, as its messages, files and metrics name it: `trainer`.
@@ -56,6 +56,12 @@ package protocol JobHandler: AnyObject, SendableMetatype {
 
   /// The most bytes that a job may come to hold on disk; nil for more than can be counted.
   func diskNeeded(by content: Content) throws -> Int?
+
+  /// Bytes of memory that a job may come to take while it runs; nil for more than can be counted.
+  func memoryNeeded(by content: Content) -> Int?
+
+  /// Bytes of memory that running jobs may take together.
+  var memoryLimit: Int { get }
 
   /// Whether a key may send requests about a job; by default only its owner's may.
   func admits(_ key: OwnerKey, to job: JobRecord<Self>) -> Bool
@@ -107,6 +113,10 @@ extension JobHandler {
 
   package func diskNeeded(by content: Content) throws -> Int? { 0 }
 
+  package func memoryNeeded(by content: Content) -> Int? { 0 }
+
+  package var memoryLimit: Int { .max }
+
   package func admits(_ key: OwnerKey, to job: JobRecord<Self>) -> Bool { job.owner == key }
 
   package func savedSteps(of id: JobID, in store: JobStore<Content>) -> Int { 0 }
@@ -140,8 +150,12 @@ package struct Admission<State> {
 package protocol JobRunning: Sendable {
   var job: JobID { get }
 
-  /// Takes effect as soon as it can; the first reason stays, but for a cancellation.
+  /// Takes effect as soon as it can, or at the end of a step where the reason waits for that; the first reason stays that takes effect at
+  /// once, but for a cancellation.
   func stop(_ reason: StopReason)
+
+  /// CPU seconds of its thread so far.
+  var threadSeconds: Double { get }
 
   /// The reason to stop, if there is one.
   var stopRequested: StopReason? { get }
@@ -154,6 +168,8 @@ package enum NoRunner: JobRunning {
   package func stop(_ reason: StopReason) {}
 
   package var stopRequested: StopReason? { nil }
+
+  package var threadSeconds: Double { 0 }
 }
 
 /// A job as the service thread knows it.
@@ -174,9 +190,12 @@ package struct JobRecord<Handler: JobHandler> {
   var diskNeeded: Int?
   /// Who asked to cancel it while it ran; it is removed once the runner has ended.
   var canceller: PeerID?
-  /// This process's CPU seconds when the job was last started, and what it took in all before that.
-  var startedAt: Double?
+  /// CPU seconds of its own, as they are shared out among running jobs.
   var processorSeconds = 0.0
+  /// The most memory that it may come to take; nil until it is asked for.
+  var memoryNeeded: Int?
+  /// When it was last put in line.
+  var waitsSince: ContinuousClock.Instant?
   /// The connection on which its owner last submitted it or came back to it.
   var submitter: PeerID?
 

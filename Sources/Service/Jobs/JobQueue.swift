@@ -1,5 +1,4 @@
 package import Foundations
-import Numerics
 package import Protocol
 
 extension JobService {
@@ -7,35 +6,37 @@ extension JobService {
   package func attach(_ id: JobID, to peer: PeerID) {
     handOver(id, to: peer)
     jobs[id]?.isAttached = true
-    if let active, active.job == id {
+    if let running = active[id] {
       // The owner came back on a new connection while its job still ran: save, then start again.
-      active.stop(.superseded)
-      if !queue.contains(id) { queue.insert(id, at: 0) }
+      active[id]?.returns = true
+      running.runner.stop(.superseded)
       return
     }
     enqueue(id)
   }
 
   package func enqueue(_ id: JobID) {
-    guard let record = jobs[id], record.isRunnable, isServed(record), active?.job != id else { return }
-    if !queue.contains(id) { queue.append(id) }
+    guard canRun(id) else { return }
+    lineUp(id)
     startNext()
     tellPositions()
   }
 
-  /// Starts the first job in line that can run, when none runs.
-  func startNext() {
-    let position = queue.firstIndex { jobs[$0].map { $0.isRunnable && isServed($0) } == true }
-    guard active == nil, handler.canRunJobs, let position else { return }
-    let id = queue.remove(at: position)
-    guard let record = jobs[id] else { return }
-    jobs[id]?.startedAt = ProcessorTime.ofThisProcess
-    active = handler.run(record, in: self)
-    tellPositions()
+  /// Puts a job at the end of the line; one that is in it keeps its place.
+  func lineUp(_ id: JobID) {
+    guard !queue.contains(id) else { return }
+    queue.append(id)
+    jobs[id]?.waitsSince = clock.now
+  }
+
+  /// The jobs in line in the order in which they would run as things stand.
+  func line() -> [JobID] {
+    let waiting = queue.compactMap { id in jobs[id].map { (job: id, owner: $0.owner) } }
+    return FairOrder<JobID>(running: runningByOwner, used: processorSeconds).sorted(waiting)
   }
 
   func tellPositions() {
-    for (position, id) in queue.enumerated() {
+    for (position, id) in line().enumerated() {
       guard let record = jobs[id] else { continue }
       observe(.jobQueued(job: id, position: position + 1))
       if connections.isConnected(record.peer) { tell(.queued(position: position + 1), job: id, to: record.peer) }
@@ -48,7 +49,7 @@ extension JobService {
     jobs[id]?.follows = false
     if jobs[id]?.isAutonomous == true { return }
     queue.removeAll { $0 == id }
-    if let active, active.job == id { active.stop(reason) }
+    active[id]?.runner.stop(reason)
   }
 
   /// What a connection is told that has lost its job to another one.
@@ -60,7 +61,7 @@ extension JobService {
     jobs[id]?.peer = peer
     guard record.isAttached || record.follows else { return }
     jobs[id]?.follows = false
-    if !record.isAutonomous, active?.job != id {
+    if !record.isAutonomous, active[id] == nil {
       // It was in line for the connection that has lost it.
       jobs[id]?.isAttached = false
       queue.removeAll { $0 == id }
@@ -86,8 +87,7 @@ extension JobService {
         suspend(id)
       } else if record.isAutonomous, record.isRunnable, !queue.contains(id) {
         // One that is just being stopped goes on after that.
-        let isStopping = active?.stopRequested != nil
-        if active?.job != id || isStopping { queue.append(id) }
+        if active[id]?.isLeaving != false { lineUp(id) }
       }
     }
     startNext()
@@ -96,9 +96,9 @@ extension JobService {
 
   private func suspend(_ id: JobID) {
     guard let record = jobs[id] else { return }
-    let wasAtWork = active?.job == id || queue.contains(id)
+    let wasAtWork = active[id] != nil || queue.contains(id)
     queue.removeAll { $0 == id }
-    if let active, active.job == id { active.stop(.ownerRemoved) }
+    active[id]?.runner.stop(.ownerRemoved)
     jobs[id]?.isAttached = false
     jobs[id]?.follows = false
     guard wasAtWork || connections.isConnected(record.peer) else { return }

@@ -16,6 +16,7 @@ extension JobService {
         try submit(content, id: id, from: peer)
       } else {
         try checkAccess(to: id, of: peer.ownerKey)
+        if jobs[id]?.peer == peer { active[id]?.heard = clock.now }
         try handler.handle(request, of: id, from: peer, in: self)
       }
     }
@@ -71,7 +72,7 @@ extension JobService {
       jobs[id]?.submitter = peer
     }
     // A runner goes on speaking to whom it was started for, until an attachment ends it.
-    if active?.job != id { handOver(id, to: peer) }
+    if active[id] == nil { handOver(id, to: peer) }
     handler.submitted(id, isNew: false, from: peer, in: self)
   }
 
@@ -98,7 +99,7 @@ extension JobService {
   /// - Throws: `ServiceError` that names the limit, when the owner has as many jobs waiting as it may.
   private func checkQueue(_ limits: OwnerLimits, of owner: OwnerKey) throws {
     guard let limit = limits.queue else { return }
-    let waiting = jobs.values.count { $0.owner == owner && active?.job != $0.id && $0.isOpen }
+    let waiting = jobs.values.count { $0.owner == owner && active[$0.id] == nil && $0.isOpen }
     guard waiting < limit else {
       throw ServiceError.refused(
         "this owner has \(waiting) jobs waiting, and its limit here is \(limit) (queue=\(limit)); wait for one to finish, or cancel one",

@@ -1,9 +1,10 @@
 package import Foundation
 package import Foundations
+import Numerics
 package import Protocol
 
-/// A server's loop: takes messages from owners, keeps their jobs, and runs one job at a time, first come first served. What the jobs are,
-/// its handler knows.
+/// A server's loop: takes messages from owners, keeps their jobs, and runs some of them at a time, owner by owner. What the jobs are, its
+/// handler knows.
 ///
 /// `run()` owns the endpoint and all job records on the thread that calls it; each job's runner has a thread of its own.
 package final class JobService<Handler: JobHandler> {
@@ -18,9 +19,17 @@ package final class JobService<Handler: JobHandler> {
   private let stop: StopSwitch
 
   package var jobs: [JobID: JobRecord<Handler>] = [:]
-  /// Jobs ready to run, in order of arrival; the running one is not in it.
+  /// Jobs ready to run, in order of arrival; `line()` is the order in which they run.
   var queue: [JobID] = []
-  package internal(set) var active: Handler.Runner?
+  /// Jobs at work, `ServiceConfiguration.jobsAtOnce` at most.
+  var active: [JobID: RunningJob<Handler.Runner>] = [:]
+  /// The job in line that gets the places, or the memory, of jobs whose turn was ended for it.
+  var promised: JobID?
+  /// No job is started any more.
+  var isEnding = false
+  /// CPU seconds since this service began, by owner, and this process's when they were last shared out.
+  var processorSeconds: [OwnerKey: Double] = [:]
+  var processorTimeShared = ProcessorTime.ofThisProcess
   var connections = Connections()
   let diskWorker: DiskWorker
   /// Jobs whose files are worked on.
@@ -28,6 +37,7 @@ package final class JobService<Handler: JobHandler> {
   /// When the jobs were last counted, and when the handler was last told that time passes.
   private var lastCount: ContinuousClock.Instant?
   private var lastTick: ContinuousClock.Instant?
+  var lastTurnCheck: ContinuousClock.Instant?
 
   /// Opens the store and resumes the jobs in it.
   ///
@@ -62,33 +72,35 @@ package final class JobService<Handler: JobHandler> {
         stored: job, peer: PeerID(routingIdentity: [], ownerKey: owner), state: handler.state(of: job))
       jobs[job.id] = record
       // Those of owners that are not listed wait until they are.
-      if record.isRunnable, isServed(record) { queue.append(job.id) }
+      if record.isRunnable, isServed(record) { lineUp(job.id) }
     }
   }
 
-  /// Serves until a stop is requested; then saves the running job, tells its owner, and returns.
+  /// Serves until a stop is requested; then saves the running jobs, tells their owners, and returns.
   ///
   /// - Throws: `TransportError` when the endpoint fails for good.
   package func run() throws {
     // Without an endpoint nobody would ever end the runner.
     defer {
-      active?.stop(.shutdown)
+      for job in active.values { job.runner.stop(.shutdown) }
       // Whoever takes the store over next is the only one to write there.
       diskWorker.wait()
     }
     configuration.eventLog?.note(LoggedEvent(.started))
     startNext()
+    let timeout = min(.seconds(1), configuration.tickInterval, configuration.turn)
     while !stop.isRequested, handler.canRunJobs {
-      if let incoming = try receive(timeout: min(.seconds(1), configuration.tickInterval)) { handle(incoming) }
+      if let incoming = try receive(timeout: timeout) { handle(incoming) }
       applyOwnerChanges()
       deliverOutbox()
       try dropSilentOwners()
+      checkTurns()
       publishCounts()
       tick()
     }
     try endActive()
     diskWorker.wait()
-    deliverOutbox(startingNext: false)
+    deliverOutbox()
     let reason: GoodbyeReason = stop.isPreempted ? .preempted : .stopping
     for record in jobs.values {
       for peer in Set(handler.listeners(of: record) + [record.peer]) where connections.isConnected(peer) {
@@ -98,17 +110,17 @@ package final class JobService<Handler: JobHandler> {
     configuration.eventLog?.note(LoggedEvent(.stopped))
   }
 
-  /// Has the runner stop, and waits until it has.
+  /// Has the runners stop, and waits until they have.
   private func endActive() throws {
-    guard let active else { return }
-    active.stop(.shutdown)
+    isEnding = true
+    for job in active.values { job.runner.stop(.shutdown) }
     let asked = clock.now
     var nextWord = 5
-    while self.active != nil {
+    while !active.isEmpty {
       _ = try endpoint.receive(timeout: .milliseconds(200))
-      deliverOutbox(startingNext: false)
+      deliverOutbox()
       if asked.duration(to: clock.now) >= .seconds(nextWord) {
-        observe(.stopAwaited(job: active.job, seconds: nextWord))
+        for id in active.keys { observe(.stopAwaited(job: id, seconds: nextWord)) }
         nextWord *= 2
       }
     }
@@ -140,19 +152,18 @@ package final class JobService<Handler: JobHandler> {
     }
   }
 
-  private func deliverOutbox(startingNext: Bool = true) {
+  private func deliverOutbox() {
     for item in outbox.takeAll() {
       switch item {
       case .event(let event): observe(event)
       case .send(let id, let answer):
         guard let record = jobs[id] else { continue }
-        if let active, active.job == id, active.stopRequested?.abandonsOwner == true { continue }
+        if active[id]?.runner.stopRequested?.abandonsOwner == true { continue }
         if let steps = Handler.stepsDone(in: answer) { jobs[id]?.step = steps }
         if record.follows || !Handler.isForFollowers(answer) { send(answer, job: id, to: record.peer) }
-      case .ended(let id, let outcome):
-        active = nil
-        ended(id, outcome)
-        if startingNext { startNext() }
+      case .answer(let answer, let id, let peer):
+        if connections.isConnected(peer) { send(answer, job: id, to: peer) }
+      case .ended(let id, let outcome): ended(id, outcome)
       case .diskWorkDone(let id): diskWorkDone(id)
       }
     }
@@ -164,9 +175,12 @@ package final class JobService<Handler: JobHandler> {
     if let lastCount, lastCount.duration(to: now) < .milliseconds(500) { return }
     lastCount = now
     configuration.eventLog?.flush()
-    var byState: [JobState: Int] = [:]
-    for record in jobs.values { byState[state(of: record), default: 0] += 1 }
-    configuration.metrics.publish(queueLength: queue.count, byState: byState)
+    shareProcessorTime()
+    var counts = JobCounts(queueLength: queue.count, memoryInUse: memoryInUse)
+    for record in jobs.values { counts.add(state(of: record), of: record.owner) }
+    counts.processorSeconds = Dictionary(
+      processorSeconds.map { ($0.key.prefix, $0.value) }, uniquingKeysWith: +)
+    configuration.metrics.publish(counts)
   }
 
   private func tick() {
@@ -309,6 +323,10 @@ package struct ServiceConfiguration: Sendable {
   package var beforeDiskWork: @Sendable () -> Void = {}
   /// How often the handler is told that time passes.
   package var tickInterval: Duration = .seconds(1)
+  /// Jobs that may run at a time, at least 1.
+  package var jobsAtOnce = 1
+  /// How long a job may run while others wait, and how long one waits before a running job makes room for it.
+  package var turn: Duration = .seconds(600)
 
   package init(store: URL, ownerSilence: Duration = .seconds(8)) {
     self.store = store

@@ -1,5 +1,5 @@
 package import Foundations
-import Protocol
+package import Protocol
 import Synchronization
 
 /// What runners and the disk worker hand to the service thread, which alone touches the socket.
@@ -7,6 +7,8 @@ package final class Outbox<Answer: Sendable, RoleEvent: Sendable>: Sendable {
   package enum Item: Sendable {
     /// To the connection that the job belongs to at the time.
     case send(JobID, Answer)
+    /// About a job, to a certain connection; dropped where that is gone.
+    case answer(Answer, job: JobID, to: PeerID)
     case ended(JobID, RunnerOutcome)
     case diskWorkDone(JobID)
     case event(ServiceEvent<RoleEvent>)
@@ -57,6 +59,8 @@ package final class Outbox<Answer: Sendable, RoleEvent: Sendable>: Sendable {
 package enum RunnerOutcome: Sendable {
   /// Saved after `step` steps; can be resumed.
   case paused(step: Int, reason: String)
+  /// Saved after `step` steps because others wait; it goes to the end of the line.
+  case turnEnded(step: Int)
   case finished(steps: Int)
   /// `resumable` when the saved state is good and the cause may pass (a full disk); false when repeating would fail again.
   case failed(ServiceError, resumable: Bool)

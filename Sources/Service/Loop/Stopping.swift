@@ -38,6 +38,10 @@ package enum StopReason: Sendable {
   case shutdown
   /// The owner cancelled the job.
   case cancelled
+  /// Others wait and its turn is over; takes effect at the end of a step.
+  case turnOver
+  /// The same at once, where its owner has not let the step end for a whole turn.
+  case turnForfeited
 
   /// - Parameter program: the server, as in `trainer`.
   package func text(program: String) -> String {
@@ -47,6 +51,7 @@ package enum StopReason: Sendable {
     case .ownerRemoved: "its owner is no longer listed"
     case .shutdown: "the \(program) stops"
     case .cancelled: "cancelled"
+    case .turnOver, .turnForfeited: "its turn is over, and another job waits"
     }
   }
 
@@ -55,7 +60,13 @@ package enum StopReason: Sendable {
   package var abandonsOwner: Bool {
     switch self {
     case .ownerLost, .superseded, .ownerRemoved: true
-    case .shutdown, .cancelled: false
+    case .shutdown, .cancelled, .turnOver, .turnForfeited: false
     }
   }
+
+  /// Whether it takes effect at the end of a step only, and any other reason before that.
+  package var awaitsStep: Bool { self == .turnOver }
+
+  /// Whether the job goes to the end of the line.
+  package var isTurn: Bool { self == .turnOver || self == .turnForfeited }
 }

@@ -8,7 +8,8 @@ package final class ServiceMetrics: Sendable {
   private let receivedBytes = Atomic(0)
   private let sentBytes = Atomic(0)
   private let refusals = Mutex<[RefusalCause: Int]>([:])
-  private let jobs = Mutex<(queueLength: Int, byState: [JobState: Int])>((0, [:]))
+  private let turns = Atomic(0)
+  private let jobs = Mutex(JobCounts())
   private let start = ContinuousClock.now
 
   package init() {}
@@ -26,8 +27,13 @@ package final class ServiceMetrics: Sendable {
   }
 
   /// Replaces what was known of the jobs.
-  package func publish(queueLength: Int, byState: [JobState: Int]) {
-    jobs.withLock { $0 = (queueLength, byState) }
+  package func publish(_ counts: JobCounts) {
+    jobs.withLock { $0 = counts }
+  }
+
+  /// A running job was saved because others waited.
+  package func countTurn() {
+    turns.wrappingAdd(1, ordering: .relaxed)
   }
 
   /// Everything as Prometheus text (exposition format 0.0.4).
@@ -49,13 +55,9 @@ package final class ServiceMetrics: Sendable {
       "\(program)_uptime_seconds", .gauge, "Seconds since the \(program) started.",
       [.init([], (ContinuousClock.now - start) / .seconds(1))])
     addRole(&text)
-    let (queueLength, byState) = jobs.withLock { $0 }
+    jobs.withLock { $0 }.add(to: &text, program: program)
     text.add(
-      "\(program)_queue_length", .gauge, "Jobs that could run and wait for their turn.",
-      [.init([], Double(queueLength))])
-    text.add(
-      "\(program)_jobs", .gauge, "Jobs in the store by state.",
-      JobState.allCases.map { .init([("state", $0.metricLabel)], Double(byState[$0] ?? 0)) })
+      "\(program)_turns_ended_total", .counter, "Running jobs that were saved because others waited.", of: turns)
     text.add(
       "\(program)_memory_resident_bytes", .gauge, "Memory this process holds.",
       [.init([], Double(ProcessMemory.residentBytes))])
@@ -79,6 +81,50 @@ package final class ServiceMetrics: Sendable {
         + connections.sorted { $0.key < $1.key }.map {
           .init([("stage", "connection"), ("reason", $0.key)], Double($0.value))
         })
+  }
+}
+
+/// The jobs of a service at one moment.
+package struct JobCounts: Sendable {
+  private let queueLength: Int
+  /// Bytes that running jobs may come to take.
+  private let memoryInUse: Int
+  private var byState: [JobState: Int] = [:]
+  /// By the first characters of the owner's key.
+  private var byOwner: [String: [JobState: Int]] = [:]
+  /// CPU seconds since the service began, by the same.
+  package var processorSeconds: [String: Double] = [:]
+
+  package init(queueLength: Int = 0, memoryInUse: Int = 0) {
+    self.queueLength = queueLength
+    self.memoryInUse = memoryInUse
+  }
+
+  package mutating func add(_ state: JobState, of owner: OwnerKey) {
+    byState[state, default: 0] += 1
+    byOwner[owner.prefix, default: [:]][state, default: 0] += 1
+  }
+
+  fileprivate func add(to text: inout MetricsText, program: String) {
+    text.add(
+      "\(program)_queue_length", .gauge, "Jobs that could run and wait for their turn.",
+      [.init([], Double(queueLength))])
+    text.add(
+      "\(program)_jobs", .gauge, "Jobs in the store by state.",
+      JobState.allCases.map { .init([("state", $0.metricLabel)], Double(byState[$0] ?? 0)) })
+    text.add(
+      "\(program)_owner_jobs", .gauge, "Jobs in the store by owner and state, where there are any.",
+      byOwner.sorted { $0.key < $1.key }.flatMap { owner, states in
+        JobState.allCases.compactMap { state in
+          states[state].map { .init([("owner", owner), ("state", state.metricLabel)], Double($0)) }
+        }
+      })
+    text.add(
+      "\(program)_owner_processor_seconds_total", .counter, "Processor time of an owner's jobs since the start.",
+      processorSeconds.sorted { $0.key < $1.key }.map { .init([("owner", $0.key)], $0.value) })
+    text.add(
+      "\(program)_memory_reserved_bytes", .gauge, "Memory that running jobs may come to take.",
+      [.init([], Double(memoryInUse))])
   }
 }
 

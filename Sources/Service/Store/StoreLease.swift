@@ -152,14 +152,16 @@ package final class StoreLease: Sendable {
     lease.release()
   }
 
-  /// Writes to the lease which job runs, for those who read the store.
+  /// Writes to the lease that the job runs, for those who read the store.
   package func jobStarted(_ job: JobID) {
-    lease.updateJob { _ in job.description }
+    lease.updateJobs { jobs in
+      if !jobs.contains(job.description) { jobs.append(job.description) }
+    }
   }
 
   /// Writes to the lease that the job does not run any more.
   package func jobEnded(_ job: JobID) {
-    lease.updateJob { $0 == job.description ? nil : $0 }
+    lease.updateJobs { jobs in jobs.removeAll { $0 == job.description } }
   }
 }
 

@@ -129,6 +129,13 @@ final class TrainingHandler<Element: FloatingElement>: JobHandler {
     JobDisk<Element>.bytesNeeded(description, Model(description.graph))
   }
 
+  func memoryNeeded(by description: JobDescription) -> Int? {
+    JobAdmission<Element>.memoryNeeded(description, Model(description.graph), replicas: configuration.replicas)
+  }
+
+  /// Also of one job: a larger one is not admitted.
+  var memoryLimit: Int { configuration.memoryLimit }
+
   // MARK: - Running
 
   func run(_ job: JobRecord<TrainingHandler>, in service: TrainingService) -> JobRunner<Element>? {
@@ -179,7 +186,7 @@ final class TrainingHandler<Element: FloatingElement>: JobHandler {
     }
     guard !record.isAutonomous else { throw WireError.outOfOrder("attach to a job that needs no owner") }
     // One that could not go on is not to end the one that does.
-    if service.active?.job == id { _ = try service.store.checkpoints(of: id).start(historySteps: historySteps) }
+    if service.runner(of: id) != nil { _ = try service.store.checkpoints(of: id).start(historySteps: historySteps) }
     service.jobs[id]?.state.historySteps = historySteps
     service.attach(id, to: peer)
   }
@@ -191,7 +198,7 @@ final class TrainingHandler<Element: FloatingElement>: JobHandler {
       if case .leave = message { return }
       throw ServiceError.refused(TrainingService.takenOver)
     }
-    guard let runner = service.active, runner.job == id, record.isAttached else {
+    guard let runner = service.runner(of: id), record.isAttached else {
       if case .leave = message {
         service.detach(id, reason: .ownerLost)
         return
@@ -218,6 +225,8 @@ package final class TrainerService<Element: FloatingElement> {
     endpoint: any ServerEndpoint, configuration: TrainerConfiguration, stop: StopSwitch,
     observe: @escaping @Sendable (TrainerEvent) -> Void
   ) throws {
+    try TrainerConfiguration.check(
+      jobsAtOnce: configuration.service.jobsAtOnce, areReplicated: configuration.usesReplicas)
     communicator = configuration.communicator
     service = try JobService(
       TrainingHandler(configuration), endpoint: endpoint, configuration: configuration.service, stop: stop,
@@ -230,7 +239,7 @@ package final class TrainerService<Element: FloatingElement> {
     communicator.onFailure { _ in endpoint.wake() }
   }
 
-  /// Serves until a stop is requested; then saves the running job, tells its owner, and returns. The other ranks stop with it.
+  /// Serves until a stop is requested; then saves the running jobs, tells their owners, and returns. The other ranks stop with it.
   ///
   /// - Throws: `TransportError` when the endpoint fails for good; `CollectiveError`, when all that is done, if a rank is gone.
   package func run() throws {
@@ -262,7 +271,7 @@ package final class TrainerMetrics: Sendable {
     checkpointNanoseconds.wrappingAdd(Int(elapsed / .nanoseconds(1)), ordering: .relaxed)
   }
 
-  /// - Parameter memoryLimit: bytes that one job may take.
+  /// - Parameter memoryLimit: bytes that running jobs may take together.
   package func add(to text: inout MetricsText, memoryLimit: Int) {
     text.add("trainer_steps_total", .counter, "Training steps applied.", of: steps)
     text.add("trainer_rows_total", .counter, "Rows (samples) of the steps applied.", of: rows)
@@ -270,7 +279,7 @@ package final class TrainerMetrics: Sendable {
       "trainer_tokens_total", .counter, "Tokens of the steps applied, of models whose samples are sequences.",
       of: tokens)
     text.add(
-      "trainer_memory_limit_bytes", .gauge, "Memory one job may take (--memory-limit).",
+      "trainer_memory_limit_bytes", .gauge, "Memory that running jobs may take together (--memory-limit).",
       [.init([], Double(memoryLimit))])
     text.add("trainer_checkpoints_total", .counter, "Checkpoints written.", of: checkpoints)
     text.add(

@@ -27,8 +27,7 @@ struct JobAdmission<Element: FloatingElement> {
     if description.privacy != nil, let layer = model.layerWithoutSampleNorms {
       throw ServiceError.refused(TrainingError.noSampleNorms(layer: layer).description)
     }
-    let memory = Self.memoryNeeded(
-      description, model, replicas: configuration.usesReplicas ? configuration.communicator.size : nil)
+    let memory = Self.memoryNeeded(description, model, replicas: configuration.replicas)
     let memoryLimit = min(configuration.memoryLimit, limits.memory ?? .max)
     guard let memory, memory <= memoryLimit else {
       let advice =
@@ -57,7 +56,7 @@ struct JobAdmission<Element: FloatingElement> {
   /// The engine; outside of it outputs and their gradients of one part, and the inputs of sequences that wait their turn.
   ///
   /// - Parameter replicas: how many share each batch; nil when the job does not run on replicas.
-  private static func memoryNeeded(_ description: JobDescription, _ model: Model, replicas: Int?) -> Int? {
+  static func memoryNeeded(_ description: JobDescription, _ model: Model, replicas: Int?) -> Int? {
     let waiting =
       description.purpose == .training && description.lossLocation == .owner
       ? OwnerPacedTraining<Element>.window(description, width: model.inputWidth) : 0

@@ -70,8 +70,8 @@ struct AutonomousTraining<Element: FloatingElement> {
       if case .cancelled = interruption.reason { return .cancelled }
       // A checkpoint beyond the history would be of no use: the one before it is.
       if isComplete { try common.save() }
-      return .paused(
-        step: common.step, reason: common.lostRank?.description ?? interruption.reason?.text ?? "the trainer stops")
+      if common.lostRank == nil, let reason = interruption.reason { return reason.outcome(step: common.step) }
+      return .paused(step: common.step, reason: common.lostRank?.description ?? "the trainer stops")
     } catch {
       _ = common.settle()
       throw error
@@ -98,7 +98,7 @@ struct AutonomousTraining<Element: FloatingElement> {
     // A checkpoint at an epoch's end was written before its evaluation.
     if common.step > 0, common.step % description.stepsPerEpoch == 0 { try evaluate() }
     while common.step < description.totalSteps {
-      if let reason = common.inbox.stopRequested { throw Interrupted(reason: reason) }
+      if let reason = common.inbox.stopRequested, !reason.awaitsStep { throw Interrupted(reason: reason) }
       try handOut()
       while underWay[common.step]?.isComplete != true { try handleNext() }
       try recordStep(since: &lastStep)
@@ -108,6 +108,8 @@ struct AutonomousTraining<Element: FloatingElement> {
         try common.save()
         try common.replicas.order(.commit(step: done, exactly: true))
       }
+      // Every turn takes a step at least, and an evaluation that is begun is not done in vain.
+      if common.inbox.isTurnOver, done < description.totalSteps { throw Interrupted(reason: .turnOver) }
       if done % description.stepsPerEpoch == 0 { try evaluate() }
     }
     try history.sync()

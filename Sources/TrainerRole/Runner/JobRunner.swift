@@ -11,6 +11,7 @@ import Service
 final class JobRunner<Element: FloatingElement>: JobRunning {
   let job: JobID
   let inbox: Inbox<Element>
+  private let time = ThreadTime()
 
   /// Starts at once. Its end is posted to `outbox` as `.ended`, exactly once.
   init(
@@ -20,12 +21,12 @@ final class JobRunner<Element: FloatingElement>: JobRunning {
     self.job = job.id
     let inbox = Inbox<Element>(capacity: 4 * OwnerPacedTraining<Element>.largestWindow)
     self.inbox = inbox
-    let thread = Thread {
-      outbox.post(
-        .ended(
-          job.id,
-          Self.run(
-            job, configuration: configuration, store: store, inbox: inbox, outbox: outbox, historySteps: historySteps)))
+    let thread = Thread { [time] in
+      time.start()
+      let outcome = Self.run(
+        job, configuration: configuration, store: store, inbox: inbox, outbox: outbox, historySteps: historySteps)
+      time.end()
+      outbox.post(.ended(job.id, outcome))
     }
     thread.stackSize = 8 << 20
     thread.name = "job"
@@ -37,6 +38,8 @@ final class JobRunner<Element: FloatingElement>: JobRunning {
   }
 
   var stopRequested: StopReason? { inbox.stopRequested }
+
+  var threadSeconds: Double { time.seconds }
 
   private static func run(
     _ job: TrainingJob, configuration: TrainerConfiguration, store: TrainingStore, inbox: Inbox<Element>,
@@ -66,6 +69,11 @@ final class JobRunner<Element: FloatingElement>: JobRunning {
 
 extension StopReason {
   var text: String { text(program: TrainerConfiguration.program) }
+
+  /// How a job ends that was saved after `step` steps for this reason.
+  func outcome(step: Int) -> RunnerOutcome {
+    isTurn ? .turnEnded(step: step) : .paused(step: step, reason: text)
+  }
 }
 
 extension CheckpointStore {

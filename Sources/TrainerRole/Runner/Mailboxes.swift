@@ -43,11 +43,12 @@ final class Inbox<Element: FloatingElement>: @unchecked Sendable {
     }
   }
 
-  /// Takes effect before any message still queued; the first reason stays, but for a cancellation.
+  /// Takes effect before any message still queued, where it does not wait for a step's end; the first reason stays that does not, but for a
+  /// cancellation.
   func stop(_ reason: StopReason) {
     condition.withLock {
       if case .cancelled = reason { stopReason = reason }
-      stopReason = stopReason ?? reason
+      if stopReason?.awaitsStep != false { stopReason = reason }
       condition.signal()
     }
   }
@@ -87,7 +88,7 @@ final class Inbox<Element: FloatingElement>: @unchecked Sendable {
   }
 
   private func takeItem() -> Item? {
-    if let stopReason { return .stop(stopReason) }
+    if let stopReason, !stopReason.awaitsStep { return .stop(stopReason) }
     guard taken < messages.count else { return nil }
     let message = messages[taken]
     taken += 1
@@ -97,6 +98,9 @@ final class Inbox<Element: FloatingElement>: @unchecked Sendable {
     }
     return .message(message)
   }
+
+  /// Whether the job is to make room for another at the end of a step.
+  var isTurnOver: Bool { stopRequested?.awaitsStep == true }
 
   /// The reason to stop, if there is one, without waiting.
   var stopRequested: StopReason? {

@@ -67,13 +67,14 @@ struct OwnerPacedTraining<Element: FloatingElement> {
         case .item(.stop(.cancelled)):
           settle()
           return .cancelled
-        case .item(.stop(let reason)): return try pause(reason.text)
+        case .item(.stop(let reason)): return try pause(reason.outcome)
         case .item(.message(let message)):
           if let outcome = try handle(message) { return outcome }
-        case .answer(let rank, let answer): try handle(answer, rank: rank)
+        case .answer(let rank, let answer):
+          if let outcome = try handle(answer, rank: rank) { return outcome }
         case .lost(let error):
           common.noteLostRank(error)
-          return try pause(error.description)
+          return try pause { .paused(step: $0, reason: error.description) }
         }
       }
     } catch {
@@ -100,7 +101,7 @@ struct OwnerPacedTraining<Element: FloatingElement> {
       settle()
       if description.purpose == .training { try common.save() }
       return .finished(steps: common.step)
-    case .leave: return try pause("its owner left")
+    case .leave: return try pause { .paused(step: $0, reason: "its owner left") }
     default: throw WireError.outOfOrder("a message that does not belong to training")
     }
     return nil
@@ -239,14 +240,14 @@ struct OwnerPacedTraining<Element: FloatingElement> {
 
   // MARK: - Answers
 
-  private mutating func handle(_ answer: ReplicaAnswer<Element>, rank: Int) throws {
+  private mutating func handle(_ answer: ReplicaAnswer<Element>, rank: Int) throws -> RunnerOutcome? {
     switch answer {
     case .outputs(let step, let part, let values):
       outputs[step, default: [:]][part] = values
       answerInOrder()
       try handOut()
     case .inferred(let number, let values):
-      guard let position = evaluations.firstIndex(where: { $0.number == number }) else { return }
+      guard let position = evaluations.firstIndex(where: { $0.number == number }) else { return nil }
       evaluations[position].values = values
       while let first = evaluations.first, let values = first.values {
         common.send(.evaluated(epoch: first.epoch, part: first.part, values: values))
@@ -254,7 +255,7 @@ struct OwnerPacedTraining<Element: FloatingElement> {
       }
     case .applied(let report, let waited):
       common.count(report, waited: waited)
-      guard rank == 0 else { return }
+      guard rank == 0 else { return nil }
       common.step = report.step + 1
       tell(report)
       common.sizes[report.step] = nil
@@ -262,6 +263,8 @@ struct OwnerPacedTraining<Element: FloatingElement> {
       handedOut[report.step] = nil
       outputs[report.step] = nil
       (answeredParts, gradientParts) = (0, 0)
+      // Every turn takes a step at least.
+      if common.inbox.isTurnOver, common.step < description.totalSteps { return try pause(StopReason.turnOver.outcome) }
       if common.step % description.checkpointEverySteps == 0 { try common.replicas.order(.save) }
       answerInOrder()
       try handOut()
@@ -269,6 +272,7 @@ struct OwnerPacedTraining<Element: FloatingElement> {
     case .failed(let kind, let text): throw ServiceError(kind, text)
     case .trained, .abandoned, .ended: break
     }
+    return nil
   }
 
   private mutating func answerInOrder() {
@@ -298,9 +302,11 @@ struct OwnerPacedTraining<Element: FloatingElement> {
     }
   }
 
-  private mutating func pause(_ reason: String) throws -> RunnerOutcome {
+  /// - Parameter outcome: makes it of the steps that are saved; a rank that is gone comes first.
+  private mutating func pause(_ outcome: (Int) -> RunnerOutcome) throws -> RunnerOutcome {
     settle()
     if description.purpose == .training { try common.save() }
-    return .paused(step: common.step, reason: common.lostRank?.description ?? reason)
+    if let error = common.lostRank { return .paused(step: common.step, reason: error.description) }
+    return outcome(common.step)
   }
 }

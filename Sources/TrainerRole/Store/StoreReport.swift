@@ -56,7 +56,7 @@ package struct StoreSurvey {
     let (lease, trainer) = LiveServer.find(in: store, program: TrainerConfiguration.program)
     return StoreReport(
       store: store.path, format: StoreFormat.current, trainer: trainer,
-      jobs: names.compactMap { job($0, in: jobs, running: trainer == nil ? nil : lease?.job) })
+      jobs: names.compactMap { job($0, in: jobs, running: trainer == nil ? [] : lease?.running ?? []) })
   }
 
   /// Also true for what is there and cannot be looked at, which the next access reports.
@@ -66,7 +66,7 @@ package struct StoreSurvey {
   }
 
   /// Nil for a folder that went while it was read.
-  private func job(_ name: String, in jobs: URL, running: String?) -> StoreReport.Job? {
+  private func job(_ name: String, in jobs: URL, running: [String]) -> StoreReport.Job? {
     let folder = jobs.appending(path: name)
     guard let files = try? Directory.names(in: folder.path) else { return nil }
     var job = StoreReport.Job(job: name, state: .writing, step: 0, storedBytes: 0)
@@ -85,7 +85,7 @@ package struct StoreSurvey {
     job.state =
       switch stored.phase {
       case .uploading: .uploading
-      case .ready: running == name ? .running : .ready
+      case .ready: running.contains(name) ? .running : .ready
       case .finished: .finished
       case .failed: .failed
       }

@@ -59,6 +59,7 @@ final class SiteProgress {
     case .trainerBack: line("the provider is there")
     case .warning(let text): line("warning: \(text)")
     case .queued(let position): line("waiting in the provider's queue, place \(position)")
+    case .turnEnded: line("the provider lets another job have its turn; waiting for the next")
     default: break
     }
   }

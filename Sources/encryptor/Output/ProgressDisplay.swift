@@ -53,6 +53,7 @@ final class ProgressDisplay {
       update { "\(phase) \(Self.bar(done, total)) \(QuantityText.count(done))/\(QuantityText.count(total))" }
     case .warning(let text): line("warning: \(text)")
     case .queued(let position): line("waiting in the trainer's queue, place \(position)")
+    case .turnEnded: line("the trainer has saved the job and lets another one have its turn")
     case .trainingStarts(let step, let total):
       firstStep = step
       trainingBegan = clock.now

@@ -11,12 +11,16 @@ import TrainerRole
 
 struct ServeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "serve", abstract: "Take jobs from listed owners and train them, one at a time.",
+    commandName: "serve", abstract: "Take jobs from listed owners and train them, owner by owner.",
     discussion: """
       Prints `listening tcp://HOST:PORT` (and `connecting tcp://OWNER:PORT` for each --connect) on standard output when ready and logs to \
       standard error. SIGHUP reads --authorized again; SIGTERM \
       or Ctrl-C finishes the step, writes a checkpoint, tells the owners and exits 0. After a kill, the same command on the same --store \
       goes on with every job in it.
+
+      Jobs run --jobs at a time and share processors and --memory-limit; next comes one of the owner with the fewest at work, then of the one \
+      that has used the least processor time, then the one that came first. Where one has waited for --turn, a running job whose own turn is \
+      over is saved after its step and goes to the end of the line: same weights, to the bit.
 
       A line of --authorized is an owner's public key and, each if it is wanted: memory=SIZE (of one job), disk=SIZE (rows and \
       checkpoints of all its jobs), queue=N (its jobs that may wait), # and a name. A job over a limit is refused when it is submitted. \
@@ -43,7 +47,19 @@ struct ServeCommand: ParsableCommand {
   @Option(help: "Worker threads; results do not depend on it. (default: the processors this process may use)")
   var threads: Int?
 
-  @Option(help: ArgumentHelp("Most memory one job may take.", valueName: "size"))
+  @Option(help: "Jobs that may run at a time; with several ranks only 1.")
+  var jobs = 1
+
+  @Option(
+    help: ArgumentHelp(
+      "How long a job runs while others wait, and one waits before a running one makes room: 30s, 10m, 2h.",
+      valueName: "time"))
+  var turn: TurnLength = TurnLength(seconds: 600)
+
+  @Option(
+    help: ArgumentHelp(
+      "Most memory that running jobs may take together; a job that needs more alone is refused, others wait.",
+      valueName: "size"))
   var memoryLimit: ByteCount = ByteCount(bytes: 8 << 30)
 
   @Option(
@@ -56,6 +72,8 @@ struct ServeCommand: ParsableCommand {
 
   func validate() throws {
     if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1 … 1024") }
+    guard (1...64).contains(jobs) else { throw ValidationError("--jobs must be 1 … 64") }
+    guard TurnLength.allowed.contains(turn.seconds) else { throw ValidationError("--turn must be 1s … 24h") }
   }
 
   func run() throws {
@@ -79,6 +97,7 @@ struct ServeCommand: ParsableCommand {
   }
 
   private func run(_ communicator: any Communicator) throws {
+    try TrainerConfiguration.check(jobsAtOnce: jobs, areReplicated: communicator.size > 1)
     let log = log(rank: communicator.size > 1 ? communicator.rank : nil)
     let compute = Compute(threads: threads ?? ThreadCount.standard())
     let stop = StopSwitch()
@@ -109,27 +128,54 @@ struct ServeCommand: ParsableCommand {
   ) throws {
     let opened = try Server(server.place, owners: server.owners, log: log, stop: stop)
     defer { opened.close() }
+    var service = opened.configuration
+    service.jobsAtOnce = jobs
+    service.turn = .seconds(turn.seconds)
     let configuration = TrainerConfiguration(
-      service: opened.configuration, compute: compute, memoryLimit: memoryLimit.bytes,
+      service: service, compute: compute, memoryLimit: memoryLimit.bytes,
       rowStoreLimit: rowStoreLimit.bytes, software: Release.software, communicator: communicator)
     let kernel = KernelChoice.ofThisProcess
     let metrics = try opened.serveMetrics(at: reports.metrics, build: [("kernel", OpenBLAS.kernelName)]) {
       [metrics = configuration.metrics, limit = memoryLimit.bytes] in metrics.add(to: &$0, memoryLimit: limit)
     }
-    let service = try TrainerService<Float>(
+    let trainer = try TrainerService<Float>(
       endpoint: opened.endpoint, configuration: configuration, stop: stop,
       observe: opened.observer { log.record($0) })
     try opened.run(
       signals: signals, metrics: metrics,
       details: [
-        "threads": "\(compute.workers.threads)", "ranks": "\(communicator.size)", "kernel": "\(kernel.summary)",
+        "threads": "\(compute.workers.threads)", "jobs": "\(jobs)", "ranks": "\(communicator.size)",
+        "kernel": "\(kernel.summary)",
       ],
       checkPeers: { communicator.checkRanks() }
     ) {
       if let advice = kernel.advice { log.logger.warning("\(advice)") }
-      try service.run()
+      try trainer.run()
     }
   }
+}
+
+/// A time as people write it: 90s, 10m, 2h; a number alone is seconds.
+struct TurnLength: ExpressibleByArgument {
+  static let allowed = 1...86_400
+
+  let seconds: Int
+
+  init(seconds: Int) {
+    self.seconds = seconds
+  }
+
+  init?(argument: String) {
+    let units = ["s": 1, "m": 60, "h": 3600]
+    let unit = argument.last.flatMap { units[String($0)] }
+    let digits = unit == nil ? argument[...] : argument.dropLast()
+    guard !digits.isEmpty, digits.allSatisfy({ $0.isASCII && $0.isNumber }), let count = Int(digits) else { return nil }
+    let (seconds, overflow) = count.multipliedReportingOverflow(by: unit ?? 1)
+    guard !overflow else { return nil }
+    self.seconds = seconds
+  }
+
+  var defaultValueDescription: String { "\(seconds / 60)m" }
 }
 
 /// How many threads this process may use: the processors it is bound to, and no more than Slurm has given the task.

@@ -7,10 +7,12 @@ import Protocol
 /// An owner that sends what it likes.
 struct RawOwner<Element: FloatingElement> {
   let channel: InProcessOwnerChannel
+  let key: OwnerKey
   let codec = MessageCodec<Element>()
   var job: JobID
 
   init(_ network: InProcessNetwork, _ key: OwnerKey, job: JobID) {
+    self.key = key
     channel = network.connect(key)
     self.job = job
   }

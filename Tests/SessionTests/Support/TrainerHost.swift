@@ -21,8 +21,8 @@ final class TrainerHost<Element: FloatingElement>: Sendable {
   init(
     on network: InProcessNetwork, store: URL, threads: Int = 1, memoryLimit: Int = 1 << 30,
     rowStoreLimit: Int = 1 << 24, ownerSilence: Duration = .seconds(8), owners: ServedOwners = ServedOwners(),
-    hasEventLog: Bool = false, ranks: Int? = nil, garbling: (rank: Int, message: Int)? = nil,
-    beforeDiskWork: @escaping @Sendable () -> Void = {}
+    hasEventLog: Bool = false, jobsAtOnce: Int = 1, turn: Duration = .seconds(600), ranks: Int? = nil,
+    garbling: (rank: Int, message: Int)? = nil, beforeDiskWork: @escaping @Sendable () -> Void = {}
   ) {
     communicators = ThreadCommunicator.group(of: ranks ?? 1).map { communicator in
       guard let garbling, garbling.rank == communicator.rank else { return communicator }
@@ -37,6 +37,8 @@ final class TrainerHost<Element: FloatingElement>: Sendable {
       communicator: communicators[0])
     configuration.usesReplicas = ranks != nil
     configuration.service.owners = owners
+    configuration.service.jobsAtOnce = jobsAtOnce
+    configuration.service.turn = turn
     configuration.service.beforeDiskWork = beforeDiskWork
     if hasEventLog { configuration.service.eventLog = try? EventLog(store: store, program: "trainer") }
     for communicator in communicators.dropFirst() {
@@ -196,6 +198,16 @@ final class EventRecorder: Sendable {
       events.compactMap { event in
         if case .jobPaused(_, let step, _) = event { return step }
         return nil
+      }
+    }
+  }
+
+  /// Jobs that began or went on.
+  var started: Int {
+    events.withLock { events in
+      events.count { event in
+        if case .jobStarted = event { return true }
+        return false
       }
     }
   }

@@ -96,7 +96,7 @@ enum MessageFixtures {
           state: .queued, step: 46, totalSteps: 47, queuePosition: 48, storedBytes: 49, processorSeconds: 1.5,
           failure: "why")),
       .removed,
-      .goodbye(step: 50), .goodbye(step: 51, reason: .preempted),
+      .goodbye(step: 50), .goodbye(step: 51, reason: .preempted), .goodbye(step: 52, reason: .turnEnded),
       .pong,
     ]
 }
