@@ -49,7 +49,7 @@ import Testing
       Self.long.changing {
         $0.loss = loss
         // It has the trainer to itself between two of its owner's looks.
-        if loss == .trainer { $0.epochs = 300 }
+        if loss == .trainer { $0.epochs = 200 }
       }, name: "long")
     let short = try site.run(
       Self.short.changing { $0.loss = loss }, name: "short", keys: isOwnersOwn ? nil : try CurveKeyPair.generate())
@@ -138,18 +138,18 @@ import Testing
     let runs = try (0..<2).map { index in
       try site.run(
         Self.long.changing {
-          $0.loss = .trainer; $0.epochs = 400; $0.seed = index
+          $0.loss = .trainer; $0.epochs = 60; $0.seed = index
         }, name: "run-\(index)", keys: index == 0 ? site.keys : try CurveKeyPair.generate())
     }
     let alone = try runs.map { try site.undisturbed($0) }
-    let first = site.trainer(turn: .milliseconds(30))
+    let first = site.trainer(turn: .milliseconds(200))
     for run in runs { try run.execute(over: site.network.connect(run.keys.ownerKey), detach: true) }
     let deadline = ContinuousClock.now + .seconds(20)
     while first.events.pauses.count < 2, first.events.finished == 0, ContinuousClock.now < deadline {
       Thread.sleep(forTimeInterval: 0.005)
     }
     try first.kill(snapshot: site.directory.url("snapshot"))
-    let second = site.trainer(store: "snapshot", turn: .milliseconds(30))
+    let second = site.trainer(store: "snapshot", turn: .milliseconds(200))
     defer { second.shutDown() }
     for (run, undisturbed) in zip(runs, alone) {
       try run.reopened().execute(on: site.network)
