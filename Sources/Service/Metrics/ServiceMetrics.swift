@@ -113,18 +113,25 @@ package struct JobCounts: Sendable {
       "\(program)_jobs", .gauge, "Jobs in the store by state.",
       JobState.allCases.map { .init([("state", $0.metricLabel)], Double(byState[$0] ?? 0)) })
     text.add(
-      "\(program)_owner_jobs", .gauge, "Jobs in the store by owner and state, where there are any.",
-      byOwner.sorted { $0.key < $1.key }.flatMap { owner, states in
-        JobState.allCases.compactMap { state in
-          states[state].map { .init([("owner", owner), ("state", state.metricLabel)], Double($0)) }
-        }
-      })
+      "\(program)_memory_reserved_bytes", .gauge, "Memory that running jobs may come to take.",
+      [.init([], Double(memoryInUse))])
+    addOwners(to: &text, program: program)
+  }
+
+  /// Nothing where there is no sample: a metric without one is none.
+  private func addOwners(to text: inout MetricsText, program: String) {
+    let jobs = byOwner.sorted { $0.key < $1.key }.flatMap { owner, states in
+      JobState.allCases.compactMap { state in
+        states[state].map { MetricsText.Sample([("owner", owner), ("state", state.metricLabel)], Double($0)) }
+      }
+    }
+    if !jobs.isEmpty {
+      text.add("\(program)_owner_jobs", .gauge, "Jobs in the store by owner and state, where there are any.", jobs)
+    }
+    guard !processorSeconds.isEmpty else { return }
     text.add(
       "\(program)_owner_processor_seconds_total", .counter, "Processor time of an owner's jobs since the start.",
       processorSeconds.sorted { $0.key < $1.key }.map { .init([("owner", $0.key)], $0.value) })
-    text.add(
-      "\(program)_memory_reserved_bytes", .gauge, "Memory that running jobs may come to take.",
-      [.init([], Double(memoryInUse))])
   }
 }
 
