@@ -6,7 +6,10 @@ package enum AggregatorError: Failure, Equatable {
   case otherCharter(name: String)
   /// The store holds a federation of another charter.
   case otherFederation(store: String)
-  case damaged(path: String)
+  /// A file of the store is not what was written: what is wrong with it.
+  case damaged(path: String, String)
+  /// What `status` shows is not what was written.
+  case damagedStatus(path: String)
   /// What differs, of which site.
   case otherIntroduction(site: String, difference: String)
   /// A message for masked sums in a federation without.
@@ -23,7 +26,7 @@ package enum AggregatorError: Failure, Equatable {
   package var kind: FailureKind {
     switch self {
     case .otherFederation: .usage
-    case .damaged: .inputData
+    case .damaged, .damagedStatus: .inputData
     case .otherCharter, .otherIntroduction, .notMasked, .unwanted, .noSuchModel, .notIntroduced, .mayNotEnd, .notDone:
       .refused
     }
@@ -35,7 +38,11 @@ package enum AggregatorError: Failure, Equatable {
       "this aggregator serves the charter \(name.printable(limit: 80)), yours is another; compare the files: every byte counts"
     case .otherFederation(let store):
       "the store \(store) holds a federation of another charter; go on with that charter, or give this one a store of its own"
-    case .damaged(let path): "\(path) is damaged; restore it, or start the federation anew with a store of its own"
+    case .damaged(let path, let what):
+      "\(path) \(what): it is damaged; put back a copy with the content that was written last, or begin anew, with a new --store here and new "
+        + "run directories at the sites"
+    case .damagedStatus(let path):
+      "\(path) is not what was written: it is damaged; the aggregator writes it anew when it is started, nothing else needs it"
     case .otherIntroduction(let site, let difference):
       "site \(site.printable(limit: 80)) does not fit the others: \(difference)"
     case .notMasked: "malformed message: sums are not masked in this federation"
@@ -48,4 +55,6 @@ package enum AggregatorError: Failure, Equatable {
     case .notDone: "message out of order: the federation has no result yet"
     }
   }
+
+  static let otherContent = "is not what was written (its hash differs)"
 }

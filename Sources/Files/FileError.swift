@@ -51,6 +51,19 @@ package enum FileError: Failure, Equatable {
     }
   }
 
+  /// Files are the server's own, wherever another party hears of one.
+  package var descriptionForOthers: String {
+    switch self {
+    case .system(_, _, let code):
+      kind == .exhausted
+        ? "its store is full (\(String(cString: strerror(code)))); its operator has to make room"
+        : "it cannot use its store (\(String(cString: strerror(code)))); ask its operator"
+    case .log(_, let problem): "a log of its store \(problem.description)"
+    case .file, .safetensors, .checkpoint, .rows, .layout, .huggingFace:
+      "a file of its store is damaged; ask its operator"
+    }
+  }
+
   private static func advice(_ operation: SystemOperation, _ code: Int32) -> String {
     switch code {
     case ENOSPC: "; free space on that file system and start again, nothing written before is lost"
@@ -71,12 +84,15 @@ package enum FileProblem: Equatable, Sendable, CustomStringConvertible {
   case tooLong(limit: Int)
   /// It ends before what is to be in it.
   case short
+  /// Its content does not have the hash that it was written with.
+  case altered
 
   package var description: String {
     switch self {
     case .notRegular: "is not a regular file"
     case .tooLong(let limit): "is longer than \(limit) bytes, which it never is: it is damaged, or another file"
     case .short: "ends too early: it is damaged"
+    case .altered: "is not as it was written (its checksum differs): it is damaged"
     }
   }
 }

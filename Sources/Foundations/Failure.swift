@@ -4,6 +4,13 @@
 /// what is wrong, where, and what to do; it never holds a secret or a value of the data.
 package protocol Failure: Error, CustomStringConvertible {
   var kind: FailureKind { get }
+
+  /// The same as another party may be told: without what is this machine's own business, such as its paths.
+  var descriptionForOthers: String { get }
+}
+
+extension Failure {
+  package var descriptionForOthers: String { description }
 }
 
 /// The documented exit codes of both programs.

@@ -14,7 +14,7 @@ package struct VerifyLogCommand<Identity: ServerIdentity>: ParsableCommand {
         else, now and then, and give it back with --expect. The log must then still hold the line with that hash, however much was \
         added since.
 
-        Exit codes: 0 whole · 7 broken, or without the expected line · 3 no such file.
+        Exit codes: 0 whole · 7 broken, empty, or without the expected line · 3 no such file.
 
         Example: \(Identity.name) verify-log /scratch/\(Identity.name) --expect 5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef
         """)
@@ -50,6 +50,12 @@ package struct VerifyLogCommand<Identity: ServerIdentity>: ParsableCommand {
     }
     if let broken = found.firstBreak {
       throw ServiceError(.checkFailed, "\(path) is broken at line \(broken.line) of \(found.lines): \(broken.reason)")
+    }
+    guard found.lines > 0 else {
+      throw ServiceError(
+        .checkFailed,
+        "\(path) holds no whole line: there is nothing to check. A \(Identity.name) writes one when it starts, so that a log without any was "
+          + "emptied, or never begun")
     }
     print("last hash: \(found.lastHash)")
     if expected != nil {

@@ -22,6 +22,8 @@ package enum SiteError: Failure, Equatable {
   case otherRun(String)
   /// The charter needs a group key, or the one given is for nothing.
   case groupKey(String)
+  /// A file of the run directory is gone, or not what was written: what is wrong with it, and what to do.
+  case damaged(path: String, String)
   /// The charter's privacy cannot be kept here, or what was kept of it does not fit together.
   case privacy(String)
 
@@ -31,6 +33,7 @@ package enum SiteError: Failure, Equatable {
     case .aggregatorGone, .providerGone, .interrupted: .unreachable
     case .otherStart, .groupKey: .keyOrPermission
     case .aggregatorLies: .refused
+    case .damaged: .inputData
     case .unsupported, .otherRun, .privacy: .usage
     }
   }
@@ -47,6 +50,7 @@ package enum SiteError: Failure, Equatable {
         + "same checkpoint with other weights; compare the SHA-256 of group.key at all sites"
     case .aggregatorLies(let what): "\(what); nothing more was sent to this aggregator"
     case .unsupported(let what), .otherRun(let what), .groupKey(let what): what
+    case .damaged(let path, let what): "\(path) \(what)"
     case .privacy(let what): "federation.privacy: \(what)"
     }
   }

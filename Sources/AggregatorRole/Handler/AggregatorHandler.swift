@@ -44,6 +44,10 @@ package final class AggregatorHandler: JobHandler {
   private var isTickDue = false
   /// Every site holds the result.
   private var isOver = false
+  /// Damage of the store that ends it.
+  package private(set) var failure: (any Failure)?
+  /// What a finished federation's store has to hand out, said once when it is opened; nil for all others.
+  package private(set) var finished: FinishedFederation?
 
   /// - Throws: `AggregatorError.otherFederation` for a store of another charter; what reading the federation in it throws.
   package init(_ configuration: AggregatorConfiguration) throws {
@@ -65,7 +69,15 @@ package final class AggregatorHandler: JobHandler {
         plan, folder: folder, key: configuration.key, mostSums: configuration.mostSumsOfSetUp, at: clock.now)
     }
     // What is wrong with it is better said before anybody connects.
-    if RegularFile.exists(folder.appending(path: "job.json").path) { isOver = try holder.run().isDone }
+    if RegularFile.exists(folder.appending(path: "agenda.json").path)
+      || RegularFile.exists(folder.appending(path: "job.json").path)
+    {
+      let run = try holder.run()
+      isOver = run.isDone
+      finished = run.agenda.result.map { result in
+        FinishedFederation(result: result, missing: run.sitesWithoutResult.map(run.name))
+      }
+    }
   }
 
   package static func submission(in request: SiteRequest) -> FederationJoin? {
@@ -73,7 +85,7 @@ package final class AggregatorHandler: JobHandler {
     return nil
   }
 
-  package var canRunJobs: Bool { !isOver }
+  package var canRunJobs: Bool { !isOver && failure == nil }
 
   /// A site says nothing while a step of its training lasts. That its machine is gone shows sooner, by the transport's heartbeats.
   package var ownerSilence: Duration? {
@@ -176,20 +188,29 @@ package final class AggregatorHandler: JobHandler {
     service.onDisk(plan.job, for: listener) { [holder, clock] in
       let run = try holder.run()
       let (effects, refusal) = run.perform(presence, at: clock.now, for: site, ticks: ticks, body)
-      return (effects, refusal, run.isDone)
-    } then: {
-      [unowned self, unowned service] (result: Result<([FederationRun.Effect], (any Error)?, Bool), any Error>) in
+      return Outcome(effects: effects, refusal: refusal, isDone: run.isDone, damage: run.failure)
+    } then: { [unowned self, unowned service] (result: Result<Outcome, any Error>) in
       switch result {
       case .failure(let error):
         // The federation's files cannot be read.
         service.observe(.role(.trouble((error as? any Failure)?.description ?? "\(error)")))
-      case .success(let (effects, refusal, isDone)):
-        if refusal != nil { refused() }
-        for effect in effects { carryOut(effect, in: service) }
-        isOver = isDone
-        if let refusal, peer != nil { throw refusal }
+        if case AggregatorError.damaged? = error as? AggregatorError { failure = error as? any Failure }
+      case .success(let outcome):
+        if outcome.refusal != nil { refused() }
+        for effect in outcome.effects { carryOut(effect, in: service) }
+        isOver = outcome.isDone
+        failure = outcome.damage
+        if let refusal = outcome.refusal, peer != nil { throw refusal }
       }
     }
+  }
+
+  /// What a piece of work came to.
+  private struct Outcome {
+    let effects: [FederationRun.Effect]
+    let refusal: (any Error)?
+    let isDone: Bool
+    let damage: AggregatorError?
   }
 
   private func carryOut(_ effect: FederationRun.Effect, in service: AggregatorService) {

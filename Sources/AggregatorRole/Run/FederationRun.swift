@@ -32,6 +32,7 @@ final class FederationRun {
 
   let plan: FederationPlan
   let files: FederationFiles
+  let models: StoredModels
   let sums: any Summation
   let log: LineLog
   var agenda: Agenda
@@ -63,6 +64,8 @@ final class FederationRun {
   private var troubled: Set<Int> = []
   private var trouble: (reason: String, retry: ContinuousClock.Instant, said: ContinuousClock.Instant)?
   private var shown: FederationStatus?
+  /// Damage of the store that was found while it was used: nothing can go on.
+  private(set) var failure: AggregatorError?
 
   /// Of one set-up of keys.
   let mostSums: Int
@@ -83,9 +86,10 @@ final class FederationRun {
     self.plan = plan
     self.mostSums = mostSums
     files = FederationFiles(folder: folder)
-    agenda = try files.readAgenda(of: plan)
+    models = StoredModels(files)
     log = try LineLog(path: files.rounds)
-    guard log.lineCount >= agenda.done else { throw AggregatorError.damaged(path: files.rounds) }
+    agenda = try StoreCheck(plan: plan, files: files, models: models).run(files.readAgenda(of: plan), log: log)
+    let last = try files.recordLines().prefix(agenda.done).last.flatMap(SumRecord.init(line:))
     // A record whose sum was not finished is written again.
     if log.lineCount > agenda.done { try log.truncate(toLines: agenda.done) }
     let charter = plan.charter
@@ -98,7 +102,22 @@ final class FederationRun {
     }
     presence = charter.sites.map { _ in Presence(since: now) }
     (self.now, stageSince, sumBegan, starterHeard) = (now, now, now, now)
+    try checkSums(after: last)
     try removeLeftovers()
+  }
+
+  /// That the sums' own state is of the same moment as the agenda: of two copies of different age neither is to be gone on with.
+  private func checkSums(after last: SumRecord?) throws {
+    let path = plan.roster == nil ? files.plainSums : files.maskedSums
+    let isUnderWay = sums.current?.sum == last?.sum
+    if let last, sums.nextSum <= last.sum, !isUnderWay {
+      throw AggregatorError.damaged(
+        path: path, "has not come to sum \(last.sum), which \(files.rounds) has: it is an older copy")
+    }
+    if let next = agenda.nextPurpose(of: plan), sums.isOpened(next), sums.current?.purpose != next.description {
+      throw AggregatorError.damaged(
+        path: files.agenda, "has not come to \(next), which \(path) has opened: it is an older copy")
+    }
   }
 
   /// Files of sums that are over, which a kill has kept from being removed.
@@ -125,7 +144,9 @@ final class FederationRun {
   var patience: Duration { .seconds(plan.charter.federation.participation.patience) }
 
   /// Whether every site holds the result.
-  var isDone: Bool { agenda.result != nil && plan.charter.sites.indices.allSatisfy(agenda.fetched.contains) }
+  var isDone: Bool { agenda.result != nil && sitesWithoutResult.isEmpty }
+
+  var sitesWithoutResult: [Int] { plan.charter.sites.indices.filter { !agenda.fetched.contains($0) } }
 
   // MARK: - Steps
 
@@ -180,6 +201,11 @@ final class FederationRun {
 
   private func note(_ error: any Error) {
     let reason = Self.text(of: error)
+    switch error {
+    case AggregatorError.damaged(let path, let what): failure = .damaged(path: path, what)
+    case FileError.file(let path, let problem): failure = .damaged(path: path, problem.description)
+    default: break
+    }
     let isNew = trouble?.reason != reason || trouble.map { $0.said.duration(to: now) >= Self.noticeInterval } ?? true
     if isNew { effects.append(.event(.trouble(reason))) }
     trouble = (reason, now + Self.retryInterval, isNew ? now : trouble?.said ?? now)

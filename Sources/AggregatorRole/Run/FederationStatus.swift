@@ -40,6 +40,18 @@ package struct FederationStatus: Codable, Sendable, Equatable {
   package var sites: [Site]
   /// Why the federation ended, and with which model, once it has.
   package var result: String?
+
+  /// Whether an aggregator can have written it.
+  var isPossible: Bool {
+    round >= 0 && round <= rounds && sumsDone >= 0 && sumsDone <= sums && !sites.isEmpty
+  }
+}
+
+/// A store whose federation has its result, as it is found when it is opened.
+package struct FinishedFederation: Sendable, Equatable {
+  package let result: FederationResult
+  /// Names of the sites that do not hold it yet.
+  package let missing: [String]
 }
 
 /// What an aggregator does, for its log; sites by their names in the charter.

@@ -21,8 +21,7 @@ struct ModelStep {
 
   /// Writes the starting model as the sites sent it, with control variates of 0 where the strategy has them.
   ///
-  /// - Returns: its hash.
-  func start(from spool: SpoolFile) throws -> [UInt8] {
+  func start(from spool: SpoolFile) throws -> WrittenModel {
     try write(model: 0) { output in
       for range in pieces {
         try output.append(try floats(range, of: spool))
@@ -40,25 +39,34 @@ struct ModelStep {
   /// - Parameters:
   ///   - round: whose sum `vector` is.
   ///   - weight: Σ w of the sites in the sum.
-  /// - Returns: the new model's hash.
-  /// - Throws: `AggregatorError.damaged` for a model file that has changed; `FileError`.
-  func advance(round: Int, vector: [UInt64], format: VectorFormat, weight: Int) throws -> [UInt8] {
+  ///   - pieces: what the model's pieces were when it was found whole.
+  ///   - memoryCheck: hash of what the rule remembers.
+  /// - Throws: `AggregatorError.damaged` for a file that has changed, and then nothing is written; `FileError`.
+  func advance(
+    round: Int, vector: [UInt64], format: VectorFormat, weight: Int, from pieces: [UInt64], memory memoryCheck: String?
+  ) throws -> WrittenModel {
     let model = try SpoolFile(reading: files.model(round))
     guard try model.length == plan.modelLength(entries: entries) * MemoryLayout<Float>.stride,
       let updates = block(VectorBlock.update, of: format)
-    else { throw AggregatorError.damaged(path: files.model(round)) }
+    else { throw AggregatorError.damaged(path: files.model(round), AggregatorError.otherContent) }
+    // Of what is read, which is all of both files in their order, and of what is written.
+    var readPieces = PieceHashes()
+    var readMemory = ContentHash()
+    var writtenMemory = ContentHash()
     let rule = plan.rule
     let memory = rule.memoryVectors > 0 && round > 0 ? try SpoolFile(reading: files.memory(round)) : nil
     let memoryOutput = rule.memoryVectors > 0 ? try AtomicFileWriter(path: files.memory(round + 1)) : nil
     let rate = plan.charter.federation.strategy.serverLearningRate
-    let hash = try write(model: round + 1) { output in
-      for range in pieces {
+    var written = try write(model: round + 1) { output in
+      for range in self.pieces {
         var piece = try floats(range, of: model)
+        piece.withUnsafeBytes { readPieces.update($0) }
         var strategy = ServerStrategy<Float>(rule, rate: rate, count: range.count)
         if let memory {
           let kept = try doubles(range, vectors: rule.memoryVectors, of: memory)
+          for vector in kept { vector.withUnsafeBytes { readMemory.update($0) } }
           guard let restored = ServerStrategy<Float>(rule, rate: rate, count: range.count, memory: kept) else {
-            throw AggregatorError.damaged(path: files.memory(round))
+            throw AggregatorError.damaged(path: files.memory(round), AggregatorError.otherContent)
           }
           strategy = restored
         }
@@ -67,20 +75,34 @@ struct ModelStep {
             vector[updates.range][shifted: range].map { value(of: $0, updates.scale) / Double(weight) }, to: &piece)
         }
         try output.append(piece)
-        for vector in strategy.memory { try vector.withUnsafeBytes { try memoryOutput?.write($0) } }
+        for vector in strategy.memory {
+          try vector.withUnsafeBytes { bytes in
+            writtenMemory.update(bytes)
+            try memoryOutput?.write(bytes)
+          }
+        }
       }
-      guard let controls = block(VectorBlock.controls, of: format) else { return }
+      let controls = block(VectorBlock.controls, of: format)
       let sites = Double(plan.charter.sites.count)
-      for range in pieces {
+      for range in controls == nil ? [] : self.pieces {
+        guard let controls else { break }
         var piece = try floats(range, of: model, behind: entries)
+        piece.withUnsafeBytes { readPieces.update($0) }
         for (index, entry) in vector[controls.range][shifted: range].enumerated() {
           piece[index] = Float(Double(piece[index]) + value(of: entry, controls.scale) / sites)
         }
         try output.append(piece)
       }
+      guard readPieces.finish() == pieces else {
+        throw AggregatorError.damaged(path: files.model(round), AggregatorError.otherContent)
+      }
+      guard memory == nil || readMemory.value().hexadecimal == memoryCheck else {
+        throw AggregatorError.damaged(path: files.memory(round), AggregatorError.otherContent)
+      }
     }
     try memoryOutput?.publish()
-    return hash
+    if memoryOutput != nil { written.memory = writtenMemory.value().hexadecimal }
+    return written
   }
 
   private func value(of entry: UInt64, _ scale: Double) -> Double {
@@ -120,17 +142,28 @@ struct ModelStep {
     }
   }
 
-  private func write(model rounds: Int, _ body: (ModelOutput) throws -> Void) throws -> [UInt8] {
+  private func write(model rounds: Int, _ body: (ModelOutput) throws -> Void) throws -> WrittenModel {
     let output = try ModelOutput(path: files.model(rounds))
     try body(output)
     return try output.publish()
   }
 }
 
-/// A model's file that is being written, and its hash.
+/// A model that stands in its file.
+struct WrittenModel {
+  /// SHA-256, in hexadecimal.
+  let hash: String
+  /// As of `PieceHashes`.
+  let pieces: [UInt64]
+  /// XXH64, in hexadecimal, of what the server's rule remembers with it; nil where it remembers nothing.
+  var memory: String?
+}
+
+/// A model's file that is being written, and its hashes.
 private final class ModelOutput {
   private let writer: AtomicFileWriter
   private var hash = SHA256()
+  private var pieces = PieceHashes()
 
   init(path: String) throws {
     writer = try AtomicFileWriter(path: path)
@@ -139,13 +172,14 @@ private final class ModelOutput {
   func append(_ values: [Float]) throws {
     try values.withUnsafeBytes { bytes in
       hash.update(bytes)
+      pieces.update(bytes)
       try writer.write(bytes)
     }
   }
 
-  func publish() throws -> [UInt8] {
+  func publish() throws -> WrittenModel {
     try writer.publish()
-    return hash.finalize().bytes
+    return WrittenModel(hash: hash.finalize().bytes.hexadecimal, pieces: pieces.finish())
   }
 }
 

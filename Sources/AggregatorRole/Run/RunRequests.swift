@@ -23,9 +23,7 @@ extension FederationRun {
         throw AggregatorError.otherIntroduction(site: name(site), difference: difference)
       }
     } else {
-      for purpose in plan.purposes {
-        _ = try plan.format(of: purpose, entries: introduction.entries, columns: introduction.columns)
-      }
+      try plan.check(introduction)
     }
     if !agenda.introducedBy.contains(site) || isFree(for: site) {
       try change { agenda in
@@ -38,7 +36,8 @@ extension FederationRun {
     told[site] = nil
     try tellRecords(from: introduction.records, to: site)
     for purpose in plan.purposes.prefix(agenda.done) where purpose.isPooled {
-      effects.append(.send(.sums(purpose: purpose, values: try files.readSums(of: purpose)), to: site))
+      effects.append(
+        .send(.sums(purpose: purpose, values: try files.readSums(of: purpose, in: agenda, plan)), to: site))
     }
     tellAgain.insert(site)
     if let result = agenda.result { effects.append(.send(.result(result), to: site)) }
@@ -51,10 +50,12 @@ extension FederationRun {
 
   private func tellRecords(from first: Int, to site: Int) throws {
     guard first < agenda.done else { return }
-    for line in try LineLog.lines(of: files.rounds)[max(0, first)..<agenda.done] {
-      guard let record = SumRecord(line: line) else { throw AggregatorError.damaged(path: files.rounds) }
-      effects.append(.send(.recorded(record), to: site))
+    let lines = try files.recordLines().prefix(agenda.done)
+    let records = lines.compactMap(SumRecord.init(line:))
+    guard records.count == agenda.done, lines.reduce(nil, Agenda.chained) == agenda.records else {
+      throw AggregatorError.damaged(path: files.rounds, AggregatorError.otherContent)
     }
+    for record in records.dropFirst(max(0, first)) { effects.append(.send(.recorded(record), to: site)) }
   }
 
   /// Changes the agenda, on disk first.
@@ -74,8 +75,9 @@ extension FederationRun {
   ///
   /// - Throws: `AggregatorError.noSuchModel`.
   func fetch(rounds: Int, offset: Int, from site: Int) throws {
-    guard agenda.models.indices.contains(rounds) else { throw AggregatorError.noSuchModel(rounds: rounds) }
-    let piece = try files.modelPiece(rounds: rounds, offset: offset)
+    guard agenda.models.indices.contains(rounds), let length = plan.modelLength(agenda), (0..<length).contains(offset)
+    else { throw AggregatorError.noSuchModel(rounds: rounds) }
+    let piece = try models.piece(rounds, from: offset, hash: agenda.models[rounds], length: length)
     effects.append(.send(.model(rounds: rounds, offset: offset, entries: piece), to: site))
   }
 
@@ -146,11 +148,11 @@ extension FederationRun {
   }
 
   private func makeStart(_ entries: Int, from site: Int) throws {
-    let hash = try ModelStep(plan: plan, files: files, entries: entries)
-      .start(from: SpoolFile(reading: files.start)).hexadecimal
-    try change { $0.models = [hash] }
+    let made = try ModelStep(plan: plan, files: files, entries: entries).start(from: SpoolFile(reading: files.start))
+    try change { $0.models = [made.hash] }
+    models.note(0, made.pieces)
     try Directory.remove(files.start)
-    effects.append(.event(.modelMade(rounds: 0, hash: hash, site: name(site))))
+    effects.append(.event(.modelMade(rounds: 0, hash: made.hash, site: name(site))))
   }
 
   // MARK: - Uploads

@@ -61,7 +61,7 @@ extension FederationRun {
     }
     let format = try plan.format(of: purpose, entries: introduction.entries, columns: introduction.columns)
     let model = purpose.model.flatMap { [UInt8](hexadecimal: agenda.models[$0]) } ?? FederationPlan.noModel
-    let subject = try plan.subject(of: purpose, model: model) { try files.readSums(of: $0).elements }
+    let subject = try plan.subject(of: purpose, model: model) { try files.readSums(of: $0, in: agenda, plan).elements }
     try sums.begin(purpose, modelHash: subject, cohort: cohort, format: format)
     (sumBegan, askedAgain) = (now, [])
     effects.append(.event(.sumBegan(purpose: purpose.description, cohort: cohort.map(name))))
@@ -138,23 +138,43 @@ extension FederationRun {
         // Sites then count alike, and who is in the sum is public.
         record.weight = result.survivors.count
       }
-      record.model =
-        try ModelStep(plan: plan, files: files, entries: introduction.entries)
-        .advance(round: round, vector: result.vector, format: format, weight: record.weight).hexadecimal
-      next.models.append(record.model)
+      let made = try step(round, result, format, introduction, weight: record.weight)
+      record.model = made.hash
+      next.models.append(made.hash)
+      next.checks = next.checks?.filter { !$0.key.hasPrefix("memory-") }
+      if let memory = made.memory { next.checks = adding(memory, as: files.memoryName(round + 1), to: next.checks) }
       if round + 1 < plan.charter.federation.rounds, next.isStalled(after: round, in: plan) {
         next.lastRound = round + 1
       }
     case .evaluation(let rounds):
       note(try SiteStatistics(sum: result.vector, format: format, task: plan.charter.task), of: rounds, &record, &next)
     }
-    if let values { try files.writeSums(values, of: purpose) }
+    if let values {
+      next.checks = adding(try files.writeSums(values, of: purpose), as: files.name(purpose), to: next.checks)
+    }
+    next.records = Agenda.chained(agenda.records, record.line)
     next.done += 1
     if next.nextPurpose(of: plan) == nil { next.result = next.outcome(of: plan) }
     try write(record)
     try files.write(next)
     agenda = next
     tell(record, values, of: purpose)
+  }
+
+  private func adding(_ check: String, as name: String, to checks: [String: String]?) -> [String: String] {
+    (checks ?? [:]).merging([name: check], uniquingKeysWith: { _, new in new })
+  }
+
+  private func step(
+    _ round: Int, _ result: SummationResult, _ format: VectorFormat, _ introduction: SiteIntroduction, weight: Int
+  ) throws -> WrittenModel {
+    let length = plan.modelLength(entries: introduction.entries)
+    let made = try ModelStep(plan: plan, files: files, entries: introduction.entries).advance(
+      round: round, vector: result.vector, format: format, weight: weight,
+      from: try models.check(round, hash: agenda.models[round], length: length),
+      memory: agenda.checks?[files.memoryName(round)])
+    models.note(round + 1, made.pieces)
+    return made
   }
 
   private func note(

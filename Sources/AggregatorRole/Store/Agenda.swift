@@ -4,11 +4,13 @@ import Foundation
 import Foundations
 import JobSpec
 import Models
+import SecureSums
 
 /// Where a federation stands, beside the sum that is under way: what has been done of the charter's sums, the models it led to, and who has
-/// the result. Written as a whole after each step (`agenda.json`).
+/// the result. Written as a whole after each step (`agenda.json`), with hashes of the files beside it that nobody could make again.
 struct Agenda: Codable, Equatable, Sendable {
-  static let currentVersion = 1
+  /// Version 1 had no hashes but those of models, and no group keys.
+  static let currentVersion = 2
 
   var version = currentVersion
   /// What all sites must say of themselves, and who has said it.
@@ -25,6 +27,10 @@ struct Agenda: Codable, Equatable, Sendable {
   var result: FederationResult?
   /// Sites that hold the result.
   var fetched: [Int] = []
+  /// XXH64, in hexadecimal, of files by their names: of each pooled sum, and of what the server's rule remembers now.
+  var checks: [String: String]?
+  /// XXH64 of the records that stand, chained (`chained`); nil before the first.
+  var records: String?
 
   /// All sums from the first to the last, with what is known of the end.
   func purposes(of plan: FederationPlan) -> [SumPurpose] {
@@ -37,19 +43,27 @@ struct Agenda: Codable, Equatable, Sendable {
     return purposes.indices.contains(done) ? purposes[done] : nil
   }
 
-  /// Whether it can be what an aggregator of this charter has written.
+  /// Whether it can be what an aggregator of this charter has written, whatever is in the file.
   func fits(_ plan: FederationPlan) -> Bool {
-    let purposes = purposes(of: plan)
-    guard version == Self.currentVersion, (0...purposes.count).contains(done), scores.count <= models.count,
-      lastRound.map({ (1...plan.charter.federation.rounds).contains($0) }) != false,
-      (fetched + introducedBy).allSatisfy(plan.charter.sites.indices.contains),
-      done == purposes.count || result == nil
+    let rounds = plan.charter.federation.rounds
+    guard (1...Self.currentVersion).contains(version), lastRound.map({ (1...rounds).contains($0) }) != false,
+      scores.count <= models.count, (fetched + introducedBy).allSatisfy(plan.charter.sites.indices.contains),
+      introduction.map({ plan.allows($0) }) ?? (done == 0 && models.isEmpty)
     else { return false }
+    let purposes = purposes(of: plan)
+    guard (0...purposes.count).contains(done), done == purposes.count || result == nil else { return false }
     let updates = purposes.prefix(done).count { if case .update = $0 { true } else { false } }
-    let isStarted = !models.isEmpty || updates > 0
-    return (introduction != nil || done == 0) && (isStarted ? models.count == updates + 1 : true)
+    return (models.isEmpty && updates == 0 || models.count == updates + 1)
       && models.allSatisfy { [UInt8](hexadecimal: $0)?.count == 32 }
-      && (result.map { models.indices.contains($0.rounds) } ?? true)
+      && (result.map { models.indices.contains($0.rounds) && models[$0.rounds] == $0.model } ?? true)
+  }
+
+  /// XXH64 of the hash of the records before and a record's line.
+  static func chained(_ before: String?, _ line: String) -> String {
+    var hash = ContentHash()
+    hash.update(before ?? "")
+    hash.update(line)
+    return hash.value().hexadecimal
   }
 
   // MARK: - Scores
@@ -99,5 +113,21 @@ struct Agenda: Codable, Equatable, Sendable {
     return FederationResult(
       rounds: best.rounds, model: models[best.rounds],
       reason: "\(end); the model after \(best.rounds) has the best \(metric), \(QuantityText.fixed(best.score, 4))")
+  }
+}
+
+extension FederationPlan {
+  /// Whether the sums of a model of these sizes can be laid out.
+  func allows(_ introduction: SiteIntroduction) -> Bool {
+    introduction.entries >= 1 && (0...SumLimits.entries).contains(introduction.columns)
+      && (try? check(introduction)) != nil
+  }
+
+  /// - Throws: `FixedPointError` for sizes that no sum can have.
+  func check(_ introduction: SiteIntroduction) throws {
+    // What a round's vector holds does not depend on the round.
+    for purpose in purposes(rounds: 1) {
+      _ = try format(of: purpose, entries: introduction.entries, columns: introduction.columns)
+    }
   }
 }

@@ -34,54 +34,87 @@ struct FederationFiles: Sendable {
 
   func model(_ rounds: Int) -> String { path("model-\(rounds).f32") }
 
-  func memory(_ rounds: Int) -> String { path("memory-\(rounds).f64") }
+  func memory(_ rounds: Int) -> String { path(memoryName(rounds)) }
 
-  func sums(_ purpose: SumPurpose) -> String {
-    path(purpose.description.replacing(" ", with: "-") + ".f64")
-  }
+  func sums(_ purpose: SumPurpose) -> String { path(name(purpose)) }
+
+  /// Names in the folder, as the agenda has them.
+  func name(_ purpose: SumPurpose) -> String { purpose.description.replacing(" ", with: "-") + ".f64" }
+
+  func memoryName(_ rounds: Int) -> String { "memory-\(rounds).f64" }
 
   // MARK: - Agenda
 
   /// - Returns: a new one where there is none yet.
   /// - Throws: `AggregatorError.damaged`; `FileError`.
   func readAgenda(of plan: FederationPlan) throws -> Agenda {
-    guard let bytes = try SmallFile.read(agenda) else { return Agenda() }
-    guard let read = try? JSONDecoder().decode(Agenda.self, from: bytes), read.fits(plan) else {
-      throw AggregatorError.damaged(path: agenda)
+    // A round has a hash and a score, a charter at most a million rounds.
+    let limit = 1 << 20 + 128 * plan.charter.federation.rounds
+    guard let bytes = try readSmall(agenda, limit: limit) else {
+      // It was there before anything else.
+      guard !RegularFile.exists(model(0)), try recordLines().isEmpty else {
+        throw AggregatorError.damaged(path: agenda, "is not there any more")
+      }
+      return Agenda()
     }
+    guard let (read, isChecked) = CheckedJSON.decode(Agenda.self, from: bytes), read.fits(plan),
+      isChecked || read.version < Agenda.currentVersion
+    else { throw AggregatorError.damaged(path: agenda, "is not what was written") }
     return read
   }
 
   func write(_ value: Agenda) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-    try AtomicFile.write(try encoder.encode(value), to: agenda)
+    try AtomicFile.write(try CheckedJSON.encode(value), to: agenda)
+  }
+
+  private func readSmall(_ path: String, limit: Int) throws -> Data? {
+    do {
+      return try SmallFile.read(path, limit: limit)
+    } catch FileError.file(let path, let problem) {
+      throw AggregatorError.damaged(path: path, problem.description)
+    }
   }
 
   // MARK: - Numbers
 
-  func writeSums(_ values: [Double], of purpose: SumPurpose) throws {
-    try values.withUnsafeBytes { try AtomicFile.write($0, to: sums(purpose)) }
+  /// - Returns: XXH64 of the file, in hexadecimal.
+  func writeSums(_ values: [Double], of purpose: SumPurpose) throws -> String {
+    try values.withUnsafeBytes { bytes in
+      try AtomicFile.write(bytes, to: sums(purpose))
+      return Self.hash(bytes)
+    }
   }
 
-  func readSums(of purpose: SumPurpose) throws -> Tensor<Double> {
-    let file = try SpoolFile(reading: sums(purpose))
-    let count = try file.length / MemoryLayout<Double>.stride
-    return try numbers(count, of: file)
+  /// - Parameters:
+  ///   - count: numbers that it must have.
+  ///   - check: its hash; nil for one that a version before has written.
+  /// - Throws: `AggregatorError.damaged`; `FileError`.
+  func readSums(of purpose: SumPurpose, count: Int, check: String?) throws -> Tensor<Double> {
+    let path = sums(purpose)
+    guard RegularFile.exists(path) else { throw AggregatorError.damaged(path: path, "is not there any more") }
+    let file = try SpoolFile(reading: path)
+    guard try file.length == count * MemoryLayout<Double>.stride else {
+      throw AggregatorError.damaged(path: path, "does not hold \(count) numbers")
+    }
+    let values: Tensor<Double> = try numbers(count, of: file)
+    guard values.allFinite, check.map({ $0 == Self.hash(of: values) }) ?? true else {
+      throw AggregatorError.damaged(path: path, AggregatorError.otherContent)
+    }
+    return values
   }
 
-  /// Entries of the model after `rounds` rounds from `offset` on, at most as many as one message holds.
-  ///
-  /// - Throws: `AggregatorError.noSuchModel`; `FileError`.
-  func modelPiece(rounds: Int, offset: Int) throws -> Tensor<Float> {
-    guard RegularFile.exists(model(rounds)) else { throw AggregatorError.noSuchModel(rounds: rounds) }
-    let file = try SpoolFile(reading: model(rounds))
-    let length = try file.length / MemoryLayout<Float>.stride
-    guard offset < length else { throw AggregatorError.noSuchModel(rounds: rounds) }
-    return try numbers(min(length - offset, FederationPlan.pieceEntries), of: file, at: offset)
+  static func hash(of values: Tensor<Double>) -> String {
+    values.withUnsafeBufferPointer { hash(UnsafeRawBufferPointer($0)) }
   }
 
-  private func numbers<Number: TensorElement>(
+  private static func hash(_ bytes: UnsafeRawBufferPointer) -> String {
+    var hash = ContentHash()
+    hash.update(bytes)
+    return hash.value().hexadecimal
+  }
+
+  /// Numbers of a file whose length is known to hold them.
+  func numbers<Number: TensorElement>(
     _ count: Int, of file: SpoolFile, at offset: Int = 0
   ) throws(FileError) -> Tensor<Number> {
     var result = Tensor<Number>(uninitialized: [count])

@@ -33,8 +33,8 @@ package struct FederationSurvey {
     for name in try Directory.names(in: jobs.path) where JobID(hex: name) != nil {
       let files = FederationFiles(folder: jobs.appending(path: name))
       guard let bytes = try SmallFile.read(files.sites) else { continue }
-      guard var status = try? JSONDecoder().decode(FederationStatus.self, from: bytes) else {
-        throw AggregatorError.damaged(path: files.sites)
+      guard var status = try? JSONDecoder().decode(FederationStatus.self, from: bytes), status.isPossible else {
+        throw AggregatorError.damagedStatus(path: files.sites)
       }
       if report.aggregator == nil {
         for index in status.sites.indices where status.sites[index].state != .done {

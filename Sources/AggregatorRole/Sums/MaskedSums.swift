@@ -12,20 +12,36 @@ final class MaskedSums: Summation {
   /// - Parameters:
   ///   - path: of the file that holds its state, which is secret.
   ///   - key: the aggregator's.
-  /// - Throws: `SumError`; `FileError`.
+  /// - Throws: `AggregatorError.damaged` for a file that is not what was written; `SumError`; `FileError`.
   init(path: String, roster: SumRoster, key: KeyAgreement) throws {
-    let persist: (UnsafeRawBufferPointer) throws -> Void = { try AtomicFile.write($0, to: path) }
+    let persist: (UnsafeRawBufferPointer) throws -> Void = { try CheckedFile.write($0, to: path) }
     guard RegularFile.exists(path) else {
       coordinator = try SumCoordinator(roster: roster, key: key, persist: persist)
       return
     }
     let file = try SpoolFile(reading: path)
-    let state = SecretBuffer(byteCount: max(1, try file.length))
-    try file.read(into: state.bytes, at: 0)
-    coordinator = try state.withUnsafeBytes {
-      try SumCoordinator(restoring: $0, roster: roster, key: key, persist: persist)
+    let length = try file.length
+    guard (1...Self.mostBytes).contains(length) else {
+      throw AggregatorError.damaged(path: path, "has \(length) bytes, which no state of sums has")
+    }
+    let state = SecretBuffer(byteCount: length)
+    do {
+      try file.read(into: state.bytes, at: 0)
+      coordinator = try state.withUnsafeBytes {
+        try SumCoordinator(
+          restoring: CheckedFile.content(of: $0, path: path), roster: roster, key: key, persist: persist)
+      }
+    } catch FileError.file(let path, let problem) {
+      throw AggregatorError.damaged(path: path, problem.description)
+    } catch SumError.state(let what) {
+      throw AggregatorError.damaged(path: path, "is no state of sums (\(what))")
+    } catch SumError.otherCharter {
+      throw AggregatorError.damaged(path: path, "is the state of another federation's sums")
     }
   }
+
+  /// Far above what a set-up of the most sites and sums takes.
+  private static let mostBytes = 1 << 30
 
   var stage: SummationStage {
     switch coordinator.stage {
@@ -48,6 +64,10 @@ final class MaskedSums: Summation {
   var readySites: [Int] { coordinator.setUpSites.map(Self.place) }
 
   var sumsLeft: Int { coordinator.keysLeft }
+
+  var nextSum: UInt64 { coordinator.nextSum }
+
+  func isOpened(_ purpose: SumPurpose) -> Bool { coordinator.isReleased(purpose.description) }
 
   var waitingFor: [Int] { coordinator.waitingFor.map(Self.place) }
 

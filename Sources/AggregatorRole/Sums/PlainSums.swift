@@ -7,7 +7,7 @@ import SecureSums
 /// Sums that are not masked, for charters that ask for that: the same integers as masked ones, without keys and without the rounds that
 /// agree on survivors. The aggregator sees every upload.
 final class PlainSums: Summation {
-  /// What outlives the process.
+  /// What outlives the process. Version 1 had neither a version nor a check of its own.
   private struct Stored: Codable {
     struct Task: Codable {
       let sum: UInt64
@@ -19,10 +19,25 @@ final class PlainSums: Summation {
       /// Whose vectors are in files and count.
       var uploads: [Int] = []
       var isClosed = false
+
+      /// Whether a sum over so many sites can be like this, whatever is in the file.
+      func fits(sites: Int, next: UInt64) -> Bool {
+        (1..<next).contains(sum) && SumPurpose(purpose) != nil && (1...SumLimits.entries).contains(entries)
+          && cohort.allSatisfy((0..<sites).contains) && Set(cohort).count == cohort.count && !cohort.isEmpty
+          && uploads.allSatisfy(cohort.contains) && Set(uploads).count == uploads.count
+      }
     }
 
+    static let currentVersion = 2
+
+    var version: Int? = currentVersion
     var next: UInt64 = 1
     var task: Task?
+
+    func fits(sites: Int) -> Bool {
+      // Far from where adding overflows.
+      (1...UInt64(1) << 40).contains(next) && task?.fits(sites: sites, next: next) != false
+    }
   }
 
   private var stored: Stored
@@ -44,13 +59,18 @@ final class PlainSums: Summation {
     self.sites = sites
     self.minimum = minimum
     self.names = names
-    if let bytes = try SmallFile.read(path) {
-      guard let stored = try? JSONDecoder().decode(Stored.self, from: bytes) else {
-        throw AggregatorError.damaged(path: path)
+    do {
+      guard let bytes = try SmallFile.read(path) else {
+        stored = Stored()
+        return
       }
-      self.stored = stored
-    } else {
-      stored = Stored()
+      guard let (found, isChecked) = CheckedJSON.decode(Stored.self, from: bytes), found.fits(sites: sites),
+        isChecked ? found.version == Stored.currentVersion : found.version == nil
+      else { throw AggregatorError.damaged(path: path, AggregatorError.otherContent) }
+      stored = found
+      stored.version = Stored.currentVersion
+    } catch FileError.file(let path, let problem) {
+      throw AggregatorError.damaged(path: path, problem.description)
     }
   }
 
@@ -68,6 +88,10 @@ final class PlainSums: Summation {
   var readySites: [Int] { Array(0..<sites) }
 
   var sumsLeft: Int { .max }
+
+  var nextSum: UInt64 { stored.next }
+
+  func isOpened(_ purpose: SumPurpose) -> Bool { false }
 
   var waitingFor: [Int] {
     guard let task = stored.task, !task.isClosed else { return [] }
@@ -155,7 +179,7 @@ final class PlainSums: Summation {
   private func save(_ change: (inout Stored) -> Void) throws {
     var changed = stored
     change(&changed)
-    try AtomicFile.write(try JSONEncoder().encode(changed), to: path)
+    try AtomicFile.write(try CheckedJSON.encode(changed), to: path)
     stored = changed
   }
 }

@@ -12,6 +12,12 @@ protocol Summation: AnyObject {
   /// The sum that is under way or waits to be finished.
   var current: SumTask? { get }
 
+  /// The number that the sum which is begun next has; or, without keys for it, at least as high.
+  var nextSum: UInt64 { get }
+
+  /// Whether a sum of this purpose may have been opened, so that it cannot be begun again.
+  func isOpened(_ purpose: SumPurpose) -> Bool
+
   /// Sites that can be in a cohort now.
   var readySites: [Int] { get }
 

@@ -55,6 +55,7 @@ package struct RunDirectory: Sendable {
         throw OwnerError.run("\(root.path) already holds a run; continue it with --resume, or choose another --out")
       }
       try RunLease.checkFree(self)
+      if entries == [state.lastPathComponent], holdsNoState { return }
       throw OwnerError.run("\(root.path) is not empty and holds no run; choose another --out")
     }
     var status = stat()
@@ -65,6 +66,12 @@ package struct RunDirectory: Sendable {
       )
     }
     try Directory.create(state.path)
+  }
+
+  /// Whether `state` is what a process has made that ended before it wrote anything of a run.
+  private var holdsNoState: Bool {
+    guard let names = try? Directory.names(in: state.path) else { return false }
+    return names.allSatisfy { $0.hasPrefix(lease.file) || AtomicFile.isTemporaryName($0) }
   }
 
   /// Closes to other users what an older version left open to them: files become 0600, directories 0700. The job's key stays as it is:
@@ -143,7 +150,7 @@ package final class RunLease: Sendable {
   }
 
   /// - Throws: as `init` when a process that is alive, or may be, has the run.
-  static func checkFree(_ directory: RunDirectory) throws {
+  package static func checkFree(_ directory: RunDirectory) throws {
     guard let record = try? LeaseRecord.read(directory.lease), record.holder.isAlive != false else { return }
     throw isHeld(directory, by: record.holderText)
   }

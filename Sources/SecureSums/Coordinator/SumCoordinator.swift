@@ -91,6 +91,15 @@ package final class SumCoordinator {
     return Int(clamping: setUp.terms.sums.upperBound - setUp.nextSum)
   }
 
+  /// The number of the sum that is begun next; that of a new set-up's first where this one has no keys left.
+  package var nextSum: UInt64 {
+    guard let setUp = state.setUp, setUp.terms.sums.contains(setUp.nextSum) else { return state.nextSum }
+    return setUp.nextSum
+  }
+
+  /// Whether a sum of this purpose was released, so that it cannot be begun again.
+  package func isReleased(_ purpose: String) -> Bool { state.purposes.isGiven(purpose) }
+
   /// Sites that can be in a cohort under the present set-up, in the order of the charter.
   package var setUpSites: [Int] {
     guard let setUp = state.setUp, setUp.stage == .done else { return [] }

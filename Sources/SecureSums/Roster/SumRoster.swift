@@ -143,7 +143,7 @@ package enum SumLimits {
   /// Of a name or a purpose, in bytes.
   static let textBytes = 80
   /// Of a vector.
-  static let entries = 1 << 40
+  package static let entries = 1 << 40
 
   /// Whether it is 1 to 80 bytes that are printable as they are.
   static func isText(_ text: String) -> Bool {

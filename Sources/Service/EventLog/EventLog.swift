@@ -102,7 +102,7 @@ package final class EventLog: Sendable {
     } catch {
       throw ServiceError(
         .exhausted,
-        "the \(program) cannot write its event log and accepts no job that it cannot log (\((error as? any Failure)?.description ?? "\(error)")); ask its operator",
+        "the \(program) cannot write its event log and accepts no job that it cannot log (\((error as? any Failure)?.descriptionForOthers ?? "\(error)")); ask its operator",
         cause: .eventLog)
     }
   }

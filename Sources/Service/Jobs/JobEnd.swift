@@ -50,7 +50,7 @@ extension JobService {
       } then: { _ in
       }
     }
-    tell(.refused(kind: error.kind, reason: error.description), job: id, to: record.peer)
+    tell(.refused(kind: error.kind, reason: error.descriptionForOthers), job: id, to: record.peer)
   }
 
   private func finish(_ record: JobRecord<Handler>, steps: Int) {

@@ -42,6 +42,9 @@ package protocol JobHandler: AnyObject, SendableMetatype {
   /// False when no job can be run any more: the service then stops as on a signal.
   var canRunJobs: Bool { get }
 
+  /// Why the service must end, with jobs or without; nil while it need not. `JobService.run` throws it in the end.
+  var failure: (any Failure)? { get }
+
   /// The answer to `hello`.
   func greeting(for owner: OwnerKey, limits: OwnerLimits) -> Answer
 
@@ -110,6 +113,8 @@ extension JobHandler {
   package var ownerSilence: Duration? { nil }
 
   package var canRunJobs: Bool { true }
+
+  package var failure: (any Failure)? { nil }
 
   package func diskNeeded(by content: Content) throws -> Int? { 0 }
 

@@ -78,7 +78,7 @@ package final class JobService<Handler: JobHandler> {
 
   /// Serves until a stop is requested; then saves the running jobs, tells their owners, and returns.
   ///
-  /// - Throws: `TransportError` when the endpoint fails for good.
+  /// - Throws: `TransportError` when the endpoint fails for good; the handler's `failure`.
   package func run() throws {
     // Without an endpoint nobody would ever end the runner.
     defer {
@@ -89,7 +89,7 @@ package final class JobService<Handler: JobHandler> {
     configuration.eventLog?.note(LoggedEvent(.started))
     startNext()
     let timeout = min(.seconds(1), configuration.tickInterval, configuration.turn)
-    while !stop.isRequested, handler.canRunJobs {
+    while !stop.isRequested, handler.canRunJobs, handler.failure == nil {
       if let incoming = try receive(timeout: timeout) { handle(incoming) }
       applyOwnerChanges()
       deliverOutbox()
@@ -108,6 +108,7 @@ package final class JobService<Handler: JobHandler> {
       }
     }
     configuration.eventLog?.note(LoggedEvent(.stopped))
+    if let failure = handler.failure { throw failure }
   }
 
   /// Has the runners stop, and waits until they have.
@@ -267,7 +268,7 @@ extension JobService {
         to: peer)
     }
     refused(failure.description, RefusalCause(failure), job: job, of: peer)
-    tell(.refused(kind: failure.kind, reason: failure.description), job: job, to: peer)
+    tell(.refused(kind: failure.kind, reason: failure.descriptionForOthers), job: job, to: peer)
   }
 
   private func refused(_ reason: String, _ cause: RefusalCause, job: JobID, of peer: PeerID) {

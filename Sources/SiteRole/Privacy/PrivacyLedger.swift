@@ -7,6 +7,8 @@ import Privacy
 /// What a site has spent, in `state/ledger.jsonl`: a first line with the noise, then a line for each round whose update may have left, written and
 /// synced before it can.
 ///
+/// Every line says by itself whether it is what was written (`CheckedJSON`); those of version 1 did not.
+///
 /// A line is of a round, so that a round that is made again after a kill is not counted twice; and it names the update, so that the round's noise
 /// never covers two different ones, whose difference would be without noise.
 final class PrivacyLedger {
@@ -20,8 +22,9 @@ final class PrivacyLedger {
       case stepsPerRound = "steps_per_round"
     }
 
-    static let currentVersion = 1
+    static let currentVersion = 2
 
+    /// Of the file.
     let version: Int
     let unit: String
     let clipNorm: Double
@@ -31,8 +34,8 @@ final class PrivacyLedger {
     let sampleRate: Double
     let stepsPerRound: Int
 
-    init(_ plan: PrivacyPlan) {
-      version = Self.currentVersion
+    init(_ plan: PrivacyPlan, version: Int = currentVersion) {
+      self.version = version
       unit = plan.target.unit.rawValue
       clipNorm = plan.target.clipNorm
       (epsilon, delta) = (plan.target.epsilon, plan.target.delta)
@@ -57,34 +60,54 @@ final class PrivacyLedger {
 
   /// The terms of a ledger; nil where there is none, or none that was begun.
   ///
-  /// - Throws: `SiteError.privacy` for a first line that is none of a ledger; `FileError`.
+  /// - Throws: `SiteError.damaged` for a first line that is none of a ledger; `FileError`.
   static func terms(of path: String) throws -> Terms? {
-    guard RegularFile.exists(path), let line = try LineLog.lines(of: path).first else { return nil }
-    guard let terms = try? JSONDecoder().decode(Terms.self, from: Data(line.utf8)),
-      terms.version == Terms.currentVersion
+    guard RegularFile.exists(path), let line = try lines(of: path).first else { return nil }
+    guard let terms = read(Terms.self, line, version: nil), (1...Terms.currentVersion).contains(terms.version),
+      read(Terms.self, line, version: terms.version) != nil
     else { throw damaged(path) }
     return terms
   }
 
+  /// Whether any round is counted there.
+  static func hasEntries(_ path: String) throws -> Bool {
+    try RegularFile.exists(path) && lines(of: path).count > 1
+  }
+
+  private static func lines(of path: String) throws -> [String] {
+    do {
+      return try LineLog.lines(of: path)
+    } catch FileError.log {
+      throw damaged(path)
+    }
+  }
+
+  /// - Parameter version: of the file: from the second on lines have a check. Nil while it is not known.
+  private static func read<Value: Codable>(_ type: Value.Type, _ line: String, version: Int?) -> Value? {
+    guard let (value, isChecked) = CheckedJSON.decode(type, from: Data(line.utf8)) else { return nil }
+    return isChecked || (version ?? 1) < 2 ? value : nil
+  }
+
   /// Opens the ledger, or begins it.
   ///
-  /// - Throws: `SiteError.privacy` for a ledger of other terms, and for lines that are none, of no round of the run, or of a round twice; `FileError`.
+  /// - Throws: `SiteError.privacy` for a ledger of other terms; `SiteError.damaged` for lines that are none, of no round of the run, or of a round
+  ///   twice; `FileError`.
   init(path: String, plan: PrivacyPlan) throws {
     self.path = path
-    let terms = Terms(plan)
+    let known = try Self.terms(of: path)
+    let terms = Terms(plan, version: known?.version ?? Terms.currentVersion)
     self.terms = terms
     log = try LineLog(path: path)
-    let lines = try LineLog.lines(of: path)
-    guard let first = lines.first else {
-      try log.append(Self.line(terms))
+    guard let known else {
+      try log.append(try CheckedJSON.line(terms))
       try log.sync()
       return
     }
-    guard let known = try? JSONDecoder().decode(Terms.self, from: Data(first.utf8)), known == terms else {
+    guard known == terms else {
       throw SiteError.privacy("\(path) was begun under other terms than the charter's and this site's rows give now")
     }
-    for line in lines.dropFirst() {
-      guard let entry = try? JSONDecoder().decode(Entry.self, from: Data(line.utf8)),
+    for line in try Self.lines(of: path).dropFirst() {
+      guard let entry = Self.read(Entry.self, line, version: terms.version),
         (0..<rounds(of: plan)).contains(entry.round), !entries.contains(where: { $0.round == entry.round })
       else { throw Self.damaged(path) }
       entries.append(entry)
@@ -94,8 +117,10 @@ final class PrivacyLedger {
   private func rounds(of plan: PrivacyPlan) -> Int { plan.mechanism.steps / plan.stepsPerRound }
 
   private static func damaged(_ path: String) -> SiteError {
-    .privacy(
-      "\(path) is not what this program has written; without it nobody knows what is spent, so nothing more is sent")
+    .damaged(
+      path: path,
+      "is not what this program has written: put it back as it was; without it nobody knows what is spent, so nothing more is sent"
+    )
   }
 
   /// Steps that may have left.
@@ -112,15 +137,15 @@ final class PrivacyLedger {
     if let known = entries.first(where: { $0.round == entry.round }) {
       guard known == entry else {
         throw SiteError.privacy(
-          "the update of round \(entry.round + 1) comes out otherwise than before, and the same noise on two updates would show their "
-            + "difference: go on with the kind of processor and the file that it was made with, or let the sum go on without this site"
+          "the update of round \(entry.round + 1) comes out otherwise than \(path) has it from before, and the same noise on two updates would "
+            + "show their difference: go on with the kind of processor and the file that it was made with, or let the sum go on without this site"
         )
       }
       // What a kill may have kept from the disk.
       try log.sync()
       return false
     }
-    try log.append(Self.line(entry))
+    try log.append(try CheckedJSON.line(entry))
     try log.sync()
     entries.append(entry)
     return true
@@ -135,11 +160,5 @@ final class PrivacyLedger {
         "\(path) is not the file any more that this site counts in (moved, replaced or changed while it was in use); put it back as it was and "
           + "resume, nothing more is sent")
     }
-  }
-
-  private static func line(_ value: some Encodable) throws -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys]
-    return String(decoding: try encoder.encode(value), as: UTF8.self)
   }
 }

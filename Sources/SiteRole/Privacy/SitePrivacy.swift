@@ -85,8 +85,8 @@ final class SitePrivacy {
     for record in records where record.survivors.contains(site) {
       guard case .update(let round)? = SumPurpose(record.purpose), !counted.contains(round) else { continue }
       throw SiteError.privacy(
-        "round \(round + 1) had this site's update, and this run directory's ledger does not count it: go on with the one that the site took part "
-          + "with; nothing more is sent")
+        "round \(round + 1) had this site's update, and this run directory's ledger does not count it (\(ledger.path)): go on with the one that the "
+          + "site took part with; nothing more is sent")
     }
   }
 

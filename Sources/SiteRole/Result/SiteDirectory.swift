@@ -30,10 +30,6 @@ package struct SiteDirectory: Sendable {
   /// Keys and shares of the secure sums, secret.
   var sums: URL { run.state.appending(path: "sums.state") }
 
-  private func pooledFile(_ purpose: SumPurpose) -> URL {
-    run.state.appending(path: "pooled-\(purpose.description.replacing(" ", with: "-")).json")
-  }
-
   /// Which federation the directory is of, and which site of it.
   struct Identity: Codable, Equatable {
     var version = 1
@@ -44,19 +40,38 @@ package struct SiteDirectory: Sendable {
     let key: String
   }
 
-  /// Begins a run directory, or finds the one that is to go on.
+  private func known() throws -> Identity? {
+    try RunFile.read(Identity.self, from: identityFile) { $0.version == 1 }
+  }
+
+  /// Makes the directory of a run that is to begin, or finds one that nothing has come of, such as of a join that was refused.
+  ///
+  /// - Throws: `SiteError.otherRun` for a directory with a run that has come to something; `OwnerError.run`, `FileError`.
+  package func prepare() throws {
+    guard try known() != nil else { return try run.create() }
+    try RunLease.checkFree(run)
+    try checkUnused()
+  }
+
+  private func checkUnused() throws {
+    guard try isUnused else {
+      throw SiteError.otherRun(
+        "\(run.root.path) already holds a site's run; go on with it by --resume, or choose another --out")
+    }
+  }
+
+  /// Begins or resumes a run in a directory that is there, and no other process's.
   ///
   /// - Throws: `SiteError.otherRun`, `OwnerError.run`, `FileError`.
-  package func open(_ plan: FederationPlan, site: Int, resuming: Bool) throws {
+  package func begin(_ plan: FederationPlan, site: Int, resuming: Bool) throws {
     let identity = Identity(
       charter: plan.digest.hexadecimal, site: plan.charter.sites[site].name, key: plan.siteKeys[site].z85)
-    let known = try RunFile.read(Identity.self, from: identityFile) { $0.version == 1 }
+    let known = try known()
     guard resuming else {
       if known != nil {
-        throw SiteError.otherRun(
-          "\(run.root.path) already holds a site's run; go on with it by --resume, or choose another --out")
+        try checkUnused()
+        try clear()
       }
-      try run.create()
       return try RunFile.write(identity, to: identityFile)
     }
     guard let known else {
@@ -70,80 +85,17 @@ package struct SiteDirectory: Sendable {
     }
   }
 
+  /// The same for one who has the directory for itself anyway.
+  package func open(_ plan: FederationPlan, site: Int, resuming: Bool) throws {
+    if !resuming { try prepare() }
+    try begin(plan, site: site, resuming: resuming)
+  }
+
   /// The jobs that a provider may have of this site, and their key.
   ///
   /// - Throws: as `RoundJobs`.
   package func providerJobs(_ plan: FederationPlan, masking: MaskingDescription) throws -> RoundJobs {
     try RoundJobs(run.state.appending(path: "provider"), for: plan.job, masking: masking)
-  }
-
-  // MARK: - Pooled sums
-
-  func pooled(_ purpose: SumPurpose) throws -> [Double]? {
-    try RunFile.read([Double].self, from: pooledFile(purpose), limit: 1 << 28)
-  }
-
-  func store(_ values: [Double], of purpose: SumPurpose) throws {
-    try RunFile.write(values, to: pooledFile(purpose))
-  }
-
-  // MARK: - Models
-
-  private var modelsFile: URL { run.state.appending(path: "models.json") }
-
-  /// Keeps which model this site's update of a round is of. Two updates of one model, or of two models in one round, would show in the
-  /// difference of two sums what one site sent.
-  ///
-  /// - Parameter model: SHA-256, in hexadecimal.
-  /// - Throws: `SiteError.aggregatorLies` for a model that another round began with, and for another one in the same round.
-  func remember(model: String, round: Int) throws {
-    var known = try RunFile.read([String: String].self, from: modelsFile) ?? [:]
-    for (other, hash) in known {
-      if other == "\(round)", hash != model {
-        throw SiteError.aggregatorLies("the aggregator asks for round \(round + 1) of two models")
-      }
-      if other != "\(round)", hash == model {
-        throw SiteError.aggregatorLies("the aggregator asks for the update of one model in two rounds")
-      }
-    }
-    guard known.updateValue(model, forKey: "\(round)") == nil else { return }
-    try RunFile.write(known, to: modelsFile)
-  }
-
-  // MARK: - Control variates
-
-  /// c_k after the site took part in so many rounds' sums, of the last that is not after `rounds`; nil while it is all zeros.
-  func controls(before rounds: Int, count: Int) throws -> [Float]? {
-    let known = (0...rounds).last { FileManager.default.fileExists(atPath: controlsFile($0, isPending: false).path) }
-    guard let known else { return nil }
-    let tensor: Tensor<Float> = try SafetensorsFile(path: controlsFile(known, isPending: false).path).tensor("controls")
-    guard tensor.count == count else {
-      throw OwnerError.run("\(run.state.path) holds control variates of another model")
-    }
-    return tensor.elements
-  }
-
-  /// Keeps what c_k becomes if the update of `round` is in the sum.
-  func storePending(_ controls: [Float], round: Int) throws {
-    try SafetensorsFile.write(
-      [SafetensorsTensor("controls", Tensor(controls, shape: [controls.count]))],
-      to: controlsFile(round + 1, isPending: true).path)
-  }
-
-  /// The sum of a round's updates is done, with or without this site's.
-  func settle(round: Int, tookPart: Bool) throws {
-    let pending = controlsFile(round + 1, isPending: true)
-    guard FileManager.default.fileExists(atPath: pending.path) else { return }
-    if tookPart {
-      let controls: Tensor<Float> = try SafetensorsFile(path: pending.path).tensor("controls")
-      try SafetensorsFile.write(
-        [SafetensorsTensor("controls", controls)], to: controlsFile(round + 1, isPending: false).path)
-    }
-    try Directory.remove(pending.path)
-  }
-
-  private func controlsFile(_ rounds: Int, isPending: Bool) -> URL {
-    run.state.appending(path: "controls-\(rounds)\(isPending ? ".pending" : "").safetensors")
   }
 }
 

@@ -107,18 +107,18 @@ package final class SiteSession {
     differencing = Differencing(sites: work.plan.charter.sites.map(\.name), records: history.records)
     try work.check(history.records)
     party = try work.plan.roster.map { roster in
-      try Self.party(roster, site: work.site + 1, key: key, file: directory.sums.path)
+      try Self.party(roster, site: work.site + 1, key: key, directory)
     }
   }
 
-  private static func party(_ roster: SumRoster, site: Int, key: CurveKeyPair, file: String) throws -> SumParty {
+  private static func party(
+    _ roster: SumRoster, site: Int, key: CurveKeyPair, _ directory: SiteDirectory
+  ) throws -> SumParty {
     let agreement = try key.withSecretBytes { try KeyAgreement(secret: $0) }
-    let persist: (UnsafeRawBufferPointer) throws -> Void = { try AtomicFile.write($0, to: file) }
-    guard let kept = try SmallFile.read(file, limit: 1 << 30) else {
-      return try SumParty(roster: roster, site: site, key: agreement, persist: persist)
-    }
-    return try kept.withUnsafeBytes {
-      try SumParty(restoring: $0, roster: roster, site: site, key: agreement, persist: persist)
+    let persist: (UnsafeRawBufferPointer) throws -> Void = { try directory.store(sums: $0) }
+    return try directory.withSums { kept in
+      guard let kept else { return try SumParty(roster: roster, site: site, key: agreement, persist: persist) }
+      return try SumParty(restoring: kept, roster: roster, site: site, key: agreement, persist: persist)
     }
   }
 

@@ -61,14 +61,30 @@ struct ServeCommand: ParsableCommand {
         log.record(event)
       }
     ) { service in
-      try AggregatorHandler(
+      let handler = try AggregatorHandler(
         AggregatorConfiguration(
           service: service, plan: plan, key: key, software: Release.software, metrics: metrics))
+      if let finished = handler.finished { log.record(finished) }
+      return handler
     }
   }
 }
 
 extension ServerLog {
+  /// What is left to do of a federation that is over.
+  func record(_ finished: FinishedFederation) {
+    let rest =
+      finished.missing.isEmpty
+      ? "every site holds the result; nothing is left to serve"
+      : "handing out the result to the sites that do not hold it"
+    logger.notice(
+      "this federation is finished: \(rest)",
+      metadata: [
+        "rounds": "\(finished.result.rounds)", "sha256": "\(finished.result.model)",
+        "reason": "\(finished.result.reason)", "sites": "\(finished.missing.joined(separator: ","))",
+      ])
+  }
+
   /// What an aggregator does beside what every server does.
   func record(_ event: AggregatorEvent) {
     switch event {

@@ -75,10 +75,10 @@ struct JoinCommand: ParsableCommand {
     let group = try SiteFiles.groupKey(groupKey, for: plan)
     let directory = SiteDirectory(root: URL(filePath: output))
     let providerKey = try SiteFiles.providerKey(trainerKey, for: specification)
-    if !resume { try directory.open(plan, site: place.index, resuming: false) }
+    if !resume { try directory.prepare() }
     let lease = try RunHold.take(directory.run, interruption)
     defer { lease.release() }
-    if resume { try directory.open(plan, site: place.index, resuming: true) }
+    try directory.begin(plan, site: place.index, resuming: resume)
     if directory.isFinished {
       print("this run is finished; model: \(directory.run.model.path)")
       return

@@ -19,6 +19,8 @@ final class TestAggregator: Sendable {
   }
 
   let store: URL
+  /// What was found of a federation that is over.
+  let finished: FinishedFederation?
   private let endpoint: InProcessServerEndpoint
   private let stop = StopSwitch()
   private let ended = MonotonicLatch()
@@ -43,6 +45,7 @@ final class TestAggregator: Sendable {
     configuration.mostSumsOfSetUp = mostSumsOfSetUp
     // Opened here, so that what is wrong with the store is thrown to the test.
     nonisolated(unsafe) let handler = try AggregatorHandler(configuration)
+    self.finished = handler.finished
     Thread { [self] in
       do {
         try JobService(handler, endpoint: endpoint, configuration: finished, stop: stop) { [self] event in
@@ -64,6 +67,9 @@ final class TestAggregator: Sendable {
   var events: [AggregatorEvent] { state.withLock(\.events) }
 
   var refusals: [String] { state.withLock(\.refusals) }
+
+  /// Why it ended, other than of itself.
+  var failure: (any Error)? { state.withLock(\.failure) }
 
   /// That the last sum's result was fetched by all, and it ended of itself.
   func waitForEnd(_ seconds: Double = 60) -> Bool { ended.wait(for: .seconds(seconds)) }

@@ -144,7 +144,9 @@ import Testing
       let error = #expect(throws: SiteError.self) {
         try privacy.count(round: 1, model: model, entries: entries.map(UInt64.init))
       }
-      #expect(error?.description.contains("the update of round 2 comes out otherwise than before") == true)
+      let text = error?.description ?? ""
+      #expect(text.contains("the update of round 2 comes out otherwise than"), "\(text)")
+      #expect(text.contains(federation.runDirectory(0).ledger.path), "\(text)")
     }
     #expect(try PrivacyFixture.entries(federation, site: 0).count == 1)
   }
@@ -231,16 +233,53 @@ import Testing
     ("\"round\":0", "\"round\":2", "is not what this program has written"),
     ("\"round\":0", "\"round\":-1", "is not what this program has written"),
     ("\"update\"", "\"date\"", "is not what this program has written"),
-    ("\"version\":1", "\"version\":2", "is not what this program has written"),
+    ("\"version\":1", "\"version\":3", "is not what this program has written"),
     ("\"clip_norm\":0.05", "\"clip_norm\":0.1", "was begun under other terms"),
     ("\"delta\":1e-05", "\"delta\":1e-06", "was begun under other terms"),
   ]) func `A ledger that was changed is refused`(part: String, other: String, reason: String) throws {
     let federation = try begun()
     let file = federation.runDirectory(0).ledger
-    let text = try String(contentsOf: file, encoding: .utf8)
+    let text = try asVersion1(file)
     try #require(text.contains(part), "\(text)")
     try text.replacing(part, with: other).write(to: file, atomically: false, encoding: .utf8)
     #expect(refusal(federation).contains(reason))
+  }
+
+  /// Gives a ledger the form of a version before, whose lines have no checks; what is wrong with it then shows by its content alone.
+  private func asVersion1(_ file: URL) throws -> String {
+    let text = try String(contentsOf: file, encoding: .utf8).replacing(/"check":"[0-9a-f]{16}",/, with: "")
+      .replacing("\"version\":2", with: "\"version\":1")
+    try text.write(to: file, atomically: false, encoding: .utf8)
+    return text
+  }
+
+  @Test func `A ledger of the version before is read, and goes on in its form`() throws {
+    let federation = try begun()
+    let file = federation.runDirectory(0).ledger
+    let text = try asVersion1(file)
+    let privacy = try #require(try federation.work(0, resuming: true).privacy)
+    try privacy.count(round: 1, model: "a", entries: [1, 2])
+    #expect(try String(contentsOf: file, encoding: .utf8).hasPrefix(text))
+    #expect(try PrivacyFixture.entries(federation, site: 0).map(\.round) == [0, 1])
+    #expect(refusal(federation) == "not refused")
+  }
+
+  @Test func `Any change of a ledger is refused by the file's name`() throws {
+    let federation = try begun()
+    let file = federation.runDirectory(0).ledger
+    let good = try Data(contentsOf: file)
+    for place in good.indices.dropLast() {
+      var bytes = good
+      bytes[place] ^= 1
+      try bytes.write(to: file)
+      let reason = refusal(federation)
+      #expect(reason.contains(file.path) && reason.contains("nothing more is sent"), "byte \(place): \(reason)")
+    }
+    // Of a digit of which no other rule knows.
+    var bytes = good
+    bytes[good.count - 4] = good[good.count - 4] == 0x61 ? 0x62 : 0x61
+    try bytes.write(to: file)
+    #expect(throws: SiteError.self) { try federation.work(0, resuming: true) }
   }
 
   @Test func `A round twice in a ledger is refused, and a torn line is not counted`() throws {
@@ -258,7 +297,7 @@ import Testing
   @Test func `Noise that would spend more than the charter allows is refused, with the figure`() throws {
     let federation = try begun()
     let file = federation.runDirectory(0).ledger
-    let text = try String(contentsOf: file, encoding: .utf8)
+    let text = try asVersion1(file)
     let known = try #require(text.firstMatch(of: /"noise_multiplier":([0-9.]+)/))
     let lower = try #require(Double(known.1)) * 0.9
     try text.replacing(known.0, with: "\"noise_multiplier\":\(lower)").write(

@@ -1,0 +1,195 @@
+import Federation
+import Files
+import Foundation
+import Foundations
+import OwnerRole
+import TestSupport
+import Testing
+
+@testable import SiteRole
+
+/// Files of a site's `state/` that are gone or not what was written: found by the site, by their names, and not blamed on the aggregator.
+@Suite struct DamagedStateTests {
+  /// Changes of one bit all over a file, and other lengths.
+  private func damaged(_ good: Data) -> [(String, Data)] {
+    var all: [(String, Data)] = [
+      ("empty", Data()), ("cut", good.dropLast()), ("half", good.prefix(good.count / 2)), ("longer", good + good),
+    ]
+    for place in good.indices where ![0x20, 0x0A].contains(good[place]) {
+      var bytes = good
+      bytes[place] ^= 1 << UInt8(place % 8)
+      all.append(("byte \(place)", bytes))
+    }
+    return all
+  }
+
+  private func expectDamage(
+    _ file: URL, saying advice: String, _ read: () throws -> Void, location: Testing.SourceLocation = #_sourceLocation
+  ) throws {
+    let good = try Data(contentsOf: file)
+    for (what, bytes) in damaged(good) {
+      try bytes.write(to: file)
+      let error = #expect(throws: SiteError.self, "\(what)", sourceLocation: location) { try read() }
+      #expect(error?.kind.exitCode == 3, "\(what): \(String(describing: error))", sourceLocation: location)
+      let text = error?.description ?? ""
+      #expect(text.contains(file.path) && text.contains(advice), "\(what): \(text)", sourceLocation: location)
+    }
+    try good.write(to: file)
+    try read()
+  }
+
+  @Test func `Pooled sums that changed are named, and can be had again`() throws {
+    let federation = try SmallFederation(standardize: "pooled")
+    let place = federation.runDirectory(0)
+    try place.open(federation.plan, site: 0, resuming: false)
+    try place.store([1.5, -2, 0.125, 60], of: .means)
+    let file = place.run.state.appending(path: "pooled-means.json")
+    try expectDamage(file, saying: "remove it") { _ = try place.pooled(.means) }
+    #expect(try place.pooled(.means) == [1.5, -2, 0.125, 60])
+    try FileManager.default.removeItem(at: file)
+    #expect(try place.pooled(.means) == nil)
+    // As the version before has it.
+    try Data("[1.5, 2]".utf8).write(to: file)
+    #expect(try place.pooled(.means) == [1.5, 2])
+  }
+
+  @Test func `A table of models that changed is named`() throws {
+    let federation = try SmallFederation()
+    let place = federation.runDirectory(0)
+    try place.open(federation.plan, site: 0, resuming: false)
+    try place.remember(model: "aa", round: 0)
+    let file = place.run.state.appending(path: "models.json")
+    try expectDamage(file, saying: "put it back") { try place.remember(model: "aa", round: 0) }
+    // As the version before has it; it is written anew with the next model.
+    try Data(#"{"0": "aa"}"#.utf8).write(to: file)
+    #expect(throws: SiteError.self) { try place.remember(model: "bb", round: 0) }
+    #expect(throws: SiteError.self) { try place.remember(model: "aa", round: 1) }
+    try place.remember(model: "bb", round: 1)
+    #expect(throws: SiteError.self) { try place.remember(model: "bb", round: 0) }
+    #expect(throws: SiteError.self) { try place.remember(model: "bb", round: 2) }
+    try place.remember(model: "bb", round: 2, mayRecur: true)
+  }
+
+  @Test func `A state of sums that changed is named, and one of the version before is read`() throws {
+    let federation = try SmallFederation()
+    let place = federation.runDirectory(0)
+    try place.open(federation.plan, site: 0, resuming: false)
+    let content = Array("SumParty and what follows".utf8)
+    try content.withUnsafeBytes { try place.store(sums: $0) }
+    let file = place.run.state.appending(path: "sums.state")
+    let good = try Data(contentsOf: file)
+    for (what, bytes) in damaged(good) {
+      try bytes.write(to: file)
+      do {
+        // What has lost its hash is of no version, and then for the reader of the state to refuse.
+        let read = try place.withSums { $0.map(Array.init) }
+        #expect(read == Array(bytes) && read != content, "\(what)")
+      } catch SiteError.damaged(let path, let text) {
+        #expect(path == file.path && text.contains("never an older copy"), "\(what): \(text)")
+      }
+    }
+    try Data(content).write(to: file)
+    #expect(try place.withSums { $0.map(Array.init) } == content)
+  }
+
+  /// Files that a run of pooled statistics and secure sums has, and how it is told.
+  static let files: [(name: String, text: String)] = [
+    ("sums.state", "never an older copy"), ("pooled-means.json", "remove it, and resume"),
+    ("models.json", "put it back as it was"), ("data.json", "is gone"),
+  ]
+
+  @Test(arguments: files.indices)
+  func `A run that is resumed with a damaged file ends by the file's name, and goes on once it is back`(
+    index: Int
+  ) throws {
+    let (name, text) = Self.files[index]
+    let federation = try SmallFederation(rounds: 3, standardize: "pooled")
+    var undisturbed = federation
+    undisturbed.place = "undisturbed-"
+    for result in try undisturbed.run() { _ = try result.get() }
+    let file = federation.runDirectory(0).run.state.appending(path: name)
+    let aside = federation.directory.url("aside")
+    let damage: @Sendable (SiteEvent) -> Bool = { event in
+      guard case .recorded(let record) = event, record.purpose == "update 0" else { return false }
+      try? FileManager.default.moveItem(at: file, to: aside)
+      guard name != "data.json", var bytes = try? Data(contentsOf: aside) else { return true }
+      bytes[bytes.count / 2] ^= 1
+      try? bytes.write(to: file)
+      return true
+    }
+    let results = try federation.run(interruptions: .init(moments: [0: damage]))
+    guard case .failure(let error) = results[0], case .damaged(let path, let what)? = error as? SiteError else {
+      Issue.record("\(results[0])")
+      return
+    }
+    #expect(path == file.path && what.contains(text), "\(what)")
+    #expect((error as? SiteError)?.kind.exitCode == 3)
+    try? FileManager.default.removeItem(at: file)
+    try FileManager.default.moveItem(at: aside, to: file)
+    for result in try federation.run(resuming: true) { _ = try result.get() }
+    for site in federation.rows.indices {
+      #expect(try federation.weights(site: site) == undisturbed.weights(site: site))
+    }
+  }
+
+  // MARK: - A model that does not change
+
+  /// Noise far below what fixed point can tell: every update is rounded to zeros, and the model stays what it is.
+  @Test(arguments: ["site", "record"])
+  func `Under privacy a model that stays the same is no accusation`(unit: String) throws {
+    let federation = try PrivacyFixture.federation(
+      unit: unit, privacy: "clip_norm: 1.0e-15, epsilon: 20, delta: 1.0e-5", rounds: 3)
+    for result in try federation.run() { _ = try result.get() }
+    let records = try SiteHistory(federation.runDirectory(0)).records
+    #expect(records.map(\.purpose) == ["update 0", "update 1", "update 2"])
+    #expect(Set(records.map(\.model)).count == 1)
+    #expect(try PrivacyFixture.entries(federation, site: 0).map(\.round) == [0, 1, 2])
+  }
+
+  /// Steps of the server that single precision rounds away, though no update is zero.
+  @Test func `Updates that change no number of the model are no accusation`() throws {
+    let federation = try SmallFederation(rounds: 3, strategy: "{name: fedavg, server_lr: 1.0e-30}")
+    for result in try federation.run() { _ = try result.get() }
+    let records = try SiteHistory(federation.runDirectory(0)).records
+    #expect(Set(records.map(\.model).filter { !$0.isEmpty }).count == 1)
+  }
+
+  // MARK: - Runs that came to nothing
+
+  @Test func `A directory whose join was refused is taken over by the next one, under another charter too`() throws {
+    let federation = try SmallFederation()
+    _ = try federation.work(0)
+    let place = federation.runDirectory(0)
+    let other = try SmallFederation()
+    try place.open(other.plan, site: 1, resuming: false)
+    try place.open(other.plan, site: 1, resuming: true)
+    #expect(throws: SiteError.self) { try place.open(federation.plan, site: 0, resuming: true) }
+    #expect(!FileManager.default.fileExists(atPath: place.run.plan.path))
+    // From the first sum on it is a run.
+    try place.store(sums: UnsafeRawBufferPointer(start: nil, count: 0))
+    #expect(throws: SiteError.self) { try place.prepare() }
+  }
+
+  @Test func `A private run is taken over with its secret, but not once something was counted`() throws {
+    let federation = try PrivacyFixture.federation(unit: "site")
+    let work = try federation.work(0)
+    let place = federation.runDirectory(0)
+    let secret = try Data(contentsOf: place.privacySecret)
+    _ = work
+    let again = try federation.work(0)
+    #expect(try Data(contentsOf: place.privacySecret) != secret)
+    _ = try again.entries(for: .update(round: 0), model: again.start()) { _, _ in }
+    #expect(throws: SiteError.self) { try federation.work(0) }
+  }
+
+  @Test func `A directory that a kill left before anything was written is no obstacle`() throws {
+    let federation = try SmallFederation()
+    let place = federation.runDirectory(0)
+    try place.prepare()
+    try place.open(federation.plan, site: 0, resuming: false)
+    let foreign = federation.runDirectory(1)
+    try foreign.prepare()
+    try Data().write(to: foreign.run.state.appending(path: "anything"))
+    #expect(throws: OwnerError.self) { try foreign.prepare() }
+  }
+}
