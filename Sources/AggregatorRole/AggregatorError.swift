@@ -12,6 +12,12 @@ package enum AggregatorError: Failure, Equatable {
   case damagedStatus(path: String)
   /// What differs, of which site.
   case otherIntroduction(site: String, difference: String)
+  /// A site's group key is not that of the others; `isStarted` once the starting model was made with theirs.
+  case otherGroupKey(site: String, others: String, isStarted: Bool)
+  /// A second program under a site's key, while the first is at work.
+  case keyAtWork(site: String)
+  /// What the first is told where it has not been heard of for so long that it counts as gone.
+  case keyTaken(site: String)
   /// A message for masked sums in a federation without.
   case notMasked
   /// Why an upload is not taken.
@@ -27,7 +33,9 @@ package enum AggregatorError: Failure, Equatable {
     switch self {
     case .otherFederation: .usage
     case .damaged, .damagedStatus: .inputData
-    case .otherCharter, .otherIntroduction, .notMasked, .unwanted, .noSuchModel, .notIntroduced, .mayNotEnd, .notDone:
+    case .otherGroupKey: .keyOrPermission
+    case .otherCharter, .otherIntroduction, .keyAtWork, .keyTaken, .notMasked, .unwanted, .noSuchModel, .notIntroduced,
+      .mayNotEnd, .notDone:
       .refused
     }
   }
@@ -45,6 +53,17 @@ package enum AggregatorError: Failure, Equatable {
       "\(path) is not what was written: it is damaged; the aggregator writes it anew when it is started, nothing else needs it"
     case .otherIntroduction(let site, let difference):
       "site \(site.printable(limit: 80)) does not fit the others: \(difference)"
+    case .otherGroupKey(let site, let others, let isStarted):
+      "site \(site.printable(limit: 80)) has another group key than \(others): compare the SHA-256 of group.key at all sites, and start again with "
+        + "the right one"
+        + (isStarted
+          ? "; the starting model was made with theirs: if theirs is the wrong one, begin anew, with a new --store at the aggregator and new run "
+            + "directories at all sites" : "")
+    case .keyAtWork(let site):
+      "another program is at work under the key of site \(site.printable(limit: 80)): end that one first, or leave the site's part to it"
+    case .keyTaken(let site):
+      "another program under the key of site \(site.printable(limit: 80)) has come, and this one had said nothing for so long that it counts as gone: "
+        + "see that one program alone runs under this key"
     case .notMasked: "malformed message: sums are not masked in this federation"
     case .unwanted(let reason): "the upload is not taken: \(reason)"
     case .noSuchModel(let rounds): "there is no such piece of a model after \(rounds) rounds"

@@ -47,7 +47,8 @@ package enum SiteError: Failure, Equatable {
     case .interrupted: "interrupted; everything is saved, go on with --resume"
     case .otherStart:
       "the starting model of the federation is not what the charter and this site's group key give: some site has another group key, or the "
-        + "same checkpoint with other weights; compare the SHA-256 of group.key at all sites"
+        + "same checkpoint with other weights; compare the SHA-256 of group.key at all sites. A federation that began with the wrong one must "
+        + "begin anew, with a new --store at the aggregator and new run directories at all sites"
     case .aggregatorLies(let what): "\(what); nothing more was sent to this aggregator"
     case .unsupported(let what), .otherRun(let what), .groupKey(let what): what
     case .damaged(let path, let what): "\(path) \(what)"

@@ -2,7 +2,9 @@ import Federation
 import Files
 import Foundation
 import Foundations
+import Numerics
 import Protocol
+import Service
 import Synchronization
 import Testing
 import TestSupport
@@ -199,6 +201,31 @@ import TestSupport
     #expect(failure == .damaged(path: file.path, AggregatorError.otherContent), "\(String(describing: failure))")
   }
 
+  /// A plain upload has no header that says what it must be.
+  @Test func aPlainUploadThatTheDiskHasSpoiltWhileTheAggregatorWasAwayIsAskedForAgain() throws {
+    let trial = try FederationTrial(TestFederation(rounds: 1, aggregation: "plain"))
+    trial.startSites(dying: [2: [.init(moment: .halfway("update 0"), away: 2)]], pieceEntries: 5)
+    let folder = { try trial.content.folder }
+    #expect(
+      eventually {
+        let bytes = (try? Data(contentsOf: try folder().appending(path: "sums.json"))) ?? Data()
+        return String(decoding: bytes, as: UTF8.self).replacing(/\s/, with: "").contains(#""uploads":[0,1]"#)
+          || String(decoding: bytes, as: UTF8.self).replacing(/\s/, with: "").contains(#""uploads":[1,0]"#)
+      })
+    trial.aggregator.kill()
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder().path)
+    let file = try folder().appending(path: #require(names.first { $0.hasPrefix("upload-") && $0.hasSuffix("-0.i64") }))
+    var bytes = try Data(contentsOf: file)
+    bytes[3] ^= 8
+    try bytes.write(to: file)
+    try trial.restart()
+    trial.expectNoTrace(try trial.expectEnd())
+    #expect(
+      trial.aggregator.events.contains {
+        if case .uploadDropped("site0", let reason) = $0 { reason.contains("has altered") } else { false }
+      })
+  }
+
   @Test func aFinishedStoreSaysSo() throws {
     let trial = try FederationTrial(TestFederation(rounds: 1))
     trial.startSites(dying: [2: [.init(moment: .result, away: nil)]])
@@ -215,6 +242,7 @@ import TestSupport
     let trial = try FederationTrial(TestFederation(rounds: 1))
     trial.startSites()
     try trial.expectEnd()
+    try StoreLease(store: trial.store, program: "aggregator", software: "aggregator 1", onLoss: { _ in }).release()
     let file = try trial.content.folder.appending(path: "sites.json")
     #expect(try FederationSurvey(store: trial.store).report().federation?.sumsDone == 2)
     for (key, value) in [("sums_done", -3), ("sums", -1), ("round", -1), ("rounds", 0), ("sums_done", 9)] {

@@ -115,7 +115,7 @@ import TestSupport
     try first.first { if case .role(.startWanted) = $0 { () } else { nil } }
     let second = connection(trial)
     try second.open(trial.federation)
-    #expect(try first.refusal().contains("another connection of this owner"))
+    #expect(try first.refusal().contains("see that one program alone runs under this key"))
     try second.first { if case .role(.startWanted) = $0 { () } else { nil } }
     try first.send(.fetch(rounds: 0, offset: 0))
     #expect(try first.refusal().contains("introduces itself"))

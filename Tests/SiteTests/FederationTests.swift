@@ -133,14 +133,32 @@ import Testing
     #expect(records[4].means["rmse"] != nil)
   }
 
-  @Test func `A site with another group key finds that out from the starting model, and ends`() throws {
+  /// Whoever comes first: no model of it is taken.
+  @Test(arguments: [0, 1, 2]) func `A site with another group key is told so by name before a model is masked by it`(
+    site: Int
+  ) throws {
     let federation = try SmallFederation()
-    let results = try federation.run(groups: [1: GroupKey()])
-    let errors = results.compactMap { result -> SiteError? in
-      if case .failure(let error) = result { return error as? SiteError }
-      return nil
+    let results = try federation.run(groups: [site: GroupKey()])
+    guard case .failure(let error) = results[site], case .refused(let kind, let reason)? = error as? SiteError else {
+      Issue.record("\(results[site])")
+      return
     }
-    #expect(errors.contains(.otherStart))
+    #expect(kind.exitCode == 4 && SiteError.refused(kind: kind, reason: reason).kind == kind)
+    let others = (0..<3).filter { $0 != site }.map { "site\($0)" }.joined(separator: ", ")
+    #expect(reason.contains("site site\(site) has another group key than \(others)"), "\(reason)")
+    for other in federation.rows.indices {
+      #expect(try SiteHistory(federation.runDirectory(other)).records.isEmpty)
+    }
+  }
+
+  @Test func `A check of a group key is of the key and the charter, and is none of what is derived from it`() throws {
+    let (first, second) = (try SmallFederation(), try SmallFederation(rounds: 3))
+    let (key, other) = (GroupKey(), GroupKey())
+    let check = key.check(charter: first.plan.digest)
+    #expect(check == key.check(charter: first.plan.digest))
+    #expect(check != key.check(charter: second.plan.digest) && check != other.check(charter: first.plan.digest))
+    let start = key.startingWeights(charter: first.plan.digest).withUnsafeBytes { Array($0).hexadecimal }
+    #expect(check.utf8.count == 64 && check != start)
   }
 
   @Test func `A run directory is of one charter, one site and one key`() throws {

@@ -31,11 +31,15 @@ package final class AggregatorHandler: JobHandler {
 
   package static var program: String { AggregatorConfiguration.program }
 
-  private let configuration: AggregatorConfiguration
-  private let plan: FederationPlan
-  private let clock = ContinuousClock()
+  let configuration: AggregatorConfiguration
+  let plan: FederationPlan
+  let clock = ContinuousClock()
   /// The connection of each site that has introduced itself, and since when it has one or none.
-  private var sites: [(peer: PeerID?, since: ContinuousClock.Instant)]
+  var sites: [(peer: PeerID?, since: ContinuousClock.Instant)]
+  /// The process at each site's connection, as it names itself.
+  var instances: [Int: String] = [:]
+  /// Second programs under a site's key, by the site, until it is seen whether the first is alive.
+  var contenders: [Int: Contender] = [:]
   /// The silence after which each site's connection is tried next.
   private var probes: [Duration]
   /// Touched on the disk's thread alone, but for `isOver`.
@@ -156,15 +160,19 @@ package final class AggregatorHandler: JobHandler {
     }
   }
 
-  /// The newest connection of a site is the one that counts: of two programs under one key the one that was there before is told, and ends.
+  /// The newest connection of a process is the one that counts.
   private func introduce(
     _ introduction: SiteIntroduction, _ site: Int, _ peer: PeerID, in service: AggregatorService
   ) {
-    if let known = sites[site].peer, known != peer, service.isConnected(known) {
-      service.tell(.refused(kind: .refused, reason: AggregatorService.takenOver), job: plan.job, to: known)
-      service.observe(.role(.siteTwice(plan.charter.sites[site].name)))
-    }
+    if contends(introduction, site, peer, in: service) { return }
+    if let known = sites[site].peer, known != peer, service.isConnected(known) { letGo(of: known, site, in: service) }
+    seat(introduction, site, peer, in: service)
+  }
+
+  /// Takes a connection for the site's.
+  func seat(_ introduction: SiteIntroduction, _ site: Int, _ peer: PeerID, in service: AggregatorService) {
     if sites[site].peer != peer { sites[site] = (peer, clock.now) }
+    instances[site] = introduction.instance
     work(for: peer, site, in: service) { run in
       try run.introduce(introduction, from: site)
     } refused: { [unowned self] in
@@ -197,6 +205,10 @@ package final class AggregatorHandler: JobHandler {
         if case AggregatorError.damaged? = error as? AggregatorError { failure = error as? any Failure }
       case .success(let outcome):
         if outcome.refusal != nil { refused() }
+        if case AggregatorError.otherGroupKey(let name, _, _)? = outcome.refusal as? AggregatorError {
+          let reason = (outcome.refusal as? any Failure)?.description ?? ""
+          service.observe(.role(.otherGroupKey(site: name, reason: reason)))
+        }
         for effect in outcome.effects { carryOut(effect, in: service) }
         isOver = outcome.isDone
         failure = outcome.damage
@@ -219,6 +231,12 @@ package final class AggregatorHandler: JobHandler {
       if let peer = sites[site].peer { service.send(answer, job: plan.job, to: peer) }
     case .acknowledge(let site):
       if let peer = sites[site].peer { service.tell(.finished, job: plan.job, to: peer) }
+    case .refuse(let site, let error):
+      if let peer = sites[site].peer {
+        sites[site] = (nil, clock.now)
+        service.tell(.refused(kind: error.kind, reason: error.description), job: plan.job, to: peer)
+        service.observe(.role(.otherGroupKey(site: plan.charter.sites[site].name, reason: error.description)))
+      }
     case .startOver(let site):
       if let peer = sites[site].peer {
         sites[site] = (nil, clock.now)
@@ -240,6 +258,7 @@ package final class AggregatorHandler: JobHandler {
 
   package func tick(in service: JobService<AggregatorHandler>) {
     probe(in: service)
+    settleContenders(in: service)
     isTickDue = true
     // While others keep it busy it looks at the time with their messages.
     if service.jobs[plan.job] != nil, !service.isBusy(plan.job) { work(for: nil, in: service) }
@@ -265,6 +284,7 @@ package final class AggregatorHandler: JobHandler {
   package func lost(
     _ peer: PeerID, after silence: Duration, in service: JobService<AggregatorHandler>
   ) -> Bool {
+    contenders = contenders.filter { $0.value.peer != peer }
     guard let site = sites.firstIndex(where: { $0.peer == peer }) else { return false }
     sites[site] = (nil, clock.now - silence)
     if !isOver { service.observe(.role(.siteAway(plan.charter.sites[site].name))) }

@@ -19,6 +19,8 @@ final class FederationRun {
     case send(AggregatorAnswer, to: Int)
     /// The site's `fetched` is noted.
     case acknowledge(Int)
+    /// The site's part ends, and why.
+    case refuse(Int, AggregatorError)
     /// What the site asked for last could not be done here: it is to greet and ask again.
     case startOver(Int)
     case event(AggregatorEvent)
@@ -228,7 +230,7 @@ final class FederationRun {
       let missing = presence.indices.filter { !agenda.fetched.contains($0) && !isHere($0) }
       return missing.isEmpty ? nil : "waiting for \(names(missing)) to fetch the result"
     }
-    return obstacle
+    return groupKeyConflict ?? obstacle
   }
 
   func names(_ sites: [Int]) -> String { sites.map(name).joined(separator: ", ") }
@@ -303,7 +305,7 @@ final class FederationRun {
   private var stageText: String {
     if isDone { return "done" }
     if agenda.result != nil { return "handing out the result" }
-    if let obstacle { return obstacle }
+    if let obstacle = groupKeyConflict ?? obstacle { return obstacle }
     guard let current = sums.current else { return sums.stage == .idle ? "idle" : sums.stage.rawValue }
     return "\(current.purpose): \(sums.stage.rawValue)"
   }

@@ -61,6 +61,10 @@ package enum AggregatorEvent: Sendable {
   case siteAway(String)
   /// A second connection under a site's key: the first is let go of.
   case siteTwice(String)
+  /// A second program under a site's key is refused, since the first is at work.
+  case secondRefused(String)
+  /// A site's group key is not the others'.
+  case otherGroupKey(site: String, reason: String)
   /// Keys go round for so many sums.
   case settingUp(sums: Int)
   case sumBegan(purpose: String, cohort: [String])

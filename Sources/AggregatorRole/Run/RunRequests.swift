@@ -13,10 +13,11 @@ extension FederationRun {
   ///
   /// What the first site says is what all others must say; as long as nothing was done with it, it may say something else itself.
   ///
-  /// - Throws: `AggregatorError.otherIntroduction`; `FixedPointError` for sizes that no sum can have; `WireError`.
+  /// - Throws: `AggregatorError.otherIntroduction`, `.otherGroupKey`; `FixedPointError` for sizes that no sum can have; `WireError`.
   func introduce(_ introduction: SiteIntroduction, from site: Int) throws {
-    guard introduction.entries >= 1, introduction.columns >= 0 else {
-      throw WireError.invalidJob("a model with \(introduction.entries) numbers and \(introduction.columns) columns")
+    guard introduction.isWellFormed else {
+      throw WireError.invalidJob(
+        "a model with \(introduction.entries) numbers and \(introduction.columns) columns, or digests that are none")
     }
     if let known = agenda.introduction, !isFree(for: site) {
       if let difference = introduction.difference(from: known) {
@@ -27,10 +28,11 @@ extension FederationRun {
     }
     if !agenda.introducedBy.contains(site) || isFree(for: site) {
       try change { agenda in
-        agenda.introduction = introduction
+        agenda.introduction = introduction.common
         if !agenda.introducedBy.contains(site) { agenda.introducedBy.append(site) }
       }
     }
+    try compareGroupKey(introduction.groupCheck, of: site)
     effects.append(.event(.siteJoined(name(site))))
     newcomers.insert(site)
     told[site] = nil
@@ -98,11 +100,13 @@ extension FederationRun {
   /// Asks the first connected site for the starting model where there is none, and the one after it when it goes or sends nothing for longer
   /// than the charter's patience; another one from the beginning, since what two sites compute may differ in a bit.
   func askForStart() throws {
-    guard agenda.models.isEmpty, agenda.introduction != nil, let first = sitesHere.first else { return }
+    guard agenda.models.isEmpty, agenda.introduction != nil, hasGroupKey else { return }
+    let sitesHere = sitesHere.filter(mayStart)
+    guard let first = sitesHere.first else { return }
     var next = first
     if let starter {
       let isOverdue = starterHeard.duration(to: now) >= patience
-      if isHere(starter), !isOverdue {
+      if isHere(starter), mayStart(starter), !isOverdue {
         guard tellAgain.contains(starter) else { return }
         next = starter
       } else {
@@ -129,7 +133,7 @@ extension FederationRun {
       effects.append(.send(.startWanted(held: introduction.entries), to: site))
       return
     }
-    guard site == starter else { return }
+    guard site == starter, mayStart(site) else { return }
     starterHeard = now
     guard piece.allFinite else { throw WireError.notFinite("the starting model") }
     var held = try startHeld
@@ -149,7 +153,10 @@ extension FederationRun {
 
   private func makeStart(_ entries: Int, from site: Int) throws {
     let made = try ModelStep(plan: plan, files: files, entries: entries).start(from: SpoolFile(reading: files.start))
-    try change { $0.models = [made.hash] }
+    try change { agenda in
+      agenda.models = [made.hash]
+      agenda.groupCheck = agenda.groupChecks?["\(site)"]
+    }
     models.note(0, made.pieces)
     try Directory.remove(files.start)
     effects.append(.event(.modelMade(rounds: 0, hash: made.hash, site: name(site))))

@@ -48,7 +48,7 @@ extension FederationRun {
     // Who has come since the keys were set up, and has none, gets them now.
     if sums.sumsLeft == 0 || newcomers.contains(where: { isHere($0) && !ready.contains($0) }) { return try setUp() }
     if let model = purpose.model, !agenda.models.indices.contains(model) {
-      if sitesHere.isEmpty { obstacle = "waiting for a site with the starting model" }
+      obstacle = sitesHere.isEmpty ? "waiting for a site with the starting model" : groupKeyObstacle
       return false
     }
     let asked = plan.cohort(for: purpose)

@@ -25,6 +25,10 @@ struct Agenda: Codable, Equatable, Sendable {
   /// The rounds that the federation ends after, where no better score ended it early.
   var lastRound: Int?
   var result: FederationResult?
+  /// What each site has said of its group key, by its place: `SiteIntroduction.groupCheck`; nil before any has.
+  var groupChecks: [String: String]?
+  /// Of the key that the starting model was made with; nil before that, and where that site said nothing of it.
+  var groupCheck: String?
   /// Sites that hold the result.
   var fetched: [Int] = []
   /// XXH64, in hexadecimal, of files by their names: of each pooled sum, and of what the server's rule remembers now.

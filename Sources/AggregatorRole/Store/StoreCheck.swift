@@ -2,6 +2,8 @@ import Federation
 import Files
 import Foundation
 import Foundations
+import JobSpec
+import Models
 import Numerics
 
 /// Whether a store is what an aggregator of this charter has left, before anything of it is used: otherwise damage would show at the sites, as if

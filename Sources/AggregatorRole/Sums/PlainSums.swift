@@ -19,6 +19,8 @@ final class PlainSums: Summation {
       /// Whose vectors are in files and count.
       var uploads: [Int] = []
       var isClosed = false
+      /// XXH64, in hexadecimal, of each of these vectors, by the site's place; nil in version 1.
+      var checks: [String: String]?
 
       /// Whether a sum over so many sites can be like this, whatever is in the file.
       func fits(sites: Int, next: UInt64) -> Bool {
@@ -114,8 +116,14 @@ final class PlainSums: Summation {
     }
     let isKnown = task.uploads.contains(site)
     guard isKnown || !task.isClosed else { throw AggregatorError.unwanted(Self.tooLate) }
+    let check = Self.hash(vector)
+    // A disk is not trusted to have kept what was not read since.
+    if isKnown, let kept = task.checks?["\(site)"], kept != check {
+      throw AggregatorError.unwanted("its file has altered since it came")
+    }
     if !isKnown {
       task.uploads.append(site)
+      task.checks = (task.checks ?? [:]).merging(["\(site)": check]) { _, new in new }
       task.isClosed = task.uploads.count == task.cohort.count
       try save { $0.task = task }
     }
@@ -124,6 +132,12 @@ final class PlainSums: Summation {
     accumulated.withUnsafeMutableBufferPointer { sum in
       for index in sum.indices { sum[index] &+= vector[index] }
     }
+  }
+
+  private static func hash(_ vector: UnsafeBufferPointer<UInt64>) -> String {
+    var hash = ContentHash()
+    hash.update(UnsafeRawBufferPointer(vector))
+    return hash.value().hexadecimal
   }
 
   static let tooLate = "it came after the sum went on without this site; it is not added"

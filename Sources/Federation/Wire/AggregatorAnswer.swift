@@ -74,6 +74,8 @@ package enum AggregatorAnswer: WireMessage, Equatable {
   /// A sum is done; one message for each record, in their order.
   case recorded(SumRecord)
   case result(FederationResult)
+  /// What keeps the federation from going on, for a person at the site; of version 5.
+  case obstacle(String)
   /// What every server says.
   case conversation(ConversationAnswer)
 
@@ -81,7 +83,7 @@ package enum AggregatorAnswer: WireMessage, Equatable {
 
   private enum Kind: UInt8 {
     case welcome = 141, joined, sum, plainRequest, uploadHeld, model, startWanted, recorded, result, uploadUnwanted,
-      sums
+      sums, obstacle
   }
 
   /// Nil for what every server says.
@@ -99,6 +101,7 @@ package enum AggregatorAnswer: WireMessage, Equatable {
     case .startWanted: .startWanted
     case .recorded: .recorded
     case .result: .result
+    case .obstacle: .obstacle
     }
   }
 
@@ -126,6 +129,7 @@ package enum AggregatorAnswer: WireMessage, Equatable {
     case .startWanted(let held): envelope.write(held)
     case .recorded(let record): envelope.writeJSON(record)
     case .result(let result): envelope.writeJSON(result)
+    case .obstacle(let reason): envelope.fields.write(text: reason.printable(limit: Self.reasonLength))
     }
     return envelope
   }
@@ -157,6 +161,7 @@ package enum AggregatorAnswer: WireMessage, Equatable {
     case .startWanted: self = .startWanted(held: try envelope.fields.readIndex())
     case .recorded: self = .recorded(try envelope.readJSON("a record"))
     case .result: self = .result(try envelope.readJSON("a result"))
+    case .obstacle: self = .obstacle(try envelope.fields.readText(limit: Self.reasonLength))
     }
     try envelope.finish()
   }

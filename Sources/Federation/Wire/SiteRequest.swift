@@ -16,7 +16,7 @@ package struct FederationJoin: Codable, Sendable, Equatable {
   }
 }
 
-/// What a site says of its side, which must be the same at all sites: sizes and digests, nothing of its rows.
+/// What a site says of its side: sizes and digests, nothing of its rows. Everything but the records and the instance must be the same at all sites.
 package struct SiteIntroduction: Codable, Sendable, Equatable {
   /// Entries of all trained parameters together.
   package var entries: Int
@@ -28,6 +28,11 @@ package struct SiteIntroduction: Codable, Sendable, Equatable {
   package var columnNames: String
   /// Records (`AggregatorAnswer.recorded`) that the site's history holds already: those behind them are sent.
   package var records: Int
+  /// Of the site's group key for this charter (`GroupKey.check`): only whether two are equal means anything. Nil where the charter masks nothing,
+  /// and of sites that speak a version below 5.
+  package var groupCheck: String?
+  /// Random digits of the process: a second program under the site's key has others. Nil of sites that speak a version below 5.
+  package var instance: String?
 
   package init(entries: Int, columns: Int, model: String, columnNames: String, records: Int) {
     self.entries = entries
@@ -35,6 +40,18 @@ package struct SiteIntroduction: Codable, Sendable, Equatable {
     self.model = model
     self.columnNames = columnNames
     self.records = records
+  }
+
+  /// Whether its texts are what a site of this protocol sends.
+  package var isWellFormed: Bool {
+    entries >= 1 && columns >= 0
+      && groupCheck.map { [UInt8](hexadecimal: $0)?.count == 32 } != false
+      && instance.map { [UInt8](hexadecimal: $0)?.count == 16 } != false
+  }
+
+  /// What it must have in common with the others' alone.
+  package var common: SiteIntroduction {
+    SiteIntroduction(entries: entries, columns: columns, model: model, columnNames: columnNames, records: 0)
   }
 
   /// What differs from another site's, in words; nil when they fit together.

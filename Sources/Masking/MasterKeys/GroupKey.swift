@@ -29,6 +29,12 @@ package final class GroupKey: Sendable {
     derived("starting weights", charter)
   }
 
+  /// What sites compare, through the aggregator, to find out whether all have the same key for a charter: 64 hexadecimal digits that tell nothing
+  /// of the key, which is 256 random bits, and nothing of what else is derived from it.
+  package func check(charter: [UInt8]) -> String {
+    derived("check", charter).withUnsafeBytes { Array($0).hexadecimal }
+  }
+
   private func derived(_ purpose: String, _ charter: [UInt8]) -> SecretBuffer {
     secret.withUnsafeBytes {
       HKDF.deriveKey(from: $0, info: Array("federation/\(purpose)/".utf8) + charter, byteCount: MasterKey.byteCount)

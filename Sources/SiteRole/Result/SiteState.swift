@@ -144,7 +144,7 @@ extension SiteDirectory {
   ///
   /// - Throws: `SiteError.damaged`; `FileError`.
   func withSums<Value>(_ body: (UnsafeRawBufferPointer?) throws -> Value) throws -> Value {
-    guard RegularFile.exists(sums.path) else { return try body(nil) }
+    guard FileManager.default.fileExists(atPath: sums.path) else { return try body(nil) }
     do {
       let file = try SpoolFile(reading: sums.path)
       let length = try file.length

@@ -16,6 +16,8 @@ package enum SiteEvent: Sendable {
   /// The aggregator answers.
   case connected(software: String)
   case lost(String)
+  /// What keeps the federation from going on, as the aggregator says it.
+  case obstacle(String)
   /// A sum was asked for, and the site works on its part.
   case began(SumPurpose)
   /// Local steps of a round.
@@ -83,6 +85,8 @@ package final class SiteSession {
   private var model: (rounds: Int, hash: [UInt8], vector: [Float])?
   /// Whether the starting model was seen to be the one that this site would have drawn: a group key that is not the others' shows there alone.
   private var hasSeenStart = false
+  /// Of this process: the aggregator tells its connections from those of a second program under the site's key.
+  private let instance = (0..<2).map { _ in UInt64.random(in: .min ... .max).hexadecimal }.joined()
   /// The vector made last, so that one that is asked for again at once is not made twice.
   private var made: (purpose: SumPurpose, entries: [UInt64])?
 
@@ -164,6 +168,7 @@ package final class SiteSession {
     _ = try connection.waitFor { $0 == .joined ? true : nil }
     var introduction = work.introduction
     introduction.records = history.records.count
+    introduction.instance = instance
     try connection.send(.introduce(introduction))
     while true {
       guard let answer = try next(timeout: .milliseconds(500)) else { continue }
@@ -211,6 +216,7 @@ package final class SiteSession {
     case .startWanted(let held): try sendStart(from: held)
     case .recorded(let record): try note(record)
     case .uploadUnwanted(_, _, let reason): observe(.leftOut(reason: reason))
+    case .obstacle(let reason): observe(.obstacle(reason.printable(limit: 1000)))
     case .result(let result):
       observe(.result(result))
       try finish(result)

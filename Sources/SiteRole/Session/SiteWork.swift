@@ -22,6 +22,8 @@ package final class SiteWork: SiteContribution {
   package let model: GlobalModel<Float>
   let directory: SiteDirectory
   let compute: Compute
+  /// Nil where the charter masks nothing.
+  private let groupCheck: String?
   let startingSecret: OrderSecret
   /// Nil where the charter asks for none.
   let privacy: SitePrivacy?
@@ -57,6 +59,7 @@ package final class SiteWork: SiteContribution {
     self.directory = directory
     self.compute = compute
     startingSecret = PreparedSite.startingSecret(plan, group)
+    groupCheck = group?.check(charter: plan.digest)
     model = try GlobalModel(plan: plan, shape: data.prepared.shape, group: group, compute: compute)
     if plan.charter.federation.privacy?.unit == .record,
       let layer = Model(data.prepared.shape.graph).layerWithoutSampleNorms
@@ -97,9 +100,11 @@ package final class SiteWork: SiteContribution {
   package func privacyReport() throws -> PrivacyReport? { try privacy?.report() }
 
   package var introduction: SiteIntroduction {
-    SiteIntroduction(
+    var introduction = SiteIntroduction(
       entries: model.count, columns: columns, model: model.digest(checkpoint: data.prepared.shape.data.checkpoint),
       columnNames: data.columnDigest, records: 0)
+    introduction.groupCheck = groupCheck
+    return introduction
   }
 
   var columns: Int { data.prepared.shape.data.features }

@@ -60,7 +60,7 @@ struct ServeCommand: ParsableCommand {
         if case .status(let status) = event { block?.show(SitesTable(status).lines) }
         log.record(event)
       }
-    ) { service in
+    ) { service -> AggregatorHandler in
       let handler = try AggregatorHandler(
         AggregatorConfiguration(
           service: service, plan: plan, key: key, software: Release.software, metrics: metrics))
@@ -92,6 +92,11 @@ extension ServerLog {
     case .siteAway(let site): logger.warning("site is away", metadata: ["site": "\(site)"])
     case .siteTwice(let site):
       logger.warning("a site's key at two places; the connection before is let go of", metadata: ["site": "\(site)"])
+    case .secondRefused(let site):
+      logger.warning(
+        "a second program under a site's key is refused, the first is at work", metadata: ["site": "\(site)"])
+    case .otherGroupKey(let site, let reason):
+      logger.warning("a site has another group key", metadata: ["site": "\(site)", "reason": "\(reason)"])
     case .settingUp(let sums): logger.notice("setting up keys", metadata: ["sums": "\(sums)"])
     case .sumBegan(let purpose, let cohort):
       logger.notice("sum begun", metadata: ["sum": "\(purpose)", "sites": "\(cohort.joined(separator: ","))"])

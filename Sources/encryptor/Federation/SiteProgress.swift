@@ -33,6 +33,7 @@ final class SiteProgress {
     case .waiting(let reason): line("\(reason); waiting for it")
     case .connected(let software): line("connected to \(software.printable(limit: 80))")
     case .lost(let reason): line("aggregator lost: \(reason); everything is saved here, waiting for it")
+    case .obstacle(let reason): line("the aggregator says: \(reason)")
     case .began(let purpose): what = text(purpose)
     case .advanced(let done, let total): advance(done, total)
     case .sent: break
