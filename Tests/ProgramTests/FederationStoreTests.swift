@@ -11,6 +11,8 @@ struct FederationStoreTests {
     try parties.simulate()
     let charter = site.text("charter.yaml")
     var server = try site.start(.aggregator, parties.serve + ["--bind", parties.address])
+    // It has read its charter by then.
+    #expect(Waiting.until(60) { server.output.contains("listening") || server.hasEnded }, "\(server.errors)")
     // Another charter than the aggregator's: refused, and the directory is no obstacle to the right one.
     try site.write(charter.replacing("batch: 16", with: "batch: 8"), to: "charter.yaml")
     let other = try site.start(.encryptor, parties.join("a"))
