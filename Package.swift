@@ -127,7 +127,8 @@ let package = Package(
     library(
       "LeakAudit",
       [
-        "OwnerRole", "Families", "Masking", "Training", "Datasets", "Files", "JobSpec", "Models", "Numerics",
+        "OwnerRole", "Families", "Masking", "Training", "Datasets", "Files", "JobSpec", "Protocol", "Models",
+        "Numerics",
         "Cryptography", "Foundations",
       ], computes: true),
 
@@ -198,8 +199,9 @@ let package = Package(
     tests(
       "LeakAuditTests",
       [
-        "LeakAudit", "Files", "JobSpec", "Protocol", "Masking", "Training", "Models", "Numerics", "Cryptography",
-        "Foundations", "TestSupport",
+        "LeakAudit", "OwnerRole", "Families", "Files", "JobSpec", "Protocol", "Masking", "Training", "Models",
+        "Numerics",
+        "Cryptography", "Foundations", "TestSupport",
       ]),
     tests(
       "SiteTests",

@@ -75,11 +75,18 @@ package struct AuditGate: Sendable, Equatable, Codable {
   package let matchingMax: Double?
   /// Largest rate of members told from the published model, at 0.1 % false positives.
   package let membershipMax: Double?
+  /// Of a deployment: largest share of repeated questions linked to their first asking.
+  package let repeatedQuestionsMax: Double?
+  /// Of a deployment: smallest relative error of questions opened by another client's key and two copies: 0 … 2.
+  package let copiesErrorMin: Double?
+  /// Of a deployment: largest share of the generated vocabulary linked between masked tokens and masked outputs.
+  package let cacheMax: Double?
 
   package init(
     knownRowsMin: Int? = nil, spectralRecoveryMax: Double? = nil, sourceSeparationMax: Double? = nil,
     linkageMax: Double? = nil, keyErrorMin: Double? = nil, tokenRecoveryMax: Double? = nil,
-    labelInformationMax: Double? = nil, matchingMax: Double? = nil, membershipMax: Double? = nil
+    labelInformationMax: Double? = nil, matchingMax: Double? = nil, membershipMax: Double? = nil,
+    repeatedQuestionsMax: Double? = nil, copiesErrorMin: Double? = nil, cacheMax: Double? = nil
   ) {
     self.knownRowsMin = knownRowsMin
     self.spectralRecoveryMax = spectralRecoveryMax
@@ -90,5 +97,8 @@ package struct AuditGate: Sendable, Equatable, Codable {
     self.labelInformationMax = labelInformationMax
     self.matchingMax = matchingMax
     self.membershipMax = membershipMax
+    self.repeatedQuestionsMax = repeatedQuestionsMax
+    self.copiesErrorMin = copiesErrorMin
+    self.cacheMax = cacheMax
   }
 }

@@ -111,7 +111,8 @@ enum JobSeeds {
     masking: {strength: permutation, adapter: {width: 40}, noise: {sigma: 0.25}}
     audit:
       gate: {known_rows_min: 32, spectral_recovery_max: 0.1, source_separation_max: 0.1, linkage_max: 0.01, key_error_min: 0.5,
-             token_recovery_max: 0.05, label_information_max: 0.2, matching_max: 0.6, membership_max: 0.02}
+             token_recovery_max: 0.05, label_information_max: 0.2, matching_max: 0.6, membership_max: 0.02,
+             repeated_questions_max: 0.3, copies_error_min: 0.5, cache_max: 0.25}
     """,
     """
     ---

@@ -32,7 +32,8 @@ import Testing
       job.audit
         == AuditGate(
           knownRowsMin: 32, spectralRecoveryMax: 0.11, sourceSeparationMax: 0.12, linkageMax: 0.13, keyErrorMin: 1.5,
-          tokenRecoveryMax: 0.05, labelInformationMax: 0.14, matchingMax: 0.6, membershipMax: 0.015))
+          tokenRecoveryMax: 0.05, labelInformationMax: 0.14, matchingMax: 0.6, membershipMax: 0.015,
+          repeatedQuestionsMax: 0.3, copiesErrorMin: 0.5, cacheMax: 0.25))
   }
 
   @Test func withoutThemThereIsNothing() throws {
@@ -51,7 +52,7 @@ import Testing
       #expect(job.yaml().hasSuffix("audit:\n  gate:\n    \(name): \(bound)\n"))
       #expect(try fixture.resolve(job.yaml()) == job)
     }
-    #expect(JobSchema.children(of: "audit.gate").count == 9)
+    #expect(JobSchema.children(of: "audit.gate").count == 12)
   }
 
   /// What an audit is of does not change with what is asked of it or with where the job is sent, and with nothing less.

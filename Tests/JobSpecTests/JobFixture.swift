@@ -100,6 +100,9 @@ final class JobFixture: Sendable {
         label_information_max: 0.14
         matching_max: 0.6
         membership_max: 0.015
+        repeated_questions_max: 0.3
+        copies_error_min: 0.5
+        cache_max: 0.25
     """
 
   func resolve(_ text: String, _ overrides: [String] = []) throws(JobSpecError) -> ResolvedJob {

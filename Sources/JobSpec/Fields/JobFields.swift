@@ -180,6 +180,16 @@ enum JobFields {
     "matching_max", "Largest allowed share of correct guesses which of two data sets was used; 0.5 is chance.")
   static let membershipMax = share(
     "membership_max", "Largest allowed share of training rows recognized from the model, at 0.1 % false positives.")
+  static let repeatedQuestionsMax = share(
+    "repeated_questions_max",
+    "Of a deployment: largest allowed share of repeated questions that are linked to when they were asked first.")
+  static let copiesErrorMin = JobField<Double>.number(
+    "audit.gate.copies_error_min", NumberRange(lower: 0, upper: 2), default: .derived("no bound"),
+    "Of a deployment: smallest allowed relative error of the questions that a host in league with one client opens.")
+  static let cacheMax = share(
+    "cache_max",
+    "Of a deployment: largest allowed share of the generated vocabulary whose masked tokens are linked to masked outputs."
+  )
 
   private static func share(_ name: String, _ meaning: String) -> JobField<Double> {
     .number("audit.gate.\(name)", NumberRange(lower: 0, upper: 1), default: .derived("no bound"), meaning)
@@ -208,6 +218,7 @@ enum JobFields {
     knownRowsMin.description, spectralRecoveryMax.description, sourceSeparationMax.description,
     linkageMax.description, keyErrorMin.description, tokenRecoveryMax.description, labelInformationMax.description,
     matchingMax.description, membershipMax.description,
+    repeatedQuestionsMax.description, copiesErrorMin.description, cacheMax.description,
   ]
 }
 

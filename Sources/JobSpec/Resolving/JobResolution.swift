@@ -148,7 +148,8 @@ extension JobSpecification {
       sourceSeparationMax: self[JobFields.sourceSeparationMax], linkageMax: self[JobFields.linkageMax],
       keyErrorMin: self[JobFields.keyErrorMin], tokenRecoveryMax: self[JobFields.tokenRecoveryMax],
       labelInformationMax: self[JobFields.labelInformationMax], matchingMax: self[JobFields.matchingMax],
-      membershipMax: self[JobFields.membershipMax])
+      membershipMax: self[JobFields.membershipMax], repeatedQuestionsMax: self[JobFields.repeatedQuestionsMax],
+      copiesErrorMin: self[JobFields.copiesErrorMin], cacheMax: self[JobFields.cacheMax])
     return gate == AuditGate() ? nil : gate
   }
 

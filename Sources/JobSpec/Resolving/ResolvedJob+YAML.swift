@@ -51,7 +51,8 @@ extension ResolvedJob {
       (JobFields.sourceSeparationMax, audit.sourceSeparationMax), (JobFields.linkageMax, audit.linkageMax),
       (JobFields.keyErrorMin, audit.keyErrorMin), (JobFields.tokenRecoveryMax, audit.tokenRecoveryMax),
       (JobFields.labelInformationMax, audit.labelInformationMax), (JobFields.matchingMax, audit.matchingMax),
-      (JobFields.membershipMax, audit.membershipMax),
+      (JobFields.membershipMax, audit.membershipMax), (JobFields.repeatedQuestionsMax, audit.repeatedQuestionsMax),
+      (JobFields.copiesErrorMin, audit.copiesErrorMin), (JobFields.cacheMax, audit.cacheMax),
     ]
     var lines = audit.knownRowsMin.map { ["    known_rows_min: \($0)\n"] } ?? []
     for case (let field, let bound?) in shares {

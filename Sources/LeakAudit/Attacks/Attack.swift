@@ -45,6 +45,19 @@ package enum AttackKind: String, Sendable, Codable, CaseIterable {
   case labelInference = "label_inference"
   case matchingGame = "matching_game"
   case modelMembership = "model_membership"
+  case repeatedQuestions = "repeated_questions"
+  case copies
+  case generationCache = "cache"
+
+  /// Those that an audit of a job tries, and those that one of a deployment does: what is seen of training or only of questions.
+  package static let ofJobs: [AttackKind] = [
+    .knownRows, .spectralAlignment, .sourceSeparation, .linkage, .baseWeights, .tokenMatching, .labelInference,
+    .matchingGame, .modelMembership,
+  ]
+  package static let ofDeployments: [AttackKind] = [
+    .knownRows, .repeatedQuestions, .spectralAlignment, .sourceSeparation, .linkage, .baseWeights, .tokenMatching,
+    .copies, .generationCache,
+  ]
 }
 
 /// What a report says of an attack whatever its outcome.

@@ -43,7 +43,16 @@ package struct Audit {
   }
 
   private var entries: [Entry] {
-    [
+    if evidence.masked.deployment != nil {
+      return [
+        entry(KnownRows(compute: compute), share: 3), entry(RepeatedQuestions(compute: compute), share: 1),
+        entry(SpectralAlignment(compute: compute), share: 3), entry(SourceSeparation(compute: compute), share: 4),
+        entry(Linkage(compute: compute), share: 3), entry(BaseWeights(compute: compute), share: 3),
+        entry(TokenMatching(compute: compute), share: 3), entry(Copies(compute: compute), share: 4),
+        entry(GenerationCacheLinks(compute: compute), share: 1),
+      ]
+    }
+    return [
       entry(KnownRows(compute: compute), share: 3), entry(SpectralAlignment(compute: compute), share: 3),
       entry(SourceSeparation(compute: compute), share: 4), entry(Linkage(compute: compute), share: 3),
       entry(BaseWeights(compute: compute), share: 3), entry(TokenMatching(compute: compute), share: 3),
@@ -114,7 +123,8 @@ package struct Audit {
   private func advise(_ result: inout AttackResult) {
     let advice = Advice(on: result.attack, for: evidence.traits, deviation: deviation)
     result.advice = advice.text
-    result.changes = advice.changes
+    // A deployment has no job to change: what would lower it is said in words.
+    result.changes = evidence.masked.deployment == nil ? advice.changes : []
   }
 }
 
@@ -127,7 +137,9 @@ struct PlainReading {
   init?(of attack: AttackKind, compute: Compute) {
     switch attack {
     case .knownRows, .spectralAlignment, .sourceSeparation: break
-    case .linkage, .baseWeights, .tokenMatching, .labelInference, .matchingGame, .modelMembership: return nil
+    case .linkage, .baseWeights, .tokenMatching, .labelInference, .matchingGame, .modelMembership, .repeatedQuestions,
+      .copies, .generationCache:
+      return nil
     }
     self.attack = attack
     self.compute = compute

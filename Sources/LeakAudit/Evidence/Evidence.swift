@@ -64,11 +64,13 @@ package struct ProviderView: Sendable {
   package let outputs: Tensor<Float>
   /// What came back for `outputs`, row by row.
   package let targets: ProviderTargets
+  /// Of a deployment's host, who sees no targets; nil of a job's trainer.
+  package let deployment: DeploymentView?
 
   package init(
     inputs: Tensor<Float>, lengths: [Int32]?, isRotary: Bool = false, groups: [SpaceID: SymmetryGroup], input: SpaceID,
     parameters: [ParameterSpecification], initialWeights: [Tensor<Float>], finalWeights: [Tensor<Float>],
-    outputs: Tensor<Float>, targets: ProviderTargets
+    outputs: Tensor<Float>, targets: ProviderTargets, deployment: DeploymentView? = nil
   ) {
     self.inputs = inputs
     self.lengths = lengths
@@ -80,6 +82,7 @@ package struct ProviderView: Sendable {
     self.finalWeights = finalWeights
     self.outputs = outputs
     self.targets = targets
+    self.deployment = deployment
   }
 
   package var inputGroup: SymmetryGroup { groups[input] ?? .trivial }
@@ -88,7 +91,8 @@ package struct ProviderView: Sendable {
   func assuming(_ groups: [SpaceID: SymmetryGroup]) -> ProviderView {
     ProviderView(
       inputs: inputs, lengths: lengths, isRotary: isRotary, groups: groups, input: input, parameters: parameters,
-      initialWeights: initialWeights, finalWeights: finalWeights, outputs: outputs, targets: targets)
+      initialWeights: initialWeights, finalWeights: finalWeights, outputs: outputs, targets: targets,
+      deployment: deployment)
   }
 }
 
@@ -112,15 +116,19 @@ package struct OwnerTruth: Sendable {
   package let labels: TrueLabels
   /// T of x' = T x + δ, `[w, d]`, and δ as a last column where there is one, `[w, d + 1]`.
   package let inputKey: Tensor<Double>
+  /// Of a deployment; nil of a job.
+  package let deployment: DeploymentTruth?
 
   package init(
-    rows: Tensor<Float>, tokens: [Int32]?, positions: [Int32]?, labels: TrueLabels, inputKey: Tensor<Double>
+    rows: Tensor<Float>, tokens: [Int32]?, positions: [Int32]?, labels: TrueLabels, inputKey: Tensor<Double>,
+    deployment: DeploymentTruth? = nil
   ) {
     self.rows = rows
     self.tokens = tokens
     self.positions = positions
     self.labels = labels
     self.inputKey = inputKey
+    self.deployment = deployment
   }
 }
 

@@ -79,7 +79,7 @@ package struct EvidenceCollection {
 
 extension TokenEmbedding<Float> {
   /// The tables as anybody with the checkpoint has them.
-  fileprivate var vocabulary: TokenVocabulary {
+  var vocabulary: TokenVocabulary {
     TokenVocabulary(
       words: words, positions: positions, types: types, gain: norm?.gain, shift: norm?.shift)
   }

@@ -51,7 +51,7 @@ struct ObservedRun {
     truth = OwnerTruth(
       rows: samples.rows, tokens: samples.ids, positions: samples.positions,
       labels: parts.labels(isBinary: prepared.job.task != .regression),
-      inputKey: try Self.inputKey(run.keys))
+      inputKey: try run.keys.inputMatrix())
   }
 
   /// What of the targets the provider has.
@@ -65,14 +65,16 @@ struct ObservedRun {
     case .times: throw OwnerError.unfitJob("task: survival needs loss.where: owner")
     }
   }
+}
 
-  /// T and δ from what the key makes of the unit vectors and of zero.
-  private static func inputKey(_ keys: JobKeys<Float>) throws -> Tensor<Double> {
-    let input = keys.plan.input
+extension JobKeys {
+  /// T, and δ as a last column where there is one, `[w, d]` or `[w, d + 1]`, from what the key makes of the unit vectors and of zero.
+  func inputMatrix() throws -> Tensor<Double> {
+    let input = plan.input
     let features = input.homogeneous?.features ?? input.width
-    var units = Tensor<Float>(zeros: [features + 1, features])
+    var units = Tensor<Element>(zeros: [features + 1, features])
     for index in 0..<features { units[index * features + index] = 1 }
-    let images: Tensor<Double> = try keys.maskInputs(units).converted()
+    let images: Tensor<Double> = try maskInputs(units).converted()
     let columns = input.homogeneous == nil ? features : features + 1
     var key = Tensor<Double>(zeros: [input.width, columns])
     for row in 0..<input.width {

@@ -27,6 +27,9 @@ package struct GateCheck: Sendable {
       highest("label_information_max", .labelInference, gate.labelInformationMax),
       highest("matching_max", .matchingGame, gate.matchingMax),
       highest("membership_max", .modelMembership, gate.membershipMax),
+      highest("repeated_questions_max", .repeatedQuestions, gate.repeatedQuestionsMax),
+      lowest("copies_error_min", .copies, gate.copiesErrorMin),
+      highest("cache_max", .generationCache, gate.cacheMax),
     ].compactMap { $0 }
   }
 
@@ -36,6 +39,10 @@ package struct GateCheck: Sendable {
   package func check(_ report: AuditReport) throws(AuditError) -> [String] {
     var (failures, notices): ([String], [String]) = ([], [])
     for limit in limits {
+      guard report.attempts.contains(limit.attack) else {
+        notices.append(limit.notice(isDeployment: report.deployment != nil))
+        continue
+      }
       switch limit.outcome(report.result(limit.attack), isViewCutShort: report.isViewCutShort) {
       case .met: break
       case .nothingToFind(let notice): notices.append(notice)
@@ -122,6 +129,13 @@ struct GateLimit: Sendable {
   private func precise(_ value: Double) -> String {
     let short = ReportNumber.text(value)
     return short == ReportNumber.text(bound) ? "\(value)" : short
+  }
+
+  /// Of a limit on what an audit of this kind does not try.
+  func notice(isDeployment: Bool) -> String {
+    "\(asked): nothing to attack, "
+      + (isDeployment
+        ? "it is of training, and a deployment is only asked" : "it is of a deployment, and a job is asked nothing")
   }
 
   private var asked: String { "\(name): \(ReportNumber.text(bound))" }

@@ -32,6 +32,18 @@ package struct Advice: Sendable, Equatable {
         "Do not publish the model, or train it for fewer epochs. Keys change nothing here; noise on the inputs keeps single rows from being "
           + "learnt by heart, at a cost in accuracy.",
         noise.changes(1) + (job.epochs > 1 ? ["train.epochs=\(job.epochs / 2)"] : []))
+    case .repeatedQuestions:
+      self.init(
+        "Ask a question once and keep its answer. Noise on the inputs is another for each question; it has to be of the columns' deviation to hide "
+          + "which are the same, and costs accuracy.", noise.changes(1))
+    case .copies:
+      self.init(
+        "Nothing in a deployment helps: whoever has a client's key and is in league with the host opens the questions of all. Admit only clients that "
+          + "may know each other's questions, and have the model hosted by several hosts where they may not.")
+    case .generationCache:
+      self.init(
+        "Nothing in a deployment helps: sampling less greedily makes each step say less, and more steps say as much. Generate at the client what must "
+          + "not be read.")
     }
   }
 

@@ -31,14 +31,18 @@ package struct AuditReport: Sendable, Equatable, Codable {
   package var noiseCost: NoiseCost?
   /// Why the cost of the job's noise was not measured; nil where it was, and without noise.
   package var noiseCostMissing: String?
+  /// Of a deployment's audit, `job` saying what its model is; nil of a job's.
+  package var deployment: DeploymentTraits?
 
   package init(
     job: JobTraits, jobDigest: String, dataDigest: String, checkpointDigest: String? = nil, created: String,
     program: String, rowsSeen: Int, isViewCutShort: Bool = false, publicRows: Int, minutes: Double, seconds: Double,
-    attacks: [AttackResult], noiseCost: NoiseCost?, noiseCostMissing: String? = nil
+    attacks: [AttackResult], noiseCost: NoiseCost?, noiseCostMissing: String? = nil,
+    deployment: DeploymentTraits? = nil
   ) {
     format = Self.currentFormat
-    outOfScope = Self.limits
+    outOfScope = deployment == nil ? Self.limits : Self.deploymentLimits
+    self.deployment = deployment
     self.job = job
     self.jobDigest = jobDigest
     self.dataDigest = dataDigest
@@ -55,6 +59,9 @@ package struct AuditReport: Sendable, Equatable, Codable {
     self.noiseCostMissing = noiseCostMissing
   }
 
+  /// What an audit of this kind tries.
+  package var attempts: [AttackKind] { deployment == nil ? AttackKind.ofJobs : AttackKind.ofDeployments }
+
   package func result(_ attack: AttackKind) -> AttackResult? {
     attacks.first { $0.attack == attack }
   }
@@ -66,6 +73,14 @@ package struct AuditReport: Sendable, Equatable, Codable {
     } ?? noiseCostMissing
   }
 
+  private static let deploymentLimits = [
+    limits[0],
+    "Out of scope: what sizes, counts, lengths and timing tell; a host that deviates from the protocol (answers other questions than it was asked, "
+      + "or with other weights); what the training of the model told whoever trained it; clients' own machines.",
+    "The attacks saw a sample of rows, asked once and in part again, under two keys of the deployment; the host sees every question of every client, "
+      + "and all keys of one model count as one to it as soon as it holds two copies.",
+  ]
+
   private static let limits = [
     "Masking with a fixed linear key is obfuscation, not semantic security. An attack that fails here has failed in the time it had; "
       + "it proves nothing about a better one.",
@@ -74,6 +89,23 @@ package struct AuditReport: Sendable, Equatable, Codable {
       + "the owner's own machines.",
     "The attacks saw a sample of the job's rows under throw-away keys, and one pass of training over them; the provider sees all rows, every epoch.",
   ]
+}
+
+/// What of a deployment a report says; no secret.
+package struct DeploymentTraits: Sendable, Equatable, Codable {
+  package var id: String
+  package var clients: Int
+  /// Keys in force: copies of the model at the host.
+  package var keys: Int
+  /// Questions are masked under keys of this deployment, or of throw-away ones of its kind where it has not two.
+  package var usesThrowAwayKey: Bool
+
+  package init(id: String, clients: Int, keys: Int, usesThrowAwayKey: Bool) {
+    self.id = id
+    self.clients = clients
+    self.keys = keys
+    self.usesThrowAwayKey = usesThrowAwayKey
+  }
 }
 
 /// One row of a report.

@@ -15,7 +15,8 @@ package struct ReportPage {
     <html lang="en"><head><meta charset="utf-8">
     <title>Leakage audit of \(text(report.job.name))</title>
     <style>\(Self.style)</style></head><body>
-    <h1>What could the provider learn from “\(text(report.job.name))”?</h1>
+    <h1>What could the \(report.deployment == nil ? "provider" : "host") learn from \(report.deployment == nil ? "" : "questions to ")\
+    “\(text(report.job.name))”?</h1>
     <section class="limits">\(report.outOfScope.map { "<p>\(text($0))</p>" }.joined(separator: "\n"))</section>
     \(summary)
     \(overview)
@@ -30,7 +31,7 @@ package struct ReportPage {
     var lines = [
       ("job", "\(job.name): \(job.task.rawValue), \(job.rows) rows, \(job.features) wide, \(job.epochs) epochs"),
       ("masking", Self.masking(job)),
-      ("loss", "at the \(job.lossLocation.rawValue)"),
+      ("loss", report.deployment == nil ? "at the \(job.lossLocation.rawValue)" : "none: the model is only asked"),
       (
         "seen by the attacks",
         "\(report.rowsSeen) masked rows\(report.isViewCutShort ? ", cut short: the observed run’s time was up" : ""); "
@@ -43,6 +44,15 @@ package struct ReportPage {
           + (report.checkpointDigest.map { ", checkpoint \($0.prefix(16))" } ?? "")
       ),
     ]
+    if let deployment = report.deployment {
+      lines.insert(
+        (
+          "deployment",
+          "\(deployment.id): clients \(deployment.clients), keys \(deployment.keys)"
+            + (deployment.usesThrowAwayKey
+              ? "; the other copy was made under a throw-away key, as a rotation would" : "")
+        ), at: 1)
+    }
     if let cost = report.noiseCostText { lines.append(("cost of the noise", cost)) }
     return "<table class=\"facts\">\(lines.map { "<tr><th>\($0.0)</th><td>\(text($0.1))</td></tr>" }.joined())</table>"
   }

@@ -3,10 +3,10 @@ import Files
 import Datasets
 package import Families
 package import Foundation
-import Masking
-import Numerics
+package import Masking
+package import Numerics
 import Training
-import Protocol
+package import Protocol
 
 /// Token sequences: embedded, shuffled where the model ignores token order, and masked each time they are sent.
 ///
@@ -73,7 +73,7 @@ struct TokenSamples<Element: FloatingElement>: MaskedSamples {
 }
 
 /// Embeds, noises, shuffles and masks samples of tokens for one message.
-struct TokenPacker<Element: FloatingElement> {
+package struct TokenPacker<Element: FloatingElement> {
   let embedding: TokenEmbedding<Element>
   let keys: JobKeys<Element>
   /// What orders of tokens are drawn from: the key that `keys` are expanded from.
@@ -83,8 +83,20 @@ struct TokenPacker<Element: FloatingElement> {
   let settings: TokenSettings
   let compute: Compute
 
+  package init(
+    embedding: TokenEmbedding<Element>, keys: JobKeys<Element>, master: MasterKey, noise: InputNoise?,
+    settings: TokenSettings, compute: Compute
+  ) {
+    self.embedding = embedding
+    self.keys = keys
+    self.master = master
+    self.noise = noise
+    self.settings = settings
+    self.compute = compute
+  }
+
   /// - Parameter pass: the epoch; a sample's tokens go in an order of their own in each.
-  func pack(_ samples: [[Token]], slots: some Collection<Int32>, pass: Int) throws -> RowDelivery<Element> {
+  package func pack(_ samples: [[Token]], slots: some Collection<Int32>, pass: Int) throws -> RowDelivery<Element> {
     var tokens: [Token] = []
     tokens.reserveCapacity(samples.reduce(0) { $0 + $1.count })
     var lengths: [Int32] = []
@@ -108,7 +120,7 @@ struct TokenPacker<Element: FloatingElement> {
   }
 
   /// Places in the file's order, in the order they are sent, for a number of tokens and a slot.
-  func orders(pass: Int) -> (Int, Int32) -> [Int] {
+  package func orders(pass: Int) -> (Int, Int32) -> [Int] {
     guard settings.shuffles else { return { count, _ in Array(0..<count) } }
     let drawn = TokenOrder(master: master, pass: pass)
     return { count, slot in drawn.order(sample: Int(slot), tokens: count) }

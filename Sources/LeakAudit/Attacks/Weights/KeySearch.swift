@@ -76,11 +76,18 @@ struct EigenvectorAlignment: Sendable {
         }
       }
     }
-    return leadingSigns(of: comparison)
+    return SignSynchronization(compute: compute).signs(of: comparison)
   }
+}
+
+/// Signs from pairwise comparisons, all but for one that they share (Singer 2011).
+struct SignSynchronization: Sendable {
+  let compute: Compute
 
   /// Power iteration on D^(−1/2) C D^(−1/2) + 1, D the sums of magnitudes: no row outweighs the others, and no eigenvalue is negative.
-  private func leadingSigns(of comparison: Tensor<Double>) -> [Double] {
+  ///
+  /// - Parameter comparison: `[n, n]`, symmetric: above zero where two have the same sign.
+  func signs(of comparison: Tensor<Double>) -> [Double] {
     let width = comparison.rows
     var scaled = comparison
     let scales = scaled.withUnsafeMutableBufferPointer { entries in
