@@ -116,5 +116,10 @@ package struct SHA256 {
   /// 32 bytes.
   package struct Digest: Sendable, Equatable {
     package let bytes: [UInt8]
+
+    /// - Parameter bytes: `byteCount` of them, of a digest that was written down.
+    package init(bytes: [UInt8]) {
+      self.bytes = bytes
+    }
   }
 }

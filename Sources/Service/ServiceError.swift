@@ -45,6 +45,14 @@ package enum RefusalCause: String, CaseIterable, Sendable {
   case eventLog = "audit_log"
   /// A message or job that no program of this version sends, or one at the wrong time.
   case `protocol`
+  /// More questions of a client than may be unanswered.
+  case window
+  /// A deployment has answered as many rows as it may.
+  case rowsUsedUp = "rows_used_up"
+  /// The number of a question or session came again with other rows, or is too old to tell.
+  case otherRows = "other_rows"
+  /// Files of a deployment are damaged.
+  case damaged
   /// Disk or memory of the machine used up.
   case exhausted
   case other

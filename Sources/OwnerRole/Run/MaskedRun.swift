@@ -191,7 +191,7 @@ package final class MaskedRun<Element: FloatingElement> {
     case .uploading: try training.upload(storedRows: accepted.rows, storedSteps: accepted.steps)
     // A temporary cause, such as a full disk, had stopped it there.
     case .waitingForOwner: try training.start()
-    case .queued, .running, .finished, .failed: break
+    case .queued, .running, .hosted, .finished, .failed: break
     }
     try setPhase(options.detach ? .detached : .training)
     if options.detach { return false }

@@ -104,20 +104,24 @@ final class AdmissionHandler: @unchecked Sendable {
   }
 }
 
-/// The keys served at this moment; replaceable while connections come and go.
+/// The keys served at this moment, the owners' that the operator lists and those of guests whom owners admit; replaceable while connections come and go.
 final class AdmissionList: Sendable {
-  private let keys: Mutex<Set<OwnerKey>>
+  private let keys: Mutex<(owners: Set<OwnerKey>, guests: Set<OwnerKey>)>
 
-  init(_ keys: Set<OwnerKey>) {
-    self.keys = Mutex(keys)
+  init(_ owners: Set<OwnerKey>) {
+    keys = Mutex((owners, []))
   }
 
-  func replace(with newKeys: Set<OwnerKey>) {
-    keys.withLock { $0 = newKeys }
+  func replace(with owners: Set<OwnerKey>) {
+    keys.withLock { $0.owners = owners }
+  }
+
+  func replaceGuests(with guests: Set<OwnerKey>) {
+    keys.withLock { $0.guests = guests }
   }
 
   func contains(_ key: OwnerKey) -> Bool {
-    keys.withLock { $0.contains(key) }
+    keys.withLock { $0.owners.contains(key) || $0.guests.contains(key) }
   }
 }
 

@@ -105,11 +105,19 @@ package protocol ServerEndpoint: AnyObject, Sendable {
   ///   `.notAuthorized` when its key has been removed from the list; `.frameTooLarge`, `.frameCount`, `.closed`.
   func send(_ message: Message, to peer: PeerID) throws(TransportError)
 
+  /// Lets these keys in, in place of those of the call before, beside the owners that the operator lists; from any thread. Connections of
+  /// keys that are neither are served no longer. Does nothing where everybody is let in.
+  func admitGuests(_ keys: Set<OwnerKey>)
+
   /// Makes a `receive` under way, or else the next one, return nil at once.
   func wake()
 
   /// Ends all connections after sending what is queued, for at most `TransportOptions.linger`.
   func close()
+}
+
+extension ServerEndpoint {
+  package func admitGuests(_ keys: Set<OwnerKey>) {}
 }
 
 /// Limits and times of one end. Both ends should agree on the limits; each enforces its own.

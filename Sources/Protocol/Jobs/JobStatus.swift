@@ -9,6 +9,8 @@ package enum JobState: String, Sendable, Codable, CaseIterable {
   case running
   /// Started, and its owner is away; a checkpoint is kept.
   case waitingForOwner
+  /// Complete, and kept for the questions of a deployment's clients.
+  case hosted
   /// All steps are done; the weights wait to be retrieved.
   case finished
   /// Ended by an error that its status tells.

@@ -81,6 +81,11 @@ package final class ZeroMQServerEndpoint: ServerEndpoint {
     list.replace(with: keys)
   }
 
+  /// The same for keys that are let in beside the list's.
+  package func admitGuests(_ keys: Set<OwnerKey>) {
+    list.replaceGuests(with: keys)
+  }
+
   /// Refusals so far, reported or not.
   package var refusalCount: Int { refusals.total }
 

@@ -23,6 +23,10 @@ package struct LoggedEvent: Sendable {
     case refused
     case connectionAdmitted = "connection_admitted"
     case connectionRefused = "connection_refused"
+    /// A deployment was put in force, changed by its owner, or taken down.
+    case deployed, changed, undeployed
+    /// A deployment's client may not ask any more.
+    case clientWithdrawn = "client_withdrawn"
     /// The list of owners was read again.
     case ownersRead = "owners_read"
     /// A line that a crash left unfinished was put aside.

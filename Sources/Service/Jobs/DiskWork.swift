@@ -76,6 +76,11 @@ extension JobService {
     }
   }
 
+  /// Does slow work on files that no message has to wait for. Done when `run` returns.
+  package func inBackground(_ work: @escaping @Sendable () -> Void) {
+    diskWorker.run(work)
+  }
+
   /// Whether a message has to wait for disk work of its job; it is kept then.
   ///
   /// - Throws: `ServiceError` for a job of another owner; `WireError` when too much waits already.

@@ -1,4 +1,4 @@
-import Foundations
+package import Foundations
 import Protocol
 
 extension JobService {
@@ -110,7 +110,20 @@ extension JobService {
     }
   }
 
-  /// The same where nobody waits for a throw.
+  /// Removes a job that does not run, without a word to its owner: of what the owner has replaced or taken down as a whole.
+  package func drop(_ id: JobID, reason: String) {
+    guard let record = jobs[id], active[id] == nil else { return }
+    jobs[id] = nil
+    onDisk(id, for: record.peer) { [store] in
+      try store.remove(id, of: Handler.program)
+    } then: { [unowned self] result in
+      try result.get()
+      configuration.eventLog?.note(LoggedEvent(.removed, owner: record.owner, job: id, reason: reason))
+      observe(.jobRemoved(job: id, reason: reason))
+    }
+  }
+
+  /// `remove` where nobody waits for a throw.
   private func removeEnded(_ id: JobID, as event: LoggedEvent.Kind, reason: String, for peer: PeerID) {
     do {
       try remove(id, as: event, reason: reason, for: peer)
@@ -126,6 +139,7 @@ extension JobService {
     case .uploading: .uploading
     case .finished: .finished
     case .failed: .failed
+    case .ready where record.isHosted: .hosted
     case .ready where active[record.id] != nil: .running
     case .ready where queue.contains(record.id): .queued
     case .ready: .waitingForOwner

@@ -74,6 +74,27 @@ package protocol JobHandler: AnyObject, SendableMetatype {
   /// - Parameter isNew: false when it was known already.
   func submitted(_ id: JobID, isNew: Bool, from peer: PeerID, in service: JobService<Self>)
 
+  /// What a request is about; by default a job of the table.
+  static func subject(of request: Request) -> RequestSubject
+
+  /// Whether a key that no owner has may connect and be greeted, for requests of the kind `.guests`; by default none may.
+  func isGuest(_ key: OwnerKey) -> Bool
+
+  /// Does what a request asks for that is about no job of the table.
+  ///
+  /// - Parameter id: as the request's envelope has it; whether the peer may speak about it is for the handler to check.
+  /// - Throws: what `peer` is told as a refusal.
+  func handle(_ request: Request, beside id: JobID, from peer: PeerID, in service: JobService<Self>) throws
+
+  /// A thread of the role's own has posted `Outbox.Item.roleWork`: takes what it has, on the service thread.
+  func takeWork(in service: JobService<Self>)
+
+  /// The owners who are served are others than before.
+  func ownersChanged(in service: JobService<Self>)
+
+  /// Connections that are told when the server stops, beside those of jobs, with what they speak about.
+  var guests: [(job: JobID, peer: PeerID)] { get }
+
   /// Does what a request asks for of a job that is in the table.
   ///
   /// - Throws: what `peer` is told as a refusal.
@@ -110,6 +131,20 @@ extension JobHandler {
 
   package static func isForFollowers(_ answer: Answer) -> Bool { false }
 
+  package static func subject(of request: Request) -> RequestSubject { .job }
+
+  package func isGuest(_ key: OwnerKey) -> Bool { false }
+
+  package func handle(_ request: Request, beside id: JobID, from peer: PeerID, in service: JobService<Self>) throws {
+    throw ServiceError.noSuchJob(at: Self.program)
+  }
+
+  package func takeWork(in service: JobService<Self>) {}
+
+  package func ownersChanged(in service: JobService<Self>) {}
+
+  package var guests: [(job: JobID, peer: PeerID)] { [] }
+
   package var ownerSilence: Duration? { nil }
 
   package var canRunJobs: Bool { true }
@@ -137,6 +172,16 @@ extension JobHandler {
 
 extension JobHandler where Runner == NoRunner {
   package func run(_ job: JobRecord<Self>, in service: JobService<Self>) -> NoRunner? { nil }
+}
+
+/// What a request of a role is about.
+package enum RequestSubject: Sendable {
+  /// A job of the table, by its owner.
+  case job
+  /// Something else that owners have here.
+  case owners
+  /// Something that peers may ask who need not be owners.
+  case guests
 }
 
 /// A job that may come, and what is known of it.
@@ -213,8 +258,10 @@ package struct JobRecord<Handler: JobHandler> {
 
   package var id: JobID { stored.id }
   package var isAutonomous: Bool { stored.description.isAutonomous }
+  /// Whether it is complete and kept for what others ask of it.
+  package var isHosted: Bool { stored.phase == .ready && stored.description.isKept }
   /// Whether it could run now.
   var isRunnable: Bool { stored.phase == .ready && (isAutonomous || isAttached) }
   /// Whether it may still take more of the disk.
-  var isOpen: Bool { stored.phase == .uploading || stored.phase == .ready }
+  var isOpen: Bool { stored.phase == .uploading || stored.phase == .ready && !isHosted }
 }

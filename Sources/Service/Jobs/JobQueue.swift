@@ -74,7 +74,16 @@ extension JobService {
   // MARK: - Owners
 
   func isServed(_ record: JobRecord<Handler>) -> Bool {
-    configuration.owners.limits(of: record.owner) != nil
+    isServed(record.owner)
+  }
+
+  package func isServed(_ owner: OwnerKey) -> Bool {
+    configuration.owners.limits(of: owner) != nil
+  }
+
+  /// Puts the keys in force that may connect beside the owners', with the next message of each.
+  package func admitGuests(_ keys: Set<OwnerKey>) {
+    endpoint.admitGuests(keys)
   }
 
   /// Puts a list of owners that was read again in force: jobs of owners that left it stop at the end of a step and are kept; what
@@ -82,6 +91,7 @@ extension JobService {
   func applyOwnerChanges() {
     guard let count = configuration.owners.takeChange() else { return }
     configuration.eventLog?.note(LoggedEvent(.ownersRead, reason: "\(count) listed"))
+    handler.ownersChanged(in: self)
     for (id, record) in jobs {
       if !isServed(record) {
         suspend(id)

@@ -4,9 +4,18 @@ package import Protocol
 
 extension JobService {
   /// Does what a message asks for if its owner is listed, at once or after the job's disk work.
+  ///
+  /// Guests (see `JobHandler.isGuest`) are greeted, and ask what the role has for them; for all else there is nothing here for them.
   func admit(_ request: ServiceRequest<Handler.Request>, job id: JobID, from peer: PeerID) throws {
+    if case .role(let request) = request, Handler.subject(of: request) == .guests {
+      return try handler.handle(request, beside: id, from: peer, in: self)
+    }
     guard configuration.owners.limits(of: peer.ownerKey) != nil else {
-      throw ServiceError.notListed(by: Handler.program)
+      guard handler.isGuest(peer.ownerKey) else { throw ServiceError.notListed(by: Handler.program) }
+      guard case .conversation(let request) = request,
+        ServiceRequest<Handler.Request>.conversation(request).isAboutConnection
+      else { throw ServiceError.noSuchJob(at: Handler.program) }
+      return try handle(request, job: id, from: peer)
     }
     if !request.isAboutConnection, try postpone(request, job: id, from: peer) { return }
     switch request {
@@ -14,6 +23,8 @@ extension JobService {
     case .role(let request):
       if let content = Handler.submission(in: request) {
         try submit(content, id: id, from: peer)
+      } else if Handler.subject(of: request) == .owners {
+        try handler.handle(request, beside: id, from: peer, in: self)
       } else {
         try checkAccess(to: id, of: peer.ownerKey)
         if jobs[id]?.peer == peer { active[id]?.heard = clock.now }
@@ -56,7 +67,10 @@ extension JobService {
   }
 
   package func tellStatus(of id: JobID, to peer: PeerID) {
-    tell(.status(status(of: id)), job: id, to: peer)
+    var status = status(of: id)
+    // A program of before does not know the word.
+    if status.state == .hosted, connections.version(of: peer) < .five { status.state = .waitingForOwner }
+    tell(.status(status), job: id, to: peer)
   }
 
   private func submit(_ content: Handler.Content, id: JobID, from peer: PeerID) throws {

@@ -17,6 +17,9 @@ package protocol JobContent: Codable, Equatable, Sendable {
   /// Whether it is of no use to anybody once its owner's connection has ended.
   var endsWithOwner: Bool { get }
 
+  /// Whether it never runs: what its owner uploads is kept for what others ask of it.
+  var isKept: Bool { get }
+
   /// Steps (of training, or whatever the role counts) until it is done; 0 where there is no such number.
   var totalSteps: Int { get }
 }
@@ -29,6 +32,8 @@ extension JobContent {
   package var isAutonomous: Bool { false }
 
   package var endsWithOwner: Bool { false }
+
+  package var isKept: Bool { false }
 
   package var totalSteps: Int { 0 }
 }

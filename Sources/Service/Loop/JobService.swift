@@ -107,6 +107,9 @@ package final class JobService<Handler: JobHandler> {
         tell(.goodbye(step: record.step, reason: reason), job: record.id, to: peer)
       }
     }
+    for (job, peer) in handler.guests where connections.isConnected(peer) {
+      tell(.goodbye(step: 0, reason: reason), job: job, to: peer)
+    }
     configuration.eventLog?.note(LoggedEvent(.stopped))
     if let failure = handler.failure { throw failure }
   }
@@ -166,6 +169,7 @@ package final class JobService<Handler: JobHandler> {
         if connections.isConnected(peer) { send(answer, job: id, to: peer) }
       case .ended(let id, let outcome): ended(id, outcome)
       case .diskWorkDone(let id): diskWorkDone(id)
+      case .roleWork: handler.takeWork(in: self)
       }
     }
   }
@@ -260,7 +264,7 @@ extension JobService {
   }
 
   /// Writes down why something was not done, and tells whoever wanted it.
-  func refuse(_ error: any Error, job: JobID, to peer: PeerID) {
+  package func refuse(_ error: any Error, job: JobID, to peer: PeerID) {
     guard let failure = error as? any Failure else {
       refused("\(error)", .other, job: job, of: peer)
       return tell(

@@ -11,6 +11,8 @@ package final class Outbox<Answer: Sendable, RoleEvent: Sendable>: Sendable {
     case answer(Answer, job: JobID, to: PeerID)
     case ended(JobID, RunnerOutcome)
     case diskWorkDone(JobID)
+    /// For `JobHandler.takeWork`.
+    case roleWork
     case event(ServiceEvent<RoleEvent>)
   }
 

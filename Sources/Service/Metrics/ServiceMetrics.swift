@@ -158,6 +158,7 @@ package struct MetricsText {
   package enum Kind: String {
     case counter
     case gauge
+    case histogram
   }
 
   package struct Sample {
@@ -174,7 +175,23 @@ package struct MetricsText {
 
   /// - Parameter name: of letters, digits and underscores; each is added once.
   package mutating func add(_ name: String, _ kind: Kind, _ help: String, _ samples: [Sample]) {
+    addHead(name, kind, help)
+    addSamples(name, samples)
+  }
+
+  /// - Parameter buckets: counts of what stayed within a bound, each with those before it, labelled `le`; the last of all.
+  package mutating func addHistogram(_ name: String, _ help: String, buckets: [Sample], sum: Double, count: Int) {
+    addHead(name, .histogram, help)
+    addSamples(name + "_bucket", buckets)
+    addSamples(name + "_sum", [Sample([], sum)])
+    addSamples(name + "_count", [Sample([], Double(count))])
+  }
+
+  private mutating func addHead(_ name: String, _ kind: Kind, _ help: String) {
     text += "# HELP \(name) \(Self.escaped(help))\n# TYPE \(name) \(kind.rawValue)\n"
+  }
+
+  private mutating func addSamples(_ name: String, _ samples: [Sample]) {
     for sample in samples {
       let labels = sample.labels.map { "\($0.name)=\"\(Self.escaped($0.value, quotes: true))\"" }
       text += name + (labels.isEmpty ? "" : "{\(labels.joined(separator: ","))}") + " \(Self.number(sample.value))\n"

@@ -44,14 +44,16 @@ struct PrometheusText {
         helped = words[2]
       } else if line.hasPrefix("# TYPE ") {
         try expect(words.count == 4 && words[2] == helped, "a type without its help")
-        try expect(["counter", "gauge"].contains(words[3]), "an unknown type")
+        try expect(["counter", "gauge", "histogram"].contains(words[3]), "an unknown type")
         try expect(words[3] != "counter" || words[2].hasSuffix("_total"), "a counter's name")
         types[words[2]] = words[3]
         present = words[2]
       } else {
         let key = String(line.prefix { $0 != " " })
         let name = String(key.prefix { $0 != "{" })
-        try expect(name == present, "a sample of another metric")
+        // A histogram has samples of three names.
+        let parts = types[present ?? ""] == "histogram" ? ["_bucket", "_sum", "_count"] : [""]
+        try expect(parts.contains { name == (present ?? "") + $0 }, "a sample of another metric")
         let isName = name.utf8.allSatisfy {
           (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == UInt8(ascii: "_")
         }
@@ -64,7 +66,9 @@ struct PrometheusText {
         samples[key] = value
       }
     }
-    for name in types.keys where !samples.keys.contains(where: { $0 == name || $0.hasPrefix(name + "{") }) {
+    for (type, kind) in types {
+      let name = kind == "histogram" ? type + "_bucket" : type
+      if samples.keys.contains(where: { $0 == name || $0.hasPrefix(name + "{") }) { continue }
       throw Malformed(description: "no sample of \(name)")
     }
   }

@@ -85,6 +85,33 @@ struct AdmissionTests {
     #expect(nextFailure(owner)?.kind == .refused)
   }
 
+  /// Beside the owners, whatever happens to their list, and no longer than they are admitted.
+  @Test func guests() throws {
+    let site = try Site()
+    let owner = try site.owner()
+    let key = try CurveKeyPair.generate()
+    let guest = try ZeroMQOwnerChannel(
+      endpoint: site.endpoint.boundEndpoint, ownerKeys: key, serverKey: site.serverKeys.publicKey,
+      options: site.options)
+    #expect(nextFailure(guest)?.kind == .refused)
+    site.endpoint.admitGuests([key.ownerKey])
+    // One more refusal may already have been under way.
+    if failure(of: { try guest.send(text("one")) }) != nil { try guest.send(text("one")) }
+    let first = try #require(try site.endpoint.receive(timeout: Site.patience))
+    #expect(first.peer.ownerKey == key.ownerKey)
+    site.endpoint.authorize([site.ownerKeys[0].ownerKey])
+    try guest.send(text("two"))
+    #expect(try site.endpoint.receive(timeout: Site.patience)?.frames == text("two"))
+    try site.endpoint.send(text("answer"), to: first.peer)
+    #expect(try guest.receive(timeout: Site.patience) == text("answer"))
+
+    site.endpoint.admitGuests([])
+    #expect(failure { try site.endpoint.send(text("secret"), to: first.peer) } == .notAuthorized(key.ownerKey))
+    #expect(nextFailure(guest)?.kind == .refused)
+    try owner.send(text("still here"))
+    #expect(try site.endpoint.receive(timeout: Site.patience)?.frames == text("still here"))
+  }
+
   @Test func aConnectionThatNamesItselfIsNotServed() throws {
     let site = try Site()
     let context = try ZeroMQContext(ioThreads: 1)
