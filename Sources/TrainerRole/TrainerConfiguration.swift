@@ -16,10 +16,15 @@ package struct TrainerConfiguration: Sendable {
   package var memoryLimit: Int
   /// Bytes of masked rows kept on disk for one job, so that each row need travel only once.
   package var rowStoreLimit: Int
+  /// Bytes of memory that the models and sessions of all deployments may take, beside the jobs'.
+  package var deploymentMemory = 8 << 30
+  /// What answers questions, beside the jobs' own.
+  package var inferenceCompute: Compute
   /// Name and version for greetings.
   package var software: String
   /// Where the service and its jobs count what they do.
   package let metrics = TrainerMetrics()
+  package let deploymentMetrics = DeploymentMetrics()
   /// The processes that share every batch; this one is rank 0.
   package var communicator: any Communicator
   /// Whether jobs run on replicas, as they must where there are several processes.
@@ -33,6 +38,7 @@ package struct TrainerConfiguration: Sendable {
     self.communicator = communicator
     usesReplicas = communicator.size > 1
     self.compute = compute
+    inferenceCompute = Compute(threads: compute.workers.threads)
     self.memoryLimit = memoryLimit
     self.rowStoreLimit = rowStoreLimit
     self.software = software
@@ -61,6 +67,8 @@ package enum TrainingEvent: Sendable {
   /// first one waited for the last.
   case reductions(job: JobID, steps: Int, exposed: Double, imbalance: Double)
   case checkpoint(job: JobID, step: Int, seconds: Double)
+  /// A deployment was put in force, or changed.
+  case deployed(deployment: JobID, owner: String, revision: Int, clients: Int, copies: Int)
 }
 
 package typealias TrainerEvent = ServiceEvent<TrainingEvent>

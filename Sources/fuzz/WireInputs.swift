@@ -105,8 +105,51 @@ enum MessageSeeds {
       .status(JobStatus(state: .failed, step: 1, totalSteps: 2, queuePosition: 3, storedBytes: 4, failure: "why")),
       .removed, .goodbye(step: 1), .pong,
     ]
-    return version2() + owner.map { FrameInput.input(of: codec.frames($0, job: job)) }
-      + trainer.map { FrameInput.input(of: codec.frames($0, job: job)) }
+    return try version2() + (owner + ownerOfDeployments()).map { FrameInput.input(of: codec.frames($0, job: job)) }
+      + (trainer + trainerOfDeployments).map { FrameInput.input(of: codec.frames($0, job: job)) }
+  }
+
+  private static let clientKey = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"
+
+  private static func ownerOfDeployments() throws -> [OwnerMessage<Float>] {
+    let rows = RowDelivery<Float>(
+      slots: Tensor([0], shape: [1]), carried: Tensor([1], shape: [1]), values: Tensor([1, 2], shape: [1, 2]))
+    let sequences = RowDelivery<Float>(
+      slots: Tensor([0], shape: [1]), lengths: Tensor([2], shape: [1]), pooled: Tensor([1], shape: [1]),
+      values: Tensor([1, 2, 3, 4], shape: [2, 2]))
+    var hosted = try description()
+    (hosted.purpose, hosted.lossLocation, hosted.task, hosted.keep) = (.hosting, .owner, nil, .last)
+    (hosted.epochs, hosted.stepsPerEpoch, hosted.trainingRows, hosted.batch) = (1, 1, 0, hosted.microBatch)
+    return [
+      .submit(hosted),
+      .deployment(
+        .deploy(
+          DeploymentDescription(
+            revision: 1,
+            clients: [.init(key: clientKey, copy: .random(), keyNumber: 1, package: Data([1, 2, 3]))], maximumRows: 9))),
+      .deployment(.status), .deployment(.list), .deployment(.undeploy), .question(.open),
+      .question(.ask(number: 1, keyNumber: 2, rows: rows)), .question(.ask(number: 1, keyNumber: 2, rows: sequences)),
+      .question(
+        .extend(session: 1, keyNumber: 2, position: 3, largest: 4, tokens: Tensor([1, 2, 3, 4], shape: [2, 2]))),
+      .question(.close(session: 1)),
+    ]
+  }
+
+  private static var trainerOfDeployments: [TrainerMessage<Float>] {
+    let status = DeploymentStatus(
+      id: .random(), revision: 1, clients: [.init(key: clientKey, keyNumber: 1, questions: 2, rows: 3)], questions: 2,
+      rows: 3, maximumRows: nil, storedBytes: 4, memoryBytes: 5, medianMilliseconds: 1, slowMilliseconds: nil)
+    let terms = DeploymentTerms(
+      keyNumber: 1, package: Data([1, 2]), window: 8, rowsPerQuestion: 9, maximumTokens: 10, rowsSeen: 11,
+      maximumRows: 12, lastQuestion: 13)
+    let outputs = Tensor<Float>([1, 2], shape: [1, 2])
+    return [
+      .deployment(.deployed(status)), .deployment(.list([status])), .deployment(.opened(terms)),
+      .deployment(.answered(number: 1, rowsSeen: 2, values: outputs)),
+      .deployment(
+        .extended(session: 1, position: 2, rowsSeen: 3, indices: Tensor([4, 1], shape: [2]), values: outputs)),
+      .deployment(.sessionLost(session: 1)), .deployment(.rekeyed(terms)),
+    ]
   }
 
   private static func description() throws -> JobDescription {

@@ -68,6 +68,13 @@ extension ServerLog {
           "job": "\(job)", "steps": "\(steps)", "exposed_microseconds": "\(Int(exposed * 1e6))",
           "imbalance_microseconds": "\(Int(imbalance * 1e6))",
         ])
+    case .deployed(let deployment, let owner, let revision, let clients, let copies):
+      logger.notice(
+        "deployed",
+        metadata: [
+          "job": "\(deployment)", "owner": "\(owner)", "revision": "\(revision)", "clients": "\(clients)",
+          "copies": "\(copies)",
+        ])
     case .checkpoint(let job, let step, let seconds):
       logger.debug(
         "checkpoint", metadata: ["job": "\(job)", "step": "\(step)", "milliseconds": "\(Int(seconds * 1000))"])

@@ -44,6 +44,9 @@ struct MetricsTests {
     #expect(after["trainer_uptime_seconds"] > before["trainer_uptime_seconds"])
     #expect(after.sum("trainer_refusals_total") == 0)
     #expect(after.sum("trainer_build_info") == 1)
+    #expect(after["trainer_deployments"] == 0)
+    #expect(after["trainer_deployment_memory_limit_bytes"] == Double(8 << 30))
+    #expect(after.types["trainer_deployment_answer_seconds"] == "histogram")
     #expect(after.types["trainer_steps_total"] == "counter" && after.types["trainer_queue_length"] == "gauge")
   }
 

@@ -152,6 +152,47 @@ struct StoreTests {
     #expect(try (report()["jobs"] as? [[String: Any]])?.first?["state"] as? String == "unreadable")
   }
 
+  @Test func statusOfDeployments() throws {
+    let trainer = try site.startTrainer()
+    trainer.process.signal(SIGTERM)
+    #expect(try trainer.process.wait() == 0)
+    let id = String(repeating: "1f", count: 16)
+    let key = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"
+    try FileManager.default.createDirectory(
+      atPath: site["store/deployments/\(id)"], withIntermediateDirectories: true)
+    try site.write(
+      """
+      {"version": 1, "id": "\(id)", "owner": "\(key)", "description": {"revision": 3, "maximumRows": 50, "endsWithOwner": false,
+       "clients": [{"key": "\(key)", "copy": "\(String(repeating: "2e", count: 16))", "keyNumber": 1, "package": "AQI="}]}}
+      """, to: "store/deployments/\(id)/deployment.json")
+    let digest = String(repeating: "0", count: 64)
+    try site.write(
+      "deployment 1 \(key)\nquestion \(key) 1 1 \(digest) 7\nquestion \(key) 1 2 \(digest) 4\nquest",
+      to: "store/deployments/\(id)/questions.log")
+    let text = try status().output
+    #expect(text.contains("deployment \(id)  owner rq:rM>}U…  clients 1  questions 2  rows 11 of 50"), "\(text)")
+    let json = try #require((report()["deployments"] as? [[String: Any]])?.first)
+    #expect(json["revision"] as? Int == 3 && json["rows"] as? Int == 11 && json["damaged"] == nil)
+    try site.write("{", to: "store/deployments/\(id)/deployment.json")
+    let damaged = try status().output
+    #expect(damaged.contains("deployment.json is damaged") && damaged.contains("rows 11"), "\(damaged)")
+    // It stands in nobody's way.
+    let again = try site.startTrainer()
+    #expect(Waiting.until(10) { again.process.errors.contains("deployment.json cannot be read") })
+    again.process.signal(SIGTERM)
+    #expect(try again.process.wait() == 0)
+  }
+
+  @Test func optionsOfDeploymentsThatCannotBe() throws {
+    for (option, reason) in [
+      (["--inference-threads", "0"], "--inference-threads must be 1"),
+      (["--deployment-memory", "much"], "--deployment-memory"),
+    ] {
+      let ended = try site.run(.trainer, serve + option)
+      #expect(ended.code == 2 && ended.errors.contains(reason), "\(ended.errors)")
+    }
+  }
+
   /// 4000 hidden units make checkpoints that take longer than the steps between them.
   @Test func sigtermDuringACheckpoint() throws {
     try site.write(JobText(hidden: "[4000]", epochs: 40, batch: 4).text, to: "job.yaml")

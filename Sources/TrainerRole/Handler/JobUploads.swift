@@ -24,6 +24,11 @@ extension TrainingHandler {
     guard let record = service.jobs[id] else { return }
     service.onDisk(id, for: peer) { [store = service.store] in
       var stored = record.stored
+      if stored.description.isKept, try JobCheckpoints<Element>(stored, in: store).removeDamaged() {
+        // A hosted copy whose owner is here to send it again.
+        stored.phase = .uploading
+        try store.save(stored)
+      }
       let hasWeights = try !store.checkpoints(of: id).steps().isEmpty
       // A kill between the two writes leaves the weights stored and the job uploading.
       if hasWeights, stored.phase == .uploading, !record.isAutonomous {
@@ -36,7 +41,7 @@ extension TrainingHandler {
     } then: { [unowned service] (result: Result<(TrainingJob, Bool, ParameterUpload<Element>?), any Error>) in
       let (stored, hasWeights, upload) = try result.get()
       // Its run may have ended meanwhile.
-      if record.stored.phase == .uploading { service.jobs[id]?.stored = stored }
+      if record.stored.phase == .uploading || record.stored.description.isKept { service.jobs[id]?.stored = stored }
       if stored.phase == .uploading || stored.phase == .ready {
         service.jobs[id]?.state.upload = upload
         service.jobs[id]?.state.data?.restartTargets()

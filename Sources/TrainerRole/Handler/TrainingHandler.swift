@@ -3,9 +3,9 @@ import Files
 import Foundation
 import Foundations
 import Models
-package import Numerics
+import Numerics
 package import Protocol
-package import Service
+import Service
 import Synchronization
 import Training
 
@@ -15,6 +15,8 @@ extension JobDescription: JobContent {
 
   /// Nobody comes back to an inference: its key was made for it alone.
   package var endsWithOwner: Bool { purpose == .inference }
+
+  package var isKept: Bool { purpose == .hosting }
 
   /// Also what a trainer of wire version 2 has written.
   package init(stored decoder: any Decoder) throws {
@@ -62,9 +64,11 @@ final class TrainingHandler<Element: FloatingElement>: JobHandler {
   static var program: String { TrainerConfiguration.program }
 
   let configuration: TrainerConfiguration
+  let deployments: Deployments<Element>
 
   init(_ configuration: TrainerConfiguration) {
     self.configuration = configuration
+    deployments = Deployments(configuration)
   }
 
   static func submission(in request: OwnerMessage<Element>) -> JobDescription? {
@@ -179,6 +183,7 @@ final class TrainingHandler<Element: FloatingElement>: JobHandler {
     switch record.stored.phase {
     case .uploading: throw WireError.outOfOrder("attach before the starting weights are uploaded")
     case .failed: throw ServiceError(.refused, record.stored.failure ?? "the job failed")
+    case .ready where record.isHosted: throw WireError.outOfOrder("attach to a model that is hosted")
     case .finished:
       service.tell(.finished, job: id, to: peer)
       return
@@ -209,81 +214,5 @@ final class TrainingHandler<Element: FloatingElement>: JobHandler {
       service.detach(id, reason: .ownerLost)
       throw WireError.outOfOrder("more messages than the window allows")
     }
-  }
-}
-
-/// The provider's side: jobs of training and of masked inference, behind a service.
-package final class TrainerService<Element: FloatingElement> {
-  private let service: JobService<TrainingHandler<Element>>
-  private let communicator: any Communicator
-
-  /// Opens the store and resumes the jobs in it.
-  ///
-  /// - Parameter observe: told of everything worth a log line; called from several threads.
-  /// - Throws: `Failure` when the store cannot be created or read.
-  package init(
-    endpoint: any ServerEndpoint, configuration: TrainerConfiguration, stop: StopSwitch,
-    observe: @escaping @Sendable (TrainerEvent) -> Void
-  ) throws {
-    try TrainerConfiguration.check(
-      jobsAtOnce: configuration.service.jobsAtOnce, areReplicated: configuration.usesReplicas)
-    communicator = configuration.communicator
-    service = try JobService(
-      TrainingHandler(configuration), endpoint: endpoint, configuration: configuration.service, stop: stop,
-      observe: observe)
-    stop.onRequest { [communicator] in
-      // Launchers also ask to stop when a rank has died.
-      communicator.checkRanks()
-      endpoint.wake()
-    }
-    communicator.onFailure { _ in endpoint.wake() }
-  }
-
-  /// Serves until a stop is requested; then saves the running jobs, tells their owners, and returns. The other ranks stop with it.
-  ///
-  /// - Throws: `TransportError` when the endpoint fails for good; `CollectiveError`, when all that is done, if a rank is gone.
-  package func run() throws {
-    try service.run()
-    try TrainerWorker<Element>.stopAll(communicator)
-  }
-}
-
-/// What a trainer counts of its work, for whoever watches it, beside what every server counts. Counting is an atomic addition a step;
-/// everything else happens when somebody asks.
-package final class TrainerMetrics: Sendable {
-  private let steps = Atomic(0)
-  private let rows = Atomic(0)
-  private let tokens = Atomic(0)
-  private let checkpoints = Atomic(0)
-  private let checkpointNanoseconds = Atomic(0)
-
-  package init() {}
-
-  /// - Parameter tokens: 0 where a sample is one row.
-  func countStep(rows: Int, tokens: Int) {
-    steps.wrappingAdd(1, ordering: .relaxed)
-    self.rows.wrappingAdd(rows, ordering: .relaxed)
-    self.tokens.wrappingAdd(tokens, ordering: .relaxed)
-  }
-
-  func countCheckpoint(_ elapsed: Duration) {
-    checkpoints.wrappingAdd(1, ordering: .relaxed)
-    checkpointNanoseconds.wrappingAdd(Int(elapsed / .nanoseconds(1)), ordering: .relaxed)
-  }
-
-  /// - Parameter memoryLimit: bytes that running jobs may take together.
-  package func add(to text: inout MetricsText, memoryLimit: Int) {
-    text.add("trainer_steps_total", .counter, "Training steps applied.", of: steps)
-    text.add("trainer_rows_total", .counter, "Rows (samples) of the steps applied.", of: rows)
-    text.add(
-      "trainer_tokens_total", .counter, "Tokens of the steps applied, of models whose samples are sequences.",
-      of: tokens)
-    text.add(
-      "trainer_memory_limit_bytes", .gauge, "Memory that running jobs may take together (--memory-limit).",
-      [.init([], Double(memoryLimit))])
-    text.add("trainer_checkpoints_total", .counter, "Checkpoints written.", of: checkpoints)
-    text.add(
-      "trainer_checkpoint_seconds_total", .counter, "Seconds spent on writing checkpoints.",
-      [.init([], Double(checkpointNanoseconds.load(ordering: .relaxed)) / 1e9)])
   }
 }

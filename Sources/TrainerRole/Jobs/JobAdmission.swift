@@ -27,18 +27,7 @@ struct JobAdmission<Element: FloatingElement> {
     if description.privacy != nil, let layer = model.layerWithoutSampleNorms {
       throw ServiceError.refused(TrainingError.noSampleNorms(layer: layer).description)
     }
-    let memory = Self.memoryNeeded(description, model, replicas: configuration.replicas)
-    let memoryLimit = min(configuration.memoryLimit, limits.memory ?? .max)
-    guard let memory, memory <= memoryLimit else {
-      let advice =
-        description.graph.maximumTokens == nil
-        ? "make the layers or the batch smaller"
-        : "make train.micro_batch smaller, set train.recompute, or train fewer of its weights (model.train)"
-      let whose = memoryLimit < configuration.memoryLimit ? "this owner's (memory=)" : "this trainer's"
-      throw ServiceError.refused(
-        "the job needs \(ByteSize.binaryText(memory)) of memory, \(whose) limit is "
-          + "\(ByteSize.binaryText(memoryLimit)) a job; \(advice)", cause: .memory)
-    }
+    try checkMemory(description, model)
     try checkMessages(description, model)
     if description.purpose == .training, description.lossLocation == .trainer {
       let needed = UploadedData<Element>.byteCount(
@@ -51,6 +40,32 @@ struct JobAdmission<Element: FloatingElement> {
       }
     }
     return model.structure.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }
+  }
+
+  private func checkMemory(_ description: JobDescription, _ model: Model) throws {
+    let isHosted = description.purpose == .hosting
+    let memory =
+      isHosted
+      ? LoadedModels<Element>.bytesNeeded(description)
+      : Self.memoryNeeded(description, model, replicas: configuration.replicas)
+    let ownLimit = isHosted ? configuration.deploymentMemory : configuration.memoryLimit
+    let memoryLimit = min(ownLimit, limits.memory ?? .max)
+    guard let memory, memory <= memoryLimit else {
+      let whose = memoryLimit < ownLimit ? "this owner's (memory=)" : "this trainer's"
+      if isHosted {
+        throw ServiceError.refused(
+          "the model needs \(ByteSize.binaryText(memory)) of memory to be hosted, \(whose) limit is "
+            + "\(ByteSize.binaryText(memoryLimit)); make questions smaller, or ask the trainer's operator for more (--deployment-memory)",
+          cause: .memory)
+      }
+      let advice =
+        description.graph.maximumTokens == nil
+        ? "make the layers or the batch smaller"
+        : "make train.micro_batch smaller, set train.recompute, or train fewer of its weights (model.train)"
+      throw ServiceError.refused(
+        "the job needs \(ByteSize.binaryText(memory)) of memory, \(whose) limit is "
+          + "\(ByteSize.binaryText(memoryLimit)) a job; \(advice)", cause: .memory)
+    }
   }
 
   /// The engine; outside of it outputs and their gradients of one part, and the inputs of sequences that wait their turn.
@@ -77,7 +92,8 @@ struct JobAdmission<Element: FloatingElement> {
 
   /// Bytes of memory that the job takes on one process; nil on overflow.
   static func memoryEstimate(_ description: JobDescription) -> Int? {
-    memoryNeeded(description, Model(description.graph), replicas: nil)
+    if description.purpose == .hosting { return LoadedModels<Element>.bytesNeeded(description) }
+    return memoryNeeded(description, Model(description.graph), replicas: nil)
   }
 
   /// Inputs of two steps, which replicas have at once.
@@ -124,7 +140,7 @@ struct JobAdmission<Element: FloatingElement> {
   /// What travels each step must fit a message, however long its samples are.
   private func checkMessages(_ description: JobDescription, _ model: Model) throws {
     guard let maximumTokens = description.graph.maximumTokens,
-      description.purpose == .inference || description.lossLocation == .owner
+      description.purpose != .training || description.lossLocation == .owner
     else { return }
     let inputs = Shape.byteCount([description.microBatch, maximumTokens, model.inputWidth], Element.elementType)
     let outputs = Shape.byteCount([Self.outputRows(description), model.outputWidth], Element.elementType)
@@ -140,7 +156,8 @@ struct JobAdmission<Element: FloatingElement> {
   /// What makes messages smaller: rows that were uploaded, and outputs that stay here, are in none.
   private static func advice(_ description: JobDescription) -> String {
     let ways =
-      (description.microBatch > 1 ? ["make train.micro_batch smaller"] : [])
+      (description.microBatch > 1
+        ? [description.purpose == .hosting ? "take fewer samples a question" : "make train.micro_batch smaller"] : [])
       + (description.purpose == .training ? ["set loss.where: trainer"] : []) + ["cut the texts shorter"]
     return ways.dropLast().joined(separator: ", ") + (ways.count > 1 ? ", or " : "") + ways[ways.count - 1]
   }
@@ -166,7 +183,8 @@ enum JobDisk<Element: FloatingElement> {
     return Shape.sum([
       isUploaded
         ? UploadedData<Element>.byteCount(description, width: model.inputWidth, outputs: model.outputWidth) : 0,
-      bytes(.frozen, times: 1), bytes(.state, times: 2), keepsBest ? bytes(.best, times: 2) : 0,
+      bytes(.frozen, times: 1), bytes(.state, times: description.purpose == .hosting ? 1 : 2),
+      keepsBest ? bytes(.best, times: 2) : 0,
     ])
   }
 }

@@ -51,13 +51,7 @@ struct JobCheckpoints<Element: FloatingElement> {
         schedule: description.schedule, totalSteps: description.totalSteps,
         batchRows: batchRows ?? description.batch, partRows: description.microBatch,
         sampleClipping: description.sampleClipping(), compute: compute
-      ) { index, elements in
-        if specifications[index].isTrained {
-          try state.readNext(into: elements)
-        } else {
-          try frozen?.readNext(into: elements)
-        }
-      }
+      ) { try read($0, into: $1, state, frozen) }
       if step > 0 { try engine.loadOptimizerState { _, elements in try state.readNext(into: elements) } }
       try state.finish()
       try frozen?.finish()
@@ -68,6 +62,54 @@ struct JobCheckpoints<Element: FloatingElement> {
       try state.verify()
       try frozen?.verify()
       throw error
+    }
+  }
+
+  /// The weights as their owner uploaded them, to answer questions with.
+  ///
+  /// - Throws: as `load`.
+  func hosted(compute: Compute) throws -> HostedModel<Element> {
+    let state: CheckpointReader<Element> = try files.read(.state, step: 0, jobDigest: digest, tensors: tensors)
+    let frozen = try openFrozen(of: state.record)
+    do {
+      let model = try HostedModel<Element>(description.graph, compute: compute) {
+        try read($0, into: $1, state, frozen)
+      }
+      try state.finish()
+      try frozen?.finish()
+      return model
+    } catch let error as TrainingError {
+      try state.verify()
+      try frozen?.verify()
+      throw error
+    }
+  }
+
+  /// Reads uploaded weights through, and removes them where they are not whole.
+  ///
+  /// - Returns: whether there were such.
+  func removeDamaged() throws -> Bool {
+    guard try !files.steps().isEmpty else { return false }
+    do {
+      let state: CheckpointReader<Element> = try files.read(.state, step: 0, jobDigest: digest, tensors: tensors)
+      try state.verify()
+      try openFrozen(of: state.record)?.verify()
+      return false
+    } catch let error as FileError where error.kind == .inputData {
+      for step in try files.steps() { try Directory.remove(files.path(step)) }
+      return true
+    }
+  }
+
+  /// The next parameter of the files' order.
+  private func read(
+    _ index: Int, into elements: UnsafeMutableBufferPointer<Element>, _ state: CheckpointReader<Element>,
+    _ frozen: CheckpointReader<Element>?
+  ) throws {
+    if specifications[index].isTrained {
+      try state.readNext(into: elements)
+    } else {
+      try frozen?.readNext(into: elements)
     }
   }
 

@@ -1,5 +1,6 @@
 import Files
 package import Foundation
+import Foundations
 import Protocol
 package import Service
 
@@ -27,7 +28,25 @@ package struct StoreReport: Codable, Sendable, Equatable {
   }
 
   package enum State: String, Codable, Sendable {
-    case writing, unreadable, uploading, ready, running, finished, failed
+    case writing, unreadable, uploading, ready, running, hosted, finished, failed
+  }
+
+  package struct Deployment: Codable, Sendable, Equatable {
+    package var deployment: String
+    /// The first characters of its owner's key; nil where no file tells it.
+    package var owner: String?
+    /// The name of the file that is damaged; nil while it can be served.
+    package var damaged: String?
+    package var revision: Int
+    package var clients: Int
+    /// Answered since it was made, of all clients and under all keys.
+    package var questions: Int
+    package var rows: Int
+    package var maximumRows: Int?
+    /// As the trainer at work has written them down last; nil without one.
+    package var memoryBytes: Int?
+    package var medianMilliseconds: Double?
+    package var slowMilliseconds: Double?
   }
 
   package var store: String
@@ -35,6 +54,7 @@ package struct StoreReport: Codable, Sendable, Equatable {
   /// Nil when none is alive.
   package var trainer: LiveServer?
   package var jobs: [Job]
+  package var deployments: [Deployment]
 }
 
 /// Reads a store without a trainer and without writing anything, also while a trainer writes there.
@@ -56,7 +76,23 @@ package struct StoreSurvey {
     let (lease, trainer) = LiveServer.find(in: store, program: TrainerConfiguration.program)
     return StoreReport(
       store: store.path, format: StoreFormat.current, trainer: trainer,
-      jobs: names.compactMap { job($0, in: jobs, running: trainer == nil ? [] : lease?.running ?? []) })
+      jobs: names.compactMap { job($0, in: jobs, running: trainer == nil ? [] : lease?.running ?? []) },
+      deployments: try deployments(isServed: trainer != nil))
+  }
+
+  private func deployments(isServed: Bool) throws -> [StoreReport.Deployment] {
+    let files = DeploymentStore(store: store)
+    let figures = isServed ? files.figures() : DeploymentFigures()
+    return try files.load().map { loaded in
+      let live = figures.deployments[loaded.id.description]
+      return StoreReport.Deployment(
+        deployment: loaded.id.description, owner: loaded.owner?.prefix,
+        damaged: loaded.damagedFile.map { URL(filePath: $0).lastPathComponent },
+        revision: loaded.description?.revision ?? 0, clients: loaded.description?.clients.count ?? 0,
+        questions: loaded.book.questions, rows: loaded.book.rows, maximumRows: loaded.description?.maximumRows,
+        memoryBytes: live?.memoryBytes, medianMilliseconds: live?.medianMilliseconds,
+        slowMilliseconds: live?.slowMilliseconds)
+    }
   }
 
   /// Also true for what is there and cannot be looked at, which the next access reports.
@@ -85,6 +121,7 @@ package struct StoreSurvey {
     job.state =
       switch stored.phase {
       case .uploading: .uploading
+      case .ready where stored.description.isKept: .hosted
       case .ready: running.contains(name) ? .running : .ready
       case .finished: .finished
       case .failed: .failed

@@ -29,6 +29,9 @@ struct ServeCommand: ParsableCommand {
       STORE/audit.log tells who submitted, resumed, retrieved, cancelled or was refused what and when; `trainer verify-log STORE` checks \
       it. While it cannot be written no job is taken.
 
+      Owners may also have masked models hosted, for the questions of clients that need not be listed: a client's key is let in for the \
+      deployment that names it. They are computed beside the jobs, in memory of their own (--deployment-memory).
+
       With --log-format json each line has time, level, message, rank (of MPI or Slurm, else 0) and, where it is about one, job.
 
       Under mpirun, or srun --mpi=pmix, its processes share every batch: rank 0 serves owners and keeps the store, the others compute \
@@ -67,6 +70,14 @@ struct ServeCommand: ParsableCommand {
       "Most disk for one job's masked rows; a job whose rows fit sends each row once.", valueName: "size"))
   var rowStoreLimit: ByteCount = ByteCount(bytes: 32 << 30)
 
+  @Option(
+    help: ArgumentHelp(
+      "Most memory for the models and sessions of all deployments, beside the jobs'.", valueName: "size"))
+  var deploymentMemory: ByteCount = ByteCount(bytes: 8 << 30)
+
+  @Option(help: "Threads that answer the questions of deployments' clients. (default: as --threads)")
+  var inferenceThreads: Int?
+
   @OptionGroup
   var reports: ReportOptions
 
@@ -74,6 +85,9 @@ struct ServeCommand: ParsableCommand {
     if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1 … 1024") }
     guard (1...64).contains(jobs) else { throw ValidationError("--jobs must be 1 … 64") }
     guard TurnLength.allowed.contains(turn.seconds) else { throw ValidationError("--turn must be 1s … 24h") }
+    if let inferenceThreads, !(1...1024).contains(inferenceThreads) {
+      throw ValidationError("--inference-threads must be 1 … 1024")
+    }
   }
 
   func run() throws {
@@ -131,12 +145,16 @@ struct ServeCommand: ParsableCommand {
     var service = opened.configuration
     service.jobsAtOnce = jobs
     service.turn = .seconds(turn.seconds)
-    let configuration = TrainerConfiguration(
+    var configuration = TrainerConfiguration(
       service: service, compute: compute, memoryLimit: memoryLimit.bytes,
       rowStoreLimit: rowStoreLimit.bytes, software: Release.software, communicator: communicator)
+    configuration.deploymentMemory = deploymentMemory.bytes
+    if let inferenceThreads { configuration.inferenceCompute = Compute(threads: inferenceThreads) }
     let kernel = KernelChoice.ofThisProcess
     let metrics = try opened.serveMetrics(at: reports.metrics, build: [("kernel", OpenBLAS.kernelName)]) {
-      [metrics = configuration.metrics, limit = memoryLimit.bytes] in metrics.add(to: &$0, memoryLimit: limit)
+      [configuration, limit = memoryLimit.bytes] in
+      configuration.metrics.add(to: &$0, memoryLimit: limit)
+      configuration.deploymentMetrics.add(to: &$0, memoryLimit: configuration.deploymentMemory)
     }
     let trainer = try TrainerService<Float>(
       endpoint: opened.endpoint, configuration: configuration, stop: stop,

@@ -8,7 +8,8 @@ import Service
 
 struct StatusCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "status", abstract: "Show the jobs in a store and the trainer at work on it, if there is one.",
+    commandName: "status",
+    abstract: "Show the jobs and deployments in a store and the trainer at work on it, if there is one.",
     discussion: """
       Reads the store's files alone: it needs no trainer, no keys and no network, and writes nothing.
 
@@ -31,7 +32,26 @@ struct StatusText {
     var lines = [report.trainer?.line(program: Release.name) ?? "no trainer is at work here"]
     if report.jobs.isEmpty { lines.append("no jobs") }
     lines += report.jobs.map(Self.job)
+    lines += report.deployments.map(Self.deployment)
     self.lines = lines
+  }
+
+  private static func deployment(_ deployment: StoreReport.Deployment) -> String {
+    var parts = ["deployment \(deployment.deployment)"]
+    if let owner = deployment.owner { parts.append("owner \(owner)…") }
+    if let file = deployment.damaged { parts.append("\(file) is damaged: its owner is to deploy it again") }
+    parts.append("clients \(deployment.clients)")
+    parts.append("questions \(deployment.questions)")
+    parts.append("rows \(deployment.rows)" + (deployment.maximumRows.map { " of \($0)" } ?? ""))
+    if let median = deployment.medianMilliseconds, let slow = deployment.slowMilliseconds {
+      parts.append("latency p50 \(milliseconds(median)) p95 \(milliseconds(slow))")
+    }
+    if let memory = deployment.memoryBytes { parts.append("memory \(ByteSize.wholeText(memory))") }
+    return parts.joined(separator: "  ")
+  }
+
+  private static func milliseconds(_ value: Double) -> String {
+    "\(String(format: "%.1f", value)) ms"
   }
 
   private static func job(_ job: StoreReport.Job) -> String {

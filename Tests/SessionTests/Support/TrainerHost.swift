@@ -12,6 +12,7 @@ import TrainerRole
 final class TrainerHost<Element: FloatingElement>: Sendable {
   let store: URL
   let events = EventRecorder()
+  let deploymentMetrics: DeploymentMetrics
   private let endpoint: InProcessServerEndpoint
   private let stop = StopSwitch()
   private let ended = DispatchSemaphore(value: 0)
@@ -22,7 +23,8 @@ final class TrainerHost<Element: FloatingElement>: Sendable {
     on network: InProcessNetwork, store: URL, threads: Int = 1, memoryLimit: Int = 1 << 30,
     rowStoreLimit: Int = 1 << 24, ownerSilence: Duration = .seconds(8), owners: ServedOwners = ServedOwners(),
     hasEventLog: Bool = false, jobsAtOnce: Int = 1, turn: Duration = .seconds(600), ranks: Int? = nil,
-    garbling: (rank: Int, message: Int)? = nil, beforeDiskWork: @escaping @Sendable () -> Void = {}
+    garbling: (rank: Int, message: Int)? = nil, deploymentMemory: Int = 1 << 30,
+    beforeDiskWork: @escaping @Sendable () -> Void = {}
   ) {
     communicators = ThreadCommunicator.group(of: ranks ?? 1).map { communicator in
       guard let garbling, garbling.rank == communicator.rank else { return communicator }
@@ -36,6 +38,8 @@ final class TrainerHost<Element: FloatingElement>: Sendable {
       memoryLimit: memoryLimit, rowStoreLimit: rowStoreLimit, software: "test trainer",
       communicator: communicators[0])
     configuration.usesReplicas = ranks != nil
+    configuration.deploymentMemory = deploymentMemory
+    deploymentMetrics = configuration.deploymentMetrics
     configuration.service.owners = owners
     configuration.service.jobsAtOnce = jobsAtOnce
     configuration.service.turn = turn
