@@ -76,6 +76,7 @@ extension Deployments {
 
   private func ask(_ number: Int, _ rows: RowDelivery<Element>, at place: Place) throws {
     try Self.check(rows, for: place.description)
+    try checkAnswer(to: rows, place.description)
     // Sent again while it is computed: answered where it came from last.
     let isSame: (OpenQuestion<Element>.Content) -> Bool = { content in
       if case .ask(number, _, _) = content { return true }
@@ -147,6 +148,18 @@ extension Deployments {
       throw WireError.misshapen("rows are \(rows.values.columns) wide, the model's input is \(width)")
     }
     guard rows.values.allFinite else { throw WireError.notFinite("a masked row") }
+  }
+
+  /// - Throws: `ServiceError` where the outputs would not fit a message.
+  private func checkAnswer(to rows: RowDelivery<Element>, _ description: JobDescription) throws {
+    let graph = description.graph
+    let limit = configuration.service.limits.tensorBytes
+    let outputs = [graph.hasOutputsByToken ? rows.values.rows : rows.count, graph.output.width]
+    guard let bytes = Shape.byteCount(outputs, Element.elementType), bytes <= limit else {
+      throw ServiceError.refused(
+        "the answer would take \(ByteSize.binaryText(Shape.byteCount(outputs, Element.elementType))), a message holds "
+          + "\(ByteSize.binaryText(limit)); ask with fewer samples, or shorter ones")
+    }
   }
 
   // MARK: - Sessions

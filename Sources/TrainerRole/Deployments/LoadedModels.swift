@@ -110,7 +110,11 @@ struct LoadedModels<Element: FloatingElement> {
       return HostedModel<Element>.memoryEstimate(description.graph, inputRows: max(blockRows, description.microBatch))
     }
     guard let question = Shape.elementCount([description.microBatch, longest]) else { return nil }
-    return HostedModel<Element>.memoryEstimate(description.graph, inputRows: max(blockTokens, question))
+    // No question has more tokens than a message holds.
+    let width = max(1, description.graph.input.width)
+    let message = WireLimits().tensorBytes / (width * MemoryLayout<Element>.size)
+    return HostedModel<Element>.memoryEstimate(
+      description.graph, inputRows: max(blockTokens, min(question, message)))
   }
 
   /// Answers tasks of one copy that go together.

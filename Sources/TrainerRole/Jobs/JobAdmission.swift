@@ -137,10 +137,10 @@ struct JobAdmission<Element: FloatingElement> {
         : "\(task.rawValue) needs one output for each sample, and this model has one for each token")
   }
 
-  /// What travels each step must fit a message, however long its samples are.
+  /// What travels each step must fit a message, however long its samples are. A question to a hosted model is judged when it is there.
   private func checkMessages(_ description: JobDescription, _ model: Model) throws {
     guard let maximumTokens = description.graph.maximumTokens,
-      description.purpose != .training || description.lossLocation == .owner
+      description.purpose != .hosting, description.purpose == .inference || description.lossLocation == .owner
     else { return }
     let inputs = Shape.byteCount([description.microBatch, maximumTokens, model.inputWidth], Element.elementType)
     let outputs = Shape.byteCount([Self.outputRows(description), model.outputWidth], Element.elementType)
@@ -156,8 +156,7 @@ struct JobAdmission<Element: FloatingElement> {
   /// What makes messages smaller: rows that were uploaded, and outputs that stay here, are in none.
   private static func advice(_ description: JobDescription) -> String {
     let ways =
-      (description.microBatch > 1
-        ? [description.purpose == .hosting ? "take fewer samples a question" : "make train.micro_batch smaller"] : [])
+      (description.microBatch > 1 ? ["make train.micro_batch smaller"] : [])
       + (description.purpose == .training ? ["set loss.where: trainer"] : []) + ["cut the texts shorter"]
     return ways.dropLast().joined(separator: ", ") + (ways.count > 1 ? ", or " : "") + ways[ways.count - 1]
   }

@@ -27,9 +27,9 @@ struct SmallHostedModel<Element: FloatingElement> {
 
   /// - Parameters:
   ///   - question: rows or samples of the largest question.
-  ///   - hidden: of a perceptron.
-  init(_ kind: Kind, question: Int = 16, seed: UInt64 = 1, hidden: Int = 6) throws {
-    let graph = try Self.graph(kind, hidden: hidden)
+  ///   - hidden: of a perceptron, as `outputs` is.
+  init(_ kind: Kind, question: Int = 16, seed: UInt64 = 1, hidden: Int = 6, outputs: Int = 3) throws {
+    let graph = try Self.graph(kind, hidden: hidden, outputs: outputs)
     description = JobDescription(
       purpose: .hosting, graph: graph, optimizer: SmallJob.sgd(),
       schedule: ScheduleDescription(warmup: 0, decay: .none), lossLocation: .owner, task: nil, epochs: 1,
@@ -42,9 +42,11 @@ struct SmallHostedModel<Element: FloatingElement> {
     local = try HostedModel(graph, compute: Compute(threads: 1), parameters: parameters)
   }
 
-  private static func graph(_ kind: Kind, hidden: Int) throws -> ModelGraph {
+  private static func graph(_ kind: Kind, hidden: Int, outputs: Int) throws -> ModelGraph {
     switch kind {
-    case .perceptron: return .perceptron(features: 4, hidden: [hidden])
+    case .perceptron:
+      return try .perceptron(
+        input: HomogeneousColumns(features: 4, padding: 0), hidden: [hidden], activation: .relu, outputs: outputs)
     case .encoder, .frozenEncoder:
       return try TinyFamily.bert.model().graph(
         ModelRequest(

@@ -53,6 +53,18 @@ import TrainerRole
     _ = try client.ask(20, model.question(1, seed: 2))
   }
 
+  @Test func anAnswerLargerThanAMessage() throws {
+    let site = try HostedSite<Float>()
+    let trainer = site.trainer(ownerSilence: .seconds(60))
+    defer { trainer.shutDown() }
+    let model = try SmallHostedModel<Float>(.perceptron, question: 20_000, outputs: 1000)
+    let client = try deploy(site, model).clients[0]
+    // 20,000 rows of 1000 numbers of 4 bytes.
+    let refusal = try client.refusal(of: .ask(number: 1, keyNumber: 1, rows: model.question(20_000, seed: 1)))
+    #expect(refusal.reason.contains("the answer would take 76.2 MiB, a message holds 64.0 MiB"), "\(refusal)")
+    #expect(try client.ask(2, model.question(16_000, seed: 1)).values.shape == [16_000, 1000])
+  }
+
   /// The same question on a second connection, while it is computed for the first: computed once, answered on the second.
   @Test func aQuestionSentAgainOnAnotherConnection() throws {
     let site = try HostedSite<Float>()
