@@ -86,6 +86,8 @@ package enum FileProblem: Equatable, Sendable, CustomStringConvertible {
   case short
   /// Its content does not have the hash that it was written with.
   case altered
+  /// It does not begin as files of this kind do.
+  case foreign
 
   package var description: String {
     switch self {
@@ -93,6 +95,7 @@ package enum FileProblem: Equatable, Sendable, CustomStringConvertible {
     case .tooLong(let limit): "is longer than \(limit) bytes, which it never is: it is damaged, or another file"
     case .short: "ends too early: it is damaged"
     case .altered: "is not as it was written (its checksum differs): it is damaged"
+    case .foreign: "is there and is not a file of this program's; move it away"
     }
   }
 }

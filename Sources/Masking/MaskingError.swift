@@ -30,6 +30,10 @@ package enum MaskingError: Failure, Equatable {
   case keyFileExposed(path: String)
   case notAKeyFile(path: String)
   case keyFileOfAnotherJob(path: String)
+  /// A deployment's key that its owner did not seal for this client.
+  case sealedKey
+  /// A client's public key of low order, to which nothing can be sealed.
+  case recipientKey
 
   package var kind: FailureKind {
     switch self {
@@ -37,7 +41,9 @@ package enum MaskingError: Failure, Equatable {
     case .unknownSpace, .spaceForm: .defect
     case .shape, .sparseRows, .classOutOfRange, .missingTarget: .inputData
     case .keyFileNeedsRoom: .exhausted
-    case .keyFileExists, .keyFileUnusable, .keyFileExposed, .notAKeyFile, .keyFileOfAnotherJob: .keyOrPermission
+    case .keyFileExists, .keyFileUnusable, .keyFileExposed, .notAKeyFile, .keyFileOfAnotherJob,
+      .sealedKey, .recipientKey:
+      .keyOrPermission
     }
   }
 
@@ -80,6 +86,11 @@ package enum MaskingError: Failure, Equatable {
       "\(path) is not a key file of this program, or is cut short or damaged; restore it from a copy"
     case .keyFileOfAnotherJob(let path):
       "\(path) is a key file of another job; use the one of this run's directory"
+    case .sealedKey:
+      "the masking key that the host handed out does not open: the deployment's owner did not seal it for this client, or it was altered; "
+        + "ask the owner for the client's directory again"
+    case .recipientKey:
+      "a client's public key is one that hides nothing (of low order); ask the client for the owner.pub that `encryptor keygen` made"
     }
   }
 }

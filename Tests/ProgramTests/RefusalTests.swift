@@ -12,6 +12,9 @@ struct UsageTests {
     (.trainer, ["serve"]), (.trainer, ["status"]), (.trainer, ["verify-log"]), (.aggregator, []),
     (.aggregator, ["keygen"]), (.aggregator, ["serve"]), (.aggregator, ["status"]), (.aggregator, ["verify-log"]),
     (.encryptor, ["charter"]), (.encryptor, ["group-key"]), (.encryptor, ["join"]), (.encryptor, ["simulate"]),
+    (.encryptor, ["deploy"]),
+    (.encryptor, ["query"]), (.encryptor, ["rotate"]), (.encryptor, ["clients"]), (.encryptor, ["undeploy"]),
+    (.encryptor, ["deployments"]),
   ]
 
   @Test(arguments: commands.indices)

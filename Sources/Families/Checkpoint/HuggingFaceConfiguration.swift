@@ -12,6 +12,18 @@ package struct HuggingFaceConfiguration: Sendable {
   /// As `model_type` says it.
   package var familyName: String { type(of: family).name }
 
+  /// Names of the classes in order of class id, as `id2label` has them; nil where it has none but numbered ones.
+  package var classNames: [String]? {
+    guard case .object(let labels)? = document["id2label"] else { return nil }
+    var names: [String] = []
+    for id in 0..<labels.count {
+      guard case .string(let name)? = labels["\(id)"] else { return nil }
+      names.append(name)
+    }
+    let areNumbered = names.enumerated().allSatisfy { $0.element == "LABEL_\($0.offset)" }
+    return names.isEmpty || areNumbered ? nil : names
+  }
+
   /// Reads a config.json.
   ///
   /// - Throws: `HuggingFaceProblem` that names the setting: of another type or outside its range, missing where the model has no

@@ -114,6 +114,38 @@ package struct HuggingFaceDirectory: Sendable {
 }
 
 extension HuggingFaceDirectory {
+  /// Ids that end a text: `eos_token_id` of generation_config.json, or else of config.json; empty where neither names any.
+  ///
+  /// - Throws: `.huggingFace` for one that is no token id; `.system`.
+  package func endTokens() throws(FileError) -> [Int] {
+    let file = path + "/generation_config.json"
+    var settings = configuration.document
+    if RegularFile.exists(file), let bytes = try RegularFile.read(file, limit: Self.largestConfiguration) {
+      do throws(HuggingFaceProblem) {
+        guard case .object(let members) = try JSONValue.parse(bytes, throwing: HuggingFaceProblem.self) else {
+          throw .notAnObject
+        }
+        if let value = members["eos_token_id"], value != .null { settings = members }
+      } catch {
+        throw .huggingFace(path: file, error)
+      }
+    }
+    let named: [JSONValue] =
+      switch settings["eos_token_id"] {
+      case nil, .null: []
+      case .array(let list): list
+      case let single?: [single]
+      }
+    var ids: [Int] = []
+    for value in named {
+      guard case .number(let text) = value, let id = Int(text), (0..<configuration.sizes.vocabulary).contains(id) else {
+        throw .huggingFace(path: path, .setting("eos_token_id", expected: "token ids below `vocab_size`"))
+      }
+      ids.append(id)
+    }
+    return ids
+  }
+
   /// A hash over names, shapes and every number of the weights, 16 hexadecimal digits: whether this is still the checkpoint a run
   /// began with. Reads every tensor once, one at a time; no protection against deliberate changes.
   ///

@@ -59,10 +59,11 @@ package struct MasterKeyFile: Sendable {
 
   /// Creates the file, readable by its owner alone, and returns when it is on disk.
   ///
+  /// - Parameter replacing: a deployment's key in the place of the one before; a job's never.
   /// - Throws: `MaskingError.keyFileExists` rather than overwrite; `.keyFileNeedsRoom` on a full disk and `.keyFileUnusable` for what else the
   ///   operating system refuses, and no part of a file is left then.
-  package func write(_ key: MasterKey) throws(MaskingError) {
-    try SecretFile(path: path).write(Self.magic + Array(key.job.description.utf8), key.secret)
+  package func write(_ key: MasterKey, replacing: Bool = false) throws(MaskingError) {
+    try SecretFile(path: path).write(Self.magic + Array(key.job.description.utf8), key.secret, replacing: replacing)
   }
 
   /// - Throws: `MaskingError` of kind `keyOrPermission`: not there, open to other users, not a key file, of another job.

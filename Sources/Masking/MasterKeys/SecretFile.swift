@@ -10,14 +10,16 @@ struct SecretFile {
   ///
   /// - Throws: `MaskingError.keyFileExists` rather than overwrite; `.keyFileNeedsRoom` on a full disk and `.keyFileUnusable` for what else the
   ///   operating system refuses, and no part of a file is left then.
-  func write(_ head: [UInt8], _ secret: SecretBuffer) throws(MaskingError) {
+  ///
+  /// - Parameter replacing: puts it in the place of a file that is there.
+  func write(_ head: [UInt8], _ secret: SecretBuffer, replacing: Bool = false) throws(MaskingError) {
     let content = SecretBuffer(byteCount: head.count + secret.bytes.count)
     content.bytes.copyBytes(from: head)
     secret.withUnsafeBytes { secret in
       UnsafeMutableRawBufferPointer(rebasing: content.bytes.suffix(secret.count)).copyMemory(from: secret)
     }
     let written = content.withUnsafeBytes { bytes in
-      Result { () throws(FileError) in try AtomicFile.write(bytes, to: path, replacing: false) }
+      Result { () throws(FileError) in try AtomicFile.write(bytes, to: path, replacing: replacing) }
     }
     do throws(FileError) {
       try written.get()

@@ -283,7 +283,7 @@ extension SampleSource {
     }
   }
 
-  fileprivate static func aligned(
+  static func aligned(
     _ source: any FeatureSource, _ expected: [String], _ file: HDF5File, _ path: String, names: String? = nil
   ) throws -> any FeatureSource {
     let place = "\(file.path): '\(path)'"

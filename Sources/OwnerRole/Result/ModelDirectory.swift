@@ -7,13 +7,13 @@ package import Numerics
 /// `model/`: the unmasked weights under the names and in the layout that PyTorch and Hugging Face load, the standardisation if any, and
 /// how to load them.
 package struct ModelDirectory {
-  private let root: URL
+  let root: URL
 
   package init(_ root: URL) {
     self.root = root
   }
 
-  private var weightsFile: URL { root.appending(path: "model.safetensors") }
+  var weightsFile: URL { root.appending(path: "model.safetensors") }
   private var namesFile: URL { root.appending(path: "names.json") }
   private var standardization: URL { root.appending(path: "standardization.safetensors") }
 

@@ -2,51 +2,6 @@ import Models
 import Datasets
 import Foundation
 import Numerics
-import Protocol
-
-/// Sends parts of a prediction and receives their outputs in order, a few in flight at a time.
-struct PredictionParts<Element: FloatingElement> {
-  let connection: TrainerConnection<Element>
-  let window: Int
-  /// Columns of an output.
-  let outputs: Int
-  private var awaited: [[PredictedRow]] = []
-  private var part = 0
-
-  init(connection: TrainerConnection<Element>, window: Int, outputs: Int) {
-    self.connection = connection
-    self.window = window
-    self.outputs = outputs
-  }
-
-  mutating func send(
-    _ rows: [PredictedRow], _ delivery: RowDelivery<Element>, use: ([PredictedRow], Tensor<Element>) throws -> Void
-  ) throws {
-    while awaited.count >= window { try receive(use) }
-    try connection.send(.evaluate(epoch: 0, part: part, rows: delivery))
-    part += 1
-    awaited.append(rows)
-  }
-
-  mutating func finish(use: ([PredictedRow], Tensor<Element>) throws -> Void) throws {
-    while !awaited.isEmpty { try receive(use) }
-  }
-
-  private mutating func receive(_ use: ([PredictedRow], Tensor<Element>) throws -> Void) throws {
-    let values: Tensor<Element> = try connection.waitFor { message in
-      switch message {
-      case .evaluated(_, _, let outputs): return outputs
-      case .removed: throw JobSubmission<Element>.isRemoved
-      default: return nil
-      }
-    }
-    let rows = awaited.removeFirst()
-    guard values.shape == [rows.reduce(0) { $0 + $1.outputs }, outputs], values.allFinite else {
-      throw OwnerError.protocolViolation("predictions of shape \(values.shape)")
-    }
-    try use(rows, values)
-  }
-}
 
 /// A sample whose outputs are due.
 struct PredictedRow {
@@ -89,9 +44,16 @@ struct PredictionWriter<Element: FloatingElement> {
     }
   }
 
-  /// - Parameter logits: [outputs of all rows, outputs], unmasked.
-  func append(_ rows: [PredictedRow], outputs logits: Tensor<Element>) throws {
-    guard let tokens else { return try append(logits.elements.map { Float($0) }) }
+  /// Outputs as the file has them, row by row.
+  ///
+  /// - Parameters:
+  ///   - logits: [outputs of all rows, outputs], unmasked.
+  ///   - count: outputs.
+  ///   - tokens: L where every token has an output.
+  static func values(
+    _ rows: [PredictedRow], outputs logits: Tensor<Element>, count: Int, tokens: Int?
+  ) -> [Float] {
+    guard let tokens else { return logits.elements.map { Float($0) } }
     var padded = [Float](repeating: .nan, count: rows.count * tokens * count)
     var next = 0
     for (row, sample) in rows.enumerated() {
@@ -100,10 +62,16 @@ struct PredictionWriter<Element: FloatingElement> {
         next += 1
       }
     }
-    try append(padded)
+    return padded
   }
 
-  private func append(_ values: [Float]) throws {
+  /// - Parameter logits: [outputs of all rows, outputs], unmasked.
+  func append(_ rows: [PredictedRow], outputs logits: Tensor<Element>) throws {
+    try append(Self.values(rows, outputs: logits, count: count, tokens: tokens))
+  }
+
+  /// - Parameter values: of whole rows, as `values` makes them.
+  func append(_ values: [Float]) throws {
     try writer.append(values, to: "outputs")
     switch task {
     case .regression, .survival: try writer.append(values, to: "predictions")

@@ -1,0 +1,145 @@
+import Files
+import Foundation
+package import Foundations
+import JobSpec
+package import Masking
+import Models
+package import Numerics
+package import Protocol
+
+/// An owner's conversation with a host about one deployment: uploads masked copies and puts revisions in force.
+package struct HostedDeployment<Element: FloatingElement> {
+  /// What happens, for progress.
+  package enum Event: Sendable {
+    case uploading(keyNumber: Int, chunk: Int, of: Int)
+    case inForce(DeploymentStatus)
+  }
+
+  private let channel: any OwnerChannel
+  private let options: RunOptions
+  private let deployment: JobID
+
+  package init(channel: any OwnerChannel, deployment: JobID, options: RunOptions) {
+    self.channel = channel
+    self.deployment = deployment
+    self.options = options
+  }
+
+  /// A conversation about the deployment, or about a copy of it.
+  package func connection(about job: JobID? = nil) -> TrainerConnection<Element> {
+    TrainerConnection(
+      channel: channel, job: job ?? deployment, software: options.software, peer: options.peer,
+      silence: options.silence)
+  }
+
+  /// Uploads copies that the host lacks, and puts a revision in force.
+  ///
+  /// - Parameters:
+  ///   - copies: those that may be missing, and the number of the key that each is masked under.
+  ///   - key: a key of the deployment by its number.
+  ///   - model: read where there are copies.
+  ///   - known: the hash of the plaintext weights that were uploaded before; nil for none.
+  /// - Returns: the hash of the plaintext weights, where it is known, and what the host says.
+  /// - Throws: `OwnerError.refused`; `.trainerGone`; `.unfitData` for weights that are not those that were uploaded before.
+  package func bringIntoForce(
+    _ description: DeploymentDescription, copies: [DeploymentRecord.Copy], key: (Int) throws -> MasterKey,
+    model: () throws -> DeployableModel, weights known: String? = nil, observe: (Event) -> Void = { _ in }
+  ) throws -> (weights: String?, status: DeploymentStatus) {
+    var opened: DeployableModel?
+    var weights = known
+    for copy in copies {
+      let present = try opened ?? model()
+      opened = present
+      let connection = connection(about: copy.job)
+      try connection.greet(patience: options.patience)
+      let found = try upload(present, under: try key(copy.keyNumber), over: connection) { chunk, count in
+        observe(.uploading(keyNumber: copy.keyNumber, chunk: chunk, of: count))
+      }
+      if let found, let before = weights, found != before {
+        throw OwnerError.unfitData(
+          "the model holds other weights than when the deployment was made; put the old ones back, or make a new deployment"
+        )
+      }
+      weights = found ?? weights
+    }
+    try connection().greet(patience: options.patience)
+    let status = try request(.deploy(description))
+    guard status.revision == description.revision else {
+      throw OwnerError.protocolViolation("revision \(status.revision) is in force where \(description.revision) is due")
+    }
+    observe(.inForce(status))
+    return (weights, status)
+  }
+
+  /// - Returns: a hash of the plaintext weights; nil where the host has them already.
+  private func upload(
+    _ model: DeployableModel, under master: MasterKey, over connection: TrainerConnection<Element>,
+    progress: (Int, Int) -> Void
+  ) throws -> String? {
+    let keys = JobKeys<Element>(master: master, plan: model.keyPlan, compute: options.compute)
+    let specifications = model.structure.parameters
+    let job = JobSubmission(connection: connection, description: model.hosting, specifications: specifications)
+    var hash = ContentHash()
+    let sent = try job.send(
+      weights: { index in
+        let tensor: Tensor<Element> = try model.weights.tensor(specifications[index])
+        guard tensor.allFinite else {
+          throw OwnerError.unfitData(
+            "`\(specifications[index].name)` holds NaN or an infinity; deploy a model with finite weights")
+        }
+        hash.update("\(specifications[index].name)\n")
+        tensor.withUnsafeBufferPointer { hash.update(UnsafeRawBufferPointer($0)) }
+        return try keys.maskParameter(tensor, specifications[index])
+      }, progress: progress)
+    return sent.isUploaded ? hash.value().hexadecimal : nil
+  }
+
+  /// What the host says of the deployment that is in force.
+  package func status() throws -> DeploymentStatus {
+    try connection().greet(patience: options.patience)
+    return try request(.status)
+  }
+
+  /// All deployments of this owner at the host.
+  package func list() throws -> [DeploymentStatus] {
+    let connection = connection(about: JobID.none)
+    try connection.greet(patience: options.patience)
+    try connection.send(.deployment(.list))
+    return try connection.waitFor { message in
+      if case .deployment(.list(let list)) = message { return list }
+      return nil
+    }
+  }
+
+  /// Takes the deployment down with its copies.
+  ///
+  /// - Throws: `OwnerError.refused` for one that is not there.
+  package func undeploy() throws {
+    let connection = connection()
+    try connection.greet(patience: options.patience)
+    try connection.send(.deployment(.undeploy))
+    try connection.waitFor { message in
+      if case .removed = message { return true }
+      return nil as Bool?
+    }
+  }
+
+  private func request(_ request: DeploymentRequest) throws -> DeploymentStatus {
+    let connection = connection()
+    try connection.send(.deployment(request))
+    return try connection.waitFor { message in
+      if case .deployment(.deployed(let status)) = message { return status }
+      return nil
+    }
+  }
+}
+
+extension DeployableModel {
+  /// The job that a copy of it is.
+  var hosting: JobDescription {
+    JobDescription(
+      purpose: .hosting, graph: graph, optimizer: .none, schedule: job.schedule, lossLocation: .owner, task: nil,
+      epochs: 1, stepsPerEpoch: 1, batch: rowsPerQuestion, microBatch: rowsPerQuestion, keep: .last,
+      checkpointEverySteps: 1, trainingRows: 0, validationRows: 0)
+  }
+}

@@ -1,0 +1,224 @@
+import Datasets
+import Families
+import Files
+package import Foundation
+import JobSpec
+package import Models
+import Numerics
+
+/// Where a deployment's plaintext model is, so that it can be masked again under another key. It stays where it is, at its owner.
+package struct ModelSource: Codable, Sendable, Equatable {
+  package enum Kind: String, Codable, Sendable {
+    /// A finished run of a job.
+    case run
+    /// A site's finished run of a federation.
+    case site
+    /// A directory of the transformers library, or of peft.
+    case checkpoint
+  }
+
+  package let kind: Kind
+  /// Absolute.
+  package let path: String
+  /// Of a checkpoint, as a job's `task` and `model.head.pool` say it.
+  package let task: LearningTask?
+  package let pool: TokenPooling?
+  /// Of the masking; nil for the job's, and for `rotation` where no job masked anything.
+  package let strength: MaskingStrength?
+  package let maximumTokens: Int?
+  /// What the clients' files call token ids, mask and types, of a checkpoint.
+  private static let tokenColumns = ("input_ids", "attention_mask", "token_type_ids")
+
+  private init(
+    _ kind: Kind, _ path: String, task: LearningTask?, pool: TokenPooling?, strength: MaskingStrength?,
+    maximumTokens: Int?
+  ) {
+    self.kind = kind
+    self.path = path
+    self.task = task
+    self.pool = pool
+    self.strength = strength
+    self.maximumTokens = maximumTokens
+  }
+
+  /// Looks at what `root` is.
+  ///
+  /// - Parameters:
+  ///   - task: of a checkpoint; a run's model has its own.
+  ///   - pool: of a checkpoint; nil for what its class does.
+  /// - Throws: `OwnerError.run` for a directory that holds no model; `.unfitJob` for a task or head that is missing, or is given for a run.
+  package static func find(
+    _ root: URL, task: LearningTask?, pool: TokenPooling?, strength: MaskingStrength?, maximumTokens: Int?
+  ) throws -> ModelSource {
+    let directory = RunDirectory(root: root)
+    let path = root.standardizedFileURL.path
+    let kind: Kind? =
+      directory.isOfSite
+      ? .site
+      : directory.exists
+        ? .run
+        : AdapterDirectory.exists(path) || RegularFile.exists(path + "/config.json") ? .checkpoint : nil
+    guard let kind else {
+      throw OwnerError.run(
+        "\(path) holds no model: give a run directory, a site's, or a directory with config.json or adapter_config.json"
+      )
+    }
+    if kind == .checkpoint, task == nil {
+      throw OwnerError.unfitJob("\(path) is a checkpoint; say with --task what its outputs are")
+    }
+    if kind != .checkpoint, task != nil || pool != nil {
+      throw OwnerError.unfitJob("\(path) is a run, which has its own task and head; leave --task and --head out")
+    }
+    return ModelSource(
+      kind, path, task: task, pool: pool, strength: strength, maximumTokens: maximumTokens)
+  }
+
+  /// Reads the model.
+  ///
+  /// - Parameter warn: called with warnings for the owner.
+  /// - Throws: `OwnerError.run` for a run that is not finished; `.unfitData` for weights that do not fit; `FileError`, `MaskingError`.
+  package func open(warn: (String) -> Void = { _ in }) throws -> DeployableModel {
+    switch kind {
+    case .run: try openRun(warn)
+    case .site: try openSite()
+    case .checkpoint: try openCheckpoint()
+    }
+  }
+
+  private func openRun(_ warn: (String) -> Void) throws -> DeployableModel {
+    let directory = RunDirectory(root: URL(filePath: path))
+    let state = try RunState.load(directory)
+    guard state.phase == .finished else {
+      throw OwnerError.run("the run is \(state.phase.rawValue), not finished; resume or retrieve it first")
+    }
+    let job = try ResolvedJob.load(path: directory.resolvedJob.path, checkFiles: false)
+    let model = ModelDirectory(directory.model)
+    let names = try model.readNames()
+    if names == nil, job.data.inputs.areFeatures {
+      warn("the model is of a version that kept no names of columns; the data's columns are taken in their order")
+    }
+    return try DeployableModel(
+      shape: try JobShape(job: job, data: state.data), standardization: try model.readStandardization(), names: names,
+      maximumTokens: maximumTokens, strength: strength, weights: { try model.weights($0) })
+  }
+
+  /// A site's run keeps no sizes of its data; its model has them.
+  private func openSite() throws -> DeployableModel {
+    let directory = RunDirectory(root: URL(filePath: path))
+    guard FileManager.default.fileExists(atPath: directory.summary.path) else {
+      throw OwnerError.run("the site's run is not finished; go on with it by `encryptor join … --resume` first")
+    }
+    let job = try ResolvedJob.load(path: directory.resolvedJob.path, checkFiles: false)
+    let model = ModelDirectory(directory.model)
+    let names = try model.readNames()
+    let data = try model.dataShape(job, names: names)
+    return try DeployableModel(
+      shape: try JobShape(job: job, data: data), standardization: try model.readStandardization(), names: names,
+      maximumTokens: maximumTokens,
+      // What the aggregator sees is masked by the sites' common key, and the job of a site that trains itself by none.
+      strength: strength ?? (job.masking.strength == .none ? .rotation : nil), weights: { try model.weights($0) })
+  }
+
+  private func openCheckpoint() throws -> DeployableModel {
+    guard let task else { throw OwnerError.unfitJob("\(path) is a checkpoint; say with --task what its outputs are") }
+    let adapters = AdapterDirectory.exists(path) ? try AdapterDirectory(path) : nil
+    let base = try adapters.map { try baseDirectory($0.baseModel) } ?? path
+    let model = try PretrainedModel(
+      HuggingFaceModel(
+        directory: base, pool: pool, classes: nil, train: adapters.map { .lora($0.adaptation) } ?? .all), task: task)
+    guard !model.lacksPooler else {
+      throw OwnerError.unfitJob(
+        "\(path) has no pooler, which \(model.libraryClass ?? "its class") reads the first token through; give --head mean if it was trained so"
+      )
+    }
+    let weights = CheckpointWeights(model: model, adapters: adapters)
+    let data = DataShape(
+      features: 0, outputs: try weights.outputs(), classNames: model.directory.configuration.classNames,
+      labelsMissing: false)
+    let (ids, mask, types) = Self.tokenColumns
+    let job = ResolvedJob(
+      name: URL(filePath: path).lastPathComponent, trainer: "",
+      data: JobData(
+        file: "",
+        inputs: .tokens(TokenColumns(ids: ids, mask: mask, types: model.sizes.tokenTypes > 0 ? types : nil)),
+        labels: nil, split: .fraction(validation: 0, seed: 0), standardize: false),
+      task: task, model: .huggingFace(model.settings),
+      masking: MaskingDescription(strength: strength ?? .rotation, padding: 0, exact: true), lossLocation: .owner,
+      optimizer: .none, schedule: ScheduleDescription(warmup: 0, decay: .none),
+      train: JobTraining(epochs: 1, batch: 1, microBatch: 1, seed: 0, keep: .last), checkpointEverySteps: 1)
+    return try DeployableModel(
+      shape: try JobShape(job: job, data: data, pretrained: model), standardization: nil, names: nil,
+      maximumTokens: maximumTokens, weights: { _ in weights })
+  }
+
+  private func baseDirectory(_ name: String) throws -> String {
+    let places = name.hasPrefix("/") ? [name] : [path + "/" + name, name]
+    guard let found = places.first(where: { RegularFile.exists($0 + "/config.json") }) else {
+      throw OwnerError.unfitData(
+        "\(path)/adapter_config.json: the base model `\(name)` is no directory here (looked at \(places.joined(separator: ", "))); download "
+          + "it, and put its directory into base_model_name_or_path")
+    }
+    return found
+  }
+}
+
+/// Every weight from a checkpoint that is whole: head, and adapters where there are, among them.
+struct CheckpointWeights: PlaintextWeights {
+  let model: PretrainedModel
+  let adapters: AdapterDirectory?
+
+  func tensor<Element: FloatingElement>(_ specification: ParameterSpecification) throws(FileError) -> Tensor<Element> {
+    guard let adapters, specification.isTrained else { return try model.tensor(specification.name) }
+    var tensor: Tensor<Element> = try adapters.tensor(named: specification.name)
+    if let gain: Tensor<Element> = try model.gain(readBy: specification.name) { tensor.scaleColumns(by: gain) }
+    return tensor
+  }
+
+  /// Outputs of the head.
+  ///
+  /// - Throws: `OwnerError.unfitData` where there is none.
+  func outputs() throws -> Int {
+    if model.task == .causalLanguageModel { return model.sizes.vocabulary }
+    let name = type(of: model.family).classifier(model.task) + ".weight"
+    guard let shape = adapters.map({ $0.shape(of: name) }) ?? model.directory.shape(of: name), shape.count == 2,
+      shape[1] == model.sizes.width, shape[0] >= 1
+    else {
+      throw OwnerError.unfitData(
+        "\(model.settings.directory) has no `\(name)` for task: \(model.task.rawValue); deploy a directory that was fine-tuned for it"
+      )
+    }
+    return shape[0]
+  }
+}
+
+extension ModelDirectory {
+  /// The sizes of a finished model whose run kept none.
+  ///
+  /// - Throws: `OwnerError.unfitData` for weights that are not the job's model.
+  func dataShape(_ job: ResolvedJob, names: DataNames?) throws -> DataShape {
+    switch job.model {
+    case .mlp(let hidden, _):
+      let first = job.masking.adapterWidth == nil ? "layers.0.weight" : "adapter.weight"
+      let (input, output) = (try weightShape(first), try weightShape("layers.\(hidden.count).weight"))
+      return DataShape(features: input[1], outputs: output[0], classNames: names?.classes, labelsMissing: false)
+    case .huggingFace(let settings):
+      let model = try PretrainedModel(settings, task: job.task)
+      let weights = CheckpointWeights(
+        model: settings.train.adaptation == nil
+          ? try PretrainedModel(
+            HuggingFaceModel(directory: root.path, pool: settings.pool, classes: nil, train: .all), task: job.task)
+          : model, adapters: settings.train.adaptation == nil ? nil : try AdapterDirectory(root.path))
+      return DataShape(
+        features: 0, outputs: try weights.outputs(), classNames: names?.classes, labelsMissing: false,
+        drawsPooler: model.lacksPooler ? true : nil)
+    }
+  }
+
+  private func weightShape(_ name: String) throws -> [Int] {
+    let file = try SafetensorsFile(path: weightsFile.path)
+    guard let shape = file.entry(name)?.shape, shape.count == 2, !shape.contains(0) else {
+      throw OwnerError.unfitData("\(weightsFile.path) has no matrix `\(name)`, which the job's model has")
+    }
+    return shape
+  }
+}

@@ -1,0 +1,253 @@
+import Datasets
+import Files
+package import Foundation
+import Foundations
+import Masking
+import Models
+package import Numerics
+import Protocol
+
+/// What a finished query has shown.
+package struct QueryReport: Sendable, Codable, Equatable {
+  package var rows: Int
+  package var questions: Int
+  package var seconds: Double
+  /// Of this process: fewer than `rows` where an earlier one had answers already.
+  package var rowsAsked: Int
+  /// Rows that the host has seen of this model under all its keys, and how many it may see.
+  package var rowsSeen: Int
+  package var maximumRows: Int?
+  package var keyNumber: Int
+}
+
+/// Asks a deployment about every sample of a file and writes the data sets of a prediction.
+package final class Query<Element: FloatingElement> {
+  /// What happens, for progress.
+  package enum Event: Sendable {
+    case answered(rows: Int, of: Int, rowsSeen: Int)
+    case waiting(String)
+    case lost(String)
+    case back
+    case rekeyed(Int)
+    /// Rows that an earlier process had answered.
+    case resumed(rows: Int)
+  }
+
+  private let client: DeploymentClient<Element>
+  private let source: QuestionSource
+  private let output: URL
+  private let partialPath: String
+  private let subject: PartialAnswers.Subject
+  private let takeNumbers: (_ count: Int, _ answered: Int) throws -> Int
+  private let isInterrupted: () -> Bool
+  private let observe: (Event) -> Void
+  private var partial: PartialAnswers?
+  private var terms: DeploymentTerms?
+  private var rowsSeen = 0
+
+  /// - Parameters:
+  ///   - data: path of the file that `source` reads.
+  ///   - features: as it was given for `source`.
+  ///   - partial: where answers are until the result is whole; by default beside it.
+  ///   - takeNumbers: takes so many numbers that no question has had, after the largest that the host has answered.
+  /// - Throws: `OwnerError.unfitData` for a file that cannot be looked at.
+  package init(
+    client: DeploymentClient<Element>, source: QuestionSource, data: String, features: String?, to output: URL,
+    partial: String? = nil, takeNumbers: @escaping (_ count: Int, _ answered: Int) throws -> Int,
+    isInterrupted: @escaping () -> Bool = { false },
+    observe: @escaping (Event) -> Void = { _ in }
+  ) throws {
+    self.client = client
+    self.source = source
+    self.output = output
+    partialPath = partial ?? output.path + ".partial"
+    self.takeNumbers = takeNumbers
+    self.isInterrupted = isInterrupted
+    self.observe = observe
+    var status = stat()
+    guard stat(data, &status) == 0 else { throw OwnerError.unfitData("\(data) cannot be looked at") }
+    subject = PartialAnswers.Subject(
+      deployment: client.deployment, client: client.publicKey, data: URL(filePath: data).standardizedFileURL.path,
+      bytes: Int(status.st_size), changed: Double(status.st_mtim.tv_sec) + Double(status.st_mtim.tv_nsec) / 1e9,
+      features: features, rows: source.rows, width: client.shape.outputs * (Self.tokensOfRow(client, source) ?? 1))
+  }
+
+  private static func tokensOfRow(_ client: DeploymentClient<Element>, _ source: QuestionSource) -> Int? {
+    client.shape.task.isPerToken ? source.columns : nil
+  }
+
+  /// Asks until all is answered, waiting for a host that went away.
+  ///
+  /// - Parameter patience: how long for a host that is not there; nil ends with the connection, for a deployment that ends with it too.
+  /// - Throws: `OwnerError.refused`, `.trainerGone`; what is answered by then is kept.
+  package func run(over connection: TrainerConnection<Element>, patience: Duration?) throws -> QueryReport {
+    let start = ContinuousClock.now
+    let partial = try PartialAnswers(path: partialPath, subject)
+    self.partial = partial
+    let before = min(source.rows, partial.answered * (partial.cut?.rowsPerQuestion ?? 1))
+    if before > 0 { observe(.resumed(rows: before)) }
+    // Nothing was sent, and so nothing is to be gone on with.
+    defer { if partial.numbering == nil { try? partial.remove() } }
+    do {
+      try converse(connection, patience)
+    } catch OwnerError.trainerGone(let reason) where patience != nil {
+      throw OwnerError.trainerGone(
+        "\(reason). What is answered is kept in \(partial.path): the same command goes on there")
+    } catch TransportError.refused {
+      throw OwnerError.refused(
+        kind: .refused,
+        reason: "it does not let this client in; if the deployment was taken down, or this client withdrawn, its owner knows")
+    } catch OwnerError.interrupted {
+      throw OwnerError.trainerGone(
+        "interrupted; what is answered is kept in \(partial.path): the same command goes on there")
+    }
+    try write(partial)
+    try partial.remove()
+    return QueryReport(
+      rows: source.rows, questions: partial.answered, seconds: start.duration(to: .now) / .seconds(1),
+      rowsAsked: source.rows - before, rowsSeen: rowsSeen, maximumRows: terms?.maximumRows, keyNumber: client.keyNumber)
+  }
+
+  private func converse(_ connection: TrainerConnection<Element>, _ patience: Duration?) throws {
+    guard let patience else { return try ask(over: connection) }
+    let wait = TrainerWait(
+      connection: connection, patience: patience, isInterrupted: isInterrupted,
+      observe: { [observe] event in
+        switch event {
+        case .waitingForTrainer(let reason): observe(.waiting(reason))
+        case .trainerLost(let reason): observe(.lost(reason))
+        case .trainerBack: observe(.back)
+        default: break
+        }
+      })
+    try wait.greet(steps: 0)
+    try wait.run(history: nil) { try ask(over: connection) }
+  }
+
+  // MARK: - One connection
+
+  /// Everything that is not answered yet, over one connection; from the first question that is missing again over the next.
+  private func ask(over connection: TrainerConnection<Element>) throws {
+    guard let partial else { return }
+    let terms = try client.open(over: connection)
+    if try client.adopt(terms) { observe(.rekeyed(client.keyNumber)) }
+    self.terms = terms
+    rowsSeen = terms.rowsSeen
+    let cut = try cut(partial, terms)
+    var window = QuestionWindow<Element>(size: terms.window)
+    var reader = try QuestionReader(
+      source, from: partial.answered * cut.rowsPerQuestion, rowsPerQuestion: cut.rowsPerQuestion,
+      standardization: client.material.standardization)
+    var next = partial.answered
+    while true {
+      while window.hasRoom, let content = try reader.question() {
+        defer { next += 1 }
+        if partial.isAnswered(next) { continue }
+        try send(content, index: next, in: &window, over: connection)
+      }
+      if window.isEmpty { return }
+      try receive(into: &window, over: connection)
+      if window.isToBeMaskedAgain {
+        for waiting in window.takeUnanswered() {
+          try send(waiting.content, index: waiting.index, in: &window, over: connection)
+        }
+      }
+      if isInterrupted() { throw OwnerError.interrupted(step: 0) }
+    }
+  }
+
+  /// Rows of a question: as many as the host takes, and a message with their outputs has room for.
+  private func cut(_ partial: PartialAnswers, _ terms: DeploymentTerms) throws -> PartialAnswers.Cut {
+    if let cut = partial.cut, (1...terms.rowsPerQuestion).contains(cut.rowsPerQuestion) { return cut }
+    guard partial.isEmpty else {
+      throw OwnerError.run(
+        "\(partial.path) has answers to questions of more rows than the host takes now; delete it and begin again")
+    }
+    let longest = source.longest ?? 1
+    if let maximum = terms.maximumTokens, longest > maximum {
+      throw OwnerError.unfitData(
+        "the data has a sample of \(longest) tokens, and the deployment takes at most \(maximum)")
+    }
+    let shape = client.shape
+    let outputs = shape.outputs * (shape.task.isPerToken ? longest : 1)
+    let bytes = max(outputs, longest * shape.input.width) * MemoryLayout<Element>.size
+    guard bytes <= WireLimits().tensorBytes else {
+      throw OwnerError.unfitData(
+        "a sample of \(longest) tokens has \(ByteSize.decimalText(bytes)) of outputs, more than a message may have; shorten the texts"
+      )
+    }
+    let cut = PartialAnswers.Cut(rowsPerQuestion: min(terms.rowsPerQuestion, WireLimits().tensorBytes / max(1, bytes)))
+    try partial.set(cut)
+    return cut
+  }
+
+  private func send(
+    _ content: QuestionContent, index: Int, in window: inout QuestionWindow<Element>,
+    over connection: TrainerConnection<Element>
+  ) throws {
+    let number = try number(of: index)
+    let (rows, delivery) = try client.mask(content, number: number)
+    window.add(QuestionWindow.Waiting(index: index, number: number, rows: rows, content: content, keys: client.keys))
+    try connection.send(.question(.ask(number: number, keyNumber: client.keyNumber, rows: delivery)))
+  }
+
+  /// The number of a question: the same again under the same key, for the host to know that it is the same.
+  private func number(of index: Int) throws -> Int {
+    guard let partial else { throw OwnerError.run("no query is under way") }
+    let kernel = OpenBLAS.kernelName
+    let questions = (source.rows - 1) / max(1, partial.cut?.rowsPerQuestion ?? 1) + 1
+    if let known = partial.numbering, known.keyNumber == client.keyNumber, known.kernel == kernel, index >= known.index,
+      // After other queries of this client the host may not remember them.
+      terms?.lastQuestion ?? 0 < known.first + (questions - known.index)
+    {
+      return known.first + (index - known.index)
+    }
+    let first = try takeNumbers(max(1, questions - index), terms?.lastQuestion ?? 0)
+    try partial.set(
+      PartialAnswers.Numbering(index: index, first: first, keyNumber: client.keyNumber, kernel: kernel))
+    return first
+  }
+
+  private func receive(into window: inout QuestionWindow<Element>, over connection: TrainerConnection<Element>) throws {
+    guard let message = try connection.receive(timeout: .seconds(1)) else { return }
+    switch message {
+    case .deployment(.answered(let number, let rowsSeen, let values)):
+      self.rowsSeen = max(self.rowsSeen, rowsSeen)
+      guard let asked = window.answer(number) else { return }
+      try use(values, of: asked)
+      observe(.answered(rows: rowsDone, of: source.rows, rowsSeen: self.rowsSeen))
+    case .deployment(.rekeyed(let terms)):
+      if try client.adopt(terms) { observe(.rekeyed(client.keyNumber)) }
+      self.terms = terms
+      window.noteRefusedKey()
+    case .removed: throw OwnerError.refused(kind: .refused, reason: "the deployment was taken down by its owner")
+    default: return
+    }
+  }
+
+  private var rowsDone: Int {
+    guard let partial, let cut = partial.cut else { return 0 }
+    return min(source.rows, partial.answered * cut.rowsPerQuestion)
+  }
+
+  private func use(_ values: Tensor<Element>, of asked: QuestionWindow<Element>.Waiting) throws {
+    let outputs = client.shape.outputs
+    guard values.shape == [asked.rows.reduce(0) { $0 + $1.outputs }, outputs], values.allFinite else {
+      throw OwnerError.protocolViolation("answers of shape \(values.shape), or that are not finite")
+    }
+    let plain = try asked.keys.unmaskOutputs(values)
+    try partial?.add(
+      PredictionWriter.values(asked.rows, outputs: plain, count: outputs, tokens: Self.tokensOfRow(client, source)),
+      index: asked.index)
+  }
+
+  // MARK: - The result
+
+  private func write(_ partial: PartialAnswers) throws {
+    let writer = try PredictionWriter<Element>(
+      file: output, task: client.shape.task, outputs: client.shape.outputs, tokens: Self.tokensOfRow(client, source))
+    defer { writer.abandon() }
+    for index in 0..<partial.answered { try writer.append(try partial.values(index)) }
+    try writer.close()
+  }
+}

@@ -1,0 +1,119 @@
+import ArgumentParser
+import Files
+import Foundation
+import Foundations
+import Numerics
+import OwnerRole
+import Protocol
+
+/// A deployment directory that exists, at its owner.
+struct DeploymentOption: ParsableArguments {
+  @Argument(help: "The deployment's directory, as `encryptor deploy` made it.", completion: .directory)
+  var deployment: String
+
+  @OptionGroup var waiting: PatienceOption
+  @OptionGroup var place: ListenOption<OwnerWords>
+
+  var directory: DeploymentDirectory { DeploymentDirectory(root: URL(filePath: deployment)) }
+
+  /// Opens it for this process alone and calls `body` with it and its host.
+  func use<Value>(
+    compute: Compute = Compute(threads: 1),
+    _ body: (inout Deployment<Float>, HostedDeployment<Float>) throws -> Value
+  ) throws -> Value {
+    // A directory without a deployment is not to get a lease.
+    let keys = try directory.load().keys
+    let lease = try directory.lease()
+    defer { lease.release() }
+    let owner = try KeyFile(.owner, in: keys).readKeyPair()
+    var opened = try Deployment<Float>(opening: directory, owner: owner)
+    return try DeploymentHost.use(
+      opened.record.host, listen: place.listen, owner: owner, hostKey: opened.record.hostKey, id: opened.record.id,
+      patience: waiting.patience, compute: compute
+    ) { try body(&opened, $0) }
+  }
+}
+
+/// A connection of an owner to the host of its deployments.
+enum DeploymentHost {
+  static func use<Value>(
+    _ address: String, listen: String?, owner: CurveKeyPair, hostKey: String, id: JobID, patience: Int,
+    compute: Compute, _ body: (HostedDeployment<Float>) throws -> Value
+  ) throws -> Value {
+    guard let key = CurvePublicKey(z85: hostKey) else { throw OwnerError.run("the record holds no trainer key") }
+    let place = try TrainerPlace(endpoint: address, listen: listen, ownerKeys: owner, trainerKey: key)
+    defer { place.channel.close() }
+    return try body(
+      HostedDeployment(
+        channel: place.channel, deployment: id,
+        options: RunOptions(
+          compute: compute, patience: .seconds(patience), software: Release.software, peer: place.peer)))
+  }
+}
+
+/// NAME=FILE, as clients are given.
+struct ClientArgument: ExpressibleByArgument {
+  let name: String
+  let file: String
+
+  init?(argument: String) {
+    let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+    guard parts.count == 2, !parts[1].isEmpty else { return nil }
+    (name, file) = (String(parts[0]), String(parts[1]))
+  }
+
+  func read() throws -> NewClient { try NewClient(name: name, key: KeyFile.readPublicKey(at: file)) }
+}
+
+/// What is shown of changes while they are brought into force.
+struct UploadProgress {
+  private let progress = CountDisplay("uploading masked weights:")
+
+  func show(_ event: HostedDeployment<Float>.Event) {
+    switch event {
+    case .uploading(_, let chunk, let count): progress.show(chunk, of: count)
+    case .inForce: progress.end()
+    }
+  }
+}
+
+/// Deployments as tables.
+enum DeploymentText {
+  static func clients(_ record: DeploymentRecord, _ status: DeploymentStatus?) -> [String] {
+    let asked = Dictionary((status?.clients ?? []).map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
+    return TextTable(
+      header: ["client", "key", "questions", "rows"],
+      rows: record.clients.map { client in
+        let found = asked[client.key]
+        return [
+          client.name, "\(client.keyNumber)", found.map { QuantityText.count($0.questions) } ?? "–",
+          found.map { QuantityText.count($0.rows) } ?? "–",
+        ]
+      }, numeric: true
+    ).lines
+  }
+
+  static func list(_ list: [DeploymentStatus]) -> [String] {
+    TextTable(
+      header: ["deployment", "revision", "clients", "questions", "rows", "of", "p50 ms", "p95 ms", "in memory"],
+      rows: list.map { status in
+        [
+          status.id.description, "\(status.revision)", QuantityText.count(status.clients.count),
+          QuantityText.count(status.questions), QuantityText.count(status.rows),
+          status.maximumRows.map(QuantityText.count) ?? "–", milliseconds(status.medianMilliseconds),
+          milliseconds(status.slowMilliseconds), ByteSize.wholeText(status.memoryBytes),
+        ]
+      }, numeric: true
+    ).lines
+  }
+
+  private static func milliseconds(_ value: Double?) -> String { value.map { QuantityText.fixed($0, 1) } ?? "–" }
+
+  /// What the rows that a host has seen are good for.
+  static func seen(_ rows: Int, of maximum: Int?) -> String {
+    let limit = maximum.map { " of at most \(QuantityText.count($0))" } ?? ""
+    return
+      "the host has seen \(QuantityText.count(rows)) rows\(limit) of this model, masked: it has their distances and clusters, and what it can "
+      + "work out grows with every row; the deployment's owner can limit it (--max-rows) and measure it (encryptor audit)"
+  }
+}

@@ -1,0 +1,116 @@
+import ArgumentParser
+import Files
+import Foundation
+import Foundations
+import Numerics
+import OwnerRole
+import Protocol
+
+struct QueryCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "query", abstract: "Ask a deployed model about the samples of a file, masked.",
+    discussion: """
+      Works with the directory that the deployment's owner made for this client, and the client's own key (`encryptor keygen`). Writes the data \
+      sets that `predict` writes: `predictions` (class ids, 0/1 or values), `probabilities` and `outputs`, one row a row of the data. Columns are \
+      found by their names where the training data had names.
+
+      While it asks, answers are kept beside --out (FILE.partial). A host that goes away is waited for; after --patience, Ctrl-C or a kill the \
+      same command goes on where it stopped. A masking key that the owner has changed is taken up on the way.
+
+      Example: encryptor query deployments/pbmc/clients/ward --keys ward --data new.h5ad --out answers.h5
+      """)
+
+  @Argument(help: "The client's directory.", completion: .directory)
+  var client: String
+
+  @Option(help: "Directory with the client's owner.key.", completion: .directory)
+  var keys: String
+
+  @Option(help: "An HDF5 file with the same features as the training data.", completion: .file())
+  var data: String
+
+  @Option(help: "Path of the features or token ids in it. (default: as in the training data)")
+  var features: String?
+
+  @Option(
+    name: .customLong("out"), help: "The HDF5 file to write; one that is there is not overwritten.", completion: .file()
+  )
+  var output: String
+
+  @Flag(help: "Print a report as JSON.")
+  var json = false
+
+  @OptionGroup var processing: ProcessingOptions<OwnerWords>
+  @OptionGroup var place: ListenOption<OwnerWords>
+
+  func run() throws {
+    let interruption = Interruption()
+    let signals = InterruptSignals(interruption)
+    defer { withExtendedLifetime(signals) {} }
+    let directory = ClientDirectory(root: URL(filePath: client))
+    let description = try directory.load()
+    let own = try KeyFile(.owner, in: keys).readKeyPair()
+    guard !FileManager.default.fileExists(atPath: output) else {
+      throw OwnerError.run("\(output) is there already, and is not overwritten; choose another --out")
+    }
+    guard let hostKey = CurvePublicKey(z85: description.hostKey) else {
+      throw OwnerError.run("\(directory.description.path) holds no key of a host")
+    }
+    let lease = try directory.lease()
+    defer { lease.release() }
+    KernelNotice.show()
+    let asking = try DeploymentClient<Float>(directory, own: own, compute: processing.compute)
+    let source = try QuestionSource(
+      asking.shape, file: data, features: features, maximumTokens: asking.shape.tokens?.maximumTokens)
+    let place = try TrainerPlace(
+      endpoint: description.host, listen: place.listen, ownerKeys: own, trainerKey: hostKey, role: "host")
+    defer { place.channel.close() }
+    let progress = QueryProgress(patience: processing.patience)
+    let query = try Query(
+      client: asking, source: source, data: data, features: features, to: URL(filePath: output),
+      takeNumbers: { try directory.takeNumbers($0, after: $1) }, isInterrupted: { interruption.isRequested },
+      observe: { progress.show($0) })
+    defer { progress.end() }
+    let report = try query.run(
+      over: TrainerConnection<Float>(
+        channel: place.channel, job: asking.deployment, software: Release.software, peer: place.peer),
+      patience: .seconds(processing.patience))
+    progress.end()
+    if json {
+      print(try JSONText.of(report))
+    } else {
+      let speed = report.seconds > 0 ? Double(report.rowsAsked) / report.seconds : 0
+      print(
+        "\(QuantityText.count(report.rows)) rows in \(QuantityText.duration(report.seconds)), \(QuantityText.fixed(speed, 1)) rows/s: \(output)"
+      )
+      print(DeploymentText.seen(report.rowsSeen, of: report.maximumRows))
+    }
+  }
+}
+
+/// Progress of a query on standard error.
+private final class QueryProgress {
+  private let count = CountDisplay("asking:")
+  private let patience: Int
+
+  init(patience: Int) {
+    self.patience = patience
+  }
+
+  func show(_ event: Query<Float>.Event) {
+    let wait = "waiting for it for up to \(QuantityText.duration(Double(patience)))"
+    switch event {
+    case .answered(let rows, let all, _): count.show(rows, of: all)
+    case .waiting(let reason): StandardError.write("\(reason); \(wait)\n")
+    case .lost(let reason): StandardError.write("\(reason); \(wait)\n")
+    case .back: StandardError.write("the host is back\n")
+    case .rekeyed(let number):
+      StandardError.write("the deployment's owner has changed the masking key; going on under key \(number)\n")
+    case .resumed(let rows): StandardError.write("\(QuantityText.count(rows)) rows are answered already\n")
+    }
+  }
+
+  func end() {
+    count.end()
+  }
+}
