@@ -33,10 +33,12 @@ import Protocol
     #expect(zip(outputs, expected).allSatisfy { abs(Double($0) - $1) <= 1e-7 * max(1, abs($1)) })
     try expectDerived(task, file, expected)
     // Nothing of it stays at the trainer.
-    let connection = TrainerConnection<Double>(
-      channel: site.network.connect(site.keys.ownerKey), job: .random(), software: "test owner")
-    try connection.greet(patience: .seconds(5))
-    #expect(try FileManager.default.contentsOfDirectory(atPath: trainer.store.appending(path: "jobs").path).isEmpty)
+    let jobs = trainer.store.appending(path: "jobs").path
+    let deadline = ContinuousClock.now + .seconds(5)
+    while !(try FileManager.default.contentsOfDirectory(atPath: jobs)).isEmpty, ContinuousClock.now < deadline {
+      usleep(10_000)
+    }
+    #expect(try FileManager.default.contentsOfDirectory(atPath: jobs).isEmpty)
   }
 
   /// What comes back is the plaintext model's output for x + σ·g with fresh g: through a linear model w it differs from the clean
@@ -108,32 +110,27 @@ import Protocol
     defer { trainer.shutDown() }
     let run = try site.run(SmallJob().changing { $0.epochs = 1 })
     try run.execute(on: site.network)
-    let connection = TrainerConnection<Float>(
-      channel: site.network.connect(site.keys.ownerKey), job: .random(), software: "test owner")
-    let prediction = Prediction(
-      shape: run.prepared.shape, model: ModelDirectory(run.directory.model), connection: connection,
-      compute: Compute(threads: 1))
     let file = site.directory.url("none.h5")
     #expect(throws: OwnerError.unfitData("the data has 3 features, the model takes 6")) {
-      let source = try SampleSource.forPrediction(
-        run.prepared.shape, file: site.data.file.path, features: "targets", names: run.prepared.names, warn: { _ in })
-      try prediction.write(source: source, to: file, patience: .seconds(5), progress: { _, _ in })
+      try predict(with: run, at: site, site.data.file, features: "targets", to: file)
     }
     #expect(!FileManager.default.fileExists(atPath: file.path))
+    #expect(
+      !(try FileManager.default.contentsOfDirectory(atPath: site.directory.url("").path)).contains {
+        $0.hasPrefix(".predicting")
+      })
   }
 
   /// Masked inference on `data` with a finished run's model.
-  private func predict(with run: OwnedRun<Double>, at site: Site<Double>, _ data: URL, to file: URL) throws {
-    try Prediction(
-      shape: run.prepared.shape, model: ModelDirectory(run.directory.model),
-      connection: TrainerConnection<Double>(
-        channel: site.network.connect(site.keys.ownerKey), job: .random(), software: "test owner"),
-      compute: Compute(threads: 1)
-    ).write(
-      source: try .forPrediction(
-        run.prepared.shape, file: data.path, features: nil, names: run.prepared.names, warn: { _ in }), to: file,
-      patience: .seconds(5),
-      progress: { _, _ in })
+  private func predict<Element: FloatingElement>(
+    with run: OwnedRun<Element>, at site: Site<Element>, _ data: URL, features: String? = nil, to file: URL
+  ) throws {
+    let source = try ModelSource.find(
+      run.directory.root, task: nil, pool: nil, strength: nil, maximumTokens: nil)
+    let options = RunOptions(compute: Compute(threads: 1), patience: .seconds(5), software: "test owner")
+    _ = try Prediction<Element>(
+      model: try source.open(), owner: site.keys, channel: site.network.connect(site.keys.ownerKey), options: options
+    ).write(data: data.path, features: features, to: file, progress: { _, _ in })
   }
 
   /// What `model/` documents, in plain loops.

@@ -96,7 +96,8 @@ package final class Query<Element: FloatingElement> {
     } catch TransportError.refused {
       throw OwnerError.refused(
         kind: .refused,
-        reason: "it does not let this client in; if the deployment was taken down, or this client withdrawn, its owner knows")
+        reason:
+          "it does not let this client in; if the deployment was taken down, or the client withdrawn, its owner knows")
     } catch OwnerError.interrupted {
       throw OwnerError.trainerGone(
         "interrupted; what is answered is kept in \(partial.path): the same command goes on there")

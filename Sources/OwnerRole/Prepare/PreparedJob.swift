@@ -254,35 +254,9 @@ package enum SampleSource: Sendable {
 }
 
 extension SampleSource {
-  /// Opens a file of samples to predict, laid out as the training data.
+  /// Brings the columns of a file into the order that a model takes them in, by their names.
   ///
-  /// - Parameters:
-  ///   - features: where the features or token ids are, if not where the training data had them.
-  ///   - names: kept with the model; nil for one of a version that kept none.
-  ///   - warn: called with warnings for the user.
-  /// - Throws: `DatasetError`; `OwnerError.unfitData` when the samples do not fit the model.
-  package static func forPrediction(
-    _ shape: JobShape, file path: String, features: String?, names: DataNames?, warn: (String) -> Void
-  ) throws -> SampleSource {
-    let file = try HDF5File(path: path)
-    switch shape.job.data.inputs {
-    case .features(let trained):
-      let source = try file.openFeatures(path: features ?? trained)
-      if names == nil {
-        warn("the model is of a version that kept no names of columns; the data's columns are taken in their order")
-      }
-      if let expected = names?.columns { return .features(try aligned(source, expected, file, features ?? trained)) }
-      guard source.columns == shape.data.features else {
-        throw OwnerError.unfitData("the data has \(source.columns) features, the model takes \(shape.data.features)")
-      }
-      return .features(source)
-    case .tokens(let trained):
-      guard let model = shape.pretrained else { throw OwnerError.unfitJob("the job names no checkpoint") }
-      let columns = TokenColumns(ids: features ?? trained.ids, mask: trained.mask, types: trained.types)
-      return .tokens(try TokenInputs(columns, file: file, model: model, job: shape.job, readsLabels: false))
-    }
-  }
-
+  /// - Throws: `OwnerError.unfitData` for names that are missing or repeated.
   static func aligned(
     _ source: any FeatureSource, _ expected: [String], _ file: HDF5File, _ path: String, names: String? = nil
   ) throws -> any FeatureSource {

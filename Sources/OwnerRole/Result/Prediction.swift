@@ -1,177 +1,75 @@
-import Models
 import Datasets
-import Families
+import Files
 package import Foundation
+import Foundations
 import JobSpec
 import Masking
+import Models
 package import Numerics
-import Training
-import Protocol
+package import Protocol
 
-/// Masked inference with a finished run's model: the trainer sees masked weights and samples under a key made for this prediction alone.
-/// Samples of a job with noise get fresh noise, another each time they are predicted.
+/// Masked inference with a model, once: a deployment whose only client is its owner and that ends with the connection, asked and taken down.
+///
+/// The trainer sees weights and samples under a key that is made for this prediction alone and is on no disk. Samples of a job with noise get
+/// fresh noise, another each time they are predicted.
 package struct Prediction<Element: FloatingElement> {
-  private let shape: JobShape
-  private let model: ModelDirectory
-  private let connection: TrainerConnection<Element>
-  private let compute: Compute
+  private let model: DeployableModel
+  private let owner: CurveKeyPair
+  private let channel: any OwnerChannel
+  private let options: RunOptions
 
-  /// - Parameter connection: to a new job id; `job` of the run itself is over.
-  package init(
-    shape: JobShape, model: ModelDirectory, connection: TrainerConnection<Element>, compute: Compute
-  ) {
-    self.shape = shape
+  package init(model: DeployableModel, owner: CurveKeyPair, channel: any OwnerChannel, options: RunOptions) {
     self.model = model
-    self.connection = connection
-    self.compute = compute
+    self.owner = owner
+    self.channel = channel
+    self.options = options
   }
 
   /// Writes `predictions` (class ids, 0/1, or values), `probabilities` (where there are classes) and `outputs`, one row per row of
-  /// `source`.
+  /// the data.
   ///
-  /// - Throws: `OwnerError.unfitData` when the source does not fit the model; otherwise as a run.
+  /// - Parameters:
+  ///   - data: path of the data.
+  ///   - features: where the features or token ids are in it, if not where the training data had them.
+  /// - Returns: how many rows there are.
+  /// - Throws: `OwnerError.unfitData` when the data does not fit the model; otherwise as a query.
   package func write(
-    source: SampleSource, to file: URL, patience: Duration, progress: (Int, Int) -> Void
-  ) throws {
-    let master = MasterKey()
-    let keys = JobKeys<Element>(
-      master: master, plan: shape.keyPlan, compute: compute)
-    let specifications = shape.structure.parameters
-    let weights = try model.weights(shape)
-    let longest = try longest(source)
-    let part = rowsPerPart(longest: longest)
-    try connection.greet(patience: patience)
-    let job = JobSubmission(
-      connection: connection, description: try description(rows: source.rows, longest: longest, part: part),
-      specifications: specifications)
-    _ = try job.send { index in
-      try keys.maskParameter(weights.tensor(specifications[index]), specifications[index])
+    data: String, features: String?, to file: URL, progress: (Int, Int) -> Void
+  ) throws -> Int {
+    let source = try QuestionSource(model.questionShape, file: data, features: features)
+    let model = try model.taking(tokens: source.longest)
+    let id = JobID.random()
+    let master = MasterKey(for: id)
+    let copy = DeploymentRecord.Copy(keyNumber: 1, job: .random())
+    let package = try SealedMasterKey.seal(
+      master, number: copy.keyNumber, to: owner.publicKey.bytes, from: try owner.agreement())
+    let host = HostedDeployment<Element>(channel: channel, deployment: id, options: options)
+    _ = try host.bringIntoForce(
+      DeploymentDescription(
+        revision: 1,
+        clients: [
+          .init(key: owner.publicKey.z85, copy: copy.job, keyNumber: copy.keyNumber, package: Data(package))
+        ], maximumRows: nil, endsWithOwner: true), copies: [copy], key: { _ in master }, model: { model })
+    let client = DeploymentClient<Element>(
+      material: try model.material(), deployment: id, own: owner, owner: owner.publicKey, key: master,
+      keyNumber: copy.keyNumber, compute: options.compute, keep: { _, _ in })
+    var next = 1
+    // Answers that stand alone are of no use to another prediction, which has another key.
+    let partial = file.deletingLastPathComponent().appending(path: ".predicting-\(id)").path
+    try withoutActuallyEscaping(progress) { progress in
+      let query = try Query(
+        client: client, source: source, data: data, features: features, to: file, partial: partial,
+        takeNumbers: { count, _ in
+          defer { next += count }
+          return next
+        },
+        observe: { event in
+          if case .answered(let rows, let all, _) = event { progress(rows, all) }
+        })
+      defer { try? Directory.remove(partial) }
+      _ = try query.run(over: host.connection(), patience: nil)
     }
-    let window = try job.attachInference()
-    try infer(source, keys: keys, master: master, part: part, window: window, to: file, progress: progress)
-    try job.endInference()
-    try connection.send(.release)
-  }
-
-  private func infer(
-    _ source: SampleSource, keys: JobKeys<Element>, master: MasterKey, part: Int, window: Int, to file: URL,
-    progress: (Int, Int) -> Void
-  ) throws {
-    let writer = try PredictionWriter<Element>(
-      file: file, task: shape.job.task, outputs: shape.data.outputs, tokens: try tokensOfRow(source))
-    defer { writer.abandon() }
-    var parts = PredictionParts(connection: connection, window: window, outputs: shape.data.outputs)
-    var done = 0
-    func use(_ rows: [PredictedRow], _ masked: Tensor<Element>) throws {
-      try writer.append(rows, outputs: try keys.unmaskOutputs(masked))
-      done += rows.count
-      progress(done, source.rows)
-    }
-    let noise = InputNoise(shape.job.masking, master: master, for: .prediction)
-    switch source {
-    case .features(let features):
-      try FeaturePredictionRows<Element>(
-        source: features, standardization: try model.readStandardization(), noise: noise, keys: keys
-      ).forEachPart(of: part) { rows, delivery in try parts.send(rows, delivery, use: use) }
-    case .tokens(let tokens):
-      let packer = TokenPacker(
-        embedding: try tokens.model.embedding(), keys: keys, master: master, noise: noise,
-        settings: tokens.settings, compute: compute)
-      try TokenPredictionRows(inputs: tokens, packer: packer)
-        .forEachPart(of: part) { rows, delivery in try parts.send(rows, delivery, use: use) }
-    }
-    try parts.finish(use: use)
-    try writer.close()
-  }
-
-  private static var maxRowsPerPart: Int { 256 }
-  private static var maxSequencesPerPart: Int { 16 }
-
-  /// As many sequences as fit into a message with their outputs: a language model has one output per vocabulary entry for each token.
-  private func rowsPerPart(longest: Int?) -> Int {
-    guard let longest else { return Self.maxRowsPerPart }
-    let outputs = shape.data.outputs * (shape.job.task.isPerToken ? longest : 1)
-    let bytes = max(outputs, longest * shape.inputWidth, 1) * MemoryLayout<Element>.size
-    return max(1, min(Self.maxSequencesPerPart, WireLimits().tensorBytes / bytes))
-  }
-
-  private func tokensOfRow(_ source: SampleSource) throws -> Int? {
-    guard shape.job.task.isPerToken, case .tokens(let tokens) = source else { return nil }
-    return tokens.source.columns
-  }
-
-  private func longest(_ source: SampleSource) throws -> Int? {
-    guard case .tokens(let tokens) = source else { return nil }
-    return try tokens.scan().longest
-  }
-
-  private func description(rows: Int, longest: Int?, part: Int) throws -> JobDescription {
-    var graph = shape.graph
-    if let longest, let pretrained = shape.pretrained {
-      graph = try pretrained.graph(
-        outputs: shape.data.outputs, maximumTokens: longest, recomputes: false,
-        drawsPooler: shape.data.drawsPooler == true)
-    }
-    return JobDescription(
-      purpose: .inference, graph: graph, optimizer: shape.job.optimizer, schedule: shape.job.schedule,
-      lossLocation: .owner, task: nil, epochs: 1, stepsPerEpoch: 1, batch: part, microBatch: part, keep: .last,
-      checkpointEverySteps: 1, trainingRows: 0, validationRows: rows)
-  }
-}
-
-/// Rows of features to predict, masked block by block.
-struct FeaturePredictionRows<Element: FloatingElement> {
-  let source: any FeatureSource
-  let standardization: Standardization?
-  /// Nil for a job without.
-  let noise: InputNoise?
-  let keys: JobKeys<Element>
-
-  func forEachPart(of size: Int, _ body: ([PredictedRow], RowDelivery<Element>) throws -> Void) throws {
-    let rows = try source.standardized(by: standardization)
-    let reader = BlockReader<Tensor<Float>>(of: rows) { try rows.values(rows: $0) }
-    while let block = try reader.next() {
-      var values = block.content
-      try noise?.add(to: &values, numbers: block.rows.map { Int32($0) }, workers: keys.compute.workers)
-      let masked = try keys.maskInputs(values.converted(to: Element.self))
-      for first in stride(from: 0, to: masked.rows, by: size) {
-        let range = first..<min(masked.rows, first + size)
-        let slots = range.map { Int32(block.rows.lowerBound + $0) }
-        try body(
-          slots.map { _ in PredictedRow() },
-          RowDelivery(
-            slots: Tensor(slots, shape: [slots.count]), carried: Tensor<UInt8>(repeating: 1, shape: [slots.count]),
-            values: masked.slice(rows: range)))
-      }
-    }
-  }
-}
-
-/// Token samples to predict, packed part by part.
-struct TokenPredictionRows<Element: FloatingElement> {
-  let inputs: TokenInputs
-  let packer: TokenPacker<Element>
-
-  func forEachPart(of size: Int, _ body: ([PredictedRow], RowDelivery<Element>) throws -> Void) throws {
-    var samples: [[Token]] = []
-    var first: Int32 = 0
-    let orders = packer.orders(pass: 0)
-    func flush() throws {
-      guard !samples.isEmpty else { return }
-      let slots = (0..<samples.count).map { first + Int32($0) }
-      let rows = zip(slots, samples).map { slot, sample in
-        guard packer.settings.task.isPerToken else { return PredictedRow() }
-        let order = orders(sample.count, slot)
-        return PredictedRow(outputs: sample.count, columns: order.map { Int(sample[$0].position) })
-      }
-      try body(rows, try packer.pack(samples, slots: slots, pass: 0))
-      first += Int32(samples.count)
-      samples = []
-    }
-    try inputs.forEachSample { _, sample in
-      samples.append(sample)
-      if samples.count == size { try flush() }
-    }
-    try flush()
+    try host.undeploy()
+    return source.rows
   }
 }

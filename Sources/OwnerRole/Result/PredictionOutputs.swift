@@ -24,13 +24,11 @@ struct PredictionWriter<Element: FloatingElement> {
   private let task: LearningTask
   private let writer: HDF5Writer
   private let count: Int
-  private let tokens: Int?
 
   /// - Parameter tokens: L where every token has an output.
   init(file: URL, task: LearningTask, outputs count: Int, tokens: Int?) throws {
     self.task = task
     self.count = count
-    self.tokens = tokens
     let width = count * (tokens ?? 1)
     writer = try HDF5Writer(path: file.path)
     try writer.createMatrix("outputs", columns: width, of: Float.self)
@@ -63,11 +61,6 @@ struct PredictionWriter<Element: FloatingElement> {
       }
     }
     return padded
-  }
-
-  /// - Parameter logits: [outputs of all rows, outputs], unmasked.
-  func append(_ rows: [PredictedRow], outputs logits: Tensor<Element>) throws {
-    try append(Self.values(rows, outputs: logits, count: count, tokens: tokens))
   }
 
   /// - Parameter values: of whole rows, as `values` makes them.
