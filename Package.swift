@@ -61,6 +61,8 @@ let package = Package(
     // Level 0: C
     .systemLibrary(name: "CBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .target(name: "CKernels", cSettings: cSettings),
+    .target(name: "CFaults", cSettings: cSettings),
+    .target(name: "CCheckedFile", dependencies: ["CHDF5"], cSettings: cSettings),
     .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
     // Empty without the trait, so that no MPI is needed then.
     .target(name: "CMPI", cSettings: [.define("MPI", .when(traits: ["MPI"]))]),
@@ -83,9 +85,9 @@ let package = Package(
     // Level 4
     library("Training", ["Numerics", "Models", "Cryptography", "Foundations"], computes: true),
     library("Masking", ["Models", "Numerics", "Cryptography", "Files", "Foundations"], computes: true),
-    library("Datasets", ["Files", "Numerics", "CHDF5", "Foundations"]),
+    library("Datasets", ["Files", "Numerics", "CHDF5", "CCheckedFile", "CFaults", "Foundations"]),
     library("JobSpec", ["Models", "Foundations", yams]),
-    library("Protocol", ["Files", "CZeroMQ", "Models", "Numerics", "Foundations"]),
+    library("Protocol", ["Files", "CFaults", "CZeroMQ", "Models", "Numerics", "Foundations"]),
     library(
       "Collectives", [.target(name: "CMPI", condition: .when(traits: ["MPI"])), "Numerics", "Foundations"]),
 

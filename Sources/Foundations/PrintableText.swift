@@ -23,6 +23,11 @@ extension StringProtocol {
     return String(result)
   }
 
+  /// The text printable, its line breaks as they are: for what quotes the command line in several lines.
+  package var printableLines: String {
+    split(separator: "\n", omittingEmptySubsequences: false).map { $0.printable(limit: 4000) }.joined(separator: "\n")
+  }
+
   /// A printable value of a log's field: in quotes unless it is one plain word, with quotes and backslashes escaped, so that no
   /// value can look like the end of its field and the beginning of another.
   package var logField: String {

@@ -23,6 +23,7 @@ package enum ServerMain {
       ProcessHardening.reserveStandardStreams()
       ProcessHardening.reportFailedWrites()
       try ProcessHardening.disableCoreDumps()
+      try ProcessHardening.reportFaults(program: identity.name)
       do {
         var command = try root.parseAsRoot()
         try command.run()
@@ -36,7 +37,7 @@ package enum ServerMain {
       StandardError.write("\(identity.name): \(failure.description.printable(limit: 4000))\n")
       exit(failure.kind.exitCode)
     } catch {
-      StandardError.write(root.fullMessage(for: error) + "\n")
+      StandardError.write(root.fullMessage(for: error).printableLines + "\n")
       let isUsage = root.exitCode(for: error) == .validationFailure
       exit(isUsage ? FailureKind.usage.exitCode : FailureKind.defect.exitCode)
     }

@@ -40,6 +40,7 @@ struct Encryptor: ParsableCommand {
       ProcessHardening.reserveStandardStreams()
       ProcessHardening.reportFailedWrites()
       try ProcessHardening.disableCoreDumps()
+      try ProcessHardening.reportFaults(program: "encryptor")
       do {
         var command = try parseAsRoot()
         try command.run()
@@ -52,7 +53,7 @@ struct Encryptor: ParsableCommand {
       StandardError.write("encryptor: \(failure.description.printable(limit: 4000))\n")
       Foundation.exit(failure.kind.exitCode)
     } catch {
-      StandardError.write(fullMessage(for: error) + "\n")
+      StandardError.write(fullMessage(for: error).printableLines + "\n")
       let isUsage = exitCode(for: error) == .validationFailure
       Foundation.exit(isUsage ? FailureKind.usage.exitCode : FailureKind.defect.exitCode)
     }

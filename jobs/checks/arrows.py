@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 LEVELS = [
-    {"CBLAS", "CHDF5", "CSodium", "CZeroMQ", "CKernels", "CMPI"},
-    {"Foundations", "Cryptography"},
+    {"CBLAS", "CHDF5", "CSodium", "CZeroMQ", "CKernels", "CMPI", "CFaults"},
+    {"Foundations", "Cryptography", "CCheckedFile"},
     {"Numerics", "Models", "SecureSums", "Privacy"},
     {"Files"},
     {"Training", "Masking", "Datasets", "JobSpec", "Protocol", "Collectives", "Families"},

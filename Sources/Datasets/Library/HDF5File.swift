@@ -1,12 +1,13 @@
+import CCheckedFile
 import CHDF5
 import Foundation
 
 /// An HDF5 file open for reading.
 ///
 /// Only what lies in this one file is ever read: external links, external storage and virtual datasets are refused, as are
-/// filters that libhdf5 would have to load. What this module allocates is bounded and checked first; libhdf5's own parser of a
-/// file's metadata is not built to withstand forged files, so a file should come from someone whose programs one would run,
-/// as the owner's own data does. Sharing one between threads is fine; they take turns (`HDF5Library`).
+/// filters that libhdf5 would have to load. What this module allocates is bounded and checked first, and so is what holds strings of varying
+/// length (`CCheckedFile`); on other damage libhdf5 may fault, which ends the program in good order (`HDF5Library`). Its parser is not built
+/// to withstand forged files, so a file should come from someone whose programs one would run, as the owner's own data does. Sharing one between threads is fine; they take turns (`HDF5Library`).
 package final class HDF5File: Sendable {
   /// As given.
   package let path: String
@@ -16,7 +17,7 @@ package final class HDF5File: Sendable {
 
   /// - Throws: `DatasetError`: `missingFile`, `notPermitted`, `notHDF5`, `truncatedFile`, `damagedFile`.
   package convenience init(path: String) throws(DatasetError) {
-    try self.init(path: path, access: Self.plainAccess(DataLocation(file: path)))
+    try self.init(path: path, access: Self.checkedAccess(DataLocation(file: path)))
   }
 
   /// - Parameter access: a file access property list; tests pass one that counts reads.
@@ -45,6 +46,18 @@ package final class HDF5File: Sendable {
     let access = try Handle(.defect, location, "libhdf5 cannot be used") { hdf5NewFileAccess() }
     _ = try HDF5Library.check(.defect, location, "libhdf5 cannot be used") {
       access.use { H5Pset_file_locking($0, false, true) }
+    }
+    return access
+  }
+
+  /// The same by a driver that refuses damaged collections of strings, in which libhdf5 would fault or read on without end.
+  private static func checkedAccess(_ location: DataLocation) throws(DatasetError) -> Handle {
+    let access = try plainAccess(location)
+    _ = try HDF5Library.check(.defect, location, "libhdf5 cannot be used") {
+      access.use { access in
+        let driver = checked_file_driver()
+        return driver < 0 ? -1 : H5Pset_driver(access, driver, nil)
+      }
     }
     return access
   }

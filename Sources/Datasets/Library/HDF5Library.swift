@@ -1,3 +1,4 @@
+import CFaults
 import CHDF5
 import Foundation
 
@@ -9,6 +10,10 @@ import Foundation
 /// still meet inside the library. So the lock is as wide as the state that it protects, and every call goes through
 /// `locked`. It is recursive because a `Handle` may be released, and then closes its identifier, while the lock is held.
 /// Readers hold it for one block of rows, so other threads wait for milliseconds.
+///
+/// libhdf5's parser of metadata, and of strings of varying length above all, faults on some damaged files instead of refusing them.
+/// A program that has called `ProcessHardening.reportFaults` then ends with a line that names the file and exit code 3: in a library
+/// that has just faulted nothing can be gone on with, and whatever is worth keeping is on the disk, as for a kill at any other moment.
 enum HDF5Library {
   private static let lock = NSRecursiveLock()
 
@@ -23,7 +28,11 @@ enum HDF5Library {
   /// Runs `body` while no other thread is inside libhdf5. Reads the error stack, if at all, before it returns.
   static func locked<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
     lock.lock()
-    defer { lock.unlock() }
+    faults_enter()
+    defer {
+      faults_leave()
+      lock.unlock()
+    }
     _ = prepared
     // Printing is a setting of the calling thread in thread-safe builds, so it is switched off on each of them.
     _ = hdf5SilenceErrors()
@@ -39,11 +48,23 @@ enum HDF5Library {
     _ call: () -> Status
   ) throws(DatasetError) -> Status {
     try locked { () throws(DatasetError) -> Status in
+      name(location)
       let status = call()
       if status >= 0 { return status }
       let errors = ErrorStack.ofThisThread()
       if errors.isDiskFull { throw .diskFull(location) }
       throw DatasetError(reason, location, "\(problem())\(errors.explanation)")
+    }
+  }
+}
+
+extension HDF5Library {
+  /// Notes what is worked on, for the line that a fault leaves.
+  private static func name(_ location: DataLocation) {
+    var file = location.file
+    var object = location.object ?? ""
+    file.withUTF8 { file in
+      object.withUTF8 { faults_name(file.baseAddress, file.count, $0.baseAddress, $0.count) }
     }
   }
 }
