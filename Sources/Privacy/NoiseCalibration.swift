@@ -57,6 +57,17 @@ package struct NoiseCalibration: Equatable, Sendable {
     self.spent = spent
   }
 
+  /// Noise that was found before, by this version or another one, and what so many steps spend with it.
+  ///
+  /// - Throws: `PrivacyError` as the other, but for `notReachable`: whether it keeps to an ε is for the caller to look at.
+  package init(
+    found noiseMultiplier: Double, delta: Double, sampleRate: Double, steps: Int
+  ) throws {
+    self.noiseMultiplier = noiseMultiplier
+    spent = try PrivacySpending.spent(
+      [SubsampledGaussian(noiseMultiplier: noiseMultiplier, sampleRate: sampleRate, steps: steps)], delta: delta)
+  }
+
   private static let coarseCells = 1 << 16
 
   /// About what a grid of `cells` will give as upper bound; +∞ where no grid does.

@@ -134,7 +134,7 @@ private final class ZeroSite: SiteContribution {
 
   func check(_ records: [SumRecord]) {}
   func begin() {}
-  func writePlan() {}
+  func writePlan(progress: (Int, Int) throws -> Void) {}
   func start() -> [Float] { [Float](repeating: 0, count: plan.modelLength(entries: modelEntries)) }
   func isStart(_ vector: [Float]) -> Bool { vector.allSatisfy { $0 == 0 } }
   func format(of purpose: SumPurpose) throws -> VectorFormat {

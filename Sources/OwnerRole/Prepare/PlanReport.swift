@@ -142,7 +142,9 @@ package struct PlanReport: Sendable, Codable {
 package enum SendingNotices {
   /// One sentence each, without a full stop; empty for most jobs.
   package static func of(_ prepared: PreparedJob) -> [String] {
-    of(prepared.job) + (prepared.labels?.notices ?? []) + of(prepared.shape)
+    let delta = prepared.job.privacy?.deltaNotice(prepared.plan.trainingRows, "training rows")
+    return of(prepared.job) + (delta.map { ["privacy: \($0)"] } ?? []) + (prepared.labels?.notices ?? [])
+      + of(prepared.shape)
   }
 
   private static func of(_ shape: JobShape) -> [String] {

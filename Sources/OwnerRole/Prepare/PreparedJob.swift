@@ -29,11 +29,12 @@ package struct PreparedJob: Sendable {
   /// Opens the file, reads labels and split, resolves the keys.
   ///
   /// - Parameters:
+  ///   - noiseMultiplier: σ of a private run that has begun (`StepLedger.noiseMultiplier`); nil to find it.
   ///   - agreement: columns and classes that the file must have, whatever its own order; by default what the file has.
   ///   - adjust: the job for the rows that the split leaves to train on; by default the same.
   /// - Throws: `DatasetError`, `OwnerError` when the data does not fit the job, `MaskingError` when the job would not be exact.
   package init(
-    job: ResolvedJob, secret: OrderSecret, agreement: DataAgreement = DataAgreement(),
+    job: ResolvedJob, secret: OrderSecret, noiseMultiplier: Double? = nil, agreement: DataAgreement = DataAgreement(),
     adjust: (_ job: ResolvedJob, _ trainingRows: Int) throws -> ResolvedJob = { job, _ in job }
   ) throws {
     let data = try OpenedData(job, agreement)
@@ -57,7 +58,7 @@ package struct PreparedJob: Sendable {
     privacy = try job.privacy.map {
       try JobPrivacy(
         $0, rows: rows, expectedBatch: batch, steps: job.train.epochs * ((rows + batch - 1) / batch),
-        master: MasterKey())
+        found: noiseMultiplier, master: MasterKey())
     }
     plan = TrainingPlan(
       split: split, batch: batch, epochs: job.train.epochs, orderSecret: secret, balance: balance,

@@ -29,17 +29,27 @@ package struct JobPrivacy: Sendable {
   ///   - rows: N, that are trained on.
   ///   - expectedBatch: B.
   ///   - steps: of the whole run.
+  ///   - found: σ of a run that has begun, from its ledger; nil to find the least that keeps to ε.
   ///   - master: what batches and noise are drawn from.
-  /// - Throws: `OwnerError.unfitJob` where B is above N; `PrivacyError` where no noise keeps to ε.
-  init(_ target: PrivacyTarget, rows: Int, expectedBatch: Int, steps: Int, master: MasterKey) throws {
+  /// - Throws: `OwnerError.unfitJob` where B is above N, `.run` where the σ given does not keep to ε; `PrivacyError` where none does.
+  init(
+    _ target: PrivacyTarget, rows: Int, expectedBatch: Int, steps: Int, found: Double? = nil, master: MasterKey
+  ) throws {
     guard expectedBatch <= rows else {
       throw OwnerError.unfitJob(
         "privacy: `train.batch` × `train.accumulate` (\(expectedBatch)) is more than the \(rows) rows that are trained on, so that a row would "
           + "be drawn with a probability above 1; make the batch smaller")
     }
     let sampling = try Self.sampling(master, subject: nil, rows: rows, expectedBatch: expectedBatch)
-    let calibration = try NoiseCalibration(
-      epsilon: target.epsilon, delta: target.delta, sampleRate: sampling.rate, steps: steps)
+    let calibration =
+      try found.map {
+        try NoiseCalibration(found: $0, delta: target.delta, sampleRate: sampling.rate, steps: steps)
+      } ?? NoiseCalibration(epsilon: target.epsilon, delta: target.delta, sampleRate: sampling.rate, steps: steps)
+    guard calibration.spent.epsilon <= target.epsilon else {
+      throw OwnerError.run(
+        "the whole run would spend ε \(calibration.spent.epsilon) at δ \(target.delta) with the noise of its ledger, more than the job's "
+          + "\(target.epsilon); restore ledger.jsonl, or begin anew with another --out")
+    }
     try self.init(
       target, SampleClipping(clipNorm: target.clipNorm, expectedBatch: Double(expectedBatch)), calibration,
       SubsampledGaussian(
@@ -170,5 +180,19 @@ package struct JobPrivacyReport: Sendable, Equatable, Codable {
     counted = spent.counted.rawValue
     covers = Self.coverage
     doesNotCover = Self.gaps
+  }
+}
+
+extension PrivacyTarget {
+  /// What is to be said of a δ that is not below one over the number of those who are protected; nil for one that is.
+  ///
+  /// - Parameters:
+  ///   - units: how many there are.
+  ///   - called: what they are, in the plural.
+  package func deltaNotice(_ units: Int, _ called: String) -> String? {
+    guard delta * Double(units) >= 1 else { return nil }
+    return
+      "δ \(delta) is not below 1/\(units), with \(units) \(called): publishing one of them, drawn at random, would keep to such an ε and δ; take a δ well "
+      + "below that"
   }
 }

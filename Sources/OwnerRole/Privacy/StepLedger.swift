@@ -53,6 +53,26 @@ package struct StepLedger {
   /// Steps counted so far: 0 ..< `steps`.
   package private(set) var steps: Int
 
+  /// σ of a run that has begun: it is that run's for good, whatever another version would find for the job.
+  ///
+  /// - Returns: nil for a run without a ledger.
+  /// - Throws: `OwnerError.run` for a first line that is none of a ledger; `FileError`.
+  package static func noiseMultiplier(of directory: RunDirectory) throws -> Double? {
+    let path = directory.ledger.path
+    guard RegularFile.exists(path), let first = try LineLog.lines(of: path).first else { return nil }
+    guard let found = try line(first, of: path).noiseMultiplier else { throw notOfALedger(path) }
+    return found
+  }
+
+  private static func line(_ text: String, of path: String) throws -> Line {
+    guard let line = try? JSONDecoder().decode(Line.self, from: Data(text.utf8)) else { throw notOfALedger(path) }
+    return line
+  }
+
+  private static func notOfALedger(_ path: String) -> OwnerError {
+    .run("\(path) holds a line that is not of a ledger; restore it, or begin anew with another --out")
+  }
+
   /// Opens the ledger, or begins it; a torn last line, left by a kill before it was synced, is dropped.
   ///
   /// - Parameter isBegun: whether steps may have left already, so that there must be a ledger.
@@ -67,13 +87,7 @@ package struct StepLedger {
     }
     log = try LineLog(path: path)
     let own = Line(privacy)
-    let lines = try LineLog.lines(of: path).map { text -> Line in
-      guard let line = try? JSONDecoder().decode(Line.self, from: Data(text.utf8)) else {
-        throw OwnerError.run(
-          "\(path) holds a line that is not of a ledger; restore it, or begin anew with another --out")
-      }
-      return line
-    }
+    let lines = try LineLog.lines(of: path).map { try Self.line($0, of: path) }
     steps = max(0, lines.count - 1)
     guard let first = lines.first else {
       try log.append(own.text)
@@ -82,7 +96,7 @@ package struct StepLedger {
     }
     guard first == own else {
       throw OwnerError.run(
-        "\(path) counts steps with another noise, clip norm or sample rate than this version finds for the job, or with noise for another job or "
+        "\(path) counts steps with another noise, clip norm or sample rate than the job's, or with noise for another job or "
           + "other data; put back what has changed, resume with the version that began the run, or begin anew with another --out"
       )
     }

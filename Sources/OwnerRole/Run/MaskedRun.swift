@@ -53,7 +53,9 @@ package final class MaskedRun<Element: FloatingElement> {
     let keys = keys
     DispatchQueue.global(qos: .userInitiated).async { keys.expand() }
     let ledger = try openLedger()
-    try RunSetup.writePlan(prepared, drawn: drawnBatches, to: directory)
+    let drawn = drawnBatches
+    if drawn != nil { observe(.began("drawing the batches")) }
+    try RunSetup.writePlan(prepared, drawn: drawn, to: directory, progress: showProgress)
     try trainer.greet(steps: try RunHistory(directory).steps)
     // Before any row is masked: a job that the trainer refuses costs nothing.
     try trainer.run(history: nil) { _ = try submit() }
@@ -100,11 +102,12 @@ package final class MaskedRun<Element: FloatingElement> {
       observe: observe)
   }
 
+  private func showProgress(done: Int, of total: Int) throws {
+    if interruption.isRequested { throw OwnerError.interrupted(step: try RunHistory(directory).steps) }
+    observe(.advanced(done: done, total: total))
+  }
+
   private func readSamples() throws -> (any MaskedSamples<Element>, Standardization?) {
-    let progress: (Int, Int) throws -> Void = { done, total in
-      if self.interruption.isRequested { throw OwnerError.interrupted(step: try RunHistory(self.directory).steps) }
-      self.observe(.advanced(done: done, total: total))
-    }
     var standardization: Standardization?
     if case .features(let source) = prepared.source {
       standardization = try fitStandardization(source)
@@ -114,7 +117,7 @@ package final class MaskedRun<Element: FloatingElement> {
     }
     let (samples, hash) = try prepared.readSamples(
       keys: keys, master: masterKey, noise: InputNoise(prepared.job.masking, master: masterKey, for: .training),
-      standardization: standardization, scratch: directory.state, times: &times, progress: progress)
+      standardization: standardization, scratch: directory.state, times: &times, progress: showProgress)
     try checkData(features: hash)
     return (samples, standardization)
   }

@@ -49,6 +49,7 @@ package struct RunDirectory: Sendable {
   /// - Throws: `OwnerError.run` when something else is there already; `.openToOthers` for an existing directory that others can write
   ///   to; `FileError` when it cannot be made.
   package func create() throws {
+    try checkPlace()
     let manager = FileManager.default
     if let entries = try? manager.contentsOfDirectory(atPath: root.path), !entries.isEmpty {
       if exists {
@@ -72,6 +73,15 @@ package struct RunDirectory: Sendable {
   private var holdsNoState: Bool {
     guard let names = try? Directory.names(in: state.path) else { return false }
     return names.allSatisfy { $0.hasPrefix(lease.file) || AtomicFile.isTemporaryName($0) }
+  }
+
+  /// - Throws: `OwnerError.run` where the path, or one above it, is something else than a directory.
+  package func checkPlace() throws {
+    var status = stat()
+    let isThere = stat(root.path, &status) == 0
+    guard isThere ? status.st_mode & S_IFMT == S_IFDIR : errno != ENOTDIR else {
+      throw OwnerError.run("\(root.path) is no directory and cannot become one; choose another --out")
+    }
   }
 
   /// Closes to other users what an older version left open to them: files become 0600, directories 0700. The job's key stays as it is:
@@ -205,15 +215,16 @@ package enum RunSetup {
   /// - Parameters:
   ///   - weights: what starting weights are drawn from, if not from what orders are.
   ///   - drawn: batches where they are not the passes of the plan.
+  ///   - progress: batches drawn and in all; what it throws ends the work, and no plan is left.
   ///   - rounds: of a federation, the steps (rows of `batches`) that each takes; written as `rounds`, first and one past the last.
   /// - Throws: `DatasetError` or `FileError` of kind `.exhausted` when the disk is full.
   package static func writePlan(
     _ prepared: PreparedJob, weights: OrderSecret? = nil, drawn: DrawnBatches? = nil, rounds: [Range<Int>] = [],
-    to directory: RunDirectory
+    to directory: RunDirectory, progress: (Int, Int) throws -> Void = { _, _ in }
   ) throws {
     let manager = FileManager.default
     if !manager.fileExists(atPath: directory.plan.path) {
-      try writeBatches(prepared, drawn: drawn, rounds: rounds, to: directory.plan.path)
+      try writeBatches(prepared, drawn: drawn, rounds: rounds, to: directory.plan.path, progress)
     }
     guard !manager.fileExists(atPath: directory.initialWeights.path) else { return }
     try ModelDirectory.writeWeights(
@@ -222,7 +233,8 @@ package enum RunSetup {
   }
 
   private static func writeBatches(
-    _ prepared: PreparedJob, drawn: DrawnBatches?, rounds: [Range<Int>], to path: String
+    _ prepared: PreparedJob, drawn: DrawnBatches?, rounds: [Range<Int>], to path: String,
+    _ progress: (Int, Int) throws -> Void
   ) throws {
     let plan = prepared.plan
     let writer = try HDF5Writer(path: path)
@@ -234,6 +246,7 @@ package enum RunSetup {
       let rows = try drawn?.rows(step) ?? []
       try writer.append(
         rows.map { Int64($0) } + Array(repeating: -1, count: max(0, (drawn?.columns ?? 0) - rows.count)), to: "batches")
+      try progress(step + 1, drawn?.steps ?? 0)
     }
     for epoch in 0..<(drawn == nil ? plan.epochs : 0) {
       let order = plan.order(epoch: epoch)

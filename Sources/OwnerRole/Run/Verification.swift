@@ -11,8 +11,8 @@ import Protocol
 /// Trains the same steps twice in this process, masked and in plaintext, and compares the weights after unmasking.
 ///
 /// Both runs use the same engine, samples and loss; only the keys differ (identity keys for plaintext), so the difference is what
-/// masking costs in rounding, and any mistake in a key rule shows as a difference that no rounding explains. Of a private job the batches and the
-/// clipping are those of its steps; noise, which knows no keys, is left out.
+/// masking costs in rounding, and any mistake in a key rule shows as a difference that no rounding explains. Of a private job batches, clipping and
+/// noise are those of its steps: the noise that is added under masks is added to the plaintext too, unmasked.
 package struct Verification<Element: FloatingElement> {
   private let prepared: PreparedJob
   private let compute: Compute
@@ -30,12 +30,13 @@ package struct Verification<Element: FloatingElement> {
     let source = try VerificationSource<Element>(prepared, compute: compute)
     let masked = try VerifiedRun(prepared, plan: prepared.shape.keyPlan, source: source, compute: compute)
     let plain = try VerifiedRun(prepared, plan: try prepared.identityPlan(), source: source, compute: compute)
+    let noise = VerifiedNoise<Element>(prepared, workers: compute.workers)
     var batches = PlannedBatches(plan)
     for step in 0..<total {
       let epoch = step / plan.stepsPerEpoch
       let slots = try batches.slots(ofStep: step)
-      try plain.step(slots, epoch: epoch)
-      try masked.step(slots, epoch: epoch)
+      try plain.step(slots, epoch: epoch, correction: noise?.carried(step, from: masked.keys, to: plain.keys))
+      try masked.step(slots, epoch: epoch, correction: noise?.masked)
       progress(step + 1, total)
     }
     return try zip(masked.plaintextWeights(), plain.plaintextWeights()).map { Self.relativeDifference($0, $1) }.max()
@@ -92,7 +93,12 @@ package final class VerifiedRun<Element: FloatingElement> {
   }
 
   /// Trains on the samples in `slots`, micro-batch by micro-batch.
-  package func step(_ slots: ArraySlice<Int32>, epoch: Int, observe: (Exchange) throws -> Void = { _ in }) throws {
+  ///
+  /// - Parameter correction: what is added to the step's gradients, as this run's engine has them.
+  package func step(
+    _ slots: ArraySlice<Int32>, epoch: Int, correction: (any GradientCorrection<Element>)? = nil,
+    observe: (Exchange) throws -> Void = { _ in }
+  ) throws {
     let normalizer = Double(max(1, try source.observedCount(of: slots)))
     try engine.beginBatch(rows: slots.count)
     var done = 0
@@ -118,7 +124,7 @@ package final class VerifiedRun<Element: FloatingElement> {
           inputs: batch.values, outputs: masked, outputGradient: gradient, targets: batch.targets))
       done = rows.upperBound
     }
-    _ = try engine.finishStep()
+    _ = try engine.finishStep(correction: correction)
   }
 
   /// All parameters as the trainer holds them.

@@ -22,7 +22,9 @@ package protocol SiteContribution: AnyObject {
   func begin() throws
 
   /// Writes what an outside replay needs.
-  func writePlan() throws
+  ///
+  /// - Parameter progress: batches drawn and in all; called often, and what it throws ends the work.
+  func writePlan(progress: (Int, Int) throws -> Void) throws
 
   /// The starting model as this site draws it, masked.
   func start() throws -> [Float]

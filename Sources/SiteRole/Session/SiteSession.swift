@@ -18,6 +18,10 @@ package enum SiteEvent: Sendable {
   case lost(String)
   /// What keeps the federation from going on, as the aggregator says it.
   case obstacle(String)
+  /// Nothing has been asked of the site for so long; `sent` is what it sent last, nil for nothing yet.
+  case idle(Duration, sent: SumPurpose?)
+  /// Batches of a private run are drawn, all of them before it begins.
+  case planning(done: Int, total: Int)
   /// A sum was asked for, and the site works on its part.
   case began(SumPurpose)
   /// Local steps of a round.
@@ -133,7 +137,10 @@ package final class SiteSession {
   package func run() throws -> (result: FederationResult, records: [SumRecord]) {
     defer { connection.close() }
     try work.begin()
-    try work.writePlan()
+    try work.writePlan { done, total in
+      if isInterrupted() { throw SiteError.interrupted }
+      observe(.planning(done: done, total: total))
+    }
     var isReported = false
     while true {
       do {
@@ -170,9 +177,15 @@ package final class SiteSession {
     introduction.records = history.records.count
     introduction.instance = instance
     try connection.send(.introduce(introduction))
+    let clock = ContinuousClock()
+    var notice = WaitingNotice(at: clock.now)
     while true {
-      guard let answer = try next(timeout: .milliseconds(500)) else { continue }
+      guard let answer = try next(timeout: .milliseconds(500)) else {
+        if let waited = notice.due(at: clock.now) { observe(.idle(waited, sent: made?.purpose)) }
+        continue
+      }
       if let result = try handle(answer) { return result }
+      notice.reset(at: clock.now)
     }
   }
 

@@ -114,7 +114,7 @@ package final class SiteWork: SiteContribution {
   }
 
   /// Writes what an outside replay needs: the charter with its defaults, orders and starting weights.
-  package func writePlan() throws {
+  package func writePlan(progress: (Int, Int) throws -> Void) throws {
     try AtomicFile.write(
       Data(plan.charter.yaml().utf8), to: directory.run.root.appending(path: "charter.resolved.yaml").path)
     let steps = data.stepsPerRound
@@ -123,7 +123,8 @@ package final class SiteWork: SiteContribution {
     let drawn = isPlanned ? nil : try privateSteps()?.drawn(rounds: plan.charter.federation.rounds, of: data)
     try RunSetup.writePlan(
       data.prepared, weights: startingSecret, drawn: drawn,
-      rounds: (0..<plan.charter.federation.rounds).map { $0 * steps..<($0 + 1) * steps }, to: directory.run)
+      rounds: (0..<plan.charter.federation.rounds).map { $0 * steps..<($0 + 1) * steps }, to: directory.run,
+      progress: progress)
     if !FileManager.default.fileExists(atPath: directory.run.names.path) {
       try data.prepared.names.write(to: directory.run.names)
     }

@@ -99,7 +99,9 @@ struct RunLaunch {
       _ = try RunState.load(directory)
       lease = try RunHold.take(directory, interruption)
     }
-    let prepared = try PreparedJob(job: resolved, secret: OrderSecret(owner: owner, seed: resolved.train.seed))
+    let prepared = try PreparedJob(
+      job: resolved, secret: OrderSecret(owner: owner, seed: resolved.train.seed),
+      noiseMultiplier: resume && resolved.privacy != nil ? StepLedger.noiseMultiplier(of: directory) : nil)
     if !resume {
       try directory.create()
       lease = try RunHold.take(directory, interruption)

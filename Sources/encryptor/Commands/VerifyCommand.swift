@@ -15,7 +15,8 @@ struct VerifyCommand: ParsableCommand {
     commandName: "verify", abstract: "Train N steps masked and N in plaintext, here, and compare the weights.",
     discussion: """
       Sends nothing. Runs in float32 (as the job does) and in float64, prints the largest relative weight difference of each and its \
-      tolerance, and exits 7 when one is outside. With masking.noise both train on the same noised rows.
+      tolerance, and exits 7 when one is outside. With masking.noise both train on the same noised rows, with \
+      privacy both with the same batches, clipping and noise of each step.
 
       Example: encryptor verify jobs/pbmc.yaml --steps 50
       """)

@@ -34,8 +34,10 @@ final class SiteProgress {
     case .connected(let software): line("connected to \(software.printable(limit: 80))")
     case .lost(let reason): line("aggregator lost: \(reason); everything is saved here, waiting for it")
     case .obstacle(let reason): line("the aggregator says: \(reason)")
+    case .idle(let time, let sent): line(idleText(time, sent))
+    case .planning(let done, let total): advance("drawing the batches", done, total)
     case .began(let purpose): what = text(purpose)
-    case .advanced(let done, let total): advance(done, total)
+    case .advanced(let done, let total): advance("\(what)  local step", done, total)
     case .sent: break
     case .spent(let privacy):
       spent = "  ε \(QuantityText.fixed(privacy.epsilon, 3)) of \(privacy.target)"
@@ -73,6 +75,21 @@ final class SiteProgress {
     if isTerminal { StandardError.write("\r\u{1B}[K") }
   }
 
+  /// Who is there only the aggregator knows; it does not tell the sites.
+  private func idleText(_ time: Duration, _ sent: SumPurpose?) -> String {
+    let charter = plan.charter
+    let participation = charter.federation.participation
+    let others = charter.sites.count - 1
+    let what =
+      sent.map { "this site's part of \(text($0)) is done, and nothing more is asked of it" }
+      ?? "this site has joined, and nothing is asked of it yet"
+    return
+      "\(what): \(QuantityText.duration(time / .seconds(1))) of waiting for the \(others == 1 ? "other site" : "other \(others) sites") "
+      + "of the charter; "
+      + "a sum needs \(participation.minimum) sites and goes on without one that has been away for \(QuantityText.duration(participation.patience)). "
+      + "Who is missing stands in the aggregator's status and log"
+  }
+
   private func text(_ purpose: SumPurpose) -> String {
     switch purpose {
     case .update(let round): "round \(round + 1)/\(plan.charter.federation.rounds)"
@@ -82,11 +99,11 @@ final class SiteProgress {
     }
   }
 
-  private func advance(_ done: Int, _ total: Int) {
+  private func advance(_ subject: String, _ done: Int, _ total: Int) {
     let now = clock.now
     guard lastShown.duration(to: now) >= (isTerminal ? .milliseconds(100) : .seconds(10)) else { return }
     lastShown = now
-    let text = "\(what)  local step \(done)/\(total)\(scores)\(spent)"
+    let text = "\(subject) \(done)/\(total)\(scores)\(spent)"
     if isTerminal { StandardError.replaceLine(text) } else { line(text) }
   }
 

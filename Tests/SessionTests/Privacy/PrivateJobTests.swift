@@ -4,13 +4,13 @@ import JobSpec
 import Masking
 import Models
 import Numerics
-import OwnerRole
 import Privacy
 import Protocol
 import TestSupport
 import Testing
 import Training
 
+@testable import OwnerRole
 @testable import TrainerRole
 
 /// Whole private jobs: an owner that draws batches, a trainer that clips and noises masked gradients.
@@ -217,6 +217,52 @@ import Training
     #expect(difference < 1e-10)
     let report = try #require(try run.execute(on: site.network))
     #expect(report.privacy?.steps == report.steps)
+  }
+}
+
+/// `encryptor verify` of a private job.
+@Suite(.waiting) struct PrivateVerificationTests {
+  /// The weights that a trainer made with the noise of its own engine, beside those of a verification's masked run with the noise drawn here.
+  @Test func `It trains with the noise that a trainer adds, and finds a plaintext twin`() throws {
+    let site = try Site<Double>()
+    let trainer = site.trainer()
+    defer { trainer.shutDown() }
+    let run = try site.run(PrivateJobTests.job)
+    try run.execute(on: site.network)
+    let prepared = try run.prepared.drawn(from: run.master)
+    let compute = Compute(threads: 1)
+    let source = try VerificationSource<Double>(prepared, compute: compute)
+    let noise = try #require(VerifiedNoise<Double>(prepared, workers: compute.workers))
+    let specifications = prepared.shape.structure.parameters
+    func trained(noised: Bool) throws -> [Tensor<Double>] {
+      let masked = try VerifiedRun<Double>(
+        prepared, plan: prepared.shape.keyPlan, source: source, master: run.master, compute: compute)
+      let plain = try VerifiedRun<Double>(prepared, plan: prepared.identityPlan(), source: source, compute: compute)
+      var batches = PlannedBatches(prepared.plan)
+      for step in 0..<prepared.plan.totalSteps {
+        let slots = try batches.slots(ofStep: step)
+        let carried = try noise.carried(step, from: masked.keys, to: plain.keys)
+        try plain.step(slots, epoch: 0, correction: noised ? carried : nil)
+      }
+      return try zip(plain.maskedWeights, specifications).map { try plain.keys.unmaskParameter($0, $1) }
+    }
+    let stored = try ModelDirectory(run.directory.model).weights(prepared.shape)
+    func difference(_ weights: [Tensor<Double>]) throws -> Double {
+      try zip(weights, specifications).map { own, specification in
+        let theirs: Tensor<Double> = try stored.tensor(specification)
+        // Under the padding the trainer's noise stays, and reaches nothing.
+        let columns = specification.homogeneous.map { ($0.features + 1, own.columns) }
+        let places = own.elements.indices.filter { place in columns.map { place % $0.1 < $0.0 } ?? true }
+        return places.map { abs(own[$0] - theirs[$0]) }.max() ?? 0
+      }.max() ?? 0
+    }
+    // As `PrivateJobTests`, and the model is kept as floats.
+    #expect(try difference(trained(noised: true)) < 1e-6)
+    #expect(try difference(trained(noised: false)) > 1e-3)
+    let found = try Verification<Double>(prepared: prepared, compute: compute).largestRelativeDifference(steps: 36) {
+      _, _ in
+    }
+    #expect(found < 1e-10)
   }
 }
 

@@ -82,6 +82,35 @@ import Testing
     }
   }
 
+  /// Another version's accountants may find another σ, which keeps to ε too.
+  @Test func `A run goes on with the noise of its ledger, whatever this version would find`() throws {
+    let site = try Site<Float>()
+    let trainer = site.trainer()
+    defer { trainer.shutDown() }
+    let job = PrivateJobTests.job.resolved(on: site.data)
+    let secret = OrderSecret(owner: site.keys, seed: job.train.seed)
+    let own = try #require(try PreparedJob(job: job, secret: secret).privacy?.noiseMultiplier)
+    let other = try OwnedRun<Float>(
+      job, keys: site.keys, in: site.directory.url("run"), noiseMultiplier: own * 1.01)
+    let whole = try site.undisturbed(other)
+    #expect(throws: TransportError.closed) {
+      try other.execute(over: MortalChannel(site.network.connect(site.keys.ownerKey), operations: 60))
+    }
+    let kept = try #require(try StepLedger.noiseMultiplier(of: other.directory))
+    #expect(kept == own * 1.01)
+    // With the noise found anew it is another run's ledger.
+    let anew = try OwnedRun<Float>(reopening: other.directory.root, job, keys: site.keys)
+    expectRefusal("another noise") { try anew.execute(on: site.network) }
+    try other.reopened().execute(on: site.network)
+    #expect(try other.model() == whole.model())
+    let report = try #require(try RunFile.read(JobPrivacyReport.self, from: other.directory.privacy))
+    #expect(report.noiseMultiplier == kept && report.epsilon < 8)
+    // Too little noise is not taken from a file either.
+    expectRefusal("with the noise of its ledger, more than the job's 8") {
+      _ = try PreparedJob(job: job, secret: secret, noiseMultiplier: own * 0.9)
+    }
+  }
+
   /// A prepared job's secrets under one key, as text to compare.
   private func secrets(_ job: ResolvedJob, _ keys: CurveKeyPair, _ master: MasterKey) throws -> [String] {
     let prepared = try PreparedJob(job: job, secret: OrderSecret(owner: keys, seed: job.train.seed)).drawn(from: master)

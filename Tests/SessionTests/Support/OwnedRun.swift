@@ -14,9 +14,12 @@ struct OwnedRun<Element: FloatingElement> {
   let master: MasterKey
 
   /// A new run.
-  init(_ job: ResolvedJob, keys: CurveKeyPair, in root: URL) throws {
+  ///
+  /// - Parameter noiseMultiplier: σ of a private job; nil for the least that keeps to its ε.
+  init(_ job: ResolvedJob, keys: CurveKeyPair, in root: URL, noiseMultiplier: Double? = nil) throws {
     self.keys = keys
-    prepared = try PreparedJob(job: job, secret: OrderSecret(owner: keys, seed: job.train.seed))
+    prepared = try PreparedJob(
+      job: job, secret: OrderSecret(owner: keys, seed: job.train.seed), noiseMultiplier: noiseMultiplier)
     directory = RunDirectory(root: root)
     try directory.create()
     (state, master) = try RunSetup.create(
@@ -24,22 +27,26 @@ struct OwnedRun<Element: FloatingElement> {
   }
 
   /// What a new process finds in a run directory.
-  init(reopening root: URL, _ job: ResolvedJob, keys: CurveKeyPair) throws {
+  init(reopening root: URL, _ job: ResolvedJob, keys: CurveKeyPair, noiseMultiplier: Double? = nil) throws {
     self.keys = keys
-    prepared = try PreparedJob(job: job, secret: OrderSecret(owner: keys, seed: job.train.seed))
+    prepared = try PreparedJob(
+      job: job, secret: OrderSecret(owner: keys, seed: job.train.seed), noiseMultiplier: noiseMultiplier)
     directory = RunDirectory(root: root)
     state = try RunState.load(directory)
     master = try state.masterKey(directory)
   }
 
   func reopened() throws -> OwnedRun {
-    try OwnedRun(reopening: directory.root, prepared.job, keys: keys)
+    try OwnedRun(
+      reopening: directory.root, prepared.job, keys: keys,
+      noiseMultiplier: prepared.privacy == nil ? nil : StepLedger.noiseMultiplier(of: directory))
   }
 
   /// The same job under the same keys in another directory: what it must equal to the bit.
   func twin(in root: URL) throws -> OwnedRun {
     try FileManager.default.copyItem(at: directory.root, to: root)
-    return try OwnedRun(reopening: root, prepared.job, keys: keys)
+    return try OwnedRun(
+      reopening: root, prepared.job, keys: keys, noiseMultiplier: prepared.privacy?.noiseMultiplier)
   }
 
   @discardableResult

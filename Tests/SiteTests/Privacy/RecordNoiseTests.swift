@@ -197,7 +197,7 @@ private struct DrawnPlan {
       return try (0..<9).map { try training.rows(ofStep: $0) }
     }
     let work = try federation.work(0, secret: PrivacyFixture.secret(0))
-    try work.writePlan()
+    try work.writePlan { _, _ in }
     let drawn = try batches(work, 0)
     let written = try DrawnPlan(federation.runDirectory(0).run.plan.path)
     #expect(written.batches == drawn.map { $0.map(Int.init) })
