@@ -142,7 +142,8 @@ peer-test: build $(PYTHON)
 	$(PYTHON) jobs/checks/peer.py $(BIN)/trainer
 
 # The parsers of what comes from outside under libFuzzer, which the Swift toolchain brings along. An input that traps is kept in
-# .build-fuzz/found and the target fails. FUZZ_SECONDS is for all parsers together.
+# .build-fuzz/found and the target fails. FUZZ_SECONDS is for all parsers together, at least a second for each (to
+# the fuzzer 0 means without end).
 FUZZ_SECONDS ?= 60
 FUZZED := charter configuration envelope federation frames graph job safetensors sums
 FUZZ := .build-fuzz/debug/fuzz
@@ -153,7 +154,7 @@ fuzz: deps
 	@mkdir -p .build-fuzz/found
 	@$(FUZZ) seeds .build-fuzz/corpus
 	@for parser in $(FUZZED); do \
-	  seconds=$$(( $(FUZZ_SECONDS) / $(words $(FUZZED)) )); \
+	  seconds=$$(( $(FUZZ_SECONDS) / $(words $(FUZZED)) )); [ $$seconds -ge 1 ] || seconds=1; \
 	  SWIFT_BACKTRACE=enable=no timeout $$(( seconds + 60 )) $(FUZZ) $$parser -max_total_time=$$seconds -timeout=10 -rss_limit_mb=2048 \
 	    -max_len=4096 -verbosity=0 -print_final_stats=1 -artifact_prefix=.build-fuzz/found/$$parser- \
 	    .build-fuzz/corpus/$$parser >.build-fuzz/$$parser.log 2>&1 || { tail -30 .build-fuzz/$$parser.log; \

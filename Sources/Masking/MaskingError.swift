@@ -75,7 +75,7 @@ package enum MaskingError: Failure, Equatable {
     case .keyExpansion(let version):
       "the run's keys were expanded by version \(version) of the rules, which this program does not know; use the version that made the run"
     case .keyFileExists(let path):
-      "\(path) exists already; a job's key is never overwritten: choose another run directory"
+      "\(path) exists already; a key is never overwritten: choose another directory, or move the old key away first"
     case .keyFileUnusable(let path, let reason):
       "key file \(path): \(reason)"
     case .keyFileNeedsRoom(let path, let reason):

@@ -146,3 +146,9 @@ package struct BalancedAssignment: Sendable {
     self.bins = bins
   }
 }
+
+/// Bounds of a training that all parties know.
+package enum TrainingLimits {
+  /// Most passes over the training rows, of a job or of a site in all rounds.
+  package static let passes = 1_000_000
+}

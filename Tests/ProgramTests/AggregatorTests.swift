@@ -9,21 +9,11 @@ struct AggregatorProgramTests {
 
   init() throws {
     site = try Site(keys: false)
-    for name in ["a", "b", "c"] { #expect(try site.encryptor("keygen", name).code == 0) }
-    #expect(try site.run(.aggregator, ["keygen", "aggregator"]).code == 0)
-    try site.write(Self.charter, to: "charter.yaml")
+    try site.makeFederationKeys()
+    try site.writeLinearCharter(Self.federation)
   }
 
-  private static let charter = """
-    name: three
-    aggregator: {address: "tcp://127.0.0.1:5590", key: aggregator/aggregator.pub}
-    sites: [{name: a, key: a/owner.pub}, {name: b, key: b/owner.pub}, {name: c, key: c/owner.pub}]
-    data: {columns: [age, sex], classes: [healthy, ill]}
-    task: classification
-    model: {mlp: {hidden: []}}
-    optimizer: {lr: 0.1}
-    federation: {rounds: 3, local: {epochs: 1}}
-    """
+  private static let federation = "rounds: 3, local: {epochs: 1}"
 
   private let serve = [
     "serve", "--keys", "aggregator", "--charter", "charter.yaml", "--store", "store", "--bind", "tcp://127.0.0.1:0",
@@ -82,9 +72,10 @@ struct AggregatorProgramTests {
     #expect(try site.run(.aggregator, ["keygen", "other"]).code == 0)
     try site.run(.aggregator, serve.map { $0 == "aggregator" ? "other" : $0 })
       .expectRefusal(4, saying: "the charter names another aggregator's key", program: .aggregator)
-    try site.write(Self.charter.replacing("rounds: 3", with: "rounds: 3, threshold: 1"), to: "charter.yaml")
+    try site.writeLinearCharter(Self.federation + ", threshold: 1")
     try site.run(.aggregator, serve).expectRefusal(2, saying: "threshold", program: .aggregator)
-    try site.write(Self.charter.replacing("b/owner.pub", with: "a/owner.pub"), to: "charter.yaml")
+    try site.writeLinearCharter(Self.federation)
+    try site.write(site.text("charter.yaml").replacing("b/owner.pub", with: "a/owner.pub"), to: "charter.yaml")
     try site.run(.aggregator, serve).expectRefusal(
       2, saying: "`a` and `b` have the same key file", program: .aggregator)
     try site.run(.aggregator, ["status", "--store", "nowhere"])

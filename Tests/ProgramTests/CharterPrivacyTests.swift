@@ -9,23 +9,13 @@ struct CharterPrivacyTests {
 
   init() throws {
     site = try Site(keys: false)
-    for name in ["a", "b", "c"] { #expect(try site.encryptor("keygen", name).code == 0) }
-    #expect(try site.run(.aggregator, ["keygen", "aggregator"]).code == 0)
+    try site.makeFederationKeys()
   }
 
   private func write(_ privacy: String, local: String = "{updates: 5}", clip: String = "64") throws {
-    try site.write(
-      """
-      name: three
-      aggregator: {address: "tcp://127.0.0.1:5590", key: aggregator/aggregator.pub}
-      sites: [{name: a, key: a/owner.pub}, {name: b, key: b/owner.pub}, {name: c, key: c/owner.pub}]
-      data: {columns: [age, sex], classes: [healthy, ill]}
-      task: classification
-      model: {mlp: {hidden: []}}
-      optimizer: {lr: 0.1}
-      train: {batch: 8, keep: last}
-      federation: {rounds: 3, local: \(local), fixed_point: {update_clip: \(clip)}, privacy: {\(privacy)}}
-      """, to: "charter.yaml")
+    try site.writeLinearCharter(
+      "rounds: 3, local: \(local), fixed_point: {update_clip: \(clip)}, privacy: {\(privacy)}",
+      train: "{batch: 8, keep: last}")
   }
 
   @Test func privacyOfSites() throws {

@@ -9,13 +9,12 @@ struct PrivateSimulationTests {
 
   init() throws {
     site = try Site(keys: false)
+    try site.makeFederationKeys(["a", "b"])
     for name in ["a", "b"] {
-      #expect(try site.encryptor("keygen", name).code == 0)
       try write(name)
       try site.write(
         "name: \(name)\ndata: {file: \(name).h5, features: X, labels: y}\nthreads: 1\n", to: "\(name).yaml")
     }
-    #expect(try site.run(.aggregator, ["keygen", "aggregator"]).code == 0)
     try site.write(
       """
       name: private

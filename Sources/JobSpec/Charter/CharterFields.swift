@@ -59,18 +59,20 @@ enum CharterFields {
     "federation.participation.patience", NumberRange(lower: 0, upper: 604_800, excludesLower: true),
     default: .value(600), "Seconds that a round waits for a site before it goes on without it.")
 
+  /// A smaller one has no place in the fixed point, whose bits go down to 2⁻⁶².
+  private static let smallestClip = 1e-18
   static let updateClip = JobField<Double>.number(
-    "federation.fixed_point.update_clip", NumberRange(lower: 0, upper: 1_000_000, excludesLower: true),
+    "federation.fixed_point.update_clip", NumberRange(lower: smallestClip, upper: 1_000_000),
     default: .value(8), "Largest absolute value of an entry of a site's update; a larger one is an error of that site.")
   static let controlClip = JobField<Double>.number(
-    "federation.fixed_point.control_clip", NumberRange(lower: 0, upper: 1_000_000, excludesLower: true),
+    "federation.fixed_point.control_clip", NumberRange(lower: smallestClip, upper: 1_000_000),
     default: .derived("as `update_clip`; for `scaffold` only"),
     "The same for the change of a site's control variate.")
   static let rowsBound = JobField<Int>.integer(
     "federation.fixed_point.rows_bound", 1...1_099_511_627_776, default: .value(1_048_576),
     "Most rows that a site may have; public, unlike how many it has.")
   static let statisticsBound = JobField<Double>.number(
-    "federation.fixed_point.statistics_bound", NumberRange(lower: 0, upper: 1e12, excludesLower: true),
+    "federation.fixed_point.statistics_bound", NumberRange(lower: smallestClip, upper: 1e12),
     default: .value(1_000_000), "Largest absolute value of a loss or another statistic that a site reports.")
 
   static let aggregation = JobField<AggregationKind>.choice(

@@ -23,6 +23,7 @@ extension JobSpecification {
       threshold: try resolvedThreshold(sites: sites, aggregation), masking: try resolvedMasking(strategy.kind),
       privacy: try resolvedPrivacy(participation), stopPatience: self[CharterFields.stopPatience],
       classWeights: classWeights)
+    try checkPasses(settings)
     try checkPrivacy(settings, task: task, data: data, optimizer: optimizer)
     return settings
   }
@@ -47,6 +48,25 @@ extension JobSpecification {
         at: SourceLocation(source: source))
     }
     return .updates(updates)
+  }
+
+  /// Refuses what no site could train, however many rows it has.
+  private func checkPasses(_ settings: FederationSettings) throws(JobSpecError) {
+    let passes: Int
+    switch settings.local {
+    case .epochs(let epochs): passes = settings.rounds * epochs
+    case .full: passes = settings.rounds
+    case .updates(let updates):
+      let batch = try value(JobFields.batch)
+      // The site with the most rows goes through them least often.
+      let stepsPerPass = (settings.fixedPoint.rowsBound + batch - 1) / batch
+      passes = settings.rounds * updates / stepsPerPass
+    }
+    guard passes > TrainingLimits.passes else { return }
+    throw contradiction(
+      CharterFields.rounds.path,
+      "`\(CharterFields.rounds.path)` and `federation.local` make \(passes) passes or more over a site's rows; at most "
+        + "\(TrainingLimits.passes) are supported: fewer rounds, or less work in each")
   }
 
   private func resolvedParticipation(

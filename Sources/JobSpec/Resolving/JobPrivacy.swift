@@ -2,6 +2,9 @@ import Models
 
 /// The settings of differential privacy that a job and a charter share.
 struct PrivacyFields {
+  /// Noise is added in 32-bit floats; with a smaller clip it would come near those that lack digits, or are rounded to 0.
+  private static let smallestClip = 1e-12
+
   let clipNorm: JobField<Double>
   let epsilon: JobField<Double>
   let delta: JobField<Double>
@@ -12,7 +15,7 @@ struct PrivacyFields {
   ///   - clipped: whose norm is bounded.
   init(in section: String, of document: String, clipped: String) {
     clipNorm = .number(
-      "\(section).clip_norm", NumberRange(lower: 0, upper: 1_000_000, excludesLower: true),
+      "\(section).clip_norm", NumberRange(lower: Self.smallestClip, upper: 1_000_000),
       default: .derived("required in `privacy`"), "Largest norm of \(clipped): larger ones are scaled down to it.")
     epsilon = .number(
       "\(section).epsilon", NumberRange(lower: 0, upper: 1000, excludesLower: true),

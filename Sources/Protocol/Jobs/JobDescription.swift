@@ -79,7 +79,7 @@ extension JobDescription {
   ///
   /// - Throws: `WireError.invalidJob` that names the field and its range.
   package func validate() throws(WireError) {
-    try check("epochs", epochs, 1...1_000_000)
+    try check("epochs", epochs, 1...TrainingLimits.passes)
     try check("steps per epoch", stepsPerEpoch, 1...(1 << 32))
     try check("batch", batch, 1...(1 << 20))
     try check("micro-batch", microBatch, 1...batch)

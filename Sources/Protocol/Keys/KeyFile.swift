@@ -38,6 +38,9 @@ package struct KeyFile: Sendable {
   /// Long enough for a key with a page of comments.
   private static let maximumBytes = 16_384
 
+  /// How the comment of a secret key's file begins.
+  private static let secretComment = "# Secret key of the "
+
   /// Writes both files, 0600 and 0644, making the directory if there is none.
   ///
   /// - Throws: `.alreadyExists` when either file is there, with nothing written; `.system`.
@@ -53,7 +56,7 @@ package struct KeyFile: Sendable {
     }
     try create(
       secretPath, mode: S_IRUSR | S_IWUSR,
-      comment: "# Secret key of the \(role.rawValue): whoever reads it can act as the \(role.rawValue).\n",
+      comment: "\(Self.secretComment)\(role.rawValue): whoever reads it can act as the \(role.rawValue).\n",
       keyText: keys.withSecretText { text in SecretBytes(count: text.count) { $0.copyMemory(from: text) } })
     do {
       let text = Array(keys.publicKey.z85.utf8)
@@ -84,9 +87,15 @@ package struct KeyFile: Sendable {
 
   /// The public key in any `.pub` file.
   ///
-  /// - Throws: `.missing`, `.malformed`, `.system`.
+  /// - Throws: `.missing`, `.malformed`, `.secret` for the other half, `.system`.
   package static func readPublicKey(at path: String) throws(KeyFileError) -> CurvePublicKey {
     let content = try KeyFileReader.read(path, privacy: .everyone, maximumBytes: maximumBytes)
+    // Both halves have the same form; a secret taken for a public key would be sent and shown.
+    let secretMark = Array(secretComment.utf8)
+    let isSecret = content.withUnsafeBytes { content in
+      content.split(separator: UInt8(ascii: "\n")).contains { $0.starts(with: secretMark) }
+    }
+    guard !isSecret else { throw .secret(path: path) }
     let bytes = try SecretBytes(count: CurvePublicKey.byteCount) { (bytes) throws(KeyFileError) in
       try decodeOnlyKey(in: content, path: path, into: bytes)
     }
@@ -202,6 +211,8 @@ package enum KeyFileError: Failure, Equatable {
   /// A secret that other accounts of the machine may read.
   case readableByOthers(path: String)
   case notARegularFile(path: String)
+  /// A secret key's file where a public key's is needed.
+  case secret(path: String)
   /// `reason` completes "… is not a key file: ".
   case malformed(path: String, reason: String)
   /// A key is never replaced: what was made under it would be lost.
@@ -225,6 +236,8 @@ package enum KeyFileError: Failure, Equatable {
       "the secret key file \(path) can be read by other accounts; run: chmod 600 \(Self.quoted(path))"
     case .notARegularFile(let path):
       "\(path) is not a regular file; a key is read from a regular file only"
+    case .secret(let path):
+      "\(path) is a secret key's file, and a public key is needed here: give the .pub file of the other side; nothing of it was used"
     case .malformed(let path, let reason):
       "\(path) is not a key file: \(reason)"
     case .alreadyExists(let path):

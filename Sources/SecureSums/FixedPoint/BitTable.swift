@@ -92,7 +92,7 @@ package struct BitPlan: Sendable, Equatable {
   ///   - rowsBound: the most rows a site may have.
   ///   - statisticsBound: the largest size of a statistic that a site reports.
   ///   - weightBound: `rowsBound` where sites are weighted by rows, 1 where they are equal.
-  /// - Throws: `.bound` for bounds outside their ranges (clips finite and above 0, counts from 1 to 2⁴⁸, 2 to 100 sites); `.doesNotFit` with the
+  /// - Throws: `.bound` for bounds outside their ranges (clips finite and above 0, counts from 1 to 2⁴⁸, 2 to 1000 sites); `.doesNotFit` with the
   ///   table.
   package init(
     updateClip: Double, rowsBound: Int, statisticsBound: Double, sites: Int, weightBound: Int
@@ -105,7 +105,7 @@ package struct BitPlan: Sendable, Equatable {
     for (name, count) in [("rows_bound", rowsBound), ("the largest weight", weightBound)] {
       guard (1...1 << 48).contains(count) else { throw .bound("\(name) is \(count), expected 1 to 2^48") }
     }
-    guard SumLimits.sites.contains(sites) else { throw .bound("\(sites) sites, expected 2 to 100") }
+    guard SumLimits.plainSites.contains(sites) else { throw .bound("\(sites) sites, expected 2 to 1000") }
     update = Self.fixedPoint(clip: updateClip, weightBound: weightBound, sites: sites)
     statistic = Self.fixedPoint(clip: statisticsBound, weightBound: 1, sites: sites)
     rowCount = .integer(bound: rowsBound)

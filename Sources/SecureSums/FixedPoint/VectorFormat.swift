@@ -38,7 +38,7 @@ package struct VectorFormat: Sendable, Equatable {
 
   /// - Throws: `.layout`; `.bound` for a kind outside its range; `.doesNotFit` with the table.
   package init(blocks: [Block], sites: Int) throws(FixedPointError) {
-    guard SumLimits.sites.contains(sites) else { throw .bound("\(sites) sites, expected 2 to 100") }
+    guard SumLimits.plainSites.contains(sites) else { throw .bound("\(sites) sites, expected 2 to 1000") }
     guard (1...Self.mostBlocks).contains(blocks.count) else {
       throw .layout("\(blocks.count) blocks, expected 1 to \(Self.mostBlocks)")
     }

@@ -138,8 +138,10 @@ package struct SumProtection: Sendable, Equatable {
 
 /// What limits every part of this module.
 package enum SumLimits {
-  /// Every two sites share keys for every sum, hence no more.
+  /// Of a masked sum: every two sites share keys for every sum, hence no more.
   package static let sites = 2...100
+  /// Of a sum that is not masked.
+  package static let plainSites = 2...1000
   /// Of a name or a purpose, in bytes.
   static let textBytes = 80
   /// Of a vector.

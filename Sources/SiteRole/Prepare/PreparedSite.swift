@@ -46,6 +46,12 @@ package struct PreparedSite: Sendable {
         )
       }
       let local = LocalPlan(charter, rows: rows)
+      guard local.passes <= TrainingLimits.passes else {
+        throw OwnerError.unfitJob(
+          "\(charter.federation.rounds) rounds of the charter's federation.local go through the \(rows) training rows of "
+            + "\(specification.data.file) \(local.passes) times; at most \(TrainingLimits.passes) passes are supported: the parties must agree "
+            + "on fewer rounds or local steps")
+      }
       steps = local.stepsPerRound
       return local.adjusted(job, charter)
     }

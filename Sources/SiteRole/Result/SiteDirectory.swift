@@ -41,7 +41,8 @@ package struct SiteDirectory: Sendable {
   }
 
   private func known() throws -> Identity? {
-    try RunFile.read(Identity.self, from: identityFile) { $0.version == 1 }
+    try run.checkPlace()
+    return try RunFile.read(Identity.self, from: identityFile) { $0.version == 1 }
   }
 
   /// Makes the directory of a run that is to begin, or finds one that nothing has come of, such as of a join that was refused.
@@ -51,6 +52,17 @@ package struct SiteDirectory: Sendable {
     guard try known() != nil else { return try run.create() }
     try RunLease.checkFree(run)
     try checkUnused()
+  }
+
+  /// That there is a run to go on with, before anything waits for it.
+  ///
+  /// - Throws: `SiteError.otherRun`, `OwnerError.run`, `FileError`.
+  package func checkIsRun() throws {
+    if try known() == nil { throw holdsNoRun }
+  }
+
+  private var holdsNoRun: SiteError {
+    .otherRun("\(run.root.path) holds no site's run to go on with; leave --resume out to begin one")
   }
 
   private func checkUnused() throws {
@@ -75,7 +87,7 @@ package struct SiteDirectory: Sendable {
       return try RunFile.write(identity, to: identityFile)
     }
     guard let known else {
-      throw SiteError.otherRun("\(run.root.path) holds no site's run to go on with; leave --resume out to begin one")
+      throw holdsNoRun
     }
     guard known == identity else {
       let what =
@@ -89,6 +101,20 @@ package struct SiteDirectory: Sendable {
   package func open(_ plan: FederationPlan, site: Int, resuming: Bool) throws {
     if !resuming { try prepare() }
     try begin(plan, site: site, resuming: resuming)
+  }
+
+  /// Whether noise and batches of this run come again under the charter: what they are drawn for is in its bytes.
+  ///
+  /// - Throws: `SiteError.otherRun`; `OwnerError.run` for a directory of another version.
+  package func checkRepeatable(under plan: FederationPlan) throws {
+    guard let known = try RunFile.read(Identity.self, from: identityFile, isKnown: { $0.version == 1 }) else {
+      throw SiteError.otherRun("\(run.root.path) holds no site's run whose secret could be used again")
+    }
+    guard known.charter == plan.digest.hexadecimal else {
+      throw SiteError.otherRun(
+        "the run in \(run.root.path) was made under another charter, whose noise and batches would not come again: give that charter (unit, "
+          + "clip norm and all else the same to the byte), or leave --secrets-of out")
+    }
   }
 
   /// The jobs that a provider may have of this site, and their key.

@@ -75,7 +75,7 @@ struct JoinCommand: ParsableCommand {
     let group = try SiteFiles.groupKey(groupKey, for: plan)
     let directory = SiteDirectory(root: URL(filePath: output))
     let providerKey = try SiteFiles.providerKey(trainerKey, for: specification)
-    if !resume { try directory.prepare() }
+    if resume { try directory.checkIsRun() } else { try directory.prepare() }
     let lease = try RunHold.take(directory.run, interruption)
     defer { lease.release() }
     try directory.begin(plan, site: place.index, resuming: resume)
@@ -112,7 +112,11 @@ struct JoinCommand: ParsableCommand {
     let work = try SiteWork(
       plan: plan, site: place.index, data: data, group: group, directory: directory, compute: compute,
       provider: provider)
-    if let privacy = work.privacyPlan { progress.line(try PrivacyText.line(privacy)) }
+    if let privacy = work.privacyPlan {
+      progress.line(try PrivacyText.line(privacy))
+      let rows = data.prepared.plan.trainingRows
+      if let text = PrivacyText.warning(privacy, sites: plan.charter.sites.count, rows: rows) { progress.line(text) }
+    }
     let connection = try TrainerPlace(
       endpoint: plan.charter.aggregator.address, listen: listen.listen, ownerKeys: owner,
       trainerKey: plan.aggregatorKey, role: "aggregator")

@@ -79,7 +79,8 @@ struct LocalFederation {
       let worker = Worker(sites[site].name) {
         try join(site, network, group, isInterrupted: isOver)
       }
-      worker.onFailure { error in failure.withLock { $0 = $0 ?? error } }
+      let name = sites[site].name
+      worker.onFailure { error in failure.withLock { $0 = $0 ?? SiteFailure.of(name, error) } }
       return worker
     }
     aggregator.start()
@@ -115,6 +116,7 @@ struct LocalFederation {
     let data = try PreparedSite(specification, plan: plan)
     try AtomicFile.write(Data(data.prepared.job.yaml().utf8), to: directory.run.resolvedJob.path)
     let repeated = secretsOf.map { SiteDirectory(root: $0.appending(path: specification.name)) }
+    try repeated?.checkRepeatable(under: plan)
     let secret = try repeated.map { try PrivacySecretFile(path: $0.privacySecret.path).read() }
     let work = try SiteWork(
       plan: plan, site: site, data: data, group: group, directory: directory, compute: compute, secret: secret,
@@ -134,6 +136,21 @@ struct LocalFederation {
     ) { _, _ in }
     return Outcome(
       records: records, report: report, scores: work.ownScoreList, privacy: try work.privacyReport())
+  }
+}
+
+/// What went wrong at one of several sites.
+struct SiteFailure: Failure {
+  let site: String
+  let failure: any Failure
+
+  var kind: FailureKind { failure.kind }
+  var description: String { "the site \(site): \(failure.description)" }
+
+  /// What no person can act on, and an interruption of all sites, stay as they are.
+  static func of(_ site: String, _ error: any Error) -> any Error {
+    guard let failure = error as? any Failure, failure as? SiteError != .interrupted else { return error }
+    return SiteFailure(site: site, failure: failure)
   }
 }
 

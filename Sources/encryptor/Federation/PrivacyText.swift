@@ -1,6 +1,7 @@
 import Foundation
 import Foundations
 import JobSpec
+import OwnerRole
 import Privacy
 import SiteRole
 
@@ -19,6 +20,7 @@ enum PrivacyText {
       if let plan = try PrivacyPlan(charter, trainingRows: 0) {
         lines += try siteLines(charter, plan, entries: entries)
       }
+      lines += [target.deltaNotice(charter.sites.count, "sites")].compactMap { $0.map { "warning: \($0)" } }
     case .record: lines += try recordLines(charter, target)
     }
     lines.append("not sent, since it would have no noise: \(PrivacyScope.notSent)")
@@ -67,7 +69,25 @@ enum PrivacyText {
         + "and finds the noise for that; for example:"
     ]
       + TextTable(header: ["N", "q", "noise multiplier", "ε (RDP)", "ε (PRV)"], rows: rows, numeric: true).lines
-      + ["a site with fewer than \(batch) training rows cannot take part"]
+      + [
+        "a site with fewer than \(batch) training rows cannot take part; one with \(QuantityText.count(rowsWithWarning(target))) or more is warned "
+          + "that δ is not below one over their number"
+      ]
+  }
+
+  /// The least number of rows that `deltaNotice` has something to say of.
+  private static func rowsWithWarning(_ target: PrivacyTarget) -> Int {
+    Int(exactly: (1 / target.delta).rounded(.up)) ?? .max
+  }
+
+  /// What a site that joins is warned of; nil for nothing.
+  static func warning(_ plan: PrivacyPlan, sites: Int, rows: Int) -> String? {
+    let notice =
+      switch plan.target.unit {
+      case .site: plan.target.deltaNotice(sites, "sites")
+      case .record: plan.target.deltaNotice(rows, "training rows")
+      }
+    return notice.map { "warning: privacy: \($0)" }
   }
 
   /// One line for a site that joins.

@@ -54,10 +54,15 @@ struct SimulateCommand: ParsableCommand {
     let interruption = Interruption()
     let signals = InterruptSignals(interruption)
     defer { withExtendedLifetime(signals) {} }
+    try RunDirectory(root: URL(filePath: output)).checkPlace()
     if let entries = try? FileManager.default.contentsOfDirectory(atPath: output), !entries.isEmpty {
       throw SiteError.otherRun("\(output) is not empty; choose another --out")
     }
     let loaded = try Charter.load(path: charter, overrides: overrides, files: [.columns, .model])
+    guard secretsOf == nil || loaded.charter.federation.privacy != nil else {
+      throw SiteError.unsupported(
+        "--secrets-of is for a charter with `federation.privacy`, and this one has none; leave it out")
+    }
     let federation = try LocalFederation(
       loaded, sites: try sites.map { try SiteSpecification.load(path: $0, charter: loaded.charter).trainingItself },
       root: URL(filePath: output), threads: machine.threads, software: Release.software,

@@ -15,8 +15,8 @@ struct FederationParties {
   ) throws {
     site = try Site(keys: false)
     address = Site.unusedEndpoint()
+    try site.makeFederationKeys(Self.names)
     for (name, shift) in zip(Self.names, [0, 5, 11]) {
-      #expect(try site.encryptor("keygen", name).code == 0)
       let rows = DataFile(
         rows: 60 + shift,
         feature: { row, column in
@@ -26,7 +26,6 @@ struct FederationParties {
       try site.write(
         "name: \(name)\ndata: {file: \(name).h5, features: X, labels: y}\nthreads: 1\n", to: "\(name).yaml")
     }
-    #expect(try site.run(.aggregator, ["keygen", "aggregator"]).code == 0)
     #expect(try site.encryptor("group-key", "group").code == 0)
     try writeCharter(local: local, rounds: rounds, participation: participation, settings: settings)
   }
@@ -77,5 +76,33 @@ struct FederationParties {
         try site.bytes("\(run ?? "run-\(name)")/model/\(file)") == site.bytes("simulated/\(name)/model/\(file)"),
         "\(name): \(file)", sourceLocation: location)
     }
+  }
+}
+
+extension Site {
+  /// A key pair for each site, in a directory of its name, and one for the aggregator in `aggregator`.
+  func makeFederationKeys(_ names: [String] = FederationParties.names) throws {
+    for name in names { #expect(try encryptor("keygen", name).code == 0) }
+    #expect(try run(.aggregator, ["keygen", "aggregator"]).code == 0)
+  }
+
+  /// Writes `charter.yaml` of the sites a, b and c, with a linear model of two columns and classes and no rows anywhere.
+  ///
+  /// - Parameters:
+  ///   - federation: the section's content.
+  ///   - train: that section's.
+  func writeLinearCharter(_ federation: String, train: String = "{}") throws {
+    try write(
+      """
+      name: three
+      aggregator: {address: "tcp://127.0.0.1:5590", key: aggregator/aggregator.pub}
+      sites: [{name: a, key: a/owner.pub}, {name: b, key: b/owner.pub}, {name: c, key: c/owner.pub}]
+      data: {columns: [age, sex], classes: [healthy, ill]}
+      task: classification
+      model: {mlp: {hidden: []}}
+      optimizer: {lr: 0.1}
+      train: \(train)
+      federation: {\(federation)}
+      """, to: "charter.yaml")
   }
 }
