@@ -108,10 +108,34 @@ package struct ScheduleDescription: Sendable, Equatable, Codable {
   /// Share of all steps spent warming up, 0 … 1.
   package let warmup: Double
   package let decay: Decay
+  /// Nil where the schedule runs over the job's own steps.
+  package let part: SchedulePart?
 
-  package init(warmup: Double, decay: Decay) {
+  package init(warmup: Double, decay: Decay, part: SchedulePart? = nil) {
     self.warmup = warmup
     self.decay = decay
+    self.part = part
+  }
+
+  /// The same schedule over the steps of several jobs, of which this is one.
+  package func continued(_ part: SchedulePart?) -> ScheduleDescription {
+    ScheduleDescription(warmup: warmup, decay: decay, part: part)
+  }
+
+  /// Whether the rate is the same at every step.
+  package var isConstant: Bool { warmup == 0 && decay == .none }
+}
+
+/// Which steps of a longer training a job makes: a round of a federation.
+package struct SchedulePart: Sendable, Equatable, Codable {
+  /// Steps before the job's first, at least 0.
+  package let firstStep: Int
+  /// Of the whole training, at least `firstStep` and the job's own together.
+  package let totalSteps: Int
+
+  package init(firstStep: Int, totalSteps: Int) {
+    self.firstStep = firstStep
+    self.totalSteps = totalSteps
   }
 }
 

@@ -1,3 +1,4 @@
+import Cryptography
 import Foundations
 import JobSpec
 import Masking
@@ -69,6 +70,39 @@ import Training
     }
     try compareScores(rounds, outcome, run, name)
   }
+
+  /// What is added to gradients is added once, whatever the number of ranks.
+  @Test(arguments: [1, 2, 3]) func roundsThatAreCorrectedOnSeveralRanks(_ ranks: Int) throws {
+    func weights(ranks: Int?) throws -> [Tensor<Double>] {
+      let site = try Site<Double>()
+      let trainer = site.trainer(ranks: ranks)
+      defer { trainer.shutDown() }
+      let job = try SmallJob().changing { $0.strength = .none }.resolved(on: site.data)
+      let prepared = try PreparedJob(job: job, secret: OrderSecret(shared: Self.secret, seed: 3))
+      let specifications = prepared.shape.structure.parameters.filter(\.isTrained)
+      let initial = prepared.shape.startingWeights(secret: prepared.secret)
+      let start: [Tensor<Double>] = try specifications.map { try initial.tensor($0) }
+      let noise = NoiseSeed(Array(repeating: 7, count: 32)).map {
+        StepPrivacy(clipNorm: 0.5, expectedBatch: 8, noiseMultiplier: 0.5, seed: $0)
+      }
+      let sampling = try PoissonSampling(
+        secret: Self.secret, context: "test", rows: prepared.plan.trainingRows, expectedBatch: 8)
+      let terms = RoundTerms(
+        proximalStrength: 0.3, offsets: start.map { Tensor($0.elements.map { 0.1 - $0 }, shape: $0.shape) },
+        privacy: noise.map { RoundPrivacy(sampling: sampling, steps: $0) })
+      let rounds = try rounds(of: prepared, initial: initial, at: site)
+      let whole = try rounds.train(steps: 0..<6, from: start, with: terms) { _, _ in }.weights
+      // In the midst of the rows, from what was reached.
+      return try rounds.train(steps: 6..<9, from: whole, with: terms) { _, _ in }.weights
+    }
+    let (one, several) = (try weights(ranks: nil), try weights(ranks: ranks))
+    for (a, b) in zip(one, several) {
+      // Sums in another order, of numbers of order 1, over nine steps.
+      for (a, b) in zip(a.elements, b.elements) { #expect(abs(a - b) <= (ranks == 1 ? 0 : 1e-12)) }
+    }
+  }
+
+  private static let secret = Array(repeating: UInt8(9), count: 32).withUnsafeBytes { SecretBuffer(copying: $0) }
 
   private func compareScores(
     _ rounds: MaskedRounds<Double>, _ outcome: MaskedRounds<Double>.Outcome, _ run: OwnedRun<Double>, _ name: String

@@ -107,7 +107,7 @@ import Training
       expected.bias -= 0.05 * (gradient.bias + 0.7 * (expected.bias - origin.bias))
     }
     let outcome = try training.train(
-      round: 0, from: [start], correction: ProximalTerm(strength: 0.7, origin: [start]))
+      round: 0, from: [start], adding: ProximalTerm(strength: 0.7, origin: [start]))
     expectEqual(outcome.weights[0], expected)
   }
 
@@ -124,7 +124,7 @@ import Training
     }
     let difference = Tensor(shift + Array(repeating: 0, count: start.count - 4), shape: start.shape)
     let outcome = try training.train(
-      round: 0, from: [start], correction: ControlVariates(difference: [difference]))
+      round: 0, from: [start], adding: ControlVariates(difference: [difference]))
     expectEqual(outcome.weights[0], expected)
   }
 

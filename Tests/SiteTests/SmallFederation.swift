@@ -42,7 +42,8 @@ struct SmallFederation {
     strategy: String = "{name: fedavg, weighting: rows}", labels: String = "ill, well", strength: String = "rotation",
     aggregation: String = "secure", standardize: String = "none", hidden: String = "[]", batch: Int = 4,
     updateClip: Double = 8, participation: String = "{minimum: 2}", model: String? = nil, data: String? = nil,
-    siteData: [String]? = nil, masking: String = "", settings: [String] = []
+    siteData: [String]? = nil, masking: String = "", settings: [String] = [],
+    optimizer: String = "{name: sgd, lr: 0.05, momentum: 0}", schedule: String? = nil
   ) throws {
     directory = try TemporaryDirectory()
     self.rows = rows
@@ -55,9 +56,9 @@ struct SmallFederation {
         "sites: [\(names.map { "{name: \($0), key: \($0).pub}" }.joined(separator: ", "))]",
         "data: " + (data ?? "{\(Self.columnList), \(classes)standardize: \(standardize)}"), "task: \(task)",
         "model: " + (model ?? "{mlp: {hidden: \(hidden)\(hidden == "[]" ? "" : ", activation: tanh")}}"),
-        "optimizer: {name: sgd, lr: 0.05, momentum: 0}",
-        "train: {batch: \(batch)}", "federation:",
+        "optimizer: \(optimizer)", "train: {batch: \(batch)}",
       ]
+      + (schedule.map { ["schedule: \($0)"] } ?? []) + ["federation:"]
       + ([
         "strategy: \(strategy)", "rounds: \(rounds)", "local: \(local)", "participation: \(participation)",
         "fixed_point: {update_clip: \(updateClip), rows_bound: 1024, statistics_bound: 1.0e6}",

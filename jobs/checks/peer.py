@@ -27,7 +27,7 @@ PIECE = 4 << 20
 
 
 class Peer:
-    def __init__(self, endpoint, trainer_key, version=4):
+    def __init__(self, endpoint, trainer_key, version=5):
         self.job, self.version = os.urandom(16), version
         self.socket = zmq.Context.instance().socket(zmq.DEALER)
         self.socket.curve_publickey, self.socket.curve_secretkey, self.socket.curve_serverkey = *KEYS, trainer_key
@@ -201,17 +201,17 @@ def main():
                  "tcp://127.0.0.1:0"], stdout=subprocess.PIPE, stderr=log, text=True)
         try:
             endpoint = trainer.stdout.readline().split()[1]
-            differences = [train(Peer(endpoint, trainer_key, version)) for version in (4, 3, 2)]
+            differences = [train(Peer(endpoint, trainer_key, version)) for version in (5, 4, 3, 2)]
             differences.append(train_privately(Peer(endpoint, trainer_key)))
             stranger = Peer(endpoint, trainer_key, version=9)
             stranger.send(20)
-            stranger.version = 4
+            stranger.version = 5
             _, fields, _ = stranger.receive("refused")
             print("another version is refused:", fields[12:].decode())
         finally:
             trainer.terminate()
             trainer.wait()
-    print("largest relative weight difference, by wire versions 4, 3 and 2, and of private steps:", *(f"{difference:.1e}" for difference in differences))
+    print("largest relative weight difference, by wire versions 5, 4, 3 and 2, and of private steps:", *(f"{difference:.1e}" for difference in differences))
     return 0 if max(differences) < 1e-5 else 1
 
 

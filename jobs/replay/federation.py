@@ -49,6 +49,8 @@ class Site:
         if self.privacy:
             if self.table is None:
                 raise finished.Unlike("the noise of a private federation is repeated for perceptrons only")
+            if self.privacy["unit"] == "record" and (run / "state" / "provider").exists():
+                raise finished.Unlike(f"{run.name} trained at a provider, which drew the noise on what it had masked: that cannot be repeated without its masks")
             self.noise = SiteNoise(run)
 
     def aligned(self, file):

@@ -90,12 +90,13 @@ package struct CheckpointStore: Sendable {
     for old in unused where !spokenOf.contains(old) { try Directory.remove(path(.best, old)) }
   }
 
-  /// Where a file is kept: `checkpoint-000000123.safetensors`, `best-000000100.safetensors`, `frozen.safetensors`.
+  /// Where a file is kept: `checkpoint-000000123.safetensors`, `best-000000100.safetensors`, `frozen.safetensors`, `corrections.safetensors`.
   package func path(_ content: CheckpointContent, _ step: Int = 0) -> String {
     switch content {
     case .state: path(step)
     case .best: path(step, Self.bestPrefix)
     case .frozen: directory + "/frozen" + Self.suffix
+    case .corrections: directory + "/corrections" + Self.suffix
     }
   }
 

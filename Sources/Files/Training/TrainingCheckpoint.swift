@@ -33,6 +33,8 @@ package enum CheckpointContent: String, Sendable, CaseIterable {
   case best
   /// The parameters that training leaves as they are: stored once for all checkpoints of a job.
   case frozen
+  /// What is added to the gradients of all steps of a job, and the weights that a pull goes to: stored once, as the frozen ones.
+  case corrections
 }
 
 /// The tensors of a job's checkpoint files, in the order they are written and read in.
@@ -40,26 +42,33 @@ package struct CheckpointTensors: Sendable {
   private let trained: [TensorDescription]
   private let frozen: [TensorDescription]
   private let optimizerState: [TensorDescription]
+  private let corrections: [TensorDescription]
 
   /// - Parameters:
   ///   - parameters: of the model.
   ///   - statePrefixes: what the optimizer keeps of each trained parameter, all tensors of the first prefix, then those of the
   ///     next: "momentum.layers.0.weight".
-  package init(_ parameters: [ParameterSpecification], statePrefixes: [String]) {
+  ///   - correctionPrefixes: what corrections keep of each trained parameter, in the same order.
+  package init(_ parameters: [ParameterSpecification], statePrefixes: [String], correctionPrefixes: [String] = []) {
     trained = parameters.filter(\.isTrained).map(TensorDescription.init)
     frozen = parameters.filter { !$0.isTrained }.map(TensorDescription.init)
-    optimizerState = statePrefixes.flatMap { [trained] prefix in
-      trained.map { TensorDescription(name: "\(prefix).\($0.name)", shape: $0.shape) }
-    }
+    optimizerState = Self.descriptions(statePrefixes, of: trained)
+    corrections = Self.descriptions(correctionPrefixes, of: trained)
+  }
+
+  private static func descriptions(_ prefixes: [String], of trained: [TensorDescription]) -> [TensorDescription] {
+    prefixes.flatMap { prefix in trained.map { TensorDescription(name: "\(prefix).\($0.name)", shape: $0.shape) } }
   }
 
   package var hasFrozen: Bool { !frozen.isEmpty }
+  package var hasCorrections: Bool { !corrections.isEmpty }
 
   /// - Parameter step: the starting weights are stored before any optimizer exists.
   package func descriptions(_ content: CheckpointContent, step: Int) -> [TensorDescription] {
     switch content {
     case .frozen: frozen
     case .best: trained
+    case .corrections: corrections
     case .state:
       trained
         + (step == 0 ? [] : optimizerState).map {

@@ -63,28 +63,14 @@ extension JobSpecification {
       baseModel: self[JobFields.baseModel])
   }
 
-  /// A job at a provider makes plain steps with one learning rate from weights that it is given.
+  /// A provider does whatever the charter asks of local steps; what is refused would give the rows away, or leave noise out.
   private func checkProvider(_ masking: MaskingDescription, _ charter: Charter) throws(JobSpecError) {
     let path = ProviderFields.trainer.path
-    let advice = "delete `trainer`, so that the site trains on its own processors"
-    let strategy = charter.federation.strategy
-    if strategy.kind.hasControlVariates || strategy.mu > 0 {
+    if charter.federation.privacy?.unit == .record, try value(SiteFields.localBaseline) {
       throw contradiction(
-        path,
-        "`trainer`: the charter's strategy \(strategy.kind.rawValue) corrects the gradient of every local step, which a provider is not "
-          + "asked to do; \(advice), or agree on a charter with another strategy")
-    }
-    if charter.federation.privacy != nil {
-      throw contradiction(
-        path,
-        "`trainer`: under the charter's `federation.privacy` a provider would see models before their noise, and would not add it; \(advice)"
-      )
-    }
-    if charter.schedule.warmup > 0 || charter.schedule.decay != .none {
-      throw contradiction(
-        path,
-        "`trainer`: the charter's `schedule` changes the learning rate over all rounds, and a provider's job has one round; \(advice), or "
-          + "agree on a charter without a schedule")
+        SiteFields.localBaseline.path,
+        "`local_baseline`: under the charter's `federation.privacy` with `unit: record` it is trained without noise, and a provider (`trainer`) "
+          + "makes no private steps without; delete it, or delete `trainer`")
     }
     if charter.federation.masking.strength == .none, masking.strength != .none {
       throw contradiction(

@@ -12,7 +12,7 @@ struct JobSubmission<Element: FloatingElement> {
   /// Uploads weights where the trainer has none.
   ///
   /// - Parameters:
-  ///   - masked: makes parameter number i.
+  ///   - masked: makes tensor number i of `JobDescription.uploads`.
   ///   - uploading: called before the first; not where the trainer has them.
   ///   - progress: chunks sent and in all.
   /// - Returns: whether weights were uploaded, and how many rows and steps of its plan the trainer has stored.
@@ -28,7 +28,8 @@ struct JobSubmission<Element: FloatingElement> {
     }
     if accepted.missing {
       uploading()
-      try WeightTransfer(connection: connection, specifications: specifications).upload(masked, progress: progress)
+      try WeightTransfer(connection: connection, specifications: description.uploads(specifications))
+        .upload(masked, progress: progress)
     }
     return (accepted.missing, accepted.rows, accepted.steps)
   }

@@ -23,6 +23,7 @@ package final class MaskedRounds<Element: FloatingElement> {
   private var samples: any MaskedSamples<Element>
   private let initial: any PlaintextWeights
   private var jobs: RoundJobs
+  private let scheduledSteps: Int?
   private let channel: any OwnerChannel
   private let options: RunOptions
   private let isInterrupted: () -> Bool
@@ -36,12 +37,14 @@ package final class MaskedRounds<Element: FloatingElement> {
   ///   - initial: where weights come from that are not trained.
   ///   - classWeights: what a training row of each class counts; nil where all count 1.
   ///   - jobs: whose key `keys` are expanded from.
+  ///   - scheduledSteps: of all rounds together, over which the learning rate's schedule runs; nil where it runs over each by itself.
   ///   - channel: to the trainer; stays open.
   ///   - isInterrupted: asked while the trainer is away.
   ///   - observe: told when the trainer is away, when it is back, and when a job waits there for others.
   package init(
     prepared: PreparedJob, keys: JobKeys<Element>, samples: any MaskedSamples<Element>, initial: any PlaintextWeights,
-    classWeights: [Double]? = nil, jobs: RoundJobs, channel: any OwnerChannel, options: RunOptions,
+    classWeights: [Double]? = nil, jobs: RoundJobs, scheduledSteps: Int? = nil, channel: any OwnerChannel,
+    options: RunOptions,
     isInterrupted: @escaping () -> Bool,
     observe: @escaping (RunEvent) -> Void
   ) {
@@ -50,6 +53,7 @@ package final class MaskedRounds<Element: FloatingElement> {
     self.samples = samples
     self.initial = initial
     self.jobs = jobs
+    self.scheduledSteps = scheduledSteps
     self.channel = channel
     self.options = options
     self.isInterrupted = isInterrupted
@@ -74,23 +78,27 @@ package final class MaskedRounds<Element: FloatingElement> {
   /// - Parameters:
   ///   - steps: of the prepared job's plan.
   ///   - weights: the trained parameters to start from, in their order.
+  ///   - terms: what this round's steps do beside the loss's gradient.
   ///   - progress: steps done and in all, at least once a second while the trainer is there; what it throws ends the round, which a later call
   ///     goes on with.
   /// - Throws: `RoundInterruption`; `OwnerError` as a run does.
   package func train(
-    steps: Range<Int>, from weights: [Tensor<Element>], progress: (Int, Int) throws -> Void
+    steps: Range<Int>, from weights: [Tensor<Element>], with terms: RoundTerms<Element> = RoundTerms(),
+    progress: (Int, Int) throws -> Void
   ) throws -> Outcome {
-    let round = RoundBatches(prepared.plan, steps: steps)
-    let job = try jobs.begin("train \(steps.lowerBound) \(steps.upperBound) \(Self.digest(weights))")
+    let round = RoundBatches(prepared.plan, steps: steps, drawnBy: terms.privacy?.sampling)
+    let part = scheduledSteps.map { SchedulePart(firstStep: steps.lowerBound, totalSteps: $0) }
+    let description = try prepared.description(of: round, terms, schedule: part)
+    let job = try jobs.begin("train \(steps.lowerBound) \(steps.upperBound) \(Self.digest(weights, terms))")
     return try conversation(about: job, total: steps.count, progress) { talk in
       let context = RunContext(
-        prepared: prepared, round: (try prepared.description(of: round), round), loss: loss, keys: keys,
+        prepared: prepared, round: (description, round), loss: loss, keys: keys,
         samples: samples,
         connection: talk.connection, history: try RunHistory(jobs.history), times: PhaseTimes(),
         interruption: talk.interruption, observe: talk.note)
       let result = try talk.trainer.run(history: context) {
         try removeLeftovers()
-        _ = try submission(talk, context.description, weights)
+        _ = try submission(talk, context.description, weights, offsets: terms.offsets ?? [])
         try OwnerLossTraining.run(context)
         return try self.weights(
           after: WeightTransfer(
@@ -202,15 +210,19 @@ package final class MaskedRounds<Element: FloatingElement> {
       channel: channel, job: job, software: options.software, peer: options.peer, silence: options.silence)
   }
 
-  /// Proposes a job, and uploads its masked weights where the trainer has none.
+  /// Proposes a job, and uploads its masked weights, and offsets behind them, where the trainer has none.
   private func submission(
-    _ talk: Talk, _ description: JobDescription, _ weights: [Tensor<Element>]
+    _ talk: Talk, _ description: JobDescription, _ weights: [Tensor<Element>], offsets: [Tensor<Element>] = []
   ) throws -> JobSubmission<Element> {
     let specifications = prepared.shape.structure.parameters
     let submission = JobSubmission(
       connection: talk.connection, description: description, specifications: specifications)
     let places = trainedPlaces
     _ = try submission.send { index in
+      if index >= specifications.count {
+        let number = index - specifications.count
+        return try keys.maskParameter(offsets[number], specifications[places[number]])
+      }
       let plain: Tensor<Element> =
         try places.firstIndex(of: index).map { weights[$0] } ?? initial.tensor(specifications[index])
       return try keys.maskParameter(plain, specifications[index])
@@ -257,7 +269,8 @@ package final class MaskedRounds<Element: FloatingElement> {
   ) throws -> Outcome {
     var (lossSum, observed, rateSum) = (0.0, 0, 0.0)
     for case .step(let step, let loss, let rate, _, _) in records where step < round.steps {
-      let count = try samples.observedCount(of: round.trainedSlots(ofStep: step))
+      let slots = try round.trainedSlots(ofStep: step)
+      let count = slots.isEmpty ? 0 : try samples.observedCount(of: slots)
       lossSum += loss * Double(max(1, count))
       observed += count
       rateSum += rate
@@ -295,10 +308,13 @@ package final class MaskedRounds<Element: FloatingElement> {
 
   // MARK: - Names
 
-  /// SHA-256 of the weights' bytes, in hexadecimal.
-  private static func digest(_ weights: [Tensor<Element>]) -> String {
+  /// SHA-256 of the bytes of the weights, of offsets and of the noise's seed, as far as there are any, in hexadecimal.
+  private static func digest(_ weights: [Tensor<Element>], _ terms: RoundTerms<Element> = RoundTerms()) -> String {
     var hash = SHA256()
-    for tensor in weights { tensor.withUnsafeBufferPointer { hash.update(UnsafeRawBufferPointer($0)) } }
+    for tensor in weights + (terms.offsets ?? []) {
+      tensor.withUnsafeBufferPointer { hash.update(UnsafeRawBufferPointer($0)) }
+    }
+    terms.privacy?.steps.seed.withBytes { hash.update($0) }
     return hash.finalize().bytes.hexadecimal
   }
 

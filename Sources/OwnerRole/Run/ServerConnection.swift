@@ -270,7 +270,7 @@ struct WeightTransfer<Element: FloatingElement> {
   private static var window: Int { 4 }
 
   let connection: TrainerConnection<Element>
-  /// Of the whole model.
+  /// Of the whole model; in an upload with what goes behind it.
   let specifications: [ParameterSpecification]
 
   /// Sends every parameter; returns when the trainer has made them durable.

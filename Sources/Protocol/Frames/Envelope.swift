@@ -53,7 +53,8 @@ package enum WireVersion: UInt16, Sendable, Comparable, CaseIterable {
   case three = 3
   /// A job may have differentially private steps (`StepPrivacy`), and then says how many rows each has (*step*).
   case four = 4
-  /// Masked models are hosted and asked by many (`DeploymentDescription`).
+  /// Masked models are hosted and asked by many (`DeploymentDescription`). A job may correct its steps (`StepCorrection`), and continue the
+  /// schedule of jobs before it (`SchedulePart`).
   case five = 5
 
   /// What this program writes on its own account. A server answers in the version that it was spoken to.

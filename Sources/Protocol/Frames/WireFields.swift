@@ -117,6 +117,11 @@ package enum WireError: Failure, Equatable {
   /// Of a model to host from an owner of a version that knows no deployments.
   static var hostingTooEarly: WireError { .invalidJob("hosting a model needs wire version 5") }
 
+  /// Of a job that corrects steps, or continues a schedule, from an owner of a version that knows neither.
+  static var correctedStepsTooEarly: WireError {
+    .invalidJob("corrected steps and schedules over several jobs need wire version 5")
+  }
+
   package var kind: FailureKind {
     switch self {
     case .version: .refused

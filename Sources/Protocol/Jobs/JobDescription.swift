@@ -34,12 +34,14 @@ package struct JobDescription: Sendable, Equatable, Codable {
   package var totalTokens: Int
   /// Nil where a step's gradient is that of its batch's mean.
   package var privacy: StepPrivacy?
+  /// Nil where nothing is added to a step's gradient but the noise of `privacy`.
+  package var correction: StepCorrection?
 
   package init(
     purpose: Purpose, graph: ModelGraph, optimizer: OptimizerDescription, schedule: ScheduleDescription,
     lossLocation: LossLocation, task: LearningTask?, epochs: Int, stepsPerEpoch: Int, batch: Int, microBatch: Int,
     keep: KeepPolicy, checkpointEverySteps: Int, trainingRows: Int, validationRows: Int, totalTokens: Int = 0,
-    privacy: StepPrivacy? = nil
+    privacy: StepPrivacy? = nil, correction: StepCorrection? = nil
   ) {
     self.purpose = purpose
     self.graph = graph
@@ -57,6 +59,7 @@ package struct JobDescription: Sendable, Equatable, Codable {
     self.validationRows = validationRows
     self.totalTokens = totalTokens
     self.privacy = privacy
+    self.correction = correction
   }
 
   /// Steps of the whole run. Call after `validate()`, which bounds the product.
@@ -101,6 +104,25 @@ extension JobDescription {
     }
     if task == .survival { throw .invalidJob("the loss of a survival is the owner's") }
     if let privacy { try validate(privacy) }
+    if let correction { try validate(correction) }
+    if let part = schedule.part { try validate(part) }
+  }
+
+  private func validate(_ correction: StepCorrection) throws(WireError) {
+    if let strength = correction.proximalStrength { try check("the strength of the pull", strength, above: 0) }
+    guard correction.proximalStrength != nil || correction.hasOffsets else {
+      throw .invalidJob("a correction pulls or adds something")
+    }
+    guard purpose == .training, lossLocation == .owner else {
+      throw .invalidJob("steps are corrected only where the owner computes the loss of a training")
+    }
+  }
+
+  /// Call after the rows: the job's own steps are then below 2^52.
+  private func validate(_ part: SchedulePart) throws(WireError) {
+    try check("steps before a schedule's part", part.firstStep, 0...(1 << 52))
+    try check("steps of a schedule", part.totalSteps, part.firstStep + totalSteps...(1 << 54))
+    guard purpose == .training else { throw .invalidJob("inference has no schedule over several jobs") }
   }
 
   private func validate(_ privacy: StepPrivacy) throws(WireError) {

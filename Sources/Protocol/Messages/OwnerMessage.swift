@@ -174,6 +174,7 @@ package enum OwnerMessage<Element: FloatingElement>: WireMessage, Equatable {
         throw .privateStepsTooEarly
       }
       if description.purpose == .hosting, envelope.version < .five { throw .hostingTooEarly }
+      if description.needsVersion5, envelope.version < .five { throw .correctedStepsTooEarly }
       try description.validate()
       self = .submit(description)
     case 3:

@@ -45,7 +45,8 @@ package struct PrivacyReport: Codable, Sendable, Equatable {
   package let covers: String
   package let doesNotCover: String
 
-  init(_ plan: PrivacyPlan, rounds: Int, spent: PrivacySpent) throws {
+  /// - Parameter isProvided: whether a provider makes the site's local steps.
+  init(_ plan: PrivacyPlan, rounds: Int, spent: PrivacySpent, isProvided: Bool = false) throws {
     let target = plan.target
     version = 1
     unit = target.unit.rawValue
@@ -62,14 +63,22 @@ package struct PrivacyReport: Codable, Sendable, Equatable {
     epsilonRenyi = spent.renyi.improved
     epsilonPrivacyLoss = spent.privacyLoss?.upper
     counted = spent.counted
-    covers = PrivacyScope.covers(target).joined(separator: "; ")
-    doesNotCover = PrivacyScope.doesNotCover(target).joined(separator: "; ")
+    covers = PrivacyScope.covers(target, isProvided: isProvided).joined(separator: "; ")
+    doesNotCover = PrivacyScope.doesNotCover(target, isProvided: isProvided).joined(separator: "; ")
   }
 }
 
 /// What an ε is about, in words: the same in `encryptor charter`, in `privacy.json` and in the documents.
 package enum PrivacyScope {
-  package static func covers(_ target: PrivacyTarget) -> [String] {
+  /// - Parameter isProvided: whether a provider makes the site's local steps.
+  package static func covers(_ target: PrivacyTarget, isProvided: Bool = false) -> [String] {
+    guard isProvided, target.unit == .record else { return coversAlone(target) }
+    return coversAlone(target) + [
+      "provided that this site's provider (trainer:) adds the noise and keeps its seeds to itself"
+    ]
+  }
+
+  private static func coversAlone(_ target: PrivacyTarget) -> [String] {
     switch target.unit {
     case .site:
       [
@@ -86,7 +95,8 @@ package enum PrivacyScope {
     }
   }
 
-  package static func doesNotCover(_ target: PrivacyTarget) -> [String] {
+  /// - Parameter isProvided: as of `covers`.
+  package static func doesNotCover(_ target: PrivacyTarget, isProvided: Bool = false) -> [String] {
     var lines: [String]
     switch target.unit {
     case .site:
@@ -101,6 +111,13 @@ package enum PrivacyScope {
         "the number of training rows, which the size of the noise follows from, and that a row which cannot be read keeps the site from joining",
         "several rows of one person: k rows have k times the ε, and a larger δ; of a person at two sites both ε add up",
       ]
+    }
+    if isProvided {
+      lines.append(
+        target.unit == .record
+          ? "this site's provider (trainer:), which sees masked rows and knows the noise, and that a run ends because outputs on training rows are not finite"
+          : "this site's provider (trainer:), which sees masked rows, and the masked model before the update has its noise"
+      )
     }
     return lines + [
       "validation rows, and the scores on them that this site prints and keeps for itself",

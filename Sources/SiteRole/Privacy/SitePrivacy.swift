@@ -30,6 +30,7 @@ final class SitePrivacy {
   private let spending: SpendingProgress
   /// Part of everything that is drawn for.
   private let context: String
+  private let isProvided: Bool
 
   /// Takes up what the run directory holds, or begins it: ledger and secret are on the disk before anything is drawn from them.
   ///
@@ -37,13 +38,15 @@ final class SitePrivacy {
   ///   - entries: of the model's trained parameters together.
   ///   - directory: open, and no other process's.
   ///   - given: the secret of a run that begins; nil for a new one.
+  ///   - isProvided: whether a provider makes the site's local steps.
   /// - Returns: nil where the charter asks for no privacy.
   /// - Throws: `SiteError.privacy` for a charter whose bounds do not hold the noise, and for a ledger or a secret that is not the run's; `PrivacyError` for an ε that
   ///   cannot be kept; `MaskingError` for a secret that others can read; `FileError`.
   init?(
     _ federation: FederationPlan, site: Int, trainingRows: Int, entries: Int, directory: SiteDirectory,
-    secret given: PrivacySecret? = nil
+    secret given: PrivacySecret? = nil, isProvided: Bool = false
   ) throws {
+    self.isProvided = isProvided
     let charter = federation.charter
     let known = try PrivacyLedger.terms(of: directory.ledger.path)
     let found =
@@ -128,14 +131,15 @@ final class SitePrivacy {
 
   /// What has been spent, by both accountants.
   func report() throws -> PrivacyReport {
-    try PrivacyReport(plan, rounds: ledger.entries.count, spent: spending.spent(after: ledger.steps))
+    try PrivacyReport(
+      plan, rounds: ledger.entries.count, spent: spending.spent(after: ledger.steps), isProvided: isProvided)
   }
 
   // MARK: - Noise
 
   /// What a round's noise is drawn from.
-  private func roundSecret(_ round: Int, model: String) -> SecretBuffer {
-    secret.derived("\(context)/round \(round)/model \(model)")
+  private func roundSecret(_ round: Int, model: String, of party: String = "") -> SecretBuffer {
+    secret.derived("\(context)/round \(round)/model \(model)\(party)")
   }
 
   /// `unit: site`: the update clipped to norm C, and this site's share of the noise on top, in double precision. What rounds it after that, keys and fixed point, works on
@@ -169,9 +173,10 @@ final class SitePrivacy {
   }
 
   /// `unit: record`: the noise of a round's local steps; nil for `unit: site`.
-  func stepNoise(round: Int, model: String) -> NoiseSource? {
+  func stepNoise(round: Int, model: String) -> RoundNoise? {
     guard plan.target.unit == .record else { return nil }
-    return NoiseSource(secret: roundSecret(round, model: model), context: "local steps")
+    return RoundNoise(
+      own: roundSecret(round, model: model), provider: roundSecret(round, model: model, of: "/provider"))
   }
 
   /// `unit: record`: which rows each local step takes, from the run's first on, and how their gradients are clipped; nil for `unit: site`.

@@ -30,7 +30,9 @@ extension SiteWork {
       training = ProviderTraining(
         provider.rounds(
           prepared, keys: keys, samples: samples, initial: prepared.shape.startingWeights(secret: startingSecret),
-          classWeights: try classWeights(), jobs: jobs), stepsPerRound: data.stepsPerRound)
+          classWeights: try classWeights(), jobs: jobs,
+          scheduledSteps: plan.charter.federation.rounds * data.stepsPerRound),
+        stepsPerRound: data.stepsPerRound, privateSteps: try privateSteps())
     } else {
       training = try LocalTraining(
         prepared: prepared, samples: samples, initial: try startingTensors().all, stepsPerRound: data.stepsPerRound,

@@ -87,15 +87,15 @@ extension SiteWork {
     // noise of its own, and is counted.
     if privacy != nil { try directory.remember(model: hash, round: round, mayRecur: true) }
     let strategy = plan.charter.federation.strategy
-    var correction: (any GradientCorrection<Float>)?
+    var correction: RoundCorrection<Float>?
     var controls: (own: [Float], all: [Tensor<Float>])?
     if strategy.kind.hasControlVariates {
       let own = try directory.controls(before: round, count: model.count) ?? [Float](repeating: 0, count: model.count)
       let all = try model.unmasked(vector[model.count...])
       controls = (own, all)
-      correction = ControlVariates(difference: zip(all, tensors(own)).map { $0.minus($1) })
+      correction = .controls(difference: zip(all, tensors(own)).map { $0.minus($1) })
     } else if strategy.mu > 0 {
-      correction = ProximalTerm(strength: strategy.mu, origin: before)
+      correction = .proximal(strength: strategy.mu)
     }
     let outcome = try training.train(
       round: round, from: before, correction: correction, noise: privacy?.stepNoise(round: round, model: hash),

@@ -68,7 +68,7 @@ package final class SiteWork: SiteContribution {
     }
     privacy = try SitePrivacy(
       plan, site: site, trainingRows: data.prepared.plan.trainingRows, entries: model.count, directory: directory,
-      secret: secret)
+      secret: secret, isProvided: provider != nil)
     if privacy != nil { ownScores = try OwnScoreFile(directory) }
   }
 

@@ -87,7 +87,7 @@ package final class LocalTraining<Element: FloatingElement> {
   ///   - progress: steps done and steps in all; what it throws ends the round.
   /// - Throws: `OwnerError.diverged`, `TrainingError`, and what reading throws.
   package func train(
-    round: Int, from weights: [Tensor<Element>], correction: (any GradientCorrection<Element>)? = nil,
+    round: Int, from weights: [Tensor<Element>], adding correction: (any GradientCorrection<Element>)? = nil,
     noise: NoiseSource? = nil, progress: (Int, Int) throws -> Void = { _, _ in }
   ) throws -> Outcome {
     try load(weights)

@@ -3,7 +3,7 @@ import Masking
 package import Numerics
 package import OwnerRole
 package import Protocol
-package import Training
+import Training
 
 /// How a site reaches the provider that trains for it.
 package struct TrainingProvider {
@@ -51,11 +51,12 @@ package struct TrainingProvider {
 
   func rounds<Element: FloatingElement>(
     _ prepared: PreparedJob, keys: JobKeys<Element>, samples: any MaskedSamples<Element>,
-    initial: any PlaintextWeights, classWeights: [Double]? = nil, jobs: RoundJobs
+    initial: any PlaintextWeights, classWeights: [Double]? = nil, jobs: RoundJobs, scheduledSteps: Int
   ) -> MaskedRounds<Element> {
     MaskedRounds(
       prepared: prepared, keys: keys, samples: samples, initial: initial, classWeights: classWeights, jobs: jobs,
-      channel: channel, options: options, isInterrupted: isInterrupted, observe: observe)
+      scheduledSteps: scheduledSteps, channel: channel, options: options, isInterrupted: isInterrupted, observe: observe
+    )
   }
 
   /// Tells a provider's absence and refusals from the aggregator's, for which a site has the same words.
@@ -76,31 +77,53 @@ package struct TrainingProvider {
 
 /// A site's local updates at a provider, under masks, by the protocol of jobs with the loss at the owner.
 ///
-/// The same batches as `LocalTraining` has, and the same numbers up to the masks' rounding; the aggregator cannot tell.
+/// The same batches as `LocalTraining` has, and the same numbers up to the masks' rounding; the aggregator cannot tell. Noise of private steps is
+/// drawn by the provider, on what it has masked: as much of it, and as random, but other numbers.
 package final class ProviderTraining<Element: FloatingElement>: LocalUpdates {
   package let stepsPerRound: Int
   private let rounds: MaskedRounds<Element>
+  private let privateSteps: PrivateSteps?
 
-  init(_ rounds: MaskedRounds<Element>, stepsPerRound: Int) {
+  /// - Parameter privateSteps: how rows are drawn and clipped under privacy of records; nil without.
+  init(_ rounds: MaskedRounds<Element>, stepsPerRound: Int, privateSteps: PrivateSteps? = nil) {
     self.rounds = rounds
     self.stepsPerRound = stepsPerRound
+    self.privateSteps = privateSteps
   }
 
-  /// - Throws: `SiteError.unsupported` for a correction or noise; `.providerGone`, `.providerRefused`; `OwnerError.diverged`; what `progress` throws.
+  /// - Throws: `SiteError.unsupported` for private steps without noise; `.providerGone`, `.providerRefused`; `OwnerError.diverged`; what `progress`
+  ///   throws.
   package func train(
-    round: Int, from weights: [Tensor<Element>], correction: (any GradientCorrection<Element>)?, noise: NoiseSource?,
+    round: Int, from weights: [Tensor<Element>], correction: RoundCorrection<Element>?, noise: RoundNoise?,
     progress: (Int, Int) throws -> Void
   ) throws -> LocalTraining<Element>.Outcome {
-    guard correction == nil, noise == nil else {
-      throw SiteError.unsupported("a provider does not correct the gradients of single steps (trainer:)")
-    }
+    let terms = try terms(correction, noise)
     let outcome = try TrainingProvider.named {
       try rounds.train(
-        steps: round * stepsPerRound..<(round + 1) * stepsPerRound, from: weights, progress: progress)
+        steps: round * stepsPerRound..<(round + 1) * stepsPerRound, from: weights, with: terms, progress: progress)
     }
     return LocalTraining<Element>.Outcome(
       weights: outcome.weights, steps: stepsPerRound, lossSum: outcome.lossSum, observed: outcome.observed,
       rateSum: outcome.rateSum)
+  }
+
+  private func terms(_ correction: RoundCorrection<Element>?, _ noise: RoundNoise?) throws -> RoundTerms<Element> {
+    var terms = RoundTerms<Element>()
+    switch correction {
+    case .proximal(let strength): terms.proximalStrength = strength
+    case .controls(let difference): terms.offsets = difference
+    case nil: break
+    }
+    guard let privateSteps else { return terms }
+    guard let noise else {
+      throw SiteError.unsupported("a provider makes no private steps without their noise (trainer:)")
+    }
+    terms.privacy = RoundPrivacy(
+      sampling: privateSteps.sampling,
+      steps: StepPrivacy(
+        clipNorm: privateSteps.clipping.clipNorm, expectedBatch: privateSteps.sampling.expectedBatch,
+        noiseMultiplier: privateSteps.noiseMultiplier, seed: noise.seed))
+    return terms
   }
 
   /// - Throws: as `train`.

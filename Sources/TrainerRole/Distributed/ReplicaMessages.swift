@@ -23,7 +23,8 @@ struct ReplicaInputs<Element: FloatingElement>: Sendable {
 /// Commands are carried out in order, but while a step is under way a part goes forward before gradients that came earlier, as
 /// long as there is memory for it, and `abandon` and `order` wait for nothing but each other.
 enum ReplicaCommand<Element: FloatingElement>: Sendable {
-  /// Builds the job's engine; its weights and optimizer memory, as they were after `step` steps, follow by broadcast.
+  /// Builds the job's engine; its weights and optimizer memory, as they were after `step` steps, follow by broadcast, and then what corrections
+  /// need.
   case begin(JobDescription, step: Int)
   /// A step of which this replica has parts of so many samples, in this order; it is taken when all have their gradients.
   case step(Int, parts: [Int])

@@ -42,13 +42,14 @@ struct ReplicatedRun<Element: FloatingElement> {
       batchRows: Self.batchRows(job.description, replicas: communicator.size))
     let engine = context.engine
     let correction: (any GradientCorrection<Element>)? = try job.description.correction(
-      workers: configuration.compute.workers)
+      context.corrections, workers: configuration.compute.workers)
     let replicas = DistributedReplicas<Element>(communicator, inputWidth: engine.model.inputWidth)
     let loop = Handover(value: try Coordination(context: context, inbox: inbox, replicas: replicas).loop(context))
     let reduction = CollectiveReduction<Element>(communicator)
     do {
       for rank in 1..<max(1, communicator.size) { replicas.send(.begin(job.description, step: engine.step), to: rank) }
       try engine.broadcast(over: communicator)
+      try context.corrections?.broadcast(over: communicator)
     } catch {
       return .paused(step: engine.step, reason: error.description)
     }

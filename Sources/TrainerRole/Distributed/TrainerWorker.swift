@@ -70,11 +70,14 @@ package struct TrainerWorker<Element: FloatingElement>: Sendable {
   ) throws -> [ReplicaCommand<Element>] {
     let engine = try TrainingEngine<Element>(
       receivingOver: communicator, description, step: step, compute: compute)
+    var corrections = CorrectionVectors<Element>(zerosFor: description)
+    try corrections?.receive(over: communicator)
     let reduction = CollectiveReduction<Element>(communicator)
     _ = engine.share(over: reduction, of: description)
     var replica = CommandedReplica(
       engine: engine, reduction: reduction, loss: description.task.map(LossFunction.init),
-      correction: try description.correction(workers: compute.workers), mailbox: mailbox, context: nil, first
+      correction: try description.correction(corrections, workers: compute.workers), mailbox: mailbox, context: nil,
+      first
     ) { [communicator] answer in
       // Rank 0 would wait for it for ever: when it cannot be sent this process ends.
       do throws(CollectiveError) {

@@ -68,7 +68,7 @@ struct JobAdmission<Element: FloatingElement> {
     }
   }
 
-  /// The engine; outside of it outputs and their gradients of one part, and the inputs of sequences that wait their turn.
+  /// The engine, and what corrections add; outside of it outputs and their gradients of one part, and the inputs of sequences that wait their turn.
   ///
   /// - Parameter replicas: how many share each batch; nil when the job does not run on replicas.
   static func memoryNeeded(_ description: JobDescription, _ model: Model, replicas: Int?) -> Int? {
@@ -82,6 +82,7 @@ struct JobAdmission<Element: FloatingElement> {
           ReplicatedRun<Element>.batchRows(description, replicas: replicas ?? 1),
           description.microBatch), partRows: description.microBatch,
         sampleClipping: try? description.sampleClipping()),
+      CorrectionVectors<Element>.bytesNeeded(description, model),
       replicas == nil ? 0 : handedOut(description, model),
       Shape.byteCount([2, outputRows(description), model.outputWidth], Element.elementType),
       description.graph.maximumTokens.map {
@@ -165,11 +166,10 @@ struct JobAdmission<Element: FloatingElement> {
 /// What a job may come to take of the disk.
 enum JobDisk<Element: FloatingElement> {
   /// Rows, labels and plan where the trainer computes the loss; and the most that checkpoints take at a time: the frozen weights
-  /// once, the state twice (the new one is whole before the old one goes), the best weights twice where they are kept. Nil on
+  /// and what corrections need once, the state twice (the new one is whole before the old one goes), the best weights twice where they are kept. Nil on
   /// overflow.
   static func bytesNeeded(_ description: JobDescription, _ model: Model) -> Int? {
-    let tensors = CheckpointTensors(
-      model.structure.parameters, statePrefixes: description.optimizer.statePrefixes)
+    let tensors = CheckpointTensors(description, model.structure.parameters)
     func bytes(_ content: CheckpointContent, times: Int) -> Int? {
       let isTraining = description.purpose == .training
       let each = tensors.descriptions(content, step: isTraining ? 1 : 0).map {
@@ -182,7 +182,8 @@ enum JobDisk<Element: FloatingElement> {
     return Shape.sum([
       isUploaded
         ? UploadedData<Element>.byteCount(description, width: model.inputWidth, outputs: model.outputWidth) : 0,
-      bytes(.frozen, times: 1), bytes(.state, times: description.purpose == .hosting ? 1 : 2),
+      bytes(.frozen, times: 1), bytes(.corrections, times: 1),
+      bytes(.state, times: description.purpose == .hosting ? 1 : 2),
       keepsBest ? bytes(.best, times: 2) : 0,
     ])
   }

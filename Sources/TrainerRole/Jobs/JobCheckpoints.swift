@@ -20,7 +20,7 @@ struct JobCheckpoints<Element: FloatingElement> {
     description = job.description
     digest = job.id.description
     specifications = Model(description.graph).structure.parameters
-    tensors = CheckpointTensors(specifications, statePrefixes: description.optimizer.statePrefixes)
+    tensors = CheckpointTensors(job.description, specifications)
   }
 
   /// Where uploaded weights go.
@@ -28,11 +28,24 @@ struct JobCheckpoints<Element: FloatingElement> {
     // Replaced by the frozen weights' own hash when they are all here.
     let unknown = tensors.hasFrozen ? String(repeating: "0", count: 16) : nil
     return ParameterUpload(
-      specifications,
+      description, specifications,
       trained: try files.write(
         CheckpointRecord(content: .state, step: 0, jobDigest: digest, frozenHash: unknown), tensors: tensors),
       frozen: tensors.hasFrozen
-        ? try files.write(CheckpointRecord(content: .frozen, step: 0, jobDigest: digest), tensors: tensors) : nil)
+        ? try files.write(CheckpointRecord(content: .frozen, step: 0, jobDigest: digest), tensors: tensors) : nil,
+      corrections: tensors.hasCorrections
+        ? try files.write(CheckpointRecord(content: .corrections, step: 0, jobDigest: digest), tensors: tensors) : nil)
+  }
+
+  /// What the job's correction works with; nil for a job without.
+  ///
+  /// - Throws: `FileError` for a file that is damaged, truncated, or of another job.
+  func corrections() throws -> CorrectionVectors<Element>? {
+    guard tensors.hasCorrections, var vectors = CorrectionVectors<Element>(zerosFor: description) else { return nil }
+    let file: CheckpointReader<Element> = try files.read(.corrections, jobDigest: digest, tensors: tensors)
+    try vectors.forEachTensor { try file.readNext(into: $0) }
+    try file.finish()
+    return vectors
   }
 
   /// An engine as it was after `step` steps, and what is known of the best weights so far.
@@ -162,6 +175,16 @@ struct JobCheckpoints<Element: FloatingElement> {
     }
     try result.verify()
     return WeightRetrieval(specifications.filter(\.isTrained), file: result)
+  }
+}
+
+extension CheckpointTensors {
+  init(_ description: JobDescription, _ specifications: [ParameterSpecification]) {
+    let correction = description.correction
+    self.init(
+      specifications, statePrefixes: description.optimizer.statePrefixes,
+      correctionPrefixes: (correction?.proximalStrength == nil ? [] : ["start"])
+        + (correction?.hasOffsets == true ? ["offset"] : []))
   }
 }
 

@@ -4,21 +4,31 @@ import Numerics
 import Protocol
 
 /// Starting weights while they arrive, chunk by chunk in order, each written to its file at once: trained ones to the
-/// checkpoint of step 0, frozen ones to a file of their own.
+/// checkpoint of step 0, frozen ones to a file of their own, and what corrections need to another.
 struct ParameterUpload<Element: FloatingElement> {
   private let specifications: [ParameterSpecification]
   private let chunks: ParameterChunks
+  private let corrections: CheckpointWriter<Element>?
+  /// Whether a pull needs the trained weights as they were at the start, also when that checkpoint is gone.
+  private let keepsStart: Bool
   private let trained: CheckpointWriter<Element>
   private let frozen: CheckpointWriter<Element>?
   private(set) var received = 0
 
+  /// - Parameters:
+  ///   - description: of the job: what is uploaded.
+  ///   - specifications: of the model.
+  ///   - corrections: nil for a job without.
   init(
-    _ specifications: [ParameterSpecification], trained: CheckpointWriter<Element>, frozen: CheckpointWriter<Element>?
+    _ description: JobDescription, _ specifications: [ParameterSpecification], trained: CheckpointWriter<Element>,
+    frozen: CheckpointWriter<Element>?, corrections: CheckpointWriter<Element>?
   ) {
     self.specifications = specifications
-    chunks = ParameterChunks(specifications, elementBytes: MemoryLayout<Element>.size)
+    chunks = ParameterChunks(description.uploads(specifications), elementBytes: MemoryLayout<Element>.size)
+    keepsStart = description.correction?.proximalStrength != nil
     self.trained = trained
     self.frozen = frozen
+    self.corrections = corrections
   }
 
   /// Takes the next chunk; the last one makes the weights durable.
@@ -35,14 +45,19 @@ struct ParameterUpload<Element: FloatingElement> {
     }
     guard values.allFinite else { throw WireError.notFinite("weight chunk \(number)") }
     // Chunks go through each parameter in order, and so through each file's share of them.
-    if specifications[chunk.parameter].isTrained {
+    if chunk.parameter >= specifications.count {
+      // Behind the parameters come the offsets of the trained ones, in their order.
+      try corrections?.append(values)
+    } else if specifications[chunk.parameter].isTrained {
       try trained.append(values)
+      if keepsStart { try corrections?.append(values) }
     } else {
       try frozen?.append(values)
     }
     received += 1
     guard received == chunks.count else { return false }
     // The checkpoint's presence says that the weights are complete, so it comes last.
+    try corrections?.finish()
     try trained.finish(frozenHash: try frozen?.finish())
     return true
   }

@@ -99,6 +99,8 @@ struct RunnerContext<Element: FloatingElement> {
   let checkpoints: JobCheckpoints<Element>
   let outbox: TrainerOutbox<Element>
   let engine: TrainingEngine<Element>
+  /// Nil for a job whose steps are not corrected.
+  let corrections: CorrectionVectors<Element>?
   /// The weights after the best epoch so far, when the job keeps the best; they are durable.
   private(set) var best: CheckpointRecord.Best?
   private let frozenHash: String?
@@ -131,6 +133,7 @@ struct RunnerContext<Element: FloatingElement> {
     let (engine, state) = try checkpoints.load(
       step: step, compute: configuration.compute, batchRows: batchRows)
     self.engine = engine
+    corrections = try checkpoints.corrections()
     best = state.best
     frozenHash = state.frozenHash
   }

@@ -72,7 +72,8 @@ final class LocalReplica<Element: FloatingElement>: Replicas {
   init(_ context: RunnerContext<Element>, inbox: Inbox<Element>) throws {
     replica = Replica(
       engine: context.engine, reduction: nil, loss: context.description.task.map(LossFunction.init),
-      correction: try context.description.correction(workers: context.configuration.compute.workers), context: context
+      correction: try context.description.correction(
+        context.corrections, workers: context.configuration.compute.workers), context: context
     ) { inbox.post($0, from: 0) }
   }
 

@@ -105,21 +105,26 @@ extension OptimizerDescription {
 package struct LearningRateSchedule: Sendable, Equatable {
   private let decay: ScheduleDescription.Decay
   private let peak: Double
+  /// Before step 0, where the schedule began with an earlier job.
+  private let firstStep: Int
   private let totalSteps: Int
   /// w = ⌈warmup · N⌉.
   package let warmupSteps: Int
 
-  /// `totalSteps` (N) at least 1, `learningRate` the peak; `description.warmup` in 0 … 1.
+  /// `totalSteps` (N, where `description` does not say another) at least 1, `learningRate` the peak; `description.warmup` in 0 … 1.
   package init(_ description: ScheduleDescription, learningRate: Double, totalSteps: Int) {
     decay = description.decay
     peak = learningRate
+    firstStep = description.part?.firstStep ?? 0
+    let totalSteps = description.part?.totalSteps ?? totalSteps
     self.totalSteps = totalSteps
     let steps = (description.warmup * Double(totalSteps)).rounded(.up)
     warmupSteps = steps.isFinite ? max(0, min(totalSteps, Int(exactly: steps) ?? totalSteps)) : 0
   }
 
-  /// Of step t = 0 … N − 1: peak·(t+1)/w for t < w; after it peak, peak·(N−t)/(N−w) or peak·½(1+cos(π(t−w)/(N−w))).
+  /// Of step t = 0 … N − 1, counted from the first one that the schedule is of: peak·(t+1)/w for t < w; after it peak, peak·(N−t)/(N−w) or peak·½(1+cos(π(t−w)/(N−w))).
   package func rate(step: Int) -> Double {
+    let step = firstStep + step
     if step < warmupSteps { return peak * Double(step + 1) / Double(warmupSteps) }
     let remaining = Double(totalSteps - step)
     let span = Double(totalSteps - warmupSteps)

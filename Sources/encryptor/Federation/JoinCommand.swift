@@ -105,7 +105,7 @@ struct JoinCommand: ParsableCommand {
     }
     defer { provider?.channel.close() }
     if let provider {
-      for line in ProviderNotice.lines(data.prepared) { progress.line(line) }
+      for line in ProviderNotice.lines(data.prepared, plan.charter) { progress.line(line) }
       let greeting = try provider.greet()
       progress.line("local steps are made by \(provider.options.peer): \(greeting.software.printable(limit: 80))")
     }

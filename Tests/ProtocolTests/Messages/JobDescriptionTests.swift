@@ -114,6 +114,76 @@ struct JobDescriptionTests {
     #expect(try codec.ownerMessage(plain).message == .submit(MessageFixtures.description))
   }
 
+  private static let roundOutOfRange: [(String, Change)] = [
+    ("the strength of the pull must", { $0.correction = StepCorrection(proximalStrength: 0) }),
+    ("the strength of the pull must", { $0.correction = StepCorrection(proximalStrength: -1, hasOffsets: true) }),
+    ("the strength of the pull must", { $0.correction = StepCorrection(proximalStrength: .infinity) }),
+    ("a correction pulls or adds", { $0.correction = StepCorrection() }),
+    (
+      "steps are corrected only where the owner computes the loss",
+      { ($0.lossLocation, $0.task) = (.trainer, .regression) }
+    ),
+    ("steps before a schedule's part must", part(-1, 60)),
+    ("steps before a schedule's part must", part(.max, .max)),
+    ("steps of a schedule must", part(24, 35)),
+    ("steps of a schedule must", part(24, .max)),
+    ("steps of a schedule must", part(0, -1)),
+  ]
+
+  private static func part(_ firstStep: Int, _ totalSteps: Int) -> Change {
+    { $0.schedule = $0.schedule.continued(SchedulePart(firstStep: firstStep, totalSteps: totalSteps)) }
+  }
+
+  /// 12 steps of its own behind 24.
+  @Test(arguments: roundOutOfRange.indices) func fieldOfARoundOutOfRange(_ index: Int) throws {
+    try MessageFixtures.roundDescription.validate()
+    let (start, change) = Self.roundOutOfRange[index]
+    var description = MessageFixtures.roundDescription
+    change(&description)
+    #expect(refusal(description)?.hasPrefix(start) == true, "\(refusal(description) ?? "accepted")")
+  }
+
+  /// An owner of version 4 knows neither corrections nor schedules over several jobs; a trainer must not do without what is asked for.
+  @Test(arguments: [3, 4] as [UInt8]) func roundsNeedTheirVersion(_ version: UInt8) throws {
+    let codec = MessageCodec<Float>()
+    func refusal(_ change: (inout JobDescription) -> Void) -> WireError? {
+      var description = MessageFixtures.roundDescription
+      change(&description)
+      var frames = codec.frames(.submit(description), job: .none)
+      frames[0][4] = version
+      do {
+        _ = try codec.ownerMessage(frames)
+        return nil
+      } catch {
+        return error
+      }
+    }
+    #expect(refusal { _ in } == .correctedStepsTooEarly)
+    #expect(refusal { $0.correction = nil } == .correctedStepsTooEarly)
+    #expect(refusal { $0.schedule = $0.schedule.continued(nil) } == .correctedStepsTooEarly)
+    #expect(refusal { ($0.schedule, $0.correction) = ($0.schedule.continued(nil), nil) } == nil)
+  }
+
+  /// As owners before version 5 wrote it, and as their stores hold it.
+  @Test func aJobWithoutRoundsIsWrittenAsBefore() throws {
+    let text = String(
+      decoding: MessageCodec<Float>().frames(.submit(MessageFixtures.description), job: .none)[0], as: UTF8.self)
+    #expect(text.contains(#""schedule":{"decay":"cosine","warmup":0.06}"#))
+    #expect(!text.contains("correction") && !text.contains("part"))
+  }
+
+  @Test func uploadsHaveTheOffsetsBehindTheParameters() throws {
+    let parameters = ["a", "b", "c"].map {
+      ParameterSpecification(name: $0, shape: [2], rows: SpaceID("s"), columns: nil, isTrained: $0 != "b")
+    }
+    var description = MessageFixtures.roundDescription
+    #expect(description.uploads(parameters).map(\.name) == ["a", "b", "c", "a", "c"])
+    description.correction = StepCorrection(proximalStrength: 1)
+    #expect(description.uploads(parameters).map(\.name) == ["a", "b", "c"])
+    description.correction = nil
+    #expect(description.uploads(parameters).map(\.name) == ["a", "b", "c"])
+  }
+
   @Test func aSeedOfAnotherLengthIsRefused() {
     let codec = MessageCodec<Float>()
     var frames = codec.frames(.submit(MessageFixtures.privateDescription), job: .none)

@@ -47,7 +47,7 @@ import Training
   private func noise(of run: OwnedRun<Double>) throws -> (Int) throws -> [[Double]] {
     let prepared = try run.prepared.drawn(from: run.master)
     let correction: (any GradientCorrection<Double>) = try #require(
-      try prepared.description.correction(workers: Workers(threads: 1)))
+      try prepared.description.correction(nil, workers: Workers(threads: 1)))
     let keys = JobKeys<Double>(master: run.master, plan: prepared.shape.keyPlan, compute: Compute(threads: 1))
     let parameters = prepared.shape.structure.parameters
     return { step in

@@ -118,7 +118,7 @@ import Testing
   }
 
   /// A trainer must not do without the noise that is asked for, whatever version the message says it is of.
-  @Test func `Private steps in a job of wire version 2`() throws {
+  @Test func `Private and corrected steps in a job of wire version 2`() throws {
     let description = RawJob<Float>().description
     let old = Version2Description(
       description: description,
@@ -134,6 +134,18 @@ import Testing
     for value in ["{}", "7", #"{"clipNorm":1,"expectedBatch":4,"noiseMultiplier":1,"seed":"00"}"#] {
       let asking = header + Data((#"{"privacy":\#(value),"# + json.dropFirst()).utf8)
       #expect(throws: WireError.invalidJob("private steps need wire version 4")) {
+        _ = try codec.ownerMessage([asking])
+      }
+    }
+    for asking in [
+      header + Data((#"{"correction":{"hasOffsets":true},"# + json.dropFirst()).utf8),
+      header
+        + Data(
+          json.replacing(#""schedule":{"#, with: #""schedule":{"part":{"firstStep":3,"totalSteps":90},"#).utf8),
+    ] {
+      #expect(
+        throws: WireError.invalidJob("corrected steps and schedules over several jobs need wire version 5")
+      ) {
         _ = try codec.ownerMessage([asking])
       }
     }

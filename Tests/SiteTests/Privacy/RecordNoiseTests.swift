@@ -107,8 +107,8 @@ private struct DrawnPlan {
       let origin = expected.numbers
       parameters = try training.train(
         round: round, from: parameters,
-        correction: pull > 0 ? ProximalTerm(strength: pull, origin: parameters) : nil,
-        noise: privacy.stepNoise(round: round, model: "m")
+        adding: pull > 0 ? ProximalTerm(strength: pull, origin: parameters) : nil,
+        noise: privacy.stepNoise(round: round, model: "m")?.source
       ).weights
       for step in (12 * round)..<(12 * round + 12) {
         let rows = try training.rows(ofStep: step)

@@ -28,10 +28,12 @@ import Testing
   ///
   /// - Parameters:
   ///   - masking: of the sites that train at `host`, by their number.
+  ///   - secrets: of each site's noise and batches; nil for new ones.
   ///   - observe: told of each site's events, on the site's thread.
   private func run(
     _ federation: SmallFederation, _ name: String, at host: ProviderHost<Float>? = nil, masking: [Int: String] = [:],
-    ownerSilence: Duration = .seconds(8), observe: @escaping @Sendable (Int, SiteEvent) -> Void = { _, _ in }
+    ownerSilence: Duration = .seconds(8), secrets: [PrivacySecret]? = nil,
+    observe: @escaping @Sendable (Int, SiteEvent) -> Void = { _, _ in }
   ) throws -> Ended {
     let network = InProcessNetwork()
     let stop = StopSwitch()
@@ -56,7 +58,8 @@ import Testing
       let thread = Thread {
         let result = Result {
           let provider = masking[site].flatMap { _ in host?.provider(of: federation, site) }
-          let work = try federation.work(site, run: name, provider: provider, masking: masking[site])
+          let work = try federation.work(
+            site, secret: secrets?[site], run: name, provider: provider, masking: masking[site])
           let session = try SiteSession(
             work: work, directory: federation.runDirectory(site, run: name), key: federation.siteKeys[site],
             channel: network.connect(OwnerKey(federation.siteKeys[site].publicKey)),
@@ -129,6 +132,98 @@ import Testing
     let found = try run(federation, "provided", at: host, masking: [0: "none", 2: "none"])
     #expect(found.weights == own.weights)
     #expect(found.records.map(\.model) == own.records.map(\.model))
+  }
+
+  /// In single precision; `ProviderRuleTests` has the same in double. Some more roundings than without rules: a pull and offsets are added in every step.
+  @Test(arguments: [
+    ("{name: fedprox, mu: 0.5, weighting: rows}", nil), ("{name: scaffold, weighting: rows}", nil),
+    ("{name: fedavg, weighting: rows}", "{warmup: 0.3, decay: cosine}"),
+    ("{name: fedprox, mu: 0.5, weighting: equal}", "{decay: linear}"),
+  ])
+  func `Every rule of local steps ends with one model, at a provider and not`(strategy: String, schedule: String?)
+    throws
+  {
+    let federation = try SmallFederation(rounds: 4, strategy: strategy, schedule: schedule)
+    let host = ProviderHost<Float>(try TemporaryDirectory())
+    defer { host.shutDown() }
+    let own = try run(federation, "own")
+    let found = try run(federation, "provided", at: host, masking: [0: "rotation", 1: "permutation"])
+    let largest = own.weights[0].map { abs($0) }.max() ?? 1
+    for weights in found.weights {
+      #expect(weights == found.weights[0])
+      for (a, b) in zip(weights, own.weights[0]) { #expect(abs(a - b) <= 1e-5 * largest) }
+    }
+    #expect(found.records.map(\.purpose) == own.records.map(\.purpose))
+    #expect(host.jobs.isEmpty)
+    let bare = try SmallFederation(rounds: 4)
+    #expect(try run(bare, "bare").weights[0] != own.weights[0])
+  }
+
+  @Test(arguments: [
+    ("{name: fedprox, mu: 0.5, weighting: rows}", nil), ("{name: scaffold, weighting: rows}", nil),
+    ("{name: fedavg, weighting: rows}", "{warmup: 0.3, decay: cosine}"),
+  ])
+  func `Without masks every rule makes the same bits at a provider`(strategy: String, schedule: String?) throws {
+    let federation = try SmallFederation(rounds: 3, strategy: strategy, strength: "none", schedule: schedule)
+    let host = ProviderHost<Float>(try TemporaryDirectory())
+    defer { host.shutDown() }
+    let own = try run(federation, "own")
+    let found = try run(federation, "provided", at: host, masking: [0: "none", 2: "none"])
+    #expect(found.weights == own.weights)
+    #expect(found.records.map(\.model) == own.records.map(\.model))
+  }
+
+  private static let secrets = (0..<3).map { PrivacyFixture.secret($0) }
+
+  /// The noise of a round is drawn for the hash of its model, so that only a first round of one model has one noise.
+  @Test func `Noise of sites is the site's own, added after the provider's work`() throws {
+    let federation = try PrivacyFixture.federation(unit: "site", rounds: 1, strength: "rotation")
+    let host = ProviderHost<Float>(try TemporaryDirectory())
+    defer { host.shutDown() }
+    let own = try run(federation, "own", secrets: Self.secrets)
+    let found = try run(
+      federation, "provided", at: host, masking: [0: "rotation", 1: "permutation", 2: "rotation"], secrets: Self.secrets
+    )
+    let largest = own.weights[0].map { abs($0) }.max() ?? 1
+    for weights in found.weights {
+      #expect(weights == found.weights[0])
+      for (a, b) in zip(weights, own.weights[0]) { #expect(abs(a - b) <= 1e-5 * largest) }
+    }
+    #expect(host.jobs.isEmpty)
+  }
+
+  @Test func `Without masks noise of sites is the same bits over several rounds`() throws {
+    let federation = try PrivacyFixture.federation(unit: "site", rounds: 3)
+    let host = ProviderHost<Float>(try TemporaryDirectory())
+    defer { host.shutDown() }
+    let own = try run(federation, "own", secrets: Self.secrets)
+    let found = try run(federation, "provided", at: host, masking: [1: "none"], secrets: Self.secrets)
+    #expect(found.weights == own.weights)
+  }
+
+  /// `ProviderRuleTests` has the numbers.
+  @Test
+  func `A federation under privacy of records spends as much with a site at a provider, and says what that takes`()
+    throws
+  {
+    let federation = try PrivacyFixture.federation(
+      unit: "record", privacy: "clip_norm: 0.4, epsilon: 4, delta: 1.0e-2", strength: "rotation", batch: 2)
+    let host = ProviderHost<Float>(try TemporaryDirectory())
+    defer { host.shutDown() }
+    let own = try run(federation, "own", secrets: Self.secrets)
+    let found = try run(federation, "provided", at: host, masking: [0: "rotation"], secrets: Self.secrets)
+    #expect(found.records.count == own.records.count && found.weights[0] == found.weights[2])
+    #expect(found.weights[0] != own.weights[0])
+    func report(_ name: String) throws -> PrivacyReport {
+      let file = federation.runDirectory(0, run: name).privacyReport
+      return try JSONDecoder().decode(PrivacyReport.self, from: Data(contentsOf: file))
+    }
+    let (alone, provided) = (try report("own"), try report("provided"))
+    #expect(provided.epsilon == alone.epsilon && provided.steps == alone.steps && provided.steps == 6)
+    #expect(provided.covers.contains("provider (trainer:) adds the noise"))
+    #expect(provided.doesNotCover.contains("provider (trainer:), which sees masked rows"))
+    #expect(!alone.covers.contains("provider") && !alone.doesNotCover.contains("provider"))
+    #expect(host.jobs.isEmpty)
   }
 
   @Test func `A site compares with a model of its own rows at the provider too`() throws {

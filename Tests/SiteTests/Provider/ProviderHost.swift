@@ -90,12 +90,15 @@ final class ProviderHost<Element: FloatingElement>: Sendable {
     }
   }
 
-  /// Jobs that the store has.
-  var jobs: [String] {
+  /// All of its store.
+  var files: [URL] {
     let store = process.withLock { directory.url("provider-\($0.count)") }
     let names = (try? FileManager.default.subpathsOfDirectory(atPath: store.path)) ?? []
-    return names.filter { $0.hasSuffix("job.json") }
+    return names.map { store.appending(path: $0) }
   }
+
+  /// Jobs that the store has.
+  var jobs: [String] { files.map(\.lastPathComponent).filter { $0 == "job.json" } }
 
   /// A site's way to it.
   ///

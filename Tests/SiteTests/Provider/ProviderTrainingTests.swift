@@ -23,34 +23,12 @@ import Training
   private func trainings(
     _ federation: SmallFederation, site: Int, masking: String, host: ProviderHost<Double>, classWeights: [Double]? = nil
   ) throws -> Trainings {
-    let compute = Compute(threads: 1)
-    var times = PhaseTimes()
-    let own = try federation.data(site).prepared
     let secret = try OrderSecret(ephemeralWithSeed: 1)
-    let weights = own.shape.startingWeights(secret: secret)
-    let start: [Tensor<Double>] = try own.shape.structure.parameters.map { try weights.tensor($0) }
-    let steps = try federation.data(site).stepsPerRound
-    let identity = JobKeys<Double>(master: MasterKey(), plan: own.shape.keyPlan, compute: compute)
-    let plain = try own.readSamples(
-      keys: identity, master: MasterKey(), noise: nil, standardization: nil, scratch: federation.directory.url,
-      times: &times, progress: { _, _ in }
-    ).samples
-    let masked = try federation.data(site, masking: masking).prepared
-    let jobs = try RoundJobs(
-      federation.directory.url("jobs"), for: federation.plan.job, masking: masked.job.masking)
-    let keys = JobKeys<Double>(master: jobs.master, plan: masked.shape.keyPlan, compute: compute)
-    let samples = try masked.readSamples(
-      keys: keys, master: jobs.master, noise: nil, standardization: nil, scratch: federation.directory.url,
-      times: &times, progress: { _, _ in }
-    ).samples
     return (
-      try LocalTraining(
-        prepared: own, samples: plain, initial: start, stepsPerRound: steps, rounds: 2,
-        classWeights: classWeights, compute: compute),
-      ProviderTraining(
-        host.provider(of: federation, site).rounds(
-          masked, keys: keys, samples: samples, initial: weights, classWeights: classWeights, jobs: jobs),
-        stepsPerRound: steps), start
+      try SiteTrainings.own(federation, site: site, secret: secret, rounds: 2, classWeights: classWeights),
+      try SiteTrainings.provided(
+        federation, site: site, masking: masking, host: host, secret: secret, rounds: 2, classWeights: classWeights),
+      try SiteTrainings.start(federation, site: site, secret: secret)
     )
   }
 
@@ -153,16 +131,5 @@ import Training
     #expect(abs(found.lossSum - expected.lossSum) <= Self.tolerance * expected.lossSum)
     let score = try #require(try provider.evaluate(start, progress: {}))
     #expect(abs(score.lossSum - (try own.evaluate(start)?.lossSum ?? .nan)) <= Self.tolerance * score.lossSum)
-  }
-
-  @Test func `A correction of single steps is refused`() throws {
-    let federation = try SmallFederation()
-    let host = ProviderHost<Double>(federation.directory)
-    defer { host.shutDown() }
-    let (_, provider, start) = try trainings(federation, site: 0, masking: "rotation", host: host)
-    #expect(throws: SiteError.unsupported("a provider does not correct the gradients of single steps (trainer:)")) {
-      try provider.train(
-        round: 0, from: start, correction: ProximalTerm(strength: 1, origin: start), noise: nil, progress: { _, _ in })
-    }
   }
 }

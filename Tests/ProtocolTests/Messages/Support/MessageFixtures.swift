@@ -38,6 +38,15 @@ enum MessageFixtures {
     return job
   }()
 
+  /// A round of a federation: pulled, offset, and in the middle of a schedule.
+  static let roundDescription: JobDescription = {
+    var job = description
+    (job.lossLocation, job.task, job.keep) = (.owner, nil, .last)
+    job.schedule = job.schedule.continued(SchedulePart(firstStep: 24, totalSteps: 60))
+    job.correction = StepCorrection(proximalStrength: 0.25, hasOffsets: true)
+    return job
+  }()
+
   static let rows = RowDelivery<Float>(
     slots: Tensor([4, 0, 9], shape: [3]), carried: Tensor([1, 0, 1], shape: [3]),
     values: Tensor([1.5, -2, 0.25, 3], shape: [2, 2]))
@@ -47,6 +56,7 @@ enum MessageFixtures {
       .hello(software: "encryptor 1 · ünïcode"),
       .submit(description),
       .submit(privateDescription),
+      .submit(roundDescription),
       .step(step: 25, rows: 26),
       .parameters(chunk: 2, values: Tensor([1, 2, 3], shape: [3])),
       .attach(historySteps: 41),
