@@ -77,7 +77,7 @@ import Training
       let site = try Site<Double>()
       let trainer = site.trainer(ranks: ranks)
       defer { trainer.shutDown() }
-      let job = try SmallJob().changing { $0.strength = .none }.resolved(on: site.data)
+      let job = SmallJob().changing { $0.strength = .none }.resolved(on: site.data)
       let prepared = try PreparedJob(job: job, secret: OrderSecret(shared: Self.secret, seed: 3))
       let specifications = prepared.shape.structure.parameters.filter(\.isTrained)
       let initial = prepared.shape.startingWeights(secret: prepared.secret)
