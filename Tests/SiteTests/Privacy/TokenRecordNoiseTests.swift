@@ -98,7 +98,7 @@ import Training
       prepared: prepared, samples: samples(), initial: expected, stepsPerRound: 4, rounds: 2,
       privateSteps: privacy.localSteps(federation.plan.charter, trainingRows: count), compute: Compute(threads: 1))
     let found = try training.train(
-      round: 0, from: trained.map { expected[$0] }, noise: privacy.stepNoise(round: 0, model: "m")
+      round: 0, from: trained.map { expected[$0] }, noise: privacy.stepNoise(round: 0, model: "m")?.source
     ).weights
     var alone = try samples()
     alone.beginConversation(residentRows: 0)
