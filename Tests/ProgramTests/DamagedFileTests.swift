@@ -9,7 +9,7 @@ struct DamagedFileTests {
 
   /// libhdf5 faults on some of these (on one in fifty or so, most of them in strings of varying length). Whatever it does, the program says in one line that
   /// the file is damaged, or reads what is left of it.
-  @Test(arguments: [false, true], 0..<12)
+  @Test(arguments: [false, true], 0..<4)
   func aDamagedFileIsRefusedOrRead(_ isNewest: Bool, _ group: Int) throws {
     let site = try Site(keys: false)
     FrameFile(isNewest: isNewest).write(to: site["whole.h5"])
@@ -46,7 +46,7 @@ struct DamagedFileTests {
       for _ in 0..<Int.random(in: 2...30, using: &random) { flip(Int.random(in: bytes.indices, using: &random)) }
     case 2: bytes.removeLast(Int.random(in: 1..<bytes.count, using: &random))
     case 3:
-      let value = [0, 0x80, 0xFF].randomElement(using: &random) ?? 0
+      let value: UInt8 = [0, 0x80, 0xFF].randomElement(using: &random) ?? 0
       let start = Int.random(in: 0..<bytes.count - 8, using: &random)
       for place in start..<start + Int.random(in: 1...8, using: &random) { bytes[place] = value }
     default:
