@@ -201,7 +201,7 @@ import Testing
   @Test func aModelOfOwnRowsAtAProviderUnderPrivacyOfRecords() throws {
     let charter = ruled(by: Self.privacyOfRecords)
     try refusal(Self.provided + "\nlocal_baseline: true", of: charter).expectContradiction(
-      "a provider (`trainer`) makes no private steps without", line: nil)
+      "a provider (`trainer`) makes no private steps without", line: 6)
     #expect(try refusal(Self.smallest + "\nlocal_baseline: true", of: charter) == nil)
   }
 

@@ -166,7 +166,8 @@ import Training
   }
 
   @Test func `Private steps without noise are refused`() throws {
-    let federation = try PrivacyFixture.federation(unit: "record", privacy: "clip_norm: 0.4, epsilon: 2, delta: 1.0e-2")
+    let federation = try PrivacyFixture.federation(
+      unit: "record", privacy: "clip_norm: 0.4, epsilon: 2, delta: 1.0e-2", strength: "rotation")
     let host = ProviderHost<Double>(try TemporaryDirectory())
     defer { host.shutDown() }
     let privacy = try #require(try federation.work(0, secret: PrivacyFixture.secret(0)).privacy)
