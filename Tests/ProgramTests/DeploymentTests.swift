@@ -98,6 +98,16 @@ struct DeploymentTests {
     #expect(site.text("deployment/deployment.json").contains("\"inForce\" : 0"))
     // A client's directory is made when the host has what it is for.
     try query("a.h5", "--patience", "0").expectRefusal(2, saying: "holds no client.json")
+    // What a host would learn can be measured before it has anything.
+    let audit = try site.run(.encryptor, ["audit", "deployment", "--minutes", "10"], seconds: 300)
+    #expect(audit.code == 0, "\(audit.errors)")
+    #expect(audit.output.contains("Copies under two keys") && audit.output.contains("Repeated questions"))
+    #expect(audit.output.hasSuffix("report: \(site["audits/deployment-deployment/audit.html"])\n"))
+    #expect(!audit.output.contains("--set"), "a deployment has no job to change")
+    try site.encryptor("audit", "deployment", "--set", "train.epochs=1").expectRefusal(2, saying: "is a deployment")
+    try site.encryptor("audit", "deployment", "--data", "nowhere.h5").expectRefusal(3, saying: "nowhere.h5")
+    try site.encryptor("audit", "job.yaml", "--rows", "100").expectRefusal(2, saying: "is no deployment")
+    #expect(try site.encryptor("audit", "deployment", "--rows", "0").code == 2)
   }
 
   @Test func rowsThatAreUsedUp() throws {

@@ -44,20 +44,8 @@ package struct AuditedModel: Sendable {
   }
 }
 
-/// Samples to ask a deployed model about, not masked.
-package enum AuditedQuestions: Sendable {
-  /// `[n, d]`, standardised as the model takes them.
-  case features(Tensor<Float>)
-  case tokens([[Token]])
-
-  package var count: Int {
-    switch self {
-    case .features(let rows): rows.rows
-    case .tokens(let samples): samples.count
-    }
-  }
-
-  func selecting(_ numbers: some Collection<Int>) -> AuditedQuestions {
+extension QuestionContent {
+  fileprivate func selecting(_ numbers: some Collection<Int>) -> QuestionContent {
     switch self {
     case .features(let rows): .features(rows.selecting(rows: numbers))
     case .tokens(let samples): .tokens(numbers.map { samples[$0] })
@@ -75,7 +63,7 @@ package struct DeploymentEvidence {
   private static let maxWeights = 768 << 20
 
   private let model: AuditedModel
-  private let questions: AuditedQuestions
+  private let questions: QuestionContent
   private let key: MasterKey
   private let other: MasterKey
   private let compute: Compute
@@ -85,7 +73,7 @@ package struct DeploymentEvidence {
   ///   - key: that the questions are masked under.
   ///   - other: that the other copy is masked under, and that a client in league with the host has.
   package init(
-    model: AuditedModel, questions: AuditedQuestions, key: MasterKey, other: MasterKey, compute: Compute
+    model: AuditedModel, questions: QuestionContent, key: MasterKey, other: MasterKey, compute: Compute
   ) {
     self.model = model
     self.questions = questions
@@ -97,9 +85,9 @@ package struct DeploymentEvidence {
   /// - Parameter end: when to be done; a language model generates less then. Nil for no limit.
   /// - Throws: `OwnerError.unfitData` for too few samples, `.tooLarge`; `MaskingError`, `TrainingError`.
   package func collect(until end: ContinuousClock.Instant? = nil) throws -> Evidence {
-    guard questions.count >= Self.minQuestions else {
+    guard questions.rows >= Self.minQuestions else {
       throw OwnerError.unfitData(
-        "an audit needs \(Self.minQuestions) samples at least, and there are \(questions.count)")
+        "an audit needs \(Self.minQuestions) samples at least, and there are \(questions.rows)")
     }
     let bytes = model.weights.reduce(0) { $0 + $1.count } * MemoryLayout<Float>.size
     guard bytes <= Self.maxWeights else {
@@ -107,7 +95,7 @@ package struct DeploymentEvidence {
         "an audit holds a model's weights several times over: at most \(Self.maxWeights >> 20) MB of them, and these are \(bytes >> 20) MB"
       )
     }
-    let parts = Parts(questions.count, maxRepeats: Self.maxRepeats)
+    let parts = Parts(questions.rows, maxRepeats: Self.maxRepeats)
     let plain = model.plan.unmasked
     let drawn = try generation(parts, until: end)
     let noise = InputNoise(model.masking, master: MasterKey(), for: .prediction)
@@ -170,9 +158,9 @@ package struct DeploymentEvidence {
 
   /// - Parameter first: number of the first question: each has noise and an order of tokens of its own.
   private func masked(
-    _ questions: AuditedQuestions, from first: Int, _ keys: JobKeys<Float>, _ noise: InputNoise?
+    _ questions: QuestionContent, from first: Int, _ keys: JobKeys<Float>, _ noise: InputNoise?
   ) throws -> (rows: Tensor<Float>, lengths: [Int32]?) {
-    let numbers = (0..<questions.count).map { Int32(first + $0) }
+    let numbers = (0..<questions.rows).map { Int32(first + $0) }
     switch questions {
     case .features(var rows):
       try noise?.add(to: &rows, numbers: numbers, workers: compute.workers)

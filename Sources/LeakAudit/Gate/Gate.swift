@@ -213,7 +213,7 @@ package struct AuditSubject: Sendable, Equatable {
     return hash.finalize()
   }
 
-  private static func digest(ofFile path: String) throws -> SHA256.Digest {
+  static func digest(ofFile path: String) throws -> SHA256.Digest {
     guard let file = FileHandle(forReadingAtPath: path) else { throw OwnerError.unfitData("\(path) cannot be read") }
     defer { try? file.close() }
     var hash = SHA256()

@@ -1,9 +1,9 @@
 import Datasets
-import Families
+package import Families
 import Foundation
 import JobSpec
 import Models
-import Numerics
+package import Numerics
 
 /// The samples of a file to ask a deployed model about, read a question at a time from any row on.
 package struct QuestionSource: Sendable {
@@ -67,13 +67,28 @@ package struct QuestionSource: Sendable {
   }
 }
 
+extension QuestionSource {
+  /// The first samples, whole in memory.
+  ///
+  /// - Parameters:
+  ///   - count: at least 1; fewer where there are no more.
+  ///   - standardization: nil for a model without.
+  /// - Throws: `DatasetError`; `OwnerError.unfitData` for a source without samples.
+  package func first(_ count: Int, standardization: Standardization?) throws -> QuestionContent {
+    var reader = try QuestionReader(
+      self, from: 0, rowsPerQuestion: max(1, min(count, rows)), standardization: standardization)
+    guard let content = try reader.question() else { throw OwnerError.unfitData("the file has no rows to ask about") }
+    return content
+  }
+}
+
 /// What a question is about, before it is masked.
-enum QuestionContent: Sendable {
+package enum QuestionContent: Sendable {
   /// [n, d], standardised.
   case features(Tensor<Float>)
   case tokens([[Token]])
 
-  var rows: Int {
+  package var rows: Int {
     switch self {
     case .features(let rows): rows.rows
     case .tokens(let samples): samples.count

@@ -10,6 +10,11 @@ package struct PretrainedWeights: PlaintextWeights {
   /// Nil where every tensor asked for is the checkpoint's.
   let fresh: FreshWeights?
 
+  package init(model: PretrainedModel, fresh: FreshWeights?) {
+    self.model = model
+    self.fresh = fresh
+  }
+
   package func tensor<Element: FloatingElement>(_ specification: ParameterSpecification) throws(FileError)
     -> Tensor<Element>
   {

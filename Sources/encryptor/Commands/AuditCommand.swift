@@ -10,7 +10,8 @@ import Numerics
 struct AuditCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "audit",
-    abstract: "Attack a job as its provider could, here, and report what that finds. Sends nothing.",
+    abstract:
+      "Attack a job as its provider could, or a deployment as its host, here, and report what that finds. Sends nothing.",
     discussion: """
       Masks a sample of the job's rows with throw-away keys, trains on them, and tries the strongest known attacks on exactly what the trainer \
       would see, each beside the same attack on unmasked data. A fixed linear mask is obfuscation, not semantic security: an attack that \
@@ -20,14 +21,20 @@ struct AuditCommand: ParsableCommand {
       interval the end that leaks more counts; or it was cut short, had no time, or could not be measured. A limit on what is not there \
       (tokens in a job of features) passes and says so.
 
+      Of a deployment (a directory that `encryptor deploy` made) it masks samples of --data under the deployment's own keys, asks some of them \
+      twice, makes the copy that another client or a rotation would have, and generates where the model does: what questions show, instead of \
+      what training shows. The gate is that of the deployed run's job.
+
       Example: encryptor audit jobs/tox21.yaml --set data.file=/data/tox21_morgan2048.h5 --minutes 5
+      Example: encryptor audit deployments/pbmc --data new.h5ad --rows 4096
       """)
 
   @OptionGroup var job: JobOptions
   @OptionGroup var processing: ThreadsOption<OwnerWords>
 
   @Option(
-    name: .customLong("out"), help: "Where the report goes. (default: audits/NAME, NAME being the job's)",
+    name: .customLong("out"),
+    help: "Where the report goes. (default: audits/NAME, NAME being the job's, or audits/DIRECTORY-deployment)",
     completion: .directory)
   var output: String?
 
@@ -40,27 +47,69 @@ struct AuditCommand: ParsableCommand {
         """))
   var minutes: Double = 5
 
+  @Option(
+    help: "Of a deployment: an HDF5 file of samples to ask about. (default: the data of the deployed run)",
+    completion: .file())
+  var data: String?
+
+  @Option(help: "Of a deployment: path of the features or token ids in it. (default: as in the training data)")
+  var features: String?
+
+  @Option(help: "Of a deployment: samples that are read, the first of the file. (default: 4096)")
+  var rows: Int?
+
   @Flag(help: "Print the report as JSON instead of the table.")
   var json = false
 
   func validate() throws {
     guard minutes > 0, minutes <= 10_000 else { throw ValidationError("--minutes must be above 0 and at most 10000") }
+    if let rows, !DeploymentAudit.rowLimit.contains(rows) {
+      throw ValidationError(
+        "--rows must be \(DeploymentAudit.rowLimit.lowerBound) to \(DeploymentAudit.rowLimit.upperBound)")
+    }
   }
 
   func run() throws {
+    let deployment = DeploymentDirectory(root: URL(filePath: job.job))
+    guard !deployment.exists else { return try auditDeployment(deployment) }
+    guard data == nil, features == nil, rows == nil else {
+      throw OwnerError.run(
+        "\(job.job) is no deployment: --data, --features and --rows are for one; a job names its data, --set data.file=FILE"
+      )
+    }
     let resolved = try job.load()
     let directory = AuditDirectory(root: URL(filePath: try output ?? AuditOption.defaultDirectory(resolved)))
     // Minutes of work are not to end in a directory that cannot be written.
     try directory.checkWritable()
     let prepared = try PreparedJob(job: resolved, secret: try OrderSecret(ephemeralWithSeed: resolved.train.seed))
     KernelNotice.show()
-    let report = try measure(prepared)
+    try show(try measure(prepared), in: directory, gate: resolved.audit)
+  }
+
+  private func show(_ report: AuditReport, in directory: AuditDirectory, gate: AuditGate?) throws {
     try directory.write(report)
     print(
       json
         ? String(decoding: try AuditDirectory.text(report), as: UTF8.self)
         : AuditTable(report: report, page: directory.page.path).text)
-    if let gate = resolved.audit { try AuditOption.check(report, gate) }
+    if let gate { try AuditOption.check(report, gate) }
+  }
+
+  private func auditDeployment(_ deployment: DeploymentDirectory) throws {
+    guard job.overrides.isEmpty else {
+      throw OwnerError.run("\(job.job) is a deployment, which has no keys of a job to --set")
+    }
+    let audit = try DeploymentAudit(deployment, compute: processing.compute)
+    let name = deployment.root.standardizedFileURL.lastPathComponent
+    let directory = AuditDirectory(root: URL(filePath: output ?? "audits/\(name)-deployment"))
+    // Minutes of work are not to end in a directory that cannot be written.
+    try directory.checkWritable()
+    let gate = try audit.gate()
+    KernelNotice.show()
+    let report = try audit.report(
+      data: data, features: features, rows: rows ?? 4096, minutes: minutes, program: Release.software
+    ) { StandardError.write("\($0)\n") }
+    try show(report, in: directory, gate: gate)
   }
 
   private func measure(_ prepared: PreparedJob) throws -> AuditReport {

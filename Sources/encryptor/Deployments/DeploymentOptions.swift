@@ -110,10 +110,12 @@ enum DeploymentText {
   private static func milliseconds(_ value: Double?) -> String { value.map { QuantityText.fixed($0, 1) } ?? "–" }
 
   /// What the rows that a host has seen are good for.
-  static func seen(_ rows: Int, of maximum: Int?) -> String {
-    let limit = maximum.map { " of at most \(QuantityText.count($0))" } ?? ""
-    return
-      "the host has seen \(QuantityText.count(rows)) rows\(limit) of this model, masked: it has their distances and clusters, and what it can "
-      + "work out grows with every row; the deployment's owner can limit it (--max-rows) and measure it (encryptor audit)"
+  static func seen(_ rows: Int, of maximum: Int?, by shape: QuestionShape) -> String {
+    let seen = SeenRows(
+      rows, input: shape.input, readsTokens: shape.tokens != nil, hasNoise: shape.masking.noise != nil)
+    let limit =
+      maximum.map { "At most \(QuantityText.count($0)) are answered." }
+      ?? "The deployment's owner can limit them (--max-rows)."
+    return "\(seen.text) \(limit) `encryptor audit` measures it."
   }
 }

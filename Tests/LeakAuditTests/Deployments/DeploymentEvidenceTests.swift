@@ -22,13 +22,13 @@ import Testing
       base: nil, tokens: tokens)
   }
 
-  private func rows(_ count: Int) -> AuditedQuestions {
+  private func rows(_ count: Int) -> QuestionContent {
     var random = SplitMix(seed: 1)
     return .features(SyntheticRows.gaussian(count, 12, random: &random))
   }
 
   private func evidence(
-    _ model: AuditedModel, _ questions: AuditedQuestions
+    _ model: AuditedModel, _ questions: QuestionContent
   ) throws -> Evidence {
     try DeploymentEvidence(
       model: model, questions: questions, key: MasterKey(), other: MasterKey(), compute: CopyScene.compute
