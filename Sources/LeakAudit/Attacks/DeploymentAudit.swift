@@ -1,5 +1,5 @@
 import Cryptography
-package import Foundation
+import Foundation
 import Foundations
 import JobSpec
 import Masking

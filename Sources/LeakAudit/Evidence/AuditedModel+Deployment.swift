@@ -1,4 +1,5 @@
 import Families
+import JobSpec
 import Masking
 import Models
 import Numerics

@@ -2,6 +2,7 @@ import ArgumentParser
 import Files
 import Foundation
 import Foundations
+import Models
 import Numerics
 import OwnerRole
 import Protocol
