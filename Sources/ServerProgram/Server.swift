@@ -20,10 +20,14 @@ package final class Server<Identity: ServerIdentity> {
 
   /// Takes the store, opens the event log, and listens.
   ///
-  /// - Parameter owners: whom it serves.
+  /// - Parameters:
+  ///   - owners: whom it serves.
+  ///   - awaitsGuests: whether the service says at its beginning whose keys are let in beside the owners'; until then those wait.
   /// - Throws: `Failure` for keys, owners, store or address that cannot be used; `CancellationError` when it is to stop before it has
   ///   the store.
-  package init(_ place: ServerPlace<Identity>, owners list: OwnerList, log: ServerLog, stop: StopSwitch) throws {
+  package init(
+    _ place: ServerPlace<Identity>, owners list: OwnerList, awaitsGuests: Bool = false, log: ServerLog, stop: StopSwitch
+  ) throws {
     let keys = try KeyFile(.init(server: Identity.name), in: place.keys).readKeyPair()
     _ = try list.read()
     let store = URL(filePath: place.store)
@@ -44,7 +48,8 @@ package final class Server<Identity: ServerIdentity> {
       // More than the answers to any window: what is under way is bounded by credits, and a full queue would lose messages.
       transport.sendQueueMessages = 1024
       endpoint = try ZeroMQServerEndpoint(
-        bind: place.address, connect: place.connect, keys: keys, authorized: owners, options: transport
+        bind: place.address, connect: place.connect, keys: keys, authorized: owners,
+        awaitsGuests: awaitsGuests, options: transport
       ) { refusal in
         log.refused(refusal)
         eventLog.note(

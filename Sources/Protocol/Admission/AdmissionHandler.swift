@@ -1,11 +1,11 @@
 import CZeroMQ
 import Foundation
-import Synchronization
 
 /// Answers libzmq's request, once for every new connection, whether its key may connect (ZAP, ZeroMQ RFC 27).
 ///
-/// The list contains keys, so the answer depends on the key that the handshake has proven and on nothing the peer claims. The
-/// same thread reads the monitor of the server's socket, for refusals that come before this question.
+/// The list contains keys, so the answer depends on the key that the handshake has proven and on nothing the peer claims. While the guests are not
+/// known yet, as at a host that still reads its deployments, the request of a key that is not listed waits: a refusal would be final for its
+/// client. The same thread reads the monitor of the server's socket, for refusals that come before this question.
 ///
 /// The sockets are made by `init` and from then on used by the one thread that it starts, which closes them at its end;
 /// starting a thread orders memory. Nothing else here changes. Hence `@unchecked Sendable`.
@@ -16,21 +16,32 @@ final class AdmissionHandler: @unchecked Sendable {
   private let list: AdmissionList
   private let refusals: RefusalReporter
   private let stopSignal: WakeSignal
+  private let listSignal: WakeSignal
   private let hasEnded = DispatchSemaphore(value: 0)
+  /// How long libzmq waits for an answer, after which the client connects anew.
+  private let handshakeTimeout: Duration
 
   /// Where libzmq looks for the handler of a context (fixed by RFC 27).
   private static let address = "inproc://zeromq.zap.01"
+  /// Requests that may wait. Anybody can make one; those beyond come again.
+  static let mostWaiting = 256
 
   /// Starts answering for every socket of the context.
   ///
-  /// - Parameter observed: the socket that is going to listen and must not be bound yet.
+  /// - Parameters:
+  ///   - observed: the socket that is going to listen and must not be bound yet.
+  ///   - handshakeTimeout: of the sockets.
   init(
-    for observed: ZeroMQSocket?, in context: ZeroMQContext, list: AdmissionList, refusals: RefusalReporter
+    for observed: ZeroMQSocket?, in context: ZeroMQContext, list: AdmissionList, refusals: RefusalReporter,
+    handshakeTimeout: Duration
   ) throws(TransportError) {
     self.list = list
     self.refusals = refusals
+    self.handshakeTimeout = handshakeTimeout
     stopSignal = try WakeSignal()
-    requests = try ZeroMQSocket(ZMQ_REP, in: context)
+    listSignal = try WakeSignal()
+    // Not REP, which takes the next request only after its answer to the one before.
+    requests = try ZeroMQSocket(ZMQ_ROUTER, in: context)
     try requests.set(ZMQ_LINGER, 0)
     try requests.bind(Self.address)
     monitor = try observed.map { (socket) throws(TransportError) in
@@ -47,28 +58,61 @@ final class AdmissionHandler: @unchecked Sendable {
     hasEnded.wait()
   }
 
+  /// Has the requests that wait looked at again: the list has changed.
+  func listChanged() {
+    listSignal.signal()
+  }
+
   private func run() {
     defer {
       requests.close()
       monitor?.socket.close()
       hasEnded.signal()
     }
+    var waiting: [WaitingRequest] = []
     // An error here means that the socket or its context is gone. Without a handler nobody new is admitted.
     while !stopSignal.take() {
       do {
-        try answerAll()
+        try answerAll(&waiting)
         let connections = monitor.map { [SocketWait.Source.readable($0.socket)] } ?? []
-        try SocketWait.wait(
-          for: [.readable(requests), .descriptor(stopSignal.fileDescriptor)] + connections, until: nil)
+        let signals = [stopSignal, listSignal].map { SocketWait.Source.descriptor($0.fileDescriptor) }
+        try SocketWait.wait(for: [.readable(requests)] + signals + connections, until: waiting.first?.deadline)
       } catch {
         return
       }
     }
   }
 
-  private func answerAll() throws(TransportError) {
-    while let request = try requests.receive(maximumParts: 16) {
-      _ = try requests.send(answer(to: request.parts))
+  /// A request that cannot be decided yet.
+  private struct WaitingRequest {
+    let request: AdmissionRequest
+    let deadline: Deadline
+  }
+
+  /// - Parameter waiting: in order of arrival.
+  private func answerAll(_ waiting: inout [WaitingRequest]) throws(TransportError) {
+    // Before the list is looked at: a change while it is comes back here.
+    _ = listSignal.take()
+    var undecided: [WaitingRequest] = []
+    for entry in waiting {
+      if entry.deadline.hasPassed {
+        try send(.comeAgain, to: entry.request)
+      } else if let answer = answer(to: entry.request) {
+        try send(answer, to: entry.request)
+      } else {
+        undecided.append(entry)
+      }
+    }
+    waiting = undecided
+    while let message = try requests.receive(maximumParts: 16) {
+      guard let request = AdmissionRequest(message.parts) else { continue }
+      if let answer = answer(to: request) {
+        try send(answer, to: request)
+      } else if waiting.count < Self.mostWaiting {
+        waiting.append(WaitingRequest(request: request, deadline: Deadline(after: handshakeTimeout)))
+      } else {
+        try send(.comeAgain, to: request)
+      }
     }
     while let event = try monitor?.next() {
       switch event {
@@ -80,74 +124,81 @@ final class AdmissionHandler: @unchecked Sendable {
     }
   }
 
-  /// Version, request, domain, address, identity, mechanism, credentials in; version, request, status, text, user,
-  /// metadata out.
-  private func answer(to request: [Data]) -> [Data] {
-    let requestID = request.count > 1 ? request[1] : Data()
-    func reply(_ status: String, _ text: String, user: String = "") -> [Data] {
-      [Data("1.0".utf8), requestID, Data(status.utf8), Data(text.utf8), Data(user.utf8), Data()]
-    }
-    guard request.count == 7, request[0] == Data("1.0".utf8) else { return reply("500", "unknown version") }
-    let address = String(decoding: request[3], as: UTF8.self)
-    guard request[2] == Data(ZeroMQSocket.admissionDomain.utf8), request[5] == Data("CURVE".utf8),
-      let publicKey = CurvePublicKey(bytes: request[6])
+  /// One whose connection has ended meanwhile is dropped by libzmq.
+  private func send(_ answer: AdmissionAnswer, to request: AdmissionRequest) throws(TransportError) {
+    _ = try requests.send(request.reply(answer))
+  }
+
+  /// Nil while it cannot be told.
+  private func answer(to request: AdmissionRequest) -> AdmissionAnswer? {
+    guard let fields = request.fields else { return .unknownVersion }
+    guard fields.domain == Data(ZeroMQSocket.admissionDomain.utf8), fields.mechanism == Data("CURVE".utf8),
+      let publicKey = CurvePublicKey(bytes: fields.credentials)
     else {
-      refusals.report(.handshakeFailed, address: address)
-      return reply("400", "a CURVE key is required")
+      refusals.report(.handshakeFailed, address: fields.address)
+      return .keyRequired
     }
     let key = OwnerKey(publicKey)
-    guard list.contains(key) else {
-      refusals.report(.keyNotListed, key: key, address: address)
-      return reply("400", "not listed")
+    switch list.standing(of: key) {
+    case .served: return .listed(key)
+    case .unknownYet: return nil
+    case .notServed:
+      refusals.report(.keyNotListed, key: key, address: fields.address)
+      return .notListed
     }
-    return reply("200", "listed", user: key.z85)
   }
 }
 
-/// The keys served at this moment, the owners' that the operator lists and those of guests whom owners admit; replaceable while connections come and go.
-final class AdmissionList: Sendable {
-  private let keys: Mutex<(owners: Set<OwnerKey>, guests: Set<OwnerKey>)>
-
-  init(_ owners: Set<OwnerKey>) {
-    keys = Mutex((owners, []))
+/// What libzmq asks: where its answer goes, an empty part, then version, request, domain, address, identity, mechanism, credentials.
+private struct AdmissionRequest {
+  struct Fields {
+    let domain: Data
+    let address: String
+    let mechanism: Data
+    let credentials: Data
   }
 
-  func replace(with owners: Set<OwnerKey>) {
-    keys.withLock { $0.owners = owners }
+  private let place: Data
+  private let id: Data
+  /// Nil for a request of another version.
+  let fields: Fields?
+
+  /// Nil for a message that has no place for an answer.
+  init?(_ parts: [Data]) {
+    guard parts.count >= 2, parts[1].isEmpty else { return nil }
+    place = parts[0]
+    let request = parts[2...]
+    id = request.count > 1 ? parts[3] : Data()
+    guard request.count == 7, parts[2] == Data("1.0".utf8) else {
+      fields = nil
+      return
+    }
+    fields = Fields(
+      domain: parts[4], address: String(decoding: parts[5], as: UTF8.self), mechanism: parts[7], credentials: parts[8])
   }
 
-  func replaceGuests(with guests: Set<OwnerKey>) {
-    keys.withLock { $0.guests = guests }
-  }
-
-  func contains(_ key: OwnerKey) -> Bool {
-    keys.withLock { $0.owners.contains(key) || $0.guests.contains(key) }
+  /// Version, request, status, text, user, metadata.
+  func reply(_ answer: AdmissionAnswer) -> [Data] {
+    let (status, text, user) = answer.fields
+    return [place, Data(), Data("1.0".utf8), id, Data(status.utf8), Data(text.utf8), Data(user.utf8), Data()]
   }
 }
 
-/// Lets at most a fixed number of events per period through and counts the rest, so that a peer that causes many cannot fill a log.
-package struct PeriodAllowance: Sendable {
-  private static let period: Duration = .seconds(10)
-  private static let allowed = 10
+private enum AdmissionAnswer {
+  case listed(OwnerKey)
+  case notListed
+  case keyRequired
+  case unknownVersion
+  /// Ends the connection without a refusal, after which the client connects anew.
+  case comeAgain
 
-  private var end: ContinuousClock.Instant?
-  private var count = 0
-  private var suppressed = 0
-
-  package init() {}
-
-  /// Nil for what is held back; otherwise how many were since the last one that was let through.
-  package mutating func admit(at now: ContinuousClock.Instant) -> Int? {
-    if end.map({ now >= $0 }) ?? true {
-      end = now + Self.period
-      count = 0
+  var fields: (status: String, text: String, user: String) {
+    switch self {
+    case .listed(let key): ("200", "listed", key.z85)
+    case .comeAgain: ("300", "not known yet", "")
+    case .notListed: ("400", "not listed", "")
+    case .keyRequired: ("400", "a CURVE key is required", "")
+    case .unknownVersion: ("500", "unknown version", "")
     }
-    guard count < Self.allowed else {
-      suppressed += 1
-      return nil
-    }
-    count += 1
-    defer { suppressed = 0 }
-    return suppressed
   }
 }

@@ -26,16 +26,17 @@ package final class ZeroMQServerEndpoint: ServerEndpoint {
   /// - Parameters:
   ///   - endpoint: `tcp://HOST:PORT`, `tcp://*:PORT` for all IPv4 interfaces; port 0 lets the system choose; nil to listen nowhere.
   ///   - owners: `tcp://HOST:PORT` of owners that listen.
+  ///   - awaitsGuests: whether `admitGuests` is going to be called: until then the connections of keys that are not listed wait.
   ///   - onRefusal: called on any thread, at most 10 times in 10 seconds; the rest is counted.
   /// - Throws: `.invalidEndpoint`, `.cannotBind`, `.system`.
   package init(
     bind endpoint: String?, connect owners: [String] = [], keys: CurveKeyPair, authorized: AuthorizedKeys,
-    options: TransportOptions = .init(), onRefusal: @escaping @Sendable (Refusal) -> Void = { _ in }
+    awaitsGuests: Bool = false, options: TransportOptions = .init(), onRefusal: @escaping @Sendable (Refusal) -> Void = { _ in }
   ) throws(TransportError) {
     if let endpoint { try EndpointAddress.check(endpoint, anyPort: true) }
     for owner in owners { try EndpointAddress.check(owner, anyPort: false) }
     self.options = options
-    list = AdmissionList(authorized.keys)
+    list = AdmissionList(authorized.keys, awaitsGuests: awaitsGuests)
     refusals = RefusalReporter(onRefusal)
     wakeSignal = try WakeSignal()
     context = try ZeroMQContext(ioThreads: options.ioThreads)
@@ -50,7 +51,8 @@ package final class ZeroMQServerEndpoint: ServerEndpoint {
       try router.configureListening()
       return router
     }
-    admission = try AdmissionHandler(for: router, in: context, list: list, refusals: refusals)
+    admission = try AdmissionHandler(
+      for: router, in: context, list: list, refusals: refusals, handshakeTimeout: options.handshakeTimeout)
     let sockets = ServerSockets(router: router)
     do {
       if let endpoint { try router?.bind(endpoint) }
@@ -79,11 +81,13 @@ package final class ZeroMQServerEndpoint: ServerEndpoint {
   /// Replaces the list of keys served; from any thread. Connections of keys removed are served no longer.
   package func authorize(_ keys: Set<OwnerKey>) {
     list.replace(with: keys)
+    admission.listChanged()
   }
 
   /// The same for keys that are let in beside the list's.
   package func admitGuests(_ keys: Set<OwnerKey>) {
     list.replaceGuests(with: keys)
+    admission.listChanged()
   }
 
   /// Refusals so far, reported or not.

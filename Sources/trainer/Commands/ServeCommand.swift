@@ -140,7 +140,7 @@ struct ServeCommand: ParsableCommand {
     _ communicator: any Communicator, _ compute: Compute, _ log: ServerLog, _ stop: StopSwitch,
     _ signals: ServiceSignals
   ) throws {
-    let opened = try Server(server.place, owners: server.owners, log: log, stop: stop)
+    let opened = try Server(server.place, owners: server.owners, awaitsGuests: true, log: log, stop: stop)
     defer { opened.close() }
     var service = opened.configuration
     service.jobsAtOnce = jobs

@@ -112,6 +112,60 @@ struct AdmissionTests {
     #expect(try site.endpoint.receive(timeout: Site.patience)?.frames == text("still here"))
   }
 
+  /// A host that was just started and still reads its deployments: a refusal then would end a client that is let in a moment later.
+  @Test func aClientThatComesWhileTheHostReadsItsDeploymentsWaits() throws {
+    let site = try Site(awaitsGuests: true)
+    let (keys, strangers) = (try CurveKeyPair.generate(), try CurveKeyPair.generate())
+    let guest = try site.channel(keys)
+    let stranger = try site.channel(strangers)
+    for channel in [guest, stranger] {
+      #expect(try channel.receive(timeout: .milliseconds(300)) == nil)
+      #expect(!channel.isConnected)
+    }
+    // Those that wait keep nobody else waiting.
+    try site.owner().send(text("owner"))
+    #expect(try site.endpoint.receive(timeout: Site.patience)?.frames == text("owner"))
+    #expect(site.refusals.all.isEmpty)
+
+    site.endpoint.admitGuests([keys.ownerKey])
+    try guest.send(text("guest"))
+    #expect(try site.endpoint.receive(timeout: Site.patience)?.peer.ownerKey == keys.ownerKey)
+    #expect(nextFailure(stranger)?.kind == .refused)
+    #expect(site.refusals.waitFor(.keyNotListed)?.ownerKeyPrefix == strangers.ownerKey.prefix)
+  }
+
+  /// One handshake takes 2 s here: the client makes another.
+  @Test func aClientWaitsLongerThanAHandshakeTakes() throws {
+    let site = try Site(awaitsGuests: true)
+    let keys = try CurveKeyPair.generate()
+    let guest = try site.channel(keys)
+    #expect(try guest.receive(timeout: .milliseconds(3_000)) == nil)
+    site.endpoint.admitGuests([keys.ownerKey])
+    try guest.send(text("guest"))
+    #expect(try site.endpoint.receive(timeout: Site.patience)?.peer.ownerKey == keys.ownerKey)
+  }
+
+  @Test func anEndThatClosesWhileClientsWaitDoesNotWaitForThem() throws {
+    let site = try Site(awaitsGuests: true)
+    let guest = try site.channel(.generate())
+    #expect(try guest.receive(timeout: .milliseconds(300)) == nil)
+    let start = ContinuousClock.now
+    site.endpoint.close()
+    // The linger time is half a second, a handshake's two.
+    #expect(start.duration(to: .now) < .milliseconds(1_500))
+  }
+
+  @Test func ofManyThatWaitThoseBeyondTheLimitComeAgain() throws {
+    let site = try Site(awaitsGuests: true)
+    let keys = try (0..<AdmissionHandler.mostWaiting + 8).map { _ in try CurveKeyPair.generate() }
+    let channels = try keys.map(site.channel)
+    #expect(try channels[0].receive(timeout: .milliseconds(500)) == nil)
+    site.endpoint.admitGuests(Set(keys.map(\.ownerKey)))
+    for channel in channels { try channel.send(text("here")) }
+    for _ in channels { #expect(try site.endpoint.receive(timeout: Site.patience)?.frames == text("here")) }
+    #expect(site.refusals.all.allSatisfy { $0.reason != .keyNotListed })
+  }
+
   @Test func aConnectionThatNamesItselfIsNotServed() throws {
     let site = try Site()
     let context = try ZeroMQContext(ioThreads: 1)

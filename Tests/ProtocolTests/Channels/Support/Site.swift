@@ -27,13 +27,13 @@ struct Site {
     return options
   }
 
-  init(owners: Int = 1, options: TransportOptions = quickOptions) throws {
+  init(owners: Int = 1, awaitsGuests: Bool = false, options: TransportOptions = quickOptions) throws {
     serverKeys = try CurveKeyPair.generate()
     ownerKeys = try (0..<owners).map { _ in try CurveKeyPair.generate() }
     let refusals = RefusalLog()
     endpoint = try ZeroMQServerEndpoint(
       bind: "tcp://127.0.0.1:0", keys: serverKeys, authorized: AuthorizedKeys(Set(ownerKeys.map(\.ownerKey))),
-      options: options, onRefusal: { refusals.append($0) })
+      awaitsGuests: awaitsGuests, options: options, onRefusal: { refusals.append($0) })
     self.refusals = refusals
     self.options = options
   }
@@ -46,6 +46,14 @@ struct Site {
     try ZeroMQOwnerChannel(
       endpoint: address ?? endpoint.boundEndpoint, ownerKeys: ownerKeys[number], serverKey: serverKeys.publicKey,
       options: options ?? self.options)
+  }
+}
+
+extension Site {
+  /// For a key of its own.
+  func channel(_ keys: CurveKeyPair) throws -> ZeroMQOwnerChannel {
+    try ZeroMQOwnerChannel(
+      endpoint: endpoint.boundEndpoint, ownerKeys: keys, serverKey: serverKeys.publicKey, options: options)
   }
 }
 
