@@ -31,7 +31,8 @@ package final class ZeroMQServerEndpoint: ServerEndpoint {
   /// - Throws: `.invalidEndpoint`, `.cannotBind`, `.system`.
   package init(
     bind endpoint: String?, connect owners: [String] = [], keys: CurveKeyPair, authorized: AuthorizedKeys,
-    awaitsGuests: Bool = false, options: TransportOptions = .init(), onRefusal: @escaping @Sendable (Refusal) -> Void = { _ in }
+    awaitsGuests: Bool = false, options: TransportOptions = .init(),
+    onRefusal: @escaping @Sendable (Refusal) -> Void = { _ in }
   ) throws(TransportError) {
     if let endpoint { try EndpointAddress.check(endpoint, anyPort: true) }
     for owner in owners { try EndpointAddress.check(owner, anyPort: false) }
