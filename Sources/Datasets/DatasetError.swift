@@ -56,7 +56,6 @@ package struct DatasetError: Failure, Equatable {
 
   package var kind: FailureKind {
     switch reason {
-    case .missingFile: .usage
     case .notPermitted: .keyOrPermission
     case .diskFull: .exhausted
     case .defect: .defect

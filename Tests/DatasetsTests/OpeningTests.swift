@@ -23,12 +23,12 @@ import Testing
 
   @Test func missingFile() throws {
     let error = try expectError(.missingFile) { _ = try HDF5File(path: directory.file("absent.h5")) }
-    #expect(error.kind == .usage)
+    #expect(error.kind == .inputData)
     #expect(error.description.contains("absent.h5"))
   }
 
   @Test func directoryInPlaceOfFile() throws {
-    #expect(try expectError(.missingFile) { _ = try HDF5File(path: directory.path) }.kind == .usage)
+    #expect(try expectError(.missingFile) { _ = try HDF5File(path: directory.path) }.kind == .inputData)
   }
 
   @Test(.enabled(if: getuid() != 0, "the superuser may read everything"))

@@ -105,7 +105,8 @@ struct DeploymentTests {
     #expect(audit.output.hasSuffix("report: \(site["audits/deployment-deployment/audit.html"])\n"))
     #expect(!audit.output.contains("--set"), "a deployment has no job to change")
     try site.encryptor("audit", "deployment", "--set", "train.epochs=1").expectRefusal(2, saying: "is a deployment")
-    #expect(try site.encryptor("audit", "deployment", "--data", "nowhere.h5").code == 2)
+    try site.encryptor("audit", "deployment", "--data", "nowhere.h5")
+      .expectRefusal(3, saying: "nowhere.h5: there is no such file")
     try site.encryptor("audit", "job.yaml", "--rows", "100").expectRefusal(2, saying: "is no deployment")
     #expect(try site.encryptor("audit", "deployment", "--rows", "0").code == 2)
   }

@@ -270,7 +270,7 @@ struct DataRefusalTests {
   }
 
   @Test func missingFileToInspect() throws {
-    try site.encryptor("inspect", "absent.h5").expectRefusal(2, saying: "absent.h5")
+    try site.encryptor("inspect", "absent.h5").expectRefusal(3, saying: "absent.h5")
   }
 
   /// Rows are read when they are masked: the run stops, says which row, and goes on with a good file.

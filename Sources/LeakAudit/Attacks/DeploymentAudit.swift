@@ -39,30 +39,49 @@ package struct DeploymentAudit {
     return try ResolvedJob.load(path: job, checkFiles: false).audit
   }
 
+  /// The deployed model, and samples to ask it about.
+  package struct Subject {
+    let model: DeployableModel
+    /// Path of the samples' file.
+    let file: String
+    let source: QuestionSource
+  }
+
+  /// Opens what is audited, before anything of it is computed.
+  ///
+  /// - Parameters:
+  ///   - data: an HDF5 file of samples; nil for the data of the deployed run.
+  ///   - features: where they are in it; nil for where the training data had them.
+  ///   - observe: called with what is worth a warning.
+  /// - Throws: `OwnerError.unfitData` for data that are not there, or do not fit; `DatasetError`, `FileError`.
+  package func open(data: String?, features: String?, observe: (String) -> Void) throws -> Subject {
+    let longest = record.shape.tokens?.maximumTokens
+    let model = try record.source.open(warn: { observe("warning: \($0)") }).taking(tokens: longest)
+    let file = try data ?? ownData(model)
+    return Subject(
+      model: model, file: file,
+      source: try QuestionSource(record.shape, file: file, features: features, maximumTokens: longest))
+  }
+
   /// Masks samples as clients do, and the model as the host has it, and attacks what the host then sees.
   ///
   /// The questions are under the key of the lowest number in force. The other copy is that of another key in force, or where there is one key alone of a
   /// throw-away one, as a rotation would leave it.
   ///
   /// - Parameters:
-  ///   - data: an HDF5 file of samples; nil for the data of the deployed run.
-  ///   - features: where they are in it; nil for where the training data had them.
   ///   - rows: samples that are read, the first of the file.
   ///   - minutes: for evidence and attacks together, as of a job's audit.
   ///   - program: that makes the report.
   ///   - observe: called with what is done next.
-  /// - Throws: `OwnerError.unfitData` for data that are not there, do not fit, or are too few; `.tooLarge`; `MaskingError` for keys that cannot be
-  ///   read; `DatasetError`, `FileError`.
+  /// - Throws: `OwnerError.unfitData` for samples that are too few; `.tooLarge`; `MaskingError` for keys that cannot be read; `DatasetError`,
+  ///   `FileError`.
   package func report(
-    data: String?, features: String?, rows: Int, minutes: Double, program: String, observe: (String) -> Void
+    on subject: Subject, rows: Int, minutes: Double, program: String, observe: (String) -> Void
   ) throws -> AuditReport {
     let clock = ContinuousClock()
     let start = clock.now
     let allowed = Duration.seconds(60 * minutes)
-    let longest = record.shape.tokens?.maximumTokens
-    let deployed = try record.source.open(warn: { observe("warning: \($0)") }).taking(tokens: longest)
-    let file = try data ?? ownData(deployed)
-    let source = try QuestionSource(record.shape, file: file, features: features, maximumTokens: longest)
+    let (deployed, source) = (subject.model, subject.source)
     let questions = Self.limited(try source.first(rows, standardization: deployed.standardization))
     let numbers = Set(record.copiesInUse.map(\.keyNumber)).sorted()
     let keys = try numbers.prefix(2).map { try directory.key($0, of: record.id) }
@@ -77,7 +96,8 @@ package struct DeploymentAudit {
     }
     return AuditReport(
       job: evidence.traits, jobDigest: try AuditSubject.digest(ofFile: directory.record.path).bytes.hexadecimal,
-      dataDigest: try AuditSubject.digest(ofFile: file).bytes.hexadecimal, created: Date.now.formatted(.iso8601),
+      dataDigest: try AuditSubject.digest(ofFile: subject.file).bytes.hexadecimal,
+      created: Date.now.formatted(.iso8601),
       program: program, rowsSeen: evidence.masked.inputs.rows, publicRows: evidence.knowledge.sampleRows.rows,
       minutes: minutes, seconds: start.duration(to: clock.now) / .seconds(1), attacks: attacks, noiseCost: nil,
       deployment: DeploymentTraits(

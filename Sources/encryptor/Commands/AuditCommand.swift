@@ -105,10 +105,11 @@ struct AuditCommand: ParsableCommand {
     // Minutes of work are not to end in a directory that cannot be written.
     try directory.checkWritable()
     let gate = try audit.gate()
+    let observe = { (line: String) in StandardError.write("\(line)\n") }
+    let subject = try audit.open(data: data, features: features, observe: observe)
     KernelNotice.show()
     let report = try audit.report(
-      data: data, features: features, rows: rows ?? 4096, minutes: minutes, program: Release.software
-    ) { StandardError.write("\($0)\n") }
+      on: subject, rows: rows ?? 4096, minutes: minutes, program: Release.software, observe: observe)
     try show(report, in: directory, gate: gate)
   }
 

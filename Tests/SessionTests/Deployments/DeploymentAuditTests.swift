@@ -17,7 +17,8 @@ import Testing
     let deployment = try fixture.newDeployment(of: source, separateKeys: separateKeys)
     let audit = try DeploymentAudit(deployment.directory, compute: Compute(threads: 1))
     return try audit.report(
-      data: nil, features: nil, rows: 64, minutes: 2, program: "test", observe: { _ in })
+      on: audit.open(data: nil, features: nil, observe: { _ in }), rows: 64, minutes: 2, program: "test",
+      observe: { _ in })
   }
 
   private func detail(_ name: String, _ result: AttackResult) -> Double? {
