@@ -96,8 +96,9 @@ extension JobService {
   func remove(_ id: JobID, as event: LoggedEvent.Kind, reason: String, for peer: PeerID) throws {
     guard let record = jobs[id] else { return }
     guard active[id] == nil else { throw WireError.outOfOrder("release of a job that runs") }
-    queue.removeAll { $0 == id }
+    let hasMoved = leaveLine(id)
     jobs[id] = nil
+    if hasMoved { tellPositions() }
     onDisk(id, for: peer) { [store] in
       try store.remove(id, of: Handler.program)
     } then: { [unowned self] result in

@@ -43,13 +43,31 @@ extension JobService {
     }
   }
 
+  /// Takes a job out of the line.
+  ///
+  /// - Returns: whether it was in it, and those behind it have other places now.
+  func leaveLine(_ id: JobID) -> Bool {
+    let before = queue.count
+    queue.removeAll { $0 == id }
+    return queue.count < before
+  }
+
   /// The owner is not there any more: its job is saved and leaves the line.
   package func detach(_ id: JobID, reason: StopReason) {
-    jobs[id]?.isAttached = false
-    jobs[id]?.follows = false
-    if jobs[id]?.isAutonomous == true { return }
-    queue.removeAll { $0 == id }
-    active[id]?.runner.stop(reason)
+    detach([id], reason: reason)
+  }
+
+  /// The same of several jobs, of which those in line hear once.
+  func detach(_ ids: [JobID], reason: StopReason) {
+    var hasMoved = false
+    for id in ids {
+      jobs[id]?.isAttached = false
+      jobs[id]?.follows = false
+      if jobs[id]?.isAutonomous == true { continue }
+      if leaveLine(id) { hasMoved = true }
+      active[id]?.runner.stop(reason)
+    }
+    if hasMoved { tellPositions() }
   }
 
   /// What a connection is told that has lost its job to another one.

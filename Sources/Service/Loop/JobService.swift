@@ -260,7 +260,7 @@ extension JobService {
 
   private func breakOff(_ peer: PeerID) {
     connections.breaks(peer, at: clock.now)
-    for (id, record) in jobs where record.peer == peer { detach(id, reason: .ownerLost) }
+    detach(jobs.filter { $0.value.peer == peer }.map(\.key), reason: .ownerLost)
   }
 
   /// Writes down why something was not done, and tells whoever wanted it.

@@ -250,6 +250,27 @@ import Testing
     #expect(try status(other).state == .queued)
   }
 
+  /// Whoever waits hears of its new place when one before it is cancelled, or its owner goes.
+  @Test func thoseBehindHearWhenOneLeavesTheLine() throws {
+    let site = try Site<Float>()
+    let trainer = site.trainer()
+    defer { trainer.shutDown() }
+    let running = RawOwner<Float>(site.network, site.keys.ownerKey, job: .random())
+    try Self.small.begin(running)
+    let waiting = try (0..<4).map { _ in
+      RawOwner<Float>(site.network, try CurveKeyPair.generate().ownerKey, job: .random())
+    }
+    for owner in waiting { try line(up: Self.small, owner) }
+    try waiting[0].send(.cancel)
+    for (place, owner) in waiting.dropFirst().enumerated() {
+      _ = try owner.wait { if case .queued(place + 1) = $0 { true } else { nil } }
+    }
+    try waiting[1].send(.leave)
+    for (place, owner) in waiting.dropFirst(2).enumerated() {
+      _ = try owner.wait { if case .queued(place + 1) = $0 { true } else { nil } }
+    }
+  }
+
   @Test func severalAtOnceNeedOneProcess() throws {
     #expect(throws: ServiceError.self) { try TrainerConfiguration.check(jobsAtOnce: 2, areReplicated: true) }
     #expect(throws: Never.self) { try TrainerConfiguration.check(jobsAtOnce: 1, areReplicated: true) }
