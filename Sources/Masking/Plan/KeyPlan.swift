@@ -75,6 +75,21 @@ package struct KeyPlanRow: Sendable, Equatable {
   }
 }
 
+extension KeyPlanRow {
+  /// Of an input space: how many independent rows with their plaintext give its key, and with it every other row.
+  ///
+  /// Under an orthogonal key d, the rows' columns without the constant: x'ᵢ · x' = xᵢ · x + 1 whatever the key, so that d known rows are d linear equations
+  /// for any other; δ need not be known, which takes one row more without the key's orthogonality (Liu, Giannella and Kargupta, PKDD 2006). Where values are
+  /// only moved 1, as far as they differ; where nothing is masked 0.
+  package var knownRowsToKey: Int {
+    switch group {
+    case .trivial: 0
+    case .permutation, .signedPermutation: 1
+    case .orthogonal: homogeneous?.features ?? width
+    }
+  }
+}
+
 /// The space is coded as its bare name, so that `plan --json` reads `"space": "input"`; a form that is not whole as `heads` or
 /// `sameOrderAs`, and heads in their order as `permutesHeads` false.
 extension KeyPlanRow: Codable {

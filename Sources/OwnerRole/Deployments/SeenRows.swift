@@ -3,8 +3,8 @@ import Models
 
 /// What it means that a host has seen so many masked rows of one model, in the words that every command uses for it.
 ///
-/// All keys of a model count as one: from two masked copies follows what their keys differ by. The bound is that of the audit's attack by known rows:
-/// an orthogonal key of d columns follows from d independent rows with their plaintext, by linear algebra, and a permutation from hardly any.
+/// All keys of a model count as one: from two masked copies follows what their keys differ by. How many known rows give the key is
+/// `KeyPlanRow.knownRowsToKey`, which the audit's attack by known rows tries.
 package struct SeenRows: Sendable, Equatable {
   /// Rows, or tokens, of all questions to this model under all its keys.
   package let count: Int
@@ -20,16 +20,6 @@ package struct SeenRows: Sendable, Equatable {
     self.hasNoise = hasNoise
   }
 
-  /// Independent rows with plaintext from which the others follow: d, the columns, for the constant is known anyhow; 1 where values are only moved; 0
-  /// where nothing is masked.
-  package var rowsToKey: Int {
-    switch input.group {
-    case .trivial: 0
-    case .permutation, .signedPermutation: 1
-    case .orthogonal: input.homogeneous?.features ?? input.width
-    }
-  }
-
   /// A sentence or two: "the host has seen 1200 rows of this model under all its keys. Whoever …".
   package var text: String {
     let noun = readsTokens ? "token" : "row"
@@ -43,7 +33,7 @@ package struct SeenRows: Sendable, Equatable {
         + ". Their key moves values and leaves them as they are: a single \(noun) known in the clear gives most of it away, and with it all "
         + "others.\(noise)"
     case .orthogonal:
-      let needed = rowsToKey
+      let needed = input.knownRowsToKey
       guard count > needed else {
         return seen
           + ". The key follows from \(needed) \(noun)s known in the clear, more than there are others so far; fewer give the others in part. "

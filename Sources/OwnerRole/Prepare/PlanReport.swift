@@ -93,6 +93,11 @@ package struct PlanReport: Sendable, Codable {
     return seen
   }
 
+  private static func known(_ prepared: PreparedJob, _ noun: String) -> String {
+    let count = prepared.shape.keyPlan.input.knownRowsToKey
+    return count == 1 ? "a single \(noun) known in the clear" : "\(count) independent \(noun)s known in the clear"
+  }
+
   private static func visible(_ prepared: PreparedJob) -> [String] {
     var seen = [
       "sizes, counts and timing: \(prepared.description.totalRows) rows, their number of features, every layer's width, the optimizer's settings"
@@ -102,14 +107,14 @@ package struct PlanReport: Sendable, Codable {
     }
     if case .tokens(let tokens) = prepared.source {
       seen.append(
-        "all distances and angles between token vectors: a fixed mask is an isometry; with as many known tokens as a vector is wide under a "
-          + "rotation, or one under a permutation, every token can be worked out")
+        "all distances and angles between token vectors: a fixed mask is an isometry; with \(known(prepared, "token")) every token can be "
+          + "worked out")
       seen.append("which samples form a batch, and that a sample comes back each epoch")
       seen += visible(tokens, noise: prepared.job.masking.noise)
     } else {
       seen.append(
-        "all distances, angles and clusters between rows: a fixed mask is an isometry; with d+1 known rows, or non-Gaussian features, "
-          + "the rows themselves can be worked out")
+        "all distances, angles and clusters between rows: a fixed mask is an isometry; with \(known(prepared, "row")), or non-Gaussian "
+          + "features, the rows themselves can be worked out")
       if prepared.job.masking.noise != nil {
         seen.append("of all that, what the noise on every value leaves: each row with its noise, the same each epoch")
       }

@@ -3,8 +3,8 @@ package import Numerics
 
 /// What a few rows with their plaintext say of all the others.
 ///
-/// The literature's bound: an orthogonal key of d columns is known entirely from d + 1 independent rows (Liu, Giannella and Kargupta, PKDD
-/// 2006), and the error before is what lies outside the known rows' span.
+/// An orthogonal key of d columns is known entirely from d independent rows (`KeyPlanRow.knownRowsToKey`; the literature's d + 1, of Liu, Giannella and
+/// Kargupta, PKDD 2006, is for a shift of unknown length, and here it adds 1 to every inner product). The error before is what lies outside the known rows' span.
 package struct KnownRows: Attack {
   package struct Knowledge: Sendable {
     /// Which kind of key the masked job's input has: the protocol says it.
@@ -52,7 +52,7 @@ package struct KnownRows: Attack {
     self.compute = compute
   }
 
-  /// 1, 2, 4 … below d + 1, then d + 1 and 2 (d + 1), as far as a fifth of the rows (or `maxOthers`) stays unknown; a quarter of those left
+  /// 1, 2, 4 … below d, then d and 2 d, as far as a fifth of the rows (or `maxOthers`) stays unknown; a quarter of those left
   /// says which numbers between to try.
   package func knowledge(
     of evidence: Evidence, truth: OwnerTruth, random: inout some RandomNumberGenerator
@@ -60,8 +60,8 @@ package struct KnownRows: Attack {
     let (rows, columns) = (truth.rows.rows, truth.rows.columns)
     guard rows >= 5 else { throw Inapplicable("there are fewer than five rows: known ones leave too few to work out") }
     let maxKnown = rows - max(1, min(Self.maxOthers, rows / 5))
-    let powers = sequence(first: 1) { $0 * 2 }.prefix { $0 <= columns }
-    let counts = (Array(powers) + [columns + 1, 2 * (columns + 1)]).filter { $0 <= maxKnown }
+    let powers = sequence(first: 1) { $0 * 2 }.prefix { $0 < columns }
+    let counts = (Array(powers) + [columns, 2 * columns]).filter { $0 <= maxKnown }
     let shuffled = (0..<rows).shuffled(using: &random)
     let known = counts.last ?? 1
     let order = Array(shuffled.prefix(known))
@@ -109,7 +109,7 @@ extension KnownRows {
     let reached = errors.first { $0.error.value < Self.threshold }
     let late = errors.first { $0.error.interval.upper < Self.threshold }
     let early = errors.last { $0.known < late?.known ?? .max && $0.error.interval.lower >= Self.threshold }
-    var details = errors.filter { [1, 8, 32, truth.rows.columns + 1].contains($0.known) }
+    var details = errors.filter { [1, 8, 32, truth.rows.columns].contains($0.known) }
       .map { Measurement.Detail("relative error with \($0.known) known", $0.error.value) }
     if let judged = reached ?? errors.last {
       let place = reached == nil ? "the most known rows tried" : "the value"
