@@ -8,6 +8,8 @@ package enum AggregatorError: Failure, Equatable {
   case otherFederation(store: String)
   /// A file of the store is not what was written: what is wrong with it.
   case damaged(path: String, String)
+  /// What has come of the starting model is not what was written.
+  case damagedStart(path: String)
   /// What `status` shows is not what was written.
   case damagedStatus(path: String)
   /// What differs, of which site.
@@ -29,10 +31,18 @@ package enum AggregatorError: Failure, Equatable {
   /// The result is not there yet.
   case notDone
 
+  /// Whether the store holds what was not written.
+  var isDamage: Bool {
+    switch self {
+    case .damaged, .damagedStart: true
+    default: false
+    }
+  }
+
   package var kind: FailureKind {
     switch self {
     case .otherFederation: .usage
-    case .damaged, .damagedStatus: .inputData
+    case .damaged, .damagedStart, .damagedStatus: .inputData
     case .otherGroupKey: .keyOrPermission
     case .otherCharter, .otherIntroduction, .keyAtWork, .keyTaken, .notMasked, .unwanted, .noSuchModel, .notIntroduced,
       .mayNotEnd, .notDone:
@@ -49,6 +59,8 @@ package enum AggregatorError: Failure, Equatable {
     case .damaged(let path, let what):
       "\(path) \(what): it is damaged; put back a copy with the content that was written last, or begin anew, with a new --store here and new "
         + "run directories at the sites"
+    case .damagedStart(let path):
+      "\(path) is not what was written: it is damaged; start the aggregator again on the same --store, which asks a site for the starting model anew"
     case .damagedStatus(let path):
       "\(path) is not what was written: it is damaged; the aggregator writes it anew when it is started, nothing else needs it"
     case .otherIntroduction(let site, let difference):

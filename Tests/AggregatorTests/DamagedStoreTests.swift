@@ -201,6 +201,36 @@ import TestSupport
     #expect(failure == .damaged(path: file.path, AggregatorError.otherContent), "\(String(describing: failure))")
   }
 
+  /// The starting model on its way, between two of its pieces: nothing is made of it, and the next aggregator asks for it from the beginning.
+  @Test(arguments: ["changed", "cut", "removed"]) func aStartingModelThatTheDiskHasSpoiltIsNamed(_ how: String) throws {
+    let trial = try FederationTrial(TestFederation(rounds: 1))
+    let first = SiteConnection(trial.network, key: trial.federation.siteKeys[0], job: trial.federation.plan.job)
+    try first.open(trial.federation)
+    try first.first { if case .role(.startWanted(0)) = $0 { () } else { nil } }
+    let start = trial.federation.start
+    try first.send(.start(offset: 0, entries: .init(Array(start[..<5]), shape: [5])))
+    try first.first { if case .role(.startWanted(5)) = $0 { () } else { nil } }
+    let file = try trial.content.folder.appending(path: "start.f32")
+    var bytes = try Data(contentsOf: file)
+    #expect(bytes.count == 20)
+    bytes[7] ^= 4
+    switch how {
+    case "changed": try bytes.write(to: file)
+    case "cut": try bytes.prefix(12).write(to: file)
+    default: try FileManager.default.removeItem(at: file)
+    }
+    try first.send(.start(offset: 5, entries: .init(Array(start[5...]), shape: [start.count - 5])))
+    try first.first { if case .conversation(.goodbye) = $0 { () } else { nil } }
+    #expect(trial.aggregator.waitForEnd(10))
+    let failure = trial.aggregator.failure as? AggregatorError
+    #expect(failure == .damagedStart(path: file.path) && failure?.kind.exitCode == 3, "\(String(describing: failure))")
+    #expect(!FileManager.default.fileExists(atPath: try trial.content.folder.appending(path: "model-0.f32").path))
+    try trial.restart()
+    #expect(!FileManager.default.fileExists(atPath: file.path))
+    trial.startSites()
+    trial.expectNoTrace(try trial.expectEnd())
+  }
+
   /// A plain upload has no header that says what it must be.
   @Test func aPlainUploadThatTheDiskHasSpoiltWhileTheAggregatorWasAwayIsAskedForAgain() throws {
     let trial = try FederationTrial(TestFederation(rounds: 1, aggregation: "plain"))

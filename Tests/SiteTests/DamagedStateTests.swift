@@ -2,6 +2,7 @@ import Federation
 import Files
 import Foundation
 import Foundations
+import Numerics
 import OwnerRole
 import TestSupport
 import Testing
@@ -92,10 +93,91 @@ import Testing
     #expect(try place.withSums { $0.map(Array.init) } == content)
   }
 
-  /// Files that a run of pooled statistics and secure sums has, and how it is told.
+  @Test func `A record that changed, or is missing between others, is named; those of the version before are read`()
+    throws
+  {
+    let federation = try SmallFederation()
+    let place = federation.runDirectory(0)
+    try place.open(federation.plan, site: 0, resuming: false)
+    let records = (0..<3).map { round in
+      var record = SumRecord(
+        purpose: .update(round: round), sum: UInt64(round + 1), attempt: 1, cohort: ["site0", "site1"],
+        survivors: ["site0"], seconds: 0.1 + Double(round))
+      record.means = ["loss": 1.0 / 3]
+      return record
+    }
+    var history = try SiteHistory(place)
+    for record in records { try history.append(record) }
+    #expect(try SiteHistory(place).records == records)
+    let file = place.run.history
+    let good = try Data(contentsOf: file)
+    let lines = good.split(separator: 0x0A)
+    var spoilt = [("longer", good + good)]
+    for place in good.indices.dropLast() {
+      var bytes = good
+      bytes[place] ^= 1 << UInt8(place % 8)
+      spoilt.append(("byte \(place)", bytes))
+    }
+    for (what, kept) in [("first", [1, 2]), ("middle", [0, 2]), ("order", [0, 2, 1]), ("twice", [0, 1, 1])] {
+      spoilt.append((what, Data(kept.flatMap { lines[$0] + [0x0A] })))
+    }
+    for (what, bytes) in spoilt {
+      try bytes.write(to: file)
+      let error = #expect(throws: SiteError.self, "\(what)") { try SiteHistory(place) }
+      #expect(error?.kind.exitCode == 3 && error?.description.hasPrefix("\(file.path) is not") == true, "\(what)")
+    }
+    // Lines that are missing at the end are those that the aggregator sends again.
+    try good.dropLast().write(to: file)
+    #expect(try SiteHistory(place).records == Array(records[..<2]))
+
+    try Data(records[..<2].map { $0.line + "\n" }.joined().utf8).write(to: file)
+    var older = try SiteHistory(place)
+    #expect(older.records == Array(records[..<2]))
+    try older.append(records[2])
+    #expect(try SiteHistory(place).records == records)
+    var text = try String(contentsOf: file, encoding: .utf8)
+    text.replace("\"sum\":2", with: "\"sum\":3")
+    try Data(text.utf8).write(to: file)
+    #expect(throws: SiteError.self) { try SiteHistory(place) }
+  }
+
+  @Test func `Control variates that changed, are gone, or of another round are named`() throws {
+    let federation = try SmallFederation()
+    let place = federation.runDirectory(0)
+    try place.open(federation.plan, site: 0, resuming: false)
+    #expect(try place.controls(after: 0, count: 3) == nil)
+    try place.storePending([1, 2, 3], round: 0)
+    let pending = place.run.state.appending(path: "controls-1.pending.safetensors")
+    try expectDamage(pending, saying: "put it back") {
+      let good = try Data(contentsOf: pending)
+      try place.settle(round: 0, tookPart: true)
+      try good.write(to: pending)
+    }
+    try place.settle(round: 0, tookPart: true)
+    let file = place.run.state.appending(path: "controls-1.safetensors")
+    #expect(!FileManager.default.fileExists(atPath: pending.path))
+    try expectDamage(file, saying: "put it back") { _ = try place.controls(after: 1, count: 3) }
+    #expect(try place.controls(after: 1, count: 3) == [1, 2, 3])
+    // Told of the same sum again, and of one without this site.
+    try place.settle(round: 0, tookPart: true)
+    try place.storePending([4, 5, 6], round: 1)
+    try place.settle(round: 1, tookPart: false)
+    #expect(throws: SiteError.self) { try place.controls(after: 2, count: 3) }
+    #expect(throws: SiteError.self) { try place.settle(round: 1, tookPart: true) }
+    #expect(throws: SiteError.self) { try place.controls(after: 1, count: 4) }
+    // A copy of another round's.
+    try FileManager.default.copyItem(at: file, to: place.run.state.appending(path: "controls-2.safetensors"))
+    #expect(throws: SiteError.self) { try place.controls(after: 2, count: 3) }
+    // As the version before has it.
+    try SafetensorsFile.write([SafetensorsTensor("controls", Tensor<Float>([7, 8, 9], shape: [3]))], to: file.path)
+    #expect(try place.controls(after: 1, count: 3) == [7, 8, 9])
+  }
+
+  /// Files that a run of pooled statistics, secure sums and control variates has, and how it is told.
   static let files: [(name: String, text: String)] = [
     ("sums.state", "never an older copy"), ("pooled-means.json", "remove it, and resume"),
-    ("models.json", "put it back as it was"), ("data.json", "is gone"),
+    ("models.json", "put it back as it was"), ("data.json", "is gone"), ("../history.jsonl", "remove it, and resume"),
+    ("controls-1.safetensors", "put it back as it was"),
   ]
 
   @Test(arguments: files.indices)
@@ -103,7 +185,9 @@ import Testing
     index: Int
   ) throws {
     let (name, text) = Self.files[index]
-    let federation = try SmallFederation(rounds: 3, standardize: "pooled")
+    let federation = try SmallFederation(
+      rounds: 3, strategy: name.hasPrefix("controls") ? "{name: scaffold}" : "{name: fedavg, weighting: rows}",
+      standardize: "pooled")
     var undisturbed = federation
     undisturbed.place = "undisturbed-"
     for result in try undisturbed.run() { _ = try result.get() }
@@ -122,7 +206,7 @@ import Testing
       Issue.record("\(results[0])")
       return
     }
-    #expect(path == file.path && what.contains(text), "\(what)")
+    #expect(URL(filePath: path).standardizedFileURL == file.standardizedFileURL && what.contains(text), "\(what)")
     #expect((error as? SiteError)?.kind.exitCode == 3)
     try? FileManager.default.removeItem(at: file)
     try FileManager.default.moveItem(at: aside, to: file)

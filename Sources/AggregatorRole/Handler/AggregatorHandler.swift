@@ -202,7 +202,7 @@ package final class AggregatorHandler: JobHandler {
       case .failure(let error):
         // The federation's files cannot be read.
         service.observe(.role(.trouble((error as? any Failure)?.description ?? "\(error)")))
-        if case AggregatorError.damaged? = error as? AggregatorError { failure = error as? any Failure }
+        if let error = error as? AggregatorError, error.isDamage { failure = error }
       case .success(let outcome):
         if outcome.refusal != nil { refused() }
         if case AggregatorError.otherGroupKey(let name, _, _)? = outcome.refusal as? AggregatorError {

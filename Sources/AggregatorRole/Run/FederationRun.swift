@@ -46,6 +46,9 @@ final class FederationRun {
   /// The site that is asked for the starting model, and when it was asked or sent the last piece.
   var starter: Int?
   var starterHeard: ContinuousClock.Instant
+  /// Entries of it that were written to `start.f32`, and XXH64 of them.
+  var startHeld = 0
+  var startHash = ContentHash()
   /// When the sum under way was begun, or taken up by this process.
   var sumBegan: ContinuousClock.Instant
   /// Sites that came since keys were last set up.
@@ -130,6 +133,8 @@ final class FederationRun {
     where name.hasPrefix("memory-") && files.path(name) != memory {
       try Directory.remove(files.path(name))
     }
+    // What there is of a starting model has no hash: it is asked for from the beginning.
+    try Directory.remove(files.start)
   }
 
   func name(_ site: Int) -> String { plan.charter.sites[site].name }
@@ -195,8 +200,7 @@ final class FederationRun {
   static func isOwn(_ error: any Error) -> Bool {
     if error is FileError { return true }
     if case SumError.storage? = error as? SumError { return true }
-    if case AggregatorError.damaged? = error as? AggregatorError { return true }
-    return false
+    return (error as? AggregatorError)?.isDamage == true
   }
 
   static func text(of error: any Error) -> String { (error as? any Failure)?.description ?? "\(error)" }
@@ -204,7 +208,7 @@ final class FederationRun {
   private func note(_ error: any Error) {
     let reason = Self.text(of: error)
     switch error {
-    case AggregatorError.damaged(let path, let what): failure = .damaged(path: path, what)
+    case let error as AggregatorError where error.isDamage: failure = error
     case FileError.file(let path, let problem): failure = .damaged(path: path, problem.description)
     default: break
     }
@@ -290,8 +294,7 @@ final class FederationRun {
     let status = FederationStatus(
       federation: plan.charter.name, stage: stageText, round: max(0, agenda.models.count - 1),
       rounds: plan.charter.federation.rounds, sumsDone: agenda.done, sums: agenda.purposes(of: plan).count,
-      waitingFor: agenda.result == nil
-        ? waitingFor.map(name) : presence.indices.filter { !agenda.fetched.contains($0) }.map(name),
+      waitingFor: waitingFor.map(name),
       sites: sites, result: agenda.result?.reason)
     guard status != shown else { return }
     shown = status

@@ -21,11 +21,20 @@ struct ModelStep {
 
   /// Writes the starting model as the sites sent it, with control variates of 0 where the strategy has them.
   ///
-  func start(from spool: SpoolFile) throws -> WrittenModel {
-    try write(model: 0) { output in
+  /// - Parameter check: XXH64 of what they sent.
+  /// - Throws: `AggregatorError.damagedStart` for a file that has changed, and then nothing is written; `FileError`.
+  func start(from spool: SpoolFile, check: UInt64) throws -> WrittenModel {
+    guard try spool.length >= entries * MemoryLayout<Float>.stride else {
+      throw AggregatorError.damagedStart(path: files.start)
+    }
+    return try write(model: 0) { output in
+      var read = ContentHash()
       for range in pieces {
-        try output.append(try floats(range, of: spool))
+        let piece = try floats(range, of: spool)
+        piece.withUnsafeBytes { read.update($0) }
+        try output.append(piece)
       }
+      guard read.value() == check else { throw AggregatorError.damagedStart(path: files.start) }
       if plan.modelLength(entries: entries) > entries {
         for range in pieces { try output.append([Float](repeating: 0, count: range.count)) }
       }

@@ -113,20 +113,17 @@ extension FederationRun {
         next = sitesHere.first { $0 > starter } ?? first
       }
     }
-    if next != starter { try Directory.remove(files.start) }
-    (starter, starterHeard) = (next, now)
-    effects.append(.send(.startWanted(held: try startHeld), to: next))
-  }
-
-  private var startHeld: Int {
-    get throws {
-      RegularFile.exists(files.start) ? try SpoolFile(reading: files.start).length / MemoryLayout<Float>.stride : 0
+    if next != starter {
+      try Directory.remove(files.start)
+      (startHeld, startHash) = (0, ContentHash())
     }
   }
 
+    (starter, starterHeard) = (next, now)
+    effects.append(.send(.startWanted(held: startHeld), to: next))
   /// A piece of the starting model; pieces that do not begin at what is held are dropped.
   ///
-  /// - Throws: `WireError` for numbers that are none, or too many.
+  /// - Throws: `WireError` for numbers that are none, or too many; `AggregatorError.damagedStart` where those before are not what was written.
   func start(_ piece: Tensor<Float>, at offset: Int, from site: Int) throws {
     guard let introduction = agenda.introduction else { throw AggregatorError.notIntroduced }
     guard agenda.models.isEmpty else {
@@ -136,23 +133,26 @@ extension FederationRun {
     guard site == starter, mayStart(site) else { return }
     starterHeard = now
     guard piece.allFinite else { throw WireError.notFinite("the starting model") }
-    var held = try startHeld
-    if offset == held {
-      guard piece.count <= introduction.entries - held else {
+    if offset == startHeld {
+      guard piece.count <= introduction.entries - startHeld else {
         throw WireError.misshapen("the starting model has more than \(introduction.entries) numbers")
       }
       let file = try SpoolFile(path: files.start)
       try piece.withUnsafeBufferPointer { (values) throws(FileError) in
-        try file.append(UnsafeRawBufferPointer(values), after: held * MemoryLayout<Float>.stride)
+        try file.append(UnsafeRawBufferPointer(values), after: length)
+      let length = startHeld * MemoryLayout<Float>.stride
+      guard try file.length >= length else { throw AggregatorError.damagedStart(path: files.start) }
       }
-      held += piece.count
+      piece.withUnsafeBufferPointer { startHash.update(UnsafeRawBufferPointer($0)) }
+      startHeld += piece.count
     }
-    if held == introduction.entries { try makeStart(introduction.entries, from: site) }
-    effects.append(.send(.startWanted(held: held), to: site))
+    if startHeld == introduction.entries { try makeStart(introduction.entries, from: site) }
+    effects.append(.send(.startWanted(held: startHeld), to: site))
   }
 
   private func makeStart(_ entries: Int, from site: Int) throws {
-    let made = try ModelStep(plan: plan, files: files, entries: entries).start(from: SpoolFile(reading: files.start))
+    let made = try ModelStep(plan: plan, files: files, entries: entries).start(
+      from: SpoolFile(reading: files.start), check: startHash.value())
     try change { agenda in
       agenda.models = [made.hash]
       agenda.groupCheck = agenda.groupChecks?["\(site)"]

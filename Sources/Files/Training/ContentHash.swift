@@ -100,7 +100,11 @@ struct CheckpointHash {
   private var hash = ContentHash()
 
   mutating func begin(_ tensor: TensorDescription) {
-    hash.update("\(tensor.name)\(tensor.shape)\n")
+    begin(tensor.name, shape: tensor.shape)
+  }
+
+  mutating func begin(_ name: String, shape: [Int]) {
+    hash.update("\(name)\(shape)\n")
   }
 
   mutating func update(_ bytes: UnsafeRawBufferPointer) {

@@ -124,29 +124,3 @@ package struct SiteDirectory: Sendable {
     try RoundJobs(run.state.appending(path: "provider"), for: plan.job, masking: masking)
   }
 }
-
-/// `history.jsonl` of a site: one line for each sum that the aggregator has finished, in order.
-package struct SiteHistory {
-  private let log: LineLog
-  package private(set) var records: [SumRecord] = []
-
-  /// Opens or creates the file; a torn last line, left by a kill, is dropped.
-  ///
-  /// - Throws: `OwnerError.run` for a line that is no record; `FileError`.
-  package init(_ directory: SiteDirectory) throws {
-    let path = directory.run.history.path
-    log = try LineLog(path: path)
-    records = try LineLog.lines(of: path).map { line in
-      guard let record = SumRecord(line: line) else {
-        throw OwnerError.run("\(path) holds a line that is not history")
-      }
-      return record
-    }
-  }
-
-  mutating func append(_ record: SumRecord) throws {
-    try log.append(record.line)
-    try log.sync()
-    records.append(record)
-  }
-}

@@ -104,7 +104,7 @@ extension SiteDirectory {
   /// Whether nothing has come of the run: it was refused, or ended before its first sum, and nothing that it holds has left it.
   var isUnused: Bool {
     get throws {
-      let records = RegularFile.exists(run.history.path) ? try LineLog.lines(of: run.history.path).count : 0
+      let records = RegularFile.exists(run.history.path) ? try SiteHistory.lines(of: run.history.path).count : 0
       let provider = run.state.appending(path: "provider/jobs.json")
       return try records == 0 && !PrivacyLedger.hasEntries(ledger.path)
         && ![sums, modelsFile, provider, run.summary].contains { RegularFile.exists($0.path) }
@@ -168,40 +168,4 @@ extension SiteDirectory {
   private static let sumsAdvice =
     "put it back as it was when this program ended last, never an older copy, which could use keys twice; without it this site cannot go on "
     + "until keys are set up anew"
-
-  // MARK: - Control variates
-
-  /// c_k after the site took part in so many rounds' sums, of the last that is not after `rounds`; nil while it is all zeros.
-  func controls(before rounds: Int, count: Int) throws -> [Float]? {
-    let known = (0...rounds).last { FileManager.default.fileExists(atPath: controlsFile($0, isPending: false).path) }
-    guard let known else { return nil }
-    let tensor: Tensor<Float> = try SafetensorsFile(path: controlsFile(known, isPending: false).path).tensor("controls")
-    guard tensor.count == count else {
-      throw OwnerError.run("\(run.state.path) holds control variates of another model")
-    }
-    return tensor.elements
-  }
-
-  /// Keeps what c_k becomes if the update of `round` is in the sum.
-  func storePending(_ controls: [Float], round: Int) throws {
-    try SafetensorsFile.write(
-      [SafetensorsTensor("controls", Tensor(controls, shape: [controls.count]))],
-      to: controlsFile(round + 1, isPending: true).path)
-  }
-
-  /// The sum of a round's updates is done, with or without this site's.
-  func settle(round: Int, tookPart: Bool) throws {
-    let pending = controlsFile(round + 1, isPending: true)
-    guard FileManager.default.fileExists(atPath: pending.path) else { return }
-    if tookPart {
-      let controls: Tensor<Float> = try SafetensorsFile(path: pending.path).tensor("controls")
-      try SafetensorsFile.write(
-        [SafetensorsTensor("controls", controls)], to: controlsFile(round + 1, isPending: false).path)
-    }
-    try Directory.remove(pending.path)
-  }
-
-  private func controlsFile(_ rounds: Int, isPending: Bool) -> URL {
-    run.state.appending(path: "controls-\(rounds)\(isPending ? ".pending" : "").safetensors")
-  }
 }

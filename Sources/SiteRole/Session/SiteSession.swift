@@ -257,9 +257,9 @@ package final class SiteSession {
 
   private func note(_ record: SumRecord) throws {
     try work.check([record])
-    if let purpose = SumPurpose(record.purpose), case .update(let round) = purpose {
-      let name = work.plan.charter.sites[work.site].name
-      try directory.settle(round: round, tookPart: record.survivors.contains(name))
+    let charter = work.plan.charter
+    if charter.federation.strategy.kind.hasControlVariates, case .update(let round)? = SumPurpose(record.purpose) {
+      try directory.settle(round: round, tookPart: record.survivors.contains(charter.sites[work.site].name))
     }
     try history.append(record)
     for pair in differencing.add(record) { observe(.differing(site: pair.site, purposes: pair.purposes)) }

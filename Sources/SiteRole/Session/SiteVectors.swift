@@ -90,7 +90,9 @@ extension SiteWork {
     var correction: RoundCorrection<Float>?
     var controls: (own: [Float], all: [Tensor<Float>])?
     if strategy.kind.hasControlVariates {
-      let own = try directory.controls(before: round, count: model.count) ?? [Float](repeating: 0, count: model.count)
+      let own =
+        try directory.controls(after: lastRound(before: round) + 1, count: model.count)
+        ?? [Float](repeating: 0, count: model.count)
       let all = try model.unmasked(vector[model.count...])
       controls = (own, all)
       correction = .controls(difference: zip(all, tensors(own)).map { $0.minus($1) })

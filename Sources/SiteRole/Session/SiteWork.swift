@@ -25,6 +25,8 @@ package final class SiteWork: SiteContribution {
   /// Nil where the charter masks nothing.
   private let groupCheck: String?
   let startingSecret: OrderSecret
+  /// Rounds whose sums have this site's update, as their records say.
+  private var rounds: Set<Int> = []
   /// Nil where the charter asks for none.
   let privacy: SitePrivacy?
   /// Under privacy, what the site keeps of its own scores; sums have none then.
@@ -78,8 +80,15 @@ package final class SiteWork: SiteContribution {
   package var modelEntries: Int { model.count }
 
   package func check(_ records: [SumRecord]) throws {
-    try privacy?.check(records, site: plan.charter.sites[site].name)
+    let name = plan.charter.sites[site].name
+    try privacy?.check(records, site: name)
+    for record in records where record.survivors.contains(name) {
+      if case .update(let round)? = SumPurpose(record.purpose) { rounds.insert(round) }
+    }
   }
+
+  /// The last round before this one whose sum has this site's update; −1 for none.
+  func lastRound(before round: Int) -> Int { rounds.filter { $0 < round }.max() ?? -1 }
 
   package func begin() throws {
     // One row that cannot be read must not show by when the part ends.
