@@ -69,6 +69,21 @@ struct FederationProgramTests {
     #expect(log.first("federation done")?["rounds"] as? String == "\(Self.rounds)")
   }
 
+  /// With one of three away: who waits is told for whom, and so is whoever asks for the status.
+  @Test func whoWaitsIsToldForWhom() throws {
+    let parties = try FederationParties()
+    let site = parties.site
+    let server = try site.start(.aggregator, parties.serve + ["--bind", parties.address])
+    let sites = try ["a", "b"].map { try site.start(.encryptor, parties.join($0)) }
+    for child in sites {
+      #expect(Waiting.until(60) { child.errors.contains("of waiting for c; a sum needs 3 sites") }, "\(child.errors)")
+    }
+    let status = try site.run(.aggregator, ["status", "--store", "aggregator-store"])
+    #expect(status.output.contains("; waiting for c\n"), "\(status.output)\(status.errors)")
+    for child in sites + [server] { child.signal(SIGINT) }
+    for child in sites + [server] { _ = try child.wait(seconds: 60) }
+  }
+
   @Test func sitesThatListenAreDialledByTheAggregator() throws {
     let parties = try parties()
     let addresses = FederationParties.names.map { _ in Site.unusedEndpoint() }

@@ -55,8 +55,13 @@ final class FederationRun {
   var newcomers: Set<Int> = []
   /// Uploads that were not what their headers say, and were asked for once more.
   var askedAgain: Set<Int> = []
-  /// Why nothing can be begun.
+  /// Why nothing can be begun, and which sites it is for.
   var obstacle: String?
+  var missing: [Int] = []
+  /// Whether each site takes word of whom is waited for, and what it was told last of that.
+  var hearers: [Int: Bool] = [:]
+  var toldAwaited: [Int: AwaitedSites] = [:]
+  var lastAwaitedNotice: ContinuousClock.Instant?
   /// What was said last of the present stage, and since when it lasts.
   private var toldProgress = ""
   private(set) var stageSince: ContinuousClock.Instant
@@ -128,13 +133,13 @@ final class FederationRun {
   /// Files of sums that are over, which a kill has kept from being removed.
   private func removeLeftovers() throws {
     try UploadSpool.removeAll(in: files, but: try currentSpool())
+    // What there is of a starting model has no hash: it is asked for from the beginning.
+    try Directory.remove(files.start)
     let memory = files.memory(max(0, agenda.models.count - 1))
     for name in try Directory.names(in: files.folder.path)
     where name.hasPrefix("memory-") && files.path(name) != memory {
       try Directory.remove(files.path(name))
     }
-    // What there is of a starting model has no hash: it is asked for from the beginning.
-    try Directory.remove(files.start)
   }
 
   func name(_ site: Int) -> String { plan.charter.sites[site].name }
@@ -187,6 +192,7 @@ final class FederationRun {
         try advance()
         trouble = nil
         tellWhatIsDue()
+        if ticks { tellAwaited() }
       } catch {
         note(error)
       }
@@ -232,7 +238,7 @@ final class FederationRun {
   private var waitingReason: String? {
     if agenda.result != nil {
       let missing = presence.indices.filter { !agenda.fetched.contains($0) && !isHere($0) }
-      return missing.isEmpty ? nil : "waiting for \(names(missing)) to fetch the result"
+      return missing.isEmpty ? nil : "waiting for \(AwaitedSites(missing).text(name)) to fetch the result"
     }
     return groupKeyConflict ?? obstacle
   }
@@ -246,6 +252,7 @@ final class FederationRun {
     if isNew {
       toldProgress = sums.progress
       stageSince = now
+      toldAwaited = [:]
     }
     for site in sitesHere where isNew || tellAgain.contains(site) {
       guard let answer = sums.due(for: site) else { continue }
@@ -272,7 +279,7 @@ final class FederationRun {
   /// Tells of a change of what a table of sites shows, in an event and in the store.
   private func show() {
     let stage = sums.stage
-    let waitingFor = sums.waitingFor
+    let waitingFor = awaited
     let time = Date().ISO8601Format()
     var sites: [FederationStatus.Site] = []
     for site in presence.indices {

@@ -36,6 +36,8 @@ extension FederationRun {
     effects.append(.event(.siteJoined(name(site))))
     newcomers.insert(site)
     told[site] = nil
+    hearers[site] = introduction.hearsAwaited == true
+    toldAwaited[site] = nil
     try tellRecords(from: introduction.records, to: site)
     for purpose in plan.purposes.prefix(agenda.done) where purpose.isPooled {
       effects.append(
@@ -117,10 +119,10 @@ extension FederationRun {
       try Directory.remove(files.start)
       (startHeld, startHash) = (0, ContentHash())
     }
-  }
-
     (starter, starterHeard) = (next, now)
     effects.append(.send(.startWanted(held: startHeld), to: next))
+  }
+
   /// A piece of the starting model; pieces that do not begin at what is held are dropped.
   ///
   /// - Throws: `WireError` for numbers that are none, or too many; `AggregatorError.damagedStart` where those before are not what was written.
@@ -138,10 +140,10 @@ extension FederationRun {
         throw WireError.misshapen("the starting model has more than \(introduction.entries) numbers")
       }
       let file = try SpoolFile(path: files.start)
-      try piece.withUnsafeBufferPointer { (values) throws(FileError) in
-        try file.append(UnsafeRawBufferPointer(values), after: length)
       let length = startHeld * MemoryLayout<Float>.stride
       guard try file.length >= length else { throw AggregatorError.damagedStart(path: files.start) }
+      try piece.withUnsafeBufferPointer { (values) throws(FileError) in
+        try file.append(UnsafeRawBufferPointer(values), after: length)
       }
       piece.withUnsafeBufferPointer { startHash.update(UnsafeRawBufferPointer($0)) }
       startHeld += piece.count

@@ -41,7 +41,7 @@ extension FederationRun {
 
   /// - Returns: whether something was begun.
   private func beginNext() throws -> Bool {
-    obstacle = nil
+    (obstacle, missing) = (nil, [])
     guard agenda.result == nil, let introduction = agenda.introduction, let purpose = agenda.nextPurpose(of: plan)
     else { return false }
     let ready = Set(sums.readySites)
@@ -49,14 +49,16 @@ extension FederationRun {
     if sums.sumsLeft == 0 || newcomers.contains(where: { isHere($0) && !ready.contains($0) }) { return try setUp() }
     if let model = purpose.model, !agenda.models.indices.contains(model) {
       obstacle = sitesHere.isEmpty ? "waiting for a site with the starting model" : groupKeyObstacle
+      missing = groupKeyObstacle != nil ? presence.indices.filter { !isHere($0) } : starter.map { [$0] } ?? []
       return false
     }
     let asked = plan.cohort(for: purpose)
     let cohort = asked.filter { ready.contains($0) && !isGone($0) }
     let minimum = plan.charter.federation.participation.minimum
     guard cohort.count >= minimum else {
-      let missing = asked.filter { !cohort.contains($0) }
-      obstacle = "waiting for \(names(missing)): \(purpose) needs \(minimum) sites, \(cohort.count) are here"
+      missing = asked.filter { !cohort.contains($0) }
+      obstacle =
+        "waiting for \(AwaitedSites(missing).text(name)): \(purpose) needs \(minimum) sites, \(cohort.count) are here"
       return false
     }
     let format = try plan.format(of: purpose, entries: introduction.entries, columns: introduction.columns)
@@ -91,7 +93,7 @@ extension FederationRun {
     }
     let purpose = sums.current?.purpose ?? sums.stage.rawValue
     if let reason = try sums.proceed() {
-      obstacle = "waiting for \(names(missing)): \(purpose): \(reason)"
+      obstacle = "waiting for \(AwaitedSites(missing).text(name)): \(purpose): \(reason)"
     } else {
       obstacle = nil
       effects.append(.event(.goingOn(purpose: purpose, without: missing.map(name))))

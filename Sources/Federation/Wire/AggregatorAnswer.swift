@@ -76,6 +76,8 @@ package enum AggregatorAnswer: WireMessage, Equatable {
   case result(FederationResult)
   /// What keeps the federation from going on, for a person at the site; of version 5.
   case obstacle(String)
+  /// Whom the present stage waits for; only to sites that `hearAwaited`, and to none of those.
+  case awaited(AwaitedSites)
   /// What every server says.
   case conversation(ConversationAnswer)
 
@@ -83,7 +85,7 @@ package enum AggregatorAnswer: WireMessage, Equatable {
 
   private enum Kind: UInt8 {
     case welcome = 141, joined, sum, plainRequest, uploadHeld, model, startWanted, recorded, result, uploadUnwanted,
-      sums, obstacle
+      sums, obstacle, awaited
   }
 
   /// Nil for what every server says.
@@ -102,6 +104,7 @@ package enum AggregatorAnswer: WireMessage, Equatable {
     case .recorded: .recorded
     case .result: .result
     case .obstacle: .obstacle
+    case .awaited: .awaited
     }
   }
 
@@ -130,6 +133,7 @@ package enum AggregatorAnswer: WireMessage, Equatable {
     case .recorded(let record): envelope.writeJSON(record)
     case .result(let result): envelope.writeJSON(result)
     case .obstacle(let reason): envelope.fields.write(text: reason.printable(limit: Self.reasonLength))
+    case .awaited(let sites): sites.write(to: &envelope)
     }
     return envelope
   }
@@ -162,6 +166,7 @@ package enum AggregatorAnswer: WireMessage, Equatable {
     case .recorded: self = .recorded(try envelope.readJSON("a record"))
     case .result: self = .result(try envelope.readJSON("a result"))
     case .obstacle: self = .obstacle(try envelope.fields.readText(limit: Self.reasonLength))
+    case .awaited: self = .awaited(try AwaitedSites(from: &envelope))
     }
     try envelope.finish()
   }

@@ -16,7 +16,7 @@ package struct FederationJoin: Codable, Sendable, Equatable {
   }
 }
 
-/// What a site says of its side: sizes and digests, nothing of its rows. Everything but the records and the instance must be the same at all sites.
+/// What a site says of its side: sizes and digests, nothing of its rows. Sizes and digests of model and columns must be the same at all sites.
 package struct SiteIntroduction: Codable, Sendable, Equatable {
   /// Entries of all trained parameters together.
   package var entries: Int
@@ -33,6 +33,8 @@ package struct SiteIntroduction: Codable, Sendable, Equatable {
   package var groupCheck: String?
   /// Random digits of the process: a second program under the site's key has others. Nil of sites that speak a version below 5.
   package var instance: String?
+  /// Whether the site takes `AggregatorAnswer.awaited`; nil of sites of before, which would not know the message.
+  package var hearsAwaited: Bool?
 
   package init(entries: Int, columns: Int, model: String, columnNames: String, records: Int) {
     self.entries = entries

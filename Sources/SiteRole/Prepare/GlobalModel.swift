@@ -69,3 +69,12 @@ package struct GlobalModel<Element: FloatingElement>: Sendable {
     return SHA256.hash(Array(text.utf8)).bytes.hexadecimal
   }
 }
+
+/// SHA-256 of a model's numbers as they are sent: little-endian 32-bit floats, one after the other.
+enum ModelHash {
+  static func of(_ vector: [Float]) -> [UInt8] {
+    var hash = SHA256()
+    vector.withUnsafeBytes { hash.update($0) }
+    return hash.finalize().bytes
+  }
+}

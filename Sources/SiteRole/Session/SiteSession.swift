@@ -5,68 +5,10 @@ import Foundation
 import Foundations
 import JobSpec
 import Masking
-package import Numerics
+import Numerics
 import OwnerRole
 package import Protocol
 import SecureSums
-
-/// What a site's session tells whoever watches it.
-package enum SiteEvent: Sendable {
-  case waiting(String)
-  /// The aggregator answers.
-  case connected(software: String)
-  case lost(String)
-  /// What keeps the federation from going on, as the aggregator says it.
-  case obstacle(String)
-  /// Nothing has been asked of the site for so long; `sent` is what it sent last, nil for nothing yet.
-  case idle(Duration, sent: SumPurpose?)
-  /// Batches of a private run are drawn, all of them before it begins.
-  case planning(done: Int, total: Int)
-  /// A sum was asked for, and the site works on its part.
-  case began(SumPurpose)
-  /// Local steps of a round.
-  case advanced(done: Int, total: Int)
-  case sent(SumPurpose, entries: Int)
-  /// An update is counted, and may leave.
-  case spent(SpentPrivacy)
-  /// How a round's model does on the site's own rows, where sums have no scores.
-  case scored(OwnScore)
-  /// The aggregator went on without this site's upload.
-  case leftOut(reason: String)
-  case recorded(SumRecord)
-  /// Two sums are of the same sites but for this one, so that their difference tells about it.
-  case differing(site: String, purposes: [String])
-  case result(FederationResult)
-}
-
-extension AggregatorAnswer: ServerAnswer {
-  package var greeting: AggregatorGreeting? {
-    if case .welcome(let greeting) = self { return greeting }
-    return nil
-  }
-
-  package init(_ conversation: ConversationAnswer) {
-    self = .conversation(conversation)
-  }
-}
-
-/// How a session behaves, apart from its federation.
-package struct SiteOptions: Sendable {
-  package var compute: Compute
-  /// How long to wait for an aggregator that is not there.
-  package var patience: Duration = .seconds(600)
-  package var software: String
-  /// The aggregator, as errors name it.
-  package var peer: String
-  /// Silence after which a connected aggregator counts as gone.
-  package var silence: Duration = .seconds(30)
-
-  package init(compute: Compute, software: String, peer: String = "the aggregator") {
-    self.compute = compute
-    self.software = software
-    self.peer = peer
-  }
-}
 
 /// One site's part in a federation, from the greeting to the model in its run directory.
 ///
@@ -89,6 +31,8 @@ package final class SiteSession {
   private var model: (rounds: Int, hash: [UInt8], vector: [Float])?
   /// Whether the starting model was seen to be the one that this site would have drawn: a group key that is not the others' shows there alone.
   private var hasSeenStart = false
+  /// Whom the aggregator said last that it waits for.
+  private var awaited: AwaitedSites?
   /// Of this process: the aggregator tells its connections from those of a second program under the site's key.
   private let instance = (0..<2).map { _ in UInt64.random(in: .min ... .max).hexadecimal }.joined()
   /// The vector made last, so that one that is asked for again at once is not made twice.
@@ -176,12 +120,18 @@ package final class SiteSession {
     var introduction = work.introduction
     introduction.records = history.records.count
     introduction.instance = instance
+    introduction.hearsAwaited = true
+    awaited = nil
     try connection.send(.introduce(introduction))
     let clock = ContinuousClock()
     var notice = WaitingNotice(at: clock.now)
     while true {
       guard let answer = try next(timeout: .milliseconds(500)) else {
-        if let waited = notice.due(at: clock.now) { observe(.idle(waited, sent: made?.purpose)) }
+        if let waited = notice.due(at: clock.now) { observe(.idle(waited, sent: made?.purpose, awaited: awaited)) }
+        continue
+      }
+      if case .awaited(let sites) = answer {
+        try note(sites)
         continue
       }
       if let result = try handle(answer) { return result }
@@ -234,9 +184,16 @@ package final class SiteSession {
       observe(.result(result))
       try finish(result)
       return result
-    case .welcome, .joined, .uploadHeld, .model, .conversation: break
+    case .welcome, .joined, .uploadHeld, .model, .awaited, .conversation: break
     }
     return nil
+  }
+
+  private func note(_ sites: AwaitedSites) throws {
+    guard sites.fits(sites: work.plan.charter.sites.count) else {
+      throw SiteError.aggregatorLies("the aggregator waits for sites that the charter does not have")
+    }
+    awaited = sites
   }
 
   /// Keeps what a sum over all sites came to; what is kept does not change any more.
@@ -262,6 +219,7 @@ package final class SiteSession {
       try directory.settle(round: round, tookPart: record.survivors.contains(charter.sites[work.site].name))
     }
     try history.append(record)
+    awaited = nil
     for pair in differencing.add(record) { observe(.differing(site: pair.site, purposes: pair.purposes)) }
     observe(.recorded(record))
   }
@@ -329,6 +287,7 @@ package final class SiteSession {
 
   private func entries(for purpose: SumPurpose) throws -> [UInt64] {
     observe(.began(purpose))
+    awaited = nil
     if let made, made.purpose == purpose { return made.entries }
     let vector = try currentModel(for: purpose).vector
     let entries = try work.entries(for: purpose, model: vector) { done, total in
@@ -385,14 +344,5 @@ package final class SiteSession {
     try work.write(vector, to: directory)
     try connection.send(.fetched)
     _ = try connection.waitFor { $0 == .conversation(.finished) ? true : nil }
-  }
-}
-
-/// SHA-256 of a model's numbers as they are sent: little-endian 32-bit floats, one after the other.
-enum ModelHash {
-  static func of(_ vector: [Float]) -> [UInt8] {
-    var hash = SHA256()
-    vector.withUnsafeBytes { hash.update($0) }
-    return hash.finalize().bytes
   }
 }

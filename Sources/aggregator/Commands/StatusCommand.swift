@@ -1,5 +1,6 @@
 import AggregatorRole
 import ArgumentParser
+import Federation
 import Foundation
 import Foundations
 import ServerProgram
@@ -33,7 +34,10 @@ struct SitesTable {
     let width = status.sites.map(\.name.count).max() ?? 0
     var head =
       "\(status.federation): round \(status.round) of \(status.rounds), \(status.sumsDone) of \(status.sums) sums, \(status.stage)"
-    if !status.waitingFor.isEmpty { head += "; waiting for \(status.waitingFor.joined(separator: ", "))" }
+    // A stage that is waiting says so by itself.
+    if !status.waitingFor.isEmpty, !status.stage.hasPrefix("waiting") {
+      head += "; waiting for \(AwaitedSites(Array(status.waitingFor.indices)).text { status.waitingFor[$0] })"
+    }
     if let result = status.result { head += "; \(result)" }
     lines =
       [head.printable(limit: 2000)]

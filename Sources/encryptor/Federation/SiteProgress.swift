@@ -34,7 +34,7 @@ final class SiteProgress {
     case .connected(let software): line("connected to \(software.printable(limit: 80))")
     case .lost(let reason): line("aggregator lost: \(reason); everything is saved here, waiting for it")
     case .obstacle(let reason): line("the aggregator says: \(reason)")
-    case .idle(let time, let sent): line(idleText(time, sent))
+    case .idle(let time, let sent, let awaited): line(idleText(time, sent, awaited))
     case .planning(let done, let total): advance("drawing the batches", done, total)
     case .began(let purpose): what = text(purpose)
     case .advanced(let done, let total): advance("\(what)  local step", done, total)
@@ -75,19 +75,21 @@ final class SiteProgress {
     if isTerminal { StandardError.write("\r\u{1B}[K") }
   }
 
-  /// Who is there only the aggregator knows; it does not tell the sites.
-  private func idleText(_ time: Duration, _ sent: SumPurpose?) -> String {
+  /// - Parameter awaited: nil where the aggregator has not said whom it waits for.
+  private func idleText(_ time: Duration, _ sent: SumPurpose?, _ awaited: AwaitedSites?) -> String {
     let charter = plan.charter
     let participation = charter.federation.participation
     let others = charter.sites.count - 1
     let what =
       sent.map { "this site's part of \(text($0)) is done, and nothing more is asked of it" }
       ?? "this site has joined, and nothing is asked of it yet"
+    let whom =
+      awaited?.text { charter.sites[$0].name }
+      ?? "the \(others == 1 ? "other site" : "other \(others) sites") of the charter"
     return
-      "\(what): \(QuantityText.duration(time / .seconds(1))) of waiting for the \(others == 1 ? "other site" : "other \(others) sites") "
-      + "of the charter; "
-      + "a sum needs \(participation.minimum) sites and goes on without one that has been away for \(QuantityText.duration(participation.patience)). "
-      + "Who is missing stands in the aggregator's status and log"
+      "\(what): \(QuantityText.duration(time / .seconds(1))) of waiting for \(whom); "
+      + "a sum needs \(participation.minimum) sites and goes on without one that has been away for \(QuantityText.duration(participation.patience))"
+      + (awaited == nil ? ". Who is missing stands in the aggregator's status and log" : "")
   }
 
   private func text(_ purpose: SumPurpose) -> String {
