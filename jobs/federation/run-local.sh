@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Runs a federation on this machine: makes the keys of all parties, starts the aggregator and every site as a process of its own, waits for the
 # model. DIR/NAME is the run directory of a site, DIR/aggregator the aggregator's store; logs are beside them.
-# With PROVIDER=1 the first site trains at a provider, a trainer of its own process, as one without processors would.
+# With PROVIDER=1 the first site trains at a provider, a trainer of its own process, as one without processors would; PROVIDER_MASKING is the strength of
+# its masks, if not the default.
 # Usage: run-local.sh CHARTER.yaml DIR [OTHER.yaml]     The site files are CHARTER-NAME.yaml, beside it, or OTHER-NAME.yaml.
 set -euo pipefail
-[ $# -eq 2 ] || [ $# -eq 3 ] || { sed -n '2,6s/^# //p' "$0" >&2; exit 2; }
+[ $# -eq 2 ] || [ $# -eq 3 ] || { sed -n '2,7s/^# //p' "$0" >&2; exit 2; }
 charter=$1 run=$2 files=${3:-$1}
 root=$(cd "$(dirname "$0")/../.." && pwd)
 bin=${BIN:-$root/.build/release}
@@ -22,7 +23,8 @@ BIN=$bin "$root/jobs/federation/keys.sh" "$keys" --of "$charter"
 
 started=()
 trap 'for process in "${started[@]}"; do kill "$process" 2>/dev/null || true; done; wait' EXIT
-"$bin/aggregator" serve --keys "$keys/aggregator" --charter "$charter" --store "$run/aggregator" \
+address=$(sed -n 's/.*address: *"\{0,1\}\(tcp:[^",}]*\).*/\1/p' "$charter" | head -n 1)
+"$bin/aggregator" serve --keys "$keys/aggregator" --charter "$charter" --store "$run/aggregator" --bind "$address" \
   >"$run/aggregator.out" 2>"$run/aggregator.log" &
 aggregator=$!
 started+=("$aggregator")
@@ -47,6 +49,13 @@ if [ -n "${PROVIDER:-}" ]; then
   address=$(sed -n 's/^listening //p' "$run/provider.out")
   echo "provider of ${sites[0]}: trainer at $address, log in $run/provider.log"
   provided=(--set "trainer=$address" --trainer-key "$keys/provider/trainer.pub")
+  if [ -n "${PROVIDER_MASKING:-}" ]; then
+    provided+=(--set "masking.strength=$PROVIDER_MASKING")
+  fi
+  # It would be trained without noise, which a provider does not do for such a charter.
+  if grep -q 'unit: record' "$charter"; then
+    provided+=(--set local_baseline=false)
+  fi
   # A pretrained model of the examples is one that everybody can fetch.
   if grep -q 'huggingface:' "$charter"; then
     provided+=(--set masking.base_model=public)

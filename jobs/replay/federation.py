@@ -20,7 +20,7 @@ import datafile
 import finished
 import objectives
 import optimizers
-from noise import SiteNoise
+from noise import ProviderNoise, SiteNoise
 from perceptron import Perceptron
 from replay import compare
 
@@ -49,9 +49,13 @@ class Site:
         if self.privacy:
             if self.table is None:
                 raise finished.Unlike("the noise of a private federation is repeated for perceptrons only")
-            if self.privacy["unit"] == "record" and (run / "state" / "provider").exists():
+            provider = run / "state" / "provider" / "jobs.json"
+            masking = json.loads(provider.read_text())["masking"] if self.privacy["unit"] == "record" and provider.exists() else None
+            if masking and masking["strength"] != "none":
                 raise finished.Unlike(f"{run.name} trained at a provider, which drew the noise on what it had masked: that cannot be repeated without its masks")
-            self.noise = SiteNoise(run)
+            # Columns of padding of the layer that reads the rows have noise too, which is drawn with the others'.
+            self.padding = masking["padding"] if masking else 0 if charter["federation"]["masking"]["strength"] == "none" else 1
+            self.noise = (ProviderNoise if masking else SiteNoise)(run)
 
     def aligned(self, file):
         """The columns of the charter in its order, in the file's own numbers."""
@@ -127,7 +131,8 @@ class Site:
             for sum_, parameter in zip(sums, trained):
                 sum_.add_(parameter.grad, alpha=min(1.0, terms["clip_norm"] / max(norm, 1e-300)))
                 parameter.grad = None
-        drawn = self.drawn(lambda parameter, count: self.noise.of_step(number, step, parameter, count))
+        first = self.rounds[number][0]
+        drawn = self.drawn(lambda parameter, count: self.noise.of_step(number, step, int(first), parameter, count))
         batch, deviation = self.charter["train"]["batch"], terms["noise_multiplier"] * terms["clip_norm"]
         for sum_, noise, parameter in zip(sums, drawn, trained):
             parameter.grad = (sum_ + (deviation * noise).to(sum_.dtype)) / batch
@@ -135,9 +140,8 @@ class Site:
     def drawn(self, numbers):
         """Noise for the model's tensors. The layer that reads the rows has weight, bias and a column of padding in one matrix."""
         weight, *rest = self.model.trained[0], *self.model.trained[2:]
-        padding = 0 if self.charter["federation"]["masking"]["strength"] == "none" else 1
         outputs, inputs = weight.shape
-        first = torch.from_numpy(numbers(0, outputs * (inputs + 1 + padding)).reshape(outputs, -1))
+        first = torch.from_numpy(numbers(0, outputs * (inputs + 1 + self.padding)).reshape(outputs, -1))
         others = [torch.from_numpy(numbers(place, tensor.numel())).reshape(tensor.shape) for place, tensor in enumerate(rest, 1)]
         return [first[:, :inputs], first[:, inputs], *others]
 

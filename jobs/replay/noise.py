@@ -74,8 +74,17 @@ class SiteNoise:
     def of_update(self, number, parameter, count):
         return normals(self.of_round(number), f"noise/site update/parameter {parameter}", count)
 
-    def of_step(self, number, step, parameter, count):
+    def of_step(self, number, step, first, parameter, count):
+        """Of a local step, from the run's first; `first` is the round's."""
         return normals(self.of_round(number), f"noise/local steps/step {step}/parameter {parameter}", count)
+
+
+class ProviderNoise(SiteNoise):
+    """What a site's provider has added to the steps of each round, as it has the parameters."""
+
+    def of_step(self, number, step, first, parameter, count):
+        seed = derived(self.secret, f"{self.context}/round {number}/model {self.models[number]}/provider")
+        return normals(seed, f"noise/job/step {step - first}/parameter {parameter}", count)
 
 
 class JobNoise:
