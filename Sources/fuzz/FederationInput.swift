@@ -62,6 +62,7 @@ enum FederationInput {
       .uploadHeld(sum: 1, attempt: 2, entries: 3), .uploadUnwanted(sum: 1, attempt: 2, reason: "too late"),
       .sums(purpose: .means, values: Tensor([1, .infinity], shape: [2])),
       .model(rounds: 1, offset: 2, entries: Tensor([1, 2], shape: [2])), .startWanted(held: 1), .recorded(record),
+      .obstacle("waiting"), .awaited(AwaitedSites([0, 2])), .awaited(AwaitedSites(Array(0..<9))),
       .result(FederationResult(rounds: 2, model: digest.hexadecimal, reason: "all rounds are done")),
     ]
     let envelopes = requests.map { $0.envelope(for: job) } + answers.map { $0.envelope(for: job) }
