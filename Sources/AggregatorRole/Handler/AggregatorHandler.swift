@@ -284,7 +284,10 @@ package final class AggregatorHandler: JobHandler {
   package func lost(
     _ peer: PeerID, after silence: Duration, in service: JobService<AggregatorHandler>
   ) -> Bool {
-    contenders = contenders.filter { $0.value.peer != peer }
+    if let site = contenders.first(where: { $0.value.peer == peer })?.key {
+      contenders[site] = nil
+      return true
+    }
     guard let site = sites.firstIndex(where: { $0.peer == peer }) else { return false }
     sites[site] = (nil, clock.now - silence)
     if !isOver { service.observe(.role(.siteAway(plan.charter.sites[site].name))) }

@@ -249,6 +249,9 @@ extension JobService {
     connections.silence(of: peer)
   }
 
+  /// For how long this has listened in all: the time that `silence` is counted in.
+  package var listened: Duration { connections.listening.total }
+
   /// Whether a connection has been heard of lately.
   package func isConnected(_ peer: PeerID) -> Bool {
     connections.isConnected(peer)

@@ -103,6 +103,22 @@ final class FederationTrial {
   }
 }
 
+extension FederationTrial {
+  /// A site's connection, message by message.
+  ///
+  /// - Parameters:
+  ///   - check: of its group key; nil to say nothing of it.
+  ///   - instance: of its process.
+  func join(_ site: Int, _ check: String?, instance: String? = nil) throws -> SiteConnection {
+    let connection = SiteConnection(network, key: federation.siteKeys[site], job: federation.plan.job)
+    var introduction = federation.introduction
+    introduction.groupCheck = check
+    introduction.instance = instance
+    try connection.open(federation, introduction)
+    return connection
+  }
+}
+
 /// Waiting for another thread, bounded.
 func eventually(_ seconds: Double = 20, _ condition: () throws -> Bool) rethrows -> Bool {
   let end = ContinuousClock.now + .seconds(seconds)

@@ -74,5 +74,10 @@ final class SiteConnection {
     try first { if case .conversation(.refused(_, let reason)) = $0 { reason } else { nil } }
   }
 
+  /// That the starting model is asked for.
+  func expectStart() throws {
+    try first { if case .role(.startWanted) = $0 { () } else { nil } }
+  }
+
   struct Silence: Error {}
 }
