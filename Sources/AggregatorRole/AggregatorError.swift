@@ -67,7 +67,7 @@ package enum AggregatorError: Failure, Equatable {
       "site \(site.printable(limit: 80)) does not fit the others: \(difference)"
     case .otherGroupKey(let site, let others, let isStarted):
       "site \(site.printable(limit: 80)) has another group key than \(others): compare the SHA-256 of group.key at all sites, and start again with "
-        + "the right one"
+        + "the right one, with --resume"
         + (isStarted
           ? "; the starting model was made with theirs: if theirs is the wrong one, begin anew, with a new --store at the aggregator and new run "
             + "directories at all sites" : "")

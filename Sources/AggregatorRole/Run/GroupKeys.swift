@@ -88,6 +88,6 @@ extension FederationRun {
     let groups = Set((agenda.groupChecks ?? [:]).values).map { names(sites(saying: $0)) }.sorted()
     return
       "waiting, since sites have different group keys: \(groups.joined(separator: " | ")); compare the SHA-256 of group.key there, and start "
-      + "the site with the wrong one again with the right one"
+      + "the site with the wrong one again with the right one, with --resume"
   }
 }

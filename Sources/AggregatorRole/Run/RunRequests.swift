@@ -27,6 +27,8 @@ extension FederationRun {
       try plan.check(introduction)
     }
     if !agenda.introducedBy.contains(site) || isFree(for: site) {
+      // What the site has sent of another model is no beginning of this one.
+      if agenda.introduction != introduction.common { starter = nil }
       try change { agenda in
         agenda.introduction = introduction.common
         if !agenda.introducedBy.contains(site) { agenda.introducedBy.append(site) }
@@ -123,7 +125,8 @@ extension FederationRun {
     effects.append(.send(.startWanted(held: startHeld), to: next))
   }
 
-  /// A piece of the starting model; pieces that do not begin at what is held are dropped.
+  /// A piece of the starting model; pieces that do not begin at what is held are dropped. Every piece is answered: with all entries where nothing
+  /// more of it is wanted.
   ///
   /// - Throws: `WireError` for numbers that are none, or too many; `AggregatorError.damagedStart` where those before are not what was written.
   func start(_ piece: Tensor<Float>, at offset: Int, from site: Int) throws {
@@ -132,7 +135,12 @@ extension FederationRun {
       effects.append(.send(.startWanted(held: introduction.entries), to: site))
       return
     }
-    guard site == starter, mayStart(site) else { return }
+    guard site == starter, mayStart(site) else {
+      // It waits for the answer, and for nothing else: another one's model is taken. Where only its group key is in doubt it is asked again.
+      if site == starter { starter = nil }
+      effects.append(.send(.startWanted(held: introduction.entries), to: site))
+      return
+    }
     starterHeard = now
     guard piece.allFinite else { throw WireError.notFinite("the starting model") }
     if offset == startHeld {

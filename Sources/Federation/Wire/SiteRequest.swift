@@ -83,7 +83,8 @@ package enum SiteRequest: WireMessage, Equatable {
   case finishUpload(sum: UInt64, attempt: Int, header: Tensor<UInt8>)
   /// Asks for a piece of the model after `rounds` rounds from entry `offset` on; answered by `model`.
   case fetch(rounds: Int, offset: Int)
-  /// A piece of the starting model, where `startWanted` asked for it; answered by `startWanted` with what is held then, all of it in the end.
+  /// A piece of the starting model, where `startWanted` asked for it; answered by `startWanted` with what is held then: all of it in the end, or
+  /// where another site's is taken.
   case start(offset: Int, entries: Tensor<Float>)
   /// The result is durable at the site; answered by `ConversationAnswer.finished`.
   case fetched
