@@ -16,6 +16,22 @@ package enum ServerRule: Sendable, Equatable, Codable {
   /// The same with v ← v − (1 − β₂) Δ² sign(v − Δ²).
   case yogi(beta1: Double, beta2: Double, tau: Double)
 
+  /// The least that an entry is moved by, whatever the rule remembers, as long as that does not point the other way.
+  ///
+  /// - Parameters:
+  ///   - mean: the entry of Δ.
+  ///   - rate: s.
+  ///   - round: from 0.
+  ///   - bound: of the absolute value of every entry of every Δ.
+  package func leastStep(_ mean: Double, rate: Double, round: Int, bound: Double) -> Double {
+    switch self {
+    case .average, .momentum: rate * mean
+    case .adagrad(let beta, let tau), .adam(let beta, _, let tau), .yogi(let beta, _, let tau):
+      // v begins as τ² and gains at most the bound's square with each round.
+      rate * (1 - beta) * mean / ((tau * tau + Double(round + 1) * bound * bound).squareRoot() + tau)
+    }
+  }
+
   /// Vectors of the model's size that it keeps.
   package var memoryVectors: Int {
     switch self {

@@ -32,7 +32,8 @@ package struct RoundJobs {
   package let keyExpansion: KeyExpansionRecord
   private var record: Record
 
-  private var file: URL { directory.appending(path: "jobs.json") }
+  private static let fileName = "jobs.json"
+  private var file: URL { directory.appending(path: Self.fileName) }
 
   /// Opens the directory, or begins it with a new key.
   ///
@@ -42,7 +43,7 @@ package struct RoundJobs {
   /// - Throws: `OwnerError.run` for a directory whose jobs are masked otherwise; `MaskingError` for a key that cannot be used; `FileError`.
   package init(_ directory: URL, for work: JobID, masking: MaskingDescription) throws {
     self.directory = directory
-    let file = directory.appending(path: "jobs.json")
+    let file = directory.appending(path: Self.fileName)
     let key = MasterKeyFile(path: directory.appending(path: "job.key").path)
     if let known = try RunFile.read(Record.self, from: file, isKnown: { $0.version == 1 }) {
       guard known.masking == masking else {
@@ -65,6 +66,14 @@ package struct RoundJobs {
       try RunFile.write(record, to: file)
     }
     keyExpansion = record.keyExpansion
+  }
+
+  /// Whether a trainer may have a job of the directory's; false where there is no such directory.
+  ///
+  /// - Throws: `OwnerError.run` for a file that cannot be read; `FileError`.
+  package static func mayHaveJobs(of directory: URL) throws -> Bool {
+    let known = try RunFile.read(Record.self, from: directory.appending(path: fileName), isKnown: { $0.version == 1 })
+    return known.map { $0.open != nil || !$0.leftovers.isEmpty } ?? false
   }
 
   /// The history of the round under way.

@@ -27,6 +27,9 @@ package struct SiteDirectory: Sendable {
   package var ownScores: URL { run.root.appending(path: "own_scores.jsonl") }
   package var privacyReport: URL { run.root.appending(path: "privacy.json") }
 
+  /// Of the jobs that a provider may have.
+  var provider: URL { run.state.appending(path: "provider") }
+
   /// Keys and shares of the secure sums, secret.
   var sums: URL { run.state.appending(path: "sums.state") }
 
@@ -121,6 +124,6 @@ package struct SiteDirectory: Sendable {
   ///
   /// - Throws: as `RoundJobs`.
   package func providerJobs(_ plan: FederationPlan, masking: MaskingDescription) throws -> RoundJobs {
-    try RoundJobs(run.state.appending(path: "provider"), for: plan.job, masking: masking)
+    try RoundJobs(provider, for: plan.job, masking: masking)
   }
 }

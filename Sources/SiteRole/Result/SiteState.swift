@@ -101,13 +101,12 @@ extension SiteDirectory {
 
   // MARK: - What a run has come to
 
-  /// Whether nothing has come of the run: it was refused, or ended before its first sum, and nothing that it holds has left it.
+  /// Whether nothing has come of the run: it was refused, or ended before keys for its sums were made, and nothing that it holds has left it.
   var isUnused: Bool {
     get throws {
       let records = RegularFile.exists(run.history.path) ? try SiteHistory.lines(of: run.history.path).count : 0
-      let provider = run.state.appending(path: "provider/jobs.json")
-      return try records == 0 && !PrivacyLedger.hasEntries(ledger.path)
-        && ![sums, modelsFile, provider, run.summary].contains { RegularFile.exists($0.path) }
+      return try records == 0 && !PrivacyLedger.hasEntries(ledger.path) && !RoundJobs.mayHaveJobs(of: provider)
+        && ![sums, modelsFile, run.summary].contains { RegularFile.exists($0.path) }
     }
   }
 
@@ -121,6 +120,17 @@ extension SiteDirectory {
       pooledFile(.means), pooledFile(.deviations), pooledFile(.classCounts),
     ] {
       try Directory.remove(file.path)
+    }
+    if FileManager.default.fileExists(atPath: provider.path) { try FileManager.default.removeItem(at: provider) }
+  }
+
+  /// Whether this site has made no update, and none of any site is in a sum: the model that all begin with may still be another.
+  var isBeforeFirstUpdate: Bool {
+    get throws {
+      guard !RegularFile.exists(modelsFile.path) else { return false }
+      return try !SiteHistory(self).records.contains { record in
+        if case .update? = SumPurpose(record.purpose) { true } else { false }
+      }
     }
   }
 

@@ -110,7 +110,7 @@ extension SiteWork {
     let weight = plan.charter.federation.weighting == .rows ? trainingRows : 1
     try format.encode(try model.masked(updates), weight: weight, block: VectorBlock.update, into: &entries)
     // A model that nothing changes any more comes back by itself.
-    if privacy == nil, try isEffective(format.decode(entries, block: VectorBlock.update), weight, on: vector) {
+    if privacy == nil, try isEffective(format.decode(entries, block: VectorBlock.update), weight, round, on: vector) {
       try directory.remember(model: hash, round: round)
     }
     if let controls {
@@ -133,18 +133,21 @@ extension SiteWork {
     try statistics.encode(into: &entries, format: format)
   }
 
-  /// Whether an update would make another model of the one that it is of if it were the only one: not where fixed point has rounded it away, or
-  /// single precision does.
+  /// Whether an update makes another model of the one that it is of if all others are zeros: not where fixed point has rounded it away, or where
+  /// single precision does so with its share of the mean, of which the site knows the least.
   ///
   /// - Parameters:
   ///   - sent: as it is in the sum, times the weight.
   ///   - vector: the model, masked.
-  private func isEffective(_ sent: [Double], _ weight: Int, on vector: [Float]) -> Bool {
-    let rate = plan.charter.federation.strategy.serverLearningRate
-    switch plan.rule {
-    case .average, .momentum:
-      return zip(vector, sent).contains { Float(Double($0) + rate * $1 / Double(weight)) != $0 }
-    case .adagrad, .adam, .yogi: return sent.contains { $0 != 0 }
+  private func isEffective(_ sent: [Double], _ weight: Int, _ round: Int, on vector: [Float]) -> Bool {
+    let settings = plan.charter.federation
+    let others = plan.cohort(for: .update(round: round)).count - 1
+    let weights = weight + others * (settings.weighting == .rows ? settings.fixedPoint.rowsBound : 1)
+    let (rule, rate) = (plan.rule, settings.strategy.serverLearningRate)
+    return zip(vector, sent).contains { entry, sent in
+      let step = rule.leastStep(
+        sent / Double(weights), rate: rate, round: round, bound: settings.fixedPoint.updateClip)
+      return Float(Double(entry) + step) != entry
     }
   }
 

@@ -127,6 +127,8 @@ package final class SiteWork: SiteContribution {
     try AtomicFile.write(
       Data(plan.charter.yaml().utf8), to: directory.run.root.appending(path: "charter.resolved.yaml").path)
     let steps = data.stepsPerRound
+    // Of a join with another group key, which was refused.
+    if try directory.isBeforeFirstUpdate { try Directory.remove(directory.run.initialWeights.path) }
     // A plan that stands is left as it is.
     let isPlanned = FileManager.default.fileExists(atPath: directory.run.plan.path)
     let drawn = isPlanned ? nil : try privateSteps()?.drawn(rounds: plan.charter.federation.rounds, of: data)
