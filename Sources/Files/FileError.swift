@@ -91,11 +91,21 @@ package enum FileProblem: Equatable, Sendable, CustomStringConvertible {
 
   package var description: String {
     switch self {
+    case .notRegular: finding
+    case .tooLong: "\(finding): it is damaged, or another file"
+    case .short, .altered: "\(finding): it is damaged"
+    case .foreign: "\(finding); move it away"
+    }
+  }
+
+  /// What was found, without what follows from it.
+  package var finding: String {
+    switch self {
     case .notRegular: "is not a regular file"
-    case .tooLong(let limit): "is longer than \(limit) bytes, which it never is: it is damaged, or another file"
-    case .short: "ends too early: it is damaged"
-    case .altered: "is not as it was written (its checksum differs): it is damaged"
-    case .foreign: "is there and is not a file of this program's; move it away"
+    case .tooLong(let limit): "is longer than \(limit) bytes, which it never is"
+    case .short: "ends too early"
+    case .altered: "is not as it was written (its checksum differs)"
+    case .foreign: "is there and is not a file of this program's"
     }
   }
 }

@@ -23,27 +23,6 @@ import TestSupport
     return trial
   }
 
-  private func open(_ trial: FederationTrial) throws {
-    let aggregator = try TestAggregator(trial.federation, store: trial.store, on: InProcessNetwork())
-    #expect(aggregator.waitForEnd(10))
-  }
-
-  /// That an aggregator does not start on the store, and says why by the file's name.
-  private func expectRefusal(
-    _ trial: FederationTrial, naming name: String, _ what: String, location: Testing.SourceLocation = #_sourceLocation
-  ) {
-    do {
-      try open(trial)
-      Issue.record("\(name), \(what): it starts", sourceLocation: location)
-    } catch {
-      let failure = error as? any Failure
-      #expect(failure?.kind.exitCode == 3, "\(name), \(what): \(error)", sourceLocation: location)
-      let text = failure?.description ?? ""
-      #expect(text.contains("/\(name) "), "\(what): \(text)", sourceLocation: location)
-      #expect(text.contains("put back a copy") && text.contains("new --store"), "\(text)", sourceLocation: location)
-    }
-  }
-
   static let files = [
     ("secure", "agenda.json"), ("secure", "rounds.jsonl"), ("secure", "sums.state"), ("plain", "sums.json"),
     ("secure", "model-0.f32"), ("secure", "model-2.f32"), ("secure", "memory-2.f64"), ("secure", "means.f64"),
@@ -63,19 +42,18 @@ import TestSupport
       bytes[place] ^= 1 << UInt8(generator.next() % 8)
       if isText, [0x20, 0x0A, 0x0D, 0x09].contains(good[place]) { continue }
       try bytes.write(to: file)
-      expectRefusal(trial, naming: name, "byte \(place)")
+      trial.expectRefusal(naming: name, "byte \(place)")
     }
     for (what, bytes) in [
       ("empty", Data()), ("cut", good.dropLast()), ("half", good.prefix(good.count / 2)), ("longer", good + good),
     ] {
       try bytes.write(to: file)
-      expectRefusal(trial, naming: name, what)
+      trial.expectRefusal(naming: name, what)
     }
     try good.write(to: file)
-    try open(trial)
-    if name.hasPrefix("sums.") { return }
+    try trial.open()
     try FileManager.default.removeItem(at: file)
-    expectRefusal(trial, naming: name, "removed")
+    trial.expectRefusal(naming: name, "removed")
   }
 
   /// Numbers that no federation has, in a file of a version before, which has no check of its own.
@@ -88,7 +66,7 @@ import TestSupport
     trial.startSites()
     try trial.expectEnd()
     let file = try trial.content.folder.appending(path: "agenda.json")
-    try edit(file) { object in
+    try editJSON(file) { object in
       for added in ["check", "checks", "records"] { object[added] = nil }
       object["version"] = 1
       if ["entries", "columns"].contains(key) {
@@ -99,14 +77,14 @@ import TestSupport
         object[key] = value
       }
     }
-    expectRefusal(trial, naming: "agenda.json", key)
+    trial.expectRefusal(naming: "agenda.json", key)
   }
 
   @Test(arguments: ["next", "cohort", "uploads", "entries", "sum"])
   func aPlainSumThatCannotBeIsRefused(_ key: String) throws {
     let trial = try finished("plain")
     let file = try trial.content.folder.appending(path: "sums.json")
-    try edit(file) { object in
+    try editJSON(file) { object in
       (object["check"], object["version"]) = (nil, nil)
       var task: [String: Any] = [
         "sum": 3, "purpose": "update 0", "model": "", "format": "", "entries": 3, "cohort": [0, 1], "uploads": [0],
@@ -121,14 +99,7 @@ import TestSupport
       }
       object["task"] = task
     }
-    expectRefusal(trial, naming: "sums.json", key)
-  }
-
-  private func edit(_ file: URL, _ change: (inout [String: Any]) -> Void) throws {
-    var object = try #require(
-      try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any])
-    change(&object)
-    try JSONSerialization.data(withJSONObject: object).write(to: file)
+    trial.expectRefusal(naming: "sums.json", key)
   }
 
   /// What a release before has left is gone on with, to the same bits, and has its hashes from then on.
@@ -142,12 +113,12 @@ import TestSupport
     #expect(eventually { messages.isReached })
     trial.aggregator.kill()
     let folder = try trial.content.folder
-    try edit(folder.appending(path: "agenda.json")) { object in
+    try editJSON(folder.appending(path: "agenda.json")) { object in
       for added in ["check", "checks", "records"] { object[added] = nil }
       object["version"] = 1
     }
     if aggregation == "plain" {
-      try edit(folder.appending(path: "sums.json")) { ($0["check"], $0["version"]) = (nil, nil) }
+      try editJSON(folder.appending(path: "sums.json")) { ($0["check"], $0["version"]) = (nil, nil) }
     } else {
       let file = folder.appending(path: "sums.state")
       try Data(contentsOf: file).dropLast(16).write(to: file)
@@ -158,22 +129,6 @@ import TestSupport
       Agenda.self, from: Data(contentsOf: folder.appending(path: "agenda.json")))
     #expect(agenda.version == 2 && agenda.records != nil)
     #expect(Set(agenda.checks?.keys.map(\.self) ?? []) == ["means.f64", "deviations.f64", "memory-2.f64"])
-  }
-
-  /// An agenda of before the last rounds asks for what the sites have answered: said here, not by them.
-  @Test(arguments: ["agenda.json", "sums.state"]) func anOlderCopyOfOneFileIsNamed(_ name: String) throws {
-    let trial = try FederationTrial(TestFederation(rounds: 3))
-    let messages = MessageCount(reaching: 25)
-    trial.network.setFault { messages.pass($0) }
-    trial.startSites()
-    #expect(eventually { messages.isReached })
-    trial.aggregator.kill()
-    let file = try trial.content.folder.appending(path: name)
-    let old = try Data(contentsOf: file)
-    try trial.restart()
-    try trial.expectEnd()
-    try old.write(to: file)
-    expectRefusal(trial, naming: name, "older")
   }
 
   /// Found where it is read: the aggregator ends, and no site was sent a number of it.
@@ -231,31 +186,6 @@ import TestSupport
     trial.expectNoTrace(try trial.expectEnd())
   }
 
-  /// A plain upload has no header that says what it must be.
-  @Test func aPlainUploadThatTheDiskHasSpoiltWhileTheAggregatorWasAwayIsAskedForAgain() throws {
-    let trial = try FederationTrial(TestFederation(rounds: 1, aggregation: "plain"))
-    trial.startSites(dying: [2: [.init(moment: .halfway("update 0"), away: 2)]], pieceEntries: 5)
-    let folder = { try trial.content.folder }
-    #expect(
-      eventually {
-        let bytes = (try? Data(contentsOf: try folder().appending(path: "sums.json"))) ?? Data()
-        return String(decoding: bytes, as: UTF8.self).replacing(/\s/, with: "").contains(#""uploads":[0,1]"#)
-          || String(decoding: bytes, as: UTF8.self).replacing(/\s/, with: "").contains(#""uploads":[1,0]"#)
-      })
-    trial.aggregator.kill()
-    let names = try FileManager.default.contentsOfDirectory(atPath: folder().path)
-    let file = try folder().appending(path: #require(names.first { $0.hasPrefix("upload-") && $0.hasSuffix("-0.i64") }))
-    var bytes = try Data(contentsOf: file)
-    bytes[3] ^= 8
-    try bytes.write(to: file)
-    try trial.restart()
-    trial.expectNoTrace(try trial.expectEnd())
-    #expect(
-      trial.aggregator.events.contains {
-        if case .uploadDropped("site0", let reason) = $0 { reason.contains("has altered") } else { false }
-      })
-  }
-
   @Test func aFinishedStoreSaysSo() throws {
     let trial = try FederationTrial(TestFederation(rounds: 1))
     trial.startSites(dying: [2: [.init(moment: .result, away: nil)]])
@@ -277,7 +207,7 @@ import TestSupport
     #expect(try FederationSurvey(store: trial.store).report().federation?.sumsDone == 2)
     for (key, value) in [("sums_done", -3), ("sums", -1), ("round", -1), ("rounds", 0), ("sums_done", 9)] {
       let good = try Data(contentsOf: file)
-      try edit(file) { $0[key] = value }
+      try editJSON(file) { $0[key] = value }
       #expect(throws: AggregatorError.damagedStatus(path: file.path), "\(key)") {
         try FederationSurvey(store: trial.store).report()
       }
@@ -300,29 +230,5 @@ import TestSupport
     #expect(!reason.contains(trial.store.path) && !reason.contains("/"), "\(reason)")
     // Its own log has the path.
     #expect(eventually { trial.aggregator.refusals.contains { $0.contains(jobs.path) } })
-  }
-}
-
-/// Lets messages to a server through, and says when so many were.
-private final class MessageCount: Sendable {
-  private let number: Int
-  private let moment = Flag()
-  private let count = Mutex(0)
-
-  init(reaching number: Int) {
-    self.number = number
-  }
-
-  var isReached: Bool { moment.isRaised }
-
-  func pass(_ transit: Transit) -> [Message] {
-    if transit.direction == .toServer, !transit.isPing {
-      let passed = count.withLock { count in
-        count += 1
-        return count
-      }
-      if passed == number { moment.raise() }
-    }
-    return [transit.message]
   }
 }

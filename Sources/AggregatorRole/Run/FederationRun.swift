@@ -103,6 +103,7 @@ final class FederationRun {
     // A record whose sum was not finished is written again.
     if log.lineCount > agenda.done { try log.truncate(toLines: agenda.done) }
     let charter = plan.charter
+    try Self.checkSumsAreThere(plan, files, agenda)
     if let roster = plan.roster {
       sums = try MaskedSums(path: files.maskedSums, roster: roster, key: key)
     } else {
@@ -116,15 +117,32 @@ final class FederationRun {
     try removeLeftovers()
   }
 
+  /// The state of masked sums is written before the first agenda, that of plain ones before the first sum is done: new ones in their place would
+  /// use numbers again that the sites have answered.
+  private static func checkSumsAreThere(_ plan: FederationPlan, _ files: FederationFiles, _ agenda: Agenda) throws {
+    let isMasked = plan.roster != nil
+    guard isMasked ? RegularFile.exists(files.agenda) : agenda.done > 0 else { return }
+    let path = isMasked ? files.maskedSums : files.plainSums
+    guard RegularFile.exists(path) else { throw AggregatorError.damaged(path: path, "is not there any more") }
+  }
+
   /// That the sums' own state is of the same moment as the agenda: of two copies of different age neither is to be gone on with.
   private func checkSums(after last: SumRecord?) throws {
     let path = plan.roster == nil ? files.plainSums : files.maskedSums
-    let isUnderWay = sums.current?.sum == last?.sum
-    if let last, sums.nextSum <= last.sum, !isUnderWay {
+    let before = last?.sum ?? 0
+    if sums.nextSum <= before, sums.current?.sum != before {
       throw AggregatorError.damaged(
-        path: path, "has not come to sum \(last.sum), which \(files.rounds) has: it is an older copy")
+        path: path, "has not come to sum \(before), which \(files.rounds) has: it is an older copy")
     }
-    if let next = agenda.nextPurpose(of: plan), sums.isOpened(next), sums.current?.purpose != next.description {
+    guard let next = agenda.nextPurpose(of: plan) else { return }
+    let isAhead =
+      if plan.roster == nil {
+        // Plain sums have numbers without gaps.
+        sums.current.map { $0.sum > before + 1 } ?? (sums.nextSum > before + 1)
+      } else {
+        sums.isOpened(next) && sums.current?.purpose != next.description
+      }
+    if isAhead {
       throw AggregatorError.damaged(
         path: files.agenda, "has not come to \(next), which \(path) has opened: it is an older copy")
     }
@@ -215,7 +233,7 @@ final class FederationRun {
     let reason = Self.text(of: error)
     switch error {
     case let error as AggregatorError where error.isDamage: failure = error
-    case FileError.file(let path, let problem): failure = .damaged(path: path, problem.description)
+    case FileError.file(let path, let problem): failure = .damaged(path: path, problem.finding)
     default: break
     }
     let isNew = trouble?.reason != reason || trouble.map { $0.said.duration(to: now) >= Self.noticeInterval } ?? true

@@ -71,7 +71,7 @@ struct FederationFiles: Sendable {
     do {
       return try SmallFile.read(path, limit: limit)
     } catch FileError.file(let path, let problem) {
-      throw AggregatorError.damaged(path: path, problem.description)
+      throw AggregatorError.damaged(path: path, problem.finding)
     }
   }
 

@@ -32,7 +32,7 @@ final class MaskedSums: Summation {
           restoring: CheckedFile.content(of: $0, path: path), roster: roster, key: key, persist: persist)
       }
     } catch FileError.file(let path, let problem) {
-      throw AggregatorError.damaged(path: path, problem.description)
+      throw AggregatorError.damaged(path: path, problem.finding)
     } catch SumError.state(let what) {
       throw AggregatorError.damaged(path: path, "is no state of sums (\(what))")
     } catch SumError.otherCharter {

@@ -72,7 +72,7 @@ final class PlainSums: Summation {
       stored = found
       stored.version = Stored.currentVersion
     } catch FileError.file(let path, let problem) {
-      throw AggregatorError.damaged(path: path, problem.description)
+      throw AggregatorError.damaged(path: path, problem.finding)
     }
   }
 
