@@ -8,7 +8,11 @@ extension FederationRun {
   /// Places of the sites whose answer is missing at this stage, or without which no sum can be begun, or that lack the result.
   var awaited: [Int] {
     if agenda.result != nil { return sitesWithoutResult }
-    return sums.stage == .idle ? missing : sums.waitingFor
+    return switch sums.stage {
+    case .idle: missing
+    case .complete: sums.vectorsMissing
+    case .settingUp, .uploading, .unmasking: sums.waitingFor
+    }
   }
 
   /// Tells the sites that wait for others whom for, where the stage has lasted for a while and that has changed since they were told.

@@ -298,6 +298,7 @@ final class FederationRun {
   private func show() {
     let stage = sums.stage
     let waitingFor = awaited
+    let working = Set(stage == .uploading ? waitingFor : [])
     let time = Date().ISO8601Format()
     var sites: [FederationStatus.Site] = []
     for site in presence.indices {
@@ -306,7 +307,7 @@ final class FederationRun {
           .done
         } else if !isHere(site) {
           .away
-        } else if stage == .uploading, waitingFor.contains(site) {
+        } else if working.contains(site) {
           .working
         } else if stage == .uploading, sums.has(uploadOf: site) {
           .done

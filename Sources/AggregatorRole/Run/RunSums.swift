@@ -19,6 +19,11 @@ extension FederationRun {
         break
       }
     }
+    if sums.stage == .complete {
+      obstacle =
+        "the upload of \(AwaitedSites(sums.vectorsMissing).text(name)) is gone here, and is needed again: the sum "
+        + "cannot go on without it"
+    }
     try askForStart()
   }
 
@@ -31,7 +36,10 @@ extension FederationRun {
         try add(spool, of: site)
       } catch let error where !Self.isOwn(error) {
         try spool.remove(site)
-        effects.append(.event(.uploadDropped(site: name(site), reason: Self.text(of: error))))
+        effects.append(
+          .event(
+            .uploadDropped(
+              site: name(site), reason: "its file has altered since it came; it is asked for once more")))
         tellAgain.insert(site)
       }
     }
@@ -104,6 +112,7 @@ extension FederationRun {
 
   /// Takes the sum, stores what comes of it, tells the sites, and only then has done with it.
   private func complete() throws {
+    obstacle = nil
     let done = sums.current.flatMap { SumPurpose($0.purpose) }
     if let purpose = agenda.nextPurpose(of: plan), purpose == done, let introduction = agenda.introduction {
       let result = try sums.result()

@@ -42,7 +42,11 @@ final class PlainSums: Summation {
     }
   }
 
-  private var stored: Stored
+  private var stored: Stored {
+    didSet { uploaded = Set(stored.task?.uploads ?? []) }
+  }
+  /// Whose uploads count, as in `stored`.
+  private var uploaded: Set<Int> = []
   private let path: String
   private let sites: Int
   private let minimum: Int
@@ -71,6 +75,7 @@ final class PlainSums: Summation {
       else { throw AggregatorError.damaged(path: path, AggregatorError.otherContent) }
       stored = found
       stored.version = Stored.currentVersion
+      uploaded = Set(found.task?.uploads ?? [])
     } catch FileError.file(let path, let problem) {
       throw AggregatorError.damaged(path: path, problem.finding)
     }
@@ -97,7 +102,7 @@ final class PlainSums: Summation {
 
   var waitingFor: [Int] {
     guard let task = stored.task, !task.isClosed else { return [] }
-    return task.cohort.filter { !task.uploads.contains($0) }
+    return task.cohort.filter { !uploaded.contains($0) }
   }
 
   func due(for site: Int) -> AggregatorAnswer? {
@@ -114,12 +119,14 @@ final class PlainSums: Summation {
     guard var task = stored.task, task.cohort.contains(site), vector.count == task.entries, header.isEmpty else {
       throw AggregatorError.unwanted("it is of another sum")
     }
-    let isKnown = task.uploads.contains(site)
+    let isKnown = uploaded.contains(site)
     guard isKnown || !task.isClosed else { throw AggregatorError.unwanted(Self.tooLate) }
     let check = Self.hash(vector)
-    // A disk is not trusted to have kept what was not read since.
+    // Neither a disk that was not read since, nor a site that makes it anew, is trusted to give the same again.
     if isKnown, let kept = task.checks?["\(site)"], kept != check {
-      throw AggregatorError.unwanted("its file has altered since it came")
+      throw AggregatorError.unwanted(
+        "it has other values than the one that came before and that the sum counts: start this site again with the file, and on the kind of "
+          + "processor, that it was made with")
     }
     if !isKnown {
       task.uploads.append(site)
@@ -143,15 +150,16 @@ final class PlainSums: Summation {
   static let tooLate = "it came after the sum went on without this site; it is not added"
 
   func wants(uploadOf site: Int) -> Bool {
-    waitingFor.contains(site) || vectorsMissing.contains(site)
+    guard let task = stored.task else { return false }
+    return uploaded.contains(site) ? !added.contains(site) : !task.isClosed && task.cohort.contains(site)
   }
 
   func has(uploadOf site: Int) -> Bool {
-    stage == .uploading && stored.task?.uploads.contains(site) == true && added.contains(site)
+    stage == .uploading && uploaded.contains(site) && added.contains(site)
   }
 
   var vectorsMissing: [Int] {
-    stored.task?.uploads.filter { !added.contains($0) }.sorted() ?? []
+    uploaded.subtracting(added).sorted()
   }
 
   func proceed() throws -> String? {

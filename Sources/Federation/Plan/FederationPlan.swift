@@ -14,6 +14,8 @@ package struct FederationPlan: Sendable {
   /// Of all sites in the charter's order, as their connections prove them.
   package let siteKeys: [CurvePublicKey]
   package let aggregatorKey: CurvePublicKey
+  /// The sites' places by their keys, as text.
+  private let places: [String: Int]
   package let bits: BitPlan
   /// Nil where sums are not masked.
   package let roster: SumRoster?
@@ -29,6 +31,8 @@ package struct FederationPlan: Sendable {
     self.charter = charter
     self.digest = digest
     self.siteKeys = siteKeys
+    places = Dictionary(
+      zip(siteKeys.map(\.z85), siteKeys.indices), uniquingKeysWith: { first, _ in first })
     self.aggregatorKey = aggregatorKey
     try charter.checkKeys(sites: siteKeys, aggregator: aggregatorKey)
     let settings = charter.federation
@@ -87,7 +91,7 @@ package struct FederationPlan: Sendable {
 
   /// The place in the charter of a site's key; nil for a key that it does not name.
   package func index(of key: OwnerKey) -> Int? {
-    siteKeys.firstIndex { $0.z85 == key.z85 }
+    places[key.z85]
   }
 
   // MARK: - Sums

@@ -56,7 +56,9 @@ final class PrivacyLedger {
   let path: String
   private let log: LineLog
   let terms: Terms
+  /// In the order of their lines.
   private(set) var entries: [Entry] = []
+  private var byRound: [Int: Entry] = [:]
 
   /// The terms of a ledger; nil where there is none, or none that was begun.
   ///
@@ -108,9 +110,9 @@ final class PrivacyLedger {
     }
     for line in try Self.lines(of: path).dropFirst() {
       guard let entry = Self.read(Entry.self, line, version: terms.version),
-        (0..<rounds(of: plan)).contains(entry.round), !entries.contains(where: { $0.round == entry.round })
+        (0..<rounds(of: plan)).contains(entry.round), byRound[entry.round] == nil
       else { throw Self.damaged(path) }
-      entries.append(entry)
+      keep(entry)
     }
   }
 
@@ -134,7 +136,7 @@ final class PrivacyLedger {
   @discardableResult
   func count(_ entry: Entry) throws -> Bool {
     try checkInPlace()
-    if let known = entries.first(where: { $0.round == entry.round }) {
+    if let known = byRound[entry.round] {
       guard known == entry else {
         throw SiteError.privacy(
           "the update of round \(entry.round + 1) comes out otherwise than \(path) has it from before, and the same noise on two updates would "
@@ -147,8 +149,15 @@ final class PrivacyLedger {
     }
     try log.append(try CheckedJSON.line(entry))
     try log.sync()
-    entries.append(entry)
+    keep(entry)
     return true
+  }
+
+  func counts(round: Int) -> Bool { byRound[round] != nil }
+
+  private func keep(_ entry: Entry) {
+    entries.append(entry)
+    byRound[entry.round] = entry
   }
 
   /// What is written to a file that was moved away or replaced would be lost with the run.

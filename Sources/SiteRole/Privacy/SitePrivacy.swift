@@ -84,9 +84,8 @@ final class SitePrivacy {
   /// - Parameter records: of the site's history, or as the aggregator sends them.
   /// - Throws: `SiteError.privacy` for a round that was summed with this site's update and is not counted.
   func check(_ records: [SumRecord], site: String) throws {
-    let counted = Set(ledger.entries.map(\.round))
     for record in records where record.survivors.contains(site) {
-      guard case .update(let round)? = SumPurpose(record.purpose), !counted.contains(round) else { continue }
+      guard case .update(let round)? = SumPurpose(record.purpose), !ledger.counts(round: round) else { continue }
       throw SiteError.privacy(
         "round \(round + 1) had this site's update, and this run directory's ledger does not count it (\(ledger.path)): go on with the one that the "
           + "site took part with; nothing more is sent")
