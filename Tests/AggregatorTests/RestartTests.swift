@@ -100,6 +100,32 @@ import TestSupport
     #expect(trial.aggregator.refusals.isEmpty)
   }
 
+  /// Nothing of the federation can be opened when the first site comes: it greets again as soon as that can be.
+  @Test func aSiteThatCameWhileTheStoreCouldNotBeReadIsToldToGreetAgain() throws {
+    let place = Mutex<URL?>(nil)
+    let trial = try FederationTrial(TestFederation(rounds: 1)) {
+      // A directory is where the records are to go.
+      guard let place = place.withLock({ $0 }) else { return }
+      try? FileManager.default.createDirectory(at: place, withIntermediateDirectories: false)
+    }
+    let folder = trial.store.appending(path: "jobs/\(trial.federation.plan.job)")
+    place.withLock { $0 = folder.appending(path: "rounds.jsonl") }
+    let connection = SiteConnection(trial.network, key: trial.federation.siteKeys[0], job: trial.federation.plan.job)
+    try connection.open(trial.federation)
+    let isTold = eventually { trial.aggregator.events.contains { if case .trouble = $0 { true } else { false } } }
+    #expect(isTold)
+    let obstacle = try #require(place.withLock { $0 })
+    place.withLock { $0 = nil }
+    Thread.sleep(forTimeInterval: 0.1)
+    try FileManager.default.removeItem(at: obstacle)
+    try connection.first { if case .conversation(.goodbye) = $0 { () } else { nil } }
+    connection.channel.close()
+    let troubles = trial.aggregator.events.count { if case .trouble = $0 { true } else { false } }
+    #expect(troubles == 1, "said once, not with every tick")
+    trial.startSites()
+    trial.expectNoTrace(try trial.expectEnd())
+  }
+
   @Test func aFederationThatIsOverEndsAtOnce() throws {
     let trial = try FederationTrial(TestFederation(rounds: 1))
     trial.startSites()

@@ -48,6 +48,9 @@ package final class AggregatorHandler: JobHandler {
   private var isTickDue = false
   /// Every site holds the result.
   private var isOver = false
+  /// Why the federation's files could not be opened last, and who asked for something meanwhile: to be told to greet and ask again.
+  private var openingTrouble: String?
+  private var unserved: Set<PeerID> = []
   /// Damage of the store that ends it.
   package private(set) var failure: (any Failure)?
   /// What a finished federation's store has to hand out, said once when it is opened; nil for all others.
@@ -200,10 +203,19 @@ package final class AggregatorHandler: JobHandler {
     } then: { [unowned self, unowned service] (result: Result<Outcome, any Error>) in
       switch result {
       case .failure(let error):
-        // The federation's files cannot be read.
-        service.observe(.role(.trouble((error as? any Failure)?.description ?? "\(error)")))
+        // The federation's files cannot be read; each tick tries again.
+        let reason = FederationRun.text(of: error)
+        if reason != openingTrouble { service.observe(.role(.trouble(reason))) }
+        openingTrouble = reason
         if let error = error as? AggregatorError, error.isDamage { failure = error }
+        refused()
+        if let peer { unserved.insert(peer) }
       case .success(let outcome):
+        openingTrouble = nil
+        for peer in unserved where service.isConnected(peer) {
+          service.tell(.goodbye(step: 0), job: plan.job, to: peer)
+        }
+        unserved = []
         if outcome.refusal != nil { refused() }
         if case AggregatorError.otherGroupKey(let name, _, _)? = outcome.refusal as? AggregatorError {
           let reason = (outcome.refusal as? any Failure)?.description ?? ""
