@@ -85,17 +85,24 @@ struct SmallFederation {
   /// The same federation in the clear: sums are plain and nothing is masked, but the id that orders of rows are drawn from is the same, and so
   /// are the group's key that starting weights are drawn from, and the keys.
   func inTheClear() throws -> SmallFederation {
+    var copy = try changed("clear-") { text in
+      text.replacing("aggregation: secure", with: "aggregation: plain")
+        .replacing(/masking: \{strength: [^}]*\}/, with: "masking: {strength: none}")
+    }
+    copy.startsFromGroup = true
+    return copy
+  }
+
+  /// The same federation under another charter with the same id, from which orders, starting weights and keys follow.
+  func changed(_ place: String, _ change: (String) -> String) throws -> SmallFederation {
     var copy = self
-    let clear = text.replacing("aggregation: secure", with: "aggregation: plain")
-      .replacing(/masking: \{strength: [^}]*\}/, with: "masking: {strength: none}")
     copy.plan = try FederationPlan(
       Charter.Loaded(
         charter: try Charter.parse(
-          bytes: Array(clear.utf8), directory: directory.path, workingDirectory: directory.path),
+          bytes: Array(change(text).utf8), directory: directory.path, workingDirectory: directory.path),
         bytes: Array(text.utf8)),
       siteKeys: siteKeys.map(\.publicKey), aggregatorKey: aggregatorKeys.publicKey)
-    copy.startsFromGroup = true
-    copy.place = "clear-"
+    copy.place = place
     return copy
   }
 

@@ -56,7 +56,7 @@ struct GenerationHarness<Element: FloatingElement> {
 
   /// The largest difference as a share of the largest of `expected`.
   static func difference(_ found: Tensor<Element>, _ expected: Tensor<Element>) -> Double {
-    guard found.count == expected.count, expected.allFinite else { return .infinity }
+    guard found.count == expected.count, found.allFinite, expected.allFinite else { return .infinity }
     let largest = expected.elements.map { Double(abs($0)) }.max() ?? 0
     return (zip(found.elements, expected.elements).map { Double(abs($0 - $1)) }.max() ?? 0) / largest
   }
