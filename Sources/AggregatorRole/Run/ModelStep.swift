@@ -16,7 +16,8 @@ struct ModelStep {
   /// Entries of the trained parameters.
   let entries: Int
 
-  /// Entries of a piece; also the layout of `memory-N.f64`: for one piece after the other, all of m and then all of v.
+  /// Entries of a piece. Part of the store's form: `memory-N.f64` has for one piece after the other all of m and then all of v, so that it stays
+  /// what it is whatever the pieces of messages become (`FederationPlan.pieceEntries`).
   static let pieceEntries = 1 << 16
 
   /// Writes the starting model as the sites sent it, with control variates of 0 where the strategy has them.
@@ -133,21 +134,15 @@ struct ModelStep {
 
   /// - Parameter base: entries before the vector that `range` is of.
   private func floats(_ range: Range<Int>, of file: SpoolFile, behind base: Int = 0) throws -> [Float] {
-    try [Float](unsafeUninitializedCapacity: range.count) { buffer, count in
-      let target = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<(range.count * 4)])
-      try file.read(into: target, at: (base + range.lowerBound) * 4)
-      count = range.count
-    }
+    let piece: Tensor<Float> = try files.numbers(range.count, of: file, at: base + range.lowerBound)
+    return piece.elements
   }
 
   private func doubles(_ range: Range<Int>, vectors: Int, of file: SpoolFile) throws -> [[Double]] {
     try (0..<vectors).map { vector in
-      try [Double](unsafeUninitializedCapacity: range.count) { buffer, count in
-        let target = UnsafeMutableRawBufferPointer(
-          rebasing: UnsafeMutableRawBufferPointer(buffer)[..<(range.count * 8)])
-        try file.read(into: target, at: (range.lowerBound * vectors + vector * range.count) * 8)
-        count = range.count
-      }
+      let piece: Tensor<Double> = try files.numbers(
+        range.count, of: file, at: range.lowerBound * vectors + vector * range.count)
+      return piece.elements
     }
   }
 

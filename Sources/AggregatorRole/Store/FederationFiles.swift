@@ -81,7 +81,7 @@ struct FederationFiles: Sendable {
   func writeSums(_ values: [Double], of purpose: SumPurpose) throws -> String {
     try values.withUnsafeBytes { bytes in
       try AtomicFile.write(bytes, to: sums(purpose))
-      return Self.hash(bytes)
+      return ContentHash.hexadecimal(of: bytes)
     }
   }
 
@@ -104,13 +104,7 @@ struct FederationFiles: Sendable {
   }
 
   static func hash(of values: Tensor<Double>) -> String {
-    values.withUnsafeBufferPointer { hash(UnsafeRawBufferPointer($0)) }
-  }
-
-  private static func hash(_ bytes: UnsafeRawBufferPointer) -> String {
-    var hash = ContentHash()
-    hash.update(bytes)
-    return hash.value().hexadecimal
+    values.withUnsafeBufferPointer { ContentHash.hexadecimal(of: UnsafeRawBufferPointer($0)) }
   }
 
   /// Numbers of a file whose length is known to hold them.

@@ -14,22 +14,11 @@ final class MaskedSums: Summation {
   ///   - key: the aggregator's.
   /// - Throws: `AggregatorError.damaged` for a file that is not what was written; `SumError`; `FileError`.
   init(path: String, roster: SumRoster, key: KeyAgreement) throws {
-    let persist: (UnsafeRawBufferPointer) throws -> Void = { try CheckedFile.write($0, to: path) }
-    guard RegularFile.exists(path) else {
-      coordinator = try SumCoordinator(roster: roster, key: key, persist: persist)
-      return
-    }
-    let file = try SpoolFile(reading: path)
-    let length = try file.length
-    guard (1...Self.mostBytes).contains(length) else {
-      throw AggregatorError.damaged(path: path, "has \(length) bytes, which no state of sums has")
-    }
-    let state = SecretBuffer(byteCount: length)
+    let persist: (UnsafeRawBufferPointer) throws -> Void = { try SumStateFile.write($0, to: path) }
     do {
-      try file.read(into: state.bytes, at: 0)
-      coordinator = try state.withUnsafeBytes {
-        try SumCoordinator(
-          restoring: CheckedFile.content(of: $0, path: path), roster: roster, key: key, persist: persist)
+      coordinator = try SumStateFile.withState(path) { state in
+        guard let state else { return try SumCoordinator(roster: roster, key: key, persist: persist) }
+        return try SumCoordinator(restoring: state, roster: roster, key: key, persist: persist)
       }
     } catch FileError.file(let path, let problem) {
       throw AggregatorError.damaged(path: path, problem.finding)
@@ -39,9 +28,6 @@ final class MaskedSums: Summation {
       throw AggregatorError.damaged(path: path, "is the state of another federation's sums")
     }
   }
-
-  /// Far above what a set-up of the most sites and sums takes.
-  private static let mostBytes = 1 << 30
 
   var stage: SummationStage {
     switch coordinator.stage {
@@ -67,7 +53,7 @@ final class MaskedSums: Summation {
 
   var nextSum: UInt64 { coordinator.nextSum }
 
-  func isOpened(_ purpose: SumPurpose) -> Bool { coordinator.isReleased(purpose.description) }
+  func isOpened(_ purpose: SumPurpose) -> Bool { coordinator.isFinished(purpose: purpose.description) }
 
   var waitingFor: [Int] { coordinator.waitingFor.map(Self.place) }
 

@@ -121,7 +121,7 @@ final class PlainSums: Summation {
     }
     let isKnown = uploaded.contains(site)
     guard isKnown || !task.isClosed else { throw AggregatorError.unwanted(Self.tooLate) }
-    let check = Self.hash(vector)
+    let check = ContentHash.hexadecimal(of: UnsafeRawBufferPointer(vector))
     // Neither a disk that was not read since, nor a site that makes it anew, is trusted to give the same again.
     if isKnown, let kept = task.checks?["\(site)"], kept != check {
       throw AggregatorError.unwanted(
@@ -139,12 +139,6 @@ final class PlainSums: Summation {
     accumulated.withUnsafeMutableBufferPointer { sum in
       for index in sum.indices { sum[index] &+= vector[index] }
     }
-  }
-
-  private static func hash(_ vector: UnsafeBufferPointer<UInt64>) -> String {
-    var hash = ContentHash()
-    hash.update(UnsafeRawBufferPointer(vector))
-    return hash.value().hexadecimal
   }
 
   static let tooLate = "it came after the sum went on without this site; it is not added"

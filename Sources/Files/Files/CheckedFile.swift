@@ -70,9 +70,7 @@ package enum CheckedJSON {
   private static func check(of value: some Encodable) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
-    var hash = ContentHash()
-    try encoder.encode(value).withUnsafeBytes { hash.update($0) }
-    return hash.value().hexadecimal
+    return try encoder.encode(value).withUnsafeBytes { ContentHash.hexadecimal(of: $0) }
   }
 
   fileprivate struct Document<Value> {

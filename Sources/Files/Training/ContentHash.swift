@@ -18,6 +18,13 @@ package struct ContentHash {
     lanes = SIMD4(Self.prime1 &+ Self.prime2, Self.prime2, 0, 0 &- Self.prime1)
   }
 
+  /// XXH64 of the bytes as 16 hexadecimal digits.
+  package static func hexadecimal(of bytes: UnsafeRawBufferPointer) -> String {
+    var hash = ContentHash()
+    hash.update(bytes)
+    return hash.value().hexadecimal
+  }
+
   /// The result depends on the bytes alone, not on how they were cut into calls.
   package mutating func update(_ bytes: UnsafeRawBufferPointer) {
     length &+= UInt64(bytes.count)

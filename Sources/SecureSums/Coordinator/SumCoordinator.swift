@@ -97,8 +97,8 @@ package final class SumCoordinator {
     return setUp.nextSum
   }
 
-  /// Whether a sum of this purpose was released, so that it cannot be begun again.
-  package func isReleased(_ purpose: String) -> Bool { state.purposes.isGiven(purpose) }
+  /// Whether a sum of this purpose was finished, so that it cannot be begun again.
+  package func isFinished(purpose: String) -> Bool { state.purposes.isGiven(purpose) }
 
   /// Sites that can be in a cohort under the present set-up, in the order of the charter.
   package var setUpSites: [Int] {

@@ -154,16 +154,8 @@ extension SiteDirectory {
   ///
   /// - Throws: `SiteError.damaged`; `FileError`.
   func withSums<Value>(_ body: (UnsafeRawBufferPointer?) throws -> Value) throws -> Value {
-    guard FileManager.default.fileExists(atPath: sums.path) else { return try body(nil) }
     do {
-      let file = try SpoolFile(reading: sums.path)
-      let length = try file.length
-      guard (1...1 << 30).contains(length) else {
-        throw SiteError.damaged(path: sums.path, "has \(length) bytes, which no state of sums has; \(Self.sumsAdvice)")
-      }
-      let state = SecretBuffer(byteCount: length)
-      try file.read(into: state.bytes, at: 0)
-      return try state.withUnsafeBytes { try body(try CheckedFile.content(of: $0, path: sums.path)) }
+      return try SumStateFile.withState(sums.path, body)
     } catch FileError.file(let path, let problem) {
       throw SiteError.damaged(path: path, "\(problem); \(Self.sumsAdvice)")
     } catch SumError.state(let what) {
@@ -172,7 +164,7 @@ extension SiteDirectory {
   }
 
   func store(sums bytes: UnsafeRawBufferPointer) throws {
-    try CheckedFile.write(bytes, to: sums.path)
+    try SumStateFile.write(bytes, to: sums.path)
   }
 
   private static let sumsAdvice =
