@@ -12,12 +12,15 @@ LLAMA := $(CACHE)/random-llama/model.safetensors
 BYTES := $(CACHE)/readme-bytes.h5
 TEXTS := README.md docs/keys-and-privacy.md docs/transformers.md docs/operations.md docs/cluster.md
 PYTHON := .venv/bin/python
+# Where PyTorch, which is large, is not needed.
+SMALL_PYTHON := $(if $(wildcard $(PYTHON)),$(PYTHON),$(CACHE)/python/bin/python)
 
-.PHONY: help deps mpi mpi-test build run test slurm-test link-test dist dist-test lint format arrows docs-check job-reference peer-test tox21 survival federation minilm llama bench replay replay-matrix replay-federation fuzz clean
+.PHONY: help deps mpi mpi-test build run test serve-demo slurm-test link-test dist dist-test lint format arrows docs-check job-reference peer-test tox21 survival federation minilm llama bench replay replay-matrix replay-federation fuzz clean
 
 help:
 	@echo "make run       install what is missing, build, train a real single-cell job masked, show the result"
 	@echo "make test      all tests"
+	@echo "make serve-demo   deploy the model of make run, masked; two clients ask it at once, the owner rotates the key"
 	@echo "make tox21 TOX21=FILE · make survival TCGA=FILE · make minilm PUBMED=FILE · make llama     the other example jobs"
 	@echo "make federation [TCGA=DIR | PUBMED=FILE | PRIVATE=1] [PROVIDER=1]     aggregator and sites on this machine; replay-federation RUN=runs/federation: in plaintext PyTorch"
 	@echo "make replay RUN=DIR   repeat a run in plaintext PyTorch, compare the weights; replay-matrix: every exact combination"
@@ -66,6 +69,10 @@ mpi-test: mpi $(PBMC)
 
 run: build $(PBMC)
 	jobs/run-local.sh jobs/pbmc.yaml runs/pbmc
+
+# The model of `make run` as a service, on this machine.
+serve-demo: build $(PBMC) $(SMALL_PYTHON)
+	PYTHON=$(SMALL_PYTHON) jobs/serving/demo.sh runs/pbmc
 
 tox21: build
 	@test -n "$(TOX21)" || { echo "give the file: make tox21 TOX21=/path/to/tox21_morgan2048.h5" >&2; exit 2; }
@@ -181,6 +188,10 @@ $(PYTHON): jobs/replay/requirements.txt | deps
 	python3 -m venv .venv
 	.venv/bin/pip install --quiet --requirement jobs/replay/requirements.txt
 	@touch $@
+
+$(CACHE)/python/bin/python: | deps
+	python3 -m venv $(CACHE)/python
+	$(CACHE)/python/bin/pip install --quiet h5py numpy safetensors
 
 replay: $(PYTHON)
 	@test -n "$(RUN)" || { echo "which run? make replay RUN=runs/pbmc" >&2; exit 2; }
