@@ -65,16 +65,17 @@ class Bench:
         output = subprocess.run(
             [ROOT / "jobs/replay/matrix.sh"], capture_output=True, text=True,
             env=environment() | {"PYTHON": sys.executable, "BIN": str(BINARIES)} | given)
-        kinds = {"replay": {}, "predictions": {}}
-        kind = "replay"
+        kinds = {"run": {}, "predictions": {}, "questions": {}}
+        kind = "run"
         for line in output.stdout.splitlines():
-            if line.startswith(("run ", "predictions by")):
-                kind = "replay" if line.startswith("run ") else "predictions"
+            if line.startswith(("run ", "predictions by", "questions ")):
+                kind = line.split()[0]
             elif " pass" in line or " FAIL" in line:
                 name, difference = line.split()[:2]
                 kinds[kind][name] = float("nan") if difference == "FAIL" else float(difference)
         for kind, what in (
-            ("replay", "outside replay in PyTorch, largest of"), ("predictions", "predictions by transformers and peft, largest of")):
+            ("run", "outside replay in PyTorch, largest of"), ("predictions", "predictions by transformers and peft, largest of"),
+            ("questions", "answers of deployed models, by PyTorch, largest of")):
             found = kinds[kind]
             # Not max(): a NaN must fail the check.
             largest = float(np.max(list(found.values()))) if found else float("nan")

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Loads the model of a finished run with `transformers` or `peft` and compares its outputs with those of `encryptor predict`.
+"""Loads the model of a finished run with PyTorch, `transformers` or `peft` and compares its outputs with those of masked questions.
 
-Reads what `encryptor predict RUN --data FILE --out RUN.predictions.h5` wrote for the job's own data file, or for --data. Every name and
-shape must fit the class that the libraries take for the task, with none missing and none left over. The difference is max|a-b| / max|b| over
-`outputs` (a: predict, b: the library). Exit 0 when every run's is at most the tolerance, 7 when not, or when a run cannot be compared
-(masking.noise).
+Reads what `encryptor predict RUN --data FILE --out RUN.predictions.h5` wrote for the job's own data file, or for --data; with --kind answers
+what `encryptor query` wrote to RUN.answers.h5. Every name and shape of a transformer must fit the class that the libraries take for the task,
+with none missing and none left over. The difference is max|a-b| / max|b| over `outputs` (a: masked, b: the library). Exit 0 when every run's
+is at most the tolerance and every sample, or token, has the same class; 7 when not, or when a run cannot be compared (masking.noise).
 
 Example: predictions.py runs/pubmed-minilm
 """
@@ -25,12 +25,14 @@ import yaml
 import finished
 import objectives
 import transformer
+from perceptron import Perceptron
 from tokenfile import Tokens
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog=__doc__.splitlines()[-1])
     parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--kind", default="predictions", help="the file beside each run is RUN.KIND.h5")
     parser.add_argument("--data", help="the file that was predicted, when it is not the job's")
     parser.add_argument("--rows", type=int, help="only so many rows, the first")
     parser.add_argument("--tolerance", type=float, default=1e-4)
@@ -49,11 +51,9 @@ def check(run, options):
         job["data"]["file"] = options.data
     try:
         finished.refuse_noise(job)
-        tokens = Tokens(job, torch.float32)
-        model, kind = load(job, run / "model")
-        rows = torch.arange(min(options.rows or len(tokens.ids), len(tokens.ids)))
-        expected = outputs(model, job, tokens, rows)
-        found = predicted(run.with_name(run.name + ".predictions.h5"), job["task"], tokens, rows)
+        path = run.with_name(f"{run.name}.{options.kind}.h5")
+        compare = perceptron if "mlp" in job["model"] else sequences
+        found, expected, kind = compare(run, job, path, options.rows)
         if found.shape != expected.shape:
             raise finished.Unlike(f"outputs {found.shape}, the model gives {expected.shape}")
     except (finished.Unlike, finished.Noised, OSError, KeyError) as error:
@@ -62,10 +62,39 @@ def check(run, options):
     difference = float(np.abs(found - expected).max() / np.abs(expected).max())
     passed = difference <= options.tolerance
     remark = f"{kind}, {len(expected)} outputs"
-    if job["task"] in objectives.CLASSES:
-        remark += f", {(found.argmax(1) == expected.argmax(1)).mean():.2%} of the classes the same"
+    same = same_classes(job["task"], found, expected)
+    if same is not None:
+        passed = passed and same == 1
+        remark += f", {same:.2%} of the classes the same"
     print(f"{run.name:<44} {difference:<12.2e} {'pass' if passed else 'FAIL'}  {remark}", flush=True)
     return passed
+
+
+def same_classes(task, found, expected):
+    """The share of samples, tokens or labels whose class is the same; None for a task without."""
+    if task in objectives.CLASSES:
+        return (found.argmax(1) == expected.argmax(1)).mean()
+    return ((found > 0) == (expected > 0)).mean() if task == "multilabel" else None
+
+
+def perceptron(run, job, path, limit):
+    """Masked outputs, the library's, and what made these: plain matrices, on rows standardised by the training rows."""
+    with h5py.File(run / "plan.h5") as plan:
+        model = Perceptron(run, job, plan["split/train"][()], torch.float32)
+    model.take(finished.weights(run / "model"))
+    with h5py.File(path) as file:
+        found = file["outputs"][:limit]
+    with torch.no_grad():
+        parts = [model.outputs(part) for part in model.parts(torch.arange(min(limit or len(model.rows), len(model.rows))))]
+    return found, torch.cat(parts).numpy(), "perceptron"
+
+
+def sequences(run, job, path, limit):
+    """The same of a transformer, by the class of the library for the task."""
+    tokens = Tokens(job, torch.float32)
+    model, kind = load(job, run / "model")
+    rows = torch.arange(min(limit or len(tokens.ids), len(tokens.ids)))
+    return predicted(path, job["task"], tokens, rows), outputs(model, job, tokens, rows), kind
 
 
 def load(job, folder):

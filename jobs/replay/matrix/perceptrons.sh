@@ -34,4 +34,5 @@ if [ -n "$tox21" ]; then
   train tox21 "$root/jobs/tox21.yaml" --set data.file="$tox21"
   { "$python" "$root/jobs/replay/replay.py" --rounding "$state/runs/tox21" || true; } | sed -n 's/^largest *\([^ ]*\).*/tox21 (ReLU, not judged): \1/p; /float64/p'
   runs=()
+  judge # The answers alone.
 fi

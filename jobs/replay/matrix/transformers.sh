@@ -37,6 +37,13 @@ train_and_predict llama-class "$llama" "${sgd[@]}" "${labelled[@]}" --set task=c
 train_and_predict llama-class-lora "$llama" "${sgd[@]}" "${labelled[@]}" --set task=classification --set data.labels=section \
   --set model.train=lora --set 'model.lora={rank: 4, alpha: 8, targets: [q_proj, v_proj]}'
 train_and_predict llama-tags "$llama" "${sgd[@]}" "${labelled[@]}" --set task=token-classification --set data.labels=tags
+ask_directory bert-sgd-owner classification
+ask_directory bert-mean classification --head mean
+ask_directory bert-tags token-classification
+ask_directory bert-lora classification
+ask_directory llama-class classification
+ask_directory llama-lm-tied causal-lm
+ask_directory llama-lm-lora causal-lm
 judge --steps 20
 
 # AdamW is replayed in double precision: the gradient of BERT's key biases is zero (what they add to a query's scores is the same for all keys),
