@@ -37,8 +37,11 @@ extension JobService {
     switch request {
     case .hello(let software):
       connections.greets(peer)
-      configuration.eventLog?.note(LoggedEvent(.connectionAdmitted, owner: peer.ownerKey))
-      observe(.ownerGreeted(owner: peer.ownerKey.prefix, software: software))
+      let event = LoggedEvent(.connectionAdmitted, owner: peer.ownerKey)
+      configuration.eventLog?.note(event)
+      if lineThrottle.admit(event, at: clock.now) != nil {
+        observe(.ownerGreeted(owner: peer.ownerKey.prefix, software: software))
+      }
       let limits = configuration.owners.limits(of: peer.ownerKey) ?? OwnerLimits()
       send(handler.greeting(for: peer.ownerKey, limits: limits), job: id, to: peer)
     case .ping: tell(.pong, job: id, to: peer)

@@ -31,6 +31,8 @@ package final class JobService<Handler: JobHandler> {
   var processorSeconds: [OwnerKey: Double] = [:]
   var processorTimeShared = ProcessorTime.ofThisProcess
   var connections = Connections()
+  /// Nobody who is let in decides how fast the log grows, as in the event log.
+  var lineThrottle = EventLogThrottle()
   let diskWorker: DiskWorker
   /// Jobs whose files are worked on.
   var diskWork: [JobID: DiskWork<Handler.Request>] = [:]
@@ -280,8 +282,11 @@ extension JobService {
 
   private func refused(_ reason: String, _ cause: RefusalCause, job: JobID, of peer: PeerID) {
     configuration.metrics.countRefusal(cause)
-    configuration.eventLog?.note(LoggedEvent(.refused, owner: peer.ownerKey, job: job, reason: reason))
-    observe(.refused(owner: peer.ownerKey.prefix, job: job, reason: reason))
+    let event = LoggedEvent(.refused, owner: peer.ownerKey, job: job, reason: reason)
+    configuration.eventLog?.note(event)
+    guard let line = lineThrottle.admit(event, at: clock.now) else { return }
+    let others = line.suppressed > 0 ? " (before this one, \(line.suppressed) refusals were only counted)" : ""
+    observe(.refused(owner: peer.ownerKey.prefix, job: job, reason: reason + others))
   }
 }
 

@@ -24,6 +24,7 @@ import Protocol
       .submit(site.model.description), .retrieve(chunk: 0),
     ]
     var random = SplitMix(seed: 7)
+    let start = ContinuousClock.now
     for _ in 0..<4000 {
       guard let message = messages.randomElement(using: &random) else { continue }
       var frames = codec.frames(message, job: deployed.id)
@@ -37,6 +38,10 @@ import Protocol
       try hostile.connection.channel.send(frames)
       while try hostile.connection.channel.receive(timeout: .zero) != nil {}
     }
+    // Ten of the refusals in ten seconds are in the trainer's log.
+    let periods = Int(start.duration(to: .now) / .seconds(10)) + 2
+    let refusals = trainer.events.refusals.count
+    #expect((1...10 * periods).contains(refusals), "\(refusals) lines in \(periods) periods")
     // The deployment is there, the other client has its answers, and nothing of the hostile one's is under its name.
     #expect(try other.open().lastQuestion == 0)
     let rows = site.model.question(4, seed: 2)
