@@ -147,7 +147,7 @@ peer-test: build $(PYTHON)
 # .build-fuzz/found and the target fails. FUZZ_SECONDS is for all parsers together, at least a second for each (to
 # the fuzzer 0 means without end).
 FUZZ_SECONDS ?= 60
-FUZZED := charter configuration envelope federation frames graph job safetensors sums
+FUZZED := charter client configuration envelope federation frames graph job safetensors sums
 FUZZ := .build-fuzz/debug/fuzz
 
 fuzz: deps

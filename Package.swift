@@ -165,7 +165,8 @@ let package = Package(
     program(
       "fuzz",
       [
-        "Federation", "SecureSums", "Cryptography", "Families", "Training", "Protocol", "JobSpec", "Files", "Models",
+        "OwnerRole", "Masking", "Federation", "SecureSums", "Cryptography", "Families", "Training", "Protocol",
+        "JobSpec", "Files", "Models",
         "Numerics", "Foundations",
       ]),
 

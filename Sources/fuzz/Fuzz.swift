@@ -40,6 +40,8 @@ struct Fuzz {
 enum FuzzedParser: String, CaseIterable {
   /// Charters of federations and sites' files.
   case charter
+  /// What an owner gives the clients of a deployment.
+  case client
   /// What arrives over a connection, before it is a message.
   case envelope
   /// Messages of a federation off the wire, of either side, and lines of its records.
@@ -60,6 +62,7 @@ enum FuzzedParser: String, CaseIterable {
   func run(_ input: Data) {
     switch self {
     case .charter: CharterInput.run(input)
+    case .client: ClientInput.run(input)
     case .configuration: ConfigurationInput.run(input)
     case .envelope: EnvelopeInput.run(input)
     case .federation: FederationInput.run(input)
@@ -85,6 +88,7 @@ enum FuzzedParser: String, CaseIterable {
       let callback: Callback =
         switch parser {
         case .charter: { LibFuzzer.feed(.charter, $0, $1) }
+        case .client: { LibFuzzer.feed(.client, $0, $1) }
         case .configuration: { LibFuzzer.feed(.configuration, $0, $1) }
         case .envelope: { LibFuzzer.feed(.envelope, $0, $1) }
         case .federation: { LibFuzzer.feed(.federation, $0, $1) }
@@ -127,6 +131,7 @@ enum Seeds {
       let inputs =
         switch parser {
         case .charter: CharterInput.seeds
+        case .client: ClientInput.seeds
         case .configuration: ConfigurationInput.seeds
         case .envelope: EnvelopeInput.seeds
         case .federation: FederationInput.seeds

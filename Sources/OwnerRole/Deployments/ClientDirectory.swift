@@ -36,7 +36,7 @@ package struct ClientDescription: Codable, Sendable, Equatable {
     shape = record.shape
   }
 
-  func check(_ file: URL) throws(OwnerError) {
+  package func check(_ file: URL) throws(OwnerError) {
     try shape.check()
     guard keyNumber >= 1, [hostKey, owner, client].allSatisfy({ CurvePublicKey(z85: $0) != nil }) else {
       throw .run("\(file.path) is damaged; ask the deployment's owner for the directory again")

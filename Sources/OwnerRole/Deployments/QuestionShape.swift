@@ -30,18 +30,25 @@ package struct QuestionShape: Codable, Sendable, Equatable {
 
   /// - Throws: `OwnerError.run` for sizes that contradict each other, as only a damaged file has them.
   package func check() throws(OwnerError) {
+    let largest = 1 << 24
+    // Before their sum is taken.
+    let hasPossibleColumns =
+      input.homogeneous.map { (1...largest).contains($0.features) && (0...largest).contains($0.padding) } ?? true
+    guard hasPossibleColumns, masking.noise.map({ $0.isFinite && $0 >= 0 }) ?? true else { throw Self.contradiction }
     let isWhole = input.form == .whole && output.form == .whole
     let width = input.homogeneous.map { $0.width } ?? input.width
     let columnsOfInput = tokens == nil ? input.homogeneous?.features : input.width
     let sizes = [input.width, output.width, outputs]
-    guard isWhole, sizes.allSatisfy({ (1...(1 << 24)).contains($0) }), width == input.width, output.width == outputs,
+    guard isWhole, sizes.allSatisfy({ (1...largest).contains($0) }), width == input.width, output.width == outputs,
       columnsOfInput == (tokens == nil ? features : input.width), (tokens == nil) == inputs.areFeatures,
       columns.map({ $0.count == features }) ?? true, tokens?.isPossible ?? true,
       input.group != .orthogonal || input.width <= 1 << 16,
       output.group != .orthogonal || output.width <= KeyResolver.widestOrthogonalOutput
-    else {
-      throw .run("the description of the deployed model contradicts itself; ask its owner for the directory again")
-    }
+    else { throw Self.contradiction }
+  }
+
+  private static var contradiction: OwnerError {
+    .run("the description of the deployed model contradicts itself; ask its owner for the directory again")
   }
 }
 

@@ -142,16 +142,22 @@ import Testing
     }
     try damaged("client.json", { $0 = Data($0.prefix(100)) }, .usage)
     try damaged("client.json", { $0 = Data() }, .usage)
-    try damaged(
-      "client.json",
-      { bytes in
-        bytes = Data(String(decoding: bytes, as: UTF8.self).replacing("\"width\" : 8", with: "\"width\" : 9").utf8)
-      }, .usage)
-    try damaged(
-      "client.json",
-      { bytes in
-        bytes = Data(String(decoding: bytes, as: UTF8.self).replacing("\"outputs\" : 3", with: "\"outputs\" : -3").utf8)
-      }, .usage)
+    let columns = SmallData.columns
+    for changes in [
+      ["\"width\" : 8": "\"width\" : 9"], ["\"outputs\" : 3": "\"outputs\" : -3"],
+      // Columns whose sum overflows, and ones that add up to the width.
+      ["\"features\" : \(columns)": "\"features\" : \(Int.max)"],
+      ["\"features\" : \(columns)": "\"features\" : \(columns + 10)", "\"padding\" : 1": "\"padding\" : -9"],
+      ["\"padding\" : 1": "\"noise\" : -1, \"padding\" : 1"],
+    ] {
+      try damaged(
+        "client.json",
+        { bytes in
+          let text = changes.reduce(String(decoding: bytes, as: UTF8.self)) { $0.replacing($1.key, with: $1.value) }
+          #expect(Data(text.utf8) != bytes)
+          bytes = Data(text.utf8)
+        }, .usage)
+    }
     try damaged("masking.key", { $0 = Data($0.dropLast()) }, .keyOrPermission)
     try damaged("masking.key", { $0[20] ^= 1 }, .keyOrPermission)
     try damaged("standardization.safetensors", { $0 = Data($0.dropLast(8)) }, .inputData)
