@@ -2,7 +2,7 @@ import ArgumentParser
 import Foundation
 import Numerics
 
-/// Measurements inside one process; `sites` alone has a second program, an aggregator. `make bench` runs it with the measurements of whole runs.
+/// Measurements inside one process; `sites` and `questions` have a second program, an aggregator or a host. `make bench` runs it with the measurements of whole runs.
 @main
 struct Benchmarks: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -16,7 +16,7 @@ struct Benchmarks: ParsableCommand {
       """,
     subcommands: [
       ProductShareCommand.self, TransformerShareCommand.self, KeysCommand.self, StepsCommand.self, ReadingCommand.self,
-      SitesCommand.self, GenerationCommand.self,
+      SitesCommand.self, GenerationCommand.self, QuestionsCommand.self,
     ])
 
   static func main() {

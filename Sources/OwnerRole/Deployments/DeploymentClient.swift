@@ -123,7 +123,9 @@ package final class DeploymentClient<Element: FloatingElement> {
   /// A question as it is sent, the same again for the same number under the same key.
   ///
   /// - Returns: with it, for each sample how many outputs are due and where they belong.
-  func mask(_ content: QuestionContent, number: Int) throws -> (rows: [PredictedRow], delivery: RowDelivery<Element>) {
+  package func mask(_ content: QuestionContent, number: Int) throws -> (
+    rows: [PredictedRow], delivery: RowDelivery<Element>
+  ) {
     let slots = (0..<content.rows).map { Int32($0) }
     switch content {
     case .features(var rows):

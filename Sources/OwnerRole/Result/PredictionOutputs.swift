@@ -4,7 +4,7 @@ import Foundation
 import Numerics
 
 /// A sample whose outputs are due.
-struct PredictedRow {
+package struct PredictedRow {
   /// Rows of outputs it has: 1, or its tokens.
   let outputs: Int
   /// Where each of a token sample's outputs belongs in the file's row, in the order sent; empty where a sample has one output.
