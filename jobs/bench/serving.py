@@ -19,7 +19,7 @@ from local import BINARIES, ROOT, STATE, environment, fresh, make_keys, owner_co
 from table import Table
 
 # Questions of each client in a turn, by model and clients: turns of about a second.
-QUESTIONS = {"MLP": {1: 1000, 8: 200, 64: 40}, "MiniLM": {1: 40, 8: 10, 64: 3}}
+QUESTIONS = {"MLP": {1: 3000, 8: 500, 64: 60}, "MiniLM": {1: 60, 8: 15, 64: 4}}
 
 
 class Serving:

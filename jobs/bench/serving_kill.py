@@ -78,9 +78,12 @@ class Disturbed:
         code, errors = self.attempt(name, command)
         if code == -9 and name in self.killed:
             self.killed.discard(name)
-            with self.lock:
-                self.retries += 1
-            code, errors = self.attempt(name, command, may_be_killed=False)
+            # Killed after the result was whole: it has its answers, and would not overwrite them.
+            code = 0
+            if not out.exists():
+                with self.lock:
+                    self.retries += 1
+                code, errors = self.attempt(name, command, may_be_killed=False)
         self.slowest = max(self.slowest, time.monotonic() - start)
         if code != 0:
             return self.note(f"{name}: query {number} ended with {code}: {errors}")
