@@ -33,6 +33,7 @@ federation:
   participation: {{minimum: 2, patience: 3600}}
   fixed_point: {{update_clip: 8.0, rows_bound: 4096}}
   masking: {{strength: none}}
+  aggregation: {aggregation}
 """
 
 
@@ -46,7 +47,8 @@ def prepare(options, where):
             subprocess.run([options.bin / "encryptor", "keygen", keys / name], check=True, capture_output=True)
         subprocess.run([options.bin / "aggregator", "keygen", keys / "aggregator"], check=True, capture_output=True)
         sites = "\n".join(f"  - {{name: {name}, key: keys/{name}/owner.pub}}" for name in names)
-        (where / "charter.yaml").write_text(CHARTER.format(address=options.address, sites=sites, rounds=options.rounds))
+        (where / "charter.yaml").write_text(CHARTER.format(
+            address=options.address, sites=sites, rounds=options.rounds, aggregation="plain" if options.plain else "secure"))
     return where / "charter.yaml", keys
 
 
@@ -91,6 +93,7 @@ def main():
     parser.add_argument("--entries", type=int, default=11_000_000)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--width", type=int, default=2, help="sites that make a vector at a time")
+    parser.add_argument("--plain", action="store_true", help="sums that are not masked: up to 1000 sites")
     parser.add_argument("--address", default="tcp://127.0.0.1:5599")
     parser.add_argument("--prepare", type=Path, help="only write keys and charter.yaml into this directory")
     options = parser.parse_args()

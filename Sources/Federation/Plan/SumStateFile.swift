@@ -1,5 +1,6 @@
 import Cryptography
 package import Files
+import Foundation
 
 /// The file that a party keeps its state of secure sums in (`SumParty`, `SumCoordinator`): secret, and checked.
 package enum SumStateFile {
@@ -18,7 +19,8 @@ package enum SumStateFile {
   package static func withState<Value>(
     _ path: String, _ body: (UnsafeRawBufferPointer?) throws -> Value
   ) throws -> Value {
-    guard RegularFile.exists(path) else { return try body(nil) }
+    // Whatever stands in its place is not nothing: a new state would use keys again.
+    guard FileManager.default.fileExists(atPath: path) else { return try body(nil) }
     let file = try SpoolFile(reading: path)
     let length = try file.length
     guard length > 0 else { throw FileError.file(path: path, .short) }
