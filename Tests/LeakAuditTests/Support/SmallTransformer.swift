@@ -26,12 +26,13 @@ struct SmallTransformer {
   static let compute = Compute(threads: 2)
 
   static func bert(
-    width: Int = 24, blocks: Int = 2, words: Int = 120, strength: MaskingStrength = .rotation, seed: UInt64
+    width: Int = 24, blocks: Int = 2, words: Int = 120, activation: Activation = .gelu,
+    strength: MaskingStrength = .rotation, seed: UInt64
   ) throws -> SmallTransformer {
     try SmallTransformer(
       TransformerDescription(
         family: .bert, width: width, blocks: blocks, heads: 4, keyValueHeads: 4, headWidth: width / 4,
-        hidden: 2 * width, activation: .gelu, normEpsilon: 1e-12, rotary: nil, hasAttentionBiases: true,
+        hidden: 2 * width, activation: activation, normEpsilon: 1e-12, rotary: nil, hasAttentionBiases: true,
         hasMLPBiases: true,
         head: TransformerHead(pooling: .cls, hasPooler: true, outputs: 3, hasBias: true, isLanguageModel: false),
         trained: .all, maximumTokens: 16, recomputes: false), words: words, strength: strength, seed: seed)

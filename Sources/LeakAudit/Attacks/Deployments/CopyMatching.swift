@@ -60,6 +60,15 @@ package struct CopyMatching: Sendable {
       return nil
     }
     var best = try fit([reference], group, tolerance)
+    if reference.anchor.group == .signedPermutation, group < .signedPermutation {
+      // A key that turns no signs explains the weights with one of the two alone.
+      let turned = (anchor: reference.anchor, matching: reference.matching.negated)
+      let other = try fit([turned], group, tolerance)
+      if other.residual < best.residual {
+        best = other
+        if pairs.count == 1 { pairs = [turned] }
+      }
+    }
     if pairs.count > 1 {
       pairs = refined(pairs, by: best)
       best = try fit(pairs, group, tolerance)
@@ -86,7 +95,7 @@ package struct CopyMatching: Sendable {
   private func fit(
     _ pairs: [Pair], _ group: SymmetryGroup, _ tolerance: Double
   ) throws(DecompositionError) -> CopyRelation {
-    let hasSign = !pairs.allSatisfy { $0.anchor.group == .signedPermutation }
+    let hasSign = group < .signedPermutation || !pairs.allSatisfy { $0.anchor.group == .signedPermutation }
     let width = pairs.first?.anchor.legs.first?.first.columns ?? 0
     var (first, second): ([Double], [Double]) = ([], [])
     for (anchor, matching) in pairs {
@@ -128,17 +137,9 @@ package struct CopyMatching: Sendable {
   private func columnMatching(
     _ first: Tensor<Double>, _ second: Tensor<Double>, isSigned: Bool
   ) -> Tensor<Double> {
-    let products = second.times(first, transposed: true, compute: compute)
-    var scores = products
-    let squares = first.transposed.squaredNorms
-    for row in 0..<scores.rows {
-      for column in squares.indices {
-        scores[row, column] = (isSigned ? abs(products[row, column]) : products[row, column]) - squares[column] / 2
-      }
-    }
-    let matching = KeyRefinement.assignment(scores)
-    var result = KeyRefinement.key(matching)
-    for (row, column) in matching.enumerated() where isSigned && products[row, column] < 0 { result[row, column] = -1 }
-    return result
+    NearestMatching(
+      products: second.times(first, transposed: true, compute: compute), squares: first.transposed.squaredNorms,
+      isSigned: isSigned
+    ).key
   }
 }

@@ -39,23 +39,23 @@ struct UnitMatching: Sendable, Equatable {
   func refined(_ anchor: CopyAnchor, relation: Tensor<Double>, compute: Compute) -> UnitMatching {
     guard anchor.group > .trivial, anchor.units > 0 else { return self }
     let isSigned = anchor.group == .signedPermutation
-    var scores = Tensor<Double>(zeros: [anchor.units, anchor.units])
+    var products = Tensor<Double>(zeros: [anchor.units, anchor.units])
     var squares = [Double](repeating: 0, count: anchor.units)
     for leg in anchor.legs {
       let turned = leg.first.times(relation, otherTransposed: true, compute: compute)
-      scores.add(leg.second.times(turned, otherTransposed: true, compute: compute), scaled: 1)
+      products.add(leg.second.times(turned, otherTransposed: true, compute: compute), scaled: 1)
       for (unit, square) in leg.first.squaredNorms.enumerated() { squares[unit] += square }
     }
-    let products = scores
-    for row in 0..<anchor.units {
-      for column in 0..<anchor.units {
-        let product = products[row, column]
-        scores[row, column] = (isSigned ? abs(product) : product) - squares[column] / 2
-      }
-    }
+    let matching = NearestMatching(products: products, squares: squares, isSigned: isSigned)
     var result = self
-    result.units = KeyRefinement.assignment(scores)
-    if isSigned { result.signs = result.units.enumerated().map { products[$0.offset, $0.element] < 0 ? -1 : 1 } }
+    (result.units, result.signs) = (matching.columns, matching.signs)
+    return result
+  }
+
+  /// With the other common sign.
+  var negated: UnitMatching {
+    var result = self
+    result.signs = signs.map { -$0 }
     return result
   }
 
@@ -95,11 +95,8 @@ struct UnitMatching: Sendable, Equatable {
     // What all have in common tells none from another, and would only cost digits.
     let mean = first.columnMeans
     let (first, second) = (first.subtracting(mean), second.subtracting(mean))
-    var scores = second.times(first, otherTransposed: true, compute: compute)
-    let squares = first.squaredNorms
-    for row in 0..<scores.rows {
-      for column in squares.indices { scores[row, column] -= squares[column] / 2 }
-    }
-    return KeyRefinement.assignment(scores)
+    return NearestMatching(
+      products: second.times(first, otherTransposed: true, compute: compute), squares: first.squaredNorms
+    ).columns
   }
 }

@@ -118,7 +118,7 @@ struct SignSynchronization: Sendable {
   }
 }
 
-extension Tensor<Double> {
+extension Tensor where Element: SignedNumeric {
   mutating func negate() {
     withUnsafeMutableBufferPointer { entries in
       for index in entries.indices { entries[index] = -entries[index] }
@@ -162,13 +162,8 @@ struct PermutationFingerprints: Sendable {
   func match(compute: Compute) -> [Int] {
     let width = masked.rows
     guard masked.columns > 0 else { return Array(0..<width) }
-    var scores = masked.times(base, otherTransposed: true, compute: compute)
-    let squares = (0..<width).map { row in (0..<base.columns).reduce(0) { $0 + base[row, $1] * base[row, $1] } }
-    scores.withUnsafeMutableBufferPointer { scores in
-      for row in 0..<width {
-        for column in 0..<width { scores[row * width + column] -= squares[column] / 2 }
-      }
-    }
-    return KeyRefinement.assignment(scores)
+    return NearestMatching(
+      products: masked.times(base, otherTransposed: true, compute: compute), squares: base.squaredNorms
+    ).columns
   }
 }
