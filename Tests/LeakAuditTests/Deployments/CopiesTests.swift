@@ -50,6 +50,44 @@ import Testing
     #expect(Self.attack.meaning(of: measurement, evidence: evidence).contains("that the first weights read"))
   }
 
+  /// Without a constant among the columns nothing in them says which of ±R is right; whoever looks at the questions does.
+  @Test(arguments: [Float(-3), 3]) func aSignThatTheWeightsLeaveOpenIsSeenInTheQuestions(mean: Float) throws {
+    let (width, units) = (8, 40)
+    var random = SplitMix(seed: 10)
+    var rows = SyntheticRows.gaussian(80, width, random: &random)
+    for row in 0..<rows.rows { rows[row, width - 1] += mean }
+    let (first, second) = (
+      try SyntheticView.rotation(width, random: &random), try SyntheticView.rotation(width, random: &random)
+    )
+    let layer = SyntheticRows.gaussian(units, width, random: &random).converted(to: Double.self)
+    func copy(_ key: Tensor<Double>) -> [Tensor<Float>] {
+      var order = Array(0..<units)
+      order.shuffle(using: &random)
+      var moved = layer.selecting(rows: order)
+      for row in 0..<units where Bool.random(using: &random) {
+        for column in 0..<width { moved[row, column] = -moved[row, column] }
+      }
+      return [moved.times(key, otherTransposed: true, compute: CopyScene.compute).converted()]
+    }
+    let (input, output) = (SpaceID("rows"), SpaceID("units"))
+    let parameters = [ParameterSpecification(name: "layer", shape: [units, width], rows: output, columns: input)]
+    let weights = copy(first)
+    let view = ProviderView(
+      inputs: rows.converted(to: Double.self).times(first, otherTransposed: true, compute: CopyScene.compute)
+        .converted(), lengths: nil, groups: [input: .orthogonal, output: .signedPermutation], input: input,
+      parameters: parameters, initialWeights: weights, finalWeights: weights, outputs: Tensor(zeros: [0, 1]),
+      targets: .gradients(Tensor(zeros: [0, 1])),
+      deployment: DeploymentView(otherWeights: copy(second), leagueKey: second))
+    let truth = OwnerTruth(
+      rows: rows, tokens: nil, positions: nil, labels: .classes([]), inputKey: first, deployment: DeploymentTruth())
+    let evidence = Evidence(
+      masked: view, control: view, truth: truth, controlTruth: truth,
+      knowledge: PublicKnowledge(
+        sampleRows: Tensor(zeros: [0, width]), sampleTexts: nil, baseWeights: nil, vocabulary: nil),
+      traits: .sample(), shadows: nil)
+    #expect(try #require(RecordScene.measure(Self.attack, on: evidence, &random).value) < 1e-3)
+  }
+
   @Test func oneCopyIsNothingToMatch() throws {
     var random = SplitMix(seed: 7)
     let key = try SyntheticView.rotation(12, random: &random)

@@ -6,7 +6,10 @@ package import Numerics
 /// Needs no row and no knowledge of the model; a client in league with the host has the one key that is missing. Separate keys for each client, and
 /// the copy that a rotation leaves behind, are such copies.
 package struct Copies: Attack {
-  package struct Knowledge: Sendable {}
+  package struct Knowledge: Sendable {
+    /// Whether the last column of the plaintext is the constant 1.
+    package let hasConstant: Bool
+  }
 
   package struct Claim: Sendable {
     /// Nil where no relation was found.
@@ -15,6 +18,8 @@ package struct Copies: Attack {
     package let key: Tensor<Double>?
     /// The questions, `[n, d]`; nil likewise.
     package let rows: Tensor<Float>?
+    /// Whether −R explains weights and questions as well.
+    package let isSignOpen: Bool
   }
 
   package static let facts = AttackFacts(
@@ -36,11 +41,12 @@ package struct Copies: Attack {
   package func knowledge(
     of evidence: Evidence, truth: OwnerTruth, random: inout some RandomNumberGenerator
   ) throws(Inapplicable) -> Knowledge {
-    guard let deployment = evidence.masked.deployment, deployment.otherWeights != nil, deployment.leagueKey != nil
+    guard let deployment = evidence.masked.deployment, deployment.otherWeights != nil,
+      let known = deployment.leagueKey
     else {
       throw Inapplicable(nothingToFind: "there is one copy of the model, under one key")
     }
-    return Knowledge()
+    return Knowledge(hasConstant: known.columns > truth.rows.columns)
   }
 
   package func attempt(
@@ -51,26 +57,33 @@ package struct Copies: Attack {
       let relation = try CopyMatching(compute: compute).relation(
         parameters: view.parameters, groups: view.groups, input: view.input, from: other, to: view.initialWeights,
         until: deadline), relation.matrix.rows == known.rows
-    else { return Claim(relation: nil, key: nil, rows: nil) }
+    else { return Claim(relation: nil, key: nil, rows: nil, isSignOpen: false) }
     var key = relation.matrix.times(known, compute: compute)
     var rows = view.inputs.converted(to: Double.self).times(key, compute: compute)
-    if !relation.hasSign, Self.constant(rows, width: view.inputs.columns) < 0 {
+    if !relation.hasSign, knowledge.hasConstant, Self.constant(rows) < 0 {
       key.negate()
       rows.negate()
     }
-    return Claim(relation: relation, key: key, rows: rows.converted())
+    return Claim(
+      relation: relation, key: key, rows: rows.converted(), isSignOpen: !relation.hasSign && !knowledge.hasConstant)
   }
 
-  /// Σ of the last column where that is the rows' constant 1, which −R would make −1; else of all: data have more often a positive mean.
-  private static func constant(_ rows: Tensor<Double>, width: Int) -> Double {
+  /// Σ of the last column, where that is the rows' constant 1, which −R would make −1.
+  private static func constant(_ rows: Tensor<Double>) -> Double {
     (0..<rows.rows).reduce(0) { $0 + rows[$1, rows.columns - 1] }
   }
 
   package func score(_ claim: Claim, truth: OwnerTruth) -> Measurement {
-    guard let relation = claim.relation, let key = claim.key, let rows = claim.rows, rows.columns >= truth.rows.columns,
-      rows.rows == truth.rows.rows
+    guard let relation = claim.relation, var key = claim.key, let rows = claim.rows,
+      rows.columns >= truth.rows.columns, rows.rows == truth.rows.rows
     else { return Measurement(value: nil, interval: nil, chance: 1, rows: 0) }
-    let error = RelativeError(of: rows.firstColumns(truth.rows.columns), against: truth.rows)
+    var found = rows.firstColumns(truth.rows.columns)
+    // Without a sign of its own the better is the attacker's, who sees at a glance which rows look like rows.
+    if claim.isSignOpen, found.converted(to: Double.self).product(truth.rows.converted()) < 0 {
+      found.negate()
+      key.negate()
+    }
+    let error = RelativeError(of: found, against: truth.rows)
     var details = [
       Measurement.Detail("residual of the weights", relation.residual),
       Measurement.Detail("directions that the weights determine", Double(relation.rank)),

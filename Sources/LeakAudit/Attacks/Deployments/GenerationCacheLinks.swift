@@ -5,7 +5,7 @@ package import Numerics
 /// Links the two keys of a language model at work: the masked logits of one step say which entry of the permuted vocabulary was likely, and the
 /// masked token of the next step, which lies in the cache as its keys and values, is the one that was chosen.
 package struct GenerationCacheLinks: Attack {
-  package struct Knowledge: Sendable {}
+  package typealias Knowledge = Void
 
   package struct Claim: Sendable {
     /// Of each step the entry of the permuted vocabulary that its masked token is said to be.
@@ -29,7 +29,7 @@ package struct GenerationCacheLinks: Attack {
 
   package func knowledge(
     of evidence: Evidence, truth: OwnerTruth, random: inout some RandomNumberGenerator
-  ) throws(Inapplicable) -> Knowledge {
+  ) throws(Inapplicable) {
     guard evidence.traits.task == .causalLanguageModel else {
       throw Inapplicable(nothingToFind: "the model generates nothing")
     }
@@ -41,11 +41,10 @@ package struct GenerationCacheLinks: Attack {
         "under a key of the outputs with signs or rotations no output is a token's own, and logits and tokens were not compared otherwise"
       )
     }
-    return Knowledge()
   }
 
   package func attempt(
-    on view: ProviderView, knowing knowledge: Knowledge, random: inout some RandomNumberGenerator,
+    on view: ProviderView, knowing knowledge: Void, random: inout some RandomNumberGenerator,
     until deadline: Deadline
   ) -> Claim {
     guard let generation = view.deployment?.generation else { return Claim(entries: [], vocabulary: 0) }

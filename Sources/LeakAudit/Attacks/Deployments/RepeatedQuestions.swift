@@ -3,7 +3,7 @@ package import Numerics
 
 /// Tells which questions were asked before: without noise equal questions have equal masked rows, and with noise near ones.
 package struct RepeatedQuestions: Attack {
-  package struct Knowledge: Sendable {}
+  package typealias Knowledge = Void
 
   package struct Claim: Sendable {
     /// Of each later question the earlier one that is nearest; −1 where the time was up.
@@ -27,16 +27,15 @@ package struct RepeatedQuestions: Attack {
 
   package func knowledge(
     of evidence: Evidence, truth: OwnerTruth, random: inout some RandomNumberGenerator
-  ) throws(Inapplicable) -> Knowledge {
+  ) throws(Inapplicable) {
     guard evidence.masked.deployment?.later != nil, let repeats = truth.deployment?.repeats else {
       throw Inapplicable("no question was asked twice in what was audited")
     }
     guard repeats.contains(where: { $0 >= 0 }) else { throw Inapplicable("there were too few rows to ask any twice") }
-    return Knowledge()
   }
 
   package func attempt(
-    on view: ProviderView, knowing knowledge: Knowledge, random: inout some RandomNumberGenerator,
+    on view: ProviderView, knowing knowledge: Void, random: inout some RandomNumberGenerator,
     until deadline: Deadline
   ) -> Claim {
     guard let later = view.deployment?.later else { return Claim(nearest: [], distances: []) }
