@@ -1,5 +1,4 @@
-import Files
-package import Foundation
+import Foundation
 
 /// What an audit found: `audit.json` is this, and the page is made of it.
 package struct AuditReport: Sendable, Equatable, Codable {
@@ -41,7 +40,7 @@ package struct AuditReport: Sendable, Equatable, Codable {
     deployment: DeploymentTraits? = nil
   ) {
     format = Self.currentFormat
-    outOfScope = deployment == nil ? Self.limits : Self.deploymentLimits
+    outOfScope = deployment.map { Self.limits(of: $0) } ?? Self.limits
     self.deployment = deployment
     self.job = job
     self.jobDigest = jobDigest
@@ -73,13 +72,19 @@ package struct AuditReport: Sendable, Equatable, Codable {
     } ?? noiseCostMissing
   }
 
-  private static let deploymentLimits = [
-    limits[0],
-    "Out of scope: what sizes, counts, lengths and timing tell; a host that deviates from the protocol (answers other questions than it was asked, "
-      + "or with other weights); what the training of the model told whoever trained it; clients' own machines.",
-    "The attacks saw a sample of rows, asked once and in part again, under two keys of the deployment; the host sees every question of every client, "
-      + "and all keys of one model count as one to it as soon as it holds two copies.",
-  ]
+  private static func limits(of deployment: DeploymentTraits) -> [String] {
+    let keys =
+      deployment.usesThrowAwayKey
+      ? "under the deployment's key, beside a copy under a throw-away one, as a rotation would leave it"
+      : "under two keys of the deployment"
+    return [
+      limits[0],
+      "Out of scope: what sizes, counts, lengths and timing tell; a host that deviates from the protocol (answers other questions than it was "
+        + "asked, or with other weights); what the training of the model told whoever trained it; clients' own machines.",
+      "The attacks saw a sample of rows, asked once and in part again, \(keys); the host sees every question of every client, and all keys of one "
+        + "model count as one to it as soon as it holds two copies.",
+    ]
+  }
 
   private static let limits = [
     "Masking with a fixed linear key is obfuscation, not semantic security. An attack that fails here has failed in the time it had; "
@@ -97,7 +102,7 @@ package struct DeploymentTraits: Sendable, Equatable, Codable {
   package var clients: Int
   /// Keys in force: copies of the model at the host.
   package var keys: Int
-  /// Questions are masked under keys of this deployment, or of throw-away ones of its kind where it has not two.
+  /// Whether the other copy is under a key of no deployment, because this one has one key alone in force.
   package var usesThrowAwayKey: Bool
 
   package init(id: String, clients: Int, keys: Int, usesThrowAwayKey: Bool) {
@@ -186,70 +191,5 @@ package enum ReportNumber {
     let mark = measurement.isCutShort ? ", cut short" : ""
     let value = measurement.value.map { text($0) } ?? "not reached"
     return (measurement.interval == nil ? value : "\(value) (\(text(measurement.interval)))") + mark
-  }
-}
-
-/// Where an audit leaves its report: `audit.json` and `audit.html`.
-package struct AuditDirectory: Sendable {
-  package let root: URL
-
-  package init(root: URL) {
-    self.root = root
-  }
-
-  package var json: URL { root.appending(path: "audit.json") }
-  package var page: URL { root.appending(path: "audit.html") }
-
-  /// Stable JSON: sorted keys, so that two reports can be compared line by line.
-  package static func text(_ report: AuditReport) throws -> Data {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    encoder.nonConformingFloatEncodingStrategy = .convertToString(
-      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-    return try encoder.encode(report)
-  }
-
-  /// Makes the directory and writes and removes a file of its own in it; an earlier report stays.
-  ///
-  /// - Throws: `FileError` as `write` would for a path that is a file, or that this user may not write.
-  package func checkWritable() throws {
-    try Directory.create(root.path)
-    for file in [json, page] {
-      var isDirectory: ObjCBool = false
-      if FileManager.default.fileExists(atPath: file.path, isDirectory: &isDirectory), isDirectory.boolValue {
-        throw FileError.system(.create, path: file.path, code: EISDIR)
-      }
-    }
-    let trial = root.appending(path: ".writable-\(UUID().uuidString)").path
-    try AtomicFile.write(Data(), to: trial, mode: 0o600)
-    try FileManager.default.removeItem(atPath: trial)
-  }
-
-  /// Replaces an earlier report; readable by this user alone, for it tells about the data.
-  ///
-  /// - Throws: `FileError` when the directory cannot be made or written, of kind `.exhausted` for a full disk.
-  package func write(_ report: AuditReport) throws {
-    try Directory.create(root.path)
-    try AtomicFile.write(Data(ReportPage(report).html.utf8), to: page.path, mode: 0o600)
-    // Last: what a gate relies on is there only if everything is.
-    try AtomicFile.write(try Self.text(report), to: json.path, mode: 0o600)
-  }
-
-  /// - Throws: `AuditError.missing`, `.closed`, `.unreadable`.
-  package func load() throws(AuditError) -> AuditReport {
-    let data: Data
-    do {
-      data = try Data(contentsOf: json)
-    } catch CocoaError.fileReadNoSuchFile {
-      throw .missing(json.path)
-    } catch {
-      throw .closed(json.path, reason: error.localizedDescription)
-    }
-    let decoder = JSONDecoder()
-    decoder.nonConformingFloatDecodingStrategy = .convertFromString(
-      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-    guard let report = try? decoder.decode(AuditReport.self, from: data), report.format == AuditReport.currentFormat
-    else { throw .unreadable(json.path) }
-    return report
   }
 }

@@ -29,7 +29,11 @@ package struct ReportPage {
   private var summary: String {
     let job = report.job
     var lines = [
-      ("job", "\(job.name): \(job.task.rawValue), \(job.rows) rows, \(job.features) wide, \(job.epochs) epochs"),
+      (
+        "job",
+        "\(job.name): \(job.task.rawValue), \(job.rows) rows, \(job.features) wide"
+          + (report.deployment == nil ? ", \(job.epochs) epochs" : "")
+      ),
       ("masking", Self.masking(job)),
       ("loss", report.deployment == nil ? "at the \(job.lossLocation.rawValue)" : "none: the model is only asked"),
       (

@@ -45,6 +45,19 @@ import Testing
     #expect(try files.load() == report)
   }
 
+  /// What is printed first is of this deployment: with one key in force the second is thrown away, and nothing is trained.
+  @Test(arguments: [false, true]) func aDeploymentsLimitsAreItsOwn(usesThrowAwayKey: Bool) throws {
+    let report = SampleReport.with(
+      [],
+      deployment: DeploymentTraits(
+        id: "0", clients: 2, keys: usesThrowAwayKey ? 1 : 2, usesThrowAwayKey: usesThrowAwayKey))
+    let limits = report.outOfScope.joined()
+    #expect(limits.contains("two keys of the deployment") == !usesThrowAwayKey)
+    #expect(limits.contains("throw-away") == usesThrowAwayKey)
+    #expect(!ReportPage(report).html.contains("epochs"))
+    #expect(ReportPage(SampleReport.with([])).html.contains("2 epochs"))
+  }
+
   @Test func aMissingReportSaysHowToMakeOne() {
     #expect(throws: AuditError.missing(directory.path + "/audit.json")) { try AuditDirectory(root: directory).load() }
   }

@@ -3,13 +3,15 @@ import Models
 
 /// A report with chosen outcomes.
 enum SampleReport {
-  static func with(_ results: [AttackResult], name: String = "sample", isCutShort: Bool = false) -> AuditReport {
+  static func with(
+    _ results: [AttackResult], name: String = "sample", isCutShort: Bool = false, deployment: DeploymentTraits? = nil
+  ) -> AuditReport {
     AuditReport(
       job: .sample(name: name),
       jobDigest: String(repeating: "a", count: 64), dataDigest: String(repeating: "b", count: 64),
       created: "2026-01-01T00:00:00Z", program: "test", rowsSeen: 50, isViewCutShort: isCutShort,
       publicRows: 25, minutes: 1, seconds: 1,
-      attacks: results, noiseCost: nil)
+      attacks: results, noiseCost: nil, deployment: deployment)
   }
 
   static func result(_ kind: AttackKind, _ value: Double?, status: AttackResult.Status = .measured) -> AttackResult {
