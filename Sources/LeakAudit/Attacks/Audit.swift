@@ -43,22 +43,24 @@ package struct Audit {
   }
 
   private var entries: [Entry] {
-    if evidence.masked.deployment != nil {
-      return [
-        entry(KnownRows(compute: compute), share: 3), entry(RepeatedQuestions(compute: compute), share: 1),
-        entry(SpectralAlignment(compute: compute), share: 3), entry(SourceSeparation(compute: compute), share: 4),
-        entry(Linkage(compute: compute), share: 3), entry(BaseWeights(compute: compute), share: 3),
-        entry(TokenMatching(compute: compute), share: 3), entry(Copies(compute: compute), share: 4),
-        entry(GenerationCacheLinks(compute: compute), share: 1),
-      ]
+    (evidence.masked.deployment == nil ? AttackKind.ofJobs : AttackKind.ofDeployments).map(entry)
+  }
+
+  private func entry(_ kind: AttackKind) -> Entry {
+    switch kind {
+    case .knownRows: entry(KnownRows(compute: compute), share: 3)
+    case .spectralAlignment: entry(SpectralAlignment(compute: compute), share: 3)
+    case .sourceSeparation: entry(SourceSeparation(compute: compute), share: 4)
+    case .linkage: entry(Linkage(compute: compute), share: 3)
+    case .baseWeights: entry(BaseWeights(compute: compute), share: 3)
+    case .tokenMatching: entry(TokenMatching(compute: compute), share: 3)
+    case .labelInference: entry(LabelInference(compute: compute), share: 1)
+    case .matchingGame: entry(MatchingGame(compute: compute), share: 1)
+    case .modelMembership: entry(ModelMembership(), share: 5, seesMasking: false)
+    case .repeatedQuestions: entry(RepeatedQuestions(compute: compute), share: 1)
+    case .copies: entry(Copies(compute: compute), share: 4)
+    case .generationCache: entry(GenerationCacheLinks(compute: compute), share: 1)
     }
-    return [
-      entry(KnownRows(compute: compute), share: 3), entry(SpectralAlignment(compute: compute), share: 3),
-      entry(SourceSeparation(compute: compute), share: 4), entry(Linkage(compute: compute), share: 3),
-      entry(BaseWeights(compute: compute), share: 3), entry(TokenMatching(compute: compute), share: 3),
-      entry(LabelInference(compute: compute), share: 1), entry(MatchingGame(compute: compute), share: 1),
-      entry(ModelMembership(), share: 5, seesMasking: false),
-    ]
   }
 
   /// - Parameter seesMasking: whether the outcome depends on keys at all; if not, one attempt stands for both.
@@ -121,10 +123,12 @@ package struct Audit {
   }
 
   private func advise(_ result: inout AttackResult) {
+    guard evidence.masked.deployment == nil else {
+      result.advice = DeploymentAdvice(traits: evidence.traits).text(on: result.attack)
+      return
+    }
     let advice = Advice(on: result.attack, for: evidence.traits, deviation: deviation)
-    result.advice = advice.text
-    // A deployment has no job to change: what would lower it is said in words.
-    result.changes = evidence.masked.deployment == nil ? advice.changes : []
+    (result.advice, result.changes) = (advice.text, advice.changes)
   }
 }
 

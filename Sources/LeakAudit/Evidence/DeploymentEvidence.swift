@@ -58,9 +58,7 @@ package struct DeploymentEvidence {
   /// Questions that are asked again, and new ones among them, at most.
   private static let maxRepeats = 512
   /// Below it there are no rows to repeat, to hold back, and to know.
-  private static let minQuestions = 8
-  /// Bytes of the plaintext weights at most: two copies, masked and not, are in memory beside them, and what attacks make of some.
-  private static let maxWeights = 768 << 20
+  static let minQuestions = 8
 
   private let model: AuditedModel
   private let questions: QuestionContent
@@ -83,36 +81,44 @@ package struct DeploymentEvidence {
   }
 
   /// - Parameter end: when to be done; a language model generates less then. Nil for no limit.
-  /// - Throws: `OwnerError.unfitData` for too few samples, `.tooLarge`; `MaskingError`, `TrainingError`.
+  /// - Throws: `OwnerError.unfitData` for too few samples; `MaskingError`, `TrainingError`.
   package func collect(until end: ContinuousClock.Instant? = nil) throws -> Evidence {
     guard questions.rows >= Self.minQuestions else {
       throw OwnerError.unfitData(
         "an audit needs \(Self.minQuestions) samples at least, and there are \(questions.rows)")
     }
-    let bytes = model.weights.reduce(0) { $0 + $1.count } * MemoryLayout<Float>.size
-    guard bytes <= Self.maxWeights else {
-      throw OwnerError.tooLarge(
-        "an audit holds a model's weights several times over: at most \(Self.maxWeights >> 20) MB of them, and these are \(bytes >> 20) MB"
-      )
-    }
     let parts = Parts(questions.rows, maxRepeats: Self.maxRepeats)
-    let plain = model.plan.unmasked
-    let drawn = try generation(parts, until: end)
+    let asked = try side(model.plan, key)
+    let other = try side(model.plan, other)
+    // Under no key the other copy is the same.
+    let plain = try side(model.plan.unmasked, key)
+    let drawn = try generation(parts, asked, until: end)
     let noise = InputNoise(model.masking, master: MasterKey(), for: .prediction)
-    let masked = try view(model.plan, parts, noise: noise, generation: drawn?.masked)
-    let control = try view(plain, parts, noise: nil, generation: drawn?.plain)
-    let rows = try rows(parts)
-    func truth(_ plan: KeyPlan, chosen: [Int32]) throws -> OwnerTruth {
+    let masked = try view(asked, beside: other, parts, noise: noise, generation: drawn?.masked)
+    let control = try view(plain, beside: plain, parts, noise: nil, generation: drawn?.plain)
+    let rows = try rows(parts, asked.keys)
+    func truth(_ side: Side, chosen: [Int32]) -> OwnerTruth {
       OwnerTruth(
-        rows: rows.rows, tokens: rows.ids, positions: rows.positions, labels: .classes([]),
-        inputKey: try keys(key, plan).inputMatrix(),
+        rows: rows.rows, tokens: rows.ids, positions: rows.positions, labels: .classes([]), inputKey: side.inputKey,
         deployment: DeploymentTruth(repeats: parts.repeats, lengths: masked.lengths, chosen: chosen))
     }
     return Evidence(
-      masked: masked, control: control, truth: try truth(model.plan, chosen: drawn?.maskedChosen ?? []),
-      controlTruth: try truth(plain, chosen: drawn?.chosen ?? []), knowledge: try knowledge(parts),
-      traits: model.traits,
+      masked: masked, control: control, truth: truth(asked, chosen: drawn?.maskedChosen ?? []),
+      controlTruth: truth(plain, chosen: drawn?.chosen ?? []), knowledge: knowledge(parts), traits: model.traits,
       shadows: nil)
+  }
+
+  /// A masked copy of the model, and the key that it is masked under.
+  private struct Side {
+    let keys: JobKeys<Float>
+    let weights: [Tensor<Float>]
+    let inputKey: Tensor<Double>
+  }
+
+  private func side(_ plan: KeyPlan, _ master: MasterKey) throws -> Side {
+    let keys = JobKeys<Float>(master: master, plan: plan, compute: compute)
+    return Side(
+      keys: keys, weights: try keys.maskParameters(model.weights, model.parameters), inputKey: try keys.inputMatrix())
   }
 
   /// Which samples are asked, which later, and which the public has.
@@ -135,24 +141,19 @@ package struct DeploymentEvidence {
     }
   }
 
-  private func keys(_ master: MasterKey, _ plan: KeyPlan) -> JobKeys<Float> {
-    JobKeys(master: master, plan: plan, compute: compute)
-  }
-
   private func view(
-    _ plan: KeyPlan, _ parts: Parts, noise: InputNoise?, generation: GenerationView?
+    _ side: Side, beside other: Side, _ parts: Parts, noise: InputNoise?, generation: GenerationView?
   ) throws -> ProviderView {
-    let (keys, others) = (keys(key, plan), keys(other, plan))
-    let asked = try masked(questions.selecting(parts.asked), from: 0, keys, noise)
-    let later = try masked(questions.selecting(parts.later), from: parts.asked.count, keys, noise)
-    let weights = try keys.maskParameters(model.weights, model.parameters)
+    let plan = side.keys.plan
+    let asked = try masked(questions.selecting(parts.asked), from: 0, side.keys, noise)
+    let later = try masked(questions.selecting(parts.later), from: parts.asked.count, side.keys, noise)
     return ProviderView(
       inputs: asked.rows, lengths: asked.lengths, isRotary: !model.graph.rotaryFrequencies.isEmpty,
       groups: Dictionary(plan.rows.map { ($0.space, $0.group) }, uniquingKeysWith: { first, _ in first }),
-      input: plan.input.space, parameters: model.parameters, initialWeights: weights, finalWeights: weights,
+      input: plan.input.space, parameters: model.parameters, initialWeights: side.weights, finalWeights: side.weights,
       outputs: Tensor(zeros: [0, 1]), targets: .gradients(Tensor(zeros: [0, 1])),
       deployment: DeploymentView(
-        otherWeights: try others.maskParameters(model.weights, model.parameters), leagueKey: try others.inputMatrix(),
+        otherWeights: other.weights, leagueKey: other.inputKey,
         later: LaterQuestions(inputs: later.rows, lengths: later.lengths), generation: generation))
   }
 
@@ -178,11 +179,13 @@ package struct DeploymentEvidence {
   }
 
   /// What is asked, in the order it is sent in.
-  private func rows(_ parts: Parts) throws -> (rows: Tensor<Float>, ids: [Int32]?, positions: [Int32]?) {
+  private func rows(
+    _ parts: Parts, _ keys: JobKeys<Float>
+  ) throws -> (rows: Tensor<Float>, ids: [Int32]?, positions: [Int32]?) {
     switch questions.selecting(parts.asked) {
     case .features(let rows): return (rows, nil, nil)
     case .tokens(let samples):
-      let orders = try packer(keys(key, model.plan), nil).orders(pass: 0)
+      let orders = try packer(keys, nil).orders(pass: 0)
       let sent = samples.enumerated().flatMap { number, sample in
         orders(sample.count, Int32(number)).map { sample[$0] }
       }
@@ -191,7 +194,7 @@ package struct DeploymentEvidence {
     }
   }
 
-  private func knowledge(_ parts: Parts) throws -> PublicKnowledge {
+  private func knowledge(_ parts: Parts) -> PublicKnowledge {
     let vocabulary = model.base == nil ? nil : model.tokens?.embedding.vocabulary
     switch questions.selecting(parts.publicSample) {
     case .features(let rows):
@@ -205,12 +208,15 @@ package struct DeploymentEvidence {
     }
   }
 
-  private func generation(_ parts: Parts, until end: ContinuousClock.Instant?) throws -> GeneratedSessions? {
+  private func generation(
+    _ parts: Parts, _ side: Side, until end: ContinuousClock.Instant?
+  ) throws -> GeneratedSessions? {
     guard model.traits.task == .causalLanguageModel, let embedding = model.tokens?.embedding,
       case .tokens(let prompts) = questions.selecting(parts.asked)
     else { return nil }
     return try GeneratedSessions(
-      model, embedding: embedding, keys: keys(key, model.plan), prompts: prompts, until: end, compute: compute)
+      model, embedding: embedding, keys: side.keys, weights: side.weights, prompts: prompts, until: end,
+      compute: compute)
   }
 }
 

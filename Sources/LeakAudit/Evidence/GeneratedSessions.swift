@@ -14,8 +14,10 @@ struct GeneratedSessions {
   private static let promptTokens = 16
   /// As `encryptor generate` draws unless told otherwise.
   private static let temperature = 0.7
+  /// Of all sessions.
+  static let maxSteps = maxSessions * tokensPerSession
   /// Elements of logits that are kept at most.
-  private static let maxLogits = 1 << 25
+  static let maxLogits = 1 << 25
 
   let masked: GenerationView
   /// The same steps with nothing masked.
@@ -25,16 +27,16 @@ struct GeneratedSessions {
   let chosen: [Int32]
 
   /// - Parameters:
+  ///   - weights: masked under `keys`, as the host has them.
   ///   - prompts: as their first tokens are gone on from.
   ///   - end: no step begins after it; one is made in any case. Nil for no end.
   /// - Throws: `TrainingError`, `MaskingError`.
   init(
-    _ model: AuditedModel, embedding: TokenEmbedding<Float>, keys: JobKeys<Float>, prompts: [[Token]],
-    until end: ContinuousClock.Instant?, compute: Compute
+    _ model: AuditedModel, embedding: TokenEmbedding<Float>, keys: JobKeys<Float>, weights: [Tensor<Float>],
+    prompts: [[Token]], until end: ContinuousClock.Instant?, compute: Compute
   ) throws {
-    let hosted = try HostedModel<Float>(
-      model.graph, compute: compute, parameters: try keys.maskParameters(model.weights, model.parameters))
-    let capacity = model.graph.maximumTokens ?? 1
+    let hosted = try HostedModel<Float>(model.graph, compute: compute, parameters: weights)
+    let capacity = min(model.graph.maximumTokens ?? 1, Self.promptTokens + Self.tokensPerSession)
     let starts = prompts.filter { !$0.isEmpty }.prefix(Self.maxSessions).map {
       Array($0.prefix(max(1, min(Self.promptTokens, capacity / 2))))
     }

@@ -32,20 +32,19 @@ package struct Advice: Sendable, Equatable {
         "Do not publish the model, or train it for fewer epochs. Keys change nothing here; noise on the inputs keeps single rows from being "
           + "learnt by heart, at a cost in accuracy.",
         noise.changes(1) + (job.epochs > 1 ? ["train.epochs=\(job.epochs / 2)"] : []))
-    case .repeatedQuestions:
-      self.init(
-        "Ask a question once and keep its answer. Noise on the inputs is another for each question; it has to be of the columns' deviation to hide "
-          + "which are the same, and costs accuracy.", noise.changes(1))
-    case .copies:
-      self.init(
-        "Nothing in a deployment helps: whoever has a client's key and is in league with the host opens the questions of all. Admit only clients that "
-          + "may know each other's questions, and have the model hosted by several hosts where they may not.")
-    case .generationCache:
-      self.init(
-        "Nothing in a deployment helps: sampling less greedily makes each step say less, and more steps say as much. Generate at the client what must "
-          + "not be read.")
+    case .repeatedQuestions, .copies, .generationCache: self.init("A job is asked nothing.")
     }
   }
+
+  static let noiseStays =
+    "Noise on the inputs stays in what is worked out, a quarter of the columns' deviation as a quarter of their spread"
+  static let noiseHidesColumns =
+    "Noise of half a column's deviation keeps even a found column from matching to more than 0.9, at a cost in accuracy"
+  static let noiseHidesTokens = "Noise keeps a token from having the same vector wherever it stands"
+  static let orderHidesNeighbours = "A secret order of tokens keeps pairs of neighbours from being counted"
+  static let keysKeepDistances =
+    "Every key keeps lengths and distances. Noise of the columns' deviation adds to the square of a distance between rows as much as it is on "
+    + "average; less leaves neighbours recognisable. It costs accuracy."
 
   private static func masking(_ job: JobTraits) -> Advice {
     guard let stronger = job.strongerMasking else {
@@ -58,14 +57,12 @@ package struct Advice: Sendable, Equatable {
 
   private static func knownRows(_ job: JobTraits, _ noise: NoiseAdvice) -> Advice {
     let larger = "Keep rows out of the job that others may have; split it into jobs, each with a key of its own"
-    let ends =
-      "Noise on the inputs stays in what is worked out, a quarter of the columns' deviation as a quarter of their spread"
     guard job.inputGroup == .orthogonal else {
       return Advice(
-        "A permutation falls to a few rows. \(rotation(job)) \(larger). \(ends).",
+        "A permutation falls to a few rows. \(rotation(job)) \(larger). \(noiseStays).",
         stronger(job) + noise.changes(0.25))
     }
-    return Advice("\(larger). \(ends).", noise.changes(0.25))
+    return Advice("\(larger). \(noiseStays).", noise.changes(0.25))
   }
 
   /// Columns found by a correlation above 0.9: with noise of s deviations a column correlates with itself at 1/√(1 + s²), below 0.9 from
@@ -74,24 +71,20 @@ package struct Advice: Sendable, Equatable {
     guard job.inputGroup == .orthogonal else {
       return Advice("A permutation leaves every value as it is. \(rotation(job))", stronger(job) + noise.changes(0.5))
     }
-    let noised =
-      "Noise of half a column's deviation keeps even a found column from matching to more than 0.9, at a cost in accuracy"
     guard attack == .sourceSeparation, job.adapterWidth == nil, let units = job.firstLayerUnits,
       units > 2 * (job.features + 1 + job.padding)
-    else { return Advice(noised + ".", noise.changes(0.5)) }
+    else { return Advice(noiseHidesColumns + ".", noise.changes(0.5)) }
     // Only a first layer of so many units is open to separation; an adapter's zero columns would show.
     let padding = job.padding > 0 ? ["masking.padding=0"] : []
     return Advice(
       "The first layer has more than twice as many units as the rows have columns, and its starting weights give the key away: an adapter "
-        + "keeps them from the rows. \(noised).",
+        + "keeps them from the rows. \(noiseHidesColumns).",
       ["masking.adapter.width=\(job.features)"] + padding + noise.changes(0.5))
   }
 
   private static func distances(_ attack: AttackKind, _ job: JobTraits, _ noise: NoiseAdvice) -> Advice {
     if attack == .linkage {
-      return Advice(
-        "Every key keeps lengths and distances. Noise of the columns' deviation adds to the square of a distance between rows as much as "
-          + "it is on average; less leaves neighbours recognisable. It costs accuracy.", noise.changes(1))
+      return Advice(keysKeepDistances, noise.changes(1))
     }
     return Advice(
       "Every key keeps what sets of rows have in common, and noise that hides a row averages out over a set: only noise several times as "
@@ -111,14 +104,13 @@ package struct Advice: Sendable, Equatable {
           + " Noise of the token vectors' own size makes some of them unreadable; it does not hide the text.",
         noise.changes(1))
     }
-    let noised = "Noise keeps a token from having the same vector wherever it stands"
     guard job.canShuffleTokens else {
       let order =
         job.shufflesTokens ? "The order of tokens is secret already." : "A decoder needs its tokens in their order."
-      return Advice("\(order) \(noised), at a cost in accuracy.", noise.changes(1))
+      return Advice("\(order) \(noiseHidesTokens), at a cost in accuracy.", noise.changes(1))
     }
     return Advice(
-      "A secret order of tokens keeps pairs of neighbours from being counted, and costs nothing. \(noised), at a cost in accuracy.",
+      "\(orderHidesNeighbours), and costs nothing. \(noiseHidesTokens), at a cost in accuracy.",
       ["masking.shuffle_tokens=true"] + noise.changes(1))
   }
 

@@ -10,18 +10,22 @@ import Training
 /// No optimizer works on hosted weights, so that their keys are as large as the layers and the job's strength allow; those of the job were narrower
 /// where its optimizer asked for that.
 package struct DeployableModel: Sendable {
-  package let job: ResolvedJob
-  package let data: DataShape
-  package let graph: ModelGraph
-  package let structure: ModelStructure
+  /// Of a job that would host it, without optimizer and training.
+  package let shape: JobShape
+  /// Not the shape's own: the host may pick the largest outputs of a language model.
   package let keyPlan: KeyPlan
   package let weights: any PlaintextWeights
   package let standardization: Standardization?
   package let names: DataNames?
-  package let pretrained: PretrainedModel?
   /// Rows of one question, or sequences.
   package let rowsPerQuestion: Int
   private let endTokens: [Int]
+
+  package var job: ResolvedJob { shape.job }
+  package var data: DataShape { shape.data }
+  package var graph: ModelGraph { shape.graph }
+  package var structure: ModelStructure { shape.structure }
+  package var pretrained: PretrainedModel? { shape.pretrained }
 
   /// - Parameters:
   ///   - shape: of the job that the model was trained by, or would have been.
@@ -57,20 +61,15 @@ package struct DeployableModel: Sendable {
       throw OwnerError.unfitJob(
         "--max-tokens must be 1 … \(positions), the positions that the model has, not \(tokens)")
     }
-    let hosted = try JobShape(job: job, data: data, pretrained: pretrained)
-    self.job = job
-    self.data = data
-    self.pretrained = pretrained
+    shape = try JobShape(job: job, data: data, pretrained: pretrained)
     self.standardization = standardization
     self.names = names
     endTokens = job.task == .causalLanguageModel ? try pretrained?.directory.endTokens() ?? [] : []
     rowsPerQuestion = pretrained == nil ? Self.featureRowsPerQuestion : Self.sequencesPerQuestion
-    graph = hosted.graph
-    structure = hosted.structure
     keyPlan = try KeyResolver.resolve(
-      structure: structure, masking: job.masking, optimizer: job.optimizer,
-      lossConstraint: Self.outputConstraint(structure.output, job.task))
-    self.weights = try weights(hosted)
+      structure: shape.structure, masking: job.masking, optimizer: job.optimizer,
+      lossConstraint: Self.outputConstraint(shape.structure.output, job.task))
+    self.weights = try weights(shape)
   }
 
   /// The same model for samples of at most so many tokens; one of rows as it is.

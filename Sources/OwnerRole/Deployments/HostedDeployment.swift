@@ -3,7 +3,7 @@ import Foundation
 package import Foundations
 import JobSpec
 package import Masking
-import Models
+package import Models
 package import Numerics
 package import Protocol
 
@@ -56,9 +56,7 @@ package struct HostedDeployment<Element: FloatingElement> {
         observe(.uploading(keyNumber: copy.keyNumber, chunk: chunk, of: count))
       }
       if let found, let before = weights, found != before {
-        throw OwnerError.unfitData(
-          "the model holds other weights than when the deployment was made; put the old ones back, or make a new deployment"
-        )
+        throw OwnerError.otherWeights
       }
       weights = found ?? weights
     }
@@ -79,7 +77,7 @@ package struct HostedDeployment<Element: FloatingElement> {
     let keys = JobKeys<Element>(master: master, plan: model.keyPlan, compute: options.compute)
     let specifications = model.structure.parameters
     let job = JobSubmission(connection: connection, description: model.hosting, specifications: specifications)
-    var hash = ContentHash()
+    var hash = WeightsHash()
     let sent = try job.send(
       weights: { index in
         let tensor: Tensor<Element> = try model.weights.tensor(specifications[index])
@@ -87,11 +85,10 @@ package struct HostedDeployment<Element: FloatingElement> {
           throw OwnerError.unfitData(
             "`\(specifications[index].name)` holds NaN or an infinity; deploy a model with finite weights")
         }
-        hash.update("\(specifications[index].name)\n")
-        tensor.withUnsafeBufferPointer { hash.update(UnsafeRawBufferPointer($0)) }
+        hash.update(specifications[index], tensor)
         return try keys.maskParameter(tensor, specifications[index])
       }, progress: progress)
-    return sent.isUploaded ? hash.value().hexadecimal : nil
+    return sent.isUploaded ? hash.value : nil
   }
 
   /// What the host says of the deployment that is in force.
@@ -131,6 +128,32 @@ package struct HostedDeployment<Element: FloatingElement> {
       if case .deployment(.deployed(let status)) = message { return status }
       return nil
     }
+  }
+}
+
+/// Says whether plaintext weights are those that were uploaded before: of their names and bytes, in the model's order.
+package struct WeightsHash {
+  private var hash = ContentHash()
+
+  package init() {}
+
+  package mutating func update<Element: FloatingElement>(
+    _ specification: ParameterSpecification, _ tensor: Tensor<Element>
+  ) {
+    hash.update("\(specification.name)\n")
+    tensor.withUnsafeBufferPointer { hash.update(UnsafeRawBufferPointer($0)) }
+  }
+
+  /// 16 hexadecimal digits.
+  package var value: String { hash.value().hexadecimal }
+}
+
+extension OwnerError {
+  /// The model that a deployment was made of is not the one that the host has copies of.
+  package static var otherWeights: OwnerError {
+    .unfitData(
+      "the model holds other weights than when the deployment was made; put the old ones back, or make a new deployment"
+    )
   }
 }
 

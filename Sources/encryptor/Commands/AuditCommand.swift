@@ -58,6 +58,14 @@ struct AuditCommand: ParsableCommand {
   @Option(help: "Of a deployment: samples that are read, the first of the file. (default: 4096)")
   var rows: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "Of a deployment: whether the host can have the checkpoint that its model is, or began from. (default: as the model's job says)",
+      discussion:
+        "Of a directory that was deployed as it is nobody has said it: the attack by base weights is not made then.",
+      valueName: "public|private"))
+  var baseModel: String?
+
   @Flag(help: "Print the report as JSON instead of the table.")
   var json = false
 
@@ -67,14 +75,15 @@ struct AuditCommand: ParsableCommand {
       throw ValidationError(
         "--rows must be \(DeploymentAudit.rowLimit.lowerBound) to \(DeploymentAudit.rowLimit.upperBound)")
     }
+    _ = try choice(baseModel, "--base-model") as BaseModelVisibility?
   }
 
   func run() throws {
     let deployment = DeploymentDirectory(root: URL(filePath: job.job))
     guard !deployment.exists else { return try auditDeployment(deployment) }
-    guard data == nil, features == nil, rows == nil else {
+    guard data == nil, features == nil, rows == nil, baseModel == nil else {
       throw OwnerError.run(
-        "\(job.job) is no deployment: --data, --features and --rows are for one; a job names its data, --set data.file=FILE"
+        "\(job.job) is no deployment: --data, --features, --rows and --base-model are for one; a job names its data, --set data.file=FILE"
       )
     }
     let resolved = try job.load()
@@ -83,7 +92,21 @@ struct AuditCommand: ParsableCommand {
     try directory.checkWritable()
     let prepared = try PreparedJob(job: resolved, secret: try OrderSecret(ephemeralWithSeed: resolved.train.seed))
     KernelNotice.show()
-    try show(try measure(prepared), in: directory, gate: resolved.audit)
+    let report = try JobAudit(prepared, compute: processing.compute).report(
+      minutes: minutes, program: Release.software, observe: progress())
+    try show(report, in: directory, gate: resolved.audit)
+  }
+
+  private func progress() -> (AuditProgress) -> Void {
+    let training = CountDisplay("observing a short run: step")
+    return { event in
+      switch event {
+      case .step(let done, let total):
+        training.show(done, of: total)
+        if done == total { training.end() }
+      case .line(let text): StandardError.write("\(text)\n")
+      }
+    }
   }
 
   private func show(_ report: AuditReport, in directory: AuditDirectory, gate: AuditGate?) throws {
@@ -105,38 +128,12 @@ struct AuditCommand: ParsableCommand {
     // Minutes of work are not to end in a directory that cannot be written.
     try directory.checkWritable()
     let gate = try audit.gate()
-    let observe = { (line: String) in StandardError.write("\(line)\n") }
-    let subject = try audit.open(data: data, features: features, observe: observe)
+    let subject = try audit.open(data: data, features: features, observe: progress())
     KernelNotice.show()
     let report = try audit.report(
-      on: subject, rows: rows ?? 4096, minutes: minutes, program: Release.software, observe: observe)
+      on: subject, rows: rows ?? 4096, baseModel: choice(baseModel, "--base-model"), minutes: minutes,
+      program: Release.software, observe: progress())
     try show(report, in: directory, gate: gate)
-  }
-
-  private func measure(_ prepared: PreparedJob) throws -> AuditReport {
-    let clock = ContinuousClock()
-    let start = clock.now
-    let subject = try AuditSubject(prepared.job)
-    let allowed = Duration.seconds(60 * minutes)
-    let training = CountDisplay("observing a short run: step")
-    let evidence = try EvidenceCollection(prepared: prepared, compute: processing.compute).collect(
-      until: start + allowed / 2
-    ) {
-      training.show($0, of: $1)
-    }
-    training.end()
-    // Opening a file is not bounded, nor is the first step of a run; a quarter of the time is the attacks' in any case.
-    let left = max(allowed / 4, allowed - start.duration(to: clock.now))
-    let attacks = Audit(evidence, compute: processing.compute).run(within: left) { title, number, count in
-      StandardError.write("attack \(number + 1) of \(count): \(title)\n")
-    }
-    return AuditReport(
-      job: evidence.traits, jobDigest: subject.jobDigest, dataDigest: subject.dataDigest,
-      checkpointDigest: subject.checkpointDigest, created: Date.now.formatted(.iso8601), program: Release.software,
-      rowsSeen: evidence.masked.inputs.rows, isViewCutShort: evidence.isCutShort,
-      publicRows: evidence.knowledge.sampleRows.rows, minutes: minutes,
-      seconds: start.duration(to: clock.now) / .seconds(1), attacks: attacks, noiseCost: evidence.noiseCost,
-      noiseCostMissing: evidence.noiseCostMissing)
   }
 }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Foundations
 import JobSpec
 import OwnerRole
 import Numerics
@@ -162,5 +163,19 @@ struct TrainerPlace {
     let bound = channel.listeningEndpoint ?? listen
     peer = "a \(role) that connects to \(bound)"
     StandardError.write("listening \(bound)\n")
+  }
+}
+
+extension ParsableCommand {
+  /// An option's value by its name; nil where it is not given.
+  ///
+  /// - Throws: `ValidationError` that lists the names there are.
+  func choice<Value: RawRepresentable & CaseIterable>(_ text: String?, _ option: String) throws -> Value?
+  where Value.RawValue == String {
+    guard let text else { return nil }
+    guard let value = Value(rawValue: text) else {
+      throw ValidationError("\(option) must be one of \(Value.allCases.map(\.rawValue).joined(separator: ", "))")
+    }
+    return value
   }
 }

@@ -23,7 +23,7 @@ struct DeployCommand: ParsableCommand {
       The same command takes up a deployment that was interrupted, and checks one that is in force. Without --client the owner itself is the \
       client `owner`.
 
-      Example: encryptor deploy runs/pbmc --keys keys --trainer-key trainer.pub --client ward=ward.pub --out deployments/pbmc
+      Example: encryptor deploy runs/pbmc --keys keys --trainer-key trainer.pub --client ward=ward/owner.pub --out deployments/pbmc
       """)
 
   @Argument(help: ArgumentHelp("The directory with the model.", valueName: "run"), completion: .directory)
@@ -74,15 +74,6 @@ struct DeployCommand: ParsableCommand {
     if let maxTokens, maxTokens < 1 { throw ValidationError("--max-tokens must be at least 1") }
     _ = try (choice(task, "--task") as LearningTask?, choice(head, "--head") as TokenPooling?)
     _ = try choice(strength, "--strength") as MaskingStrength?
-  }
-
-  private func choice<Value: RawRepresentable & CaseIterable>(_ text: String?, _ option: String) throws -> Value?
-  where Value.RawValue == String {
-    guard let text else { return nil }
-    guard let value = Value(rawValue: text) else {
-      throw ValidationError("\(option) must be one of \(Value.allCases.map(\.rawValue).joined(separator: ", "))")
-    }
-    return value
   }
 
   func run() throws {

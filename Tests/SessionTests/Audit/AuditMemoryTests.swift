@@ -1,3 +1,4 @@
+import Foundations
 import Models
 import JobSpec
 import Masking
@@ -56,5 +57,35 @@ import OwnerRole
     let one = 40 * width * width + 40 * 10 * width + 104 * 3 * 10
     #expect(
       try AuditMemory(prepared, rows: 4).estimate == one + 20 * weights(prepared) + engine(prepared, partRows: 3))
+  }
+
+  // MARK: - Of deployments
+
+  /// 8 columns, 100 weights, 44 rows; 20 entries of a vocabulary in 512 steps.
+  @Test func aDeployment() {
+    func estimate(_ vocabulary: Int) -> Double {
+      AuditMemory(DeploymentSizes(width: 8, weights: 100, rows: 44, vocabulary: vocabulary)).estimate
+    }
+    // 56 · 8², 48 · 44 · 8, and (24 + 48) · 100.
+    #expect(estimate(0) == 3584 + 16_896 + 7200)
+    #expect(estimate(20) == estimate(0) + 24 * 512 * 20)
+  }
+
+  /// Keys of 12,000 columns are 8 GB whatever the weights are; a model of 2.9 GB, and one of 768 MB in five copies, are over the limit of 4 GB too.
+  @Test(arguments: [
+    DeploymentSizes(width: 12_000, weights: 2.4e6, rows: 4096, vocabulary: 0),
+    DeploymentSizes(width: 2048, weights: 7.25e8, rows: 26_000, vocabulary: 0),
+    DeploymentSizes(width: 1024, weights: 2.0e8, rows: 26_000, vocabulary: 32_000),
+  ]) func aDeploymentThatIsTooLarge(_ sizes: DeploymentSizes) {
+    let error = #expect(throws: OwnerError.self) { try AuditMemory(sizes).check() }
+    #expect(error?.kind == .exhausted && error?.description.contains("this deployment") == true)
+  }
+
+  /// A MiniLM of 22 million weights; a perceptron on 2,048 columns.
+  @Test(arguments: [
+    DeploymentSizes(width: 384, weights: 2.3e7, rows: 26_000, vocabulary: 0),
+    DeploymentSizes(width: 2050, weights: 1.2e6, rows: 8192, vocabulary: 0),
+  ]) func aDeploymentThatIsNot(_ sizes: DeploymentSizes) throws {
+    try AuditMemory(sizes).check()
   }
 }

@@ -28,7 +28,7 @@ package struct BaseWeights: Attack {
 
   package static let facts = AttackFacts(
     kind: .baseWeights, title: "Base weights",
-    knowledge: "the plaintext checkpoint that training started from",
+    knowledge: "the plaintext checkpoint that training started from, or that is deployed as it is",
     metric: "relative error of the recovered key (computed, so without an interval)", isWorseWhenHigher: false,
     source: "Umeyama 1988; Ainsworth et al. 2023, section 3.2; Thomas et al. 2025")
 
@@ -44,9 +44,14 @@ package struct BaseWeights: Attack {
     of evidence: Evidence, truth: OwnerTruth, random: inout some RandomNumberGenerator
   ) throws(Inapplicable) -> Knowledge {
     guard let weights = evidence.knowledge.baseWeights else {
+      if evidence.masked.deployment != nil, evidence.traits.readsTokens, evidence.traits.baseModel == nil {
+        throw Inapplicable(
+          "nobody has said whether the directory that was deployed is public; say it with --base-model public or private"
+        )
+      }
       throw Inapplicable(
         nothingToFind: evidence.traits.baseModel == .private
-          ? "the job says that the provider does not have the checkpoint (masking.base_model: private); with public it would be tried"
+          ? "the checkpoint is said to be the owner's alone (base_model: private); with public it would be tried"
           : "the starting weights are drawn from the owner's key: there is no public base")
     }
     guard ResidualAlignment.applies(to: evidence.masked, base: weights) else {

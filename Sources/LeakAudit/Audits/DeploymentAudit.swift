@@ -1,4 +1,3 @@
-import Cryptography
 import Foundation
 import Foundations
 import JobSpec
@@ -12,7 +11,7 @@ package struct DeploymentAudit {
   /// Samples that are read at most: of rows 4,096 are enough for every attack.
   package static let rowLimit = 1...8192
   /// Tokens of all samples: five eighths of them are asked about, as many as an audit of a job looks at.
-  private static let maxTokens = 26_000
+  static let maxTokens = 26_000
 
   private let directory: DeploymentDirectory
   private let record: DeploymentRecord
@@ -53,10 +52,18 @@ package struct DeploymentAudit {
   ///   - data: an HDF5 file of samples; nil for the data of the deployed run.
   ///   - features: where they are in it; nil for where the training data had them.
   ///   - observe: called with what is worth a warning.
-  /// - Throws: `OwnerError.unfitData` for data that are not there, or do not fit; `DatasetError`, `FileError`.
-  package func open(data: String?, features: String?, observe: (String) -> Void) throws -> Subject {
+  /// - Throws: `OwnerError.unfitData` for a model of other sizes or keys than the clients', for data that are not there, or do not fit;
+  ///   `DatasetError`, `FileError`.
+  package func open(
+    data: String?, features: String?, observe: (AuditProgress) -> Void
+  ) throws -> Subject {
     let longest = record.shape.tokens?.maximumTokens
-    let model = try record.source.open(warn: { observe("warning: \($0)") }).taking(tokens: longest)
+    let model = try record.source.open(warn: { observe(.line("warning: \($0)")) }).taking(tokens: longest)
+    guard model.questionShape == record.shape else {
+      throw OwnerError.unfitData(
+        "\(record.source.path) is not the model that was deployed: its sizes, names or masking are others; put the old one back, or make a new "
+          + "deployment")
+    }
     let file = try data ?? ownData(model)
     return Subject(
       model: model, file: file,
@@ -70,51 +77,69 @@ package struct DeploymentAudit {
   ///
   /// - Parameters:
   ///   - rows: samples that are read, the first of the file.
+  ///   - baseModel: whether the host can have the checkpoint that the model is or began from; nil for what its job says.
   ///   - minutes: for evidence and attacks together, as of a job's audit.
   ///   - program: that makes the report.
-  ///   - observe: called with what is done next.
-  /// - Throws: `OwnerError.unfitData` for samples that are too few; `.tooLarge`; `MaskingError` for keys that cannot be read; `DatasetError`,
-  ///   `FileError`.
+  /// - Throws: `OwnerError.unfitData` for samples that are too few or too long, and for other weights than were uploaded; `.tooLarge`; `.run` for a base
+  ///   model of rows; `MaskingError` for keys that cannot be read; `DatasetError`, `FileError`.
   package func report(
-    on subject: Subject, rows: Int, minutes: Double, program: String, observe: (String) -> Void
+    on subject: Subject, rows: Int, baseModel: BaseModelVisibility? = nil, minutes: Double, program: String,
+    observe: (AuditProgress) -> Void
   ) throws -> AuditReport {
-    let clock = ContinuousClock()
-    let start = clock.now
-    let allowed = Duration.seconds(60 * minutes)
+    let frame = AuditFrame(minutes: minutes, program: program, compute: compute)
     let (deployed, source) = (subject.model, subject.source)
-    let questions = Self.limited(try source.first(rows, standardization: deployed.standardization))
+    let read = min(rows, source.rows)
+    try AuditMemory(deployed, rows: source.longest.map { min(read * $0, Self.maxTokens) } ?? read).check()
+    let model = try AuditedModel(deployed, traits: try traits(deployed, rows: source.rows, baseModel))
+    if let known = record.weights, model.contentHash != known { throw OwnerError.otherWeights }
+    let questions = try Self.limited(try source.first(rows, standardization: deployed.standardization))
     let numbers = Set(record.copiesInUse.map(\.keyNumber)).sorted()
     let keys = try numbers.prefix(2).map { try directory.key($0, of: record.id) }
-    observe("masking \(questions.rows) samples and the model, under two keys")
+    observe(.line("masking \(questions.rows) samples and the model, under two keys"))
     let evidence = try DeploymentEvidence(
-      model: AuditedModel(deployed, rows: source.rows), questions: questions, key: keys.first ?? MasterKey(),
-      other: keys.dropFirst().first ?? MasterKey(), compute: compute
-    ).collect(until: start + allowed / 2)
-    let left = max(allowed / 4, allowed - start.duration(to: clock.now))
-    let attacks = Audit(evidence, compute: compute).run(within: left) { title, number, count in
-      observe("attack \(number + 1) of \(count): \(title)")
-    }
-    return AuditReport(
-      job: evidence.traits, jobDigest: try AuditSubject.digest(ofFile: directory.record.path).bytes.hexadecimal,
-      dataDigest: try AuditSubject.digest(ofFile: subject.file).bytes.hexadecimal,
-      created: Date.now.formatted(.iso8601),
-      program: program, rowsSeen: evidence.masked.inputs.rows, publicRows: evidence.knowledge.sampleRows.rows,
-      minutes: minutes, seconds: start.duration(to: clock.now) / .seconds(1), attacks: attacks, noiseCost: nil,
+      model: model, questions: questions, key: keys.first ?? MasterKey(), other: keys.dropFirst().first ?? MasterKey(),
+      compute: compute
+    ).collect(until: frame.evidenceEnd)
+    return frame.report(
+      evidence, of: try AuditSubject(deployment: directory.record.path, data: subject.file),
       deployment: DeploymentTraits(
         id: record.id.description, clients: record.clients.count, keys: numbers.count,
-        usesThrowAwayKey: numbers.count < 2))
+        usesThrowAwayKey: numbers.count < 2), observe: observe)
+  }
+
+  /// - Parameter stated: nil where it is not said: a checkpoint that a job or adapters began from counts as public then, and a directory that was
+  ///   deployed as it is does not, for it may have been fine-tuned.
+  private func traits(_ model: DeployableModel, rows: Int, _ stated: BaseModelVisibility?) throws -> JobTraits {
+    var traits = model.shape.traits(rows: rows)
+    guard let pretrained = model.pretrained else {
+      guard stated == nil else {
+        throw OwnerError.run("--base-model is for a model that reads tokens; there is no checkpoint of this one")
+      }
+      return traits
+    }
+    let isItself = record.source.kind == .checkpoint && pretrained.settings.train.adaptation == nil
+    traits.baseModel = stated ?? traits.baseModel ?? (isItself ? nil : .public)
+    return traits
   }
 
   /// As many of the first samples as have no more tokens than an audit looks at.
-  private static func limited(_ questions: QuestionContent) -> QuestionContent {
+  ///
+  /// - Throws: `OwnerError.unfitData` where these are too few because they are long.
+  static func limited(_ questions: QuestionContent) throws(OwnerError) -> QuestionContent {
     guard case .tokens(let samples) = questions else { return questions }
     var tokens = 0
-    return .tokens(
-      Array(
-        samples.prefix { sample in
-          tokens += sample.count
-          return tokens <= maxTokens
-        }))
+    let taken = samples.prefix { sample in
+      tokens += sample.count
+      return tokens <= maxTokens
+    }
+    let least = DeploymentEvidence.minQuestions
+    guard taken.count >= min(least, samples.count) else {
+      let first = samples.prefix(least).reduce(0) { $0 + $1.count }
+      throw .unfitData(
+        "an audit looks at \(least) samples at least and at \(maxTokens) tokens at most, and the first \(least) samples have \(first); give "
+          + "shorter texts with --data")
+    }
+    return .tokens(Array(taken))
   }
 
   private func ownData(_ model: DeployableModel) throws -> String {
