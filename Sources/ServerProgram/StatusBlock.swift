@@ -1,4 +1,5 @@
 import Foundation
+import Foundations
 import Synchronization
 
 /// Lines that stay at the foot of a terminal, and are replaced in place, while the lines of a log go by above them.
