@@ -2,7 +2,7 @@ import ArgumentParser
 import Foundation
 import Numerics
 
-/// Measurements inside one process; `sites` and `questions` have a second program, an aggregator or a host. `make bench` runs it with the measurements of whole runs.
+/// Measurements inside one process; `sites` and `questions` have a second program, an aggregator or a host. `make bench` runs some of them with the measurements of whole runs.
 @main
 struct Benchmarks: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -39,6 +39,17 @@ struct MeasurementOptions: ParsableArguments {
   }
 
   var compute: Compute { Compute(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount) }
+
+  /// Measures some figures together, round by round, and once before that does not count: it warms caches, pages and clocks.
+  ///
+  /// - Returns: for each figure its values, in the order of the rounds.
+  func sample(_ round: () throws -> [Double]) rethrows -> [[Double]] {
+    var series = try round().map { _ in [Double]() }
+    for _ in 0..<rounds {
+      for (figure, value) in try round().enumerated() { series[figure].append(value) }
+    }
+    return series
+  }
 }
 
 /// Wall time of pieces of work.

@@ -62,8 +62,7 @@ struct GenerationCommand: ParsableCommand {
     }
     let hosted = try HostedModel(graph, compute: compute, parameters: parameters)
     let rows = SampleData.uniform([prompt + tokens, width])
-    var (single, batched, first, whole): ([Double], [Double], [Double], [Double]) = ([], [], [], [])
-    for round in 0...measurement.rounds {
+    let figures = try measurement.sample {
       let alone = try generate(hosted, rows, sessions: 1)
       let together = try generate(hosted, rows, sessions: sessions)
       let again = try Timing.seconds {
@@ -73,13 +72,12 @@ struct GenerationCommand: ParsableCommand {
           }
         }
       }
-      // The first round warms caches, pages and clocks.
-      if round == 0 { continue }
-      single.append(Double(tokens) / alone.steps)
-      batched.append(Double(tokens * sessions) / together.steps)
-      first.append(Double(prompt) / alone.prompt)
-      whole.append(Double(tokens) / again)
+      return [
+        Double(tokens) / alone.steps, Double(tokens * sessions) / together.steps, Double(prompt) / alone.prompt,
+        Double(tokens) / again,
+      ]
     }
+    let (single, batched, first, whole) = (figures[0], figures[1], figures[2], figures[3])
     try Report.write(
       Result(
         threads: compute.workers.threads, kernel: OpenBLAS.kernelName, prompt: prompt, tokens: tokens,

@@ -42,9 +42,7 @@ struct ProductShareCommand: ParsableCommand {
     let gradient = SampleData.uniform([batch, width], scale: 1e-3)
     let products = (0..<compute.workers.threads).map { _ in ProductOperands(rows: batch, width: width) }
     let work = 2 * Double(batch) * Double(width) * Double(width)
-    var steps: [Double] = []
-    var alone: [Double] = []
-    for round in 0...measurement.rounds {
+    let figures = try measurement.sample {
       let step = try Timing.seconds {
         try engine.beginBatch(rows: batch)
         _ = try engine.forward(rows: 0..<batch) { target in
@@ -56,12 +54,12 @@ struct ProductShareCommand: ParsableCommand {
       let product = Timing.seconds {
         compute.workers.perform(pieces: compute.workers.threads) { products[$0].multiply(compute) }
       }
-      // The first round warms caches, pages and clocks.
-      if round > 0 {
-        steps.append(work * Double(3 * layers - 1) / step / 1e9)
-        alone.append(work * Double(ProductOperands.products * compute.workers.threads) / product / 1e9)
-      }
+      return [
+        work * Double(3 * layers - 1) / step / 1e9,
+        work * Double(ProductOperands.products * compute.workers.threads) / product / 1e9,
+      ]
     }
+    let (steps, alone) = (figures[0], figures[1])
     try Report.write(
       Result(
         threads: compute.workers.threads, kernel: OpenBLAS.kernelName, stepGigaflops: Timing.median(steps),

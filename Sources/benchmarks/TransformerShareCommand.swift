@@ -51,9 +51,7 @@ struct TransformerShareCommand: ParsableCommand {
     let products = products
     let alone = (0..<compute.workers.threads).map { _ in BareProducts(products) }
     let operations = products.reduce(0) { $0 + $1.operations }
-    var stepTimes: [Double] = []
-    var productTimes: [Double] = []
-    for round in 0...measurement.rounds {
+    let figures = try measurement.sample {
       let step = try Timing.seconds {
         try engine.beginBatch(rows: samples)
         _ = try engine.forward(rows: 0..<samples, sequences: layout) { target in
@@ -65,12 +63,9 @@ struct TransformerShareCommand: ParsableCommand {
       let product = Timing.seconds {
         compute.workers.perform(pieces: compute.workers.threads) { alone[$0].multiply(compute) }
       }
-      // The first round warms caches, pages and clocks.
-      if round > 0 {
-        stepTimes.append(step)
-        productTimes.append(product / Double(compute.workers.threads))
-      }
+      return [step, product / Double(compute.workers.threads)]
     }
+    let (stepTimes, productTimes) = (figures[0], figures[1])
     try Report.write(
       Result(
         threads: compute.workers.threads, kernel: OpenBLAS.kernelName,
