@@ -42,10 +42,8 @@ package final class GroupKey: Sendable {
   }
 }
 
-extension GroupKey: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+extension GroupKey: HiddenSecret {
   package var description: String { "group key (hidden)" }
-  package var debugDescription: String { description }
-  package var customMirror: Mirror { Mirror(self, children: []) }
 }
 
 /// A group key at rest: the 16 bytes "sites' group key" and the 32 bytes of the key.

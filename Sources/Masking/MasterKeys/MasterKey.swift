@@ -41,10 +41,8 @@ package final class MasterKey: Sendable {
   }
 }
 
-extension MasterKey: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+extension MasterKey: HiddenSecret {
   package var description: String { "master key of job \(job) (hidden)" }
-  package var debugDescription: String { description }
-  package var customMirror: Mirror { Mirror(self, children: []) }
 }
 
 /// A master key at rest: the 16 bytes "job master key 1", the job's 32 hexadecimal digits, the 32 bytes of the key.

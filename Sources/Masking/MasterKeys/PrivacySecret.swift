@@ -25,10 +25,8 @@ package final class PrivacySecret: Sendable {
   }
 }
 
-extension PrivacySecret: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+extension PrivacySecret: HiddenSecret {
   package var description: String { "privacy secret (hidden)" }
-  package var debugDescription: String { description }
-  package var customMirror: Mirror { Mirror(self, children: []) }
 }
 
 /// A privacy secret at rest: the 16 bytes "privacy secret 1" and the 32 bytes of the secret. Its user's alone (0600).

@@ -2,6 +2,14 @@ internal import Cryptography
 internal import Files
 internal import Foundation
 
+/// A secret of which neither description nor reflection shows anything: a type says what it is, and no more.
+package protocol HiddenSecret: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {}
+
+extension HiddenSecret {
+  package var debugDescription: String { description }
+  package var customMirror: Mirror { Mirror(self, children: []) }
+}
+
 /// A file of a few public bytes that say what it is, and a secret behind them. Its user's alone (0600).
 struct SecretFile {
   let path: String

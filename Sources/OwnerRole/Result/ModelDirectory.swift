@@ -137,11 +137,6 @@ enum ModelReadme {
       statistics = load_file("standardization.safetensors")
       x = ((x - statistics["mean"]) / statistics["scale"]).float()
       """ : ""
-    let classes =
-      shape.data.classNames.map { names in
-        "\n## Classes\n\n"
-          + names.enumerated().map { "- \($0.offset): \($0.element)" }.joined(separator: "\n") + "\n"
-      } ?? ""
     return """
       # \(shape.job.name)
 
@@ -166,8 +161,15 @@ enum ModelReadme {
           if name not in ("adapter", names[-1]):
               x = \(activation)(x)
       ```
-      \(classes)
+      \(classes(shape.data))
       """
+  }
+
+  /// The names of the classes, as a section; empty without.
+  static func classes(_ data: DataShape) -> String {
+    guard let names = data.classNames else { return "" }
+    return "\n## Classes\n\n" + names.enumerated().map { "- \($0.offset): \($0.element)" }.joined(separator: "\n")
+      + "\n"
   }
 
   private static func about(adapter: Int?) -> String {

@@ -76,22 +76,17 @@ struct TransformerReadme {
   let origin: ModelOrigin
 
   var text: String {
-    let classes =
-      shape.data.classNames.map { names in
-        "\n## Classes\n\n"
-          + names.enumerated().map { "- \($0.offset): \($0.element)" }.joined(separator: "\n") + "\n"
-      } ?? ""
-    return """
-      # \(shape.job.name)
+    """
+    # \(shape.job.name)
 
-      \(what), fine-tuned for \(shape.job.task.rawValue) \(origin.text). These weights are plaintext.\
-      \(ModelReadme.noise(shape.job))
+    \(what), fine-tuned for \(shape.job.task.rawValue) \(origin.text). These weights are plaintext.\
+    \(ModelReadme.noise(shape.job))
 
-      ```python
-      \(loading)
-      ```
-      \(notes)\(classes)
-      """
+    ```python
+    \(loading)
+    ```
+    \(notes)\(ModelReadme.classes(shape.data))
+    """
   }
 
   private var what: String {

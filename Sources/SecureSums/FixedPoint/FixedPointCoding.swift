@@ -33,23 +33,14 @@ extension VectorFormat {
     _ values: [Float], weight: Int = 1, block name: String, at offset: Int = 0, into vector: inout [UInt64],
     stochastic generator: inout some RandomNumberGenerator
   ) throws(FixedPointError) {
-    try encode(values, weight: weight, name, offset, &vector) { value in
-      let below = value.rounded(.down)
-      // A multiple of 2⁻⁵³ in [0, 1).
-      let uniform = Double(generator.next() >> 11) * 0x1p-53
-      return uniform < value - below ? below + 1 : below
-    }
+    try encode(values, weight: weight, name, offset, &vector) { Self.roundedByChance($0, &generator) }
   }
 
   package func encode(
     _ values: [Double], weight: Int = 1, block name: String, at offset: Int = 0, into vector: inout [UInt64],
     stochastic generator: inout some RandomNumberGenerator
   ) throws(FixedPointError) {
-    try encode(values, weight: weight, name, offset, &vector) { value in
-      let below = value.rounded(.down)
-      let uniform = Double(generator.next() >> 11) * 0x1p-53
-      return uniform < value - below ? below + 1 : below
-    }
+    try encode(values, weight: weight, name, offset, &vector) { Self.roundedByChance($0, &generator) }
   }
 
   /// Writes values of an integer block.
@@ -85,6 +76,13 @@ extension VectorFormat {
     let (block, range) = try place(name, 0, nil, sum)
     guard case .integer = block.kind else { throw .misplaced("\(name) is not a block of integers") }
     return sum[range].map { Int(Int64(bitPattern: $0)) }
+  }
+
+  private static func roundedByChance(_ value: Double, _ generator: inout some RandomNumberGenerator) -> Double {
+    let below = value.rounded(.down)
+    // A multiple of 2⁻⁵³ in [0, 1).
+    let uniform = Double(generator.next() >> 11) * 0x1p-53
+    return uniform < value - below ? below + 1 : below
   }
 
   private func encode<Value: BinaryFloatingPoint>(

@@ -67,7 +67,7 @@ extension AttentionLayer {
       )
       for (queries, context) in zip(queries, contexts) {
         scores.forEachBlock(of: queries.rows) { block in
-          let weights = scores.tile(block, in: free)
+          let weights = block.tile(at: free)
           let inverses = free + scores.tileElements
           memory.forEachChunk(of: block.keys) { tokens, keys, _ in
             compute.multiplyOnCallingThread(
@@ -137,12 +137,5 @@ private struct CachedScores: Sendable {
         AttentionBlocks.Block(
           queries: queries, keys: keys, first: isOneToken ? keys : past + start + 1, step: isOneToken ? 0 : 1))
     }
-  }
-
-  func tile<Element: FloatingElement>(
-    _ block: AttentionBlocks.Block, in memory: UnsafeMutablePointer<Element>
-  ) -> MatrixView<Element> {
-    MatrixView(
-      memory, rows: block.queries.count, columns: block.keys, stride: AttentionBlocks.rowStride(keys: block.keys))
   }
 }

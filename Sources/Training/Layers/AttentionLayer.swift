@@ -141,6 +141,11 @@ struct AttentionBlocks: Sendable {
     /// Keys that the first row looks at, and how many more each next row does.
     let first: Int
     let step: Int
+
+    /// Its scores from `start` on.
+    func tile<Element: FloatingElement>(at start: UnsafeMutablePointer<Element>) -> MatrixView<Element> {
+      MatrixView(start, rows: queries.count, columns: keys, stride: AttentionBlocks.rowStride(keys: keys))
+    }
   }
 
   /// Scores of a block: 256 kB in single precision, beside which keys and values of a head fit a core's cache.
@@ -217,9 +222,7 @@ struct AttentionScratch: Sendable {
   func tile<Element: FloatingElement>(
     _ number: Int, _ block: AttentionBlocks.Block, in memory: UnsafeMutablePointer<Element>
   ) -> MatrixView<Element> {
-    MatrixView(
-      memory + number * tileElements, rows: block.queries.count, columns: block.keys,
-      stride: AttentionBlocks.rowStride(keys: block.keys))
+    block.tile(at: memory + number * tileElements)
   }
 
   /// One number for each row of a block.
