@@ -13,12 +13,7 @@ import TestSupport
     directory = try TemporaryDirectory()
   }
 
-  private func fixture(_ build: (FixtureFile) throws -> Void) throws -> HDF5File {
-    let fixture = try FixtureFile(directory.file("data.h5"))
-    try build(fixture)
-    fixture.close()
-    return try HDF5File(path: fixture.path)
-  }
+  private var fixture: HDF5Fixture { HDF5Fixture(directory: directory) }
 
   /// Small integers, which every type here holds exactly.
   private let numbers: [Double] = [0, 1, 2, 3, 100, 5, 6, 7, 8, 9, 10, 127]

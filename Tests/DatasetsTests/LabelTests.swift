@@ -14,12 +14,7 @@ import Testing
     directory = try TemporaryDirectory()
   }
 
-  private func fixture(_ build: (FixtureFile) throws -> Void) throws -> HDF5File {
-    let fixture = try FixtureFile(directory.file("data.h5"))
-    try build(fixture)
-    fixture.close()
-    return try HDF5File(path: fixture.path)
-  }
+  private var fixture: HDF5Fixture { HDF5Fixture(directory: directory) }
 
   private func classes(_ file: HDF5File, _ path: String, rows: Int) throws -> ClassLabels {
     guard case .classes(let labels) = try file.readLabels(path: path, as: .classes, rows: rows) else {
@@ -238,12 +233,7 @@ import Testing
     directory = try TemporaryDirectory()
   }
 
-  private func fixture(_ build: (FixtureFile) throws -> Void) throws -> HDF5File {
-    let fixture = try FixtureFile(directory.file("data.h5"))
-    try build(fixture)
-    fixture.close()
-    return try HDF5File(path: fixture.path)
-  }
+  private var fixture: HDF5Fixture { HDF5Fixture(directory: directory) }
 
   private func values(_ file: HDF5File, _ path: String, as kind: LabelKind, rows: Int) throws -> Tensor<Float> {
     guard case .values(let values) = try file.readLabels(path: path, as: kind, rows: rows) else {

@@ -14,12 +14,7 @@ import Testing
     directory = try TemporaryDirectory()
   }
 
-  private func fixture(_ name: String = "data.h5", _ build: (FixtureFile) throws -> Void) throws -> HDF5File {
-    let fixture = try FixtureFile(directory.file(name))
-    try build(fixture)
-    fixture.close()
-    return try HDF5File(path: fixture.path)
-  }
+  private var fixture: HDF5Fixture { HDF5Fixture(directory: directory) }
 
   @Test func missingFile() throws {
     let error = try expectError(.missingFile) { _ = try HDF5File(path: directory.file("absent.h5")) }

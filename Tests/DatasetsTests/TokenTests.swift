@@ -14,12 +14,7 @@ import Testing
 
   private static let limits = TokenLimits(vocabulary: 100, types: 2, positions: 4, requiresTrailingPadding: false)
 
-  private func fixture(_ build: (FixtureFile) throws -> Void) throws -> HDF5File {
-    let fixture = try FixtureFile(directory.file("data.h5"))
-    try build(fixture)
-    fixture.close()
-    return try HDF5File(path: fixture.path)
-  }
+  private var fixture: HDF5Fixture { HDF5Fixture(directory: directory) }
 
   /// Three rows of four columns with 3, 1 and 2 tokens; what stands in padding would be refused anywhere else.
   private func small(_ build: (FixtureFile) throws -> Void = { _ in }) throws -> HDF5File {

@@ -174,12 +174,7 @@ import Testing
     directory = try TemporaryDirectory()
   }
 
-  private func fixture(_ build: (FixtureFile) throws -> Void) throws -> HDF5File {
-    let fixture = try FixtureFile(directory.file("data.h5"))
-    try build(fixture)
-    fixture.close()
-    return try HDF5File(path: fixture.path)
-  }
+  private var fixture: HDF5Fixture { HDF5Fixture(directory: directory) }
 
   @Test func integersOfADatasetAndOfAField() throws {
     let file = try fixture {

@@ -122,6 +122,10 @@ import Testing
     ("audit: {gate: {label_information_max: 1.1}}", "a number at least 0 and at most 1"),
     ("audit: {gate: {matching_max: 1.1}}", "a number at least 0 and at most 1"),
     ("audit: {gate: {membership_max: -0.1}}", "a number at least 0 and at most 1"),
+    ("audit: {gate: {copies_error_min: 2.1}}", "a number at least 0 and at most 2"),
+    ("audit: {gate: {copies_error_min: -0.1}}", "a number at least 0 and at most 2"),
+    ("audit: {gate: {repeated_questions_max: 1.1}}", "a number at least 0 and at most 1"),
+    ("audit: {gate: {cache_max: 1.1}}", "a number at least 0 and at most 1"),
   ])
   func outOfRangeStatesTheDocumentedRange(section: String, range: String) {
     refusal(section).expectOutOfRange(range)

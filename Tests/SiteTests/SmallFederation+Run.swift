@@ -52,16 +52,29 @@ extension SmallFederation {
       ended.open()
     }
     server.start()
-    let results = Mutex<[Int: Result<FederationResult, any Error>]>([:])
     let isOver = Flag()
+    let results = try onThreads(raising: isOver) { site in
+      try take(
+        part: site, network, group: groups[site], secret: secrets?[site], moment: interruptions.moments[site],
+        resuming: resuming, isOver, observe)
+    }
+    stop.request()
+    ended.wait()
+    return results
+  }
+
+  /// Each site's part on a thread of its own, with as much stack as a program has.
+  ///
+  /// - Parameter isOver: raised as soon as one of them fails.
+  /// - Returns: how each site ended, by their places.
+  func onThreads<Value: Sendable>(
+    raising isOver: Flag, _ part: @escaping @Sendable (Int) throws -> Value
+  ) throws -> [Result<Value, any Error>] {
+    let results = Mutex<[Int: Result<Value, any Error>]>([:])
     let latches = rows.indices.map { site in
       let latch = MonotonicLatch()
       let thread = Thread {
-        let result = Result {
-          try take(
-            part: site, network, group: groups[site], secret: secrets?[site], moment: interruptions.moments[site],
-            resuming: resuming, isOver, observe)
-        }
+        let result = Result { try part(site) }
         if case .failure = result { isOver.raise() }
         results.withLock { $0[site] = result }
         latch.open()
@@ -71,8 +84,6 @@ extension SmallFederation {
       return latch
     }
     for latch in latches { latch.wait() }
-    stop.request()
-    ended.wait()
     return try rows.indices.map { site in try #require(results.withLock { $0[site] }) }
   }
 

@@ -123,10 +123,9 @@ import Protocol
     try expectEngineBits(perToken, second)
   }
 
-  /// What a run reads after a restart is what was made durable when it was started.
-  @Test func aRestartedTrainerKnowsTheSamples() throws {
-    // Nothing else runs while another owner's job is first in line, so that all of this one is left for the restart.
-    let first = stage.trainer()
+  /// A trainer that has been told to start the job. Nothing of it is done while another owner's is first in line, so that all is left for a restart.
+  private func startedBehindAnother() throws -> TrainerHost<Float> {
+    let trainer = stage.trainer()
     let other = RawOwner<Float>(stage.network, try CurveKeyPair.generate().ownerKey, job: .random())
     try RawJob<Float>().begin(other)
     let owner = stage.owner()
@@ -136,7 +135,12 @@ import Protocol
     try labels(job, owner)
     try plan(owner)
     try start(owner)
-    first.shutDown()
+    return trainer
+  }
+
+  /// What a run reads after a restart is what was made durable when it was started.
+  @Test func aRestartedTrainerKnowsTheSamples() throws {
+    try startedBehindAnother().shutDown()
     let second = stage.trainer()
     defer { second.shutDown() }
     let back = stage.owner()
@@ -146,17 +150,7 @@ import Protocol
 
   @Test(arguments: ["cut off", "too long", "too short", "pooled outside"])
   func damagedLengthsAreRefused(_ damage: String) throws {
-    let first = stage.trainer()
-    let other = RawOwner<Float>(stage.network, try CurveKeyPair.generate().ownerKey, job: .random())
-    try RawJob<Float>().begin(other)
-    let owner = stage.owner()
-    _ = try submitted(job, owner)
-    try job.upload(owner)
-    _ = try stored(samples(0..<13), owner)
-    try labels(job, owner)
-    try plan(owner)
-    try start(owner)
-    first.shutDown()
+    try startedBehindAnother().shutDown()
     let file = stage.folder.appending(path: "lengths.bin")
     var bytes = try Data(contentsOf: file)
     switch damage {

@@ -51,41 +51,26 @@ import Testing
       try? service?.run()
       ended.open()
     }.start()
-    let results = Mutex<[Int: Result<[SumRecord], any Error>]>([:])
     let isOver = Flag()
-    let latches = federation.rows.indices.map { site in
-      let latch = MonotonicLatch()
-      let thread = Thread {
-        let result = Result {
-          let provider = masking[site].flatMap { _ in host?.provider(of: federation, site) }
-          let work = try federation.work(
-            site, secret: secrets?[site], run: name, provider: provider, masking: masking[site])
-          let session = try SiteSession(
-            work: work, directory: federation.runDirectory(site, run: name), key: federation.siteKeys[site],
-            channel: network.connect(OwnerKey(federation.siteKeys[site].publicKey)),
-            options: SiteOptions(compute: Compute(threads: 1), software: "test site"),
-            isInterrupted: { isOver.isRaised },
-            observe: { observe(site, $0) })
-          let (result, records) = try session.run()
-          _ = try work.report(
-            result, records: records, seconds: 0, to: federation.runDirectory(site, run: name)
-          ) { _, _ in }
-          return records
-        }
-        if case .failure = result { isOver.raise() }
-        results.withLock { $0[site] = result }
-        latch.open()
-      }
-      thread.stackSize = 8 << 20
-      thread.start()
-      return latch
+    let results = try federation.onThreads(raising: isOver) { site in
+      let provider = masking[site].flatMap { _ in host?.provider(of: federation, site) }
+      let work = try federation.work(
+        site, secret: secrets?[site], run: name, provider: provider, masking: masking[site])
+      let session = try SiteSession(
+        work: work, directory: federation.runDirectory(site, run: name), key: federation.siteKeys[site],
+        channel: network.connect(OwnerKey(federation.siteKeys[site].publicKey)),
+        options: SiteOptions(compute: Compute(threads: 1), software: "test site"),
+        isInterrupted: { isOver.isRaised },
+        observe: { observe(site, $0) })
+      let (result, records) = try session.run()
+      _ = try work.report(
+        result, records: records, seconds: 0, to: federation.runDirectory(site, run: name)
+      ) { _, _ in }
+      return records
     }
-    for latch in latches { latch.wait() }
     stop.request()
     ended.wait()
-    let records = try federation.rows.indices.map { site in
-      try #require(results.withLock { $0[site] }).get()
-    }
+    let records = try results.map { try $0.get() }
     return Ended(
       weights: try federation.rows.indices.map { try weights(federation, site: $0, run: name) }, records: records[0])
   }
