@@ -182,13 +182,15 @@ enum JobFields {
     "membership_max", "Largest allowed share of training rows recognized from the model, at 0.1 % false positives.")
   static let repeatedQuestionsMax = share(
     "repeated_questions_max",
-    "Of a deployment: largest allowed share of repeated questions that are linked to when they were asked first.")
+    "Of a deployment, held against `encryptor audit DEPLOYMENT` alone: largest allowed share of repeated questions that are linked to when they were asked first."
+  )
   static let copiesErrorMin = JobField<Double>.number(
     "audit.gate.copies_error_min", NumberRange(lower: 0, upper: 2), default: .derived("no bound"),
-    "Of a deployment: smallest allowed relative error of the questions that a host in league with one client opens.")
+    "Of a deployment, held against `encryptor audit DEPLOYMENT` alone: smallest allowed relative error of the questions that a host in league with one client opens. Not to be met where the first layer is as wide as the rows."
+  )
   static let cacheMax = share(
     "cache_max",
-    "Of a deployment: largest allowed share of the generated vocabulary whose masked tokens are linked to masked outputs."
+    "Of a deployment, held against `encryptor audit DEPLOYMENT` alone: largest allowed share of the generated vocabulary whose masked tokens are linked to masked outputs."
   )
 
   private static func share(_ name: String, _ meaning: String) -> JobField<Double> {
