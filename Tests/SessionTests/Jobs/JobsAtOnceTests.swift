@@ -73,11 +73,10 @@ import Testing
   /// The trainer is killed while both run by themselves.
   @Test func killedWithTwoAtWork() throws {
     let site = try Site<Float>()
-    let jobs = try (0..<2).map { index in
-      try site.run(
-        Self.job.changing {
-          $0.loss = .trainer; $0.epochs = 120; $0.seed = index
-        }, name: "run-\(index)", keys: index == 0 ? site.keys : try CurveKeyPair.generate())
+    let jobs = try site.runs(2, of: Self.job) {
+      $1.loss = .trainer
+      $1.epochs = 120
+      $1.seed = $0
     }
     let undisturbed = try jobs.map { try site.undisturbed($0) }
     let first = site.trainer(jobsAtOnce: 2)

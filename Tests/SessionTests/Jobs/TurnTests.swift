@@ -93,11 +93,7 @@ import Testing
     let site = try Site<Float>()
     let trainer = site.trainer(turn: Self.turn)
     defer { trainer.shutDown() }
-    let runs = try (0..<2).map { index in
-      try site.run(
-        Self.long.changing { $0.seed = index }, name: "run-\(index)",
-        keys: index == 0 ? site.keys : try CurveKeyPair.generate())
-    }
+    let runs = try site.runs(2, of: Self.long) { $1.seed = $0 }
     let alone = try runs.map { try site.undisturbed($0) }
     let failures = Mutex<[any Error]>([])
     let start = ContinuousClock.now
@@ -135,11 +131,10 @@ import Testing
   /// The long job is killed with its trainer while the other has its turn.
   @Test func killedBetweenTurns() throws {
     let site = try Site<Float>()
-    let runs = try (0..<2).map { index in
-      try site.run(
-        Self.long.changing {
-          $0.loss = .trainer; $0.epochs = 60; $0.seed = index
-        }, name: "run-\(index)", keys: index == 0 ? site.keys : try CurveKeyPair.generate())
+    let runs = try site.runs(2, of: Self.long) {
+      $1.loss = .trainer
+      $1.epochs = 60
+      $1.seed = $0
     }
     let alone = try runs.map { try site.undisturbed($0) }
     let first = site.trainer(turn: .milliseconds(200))

@@ -36,6 +36,16 @@ struct Site<Element: FloatingElement> {
     try OwnedRun(job.resolved(on: data), keys: other ?? keys, in: directory.url(name))
   }
 
+  /// Runs of jobs that differ in something: the first is of this site's owner, each other of one of its own.
+  func runs(
+    _ count: Int, of job: SmallJob, _ change: (Int, inout SmallJob) -> Void
+  ) throws -> [OwnedRun<Element>] {
+    try (0..<count).map { index in
+      try run(
+        job.changing { change(index, &$0) }, name: "run-\(index)", keys: index == 0 ? nil : try CurveKeyPair.generate())
+    }
+  }
+
   /// The run that nothing disturbed, by a trainer of its own.
   ///
   /// - Parameter ranks: nil for the way without replicas.
