@@ -1,4 +1,4 @@
-"""The noise of a private federation or job, drawn again from a site's secret or a run's key as docs/protocol.md ("Noise and batches") has it; none
+"""The noise of a private federation or job, drawn again from a site's secret or a run's key as docs/files.md ("Noise and batches") has it; none
 of the project's code."""
 
 import hashlib
