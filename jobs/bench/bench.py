@@ -161,6 +161,14 @@ class Bench:
             "kill -9 at random moments, either side: same bits", f"{found['identical']} of {found['trials']}",
             f"{found['trials']} of {found['trials']}", found["identical"] == found["trials"], "jobs/bench/kill.py", **found)
 
+    def serving(self):
+        """Deployed models: latency of questions, masked beside unmasked."""
+        output = subprocess.run(
+            [sys.executable, ROOT / "jobs/bench/serving.py", "latency", "--clients", "1", "8", "--json"], stdout=subprocess.PIPE, text=True)
+        if not output.stdout:
+            raise RuntimeError("jobs/bench/serving.py has measured nothing")
+        self.table.rows += json.loads(output.stdout)
+
     def large(self):
         """A 4 GB file: peak memory of both processes."""
         path = self.folder / "large.h5"
@@ -277,7 +285,7 @@ def benchmark(*arguments):
 PARTS = {
     "replay": Bench.replay, "head": Bench.head, "perceptron": Bench.perceptron, "cells": Bench.cells,
     "products": Bench.products, "keys": Bench.keys, "steps": Bench.steps, "reading": Bench.reading, "kill": Bench.kill,
-    "large": Bench.large, "speed": transformers_bench.speed, "overhead": transformers_bench.overhead,
+    "serving": Bench.serving, "large": Bench.large, "speed": transformers_bench.speed, "overhead": transformers_bench.overhead,
     "memory": transformers_bench.memory, "sections": transformers_bench.sections,
 }
 

@@ -2,8 +2,8 @@
 """Latency of deployed models: masked beside `strength: none`, at the same host, in turns of one run; and training beside questions.
 
 latency: clients that ask one question at a time, a row of a perceptron (256 columns, 512 and 128 hidden units) or a sample of 128 tokens of the
-MiniLM encoder, timed from the masking of the question to its unmasked answer. beside: rows trained and questions answered a second, each alone
-and both at work, over one window each. Example: serving.py latency --clients 1 8
+MiniLM encoder, timed from the masking of the question to its unmasked answer. beside: rows trained (loss at the trainer) and questions
+answered a second, each alone and both at work. Example: serving.py latency --clients 1 8
 """
 
 import argparse
@@ -14,12 +14,13 @@ import sys
 import time
 
 from deployed import (
-    MINILM, MLP, MeasuredTrainer, deploy, make_clients, train_minilm, train_mlp, write_rows, write_tokens)
+    MINILM, MLP, MeasuredTrainer, deploy, encryptor, make_clients, train_minilm, train_mlp, write_rows, write_tokens)
 from local import BINARIES, ROOT, STATE, environment, fresh, make_keys, owner_command
 from table import Table
 
-# Questions of each client in a turn, by model and clients: turns of about a second.
-QUESTIONS = {"MLP": {1: 3000, 8: 500, 64: 60}, "MiniLM": {1: 60, 8: 15, 64: 4}}
+# Questions of each client in a turn, by model and clients, and turns: many short ones, because neighbours come and go within seconds.
+QUESTIONS = {"MLP": {1: 400, 8: 80, 64: 20}, "MiniLM": {1: 20, 8: 5, 64: 2}}
+ROUNDS = {"MLP": 101, "MiniLM": 41}
 
 
 class Serving:
@@ -55,9 +56,10 @@ class Serving:
     def latency(self, model, trainer):
         masked, plain = (self.deployment(model, strength) for strength in ("rotation", "none"))
         for clients in self.options.clients:
+            rounds = self.options.rounds or ROUNDS[model]
             questions = QUESTIONS[model].get(clients, max(3, QUESTIONS[model][1] // clients))
             turns = json.loads(subprocess.run(
-                self.command(model, [masked, plain], clients, questions, self.options.rounds), check=True, capture_output=True, text=True,
+                self.command(model, [masked, plain], clients, questions, rounds), check=True, capture_output=True, text=True,
                 env=environment()).stdout)
             for what, key in (("p50", "medianMilliseconds"), ("p95", "slowMilliseconds")):
                 values = {
@@ -69,53 +71,61 @@ class Serving:
                 self.table.add(
                     f"{model}, {clients} client{'s' if clients > 1 else ''}, {what}: masked, none; ratio",
                     f"{statistics.median(a for a, _ in pairs):.2f}, {statistics.median(b for _, b in pairs):.2f} ms; {ratio:.2f} "
-                    f"({ratios[0]:.2f}–{ratios[-1]:.2f})",
+                    f"({ratios[len(ratios) // 4]:.2f}–{ratios[3 * len(ratios) // 4]:.2f})",
                     "≤ 1.10" if bar else "", ratio <= 1.10 if bar else None, "jobs/bench/serving.py latency", ratios=ratios,
                     questions=questions * clients, milliseconds=values)
 
     def beside(self, model, trainer):
-        """Rates from the trainer's own counters."""
-        training = self.train(model, trainer)
-        try:
-            self.await_growth(trainer, "trainer_rows_total")
-            alone = self.rates(trainer)
-            asking = self.ask(model)
-            self.await_growth(trainer, "trainer_deployment_questions_total")
-            both = self.rates(trainer)
-        finally:
-            training.terminate()
-            training.wait()
-        try:
-            # Until the trainer has put the job aside.
-            time.sleep(3)
-            asked = self.rates(trainer)
-        finally:
-            asking.terminate()
-            asking.wait()
-        for what, together, single in (
-            ("rows trained a second", both[0], alone[0]), ("questions a second", both[1], asked[1])):
-            share = together / single if single else float("nan")
+        """Rates from the trainer's own counters, three windows a round: training, both, questions."""
+        shares = {"rows trained a second": [], "questions a second": []}
+        for number in range(self.options.rounds or 3):
+            training = self.train(model, trainer, number)
+            try:
+                self.await_growth(trainer, "trainer_rows_total")
+                trained = self.rates(trainer)[0]
+                asking = self.ask(model)
+                self.await_growth(trainer, "trainer_deployment_questions_total")
+                both = self.rates(trainer)
+            finally:
+                training.terminate()
+                training.wait()
+                # It would go on without its owner.
+                encryptor("cancel", self.folder / f"{model}-endless-{number}")
+            try:
+                # Until the trainer has put the job aside.
+                time.sleep(3)
+                asked = self.rates(trainer)[1]
+            finally:
+                asking.terminate()
+                asking.wait()
+            for found, together, alone in zip(shares.values(), both, (trained, asked)):
+                found.append((alone, together, together / alone if alone else float("nan")))
+        for what, found in shares.items():
+            share = statistics.median(one[2] for one in found)
             self.table.add(
-                f"{model}, {what} of training beside 8 clients: alone, both; share", f"{single:,.0f}, {together:,.0f}; {share:.2f}", "≥ 0.33",
-                share >= 1 / 3, "jobs/bench/serving.py beside", alone=single, both=together)
+                f"{model}, {what}, training beside 8 clients: alone, both; share",
+                f"{statistics.median(one[0] for one in found):,.0f}, {statistics.median(one[1] for one in found):,.0f}; {share:.2f} "
+                f"({min(one[2] for one in found):.2f}–{max(one[2] for one in found):.2f})",
+                "≥ 0.33", share >= 1 / 3, "jobs/bench/serving.py beside", rates=found)
 
-    def train(self, model, trainer):
-        """A job without end."""
+    def train(self, model, trainer, number):
+        """A job without end, its loss at the trainer."""
         job = self.folder / f"{model}-endless.yaml"
         if model == "MLP":
             job.write_text(MLP.format(file=self.data[model], epochs=1000, standardize="false"))
         else:
             job.write_text(MINILM.format(file=self.data[model], model=ROOT / ".cache/minilm", train="all", epochs=1000))
         log = open(self.folder / f"{model}-endless.log", "wb")
+        run = self.folder / f"{model}-endless-{number}"
         return subprocess.Popen(
-            owner_command(job, self.folder / f"{model}-endless", self.folder, trainer.endpoint), stdout=log, stderr=log, env=environment())
+            owner_command(job, run, self.folder, trainer.endpoint, ["loss.where=trainer", "train.batch=16"]), stdout=log, stderr=log, env=environment())
 
     def ask(self, model):
         command = self.command(model, [self.deployment(model, "rotation")], 8, 1000, 1000)
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=open(self.folder / f"{model}-asking.log", "wb"), env=environment())
 
     def await_growth(self, trainer, name):
-        start, end = trainer.metrics().get(name, 0), time.monotonic() + 60
+        start, end = trainer.metrics().get(name, 0), time.monotonic() + 120
         while trainer.metrics().get(name, 0) <= start:
             if time.monotonic() > end:
                 raise RuntimeError(f"{name} does not grow; see {self.folder}")
@@ -135,7 +145,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog=__doc__.splitlines()[-1])
     parser.add_argument("parts", nargs="*", default=["latency", "beside"], help="latency, beside (both)")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each deployment; the median counts")
+    parser.add_argument("--rounds", type=int, help="turns of each deployment, or rounds of windows; the median counts, with its quartiles")
     parser.add_argument("--seconds", type=int, default=15, help="of each window of `beside`")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
