@@ -220,7 +220,7 @@ let package = Package(
         "Datasets", "Files",
         "JobSpec", "Protocol", "Models", "Numerics", "Cryptography", "Foundations", "TestSupport",
       ]),
-    // The programs themselves, started as a person would; Datasets only writes their input, Protocol what neither program says.
+    // The programs themselves as a person would start them; Datasets only writes their input and Protocol what neither program says.
     tests(
       "ProgramTests",
       ["Datasets", "CHDF5", "Protocol", "Foundations", "TestSupport", "encryptor", "trainer", "aggregator"]),

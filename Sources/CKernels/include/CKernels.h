@@ -1,6 +1,7 @@
-// Elementwise kernels: one pass over memory each, no allocation, no state, no thread of their own.
+// Kernels without allocation, state or thread of their own: elementwise ones, of one pass over memory each, and products of packed
+// matrices (product_declarations.h).
 //
-// Every kernel exists as NAME_float and NAME_double. Matrices are row-major; `stride` is the distance between rows in
+// Every elementwise kernel exists as NAME_float and NAME_double. Matrices are row-major; `stride` is the distance between rows in
 // elements. A kernel's result is a function of its arguments alone (bits may differ between processor types, which
 // contract multiply-adds differently, never between calls).
 #ifndef CKERNELS_H
@@ -29,10 +30,17 @@ typedef enum {
   CKERNELS_AVX2 = 1,
   /// AVX-512 F, CD, BW, DQ and VL.
   CKERNELS_AVX512 = 2,
+  /// AVX-512 as above, and products of bfloat16 pairs.
+  CKERNELS_AVX512_BF16 = 4,
+  /// The above, and tiles of bfloat16 pairs.
+  CKERNELS_AMX_BF16 = 8,
 } ckernels_feature;
 
-/// Which of them this processor has and the operating system lets programs use.
+/// Which of them this processor has and the operating system lets programs use. Asks Linux for the tiles' registers, which a process has
+/// only from then on.
 uint32_t ckernels_processor_features(void);
+
+#include "product_declarations.h"
 
 #define REAL float
 #define NAME(base) base##_float

@@ -5,9 +5,10 @@ package struct Compute: Sendable {
   package let library: any ProductLibrary
   package let precision: ProductPrecision
 
-  package init(workers: Workers, library: any ProductLibrary = OpenBLAS(), precision: ProductPrecision = .full) {
+  /// - Parameter library: nil takes OpenBLAS for `.full`, and otherwise this project's kernels on the best path of this processor.
+  package init(workers: Workers, library: (any ProductLibrary)? = nil, precision: ProductPrecision = .full) {
     self.workers = workers
-    self.library = library
+    self.library = library ?? (precision == .full ? OpenBLAS() : PackedKernels())
     self.precision = precision
   }
 
@@ -20,18 +21,19 @@ package struct Compute: Sendable {
   /// op(A) is m × k, op(B) k × n, C m × n; the views' own shapes are those before transposition. C may be neither A nor B. Result bits
   /// depend on the sizes, the library and the processor, not on the number of threads.
   /// - Parameters:
+  ///   - packed: op(B) as it is now, by `pack`.
   ///   - accumulates: false overwrites C whatever it held.
   ///   - addition: a second product of the size of C, added to a tile before its epilogue.
   @specialized(where Element == Float)
   @specialized(where Element == Double)
   package func multiply<Element: FloatingElement>(
     _ a: MatrixView<Element>, transposeA: Bool = false, _ b: MatrixView<Element>, transposeB: Bool = false,
-    alpha: Double = 1, accumulates: Bool = false, into c: MatrixView<Element>,
+    packed: PackedMatrix? = nil, alpha: Double = 1, accumulates: Bool = false, into c: MatrixView<Element>,
     adding addition: ProductTerm<Element>? = nil, then epilogue: Epilogue<Element> = .none
   ) {
     let product = MatrixProduct(
-      ProductTerm(a, transposeA: transposeA, b, transposeB: transposeB, alpha: alpha), accumulates: accumulates,
-      into: c, adding: addition, then: epilogue)
+      ProductTerm(a, transposeA: transposeA, b, transposeB: transposeB, packed: packed, alpha: alpha),
+      accumulates: accumulates, into: c, adding: addition, then: epilogue)
     product.checkSizes()
     let partition = TilePartition(m: c.rows, n: c.columns, k: product.term.depth)
     workers.perform(pieces: partition.count) { index in
@@ -45,11 +47,11 @@ package struct Compute: Sendable {
   @specialized(where Element == Double)
   package func multiplyOnCallingThread<Element: FloatingElement>(
     _ a: MatrixView<Element>, transposeA: Bool = false, _ b: MatrixView<Element>, transposeB: Bool = false,
-    alpha: Double = 1, accumulates: Bool = false, into c: MatrixView<Element>
+    packed: PackedMatrix? = nil, alpha: Double = 1, accumulates: Bool = false, into c: MatrixView<Element>
   ) {
     let product = MatrixProduct(
-      ProductTerm(a, transposeA: transposeA, b, transposeB: transposeB, alpha: alpha), accumulates: accumulates,
-      into: c)
+      ProductTerm(a, transposeA: transposeA, b, transposeB: transposeB, packed: packed, alpha: alpha),
+      accumulates: accumulates, into: c)
     product.checkSizes()
     Element.multiply(product, precision, with: library)
   }
@@ -64,6 +66,11 @@ package struct Compute: Sendable {
 package enum ProductPrecision: Sendable {
   /// Operands as they are, sums in their format.
   case full
+  /// Operands rounded to bfloat16, sums in single precision.
+  case bfloat16
+  /// Operands as the sums of two bfloat16 numbers, which hold 16 bits of them, and of the four products the three largest, in single
+  /// precision. Where that takes longer than products of single precision, as it does without AMX, it is computed as `full`.
+  case bfloat16x3
 }
 
 /// Who computes products, in both formats; each a file of its own that wraps a library or own code.
@@ -74,6 +81,13 @@ package protocol ProductLibrary: Sendable {
   /// with the product calls `MatrixProduct.finish` after it. Sizes are any non-negative numbers.
   func multiply(_ product: MatrixProduct<Float>, _ precision: ProductPrecision)
   func multiply(_ product: MatrixProduct<Double>, _ precision: ProductPrecision)
+
+  /// Memory for a right operand, depth × columns, packed for this library's products; nil if it has no use for one.
+  func packedMatrix(depth: Int, columns: Int, _ precision: ProductPrecision) -> PackedMatrix?
+}
+
+extension ProductLibrary {
+  package func packedMatrix(depth: Int, columns: Int, _ precision: ProductPrecision) -> PackedMatrix? { nil }
 }
 
 /// A number format with matrix products.

@@ -59,7 +59,7 @@ package struct KernelChoice: Sendable, Equatable {
   }
 
   package static let ofThisProcess = KernelChoice(
-    kernel: OpenBLAS.kernelName, features: .ofThisProcessor, environment: ProcessInfo.processInfo.environment)
+    kernel: OpenBLAS.kernelName, features: .ofThisProcess, environment: ProcessInfo.processInfo.environment)
 
   /// Starts this program again when OpenBLAS chose a kernel that leaves the processor's vectors unused: same process number, arguments,
   /// open files, working directory and signal dispositions. Returns when the kernel is to be kept, or when the system does not let the
@@ -70,7 +70,7 @@ package struct KernelChoice: Sendable, Equatable {
   package static func restartIfNeeded() throws(KernelError) {
     let environment = ProcessInfo.processInfo.environment
     let libraryKernel = OpenBLAS.kernelName
-    switch decide(features: .ofThisProcessor, libraryKernel: libraryKernel, environment: environment) {
+    switch decide(features: .ofThisProcess, libraryKernel: libraryKernel, environment: environment) {
     case .keep(.features): try ProductCheck.run()
     case .keep: break
     case .restart(let kernel):
@@ -123,8 +123,12 @@ struct ProcessorFeatures: OptionSet, Sendable {
   static let avx2 = ProcessorFeatures(rawValue: UInt32(CKERNELS_AVX2.rawValue))
   /// AVX-512 F, CD, BW, DQ and VL: all that OpenBLAS's kernels for a Skylake server are compiled for.
   static let avx512 = ProcessorFeatures(rawValue: UInt32(CKERNELS_AVX512.rawValue))
+  /// Both, and products of bfloat16 pairs.
+  static let avx512BFloat16 = ProcessorFeatures(rawValue: UInt32(CKERNELS_AVX512_BF16.rawValue)).union([.avx2, .avx512])
+  /// All of them, and tiles.
+  static let amx = ProcessorFeatures(rawValue: UInt32(CKERNELS_AMX_BF16.rawValue)).union(.avx512BFloat16)
 
-  static var ofThisProcessor: ProcessorFeatures { ProcessorFeatures(rawValue: ckernels_processor_features()) }
+  static let ofThisProcess = ProcessorFeatures(rawValue: ckernels_processor_features())
 
   var vectorWidth: VectorWidth {
     contains(.avx512) ? .bits512 : contains(.avx2) ? .bits256 : .bits128

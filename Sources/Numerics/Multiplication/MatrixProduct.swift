@@ -5,16 +5,27 @@ package struct ProductTerm<Element: TensorElement>: Sendable {
   package let transposeA: Bool
   package let b: MatrixView<Element>
   package let transposeB: Bool
+  /// The packed form of op(B), or of a matrix whose columns from `column` on are op(B).
+  let packed: (matrix: PackedMatrix, column: Int)?
 
+  /// - Parameter packed: op(B) as it is now, packed by the library that will multiply; another one reads B.
   package init(
     _ a: MatrixView<Element>, transposeA: Bool = false, _ b: MatrixView<Element>, transposeB: Bool = false,
-    alpha: Double = 1
+    packed: PackedMatrix? = nil, alpha: Double = 1
+  ) {
+    self.init(a, transposeA, b, transposeB, packed: packed.map { ($0, 0) }, alpha: alpha)
+  }
+
+  private init(
+    _ a: MatrixView<Element>, _ transposeA: Bool, _ b: MatrixView<Element>, _ transposeB: Bool,
+    packed: (matrix: PackedMatrix, column: Int)?, alpha: Double
   ) {
     self.alpha = alpha
     self.a = a
     self.transposeA = transposeA
     self.b = b
     self.transposeB = transposeB
+    self.packed = packed
   }
 
   package var rows: Int { transposeA ? a.columns : a.rows }
@@ -22,13 +33,16 @@ package struct ProductTerm<Element: TensorElement>: Sendable {
   /// k.
   package var depth: Int { transposeA ? a.rows : a.columns }
 
-  fileprivate var fits: Bool { (transposeB ? b.columns : b.rows) == depth }
+  fileprivate var fits: Bool {
+    (transposeB ? b.columns : b.rows) == depth
+      && packed.map { $0.matrix.depth == depth && $0.column + columns <= $0.matrix.columns } ?? true
+  }
 
   /// The part of the term that a rectangle of the result needs.
   fileprivate func tile(rows: Range<Int>, columns: Range<Int>) -> ProductTerm {
     ProductTerm(
-      transposeA ? a.columns(rows) : a.rows(rows), transposeA: transposeA,
-      transposeB ? b.rows(columns) : b.columns(columns), transposeB: transposeB, alpha: alpha)
+      transposeA ? a.columns(rows) : a.rows(rows), transposeA, transposeB ? b.rows(columns) : b.columns(columns),
+      transposeB, packed: packed.map { ($0.matrix, $0.column + columns.lowerBound) }, alpha: alpha)
   }
 }
 
@@ -43,14 +57,20 @@ package enum Epilogue<Element: TensorElement>: Sendable {
   /// C ← C + linear · X + constant · 1; `diagonal` is the column of the first row's diagonal element.
   case polynomial(linear: Double, MatrixView<Element>, constant: Double, diagonal: Int = 0)
 
-  fileprivate func tile(_ index: Int, rows: Range<Int>, columns: Range<Int>) -> Epilogue {
+  /// Whether there is anything to do.
+  var isNeeded: Bool {
+    if case .none = self { false } else { true }
+  }
+
+  /// Of a rectangle of the product; as tile `index`, or within the same one.
+  fileprivate func part(tile index: Int? = nil, rows: Range<Int>, columns: Range<Int>) -> Epilogue {
     switch self {
     case .none: .none
     case .activation(let function, let bias, let slopes, let residual):
       .activation(
         function, bias: bias?.columns(columns), slopes: slopes?.block(rows: rows, columns: columns),
         residual: residual?.block(rows: rows, columns: columns))
-    case .sumOfSquares(let sums, _): .sumOfSquares(into: sums, tile: index)
+    case .sumOfSquares(let sums, let tile): .sumOfSquares(into: sums, tile: index ?? tile)
     case .polynomial(let linear, let x, let constant, let diagonal):
       .polynomial(
         linear: linear, x.block(rows: rows, columns: columns), constant: constant,
@@ -96,21 +116,27 @@ package struct MatrixProduct<Element: TensorElement>: Sendable {
     MatrixProduct(
       term.tile(rows: rows, columns: columns), accumulates: accumulates, into: c.block(rows: rows, columns: columns),
       adding: addition?.tile(rows: rows, columns: columns),
-      then: epilogue.tile(index, rows: rows, columns: columns))
+      then: epilogue.part(tile: index, rows: rows, columns: columns))
   }
 }
 
 extension MatrixProduct where Element: FloatingElement {
   /// The epilogue by the elementwise kernels, over a C that holds the sum of the products.
   package func finish() {
-    switch epilogue {
+    finish(rows: 0..<c.rows, columns: 0..<c.columns, isFirst: true)
+  }
+
+  /// The same of one rectangle after another, of which one is the first.
+  func finish(rows: Range<Int>, columns: Range<Int>, isFirst: Bool) {
+    let c = c.block(rows: rows, columns: columns)
+    switch epilogue.part(rows: rows, columns: columns) {
     case .none: break
     case .activation(let function, let bias, let slopes, let residual):
       Element.activate(function, c, bias: bias.map { UnsafePointer($0.base) }, slopes: slopes, residual: residual)
     case .sumOfSquares(let sums, let tile):
       var sum = 0.0
       for row in 0..<c.rows { sum += Element.sumOfSquares(c.columns, c.base + row * c.stride) }
-      sums[tile] = sum
+      sums[tile] = isFirst ? sum : sums[tile] + sum
     case .polynomial(let linear, let x, let constant, let diagonal):
       for row in 0..<c.rows {
         let target = c.base + row * c.stride

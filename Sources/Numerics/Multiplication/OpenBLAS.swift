@@ -4,9 +4,11 @@ import CBLAS
 package struct OpenBLAS: ProductLibrary {
   package init() {}
 
+  /// - Parameter precision: `.full`; the others are `PackedKernels`'.
   package func multiply(_ product: MatrixProduct<Float>, _ precision: ProductPrecision) {
     switch precision {
     case .full: compute(product)
+    case .bfloat16, .bfloat16x3: preconditionFailure("OpenBLAS has no products of bfloat16")
     }
   }
 
