@@ -12,8 +12,11 @@ static inline hid_t hdf5NativeFloat(void) { return H5T_NATIVE_FLOAT; }
 static inline hid_t hdf5NativeDouble(void) { return H5T_NATIVE_DOUBLE; }
 static inline hid_t hdf5NativeInt32(void) { return H5T_NATIVE_INT32; }
 static inline hid_t hdf5NativeInt64(void) { return H5T_NATIVE_INT64; }
+static inline hid_t hdf5NativeUInt8(void) { return H5T_NATIVE_UINT8; }
 static inline hid_t hdf5LittleEndianFloat32(void) { return H5T_IEEE_F32LE; }
+static inline hid_t hdf5LittleEndianInt32(void) { return H5T_STD_I32LE; }
 static inline hid_t hdf5LittleEndianInt64(void) { return H5T_STD_I64LE; }
+static inline hid_t hdf5LittleEndianUInt8(void) { return H5T_STD_U8LE; }
 static inline hid_t hdf5CString(void) { return H5T_C_S1; }
 static inline size_t hdf5VariableLength(void) { return H5T_VARIABLE; }
 

@@ -29,7 +29,8 @@ struct Encryptor: ParsableCommand {
     subcommands: [
       KeygenCommand.self, RunCommand.self, SubmitCommand.self, StatusCommand.self, RetrieveCommand.self,
       UnmaskCommand.self, CancelCommand.self, PredictCommand.self, DeployCommand.self, QueryCommand.self,
-      RotateCommand.self, ClientsCommand.self, UndeployCommand.self, DeploymentsCommand.self, VerifyCommand.self,
+      GenerateCommand.self, RotateCommand.self, ClientsCommand.self, UndeployCommand.self, DeploymentsCommand.self,
+      VerifyCommand.self,
       AuditCommand.self, PlanCommand.self, InspectCommand.self, CharterCommand.self, GroupKeyCommand.self,
       JoinCommand.self, SimulateCommand.self,
     ])

@@ -3,7 +3,7 @@ import Files
 import Foundation
 package import Numerics
 
-/// Writes an HDF5 file: `plan.h5` of a run, predictions.
+/// Writes an HDF5 file: `plan.h5` of a run, predictions, generated texts.
 ///
 /// The content grows in an `AtomicFileWriter`, so that the file appears whole, at `commit`. A writer that is released before
 /// `commit`, or fails, removes what it wrote. Used by one thread at a time (not `Sendable`). The same calls write the same
@@ -230,19 +230,23 @@ package protocol StorableElement: TensorElement {
 
 /// The number formats of written files.
 package enum StoredNumber: Sendable, Equatable {
-  case float32, int64
+  case float32, int32, int64, uint8
 
   /// The libhdf5 types in the file and in memory; neither is to be closed.
   var types: (file: hid_t, memory: hid_t) {
     switch self {
     case .float32: (hdf5LittleEndianFloat32(), hdf5NativeFloat())
+    case .int32: (hdf5LittleEndianInt32(), hdf5NativeInt32())
     case .int64: (hdf5LittleEndianInt64(), hdf5NativeInt64())
+    case .uint8: (hdf5LittleEndianUInt8(), hdf5NativeUInt8())
     }
   }
 }
 
 extension Float: StorableElement { package static var stored: StoredNumber { .float32 } }
+extension Int32: StorableElement { package static var stored: StoredNumber { .int32 } }
 extension Int64: StorableElement { package static var stored: StoredNumber { .int64 } }
+extension UInt8: StorableElement { package static var stored: StoredNumber { .uint8 } }
 
 extension DatasetError {
   /// Why a file could not be brought to the disk.

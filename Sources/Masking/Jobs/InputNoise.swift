@@ -98,14 +98,51 @@ package struct InputNoise: Sendable {
     }
   }
 
+  /// The noise of a text's tokens, as they come one after the other: that of a sample's tokens, place by place.
+  ///
+  /// - Parameter sample: the text's number, at least 0.
+  package func ofTokens(sample: Int) -> TokenNoise {
+    TokenNoise(deviation: deviation, stream: streams(sample))
+  }
+
   private func draw<Element: FloatingElement>(
     from stream: KeyStream, _ drawn: UnsafeMutableBufferPointer<Double>,
+    into values: UnsafeMutableBufferPointer<Element>, row: Int
+  ) {
+    Self.draw(deviation, from: stream, drawn, into: values, row: row)
+  }
+
+  fileprivate static func draw<Element: FloatingElement>(
+    _ deviation: Double, from stream: KeyStream, _ drawn: UnsafeMutableBufferPointer<Double>,
     into values: UnsafeMutableBufferPointer<Element>, row: Int
   ) {
     stream.fillGaussian(drawn)
     let first = row * drawn.count
     for column in drawn.indices {
       values[first + column] = Element(Double(values[first + column]) + deviation * drawn[column])
+    }
+  }
+}
+
+/// Noise of a text whose tokens are not all known yet. One reader at a time: not sendable.
+package final class TokenNoise {
+  private let deviation: Double
+  private let stream: KeyStream
+
+  init(deviation: Double, stream: KeyStream) {
+    self.deviation = deviation
+    self.stream = stream
+  }
+
+  /// Adds their noise to the tokens that follow those of the call before.
+  ///
+  /// - Parameter tokens: `[n, d]`.
+  package func add<Element: FloatingElement>(to tokens: inout Tensor<Element>) {
+    let (count, width) = (tokens.rows, tokens.columns)
+    tokens.withUnsafeMutableBufferPointer { values in
+      withUnsafeTemporaryAllocation(of: Double.self, capacity: width) { drawn in
+        for row in 0..<count { InputNoise.draw(deviation, from: stream, drawn, into: values, row: row) }
+      }
     }
   }
 }

@@ -121,6 +121,19 @@ extension JobKeys {
     return outputKey.transform(rows: masked, .unmask, compute: compute)
   }
 
+  /// Which outputs those are that the trainer numbers so: the other way round of `maskClasses`.
+  ///
+  /// - Throws: `MaskingError.classOutOfRange` for a number of no output; `MaskingError.needsSmallerGroup` as `maskClasses`.
+  package func unmaskClasses(_ masked: [Int32]) throws(MaskingError) -> [Int32] {
+    let key = outputKey
+    guard masked.allSatisfy({ $0 >= 0 && Int($0) < key.width }) else { throw .classOutOfRange(classes: key.width) }
+    guard let classes = key.coordinates(at: masked) else {
+      throw .needsSmallerGroup(
+        what: "unmasking class ids", space: plan.output.space, largest: .permutation, found: key.group)
+    }
+    return classes
+  }
+
   /// ∂L/∂y' = K_y⁻ᵀ ∂L/∂y, which is K_y ∂L/∂y for the orthogonal keys used here.
   ///
   /// - Parameter gradient: `[n, outputs]`.

@@ -31,6 +31,8 @@ struct HeadsKey<Element: FloatingElement>: SpaceKey {
 
   func positions(of coordinates: [Int32]) -> [Int32]? { nil }
 
+  func coordinates(at positions: [Int32]) -> [Int32]? { nil }
+
   func transform<Scalar: FloatingElement>(
     rows: Tensor<Scalar>, _ direction: KeyDirection, compute: Compute
   ) -> Tensor<Scalar> {

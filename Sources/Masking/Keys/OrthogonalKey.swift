@@ -17,6 +17,8 @@ struct OrthogonalKey<Element: FloatingElement>: SpaceKey {
 
   func positions(of coordinates: [Int32]) -> [Int32]? { nil }
 
+  func coordinates(at positions: [Int32]) -> [Int32]? { nil }
+
   /// A fixed partition of the result, by its size alone: a tile is one GEMM call.
   private static var rowsInTile: Int { 1024 }
   private static var columnsInTile: Int { 512 }

@@ -28,6 +28,11 @@ struct PermutationKey<Element: FloatingElement>: SpaceKey {
     }
   }
 
+  func coordinates(at positions: [Int32]) -> [Int32]? {
+    guard masking.factors == nil else { return nil }
+    return masking.sources.withUnsafeBufferPointer { sources in positions.map { sources[Int($0)] } }
+  }
+
   func transform<Scalar: FloatingElement>(
     rows: Tensor<Scalar>, _ direction: KeyDirection, compute: Compute
   ) -> Tensor<Scalar> {

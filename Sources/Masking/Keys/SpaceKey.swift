@@ -36,6 +36,9 @@ protocol SpaceKey<Element>: Sendable {
 
   /// Where coordinates below w go as they are, negative ones staying what they are; nil unless K is a plain permutation.
   func positions(of coordinates: [Int32]) -> [Int32]?
+
+  /// The other way round: which coordinates stand at positions 0 ..< w; nil unless K is a plain permutation.
+  func coordinates(at positions: [Int32]) -> [Int32]?
 }
 
 /// Which way a key is applied.
@@ -56,6 +59,8 @@ struct IdentityKey<Element: FloatingElement>: SpaceKey {
   var movesNumbers: Bool { true }
 
   func positions(of coordinates: [Int32]) -> [Int32]? { coordinates }
+
+  func coordinates(at positions: [Int32]) -> [Int32]? { positions }
 
   func transform<Scalar: FloatingElement>(
     rows: Tensor<Scalar>, _ direction: KeyDirection, compute: Compute

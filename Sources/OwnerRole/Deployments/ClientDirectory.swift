@@ -121,16 +121,16 @@ package struct ClientDirectory: Sendable {
     try RunFile.write(description, to: self.description)
   }
 
-  // MARK: - Numbers of questions
+  // MARK: - Numbers of questions and sessions
 
   private struct Numbers: Codable {
     var version = 1
     var last: Int
   }
 
-  /// Takes `count` numbers that no question of this client has had.
+  /// Takes `count` numbers that no question and no session of this client has had: the secret of one is never that of another.
   ///
-  /// - Parameter answered: the largest that the host has answered; more than is known here after the directory was put back from a copy.
+  /// - Parameter answered: the largest that the host has counted; more than is known here after the directory was put back from a copy.
   /// - Returns: the first of them.
   package func takeNumbers(_ count: Int, after answered: Int) throws -> Int {
     let known = try RunFile.read(Numbers.self, from: questions) { $0.version == 1 && (0...(1 << 52)).contains($0.last) }

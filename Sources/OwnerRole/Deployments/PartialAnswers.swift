@@ -14,10 +14,8 @@ final class PartialAnswers {
     var version = 1
     let deployment: JobID
     let client: String
-    /// The data file with its bytes and its last change, and where its samples are.
-    let data: String
-    let bytes: Int
-    let changed: Double
+    /// The data file, and where its samples are.
+    let data: AskedFile
     let features: String?
     let rows: Int
     /// Numbers of a row of the result.

@@ -64,12 +64,9 @@ package final class Query<Element: FloatingElement> {
     self.takeNumbers = takeNumbers
     self.isInterrupted = isInterrupted
     self.observe = observe
-    var status = stat()
-    guard stat(data, &status) == 0 else { throw OwnerError.unfitData("\(data) cannot be looked at") }
     subject = PartialAnswers.Subject(
-      deployment: client.deployment, client: client.publicKey, data: URL(filePath: data).standardizedFileURL.path,
-      bytes: Int(status.st_size), changed: Double(status.st_mtim.tv_sec) + Double(status.st_mtim.tv_nsec) / 1e9,
-      features: features, rows: source.rows, width: client.shape.outputs * (Self.tokensOfRow(client, source) ?? 1))
+      deployment: client.deployment, client: client.publicKey, data: try AskedFile(data), features: features,
+      rows: source.rows, width: client.shape.outputs * (Self.tokensOfRow(client, source) ?? 1))
   }
 
   private static func tokensOfRow(_ client: DeploymentClient<Element>, _ source: QuestionSource) -> Int? {
@@ -88,41 +85,21 @@ package final class Query<Element: FloatingElement> {
     if before > 0 { observe(.resumed(rows: before)) }
     // Nothing was sent, and so nothing is to be gone on with.
     defer { if partial.numbering == nil { try? partial.remove() } }
-    do {
-      try converse(connection, patience)
-    } catch OwnerError.trainerGone(let reason) where patience != nil {
-      throw OwnerError.trainerGone(
-        "\(reason). What is answered is kept in \(partial.path): the same command goes on there")
-    } catch TransportError.refused {
-      throw OwnerError.refused(
-        kind: .refused,
-        reason:
-          "it does not let this client in; if the deployment was taken down, or the client withdrawn, its owner knows")
-    } catch OwnerError.interrupted {
-      throw OwnerError.trainerGone(
-        "interrupted; what is answered is kept in \(partial.path): the same command goes on there")
-    }
+    let conversation = ClientConversation(
+      connection: connection, patience: patience, partial: partial.path, isInterrupted: isInterrupted,
+      observe: { [observe] event in
+        switch event {
+        case .waiting(let reason): observe(.waiting(reason))
+        case .lost(let reason): observe(.lost(reason))
+        case .back: observe(.back)
+        }
+      })
+    try conversation.run { try ask(over: connection) }
     try write(partial)
     try partial.remove()
     return QueryReport(
       rows: source.rows, questions: partial.answered, seconds: start.duration(to: .now) / .seconds(1),
       rowsAsked: source.rows - before, rowsSeen: rowsSeen, maximumRows: terms?.maximumRows, keyNumber: client.keyNumber)
-  }
-
-  private func converse(_ connection: TrainerConnection<Element>, _ patience: Duration?) throws {
-    guard let patience else { return try ask(over: connection) }
-    let wait = TrainerWait(
-      connection: connection, patience: patience, isInterrupted: isInterrupted,
-      observe: { [observe] event in
-        switch event {
-        case .waitingForTrainer(let reason): observe(.waiting(reason))
-        case .trainerLost(let reason): observe(.lost(reason))
-        case .trainerBack: observe(.back)
-        default: break
-        }
-      })
-    try wait.greet(steps: 0)
-    try wait.run(history: nil) { try ask(over: connection) }
   }
 
   // MARK: - One connection
@@ -135,7 +112,7 @@ package final class Query<Element: FloatingElement> {
     self.terms = terms
     rowsSeen = terms.rowsSeen
     let cut = try cut(partial, terms)
-    var window = QuestionWindow<Element>(size: terms.window)
+    var window = QuestionWindow<AskedQuestion<Element>>(size: terms.window)
     var reader = try QuestionReader(
       source, from: partial.answered * cut.rowsPerQuestion, rowsPerQuestion: cut.rowsPerQuestion,
       standardization: client.material.standardization)
@@ -183,12 +160,12 @@ package final class Query<Element: FloatingElement> {
   }
 
   private func send(
-    _ content: QuestionContent, index: Int, in window: inout QuestionWindow<Element>,
+    _ content: QuestionContent, index: Int, in window: inout QuestionWindow<AskedQuestion<Element>>,
     over connection: TrainerConnection<Element>
   ) throws {
     let number = try number(of: index)
     let (rows, delivery) = try client.mask(content, number: number)
-    window.add(QuestionWindow.Waiting(index: index, number: number, rows: rows, content: content, keys: client.keys))
+    window.add(AskedQuestion(index: index, number: number, rows: rows, content: content, keys: client.keys))
     try connection.send(.question(.ask(number: number, keyNumber: client.keyNumber, rows: delivery)))
   }
 
@@ -203,13 +180,15 @@ package final class Query<Element: FloatingElement> {
     {
       return known.first + (index - known.index)
     }
-    let first = try takeNumbers(max(1, questions - index), terms?.lastQuestion ?? 0)
+    let first = try takeNumbers(max(1, questions - index), terms?.lastNumber ?? 0)
     try partial.set(
       PartialAnswers.Numbering(index: index, first: first, keyNumber: client.keyNumber, kernel: kernel))
     return first
   }
 
-  private func receive(into window: inout QuestionWindow<Element>, over connection: TrainerConnection<Element>) throws {
+  private func receive(
+    into window: inout QuestionWindow<AskedQuestion<Element>>, over connection: TrainerConnection<Element>
+  ) throws {
     guard let message = try connection.receive(timeout: .seconds(1)) else { return }
     switch message {
     case .deployment(.answered(let number, let rowsSeen, let values)):
@@ -231,7 +210,7 @@ package final class Query<Element: FloatingElement> {
     return min(source.rows, partial.answered * cut.rowsPerQuestion)
   }
 
-  private func use(_ values: Tensor<Element>, of asked: QuestionWindow<Element>.Waiting) throws {
+  private func use(_ values: Tensor<Element>, of asked: AskedQuestion<Element>) throws {
     let outputs = client.shape.outputs
     guard values.shape == [asked.rows.reduce(0) { $0 + $1.outputs }, outputs], values.allFinite else {
       throw OwnerError.protocolViolation("answers of shape \(values.shape), or that are not finite")
@@ -251,4 +230,14 @@ package final class Query<Element: FloatingElement> {
     for index in 0..<partial.answered { try writer.append(try partial.values(index)) }
     try writer.close()
   }
+}
+
+/// A question that is sent.
+private struct AskedQuestion<Element: FloatingElement>: NumberedQuestion {
+  let index: Int
+  let number: Int
+  let rows: [PredictedRow]
+  let content: QuestionContent
+  /// What it is masked under: an answer may come after the key that follows.
+  let keys: JobKeys<Element>
 }

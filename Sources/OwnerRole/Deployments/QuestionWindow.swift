@@ -1,17 +1,11 @@
-import Masking
-import Numerics
+/// Something that a client has sent and whose answer names a number.
+protocol NumberedQuestion {
+  /// Of the question, or of the session.
+  var number: Int { get }
+}
 
 /// Questions that are sent and not answered.
-struct QuestionWindow<Element: FloatingElement> {
-  struct Waiting {
-    let index: Int
-    let number: Int
-    let rows: [PredictedRow]
-    let content: QuestionContent
-    /// What it is masked under: an answer may come after the key that follows.
-    let keys: JobKeys<Element>
-  }
-
+struct QuestionWindow<Waiting: NumberedQuestion> {
   let size: Int
   private var waiting: [Waiting] = []
   /// Of `waiting`, how many the host answered by a new key.

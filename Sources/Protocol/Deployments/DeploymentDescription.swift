@@ -145,10 +145,14 @@ package struct DeploymentTerms: Sendable, Equatable, Codable {
   package var maximumRows: Int?
   /// The largest number of a question that this client has had answered; 0 for none. The next is to be larger.
   package var lastQuestion: Int
+  /// The same of its sessions, under whatever key; nil from a host that does not say.
+  package var lastSession: Int?
+  /// Behind which numbers are new for questions and for sessions: a client numbers both together.
+  package var lastNumber: Int { max(lastQuestion, lastSession ?? 0) }
 
   package init(
     keyNumber: Int, package: Data, window: Int, rowsPerQuestion: Int, maximumTokens: Int?, rowsSeen: Int,
-    maximumRows: Int?, lastQuestion: Int
+    maximumRows: Int?, lastQuestion: Int, lastSession: Int? = nil
   ) {
     self.keyNumber = keyNumber
     self.package = package
@@ -158,5 +162,6 @@ package struct DeploymentTerms: Sendable, Equatable, Codable {
     self.rowsSeen = rowsSeen
     self.maximumRows = maximumRows
     self.lastQuestion = lastQuestion
+    self.lastSession = lastSession
   }
 }

@@ -96,7 +96,7 @@ final class Deployment {
     DeploymentTerms(
       keyNumber: client.keyNumber, package: client.package, window: window, rowsPerQuestion: copy.microBatch,
       maximumTokens: copy.graph.maximumTokens, rowsSeen: book.rows, maximumRows: description.maximumRows,
-      lastQuestion: book.lastQuestion(of: key))
+      lastQuestion: book.lastQuestion(of: key), lastSession: book.lastSession(of: key))
   }
 
   func status(storedBytes: Int, memoryBytes: Int) -> DeploymentStatus {

@@ -50,6 +50,12 @@ struct QuestionBook: Sendable, Equatable {
     return max(known.answered.last?.number ?? 0, known.lastForgotten)
   }
 
+  /// The largest number of a session that was counted, under any key; 0 for none.
+  func lastSession(of client: OwnerKey) -> Int {
+    guard let known = clients[client] else { return 0 }
+    return max(known.sessions.keys.map(\.number).max() ?? 0, known.lastForgottenSession.number)
+  }
+
   /// A number that was answered under an earlier key is new under the next: its answer may have been lost, and the rows are masked anew.
   func standing(of number: Int, keyNumber: Int, client: OwnerKey) -> Standing {
     guard let known = clients[client] else { return .new }

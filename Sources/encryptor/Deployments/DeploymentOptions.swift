@@ -52,6 +52,60 @@ enum DeploymentHost {
   }
 }
 
+/// What a client's commands work with: its directory, for this process alone, its key, and the way to its host.
+struct ClientPlace {
+  let directory: ClientDirectory
+  let own: CurveKeyPair
+  let place: TrainerPlace
+  private let lease: DirectoryLease
+
+  /// - Parameters:
+  ///   - keys: the directory with the client's key.
+  ///   - output: a file that must not be there.
+  ///   - listen: the client's own address, for a host that dials out.
+  init(_ client: String, keys: String, output: String, listen: String?) throws {
+    directory = ClientDirectory(root: URL(filePath: client))
+    let description = try directory.load()
+    own = try KeyFile(.owner, in: keys).readKeyPair()
+    guard !FileManager.default.fileExists(atPath: output) else {
+      throw OwnerError.run("\(output) is there already, and is not overwritten; choose another --out")
+    }
+    guard let hostKey = CurvePublicKey(z85: description.hostKey) else {
+      throw OwnerError.run("\(directory.description.path) holds no key of a host")
+    }
+    lease = try directory.lease()
+    do {
+      place = try TrainerPlace(
+        endpoint: description.host, listen: listen, ownerKeys: own, trainerKey: hostKey, role: "host")
+    } catch {
+      lease.release()
+      throw error
+    }
+  }
+
+  func close() {
+    place.channel.close()
+    lease.release()
+  }
+}
+
+/// What is said of a host that goes away and comes back, and of a new key.
+struct HostWaitNotice {
+  let patience: Int
+
+  func lost(_ reason: String) {
+    StandardError.write("\(reason); waiting for it for up to \(QuantityText.duration(Double(patience)))\n")
+  }
+
+  func back() {
+    StandardError.write("the host is back\n")
+  }
+
+  func rekeyed(_ number: Int) {
+    StandardError.write("the deployment's owner has changed the masking key; going on under key \(number)\n")
+  }
+}
+
 /// NAME=FILE, as clients are given.
 struct ClientArgument: ExpressibleByArgument {
   let name: String

@@ -47,33 +47,21 @@ struct QueryCommand: ParsableCommand {
     let interruption = Interruption()
     let signals = InterruptSignals(interruption)
     defer { withExtendedLifetime(signals) {} }
-    let directory = ClientDirectory(root: URL(filePath: client))
-    let description = try directory.load()
-    let own = try KeyFile(.owner, in: keys).readKeyPair()
-    guard !FileManager.default.fileExists(atPath: output) else {
-      throw OwnerError.run("\(output) is there already, and is not overwritten; choose another --out")
-    }
-    guard let hostKey = CurvePublicKey(z85: description.hostKey) else {
-      throw OwnerError.run("\(directory.description.path) holds no key of a host")
-    }
-    let lease = try directory.lease()
-    defer { lease.release() }
+    let opened = try ClientPlace(client, keys: keys, output: output, listen: place.listen)
+    defer { opened.close() }
     KernelNotice.show()
-    let asking = try DeploymentClient<Float>(directory, own: own, compute: processing.compute)
+    let asking = try DeploymentClient<Float>(opened.directory, own: opened.own, compute: processing.compute)
     let source = try QuestionSource(
       asking.shape, file: data, features: features, maximumTokens: asking.shape.tokens?.maximumTokens)
-    let place = try TrainerPlace(
-      endpoint: description.host, listen: place.listen, ownerKeys: own, trainerKey: hostKey, role: "host")
-    defer { place.channel.close() }
     let progress = QueryProgress(patience: processing.patience)
     let query = try Query(
       client: asking, source: source, data: data, features: features, to: URL(filePath: output),
-      takeNumbers: { try directory.takeNumbers($0, after: $1) }, isInterrupted: { interruption.isRequested },
+      takeNumbers: { try opened.directory.takeNumbers($0, after: $1) }, isInterrupted: { interruption.isRequested },
       observe: { progress.show($0) })
     defer { progress.end() }
     let report = try query.run(
       over: TrainerConnection<Float>(
-        channel: place.channel, job: asking.deployment, software: Release.software, peer: place.peer),
+        channel: opened.place.channel, job: asking.deployment, software: Release.software, peer: opened.place.peer),
       patience: .seconds(processing.patience))
     progress.end()
     if json {
@@ -83,7 +71,7 @@ struct QueryCommand: ParsableCommand {
       print(
         "\(QuantityText.count(report.rows)) rows in \(QuantityText.duration(report.seconds)), \(QuantityText.fixed(speed, 1)) rows/s: \(output)"
       )
-      print(DeploymentText.seen(report.rowsSeen, of: report.maximumRows, by: description.shape))
+      print(DeploymentText.seen(report.rowsSeen, of: report.maximumRows, by: asking.shape))
     }
   }
 }
@@ -91,21 +79,18 @@ struct QueryCommand: ParsableCommand {
 /// Progress of a query on standard error.
 private final class QueryProgress {
   private let count = CountDisplay("asking:")
-  private let patience: Int
+  private let waiting: HostWaitNotice
 
   init(patience: Int) {
-    self.patience = patience
+    waiting = HostWaitNotice(patience: patience)
   }
 
   func show(_ event: Query<Float>.Event) {
-    let wait = "waiting for it for up to \(QuantityText.duration(Double(patience)))"
     switch event {
     case .answered(let rows, let all, _): count.show(rows, of: all)
-    case .waiting(let reason): StandardError.write("\(reason); \(wait)\n")
-    case .lost(let reason): StandardError.write("\(reason); \(wait)\n")
-    case .back: StandardError.write("the host is back\n")
-    case .rekeyed(let number):
-      StandardError.write("the deployment's owner has changed the masking key; going on under key \(number)\n")
+    case .waiting(let reason), .lost(let reason): waiting.lost(reason)
+    case .back: waiting.back()
+    case .rekeyed(let number): waiting.rekeyed(number)
     case .resumed(let rows): StandardError.write("\(QuantityText.count(rows)) rows are answered already\n")
     }
   }

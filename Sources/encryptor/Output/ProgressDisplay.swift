@@ -138,6 +138,11 @@ final class CountDisplay {
   }
 
   func show(_ done: Int, of total: Int) {
+    show("\(QuantityText.count(done)) of \(QuantityText.count(total))")
+  }
+
+  /// - Parameter state: how far it is.
+  func show(_ state: @autoclosure () -> String) {
     let now = clock.now
     if let lastShown, lastShown.duration(to: now) < interval { return }
     if lastShown == nil, !StandardError.isTerminal {
@@ -145,7 +150,7 @@ final class CountDisplay {
       return
     }
     lastShown = now
-    let share = "\(label) \(QuantityText.count(done)) of \(QuantityText.count(total))"
+    let share = "\(label) \(state())"
     if StandardError.isTerminal { StandardError.replaceLine(share) } else { StandardError.write(share + "\n") }
   }
 
