@@ -15,8 +15,8 @@ struct Benchmarks: ParsableCommand {
       Example: env -u OPENBLAS_CORETYPE benchmarks --threads 2
       """,
     subcommands: [
-      ProductShareCommand.self, TransformerShareCommand.self, KeysCommand.self, StepsCommand.self, ReadingCommand.self,
-      SitesCommand.self, GenerationCommand.self, QuestionsCommand.self,
+      ProductsCommand.self, ProductShareCommand.self, TransformerShareCommand.self, KeysCommand.self, StepsCommand.self,
+      ReadingCommand.self, SitesCommand.self, GenerationCommand.self, QuestionsCommand.self,
     ])
 
   static func main() {
@@ -38,7 +38,12 @@ struct MeasurementOptions: ParsableArguments {
     guard (1...1000).contains(rounds) else { throw ValidationError("--rounds must be 1 … 1000") }
   }
 
-  var compute: Compute { Compute(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount) }
+  var compute: Compute { compute(.full) }
+
+  func compute(_ precision: ProductPrecision) -> Compute {
+    Compute(
+      workers: Workers(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount), precision: precision)
+  }
 
   /// Measures some figures together, round by round, and once before that does not count: it warms caches, pages and clocks.
   ///
@@ -57,6 +62,15 @@ enum Timing {
   /// Seconds that `work` takes.
   static func seconds(_ work: () throws -> Void) rethrows -> Double {
     try ContinuousClock().measure(work) / .seconds(1)
+  }
+
+  /// Seconds that the calling thread computes for.
+  static func threadSeconds(_ work: () -> Void) -> Double {
+    let time = ThreadTime()
+    time.start()
+    let before = time.seconds
+    work()
+    return time.seconds - before
   }
 
   /// The middle value; of an even number, the upper of the two. 0 of none.

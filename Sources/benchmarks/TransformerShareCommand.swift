@@ -25,6 +25,7 @@ struct TransformerShareCommand: ParsableCommand {
   }
 
   @OptionGroup var measurement: MeasurementOptions
+  @Flag(help: "Products of the step of bfloat16; those alone stay float32.") var bfloat16 = false
   @Option(help: "Width d.") var width = 384
   @Option(help: "Attention heads.") var heads = 12
   @Option(help: "Width between a block's linear layers.") var hidden = 1536
@@ -44,7 +45,7 @@ struct TransformerShareCommand: ParsableCommand {
 
   func run() throws {
     let compute = measurement.compute
-    let engine = try engine(compute)
+    let engine = try engine(bfloat16 ? measurement.compute(.bfloat16) : compute)
     let rows = SampleData.uniform([samples * tokens, width])
     let gradient = SampleData.uniform([samples, 2], scale: 1e-3)
     let layout = SequenceLayout(offsets: (0...samples).map { $0 * tokens }, pooled: [])

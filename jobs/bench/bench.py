@@ -130,6 +130,19 @@ class Bench:
             "step of 4 × 2048 MLP, batch 1024 / cblas_sgemm alone", f"{found['share']:.3f}", "≥ 0.80",
             found["share"] >= 0.8, f"benchmarks product-share --threads {self.options.threads}", **found)
 
+        found = benchmark("products")
+        for core in found["cores"]:
+            self.table.add(
+                f"products of packed bfloat16 in cache / the core's own peak, {core['path']}", f"{core['share']:.2f}", "≥ 0.70",
+                core["share"] >= 0.7, "benchmarks products", **core)
+        for shape in sorted({(p["rows"], p["outputs"], p["inputs"]) for p in found["products"]}):
+            speeds = [p for p in found["products"] if (p["rows"], p["outputs"], p["inputs"]) == shape]
+            self.table.add(
+                f"{shape[0]} × {shape[1]} × {shape[2]}, GFLOP/s of one core",
+                ", ".join(
+                    f"{p['precision']} {p['path']}{' packed' if p['weightsPackedBefore'] else ''} {p['gigaflops']:.0f}"
+                    for p in speeds), "", None, "benchmarks products", products=speeds)
+
     def keys(self):
         found = benchmark("keys", "--threads", str(self.options.threads))
         self.table.add(
