@@ -1,4 +1,5 @@
 import Families
+import Files
 package import JobSpec
 package import Masking
 package import Models
@@ -121,6 +122,32 @@ package struct DeployableModel: Sendable {
   package func material<Element: FloatingElement>() throws -> ClientMaterial<Element> {
     ClientMaterial(
       shape: questionShape, standardization: standardization, embedding: try pretrained?.embedding())
+  }
+}
+
+extension DeployableModel {
+  /// A weight as it is masked.
+  ///
+  /// - Throws: `OwnerError.unfitData` where it is not finite; `FileError`.
+  func weight<Element: FloatingElement>(_ specification: ParameterSpecification) throws -> Tensor<Element> {
+    let tensor: Tensor<Element> = try weights.tensor(specification)
+    guard tensor.allFinite else {
+      throw OwnerError.unfitData(
+        "`\(specification.name)` holds NaN or an infinity; deploy a model with finite weights")
+    }
+    return tensor
+  }
+
+  /// A hash of all weights in the precision that they are uploaded in, 16 hexadecimal digits: reads each once.
+  ///
+  /// - Throws: as `weight`.
+  func weightsHash<Element: FloatingElement>(in _: Element.Type) throws -> String {
+    var hash = WeightsHash()
+    for specification in structure.parameters {
+      let tensor: Tensor<Element> = try weight(specification)
+      hash.update(specification, tensor)
+    }
+    return hash.value
   }
 }
 

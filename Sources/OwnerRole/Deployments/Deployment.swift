@@ -44,7 +44,8 @@ package struct Deployment<Element: FloatingElement> {
     self.owner = owner
     record = DeploymentRecord(
       id: .random(), host: host, hostKey: hostKey.z85, keys: keys, owner: owner.publicKey.z85, source: source,
-      shape: model.questionShape, rowsPerQuestion: model.rowsPerQuestion, separateKeys: separateKeys,
+      shape: model.questionShape, rowsPerQuestion: model.rowsPerQuestion,
+      weights: try model.weightsHash(in: Element.self), separateKeys: separateKeys,
       maximumRows: maximumRows, revision: 1, inForce: 0, change: Self.beginning,
       isTakenDown: false, nextKeyNumber: 1, copies: [], clients: [])
     try admit(clients)
@@ -167,18 +168,31 @@ package struct Deployment<Element: FloatingElement> {
     observe: (HostedDeployment<Element>.Event) -> Void = { _ in }
   ) throws -> DeploymentStatus {
     let (directory, id) = (directory, record.id)
-    let done = try host.bringIntoForce(
+    var opened: DeployableModel?
+    /// Looked at before anything of it is sent: a copy that a host has is not compared again.
+    func checkedModel() throws -> DeployableModel {
+      if let opened { return opened }
+      let found = try model()
+      let weights = try found.weightsHash(in: Element.self)
+      if let known = record.weights, known != weights { throw OwnerError.otherWeights }
+      if record.weights == nil {
+        record.weights = weights
+        try directory.save(record)
+      }
+      opened = found
+      return found
+    }
+    let status = try host.bringIntoForce(
       try record.description(), copies: record.copiesInUse.filter { checkingAll || !$0.isHosted },
-      key: { try directory.key($0, of: id) }, model: model, weights: record.weights, observe: observe)
+      key: { try directory.key($0, of: id) }, model: checkedModel, observe: observe)
     // Only now: a client's directory is never ahead of the host.
-    try directory.writeClients(record) { () throws -> ClientMaterial<Element> in try model().material() }
-    record.weights = done.weights
+    try directory.writeClients(record) { () throws -> ClientMaterial<Element> in try checkedModel().material() }
     record.inForce = record.revision
     record.copies = record.copiesInUse
     for index in record.copies.indices { record.copies[index].isHosted = true }
     try directory.save(record)
     try directory.removeKeys(except: Set(record.copies.map(\.keyNumber)))
-    return done.status
+    return status
   }
 
   /// Notes that the host has it no more, and removes its keys, those in the clients' directories too.

@@ -41,7 +41,7 @@ package struct DeploymentRecord: Codable, Sendable, Equatable {
   package var source: ModelSource
   package var shape: QuestionShape
   package var rowsPerQuestion: Int
-  /// Of the plaintext weights, 16 hexadecimal digits; nil until they were uploaded once.
+  /// Hash of the plaintext weights; nil of a record of before, until they were looked at.
   package var weights: String?
   package var separateKeys: Bool
   package var maximumRows: Int?

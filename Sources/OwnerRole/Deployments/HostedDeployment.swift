@@ -38,27 +38,20 @@ package struct HostedDeployment<Element: FloatingElement> {
   ///   - copies: those that may be missing, and the number of the key that each is masked under.
   ///   - key: a key of the deployment by its number.
   ///   - model: read where there are copies.
-  ///   - known: the hash of the plaintext weights that were uploaded before; nil for none.
-  /// - Returns: the hash of the plaintext weights, where it is known, and what the host says.
-  /// - Throws: `OwnerError.refused`; `.trainerGone`; `.unfitData` for weights that are not those that were uploaded before.
+  /// - Returns: what the host says.
+  /// - Throws: `OwnerError.refused`; `.trainerGone`; `.unfitData` for weights that are not finite.
+  @discardableResult
   package func bringIntoForce(
     _ description: DeploymentDescription, copies: [DeploymentRecord.Copy], key: (Int) throws -> MasterKey,
-    model: () throws -> DeployableModel, weights known: String? = nil, observe: (Event) -> Void = { _ in }
-  ) throws -> (weights: String?, status: DeploymentStatus) {
-    var opened: DeployableModel?
-    var weights = known
+    model: () throws -> DeployableModel, observe: (Event) -> Void = { _ in }
+  ) throws -> DeploymentStatus {
     for copy in copies {
-      let present = try opened ?? model()
-      opened = present
+      let model = try model()
       let connection = connection(about: copy.job)
       try connection.greet(patience: options.patience)
-      let found = try upload(present, under: try key(copy.keyNumber), over: connection) { chunk, count in
+      try upload(model, under: try key(copy.keyNumber), over: connection) { chunk, count in
         observe(.uploading(keyNumber: copy.keyNumber, chunk: chunk, of: count))
       }
-      if let found, let before = weights, found != before {
-        throw OwnerError.otherWeights
-      }
-      weights = found ?? weights
     }
     try connection().greet(patience: options.patience)
     let status = try request(.deploy(description))
@@ -66,29 +59,18 @@ package struct HostedDeployment<Element: FloatingElement> {
       throw OwnerError.protocolViolation("revision \(status.revision) is in force where \(description.revision) is due")
     }
     observe(.inForce(status))
-    return (weights, status)
+    return status
   }
 
-  /// - Returns: a hash of the plaintext weights; nil where the host has them already.
   private func upload(
     _ model: DeployableModel, under master: MasterKey, over connection: TrainerConnection<Element>,
     progress: (Int, Int) -> Void
-  ) throws -> String? {
+  ) throws {
     let keys = JobKeys<Element>(master: master, plan: model.keyPlan, compute: options.compute)
     let specifications = model.structure.parameters
     let job = JobSubmission(connection: connection, description: model.hosting, specifications: specifications)
-    var hash = WeightsHash()
-    let sent = try job.send(
-      weights: { index in
-        let tensor: Tensor<Element> = try model.weights.tensor(specifications[index])
-        guard tensor.allFinite else {
-          throw OwnerError.unfitData(
-            "`\(specifications[index].name)` holds NaN or an infinity; deploy a model with finite weights")
-        }
-        hash.update(specifications[index], tensor)
-        return try keys.maskParameter(tensor, specifications[index])
-      }, progress: progress)
-    return sent.isUploaded ? hash.value : nil
+    _ = try job.send(
+      weights: { try keys.maskParameter(try model.weight(specifications[$0]), specifications[$0]) }, progress: progress)
   }
 
   /// What the host says of the deployment that is in force.

@@ -44,7 +44,7 @@ package struct Prediction<Element: FloatingElement> {
     let package = try SealedMasterKey.seal(
       master, number: copy.keyNumber, to: owner.publicKey.bytes, from: try owner.agreement())
     let host = HostedDeployment<Element>(channel: channel, deployment: id, options: options)
-    _ = try host.bringIntoForce(
+    try host.bringIntoForce(
       DeploymentDescription(
         revision: 1,
         clients: [
