@@ -32,7 +32,7 @@ package struct DeploymentDescription: Sendable, Equatable, Codable {
   /// Changes by the owner, counted from 1. An older one is refused where a newer one is in force.
   package var revision: Int
   package var clients: [Client]
-  /// Rows (tokens of generation) of all clients under all keys, after which no more is answered; nil for no limit.
+  /// Rows of all clients under all keys, of a model of tokens its tokens, after which no more is answered; nil for no limit.
   package var maximumRows: Int?
   /// Whether it is taken down when the connection that made it is gone: of a prediction.
   package var endsWithOwner: Bool
@@ -78,7 +78,7 @@ package struct DeploymentStatus: Sendable, Equatable, Codable {
     package var key: String
     package var keyNumber: Int
     package var questions: Int
-    /// Rows, or tokens of generation, that it has sent.
+    /// Rows, of a model of tokens its tokens, that it has sent.
     package var rows: Int
 
     package init(key: String, keyNumber: Int, questions: Int, rows: Int) {
@@ -140,7 +140,7 @@ package struct DeploymentTerms: Sendable, Equatable, Codable {
   package var rowsPerQuestion: Int
   /// Tokens of a sample, and of a session of generation with its answer; nil for models of rows.
   package var maximumTokens: Int?
-  /// Rows that the host has seen of this model under all keys, and how many it may see.
+  /// Rows, of a model of tokens its tokens, that the host has seen of this deployment under all keys, and how many it may see.
   package var rowsSeen: Int
   package var maximumRows: Int?
   /// The largest number of a question that this client has had answered; 0 for none. The next is to be larger.

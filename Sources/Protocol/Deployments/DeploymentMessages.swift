@@ -109,7 +109,7 @@ package enum DeploymentAnswer<Element: FloatingElement>: Sendable, Equatable {
   case deployed(DeploymentStatus)
   case list([DeploymentStatus])
   case opened(DeploymentTerms)
-  /// `rowsSeen` of this model under all keys, with these rows.
+  /// `rowsSeen` of this deployment under all keys, with these rows; of a model of tokens its tokens.
   case answered(number: Int, rowsSeen: Int, values: Tensor<Element>)
   /// `position`: tokens that the session has now. `indices`: [k] outputs that `values`, [1, k], are of; empty where all are there.
   case extended(session: Int, position: Int, rowsSeen: Int, indices: Tensor<Int32>, values: Tensor<Element>)

@@ -91,7 +91,8 @@ extension Deployments {
       drop([known.ticket])
     }
     let book = place.deployment.book
-    var newRows = rows.count
+    // Of sequences every token counts: each is a masked vector of its own.
+    var newRows = rows.values.rows
     switch book.standing(of: number, keyNumber: keyNumber, client: place.asker.key) {
     case .new: break
     case .answered(let digest):
@@ -122,8 +123,9 @@ extension Deployments {
       let seen = place.deployment.book.rows
       let left = most - seen - open.newRows(of: place.asker.deployment)
       guard newRows <= left else {
+        let noun = place.description.graph.maximumTokens == nil ? "rows" : "tokens"
         throw ServiceError.refused(
-          "this deployment answers \(most) rows in all (--max-rows), \(seen) are answered and \(max(0, left)) left, and this question has "
+          "this deployment answers \(most) \(noun) in all (--max-rows), \(seen) are answered and \(max(0, left)) left, and this question has "
             + "\(newRows); ask its owner", cause: .rowsUsedUp)
       }
     }
@@ -230,7 +232,8 @@ extension Deployments {
       if question.newRows > 0 {
         try deployment.count(
           .question(
-            client: question.asker.key, keyNumber: keyNumber, number: number, digest: digest, rows: rows.count))
+            client: question.asker.key, keyNumber: keyNumber, number: number, digest: digest,
+            rows: rows.values.rows))
       }
       answer = .answered(number: number, rowsSeen: deployment.book.rows, values: values)
     case (.extended(let values, let indices, let places, let tokens), .extend(let id, _, _, _)):

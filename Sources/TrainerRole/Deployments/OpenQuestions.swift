@@ -26,7 +26,7 @@ struct OpenQuestion<Element: FloatingElement> {
   let asker: Asker
   let copy: JobID
   let content: Content
-  /// Rows that it will add to those that were seen.
+  /// Rows, or tokens, that it will add to those that were seen.
   let newRows: Int
   /// Where the answer goes: the connection on which it was last sent.
   var peer: PeerID

@@ -49,7 +49,7 @@ struct DeployCommand: ParsableCommand {
   var separateKeys = false
 
   @Option(
-    help: ArgumentHelp("Rows, or tokens of generation, after which no question is answered any more.", valueName: "n"))
+    help: ArgumentHelp("Rows (of a model of tokens: tokens) after which no more is answered.", valueName: "n"))
   var maxRows: Int?
 
   @Option(help: ArgumentHelp("What the outputs of a checkpoint are, as a job's `task`.", valueName: "task"))

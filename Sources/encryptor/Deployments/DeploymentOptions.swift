@@ -137,7 +137,7 @@ enum DeploymentText {
   static func clients(_ record: DeploymentRecord, _ status: DeploymentStatus?) -> [String] {
     let asked = Dictionary((status?.clients ?? []).map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
     return TextTable(
-      header: ["client", "key", "questions", "rows"],
+      header: ["client", "key", "questions", record.shape.tokens == nil ? "rows" : "tokens"],
       rows: record.clients.map { client in
         let found = asked[client.key]
         return [

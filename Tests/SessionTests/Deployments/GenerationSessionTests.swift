@@ -154,7 +154,7 @@ import Protocol
     try stage.expectExtended(stage.clients[0], 1, tokens, 0..<6, rowsSeen: 6)
     let next = ClientRequest<Float>.extend(
       session: 1, keyNumber: 1, position: 6, largest: 0, tokens: tokens.slice(rows: 6..<7))
-    #expect(try stage.clients[0].refusal(of: next).reason.contains("6 rows in all"))
+    #expect(try stage.clients[0].refusal(of: next).reason.contains("6 tokens in all"))
     try stage.expectExtended(stage.clients[0], 1, tokens, 0..<6, rowsSeen: 6)
   }
 

@@ -162,7 +162,7 @@ final class HostStandIn<Element: FloatingElement>: Sendable {
         let answered = OwnerKey(z85: client.key).flatMap { hosted.answered[$0] } ?? [:]
         return .init(
           key: client.key, keyNumber: client.keyNumber, questions: answered.count,
-          rows: answered.values.reduce(0) { $0 + $1.rows.count })
+          rows: answered.values.reduce(0) { $0 + $1.rows.values.rows })
       }, questions: hosted.answered.values.reduce(0) { $0 + $1.count }, rows: hosted.rowsSeen,
       maximumRows: hosted.description.maximumRows, storedBytes: 0, memoryBytes: 0, medianMilliseconds: nil,
       slowMilliseconds: nil)
@@ -198,12 +198,12 @@ final class HostStandIn<Element: FloatingElement>: Sendable {
           guard known.rows == rows else { throw refusal("question \(number) with other rows") }
           return [.deployment(.answered(number: number, rowsSeen: hosted.rowsSeen, values: known.values))]
         }
-        if let most = hosted.description.maximumRows, hosted.rowsSeen + rows.count > most {
+        if let most = hosted.description.maximumRows, hosted.rowsSeen + rows.values.rows > most {
           throw refusal("this deployment answers \(most) rows in all, \(hosted.rowsSeen) are answered")
         }
         var values = try Self.infer(copy, rows)
         if let altering = state.altering { values = altering(values) }
-        hosted.rowsSeen += rows.count
+        hosted.rowsSeen += rows.values.rows
         hosted.answered[key, default: [:]][number] = (rows, values)
         state.deployments[id] = hosted
         state.counted += 1

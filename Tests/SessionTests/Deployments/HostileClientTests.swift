@@ -49,7 +49,7 @@ import Protocol
     let owner = RawOwner<Float>(site.network, site.ownerKey, job: deployed.id)
     try owner.send(.deployment(.status))
     let status = try owner.status()
-    #expect(status.clients.last?.questions == 1 && status.clients.last?.rows == 4)
+    #expect(status.clients.last?.questions == 1 && status.clients.last?.rows == rows.values.rows)
     #expect(status.rows == status.clients.reduce(0) { $0 + $1.rows })
   }
 

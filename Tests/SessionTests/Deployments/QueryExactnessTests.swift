@@ -8,6 +8,7 @@ import Protocol
 import TestSupport
 import Testing
 
+@testable import Datasets
 @testable import OwnerRole
 
 /// Answers of a trainer's deployment against the same weights in the clear: every family, task and pooling that a job can have.
@@ -95,7 +96,11 @@ import Testing
     let deployment = try fixture.deployed(source)
     let new = try TokenData(in: fixture.directory, rows: 40, name: "new", seed: 8)
     let report = try fixture.query(deployment, new.file, to: "answers.h5")
-    #expect(report.rows == 40 && report.questions == 3)
+    // The host counts what it sees a masked vector of: tokens, not samples.
+    let mask = try HDF5File(path: new.file.path).openArray("mask")
+    var isToken = [Float](repeating: 0, count: mask.rows * mask.columns)
+    try mask.read(rows: 0..<mask.rows, as: .float, into: &isToken)
+    #expect(report.rows == 40 && report.questions == 3 && report.rowsSeen == Int(isToken.reduce(0, +)))
     let model = try source.open()
     let expected = try PlaintextModel<Float>(model).outputs(of: new.file)
     expectEqual(try fixture.matrix("answers.h5", "outputs"), expected, name)
