@@ -55,7 +55,9 @@ struct DeploymentTests {
         || deployed.output.contains("deployment/clients"))
     let asked = try query("a.h5")
     #expect(asked.code == 0, "\(asked.errors)")
-    #expect(asked.output.contains("60 rows in") && asked.output.contains("the host has seen 60 rows of this model"))
+    #expect(asked.output.contains("60 rows in") && asked.output.contains("the host has seen 60 rows of this deployment"))
+    // The run was trained there.
+    #expect(asked.output.contains("and 60 rows of the model's training under another"))
     let (expected, found) = (try outputs("p.h5"), try outputs("a.h5"))
     #expect(expected.count == found.count && zip(expected, found).allSatisfy { abs($0 - $1) < 1e-4 })
     // The same command again finds everything in place.

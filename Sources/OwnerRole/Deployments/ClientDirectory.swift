@@ -24,6 +24,8 @@ package struct ClientDescription: Codable, Sendable, Equatable {
   /// Which of the deployment's keys is in `masking.key`.
   package var keyNumber: Int
   package let shape: QuestionShape
+  /// Nil where another has trained the model, as far as the owner's files tell, and of a deployment from before this was kept.
+  package let training: HostTraining?
 
   init(_ record: DeploymentRecord, _ client: DeploymentRecord.Client) {
     deployment = record.id
@@ -34,11 +36,13 @@ package struct ClientDescription: Codable, Sendable, Equatable {
     self.client = client.key
     keyNumber = client.keyNumber
     shape = record.shape
+    training = record.training
   }
 
   package func check(_ file: URL) throws(OwnerError) {
     try shape.check()
-    guard keyNumber >= 1, [hostKey, owner, client].allSatisfy({ CurvePublicKey(z85: $0) != nil }) else {
+    guard keyNumber >= 1, training?.isPossible ?? true,
+      [hostKey, owner, client].allSatisfy({ CurvePublicKey(z85: $0) != nil }) else {
       throw .run("\(file.path) is damaged; ask the deployment's owner for the directory again")
     }
   }

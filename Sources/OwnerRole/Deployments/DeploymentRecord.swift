@@ -40,6 +40,8 @@ package struct DeploymentRecord: Codable, Sendable, Equatable {
   package var owner: String
   package var source: ModelSource
   package var shape: QuestionShape
+  /// Of the model, by the host; nil where another has trained it, and of a deployment from before this was kept.
+  package var training: HostTraining?
   package var rowsPerQuestion: Int
   /// Hash of the plaintext weights; nil of a record of before, until they were looked at.
   package var weights: String?
@@ -87,7 +89,7 @@ package struct DeploymentRecord: Codable, Sendable, Equatable {
   func check() throws(OwnerError) {
     try shape.check()
     let numbers = 1..<max(1, nextKeyNumber)
-    guard revision >= 1, inForce >= 0, inForce <= revision, CurvePublicKey(z85: hostKey) != nil,
+    guard revision >= 1, training?.isPossible ?? true, inForce >= 0, inForce <= revision, CurvePublicKey(z85: hostKey) != nil,
       CurvePublicKey(z85: owner) != nil, copies.allSatisfy({ numbers.contains($0.keyNumber) }),
       clients.allSatisfy({ ClientName.isOne($0.name) && CurvePublicKey(z85: $0.key) != nil }),
       clients.allSatisfy({ numbers.contains($0.keyNumber) })

@@ -5,6 +5,7 @@ package import Foundation
 import JobSpec
 package import Models
 import Numerics
+package import Protocol
 
 /// Where a deployment's plaintext model is, so that it can be masked again under another key. It stays where it is, at its owner.
 package struct ModelSource: Codable, Sendable, Equatable {
@@ -85,11 +86,28 @@ package struct ModelSource: Codable, Sendable, Equatable {
     }
   }
 
+  /// What a host has had of the model when it trained it.
+  ///
+  /// - Returns: nil where another has, or nothing here tells.
+  package func training(at host: CurvePublicKey) throws -> HostTraining? {
+    let directory = RunDirectory(root: URL(filePath: path))
+    guard kind == .run, try RunState.load(directory).trainerKey == host.z85 else { return nil }
+    // A run that was retrieved has no summary.
+    return HostTraining(rows: (try? RunFile.read(RunReport.self, from: directory.summary))?.rowsSeen)
+  }
+
   private func openRun(_ warn: (String) -> Void) throws -> DeployableModel {
     let directory = RunDirectory(root: URL(filePath: path))
     let state = try RunState.load(directory)
     guard state.phase == .finished else {
-      throw OwnerError.run("the run is \(state.phase.rawValue), not finished; resume or retrieve it first")
+      let step =
+        switch state.phase {
+        case .masked: "its weights are here masked: `encryptor unmask \(path)` first"
+        case .detached: "`encryptor retrieve \(path)` first"
+        case .prepared, .training, .finished: "resume it first"
+        case .cancelled: "it has no result"
+        }
+      throw OwnerError.run("the run is \(state.phase.rawValue), not finished; \(step)")
     }
     let job = try ResolvedJob.load(path: directory.resolvedJob.path, checkFiles: false)
     let model = ModelDirectory(directory.model)

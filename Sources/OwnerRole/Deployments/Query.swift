@@ -14,7 +14,7 @@ package struct QueryReport: Sendable, Codable, Equatable {
   package var seconds: Double
   /// Of this process: fewer than `rows` where an earlier one had answers already.
   package var rowsAsked: Int
-  /// Rows that the host has seen of this model under all its keys, and how many it may see.
+  /// Rows, of a model of tokens its tokens, that the host has seen of this deployment under all its keys, and how many it may see.
   package var rowsSeen: Int
   package var maximumRows: Int?
   package var keyNumber: Int

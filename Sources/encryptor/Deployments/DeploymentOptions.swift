@@ -55,6 +55,7 @@ enum DeploymentHost {
 /// What a client's commands work with: its directory, for this process alone, its key, and the way to its host.
 struct ClientPlace {
   let directory: ClientDirectory
+  let description: ClientDescription
   let own: CurveKeyPair
   let place: TrainerPlace
   private let lease: DirectoryLease
@@ -65,7 +66,7 @@ struct ClientPlace {
   ///   - listen: the client's own address, for a host that dials out.
   init(_ client: String, keys: String, output: String, listen: String?) throws {
     directory = ClientDirectory(root: URL(filePath: client))
-    let description = try directory.load()
+    description = try directory.load()
     own = try KeyFile(.owner, in: keys).readKeyPair()
     guard !FileManager.default.fileExists(atPath: output) else {
       throw OwnerError.run("\(output) is there already, and is not overwritten; choose another --out")
@@ -165,9 +166,10 @@ enum DeploymentText {
   private static func milliseconds(_ value: Double?) -> String { value.map { QuantityText.fixed($0, 1) } ?? "–" }
 
   /// What the rows that a host has seen are good for.
-  static func seen(_ rows: Int, of maximum: Int?, by shape: QuestionShape) -> String {
+  static func seen(_ rows: Int, of maximum: Int?, by description: ClientDescription) -> String {
+    let shape = description.shape
     let seen = SeenRows(
-      rows, input: shape.input, readsTokens: shape.tokens != nil, hasNoise: shape.masking.noise != nil)
+      rows, training: description.training, input: shape.input, readsTokens: shape.tokens != nil, hasNoise: shape.masking.noise != nil)
     let limit =
       maximum.map { "At most \(QuantityText.count($0)) are answered." }
       ?? "The deployment's owner can limit them (--max-rows)."

@@ -118,7 +118,7 @@ struct GenerateCommand: ParsableCommand {
       "\(QuantityText.count(report.tokens)) tokens after \(QuantityText.count(report.rows)) prompts in "
         + "\(QuantityText.duration(report.seconds)), \(QuantityText.fixed(speed, 1)) tokens/s, "
         + "\(QuantityText.count(report.finished)) texts finished: \(output)",
-      DeploymentText.seen(report.rowsSeen, of: report.maximumRows, by: asking.shape),
+      DeploymentText.seen(report.rowsSeen, of: report.maximumRows, by: opened.description),
     ]
     for line in lines {
       if stream { StandardError.write(line + "\n") } else { print(line) }

@@ -71,7 +71,7 @@ struct QueryCommand: ParsableCommand {
       print(
         "\(QuantityText.count(report.rows)) rows in \(QuantityText.duration(report.seconds)), \(QuantityText.fixed(speed, 1)) rows/s: \(output)"
       )
-      print(DeploymentText.seen(report.rowsSeen, of: report.maximumRows, by: asking.shape))
+      print(DeploymentText.seen(report.rowsSeen, of: report.maximumRows, by: opened.description))
     }
   }
 }
