@@ -18,6 +18,8 @@ package struct TrainerConfiguration: Sendable {
   package var rowStoreLimit: Int
   /// Bytes of memory that the models and sessions of all deployments may take, beside the jobs'.
   package var deploymentMemory = 8 << 30
+  /// How long a copy of a model that no deployment knows outlives its owner's connection.
+  package var forgottenCopies = Duration.seconds(600)
   /// What answers questions, beside the jobs' own.
   package var inferenceCompute: Compute
   /// Name and version for greetings.

@@ -195,8 +195,23 @@ package struct Deployment<Element: FloatingElement> {
     return status
   }
 
+  /// Takes it down with every copy that the record knows of, those that never came into force included, and removes its keys. May be repeated.
+  ///
+  /// - Returns: whether the host had anything of it.
+  /// - Throws: as `HostedDeployment.undeploy`.
+  package mutating func takeDown(at host: HostedDeployment<Element>) throws -> Bool {
+    var wasThere = try host.isThere()
+    if wasThere { try host.undeploy() }
+    // The host knows these by their ids alone, which are nowhere else.
+    for copy in record.copies {
+      if try host.remove(copy.job) { wasThere = true }
+    }
+    try noteTakenDown()
+    return wasThere
+  }
+
   /// Notes that the host has it no more, and removes its keys, those in the clients' directories too.
-  package mutating func noteTakenDown() throws {
+  private mutating func noteTakenDown() throws {
     record.isTakenDown = true
     record.inForce = record.revision
     try directory.save(record)

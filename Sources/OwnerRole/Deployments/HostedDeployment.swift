@@ -79,6 +79,16 @@ package struct HostedDeployment<Element: FloatingElement> {
     return try request(.status)
   }
 
+  /// Whether the host has the deployment.
+  package func isThere() throws -> Bool {
+    do {
+      _ = try status()
+      return true
+    } catch OwnerError.refused(.refused, _) {
+      return false
+    }
+  }
+
   /// All deployments of this owner at the host.
   package func list() throws -> [DeploymentStatus] {
     let connection = connection(about: JobID.none)
@@ -100,6 +110,20 @@ package struct HostedDeployment<Element: FloatingElement> {
     try connection.waitFor { message in
       if case .removed = message { return true }
       return nil as Bool?
+    }
+  }
+
+  /// Removes a copy that no deployment uses.
+  ///
+  /// - Returns: whether it was there.
+  package func remove(_ copy: JobID) throws -> Bool {
+    let connection = connection(about: copy)
+    try connection.greet(patience: options.patience)
+    do { _ = try connection.status() } catch OwnerError.refused { return false }
+    try connection.send(.cancel)
+    return try connection.waitFor { message in
+      if case .removed = message { return true }
+      return nil
     }
   }
 

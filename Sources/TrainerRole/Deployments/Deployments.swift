@@ -23,6 +23,8 @@ final class Deployments<Element: FloatingElement> {
   /// Copies that nobody is sent to any more and that questions still wait for.
   var retired: Set<JobID> = []
   private(set) var worker: InferenceWorker<Element>?
+  /// Since when each copy is without a deployment and its owner away, as far as was seen.
+  private var forgotten: [JobID: ContinuousClock.Instant] = [:]
   private var lastFigures: (time: ContinuousClock.Instant, figures: DeploymentFigures)?
 
   init(_ configuration: TrainerConfiguration) {
@@ -42,7 +44,6 @@ final class Deployments<Element: FloatingElement> {
       post: { [outbox = service.outbox] in outbox.post(.roleWork) })
     self.worker = worker
     for loaded in try store.load() { try take(loaded, in: service) }
-    dropForgottenCopies(in: service)
     admitClients(in: service)
   }
 
@@ -110,17 +111,23 @@ final class Deployments<Element: FloatingElement> {
     return record.owner == owner && record.isHosted
   }
 
-  /// Copies of which no deployment knows, a day old: a kill came between a change of their deployment and their removal, or their owner has
-  /// given up before it deployed them. None while a description cannot be read, which may be that of theirs.
+  /// Copies of which no deployment knows, some minutes after their owner has gone: it has given up before it deployed them, or a kill came
+  /// between a change of their deployment and their removal. None while a description cannot be read, which may be that of theirs.
   private func dropForgottenCopies(in service: TrainingService) {
-    guard all.values.allSatisfy({ $0.damagedFile == nil }) else { return }
-    let known = all.values.reduce(into: Set<JobID>()) { $0.formUnion($1.description.copies) }
-    for record in service.jobs.values where record.stored.description.isKept && !known.contains(record.id) {
-      let file = service.store.path(of: record.id).appending(path: "job.json").path
-      let date = (try? FileManager.default.attributesOfItem(atPath: file))?[.modificationDate] as? Date
-      if let date, date.timeIntervalSinceNow < -86_400 {
-        service.drop(record.id, reason: "no deployment knows of this copy")
+    guard all.values.allSatisfy({ $0.damagedFile == nil }) else {
+      forgotten = [:]
+      return
+    }
+    let known = all.values.reduce(into: retired) { $0.formUnion($1.description.copies) }
+    let now = ContinuousClock.now
+    forgotten = service.jobs.values.reduce(into: [:]) { found, record in
+      guard record.stored.description.isKept, !known.contains(record.id), !service.isConnected(record.peer) else {
+        return
       }
+      found[record.id] = forgotten[record.id] ?? now
+    }
+    for (copy, since) in forgotten where since.duration(to: now) > configuration.forgottenCopies {
+      service.drop(copy, reason: "no deployment knows of this copy, and its owner is gone")
     }
   }
 
@@ -151,6 +158,7 @@ final class Deployments<Element: FloatingElement> {
     let logs = all.values.compactMap { $0.takeUnsynced() }
     if !logs.isEmpty { service.inBackground { for log in logs { try? log.sync() } } }
     worker?.order(.expire)
+    dropForgottenCopies(in: service)
     configuration.deploymentMetrics.publish(deployments: all.count, loaded: worker?.inMemory ?? LoadedFigures())
     writeFigures(in: service)
   }

@@ -95,11 +95,8 @@ struct UndeployCommand: ParsableCommand {
 
   func run() throws {
     try selected.use { deployment, host in
-      let isThere = try host.list().contains { $0.id == deployment.record.id }
-      // Of a command that was killed after the host had removed it, or of a deployment that never was in force.
-      if isThere { try host.undeploy() }
-      try deployment.noteTakenDown()
-      print(isThere ? "taken down" : "the host has it no more")
+      // Not there: of a command that was killed after the host had removed it, or of a deployment of which nothing was sent.
+      print(try deployment.takeDown(at: host) ? "taken down" : "the host has it no more")
     }
   }
 }

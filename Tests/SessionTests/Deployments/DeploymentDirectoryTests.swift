@@ -306,8 +306,8 @@ import Testing
       deployment = try Deployment(opening: deployment.directory, owner: fixture.owner)
     }
     #expect(throws: OwnerError.self) { try NewClient(name: "../up", key: third.publicKey) }
-    try fixture.host(deployment).undeploy()
-    try deployment.noteTakenDown()
+    #expect(try deployment.takeDown(at: fixture.host(deployment)))
+    #expect(try !deployment.takeDown(at: fixture.host(deployment)), "again")
     #expect(throws: OwnerError.self) { try deployment.begin("rotate") { try $0.rotate(nil) } }
     host.state.withLock { #expect($0.copies.isEmpty && $0.deployments.isEmpty) }
   }

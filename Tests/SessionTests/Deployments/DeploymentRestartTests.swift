@@ -164,25 +164,34 @@ import Protocol
     #expect(try whole.clients[0].again().open().lastQuestion == 0)
   }
 
-  /// Of which no deployment knows: removed when they are a day old, not before.
+  /// Of which no deployment knows: removed some time after their owner has gone, in a trainer at work and in one that was restarted.
   @Test func copiesThatAreForgotten() throws {
     let site = try HostedSite<Float>()
-    let first = site.trainer()
-    let used = try site.deployed()
-    let old = try site.upload()
-    let young = try site.upload()
-    first.shutDown()
-    for copy in [used.copy, old] {
-      try FileManager.default.setAttributes(
-        [.modificationDate: Date(timeIntervalSinceNow: -90_000)],
-        ofItemAtPath: first.store.appending(path: "jobs/\(copy)/job.json").path)
+    func trainer() -> TrainerHost<Float> {
+      site.trainer(ownerSilence: .milliseconds(300), forgottenCopies: .seconds(1))
     }
-    let second = site.trainer()
+    let first = trainer()
+    func jobs() throws -> Set<String> {
+      Set(try FileManager.default.contentsOfDirectory(atPath: first.store.appending(path: "jobs").path))
+    }
+    let used = try site.deployed()
+    let gone = try site.upload()
+    let present = RawOwner<Float>(site.network, site.ownerKey, job: .random())
+    try site.model.upload(present)
+    var deadline = ContinuousClock.now + .seconds(20)
+    while try jobs().contains(gone.description), ContinuousClock.now < deadline {
+      // The owner of the other one goes on speaking.
+      try present.send(.status)
+      Thread.sleep(forTimeInterval: 0.05)
+    }
+    #expect(try jobs() == [used.copy.description, present.job.description])
+    first.shutDown()
+    let second = trainer()
     defer { second.shutDown() }
+    deadline = ContinuousClock.now + .seconds(20)
+    while try jobs().count > 1, ContinuousClock.now < deadline { Thread.sleep(forTimeInterval: 0.05) }
+    #expect(try jobs() == [used.copy.description])
     #expect(try used.clients[0].again().open().lastQuestion == 0)
-    let gone = RawOwner<Float>(site.network, site.ownerKey, job: old)
-    #expect(try gone.refusal(of: .status).reason.contains("no job of this id"))
-    _ = try site.deploy(.random(), [site.entry(site.client(), young)])
   }
 
   /// Of a prediction: nobody comes back to it.

@@ -104,6 +104,12 @@ final class HostStandIn<Element: FloatingElement>: Sendable {
         }
         return [.accepted(missingParameters: !isWhole, storedRows: 0, storedSteps: 0)]
       }
+    case .status:
+      guard state.withLock({ $0.copies[job] != nil }) else { throw refusal("no such job") }
+      return [.status(JobStatus(state: .hosted, step: 0, totalSteps: 1, queuePosition: 0, storedBytes: 0))]
+    case .cancel:
+      state.withLock { $0.copies[job] = nil }
+      return [.removed]
     case .parameters(let chunk, let values):
       return try state.withLock { state in
         guard var copy = state.copies[job], copy.stored == chunk else { throw refusal("a chunk out of order") }

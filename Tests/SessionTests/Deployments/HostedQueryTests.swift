@@ -106,6 +106,43 @@ import TrainerRole
     #expect(throws: OwnerError.self) { try fixture.query(deployment, new.file, to: "gone.h5") }
   }
 
+  private func storedJobs() -> [String] {
+    (try? FileManager.default.contentsOfDirectory(atPath: fixture.directory.url("store/jobs").path)) ?? []
+  }
+
+  private func expectNoJobs() throws {
+    let deadline = ContinuousClock.now + .seconds(10)
+    while !storedJobs().isEmpty, ContinuousClock.now < deadline { Thread.sleep(forTimeInterval: 0.02) }
+    #expect(storedJobs().isEmpty)
+  }
+
+  /// A deployment that was uploaded and never came into force, and a rotation of one: nothing of them stays when they are taken down.
+  @Test(arguments: [false, true]) func aChangeThatIsKilledAndTakenDown(isRotation: Bool) throws {
+    let host = trainer()
+    defer { host.shutDown() }
+    var deployment =
+      isRotation
+      ? try fixture.deployed(source, separateKeys: true) : try fixture.newDeployment(of: source, separateKeys: true)
+    if isRotation { try deployment.begin("rotate") { try $0.rotate(nil) } }
+    // Until one copy is whole and the other one begun.
+    let before = isRotation ? 2 : 0
+    for operations in 3... {
+      guard storedJobs().count < before + 2 else { break }
+      deployment = try Deployment(opening: deployment.directory, owner: fixture.owner)
+      let place = HostedDeployment<Float>(
+        channel: MortalChannel(fixture.network.connect(fixture.owner.ownerKey), operations: operations),
+        deployment: deployment.record.id, options: fixture.options)
+      #expect(throws: TransportError.self) {
+        try deployment.bringIntoForce(at: place, model: { try source.open() })
+      }
+    }
+    deployment = try Deployment(opening: deployment.directory, owner: fixture.owner)
+    #expect(deployment.record.isPending)
+    #expect(try deployment.takeDown(at: fixture.host(deployment)))
+    try expectNoJobs()
+    #expect(deployment.record.isTakenDown && !deployment.directory.root.appending(path: "keys/1.key").isThere)
+  }
+
   @Test func aDeployThatIsKilledIsTakenUpByTheTrainerToo() throws {
     let host = trainer()
     defer { host.shutDown() }

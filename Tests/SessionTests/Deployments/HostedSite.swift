@@ -30,11 +30,11 @@ final class HostedSite<Element: FloatingElement> {
 
   func trainer(
     store: String = "store", deploymentMemory: Int = 1 << 30, ownerSilence: Duration = .seconds(8),
-    hasEventLog: Bool = false
+    hasEventLog: Bool = false, forgottenCopies: Duration = .seconds(600)
   ) -> TrainerHost<Element> {
     TrainerHost(
       on: network, store: directory.url(store), ownerSilence: ownerSilence, owners: owners, hasEventLog: hasEventLog,
-      deploymentMemory: deploymentMemory)
+      deploymentMemory: deploymentMemory, forgottenCopies: forgottenCopies)
   }
 
   func client() throws -> OwnerKey {
