@@ -39,6 +39,10 @@ struct ClientConversation<Element: FloatingElement> {
     } catch OwnerError.trainerGone(let reason) where patience != nil {
       throw OwnerError.trainerGone(
         "\(reason). What is answered is kept in \(partial): the same command goes on there")
+    } catch OwnerError.refused(.exhausted, let reason) where patience != nil {
+      throw OwnerError.refused(
+        kind: .exhausted,
+        reason: "\(reason). What is answered is kept in \(partial): the same command goes on there")
     } catch TransportError.refused {
       throw OwnerError.refused(
         kind: .refused,

@@ -75,9 +75,13 @@ package final class Query<Element: FloatingElement> {
 
   /// Asks until all is answered, waiting for a host that went away.
   ///
-  /// - Parameter patience: how long for a host that is not there; nil ends with the connection, for a deployment that ends with it too.
+  /// - Parameters:
+  ///   - patience: how long for a host that is not there, or has no room for questions.
+  ///   - endsWithConnection: of a deployment that ends with the connection, too.
   /// - Throws: `OwnerError.refused`, `.trainerGone`; what is answered by then is kept.
-  package func run(over connection: TrainerConnection<Element>, patience: Duration?) throws -> QueryReport {
+  package func run(
+    over connection: TrainerConnection<Element>, patience: Duration, endsWithConnection: Bool = false
+  ) throws -> QueryReport {
     let start = ContinuousClock.now
     let partial = try PartialAnswers(path: partialPath, subject)
     self.partial = partial
@@ -86,7 +90,7 @@ package final class Query<Element: FloatingElement> {
     // Nothing was sent, and so nothing is to be gone on with.
     defer { if partial.numbering == nil { try? partial.remove() } }
     let conversation = ClientConversation(
-      connection: connection, patience: patience, partial: partial.path, isInterrupted: isInterrupted,
+      connection: connection, patience: endsWithConnection ? nil : patience, partial: partial.path, isInterrupted: isInterrupted,
       observe: { [observe] event in
         switch event {
         case .waiting(let reason): observe(.waiting(reason))
@@ -94,7 +98,8 @@ package final class Query<Element: FloatingElement> {
         case .back: observe(.back)
         }
       })
-    try conversation.run { try ask(over: connection) }
+    var room = HostRoom(patience: patience)
+    try conversation.run { try ask(over: connection, &room) }
     try write(partial)
     try partial.remove()
     return QueryReport(
@@ -105,9 +110,9 @@ package final class Query<Element: FloatingElement> {
   // MARK: - One connection
 
   /// Everything that is not answered yet, over one connection; from the first question that is missing again over the next.
-  private func ask(over connection: TrainerConnection<Element>) throws {
+  private func ask(over connection: TrainerConnection<Element>, _ room: inout HostRoom) throws {
     guard let partial else { return }
-    let terms = try client.open(over: connection)
+    let terms = try open(connection)
     if try client.adopt(terms) { observe(.rekeyed(client.keyNumber)) }
     self.terms = terms
     rowsSeen = terms.rowsSeen
@@ -118,19 +123,32 @@ package final class Query<Element: FloatingElement> {
       standardization: client.material.standardization)
     var next = partial.answered
     while true {
-      while window.hasRoom, let content = try reader.question() {
+      while window.hasRoom, !room.isAwaited, let content = try reader.question() {
         defer { next += 1 }
         if partial.isAnswered(next) { continue }
         try send(content, index: next, in: &window, over: connection)
       }
-      if window.isEmpty { return }
-      try receive(into: &window, over: connection)
-      if window.isToBeMaskedAgain {
+      if window.isEmpty, !room.isAwaited { break }
+      do {
+        if try receive(into: &window, over: connection) { room.noteAnswer() }
+      } catch OwnerError.refused(.exhausted, let reason) {
+        if try room.noteRefusal(reason) { observe(.waiting("the host answers: \(reason)")) }
+      }
+      let isAskedAgain = room.isToBeAskedAgain()
+      if isAskedAgain || window.isToBeMaskedAgain {
         for waiting in window.takeUnanswered() {
           try send(waiting.content, index: waiting.index, in: &window, over: connection)
         }
       }
       if isInterrupted() { throw OwnerError.interrupted(step: 0) }
+    }
+    guard rowsDone == source.rows else { throw OwnerError.protocolViolation("questions that were never answered") }
+  }
+
+  private func open(_ connection: TrainerConnection<Element>) throws -> DeploymentTerms {
+    while true {
+      // A refusal may still come for what was asked before.
+      do { return try client.open(over: connection) } catch OwnerError.refused(.exhausted, _) {}
     }
   }
 
@@ -186,23 +204,26 @@ package final class Query<Element: FloatingElement> {
     return first
   }
 
+  /// - Returns: whether a question was answered.
   private func receive(
     into window: inout QuestionWindow<AskedQuestion<Element>>, over connection: TrainerConnection<Element>
-  ) throws {
-    guard let message = try connection.receive(timeout: .seconds(1)) else { return }
+  ) throws -> Bool {
+    guard let message = try connection.receive(timeout: .seconds(1)) else { return false }
     switch message {
     case .deployment(.answered(let number, let rowsSeen, let values)):
       self.rowsSeen = max(self.rowsSeen, rowsSeen)
-      guard let asked = window.answer(number) else { return }
+      guard let asked = window.answer(number) else { return false }
       try use(values, of: asked)
       observe(.answered(rows: rowsDone, of: source.rows, rowsSeen: self.rowsSeen))
+      return true
     case .deployment(.rekeyed(let terms)):
       if try client.adopt(terms) { observe(.rekeyed(client.keyNumber)) }
       self.terms = terms
       window.noteRefusedKey()
     case .removed: throw OwnerError.refused(kind: .refused, reason: "the deployment was taken down by its owner")
-    default: return
+    default: break
     }
+    return false
   }
 
   private var rowsDone: Int {

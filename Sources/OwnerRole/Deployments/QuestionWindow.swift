@@ -1,3 +1,5 @@
+import Foundations
+
 /// Something that a client has sent and whose answer names a number.
 protocol NumberedQuestion {
   /// Of the question, or of the session.
@@ -28,6 +30,7 @@ struct QuestionWindow<Waiting: NumberedQuestion> {
   /// The question that an answer is to; nil for one that nobody waits for.
   mutating func answer(_ number: Int) -> Waiting? {
     guard let place = waiting.firstIndex(where: { $0.number == number }) else { return nil }
+    defer { refused = min(refused, waiting.count) }
     return waiting.remove(at: place)
   }
 
@@ -38,5 +41,47 @@ struct QuestionWindow<Waiting: NumberedQuestion> {
   mutating func takeUnanswered() -> [Waiting] {
     defer { (waiting, refused) = ([], 0) }
     return waiting
+  }
+}
+
+/// A host that has no room for more questions of anybody: what was asked is asked again after a while, under the same numbers, for as long as
+/// nothing is answered within the patience.
+struct HostRoom {
+  private static let pause = Duration.seconds(1)
+
+  private let patience: Duration
+  /// Since the first refusal after an answer; nil while there is room.
+  private var since: ContinuousClock.Instant?
+  private var again: ContinuousClock.Instant?
+
+  init(patience: Duration) {
+    self.patience = patience
+  }
+
+  /// Whether nothing new is to be asked.
+  var isAwaited: Bool { again != nil }
+
+  mutating func noteAnswer() {
+    since = nil
+  }
+
+  /// - Returns: whether it is the first one.
+  /// - Throws: `OwnerError.refused` after the patience.
+  mutating func noteRefusal(_ reason: String, at now: ContinuousClock.Instant = .now) throws(OwnerError) -> Bool {
+    let isFirst = since == nil
+    let begun = since ?? now
+    guard begun.duration(to: now) <= patience else {
+      throw .refused(kind: .exhausted, reason: reason)
+    }
+    since = begun
+    again = now + Self.pause
+    return isFirst
+  }
+
+  /// Once for each pause.
+  mutating func isToBeAskedAgain(at now: ContinuousClock.Instant = .now) -> Bool {
+    guard let again, now >= again else { return false }
+    self.again = nil
+    return true
   }
 }

@@ -67,7 +67,7 @@ package struct Prediction<Element: FloatingElement> {
           if case .answered(let rows, let all, _) = event { progress(rows, all) }
         })
       defer { try? Directory.remove(partial) }
-      _ = try query.run(over: host.connection(), patience: nil)
+      _ = try query.run(over: host.connection(), patience: options.patience, endsWithConnection: true)
     }
     try host.undeploy()
     return source.rows

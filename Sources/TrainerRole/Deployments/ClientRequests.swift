@@ -116,8 +116,9 @@ extension Deployments {
         cause: .window)
     }
     guard content.bytes <= configuration.deploymentMemory / 4 - open.bytes || open.isEmpty else {
-      throw ServiceError.refused(
-        "more questions of all clients wait here than memory is set aside for; ask again later", cause: .window)
+      throw ServiceError(
+        .exhausted, "more questions of all clients wait here than memory is set aside for; ask again later",
+        cause: .window)
     }
     if let most = place.deployment.description.maximumRows, newRows > 0 {
       let seen = place.deployment.book.rows

@@ -34,6 +34,8 @@ final class HostStandIn<Element: FloatingElement>: Sendable {
     var rowsPerQuestion: Int?
     /// What is done before a question is answered, by its number among those that came.
     var beforeAnswer: (@Sendable (_ number: Int) -> Void)?
+    /// How many of the next questions there is no room for.
+    var withoutRoom = 0
     /// Answers that are to be altered.
     var altering: (@Sendable (Tensor<Element>) -> Tensor<Element>)?
   }
@@ -199,6 +201,10 @@ final class HostStandIn<Element: FloatingElement>: Sendable {
       switch request {
       case .open: return [.deployment(.opened(terms))]
       case .ask(let number, let keyNumber, let rows):
+        guard state.withoutRoom == 0 else {
+          state.withoutRoom -= 1
+          throw RawOwner<Element>.Refusal(kind: .exhausted, reason: "more questions wait here; ask again later")
+        }
         guard keyNumber == client.keyNumber else { return [.deployment(.rekeyed(terms))] }
         if let known = hosted.answered[key]?[number] {
           guard known.rows == rows else { throw refusal("question \(number) with other rows") }

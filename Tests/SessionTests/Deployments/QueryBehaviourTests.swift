@@ -162,6 +162,44 @@ import Testing
     host.state.withLock { #expect($0.counted == 15) }
   }
 
+  /// A host that is busy is asked again, under the same numbers; one that stays so ends the query for later.
+  @Test(arguments: [1, 8, 11]) func aHostWithoutRoom(for questions: Int) throws {
+    defer { host.shutDown() }
+    let deployment = try fixture.deployed(source)
+    host.state.withLock { $0.withoutRoom = questions }
+    var waits: [String] = []
+    try fixture.query(deployment, new.file, to: "answers.h5") { event in
+      if case .waiting(let reason) = event { waits.append(reason) }
+    }
+    #expect(waits == ["the host answers: more questions wait here; ask again later"])
+    try expectRight("answers.h5")
+    host.state.withLock { #expect($0.counted == 15 && $0.asked >= 15 + questions) }
+    // A key that changes meanwhile is taken up on the way.
+    var next = deployment
+    try next.begin("rotate") { try $0.rotate(nil) }
+    let swap = try swap(to: next)
+    host.state.withLock { state in
+      state.withoutRoom = 3
+      let last = state.asked
+      state.beforeAnswer = { number in if number == last + 6 { swap() } }
+    }
+    #expect(try fixture.query(deployment, as: 1, new.file, to: "other.h5").keyNumber == 2)
+    try expectRight("other.h5")
+  }
+
+  @Test func aHostThatStaysWithoutRoom() throws {
+    defer { host.shutDown() }
+    let deployment = try fixture.deployed(source)
+    host.state.withLock { $0.withoutRoom = .max }
+    let error = #expect(throws: OwnerError.self) {
+      try fixture.query(deployment, new.file, to: "answers.h5", patience: .seconds(1))
+    }
+    #expect(error?.kind == .exhausted && error?.description.contains("the same command goes on there") == true)
+    host.state.withLock { $0.withoutRoom = 0 }
+    try fixture.query(deployment, new.file, to: "answers.h5")
+    try expectRight("answers.h5")
+  }
+
   @Test func rowsThatAreUsedUp() throws {
     defer { host.shutDown() }
     let deployment = try fixture.deployed(source, maximumRows: 50)
