@@ -166,6 +166,11 @@ package struct ClientDirectory: Sendable {
     try RunFile.write(description, to: self.description)
   }
 
+  /// Whether it is a client's directory of this deployment, whole or begun.
+  func isOf(_ deployment: JobID) -> Bool {
+    (try? load())?.deployment == deployment || (try? key(of: deployment)) != nil
+  }
+
   /// Removes what the owner made; a directory with anything else in it stays.
   func remove() throws {
     for file in [description, maskingKey, standardization, embedding, questions] { try Directory.remove(file.path) }

@@ -128,8 +128,9 @@ package struct DeploymentDirectory: Sendable {
       }
       try directory.write(description, key: try key(client.keyNumber, of: record.id))
     }
+    // What else is there was put there by somebody: archives to be handed over, other directories.
     for name in try Directory.names(in: clients.path) where record.client(named: name) == nil {
-      try self.client(name).remove()
+      if client(name).isOf(record.id) { try client(name).remove() }
     }
   }
 }

@@ -312,6 +312,29 @@ import Testing
     host.state.withLock { #expect($0.copies.isEmpty && $0.deployments.isEmpty) }
   }
 
+  /// Archives to be handed over, notes, directories of something else: they stay, and no change fails for them.
+  @Test func whatElseIsAmongTheClients() throws {
+    let host = HostStandIn<Float>(on: fixture.network)
+    defer { host.shutDown() }
+    let source = try rowSource()
+    var deployment = try fixture.deployed(source)
+    let clients = deployment.directory.root.appending(path: "clients")
+    try Data("archive".utf8).write(to: clients.appending(path: "ward.tgz"))
+    let other = clients.appending(path: "other")
+    try FileManager.default.createDirectory(at: other, withIntermediateDirectories: false)
+    for name in ["client.json", "masking.key"] {
+      try Data("of something else".utf8).write(to: other.appending(path: name))
+    }
+    try deployment.begin("rotate") { try $0.rotate(nil) }
+    try deployment.bringIntoForce(at: fixture.host(deployment), model: { try source.open() })
+    try deployment.begin("clients") { try $0.withdraw("clinic") }
+    try deployment.bringIntoForce(at: fixture.host(deployment), model: { try source.open() })
+    #expect(deployment.record.inForce == 3)
+    #expect(Set(try FileManager.default.contentsOfDirectory(atPath: clients.path)) == ["ward", "ward.tgz", "other"])
+    #expect(try FileManager.default.contentsOfDirectory(atPath: other.path).count == 2)
+    #expect(deployment.directory.client("ward").description.isThere)
+  }
+
   /// Nothing of it reaches the host, however often the change is tried; with the old weights it goes on.
   @Test(arguments: [false, true]) func aModelThatChangedIsNotMixedIn(isKnown: Bool) throws {
     let host = HostStandIn<Float>(on: fixture.network)
