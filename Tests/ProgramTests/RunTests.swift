@@ -112,6 +112,36 @@ struct RunTests {
     #expect(try site.encryptor("retrieve", "run").code == 0, "once more does no harm")
   }
 
+  /// The key is kept elsewhere until somebody may open the weights.
+  @Test func retrievedMaskedAndUnmaskedLater() throws {
+    try site.write(JobText(loss: "trainer").text, to: "job.yaml")
+    let trainer = try site.startTrainer()
+    #expect(try site.run(.encryptor, site.launch("submit", trainer: trainer.endpoint, ["--detach"])).code == 0)
+    #expect(try Waiting.until(60) { try site.encryptor("status", "run").output.hasPrefix("finished") })
+    try site.encryptor("unmask", "run").expectRefusal(2, saying: "encryptor retrieve --masked run")
+    try FileManager.default.moveItem(atPath: site["run/state/job.key"], toPath: site["away.key"])
+    try site.encryptor("retrieve", "run").expectRefusal(4, saying: "job.key")
+    let masked = try site.encryptor("retrieve", "run", "--masked")
+    #expect(masked.code == 0 && masked.output.hasSuffix("\(site["run/masked.safetensors"])\n"), "\(masked.errors)")
+    #expect(site.exists("run/masked.safetensors") && !site.exists("run/model"))
+    #expect(try site.encryptor("status", "run").output == "masked\n")
+    let again = try site.encryptor("retrieve", "run")
+    #expect(again.code == 0 && again.output.contains("open it with encryptor unmask"), "\(again.errors)")
+    try site.encryptor(
+      "deploy", "run", "--keys", "owner", "--trainer-key", "trainer/trainer.pub", "--out", "deployment"
+    ).expectRefusal(2, saying: "encryptor unmask", afterProgress: true)
+    try site.encryptor("unmask", "run").expectRefusal(4, saying: "job.key")
+    #expect(!site.exists("run/model"))
+    try FileManager.default.moveItem(atPath: site["away.key"], toPath: site["run/state/job.key"])
+    for _ in 0..<2 {
+      let opened = try site.encryptor("unmask", "run")
+      #expect(opened.code == 0 && opened.output == "\(site["run/model"])\n", "\(opened.errors)")
+    }
+    #expect(site.exists("run/model/model.safetensors") && site.exists("run/masked.safetensors"))
+    #expect(try site.encryptor("status", "run").output == "finished\n")
+    #expect(try site.encryptor("predict", "run", "--data", "data.h5", "--out", "p.h5").code == 0)
+  }
+
   @Test func retrieveBeforeTheEnd() throws {
     try site.write(JobText(loss: "trainer", epochs: 3000).text, to: "job.yaml")
     let trainer = try site.startTrainer()

@@ -23,8 +23,8 @@ import Testing
     let connection = run.connection(on: network)
     try connection.greet(patience: .seconds(5))
     return DetachedRetrieval(
-      directory: run.directory, state: run.state, shape: run.prepared.shape, masterKey: run.master,
-      connection: connection,
+      directory: run.directory, state: run.state, shape: run.prepared.shape,
+      masterKey: { try run.state.masterKey(run.directory) }, connection: connection,
       compute: Compute(threads: 1))
   }
 
@@ -67,8 +67,14 @@ import Testing
     let run = try site.run(Self.job)
     let undisturbed = try site.undisturbed(run)
     _ = try run.execute(over: site.network.connect(site.keys.ownerKey), detach: true)
-    _ = try retrieve(try run.reopened(), on: site.network, masked: true)
+    // Its key is kept elsewhere meanwhile.
+    let detached = try run.reopened()
+    let elsewhere = site.directory.url("elsewhere.key")
+    try FileManager.default.moveItem(at: run.directory.jobKey, to: elsewhere)
+    #expect(throws: MaskingError.self) { _ = try retrieve(detached, on: site.network) }
+    _ = try retrieve(detached, on: site.network, masked: true)
     trainer.shutDown()
+    try FileManager.default.moveItem(at: elsewhere, to: run.directory.jobKey)
     let kept = try run.reopened()
     #expect(kept.state.phase == .masked)
     #expect(!FileManager.default.fileExists(atPath: kept.directory.model.path))

@@ -84,12 +84,13 @@ package struct DetachedRetrieval<Element: FloatingElement> {
   private let directory: RunDirectory
   private let state: RunState
   private let shape: JobShape
-  private let masterKey: MasterKey
+  private let masterKey: () throws -> MasterKey
   private let connection: TrainerConnection<Element>
   private let compute: Compute
 
+  /// - Parameter masterKey: read where weights are unmasked, and only there: it may be kept elsewhere until then.
   package init(
-    directory: RunDirectory, state: RunState, shape: JobShape, masterKey: MasterKey,
+    directory: RunDirectory, state: RunState, shape: JobShape, masterKey: @escaping () throws -> MasterKey,
     connection: TrainerConnection<Element>, compute: Compute
   ) {
     self.directory = directory
@@ -110,18 +111,20 @@ package struct DetachedRetrieval<Element: FloatingElement> {
         "the job is \(status.state.rawValue) at step \(status.step) of \(status.totalSteps); retrieve it when it is finished"
       )
     }
+    // Before anything is fetched.
+    let master = try masked ? nil : masterKey()
     var history = try RunHistory(directory)
     if shape.job.lossLocation == .trainer { try complete(&history) }
-    if masked {
-      let weights = try WeightTransfer(connection: connection, specifications: shape.structure.parameters)
-        .download { _, _ in }
-      try MaskedResult(shape: shape).keep(weights, in: directory)
-    } else {
-      let keys = JobKeys<Element>(master: masterKey, plan: shape.keyPlan, compute: compute)
+    if let master {
+      let keys = JobKeys<Element>(master: master, plan: shape.keyPlan, compute: compute)
       try ResultRetrieval(connection: connection, shape: shape, keys: keys).write(
         to: directory,
         standardization: try ModelDirectory.readStandardization(directory.standardization)
       ) { _, _ in }
+    } else {
+      let weights = try WeightTransfer(connection: connection, specifications: shape.structure.parameters)
+        .download { _, _ in }
+      try MaskedResult(shape: shape).keep(weights, in: directory)
     }
     var finished = state
     finished.phase = masked ? .masked : .finished

@@ -42,7 +42,7 @@ struct RetrieveCommand: ParsableCommand {
     defer { connection.close() }
     let retrieval = DetachedRetrieval(
       directory: opened.directory, state: opened.state, shape: try opened.shape(),
-      masterKey: try opened.state.masterKey(opened.directory),
+      masterKey: { [opened] in try opened.state.masterKey(opened.directory) },
       connection: connection, compute: processing.compute)
     let history = try retrieval.retrieve(masked: masked)
     for line in EvaluationTable(history.records).lines { print(line) }
