@@ -168,7 +168,7 @@ private final class AskingClient: @unchecked Sendable {
     let first = try directory.takeNumbers(questions, after: 0)
     return try (first..<first + questions).map { number in
       let start = ContinuousClock.now
-      let delivery = try client.mask(content, number: number).delivery
+      let delivery = try client.mask(content, draw: number, first: 0).delivery
       try connection.send(.question(.ask(number: number, keyNumber: client.keyNumber, rows: delivery)))
       let values = try connection.waitFor { message -> Tensor<Float>? in
         if case .deployment(.answered(number, _, let values)) = message { return values }

@@ -121,16 +121,36 @@ import Protocol
       })
   }
 
+  /// Answers in the clear are under no name while they come, so that a kill leaves none.
+  @Test func whatIsAnsweredIsUnderNoName() throws {
+    let site = try Site<Float>()
+    let trainer = site.trainer()
+    defer { trainer.shutDown() }
+    let run = try site.run(SmallJob().changing { $0.epochs = 1 })
+    try run.execute(on: site.network)
+    let new = try SmallData(in: site.directory, rows: 600, seed: 5)
+    let place = site.directory.url("predictions")
+    try FileManager.default.createDirectory(at: place, withIntermediateDirectories: false)
+    var looks = 0
+    try predict(with: run, at: site, new.file, to: place.appending(path: "p.h5")) { _, _ in
+      looks += 1
+      #expect((try? FileManager.default.contentsOfDirectory(atPath: place.path)) == [])
+    }
+    #expect(looks == 3)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: place.path) == ["p.h5"])
+  }
+
   /// Masked inference on `data` with a finished run's model.
   private func predict<Element: FloatingElement>(
-    with run: OwnedRun<Element>, at site: Site<Element>, _ data: URL, features: String? = nil, to file: URL
+    with run: OwnedRun<Element>, at site: Site<Element>, _ data: URL, features: String? = nil, to file: URL,
+    progress: (Int, Int) -> Void = { _, _ in }
   ) throws {
     let source = try ModelSource.find(
       run.directory.root, task: nil, pool: nil, strength: nil, maximumTokens: nil)
     let options = RunOptions(compute: Compute(threads: 1), patience: .seconds(5), software: "test owner")
     _ = try Prediction<Element>(
       model: try source.open(), owner: site.keys, channel: site.network.connect(site.keys.ownerKey), options: options
-    ).write(data: data.path, features: features, to: file, progress: { _, _ in })
+    ).write(data: data.path, features: features, to: file, progress: progress)
   }
 
   /// What `model/` documents, in plain loops.

@@ -1,6 +1,7 @@
 import CHDF5
 import Files
 import Foundation
+import Foundations
 package import Numerics
 
 /// Writes an HDF5 file: `plan.h5` of a run, predictions, generated texts.
@@ -73,16 +74,33 @@ package final class HDF5Writer {
     }
   }
 
+  /// Whether a file may have a matrix of such rows: for what is to be written only later.
+  ///
+  /// - Throws: `DatasetError` of kind `.tooLarge`.
+  package static func checkRow<Element: StorableElement>(
+    _ name: String, columns: Int, of element: Element.Type, path: String
+  ) throws(DatasetError) {
+    _ = try rowBytes(columns, element, DataLocation(file: path).object(name))
+  }
+
+  private static func rowBytes<Element: StorableElement>(
+    _ columns: Int, _: Element.Type, _ location: DataLocation
+  ) throws(DatasetError) -> Int {
+    guard columns > 0, let bytes = Shape.byteCount([columns], Element.elementType), bytes <= largestRow else {
+      throw DatasetError(
+        .tooLarge, location,
+        "a row of \(columns) columns cannot be written; at most \(ByteSize.binaryText(largestRow)) of them go into one")
+    }
+    return bytes
+  }
+
   /// A matrix without rows yet, to which `append` adds them; chunked and compressed with gzip.
   /// - Parameter columns: at least 1; a row takes at most 256 MB.
   package func createMatrix<Element: StorableElement>(
     _ path: String, columns: Int, of element: Element.Type
   ) throws(DatasetError) {
     let location = location.object(path)
-    guard columns > 0, let rowBytes = Shape.byteCount([columns], Element.elementType), rowBytes <= Self.largestRow
-    else {
-      throw DatasetError(.tooLarge, location, "a row of \(columns) columns cannot be written")
-    }
+    let rowBytes = try Self.rowBytes(columns, Element.self, location)
     try guarded { (file) throws(DatasetError) in
       let problem = "it cannot be created"
       let properties = try newDataset()

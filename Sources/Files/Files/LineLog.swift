@@ -152,10 +152,12 @@ package enum LineLogProblem: Equatable, Sendable, CustomStringConvertible {
   case replaced
   /// Another program has cut or lengthened the file. In bytes.
   case otherLength(written: Int, found: Int)
+  /// Of a log of binary records.
+  case recordTooLong
 
   var kind: FailureKind {
     switch self {
-    case .lineBreakInLine: .defect
+    case .lineBreakInLine, .recordTooLong: .defect
     case .notUTF8, .tooFewLines, .gone, .replaced, .otherLength: .inputData
     }
   }
@@ -163,6 +165,7 @@ package enum LineLogProblem: Equatable, Sendable, CustomStringConvertible {
   package var description: String {
     switch self {
     case .lineBreakInLine: "a line to append holds a line break"
+    case .recordTooLong: "a record to append is longer than any that is read"
     case .notUTF8(let line): "line \(line) is not UTF-8 text; the file is damaged"
     case .tooFewLines(let kept, let asked): "has \(kept) lines where \(asked) were written; the file is damaged"
     case .gone: "was moved away or removed while it was in use; put it back, or restart the program to begin a new one"

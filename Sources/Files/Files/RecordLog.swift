@@ -12,6 +12,7 @@ package final class RecordLog {
 
   package let path: String
   private let file: OpenFile
+  private let isNamed: Bool
   private var length = 0
   /// Where each whole record's bytes are.
   private var places: [Range<Int>] = []
@@ -20,9 +21,21 @@ package final class RecordLog {
   ///
   /// - Parameter magic: 16 bytes; a file that does not begin with them stays as it is.
   /// - Throws: `.system`; `.file(.notRegular)`, `.file(.foreign)`.
-  package init(path: String, magic: [UInt8]) throws(FileError) {
-    self.path = path
-    file = try OpenFile.open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode: 0o600, as: .create)
+  package convenience init(path: String, magic: [UInt8]) throws(FileError) {
+    try self.init(
+      try OpenFile.open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode: 0o600, as: .create), isNamed: true,
+      magic)
+  }
+
+  /// A log that has no name and is gone with the process, however that ends: of what is not to be gone on with.
+  package convenience init(unnamedIn directory: String, magic: [UInt8]) throws(FileError) {
+    try self.init(try OpenFile.unnamed(in: directory), isNamed: false, magic)
+  }
+
+  private init(_ file: OpenFile, isNamed: Bool, _ magic: [UInt8]) throws(FileError) {
+    self.file = file
+    self.isNamed = isNamed
+    path = file.path
     guard try file.status().st_mode & S_IFMT == S_IFREG else { throw .file(path: path, .notRegular) }
     let end = try file.length()
     if end < magic.count {
@@ -70,18 +83,22 @@ package final class RecordLog {
     return bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) }
   }
 
-  /// - Parameter index: below `count`.
-  package func bytes(_ index: Int) throws(FileError) -> Data {
+  /// - Parameters:
+  ///   - index: below `count`.
+  ///   - first: how many bytes of the record at most; nil for all.
+  package func bytes(_ index: Int, first: Int? = nil) throws(FileError) -> Data {
     guard places.indices.contains(index) else { throw .file(path: path, .short) }
-    var bytes = [UInt8](repeating: 0, count: places[index].count)
+    var bytes = [UInt8](repeating: 0, count: min(first ?? .max, places[index].count))
     _ = try file.read(into: &bytes, at: places[index].lowerBound)
     return Data(bytes)
   }
 
   /// Appends a record in one write.
   ///
-  /// - Throws: `.system` when the disk is full, and then the file is as it was.
+  /// - Throws: `.system` when the disk is full, `.log(.recordTooLong)` above `largestRecord`; then the file is as it was.
   package func append(_ content: some Collection<UInt8>) throws(FileError) {
+    // The next opening would cut it off, and all records behind it.
+    guard content.count <= Self.largestRecord else { throw .log(path: path, .recordTooLong) }
     var hash = ContentHash()
     let bytes = Array(content)
     bytes.withUnsafeBytes { hash.update($0) }
@@ -95,6 +112,11 @@ package final class RecordLog {
     }
     places.append(length + Self.frame..<length + Self.frame + bytes.count)
     length += whole.count
+  }
+
+  /// Removes the file, where it has a name.
+  package func remove() throws(FileError) {
+    if isNamed { try Directory.remove(path) }
   }
 
   private static func littleEndian(_ number: UInt64) -> [UInt8] {

@@ -62,6 +62,10 @@ struct AskedFile: Codable, Equatable {
   /// Its last change, in seconds since 1970.
   let changed: Double
 
+  init(path: String, bytes: Int, changed: Double) {
+    (self.path, self.bytes, self.changed) = (path, bytes, changed)
+  }
+
   /// - Throws: `OwnerError.unfitData` for a file that cannot be looked at.
   init(_ path: String) throws(OwnerError) {
     var status = stat()

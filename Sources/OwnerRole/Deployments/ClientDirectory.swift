@@ -42,7 +42,8 @@ package struct ClientDescription: Codable, Sendable, Equatable {
   package func check(_ file: URL) throws(OwnerError) {
     try shape.check()
     guard keyNumber >= 1, training?.isPossible ?? true,
-      [hostKey, owner, client].allSatisfy({ CurvePublicKey(z85: $0) != nil }) else {
+      [hostKey, owner, client].allSatisfy({ CurvePublicKey(z85: $0) != nil })
+    else {
       throw .run("\(file.path) is damaged; ask the deployment's owner for the directory again")
     }
   }
@@ -127,6 +128,9 @@ package struct ClientDirectory: Sendable {
 
   // MARK: - Numbers of questions and sessions
 
+  /// Of a question, or a text.
+  static let largestNumber = 1 << 52
+
   private struct Numbers: Codable {
     var version = 1
     var last: Int
@@ -136,11 +140,19 @@ package struct ClientDirectory: Sendable {
   ///
   /// - Parameter answered: the largest that the host has counted; more than is known here after the directory was put back from a copy.
   /// - Returns: the first of them.
+  /// - Throws: `OwnerError.run` where there are no more, or the file is damaged.
   package func takeNumbers(_ count: Int, after answered: Int) throws -> Int {
-    let known = try RunFile.read(Numbers.self, from: questions) { $0.version == 1 && (0...(1 << 52)).contains($0.last) }
-    let first = max(known?.last ?? 0, min(max(0, answered), 1 << 52)) + 1
-    try RunFile.write(Numbers(last: first + count - 1), to: questions)
-    return first
+    let known = try RunFile.read(Numbers.self, from: questions) {
+      $0.version == 1 && (0...Self.largestNumber).contains($0.last)
+    }
+    let last = max(known?.last ?? 0, min(max(0, answered), Self.largestNumber))
+    guard count <= Self.largestNumber - last else {
+      throw OwnerError.run(
+        "\(root.path) has numbered as many questions as it can; ask the deployment's owner for another client's directory"
+      )
+    }
+    try RunFile.write(Numbers(last: last + count), to: questions)
+    return last + 1
   }
 
   // MARK: - At the owner

@@ -103,7 +103,7 @@ package final class DeploymentClient<Element: FloatingElement> {
     return true
   }
 
-  /// A secret of the client for one question, or one text.
+  /// A secret of the client for one query, or one text.
   package func secret(ofQuestion number: Int) -> MasterKey {
     own.withSecretBytes { MasterKey(ofQuestion: number, deployment: deployment, secret: $0) }
   }
@@ -120,17 +120,22 @@ package final class DeploymentClient<Element: FloatingElement> {
       settings: tokens.settings(shape.task), compute: compute)
   }
 
-  /// A question as it is sent, the same again for the same number under the same key.
+  /// A question as it is sent, the same again for the same rows of the same query under the same key.
   ///
+  /// - Parameters:
+  ///   - draw: number of the query's own secret, which noise and orders of tokens are drawn from by row.
+  ///   - first: the first sample's row in its file.
   /// - Returns: with it, for each sample how many outputs are due and where they belong.
-  package func mask(_ content: QuestionContent, number: Int) throws -> (
-    rows: [PredictedRow], delivery: RowDelivery<Element>
-  ) {
+  package func mask(
+    _ content: QuestionContent, draw number: Int, first: Int
+  ) throws -> (rows: [PredictedRow], delivery: RowDelivery<Element>) {
+    // What is sent has no place in the file.
     let slots = (0..<content.rows).map { Int32($0) }
+    let numbers = (0..<content.rows).map { Int32(truncatingIfNeeded: first + $0) }
     switch content {
     case .features(var rows):
       let noise = InputNoise(shape.masking, master: secret(ofQuestion: number), for: .prediction)
-      try noise?.add(to: &rows, numbers: slots, workers: compute.workers)
+      try noise?.add(to: &rows, numbers: numbers, workers: compute.workers)
       let masked = try keys.maskInputs(rows.converted(to: Element.self))
       return (
         slots.map { _ in PredictedRow() },
@@ -141,12 +146,18 @@ package final class DeploymentClient<Element: FloatingElement> {
     case .tokens(let samples):
       let packer = try packer(question: number)
       let orders = packer.orders(pass: 0)
-      let rows = zip(slots, samples).map { slot, sample in
+      let rows = zip(numbers, samples).map { number, sample in
         guard packer.settings.task.isPerToken else { return PredictedRow() }
         return PredictedRow(
-          outputs: sample.count, columns: orders(sample.count, slot).map { Int(sample[$0].position) })
+          outputs: sample.count, columns: orders(sample.count, number).map { Int(sample[$0].position) })
       }
-      return (rows, try packer.pack(samples, slots: slots, pass: 0))
+      let packed = try packer.pack(samples, slots: numbers, pass: 0)
+      return (
+        rows,
+        RowDelivery(
+          slots: Tensor(slots, shape: [slots.count]), lengths: packed.lengths, pooled: packed.pooled,
+          values: packed.values)
+      )
     }
   }
 }

@@ -36,7 +36,7 @@ package final class Query<Element: FloatingElement> {
   private let client: DeploymentClient<Element>
   private let source: QuestionSource
   private let output: URL
-  private let partialPath: String
+  private let place: PartialAnswers.Place
   private let subject: PartialAnswers.Subject
   private let takeNumbers: (_ count: Int, _ answered: Int) throws -> Int
   private let isInterrupted: () -> Bool
@@ -48,19 +48,20 @@ package final class Query<Element: FloatingElement> {
   /// - Parameters:
   ///   - data: path of the file that `source` reads.
   ///   - features: as it was given for `source`.
-  ///   - partial: where answers are until the result is whole; by default beside it.
+  ///   - isKept: whether answers are kept beside `output` until it is whole, for a query that goes on there; otherwise they are on no disk once
+  ///     the process ends.
   ///   - takeNumbers: takes so many numbers that no question has had, after the largest that the host has answered.
   /// - Throws: `OwnerError.unfitData` for a file that cannot be looked at.
   package init(
     client: DeploymentClient<Element>, source: QuestionSource, data: String, features: String?, to output: URL,
-    partial: String? = nil, takeNumbers: @escaping (_ count: Int, _ answered: Int) throws -> Int,
+    isKept: Bool = true, takeNumbers: @escaping (_ count: Int, _ answered: Int) throws -> Int,
     isInterrupted: @escaping () -> Bool = { false },
     observe: @escaping (Event) -> Void = { _ in }
   ) throws {
     self.client = client
     self.source = source
     self.output = output
-    partialPath = partial ?? output.path + ".partial"
+    place = isKept ? .file(output.path + ".partial") : .unnamed(in: output.deletingLastPathComponent().path)
     self.takeNumbers = takeNumbers
     self.isInterrupted = isInterrupted
     self.observe = observe
@@ -83,14 +84,17 @@ package final class Query<Element: FloatingElement> {
     over connection: TrainerConnection<Element>, patience: Duration, endsWithConnection: Bool = false
   ) throws -> QueryReport {
     let start = ContinuousClock.now
-    let partial = try PartialAnswers(path: partialPath, subject)
+    try PredictionWriter.check(
+      file: output, outputs: client.shape.outputs, tokens: Self.tokensOfRow(client, source))
+    let partial = try PartialAnswers(place, subject, outputs: client.shape.outputs)
     self.partial = partial
     let before = min(source.rows, partial.answered * (partial.cut?.rowsPerQuestion ?? 1))
     if before > 0 { observe(.resumed(rows: before)) }
     // Nothing was sent, and so nothing is to be gone on with.
     defer { if partial.numbering == nil { try? partial.remove() } }
     let conversation = ClientConversation(
-      connection: connection, patience: endsWithConnection ? nil : patience, partial: partial.path, isInterrupted: isInterrupted,
+      connection: connection, patience: endsWithConnection ? nil : patience, partial: partial.path,
+      isInterrupted: isInterrupted,
       observe: { [observe] event in
         switch event {
         case .waiting(let reason): observe(.waiting(reason))
@@ -182,7 +186,9 @@ package final class Query<Element: FloatingElement> {
     over connection: TrainerConnection<Element>
   ) throws {
     let number = try number(of: index)
-    let (rows, delivery) = try client.mask(content, number: number)
+    guard let partial, let cut = partial.cut else { throw OwnerError.run("no query is under way") }
+    let (rows, delivery) = try client.mask(
+      content, draw: partial.draw.number, first: index * cut.rowsPerQuestion)
     window.add(AskedQuestion(index: index, number: number, rows: rows, content: content, keys: client.keys))
     try connection.send(.question(.ask(number: number, keyNumber: client.keyNumber, rows: delivery)))
   }
@@ -237,18 +243,16 @@ package final class Query<Element: FloatingElement> {
       throw OwnerError.protocolViolation("answers of shape \(values.shape), or that are not finite")
     }
     let plain = try asked.keys.unmaskOutputs(values)
-    try partial?.add(
-      PredictionWriter.values(asked.rows, outputs: plain, count: outputs, tokens: Self.tokensOfRow(client, source)),
-      index: asked.index)
+    try partial?.add(asked.rows, plain, index: asked.index)
   }
 
   // MARK: - The result
 
   private func write(_ partial: PartialAnswers) throws {
-    let writer = try PredictionWriter<Element>(
+    let writer = try PredictionWriter(
       file: output, task: client.shape.task, outputs: client.shape.outputs, tokens: Self.tokensOfRow(client, source))
     defer { writer.abandon() }
-    for index in 0..<partial.answered { try writer.append(try partial.values(index)) }
+    for index in 0..<partial.answered { try partial.forEachRows(of: index) { try writer.append($0) } }
     try writer.close()
   }
 }

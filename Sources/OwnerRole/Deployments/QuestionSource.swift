@@ -53,14 +53,15 @@ package struct QuestionSource: Sendable {
       columns = nil
       if let expected = shape.columns {
         samples = .features(try SampleSource.aligned(source, expected, file, place))
-        return
+      } else {
+        guard source.columns == shape.features else {
+          throw OwnerError.unfitData("the data has \(source.columns) features, the model takes \(shape.features)")
+        }
+        samples = .features(source)
       }
-      guard source.columns == shape.features else {
-        throw OwnerError.unfitData("the data has \(source.columns) features, the model takes \(shape.features)")
-      }
-      samples = .features(source)
     default: throw OwnerError.run("the description of the deployed model contradicts itself")
     }
+    // Noise is drawn by row.
     guard rows <= Int(Int32.max) else {
       throw OwnerError.unfitData("\(path) has \(rows) rows; at most \(Int32.max) are asked about at once")
     }

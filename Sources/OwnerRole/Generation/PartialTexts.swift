@@ -79,7 +79,8 @@ final class PartialTexts {
     let content = bytes.dropFirst()
     switch bytes.first.flatMap(Kind.init(rawValue:)) {
     case .numbering:
-      guard let known = try? JSONDecoder().decode(PartialAnswers.Numbering.self, from: content) else {
+      guard let known = try? JSONDecoder().decode(PartialAnswers.Numbering.self, from: content), known.isPossible
+      else {
         throw Self.otherTexts(path)
       }
       numbering = known

@@ -54,11 +54,10 @@ package struct Prediction<Element: FloatingElement> {
       material: try model.material(), deployment: id, own: owner, owner: owner.publicKey, key: master,
       keyNumber: copy.keyNumber, compute: options.compute, keep: { _, _ in })
     var next = 1
-    // Answers that stand alone are of no use to another prediction, which has another key.
-    let partial = file.deletingLastPathComponent().appending(path: ".predicting-\(id)").path
     try withoutActuallyEscaping(progress) { progress in
+      // Answers that stand alone are of no use to another prediction, which has another key.
       let query = try Query(
-        client: client, source: source, data: data, features: features, to: file, partial: partial,
+        client: client, source: source, data: data, features: features, to: file, isKept: false,
         takeNumbers: { count, _ in
           defer { next += count }
           return next
@@ -66,7 +65,6 @@ package struct Prediction<Element: FloatingElement> {
         observe: { event in
           if case .answered(let rows, let all, _) = event { progress(rows, all) }
         })
-      defer { try? Directory.remove(partial) }
       _ = try query.run(over: host.connection(), patience: options.patience, endsWithConnection: true)
     }
     try host.undeploy()

@@ -20,7 +20,7 @@ package struct PredictedRow {
 ///
 /// Where every token has an output, a row of the file holds those of all L columns: `predictions` L class ids, −1 for padding, and
 /// `outputs` and `probabilities` L × classes numbers, NaN for padding.
-struct PredictionWriter<Element: FloatingElement> {
+struct PredictionWriter {
   private let task: LearningTask
   private let writer: HDF5Writer
   private let count: Int
@@ -42,28 +42,15 @@ struct PredictionWriter<Element: FloatingElement> {
     }
   }
 
-  /// Outputs as the file has them, row by row.
+  /// Whether such a file can be written, before anything is asked for it.
   ///
-  /// - Parameters:
-  ///   - logits: [outputs of all rows, outputs], unmasked.
-  ///   - count: outputs.
-  ///   - tokens: L where every token has an output.
-  static func values(
-    _ rows: [PredictedRow], outputs logits: Tensor<Element>, count: Int, tokens: Int?
-  ) -> [Float] {
-    guard let tokens else { return logits.elements.map { Float($0) } }
-    var padded = [Float](repeating: .nan, count: rows.count * tokens * count)
-    var next = 0
-    for (row, sample) in rows.enumerated() {
-      for column in sample.columns {
-        for output in 0..<count { padded[(row * tokens + column) * count + output] = Float(logits[next, output]) }
-        next += 1
-      }
-    }
-    return padded
+  /// - Throws: `DatasetError` for rows that are too long for it.
+  static func check(file: URL, outputs count: Int, tokens: Int?) throws {
+    let (columns, overflow) = count.multipliedReportingOverflow(by: tokens ?? 1)
+    try HDF5Writer.checkRow("outputs", columns: overflow ? .max : columns, of: Float.self, path: file.path)
   }
 
-  /// - Parameter values: of whole rows, as `values` makes them.
+  /// - Parameter values: outputs of whole rows, NaN for padding.
   func append(_ values: [Float]) throws {
     try writer.append(values, to: "outputs")
     switch task {

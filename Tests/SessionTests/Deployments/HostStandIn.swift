@@ -34,6 +34,11 @@ final class HostStandIn<Element: FloatingElement>: Sendable {
     var rowsPerQuestion: Int?
     /// What is done before a question is answered, by its number among those that came.
     var beforeAnswer: (@Sendable (_ number: Int) -> Void)?
+    /// Questions as they came, with their rows; kept where `isWatching`.
+    var seen: [(number: Int, rows: RowDelivery<Element>)] = []
+    var isWatching = false
+    /// What it says was the last question, in place of what was.
+    var lastQuestion: Int?
     /// How many of the next questions there is no room for.
     var withoutRoom = 0
     /// Answers that are to be altered.
@@ -197,10 +202,12 @@ final class HostStandIn<Element: FloatingElement>: Sendable {
         keyNumber: client.keyNumber, package: client.package, window: 8,
         rowsPerQuestion: min(state.rowsPerQuestion ?? .max, copy.description.microBatch),
         maximumTokens: copy.description.graph.maximumTokens, rowsSeen: hosted.rowsSeen,
-        maximumRows: hosted.description.maximumRows, lastQuestion: hosted.answered[key]?.keys.max() ?? 0)
+        maximumRows: hosted.description.maximumRows,
+        lastQuestion: state.lastQuestion ?? hosted.answered[key]?.keys.max() ?? 0)
       switch request {
       case .open: return [.deployment(.opened(terms))]
       case .ask(let number, let keyNumber, let rows):
+        if state.isWatching { state.seen.append((number, rows)) }
         guard state.withoutRoom == 0 else {
           state.withoutRoom -= 1
           throw RawOwner<Element>.Refusal(kind: .exhausted, reason: "more questions wait here; ask again later")

@@ -146,7 +146,7 @@ import Testing
     var (row, number, worst) = (0, 0, 0.0)
     while let content = try reader.question() {
       number += 1
-      let (rows, delivery) = try asking.mask(content, number: number)
+      let (rows, delivery) = try asking.mask(content, draw: number, first: row)
       try connection.send(.question(.ask(number: number, keyNumber: 1, rows: delivery)))
       let masked: Tensor<Double> = try connection.waitFor { message in
         if case .deployment(.answered(number, _, let values)) = message { return values }
