@@ -50,9 +50,7 @@ struct DeploymentTests {
     #expect(predicted.code == 0, "\(predicted.errors)")
     let deployed = try deploy()
     #expect(deployed.code == 0, "\(deployed.errors)")
-    #expect(
-      deployed.output.contains("directories for the clients: deployment/clients")
-        || deployed.output.contains("deployment/clients"))
+    #expect(deployed.output.hasSuffix("directories for the clients: \(site["deployment"])/clients\n"))
     let asked = try query("a.h5")
     #expect(asked.code == 0, "\(asked.errors)")
     #expect(asked.output.contains("60 rows in") && asked.output.contains("the host has seen 60 rows of this deployment"))
@@ -98,6 +96,12 @@ struct DeploymentTests {
       .expectRefusal(5, saying: "the same command goes on", afterProgress: true)
     // Its record names the address that it was begun with.
     #expect(site.text("deployment/deployment.json").contains("\"inForce\" : 0"))
+    // Another trainer is another deployment; the same one may be elsewhere.
+    #expect(try site.run(.trainer, ["keygen", "other"]).code == 0)
+    try site.encryptor(
+      "deploy", "run", "--keys", "owner", "--trainer-key", "other/trainer.pub", "--out", "deployment", "--client",
+      "ward=ward/owner.pub", "--trainer", trainer.endpoint
+    ).expectRefusal(4, saying: "give that trainer's key", afterProgress: true)
     // A client's directory is made when the host has what it is for.
     try query("a.h5", "--patience", "0").expectRefusal(2, saying: "holds no client.json")
     // What a host would learn can be measured before it has anything.
@@ -111,6 +115,10 @@ struct DeploymentTests {
       .expectRefusal(3, saying: "nowhere.h5: there is no such file")
     try site.encryptor("audit", "job.yaml", "--rows", "100").expectRefusal(2, saying: "is no deployment")
     #expect(try site.encryptor("audit", "deployment", "--rows", "0").code == 2)
+    // The host is found where it is now, and clients, too.
+    let moved = try deploy(trainer.endpoint)
+    #expect(moved.code == 0, "\(moved.errors)")
+    #expect(try query("a.h5").code == 0)
   }
 
   @Test func rowsThatAreUsedUp() throws {
@@ -119,6 +127,16 @@ struct DeploymentTests {
     #expect(try deploy(nil, "--max-rows", "100").code == 0)
     #expect(try query("a.h5").code == 0)
     try query("b.h5").expectRefusal(6, saying: "100", afterProgress: true)
+    // The owner allows more: what was answered counts on.
+    #expect(try site.encryptor("clients", "deployment", "--max-rows", "0").code == 2)
+    let changed = try site.encryptor("clients", "deployment", "--max-rows", "150", "--threads", "1")
+    #expect(changed.code == 0, "\(changed.errors)")
+    let asked = try query("b.h5")
+    #expect(asked.code == 0 && asked.output.contains("At most 150 are answered"), "\(asked.output)\(asked.errors)")
+    try query("c.h5").expectRefusal(6, saying: "150", afterProgress: true)
+    // Checked again without the option, and under another name.
+    #expect(try deploy().code == 0)
+    try deploy(nil, "--max-rows", "100").expectRefusal(2, saying: "made with other options", afterProgress: true)
   }
 
   @Test func whatCannotBeDeployed() throws {

@@ -57,27 +57,45 @@ package struct Deployment<Element: FloatingElement> {
 
   // MARK: - Changes
 
-  /// Finishes a change that was begun before, and says whether it is the one that is asked for now.
-  private func isTakenUp(_ change: String) -> Bool { record.isPending && record.change == change }
-
   /// Begins a change, unless it was begun before and is not in force yet.
   ///
-  /// - Parameter make: what the record is to be.
+  /// - Parameters:
+  ///   - change: as the command says it, without the directory, which may have another path by the next time.
+  ///   - make: what the record is to be.
   /// - Throws: `OwnerError.run` while another change is not in force, and for a deployment that is taken down.
   package mutating func begin(_ change: String, _ make: (inout Deployment) throws -> Void) throws {
     guard !record.isTakenDown else {
       throw OwnerError.run("\(directory.root.path) is taken down; make a new deployment with `encryptor deploy`")
     }
-    if isTakenUp(change) { return }
-    guard !record.isPending else {
-      throw OwnerError.run(
-        "a change of \(directory.root.path) (\(record.change)) is not in force yet; finish it with `encryptor \(record.change)` first"
-      )
-    }
+    if try isPending(change) { return }
     try make(&self)
     record.revision += 1
     record.change = change
     try directory.save(record)
+  }
+
+  /// Whether a change was begun and is not in force yet.
+  ///
+  /// - Throws: `OwnerError.run` while another one is not.
+  package func isPending(_ change: String) throws -> Bool {
+    guard record.isPending else { return false }
+    let pending = PendingChange(record.change)
+    if pending.text == change { return true }
+    throw OwnerError.run(
+      "a change of \(directory.root.path) (\(pending.text)) is not in force yet; finish it with "
+        + "`\(pending.command(directory.root.path))` first")
+  }
+
+  /// Notes that the host has another address. Clients hear of it by their directories, once these are written and given to them anew.
+  package mutating func move(to host: String) throws {
+    guard record.host != host else { return }
+    record.host = host
+    try directory.save(record)
+  }
+
+  /// Sets how many rows are answered in all; nil for no limit.
+  package mutating func limit(rows: Int?) {
+    record.maximumRows = rows
   }
 
   /// Lets clients in: each under the key that the others share, or under one of its own.
@@ -217,6 +235,33 @@ package struct Deployment<Element: FloatingElement> {
     try directory.save(record)
     try directory.removeKeys(except: [])
     for client in record.clients { try Directory.remove(directory.client(client.name).maskingKey.path) }
+  }
+}
+
+/// A change as the record has it: `rotate --client ward`.
+struct PendingChange {
+  let text: String
+
+  /// - Parameter recorded: also as records of before have it, with the directory behind the command's name.
+  init(_ recorded: String) {
+    let words = recorded.split(separator: " ", maxSplits: 1).map(String.init)
+    guard words.count == 2, !words[1].hasPrefix("--") else {
+      text = recorded
+      return
+    }
+    let options = words[1].firstRange(of: " --").map { String(words[1][$0.lowerBound...]) } ?? ""
+    text =
+      words[0]
+      + options.replacing(#/ --add ([^= ]+)=(\S+)/#) {
+        " --add \($0.1)=\(URL(filePath: String($0.2)).standardizedFileURL.path)"
+      }
+  }
+
+  /// What finishes it.
+  func command(_ directory: String) -> String {
+    let words = text.split(separator: " ", maxSplits: 1).map(String.init)
+    if text == "deploy" { return "encryptor deploy … --out \(directory)" }
+    return (["encryptor", words[0], directory] + words.dropFirst()).joined(separator: " ")
   }
 }
 

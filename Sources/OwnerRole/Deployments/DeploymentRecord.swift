@@ -50,7 +50,7 @@ package struct DeploymentRecord: Codable, Sendable, Equatable {
   package var revision: Int
   /// The revision that the host has confirmed; 0 for none.
   package var inForce: Int
-  /// What the revision that is not in force yet changes, as the command that is to take it up says it.
+  /// What the revision that is not in force yet changes, as the command that is to take it up says it, without the directory.
   package var change: String
   package var isTakenDown: Bool
   package var nextKeyNumber: Int

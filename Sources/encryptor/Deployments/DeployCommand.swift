@@ -20,8 +20,8 @@ struct DeployCommand: ParsableCommand {
       All clients have one key, unless --separate-keys gives each a masked copy of its own. CURVE keys keep clients from each other, but a client \
       in league with the host opens everybody's questions, separate keys or not: a fixed linear mask is obfuscation.
 
-      The same command takes up a deployment that was interrupted, and checks one that is in force. Without --client the owner itself is the \
-      client `owner`.
+      The same command takes up a deployment that was interrupted, and checks one that is in force; with another --trainer it notes that \
+      the host has moved there. Without --client the owner itself is the client `owner`.
 
       Example: encryptor deploy runs/pbmc --keys keys --trainer-key trainer.pub --client ward=ward/owner.pub --out deployments/pbmc
       """)
@@ -70,7 +70,7 @@ struct DeployCommand: ParsableCommand {
   var maxTokens: Int?
 
   func validate() throws {
-    if let maxRows, !(1...(1 << 50)).contains(maxRows) { throw ValidationError("--max-rows must be 1 … 2^50") }
+    try RowLimit.check(maxRows)
     if let maxTokens, maxTokens < 1 { throw ValidationError("--max-tokens must be at least 1") }
     _ = try (choice(task, "--task") as LearningTask?, choice(head, "--head") as TokenPooling?)
     _ = try choice(strength, "--strength") as MaskingStrength?
@@ -99,7 +99,7 @@ struct DeployCommand: ParsableCommand {
     var deployment: Deployment<Float>
     if directory.exists {
       deployment = try Deployment(opening: directory, owner: owner)
-      try check(deployment.record, source, asked)
+      try check(deployment.record, source, asked, hostKey)
     } else {
       deployment = try Deployment(
         in: directory, owner: owner, keys: URL(filePath: keys.keys).standardizedFileURL.path,
@@ -107,10 +107,20 @@ struct DeployCommand: ParsableCommand {
         separateKeys: separateKeys, maximumRows: maxRows)
     }
     let progress = UploadProgress()
+    let before = deployment.record.host
     let status = try DeploymentHost.use(
-      deployment.record.host, listen: place.listen, owner: owner, hostKey: hostKey.z85, id: deployment.record.id,
+      trainer ?? before, listen: place.listen, owner: owner, hostKey: hostKey.z85, id: deployment.record.id,
       patience: processing.patience, compute: processing.compute
     ) { host in
+      if let trainer, trainer != before {
+        try deployment.move(to: trainer)
+        if deployment.record.inForce > 0 {
+          StandardError.write(
+            "the host was at \(before) before; clients ask there until they have the client.json of their directories anew\n")
+        }
+      }
+      // Any other change is finished by its own command.
+      _ = try deployment.isPending(Deployment<Float>.beginning)
       do {
         return try deployment.bringIntoForce(
           at: host, checkingAll: true, model: { try openModel() }, observe: { progress.show($0) })
@@ -124,12 +134,19 @@ struct DeployCommand: ParsableCommand {
   }
 
   /// A deployment that was begun is taken up by the same command alone.
-  private func check(_ record: DeploymentRecord, _ source: ModelSource, _ asked: [NewClient]) throws {
+  private func check(
+    _ record: DeploymentRecord, _ source: ModelSource, _ asked: [NewClient], _ hostKey: CurvePublicKey
+  ) throws {
     guard !record.isTakenDown else {
       throw OwnerError.run("\(output) is taken down; choose another --out for a new deployment")
     }
+    guard record.hostKey == hostKey.z85 else {
+      throw OwnerError.otherKey(
+        "\(output) is hosted by the trainer with the key \(record.hostKey), and --trainer-key holds \(hostKey.z85); give that trainer's key, or "
+          + "choose another --out for a deployment at the other one")
+    }
     let isSame =
-      record.source == source && record.separateKeys == separateKeys && record.maximumRows == maxRows
+      record.source == source && record.separateKeys == separateKeys && (maxRows == nil || record.maximumRows == maxRows)
       && (clients.isEmpty || asked.allSatisfy { record.client(named: $0.name)?.key == $0.key.z85 })
     guard isSame else {
       throw OwnerError.run(

@@ -29,7 +29,7 @@ struct RotateCommand: ParsableCommand {
   func run() throws {
     try selected.use(compute: processing.compute) { deployment, host in
       let name = client.map { " --client \($0)" } ?? ""
-      try deployment.begin("rotate \(selected.deployment)\(name)") { try $0.rotate(client) }
+      try deployment.begin("rotate\(name)") { try $0.rotate(client) }
       let status = try DeploymentChange.bringIntoForce(&deployment, host)
       for line in DeploymentText.clients(deployment.record, status) { print(line) }
     }
@@ -38,7 +38,7 @@ struct RotateCommand: ParsableCommand {
 
 struct ClientsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "clients", abstract: "List, add or remove the clients of a deployment.",
+    commandName: "clients", abstract: "List, add or remove the clients of a deployment, and say how much they may ask.",
     discussion: """
       A client that is removed is refused from its next message on. With a key that it shares with others it still knows that key: \
       `encryptor rotate` gives the others a new one.
@@ -57,20 +57,33 @@ struct ClientsCommand: ParsableCommand {
   @Option(name: .customLong("remove"), help: ArgumentHelp("A client's name (repeatable).", valueName: "name"))
   var removed: [String] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "Rows (of a model of tokens: tokens) of all clients from the beginning, after which no more is answered.",
+      valueName: "n"))
+  var maxRows: Int?
+
+  func validate() throws {
+    try RowLimit.check(maxRows)
+  }
+
   func run() throws {
     try selected.use(compute: processing.compute) { deployment, host in
-      guard !added.isEmpty || !removed.isEmpty else {
+      guard !added.isEmpty || !removed.isEmpty || maxRows != nil else {
         for line in DeploymentText.clients(deployment.record, try host.status()) { print(line) }
         return
       }
       let new = try added.map { try $0.read() }
+      // Where the command is given again may be elsewhere.
       let change =
-        "clients \(selected.deployment)" + added.map { " --add \($0.name)=\($0.file)" }.joined()
-        + removed.map { " --remove \($0)" }.joined()
+        "clients"
+        + added.map { " --add \($0.name)=\(URL(filePath: $0.file).standardizedFileURL.path)" }.joined()
+        + removed.map { " --remove \($0)" }.joined() + (maxRows.map { " --max-rows \($0)" } ?? "")
       let before = deployment.record
       try deployment.begin(change) { deployment in
         for name in removed { try deployment.withdraw(name) }
         try deployment.admit(new)
+        if let maxRows { deployment.limit(rows: maxRows) }
       }
       let status = try DeploymentChange.bringIntoForce(&deployment, host)
       for line in DeploymentText.clients(deployment.record, status) { print(line) }

@@ -107,6 +107,13 @@ struct HostWaitNotice {
   }
 }
 
+/// `--max-rows`.
+enum RowLimit {
+  static func check(_ rows: Int?) throws {
+    if let rows, !(1...(1 << 50)).contains(rows) { throw ValidationError("--max-rows must be 1 … 2^50") }
+  }
+}
+
 /// NAME=FILE, as clients are given.
 struct ClientArgument: ExpressibleByArgument {
   let name: String

@@ -266,7 +266,7 @@ import Testing
     let error = #expect(throws: OwnerError.self) {
       try deployment.begin("clients --remove ward") { try $0.withdraw("ward") }
     }
-    #expect(error?.description.contains("`encryptor rotate`") == true)
+    #expect(error?.description.contains("`encryptor rotate \(deployment.directory.root.path)`") == true)
     try deployment.begin("rotate") { try $0.rotate(nil) }
     #expect(deployment.record == pending, "the same change, not another")
     try deployment.bringIntoForce(at: fixture.host(deployment), model: { try source.open() })
@@ -274,6 +274,41 @@ import Testing
     #expect(!deployment.directory.root.appending(path: "keys/1.key").isThere)
     #expect(deployment.directory.root.appending(path: "keys/2.key").isThere)
     host.state.withLock { #expect($0.copies.count == 1) }
+  }
+
+  /// Whatever the directory is called by then; a record of the version before has its name of then in it.
+  @Test(arguments: ["rotate --client ward", "rotate old/name --client ward", "rotate a path with spaces --client ward"])
+  func aChangeIsTakenUpUnderAnotherName(_ recorded: String) throws {
+    let host = HostStandIn<Float>(on: fixture.network)
+    defer { host.shutDown() }
+    let source = try rowSource()
+    var deployment = try fixture.deployed(source)
+    try deployment.begin("rotate --client ward") { try $0.rotate("ward") }
+    let text = try String(contentsOf: deployment.directory.record, encoding: .utf8)
+    let moved = DeploymentDirectory(root: fixture.directory.url("moved"))
+    try Data(text.replacing("rotate --client ward", with: recorded).utf8).write(to: deployment.directory.record)
+    try FileManager.default.moveItem(at: deployment.directory.root, to: moved.root)
+    deployment = try Deployment(opening: moved, owner: fixture.owner)
+    let error = #expect(throws: OwnerError.self) { _ = try deployment.isPending("deploy") }
+    #expect(error?.description.contains("`encryptor rotate \(moved.root.path) --client ward`") == true)
+    try deployment.begin("rotate --client ward") { _ in Issue.record("it was begun") }
+    try deployment.bringIntoForce(at: fixture.host(deployment), model: { try source.open() })
+    #expect(deployment.record.inForce == 2)
+    #expect(
+      PendingChange("clients old --add a=\(moved.root.path)/x.pub --add b=y.pub --remove c").text
+        == "clients --add a=\(moved.root.path)/x.pub --add b=\(URL(filePath: "y.pub").standardizedFileURL.path) --remove c")
+  }
+
+  @Test func aHostThatHasMoved() throws {
+    let host = HostStandIn<Float>(on: fixture.network)
+    defer { host.shutDown() }
+    let source = try rowSource()
+    var deployment = try fixture.deployed(source)
+    try deployment.move(to: "tcp://elsewhere:1")
+    #expect(try deployment.directory.load().host == "tcp://elsewhere:1")
+    try deployment.bringIntoForce(at: fixture.host(deployment), model: { try source.open() })
+    #expect(try deployment.directory.client("ward").load().host == "tcp://elsewhere:1")
+    #expect(deployment.record.revision == 1, "nothing of it is the host's business")
   }
 
   @Test func clientsComeAndGo() throws {
