@@ -31,6 +31,13 @@ package final class MasterKey: Sendable {
     KeyStream(secret: secret, label: "\(job)/\(space)/\(kind)")
   }
 
+  /// What tells two keys of a job apart and nothing of either: 64 hexadecimal digits, label `job/check`.
+  package var check: String {
+    secret.withUnsafeBytes {
+      HKDF.deriveKey(from: $0, info: Array("\(job)/check".utf8), byteCount: Self.byteCount)
+    }.withUnsafeBytes { Array($0).hexadecimal }
+  }
+
   /// What a private job of this key draws its noise and its batches from, label `job/privacy`; nothing of the key can be told from it.
   package var privacySecret: PrivacySecret {
     secret.withUnsafeBytes {

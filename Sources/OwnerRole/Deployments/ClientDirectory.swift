@@ -23,6 +23,9 @@ package struct ClientDescription: Codable, Sendable, Equatable {
   package let client: String
   /// Which of the deployment's keys is in `masking.key`.
   package var keyNumber: Int
+  /// `MasterKey.check` of that key; nil in a directory from before this was kept. With another one in the file, as after a kill between the two or
+  /// a copy put back, the host is asked for the key again.
+  package var keyCheck: String?
   package let shape: QuestionShape
   /// Nil where another has trained the model, as far as the owner's files tell, and of a deployment from before this was kept.
   package let training: HostTraining?
@@ -40,8 +43,10 @@ package struct ClientDescription: Codable, Sendable, Equatable {
   }
 
   package func check(_ file: URL) throws(OwnerError) {
-    try shape.check()
-    guard keyNumber >= 1, training?.isPossible ?? true,
+    do throws(OwnerError) { try shape.check() } catch {
+      throw .run("\(file.path): \(error.description); ask the deployment's owner for the directory again")
+    }
+    guard (1...(1 << 40)).contains(keyNumber), training?.isPossible ?? true,
       [hostKey, owner, client].allSatisfy({ CurvePublicKey(z85: $0) != nil })
     else {
       throw .run("\(file.path) is damaged; ask the deployment's owner for the directory again")
@@ -66,17 +71,17 @@ package struct ClientDirectory: Sendable {
   private var embedding: URL { root.appending(path: "embedding.safetensors") }
   private var questions: URL { root.appending(path: "questions.json") }
 
-  /// Keeps the directory for this process: numbers of questions of two at once would pass each other.
+  /// Keeps the directory for this process: numbers of questions of two at once would pass each other, and so would those of a copy of it.
   ///
-  /// - Throws: `OwnerError.run` that names who has it; `LeaseError`, `FileError`.
-  package func lease() throws -> DirectoryLease {
-    do {
-      return try DirectoryLease(
-        LeasePlace(directory: root, file: "client.lease", subject: "the client's directory"), onLoss: { _ in })
-    } catch LeaseError.held(_, let holder) {
-      throw OwnerError.run(
-        "\(root.path) is in use by \(holder); wait until that one ends, or copy the directory for another client")
-    }
+  /// - Parameters: as of `DirectoryLease.ofDeployments`.
+  /// - Throws: as it.
+  package func lease(
+    waiting: @escaping (String) -> Void, isCancelled: @escaping () -> Bool = { false },
+    onLoss: @escaping @Sendable (OwnerError) -> Void
+  ) throws -> DirectoryLease {
+    try .ofDeployments(
+      LeasePlace(directory: root, file: "client.lease", subject: "the client's directory"), waiting: waiting,
+      isCancelled: isCancelled, onLoss: onLoss)
   }
 
   // MARK: - At the client
@@ -123,6 +128,7 @@ package struct ClientDirectory: Sendable {
     try MasterKeyFile(path: maskingKey.path).write(key, replacing: true)
     var description = present
     description.keyNumber = number
+    description.keyCheck = key.check
     try RunFile.write(description, to: self.description)
   }
 
@@ -174,8 +180,7 @@ package struct ClientDirectory: Sendable {
   }
 
   func write(_ description: ClientDescription, key: MasterKey) throws {
-    try MasterKeyFile(path: maskingKey.path).write(key, replacing: true)
-    try RunFile.write(description, to: self.description)
+    try replaceKey(key, in: description, number: description.keyNumber)
   }
 
   /// Whether it is a client's directory of this deployment, whole or begun.

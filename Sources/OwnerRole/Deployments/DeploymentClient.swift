@@ -18,6 +18,8 @@ package final class DeploymentClient<Element: FloatingElement> {
   private let owner: CurvePublicKey
   private let keep: (MasterKey, Int) throws -> Void
   package private(set) var keyNumber: Int
+  /// Whether the key is the one of that number; if not, the next terms bring it.
+  private var isKeyInPlace: Bool
   /// Expanded from the key in force.
   package private(set) var keys: JobKeys<Element>
 
@@ -28,17 +30,18 @@ package final class DeploymentClient<Element: FloatingElement> {
   /// - Parameters:
   ///   - own: the client's CURVE pair.
   ///   - owner: the deployment's, who seals keys.
-  ///   - key: the masking key number `keyNumber`.
+  ///   - key: the masking key number `keyNumber`, if `isKeyInPlace`.
   ///   - keep: makes a new key durable before anything is masked under it.
   package init(
     material: ClientMaterial<Element>, deployment: JobID, own: CurveKeyPair, owner: CurvePublicKey, key: MasterKey,
-    keyNumber: Int, compute: Compute, keep: @escaping (MasterKey, Int) throws -> Void
+    keyNumber: Int, isKeyInPlace: Bool = true, compute: Compute, keep: @escaping (MasterKey, Int) throws -> Void
   ) {
     self.material = material
     self.deployment = deployment
     self.own = own
     self.owner = owner
     self.keyNumber = keyNumber
+    self.isKeyInPlace = isKeyInPlace
     self.compute = compute
     self.keep = keep
     keys = JobKeys(master: key, plan: material.shape.keyPlan, compute: compute)
@@ -48,19 +51,18 @@ package final class DeploymentClient<Element: FloatingElement> {
   ///
   /// - Throws: `OwnerError.otherKey` for a pair that is not the one that the deployment's owner let in; what reading throws.
   package convenience init(_ directory: ClientDirectory, own: CurveKeyPair, compute: Compute) throws {
-    var description = try directory.load()
+    let description = try directory.load()
     guard description.client == own.publicKey.z85, let owner = CurvePublicKey(z85: description.owner) else {
       throw OwnerError.otherKey(
         "the deployment lets in the client key \(description.client), and --keys holds \(own.publicKey.z85); give the directory with the other"
       )
     }
+    let key = try directory.key(of: description.deployment)
     self.init(
       material: try directory.material(description.shape), deployment: description.deployment, own: own, owner: owner,
-      key: try directory.key(of: description.deployment), keyNumber: description.keyNumber, compute: compute
-    ) { key, number in
-      try directory.replaceKey(key, in: description, number: number)
-      description.keyNumber = number
-    }
+      key: key, keyNumber: description.keyNumber,
+      isKeyInPlace: description.keyCheck.map { $0 == key.check } ?? true, compute: compute
+    ) { try directory.replaceKey($0, in: description, number: $1) }
   }
 
   /// Opens the deployment over a connection that was greeted.
@@ -86,11 +88,12 @@ package final class DeploymentClient<Element: FloatingElement> {
   /// - Throws: `MaskingError.sealedKey` for one that the owner did not seal; `OwnerError.protocolViolation` for an older one, which would be
   ///   used beyond its time.
   package func adopt(_ terms: DeploymentTerms) throws -> Bool {
-    guard terms.window >= 1, terms.rowsPerQuestion >= 1, terms.maximumTokens ?? 1 >= 1, terms.rowsSeen >= 0 else {
-      throw OwnerError.protocolViolation("terms under which nothing can be asked")
-    }
-    if terms.keyNumber == keyNumber { return false }
-    guard terms.keyNumber > keyNumber else {
+    let counts = 0...(1 << 50)
+    guard terms.window >= 1, terms.rowsPerQuestion >= 1, terms.maximumTokens ?? 1 >= 1,
+      counts.contains(terms.rowsSeen), counts.contains(terms.lastQuestion), counts.contains(terms.lastSession ?? 0)
+    else { throw OwnerError.protocolViolation("terms under which nothing can be asked") }
+    if terms.keyNumber == keyNumber, isKeyInPlace { return false }
+    guard terms.keyNumber >= keyNumber else {
       throw OwnerError.protocolViolation(
         "it asks for key \(terms.keyNumber), which is older than the \(keyNumber) of this directory; ask the deployment's owner to deploy again"
       )
@@ -99,6 +102,7 @@ package final class DeploymentClient<Element: FloatingElement> {
       Array(terms.package), deployment: deployment, number: terms.keyNumber, from: owner.bytes, by: try own.agreement())
     try keep(key, terms.keyNumber)
     keyNumber = terms.keyNumber
+    isKeyInPlace = true
     keys = JobKeys(master: key, plan: shape.keyPlan, compute: compute)
     return true
   }

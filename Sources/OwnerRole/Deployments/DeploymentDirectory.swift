@@ -25,15 +25,15 @@ package struct DeploymentDirectory: Sendable {
 
   /// Keeps the directory for this process: two that change a deployment would write revisions over each other.
   ///
-  /// - Throws: `OwnerError.run` that names who has it; `LeaseError`, `FileError`.
-  package func lease() throws -> DirectoryLease {
-    do {
-      return try DirectoryLease(
-        LeasePlace(directory: root, file: "deployment.lease", subject: "the deployment"),
-        onLoss: { _ in })
-    } catch LeaseError.held(_, let holder) {
-      throw OwnerError.run("the deployment \(root.path) is in use by \(holder); wait until that one ends, or end it")
-    }
+  /// - Parameters: as of `DirectoryLease.ofDeployments`.
+  /// - Throws: as it.
+  package func lease(
+    waiting: @escaping (String) -> Void, isCancelled: @escaping () -> Bool = { false },
+    onLoss: @escaping @Sendable (OwnerError) -> Void
+  ) throws -> DirectoryLease {
+    try .ofDeployments(
+      LeasePlace(directory: root, file: "deployment.lease", subject: "the deployment"), waiting: waiting,
+      isCancelled: isCancelled, onLoss: onLoss)
   }
 
   /// Makes the directory, or empties it of what a command left that was killed before it had written a record.
@@ -131,6 +131,34 @@ package struct DeploymentDirectory: Sendable {
     // What else is there was put there by somebody: archives to be handed over, other directories.
     for name in try Directory.names(in: clients.path) where record.client(named: name) == nil {
       if client(name).isOf(record.id) { try client(name).remove() }
+    }
+  }
+}
+
+extension DirectoryLease {
+  /// A lease of a deployment's directory, or a client's, with errors that name it.
+  ///
+  /// - Parameters:
+  ///   - waiting: called with a reason when it has to wait, for as long as a process of another machine may be alive that has it.
+  ///   - isCancelled: asked while it waits; true ends the wait.
+  ///   - onLoss: called on another thread when another process has taken it over; nothing may be written to it then.
+  /// - Throws: `OwnerError.run` that names who has it; `.trainerGone` when cancelled; `LeaseError.damaged`; `FileError`.
+  static func ofDeployments(
+    _ place: LeasePlace, waiting: @escaping (String) -> Void, isCancelled: @escaping () -> Bool,
+    onLoss: @escaping @Sendable (OwnerError) -> Void
+  ) throws -> DirectoryLease {
+    let name = "\(place.subject) \(place.directory.path)"
+    do {
+      return try DirectoryLease(
+        place, waiting: waiting, isCancelled: isCancelled,
+        onLoss: { _ in
+          onLoss(
+            .run("another process has taken \(name) over, because this one did not renew its lease for too long"))
+        })
+    } catch LeaseError.held(_, let holder) {
+      throw OwnerError.run("\(name) is in use by \(holder); wait until that one ends, or end it")
+    } catch is CancellationError {
+      throw OwnerError.trainerGone("interrupted while waiting for \(name)")
     }
   }
 }

@@ -87,9 +87,13 @@ package struct DeploymentRecord: Codable, Sendable, Equatable {
 
   /// - Throws: `OwnerError.run` for a record that no version wrote so.
   func check() throws(OwnerError) {
-    try shape.check()
+    do throws(OwnerError) { try shape.check() } catch {
+      throw .run("the deployment's record: \(error.description); put a copy of it back")
+    }
+    let counts = 1...(1 << 40)
     let numbers = 1..<max(1, nextKeyNumber)
-    guard revision >= 1, training?.isPossible ?? true, inForce >= 0, inForce <= revision, CurvePublicKey(z85: hostKey) != nil,
+    guard counts.contains(revision), counts.contains(nextKeyNumber), training?.isPossible ?? true, inForce >= 0,
+      inForce <= revision, CurvePublicKey(z85: hostKey) != nil,
       CurvePublicKey(z85: owner) != nil, copies.allSatisfy({ numbers.contains($0.keyNumber) }),
       clients.allSatisfy({ ClientName.isOne($0.name) && CurvePublicKey(z85: $0.key) != nil }),
       clients.allSatisfy({ numbers.contains($0.keyNumber) })

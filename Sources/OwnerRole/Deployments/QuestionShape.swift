@@ -47,9 +47,7 @@ package struct QuestionShape: Codable, Sendable, Equatable {
     else { throw Self.contradiction }
   }
 
-  private static var contradiction: OwnerError {
-    .run("the description of the deployed model contradicts itself; ask its owner for the directory again")
-  }
+  private static var contradiction: OwnerError { .run("the description of the deployed model contradicts itself") }
 }
 
 /// What of a question's tokens a client checks, and how it packs them.

@@ -13,8 +13,9 @@ struct QuestionWindow<Waiting: NumberedQuestion> {
   /// Of `waiting`, how many the host answered by a new key.
   private var refused = 0
 
+  /// - Parameter size: as the host has it; of more than 64 no more are kept in memory.
   init(size: Int) {
-    self.size = size
+    self.size = min(size, 64)
   }
 
   var isEmpty: Bool { waiting.isEmpty }

@@ -1,6 +1,7 @@
 import Models
 import ArgumentParser
 import Dispatch
+import Files
 import Foundations
 import Foundation
 import JobSpec
@@ -147,16 +148,29 @@ struct RunLaunch {
   }
 }
 
-/// Keeps a run directory for this process until it ends.
+/// Keeps a directory for this process until it ends.
 enum RunHold {
   static func take(_ directory: RunDirectory, _ interruption: Interruption) throws -> RunLease {
     try RunLease(
-      directory, waiting: { StandardError.write($0 + "\n") }, isCancelled: { interruption.isRequested },
-      onLoss: { error in
-        StandardError.write("encryptor: \(error.description)\n")
-        // At once: whatever is written from now on would be written into the other process's run.
-        _exit(error.kind.exitCode)
-      })
+      directory, waiting: waiting, isCancelled: { interruption.isRequested }, onLoss: end)
+  }
+
+  static func take(_ directory: DeploymentDirectory) throws -> DirectoryLease {
+    try directory.lease(waiting: waiting, onLoss: end)
+  }
+
+  static func take(_ directory: ClientDirectory, _ interruption: Interruption) throws -> DirectoryLease {
+    try directory.lease(waiting: waiting, isCancelled: { interruption.isRequested }, onLoss: end)
+  }
+
+  private static func waiting(_ reason: String) {
+    StandardError.write(reason + "\n")
+  }
+
+  /// At once: whatever is written from now on would be written into what the other process has.
+  @Sendable private static func end(_ error: OwnerError) {
+    StandardError.write("encryptor: \(error.description)\n")
+    _exit(error.kind.exitCode)
   }
 }
 

@@ -86,7 +86,7 @@ struct DeployCommand: ParsableCommand {
     var asked = try clients.map { try $0.read() }
     if asked.isEmpty { asked = [try NewClient(name: "owner", key: owner.publicKey)] }
     if !directory.exists { try Directory.create(directory.root.path) }
-    let lease = try directory.lease()
+    let lease = try RunHold.take(directory)
     defer { lease.release() }
     KernelNotice.show()
     var opened: DeployableModel?
@@ -116,7 +116,8 @@ struct DeployCommand: ParsableCommand {
         try deployment.move(to: trainer)
         if deployment.record.inForce > 0 {
           StandardError.write(
-            "the host was at \(before) before; clients ask there until they have the client.json of their directories anew\n")
+            "the host was at \(before) before; clients ask there until they have the client.json of their directories anew\n"
+          )
         }
       }
       // Any other change is finished by its own command.
@@ -146,7 +147,8 @@ struct DeployCommand: ParsableCommand {
           + "choose another --out for a deployment at the other one")
     }
     let isSame =
-      record.source == source && record.separateKeys == separateKeys && (maxRows == nil || record.maximumRows == maxRows)
+      record.source == source && record.separateKeys == separateKeys
+      && (maxRows == nil || record.maximumRows == maxRows)
       && (clients.isEmpty || asked.allSatisfy { record.client(named: $0.name)?.key == $0.key.z85 })
     guard isSame else {
       throw OwnerError.run(

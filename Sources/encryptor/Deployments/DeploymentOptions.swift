@@ -24,7 +24,7 @@ struct DeploymentOption: ParsableArguments {
   ) throws -> Value {
     // A directory without a deployment is not to get a lease.
     let keys = try directory.load().keys
-    let lease = try directory.lease()
+    let lease = try RunHold.take(directory)
     defer { lease.release() }
     let owner = try KeyFile(.owner, in: keys).readKeyPair()
     var opened = try Deployment<Float>(opening: directory, owner: owner)
@@ -64,7 +64,10 @@ struct ClientPlace {
   ///   - keys: the directory with the client's key.
   ///   - output: a file that must not be there.
   ///   - listen: the client's own address, for a host that dials out.
-  init(_ client: String, keys: String, output: String, listen: String?) throws {
+  ///   - interruption: ends the wait for another process that may have the directory.
+  init(
+    _ client: String, keys: String, output: String, listen: String?, _ interruption: Interruption
+  ) throws {
     directory = ClientDirectory(root: URL(filePath: client))
     description = try directory.load()
     own = try KeyFile(.owner, in: keys).readKeyPair()
@@ -74,7 +77,7 @@ struct ClientPlace {
     guard let hostKey = CurvePublicKey(z85: description.hostKey) else {
       throw OwnerError.run("\(directory.description.path) holds no key of a host")
     }
-    lease = try directory.lease()
+    lease = try RunHold.take(directory, interruption)
     do {
       place = try TrainerPlace(
         endpoint: description.host, listen: listen, ownerKeys: own, trainerKey: hostKey, role: "host")
@@ -176,7 +179,8 @@ enum DeploymentText {
   static func seen(_ rows: Int, of maximum: Int?, by description: ClientDescription) -> String {
     let shape = description.shape
     let seen = SeenRows(
-      rows, training: description.training, input: shape.input, readsTokens: shape.tokens != nil, hasNoise: shape.masking.noise != nil)
+      rows, training: description.training, input: shape.input, readsTokens: shape.tokens != nil,
+      hasNoise: shape.masking.noise != nil)
     let limit =
       maximum.map { "At most \(QuantityText.count($0)) are answered." }
       ?? "The deployment's owner can limit them (--max-rows)."

@@ -94,7 +94,7 @@ struct GenerateCommand: ParsableCommand {
     let interruption = Interruption()
     let signals = InterruptSignals(interruption)
     defer { withExtendedLifetime(signals) {} }
-    let opened = try ClientPlace(client, keys: keys, output: output, listen: place.listen)
+    let opened = try ClientPlace(client, keys: keys, output: output, listen: place.listen, interruption)
     defer { opened.close() }
     KernelNotice.show()
     let asking = try DeploymentClient<Float>(opened.directory, own: opened.own, compute: processing.compute)

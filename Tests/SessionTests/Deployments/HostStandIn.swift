@@ -32,6 +32,8 @@ final class HostStandIn<Element: FloatingElement>: Sendable {
     var counted = 0
     var asked = 0
     var rowsPerQuestion: Int?
+    /// Of its terms.
+    var window = 8
     /// What is done before a question is answered, by its number among those that came.
     var beforeAnswer: (@Sendable (_ number: Int) -> Void)?
     /// Questions as they came, with their rows; kept where `isWatching`.
@@ -199,7 +201,7 @@ final class HostStandIn<Element: FloatingElement>: Sendable {
         let copy = state.copies[client.copy]
       else { throw refusal("no such job") }
       let terms = DeploymentTerms(
-        keyNumber: client.keyNumber, package: client.package, window: 8,
+        keyNumber: client.keyNumber, package: client.package, window: state.window,
         rowsPerQuestion: min(state.rowsPerQuestion ?? .max, copy.description.microBatch),
         maximumTokens: copy.description.graph.maximumTokens, rowsSeen: hosted.rowsSeen,
         maximumRows: hosted.description.maximumRows,
