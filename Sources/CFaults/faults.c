@@ -19,7 +19,7 @@ static const char *programName = "";
 static char fileName[nameLimit], objectName[nameLimit];
 static atomic_flag isReporting = ATOMIC_FLAG_INIT;
 
-static _Thread_local unsigned depth;
+static _Thread_local unsigned depth, writes;
 // Of the main thread and of those that read files, so that what recurses without end is reported too.
 static _Thread_local int hasStack;
 static _Thread_local char ownStack[stackBytes] __attribute__((aligned(16)));
@@ -63,7 +63,8 @@ static void report(int number, siginfo_t *info, void *context) {
     raise(number);
     return;
   }
-  int isDamage = depth > 0;
+  // A trap is a check of our own code, inside of the library's lock too; and what we write is nobody's damaged file.
+  int isDamage = depth > 0 && writes == 0 && number != SIGILL && number != SIGTRAP;
   // A second thread that faults, or a fault in here.
   if (atomic_flag_test_and_set(&isReporting)) _exit(isDamage ? exitDamaged : exitDefect);
   say(programName);
@@ -117,6 +118,10 @@ void faults_enter(void) {
 }
 
 void faults_leave(void) { depth--; }
+
+void faults_begin_writing(void) { writes++; }
+
+void faults_end_writing(void) { writes--; }
 
 void faults_name(const uint8_t *file, size_t file_length, const uint8_t *object, size_t object_length) {
   copy_printable(fileName, file, file_length);

@@ -6,7 +6,7 @@ package enum OwnerError: Failure, Equatable {
   case trainerGone(String)
   /// The trainer has saved the job to let others run; it goes on when its owner comes back to it and its turn comes.
   case turnEnded
-  /// The trainer refused the job or a message; `kind` is the trainer's own exit code for it.
+  /// The trainer, to a client of a deployment its host, refused the job or a message; `kind` is its own exit code for it.
   case refused(kind: FailureKind, reason: String)
   /// Outputs, loss or weights are not finite.
   case diverged(step: Int)
@@ -24,7 +24,7 @@ package enum OwnerError: Failure, Equatable {
   case openToOthers(String)
   /// A run that was made with another owner's key.
   case otherKey(String)
-  /// The trainer answered what its protocol does not allow.
+  /// The trainer, or host, answered what its protocol does not allow.
   case protocolViolation(String)
   /// More memory would be needed than is allowed.
   case tooLarge(String)
@@ -49,14 +49,14 @@ package enum OwnerError: Failure, Equatable {
     switch self {
     case .trainerGone(let what): what
     case .turnEnded: "the trainer lets another job have its turn; this one is saved there"
-    case .refused(_, let reason): "the trainer refuses: \(reason)"
+    case .refused(_, let reason): "the other side refuses: \(reason)"
     case .diverged(let step):
       "training diverged at step \(step): outputs, loss or gradients are not finite; lower optimizer.lr or set optimizer.clip_norm"
     case .interrupted(let step): "interrupted after step \(step); everything is saved, continue with --resume"
     case .unfitJob(let what), .unfitData(let what), .run(let what), .checkFailed(let what), .notFinished(let what),
       .otherKey(let what), .openToOthers(let what), .tooLarge(let what):
       what
-    case .protocolViolation(let what): "the trainer broke the protocol: \(what)"
+    case .protocolViolation(let what): "the other side broke the protocol: \(what)"
     }
   }
 }

@@ -1,6 +1,9 @@
 import Foundation
+import Protocol
 import TestSupport
 import Testing
+
+@testable import Datasets
 
 /// Files whose bytes were changed at random, read by the programs as a person has them read.
 @Suite(.waiting)
@@ -55,6 +58,39 @@ struct DamagedFileTests {
       for _ in 0..<3 { flip(Int.random(in: heap..<min(heap + 512, bytes.count), using: &random)) }
     }
     return Data(bytes)
+  }
+
+  /// In a process of its own: a fault while libhdf5 reads is the file's, whose name is said; a trap of our own code, a fault while it writes, and
+  /// one anywhere else are ours.
+  @Test func whoseAFaultIs() async throws {
+    let reads = await #expect(processExitsWith: .exitCode(3), observing: [\.standardErrorContent]) {
+      try ProcessHardening.reportFaults(program: "test")
+      _ = try HDF5Library.check(.defect, DataLocation(file: "given.h5").object("x"), "") { raise(SIGSEGV) }
+    }
+    let text = String(decoding: reads?.standardErrorContent ?? [], as: UTF8.self)
+    #expect(text.contains("test: given.h5: 'x': the file is damaged"), "\(text)")
+    let aborts = await #expect(processExitsWith: .exitCode(3), observing: [\.standardErrorContent]) {
+      try ProcessHardening.reportFaults(program: "test")
+      HDF5Library.locked { abort() }
+    }
+    #expect(aborts != nil)
+    let traps = await #expect(processExitsWith: .exitCode(70), observing: [\.standardErrorContent]) {
+      try ProcessHardening.reportFaults(program: "test")
+      HDF5Library.locked { fatalError("of our own") }
+    }
+    let trap = String(decoding: traps?.standardErrorContent ?? [], as: UTF8.self)
+    #expect(trap.contains("a defect of ours") && !trap.contains("the file is damaged"), "\(trap)")
+    await #expect(processExitsWith: .exitCode(70)) {
+      try ProcessHardening.reportFaults(program: "test")
+      let path = FileManager.default.temporaryDirectory.appending(path: "fault-\(UUID()).h5").path
+      let writer = try HDF5Writer(path: path)
+      defer { writer.abandon() }
+      try writer.guarded { (_) throws(DatasetError) in HDF5Library.locked { _ = raise(SIGSEGV) } }
+    }
+    await #expect(processExitsWith: .exitCode(70)) {
+      try ProcessHardening.reportFaults(program: "test")
+      raise(SIGBUS)
+    }
   }
 
   /// The runtime's own report of a fault would print registers and the memory that they point to.

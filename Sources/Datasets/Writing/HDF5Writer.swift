@@ -1,3 +1,4 @@
+import CFaults
 import CHDF5
 import Files
 import Foundation
@@ -197,13 +198,18 @@ package final class HDF5Writer {
   /// Datasets first: a file stays open in libhdf5 for as long as one of its datasets is. (The stronger degree of closing, by which
   /// a file takes its datasets along, frees a dataset twice after a write to it has failed.)
   private func close() {
+    faults_begin_writing()
+    defer { faults_end_writing() }
     matrices = [:]
     file = nil
   }
 
   /// Runs a step of writing; a failed one leaves no file.
-  private func guarded(_ step: (Handle) throws(DatasetError) -> Void) throws(DatasetError) {
+  func guarded(_ step: (Handle) throws(DatasetError) -> Void) throws(DatasetError) {
     guard let file else { throw DatasetError(.defect, location, "a file that is finished was written to") }
+    // A fault in here is no damage of a file that somebody gave us.
+    faults_begin_writing()
+    defer { faults_end_writing() }
     do throws(DatasetError) {
       try step(file)
     } catch {

@@ -9,6 +9,7 @@ package import Numerics
 package struct AdapterDirectory: Sendable {
   private static let largestConfiguration = 1 << 20
 
+  package let path: String
   package let adaptation: LowRankAdaptation
   /// As the configuration names it: a directory, or a name on the hub.
   package let baseModel: String
@@ -19,6 +20,7 @@ package struct AdapterDirectory: Sendable {
 
   /// - Throws: `.huggingFace` that names the setting; `.safetensors`, `.system`.
   package init(_ path: String) throws(FileError) {
+    self.path = path
     let file = path + "/adapter_config.json"
     let bytes = try RegularFile.read(file, limit: Self.largestConfiguration)
     do throws(HuggingFaceProblem) {

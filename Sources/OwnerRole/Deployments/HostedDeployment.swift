@@ -29,7 +29,7 @@ package struct HostedDeployment<Element: FloatingElement> {
   package func connection(about job: JobID? = nil) -> TrainerConnection<Element> {
     TrainerConnection(
       channel: channel, job: job ?? deployment, software: options.software, peer: options.peer,
-      silence: options.silence)
+      silence: options.silence, isJobKept: false)
   }
 
   /// Uploads copies that the host lacks, and puts a revision in force.

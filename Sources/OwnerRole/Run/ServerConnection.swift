@@ -43,6 +43,8 @@ package final class ServerConnection<Request: WireMessage, Answer: ServerAnswer>
   private var lastSent: ContinuousClock.Instant
   /// A server that has sent nothing for this long, though it was pinged, counts as gone.
   private let silence: Duration
+  /// Whether what it is about goes on when the server is back.
+  private let isJobKept: Bool
 
   /// Called before each look for a message, at least once a second while one is awaited: for what else must not fall asleep meanwhile.
   var whileWaiting: () -> Void = {}
@@ -52,16 +54,19 @@ package final class ServerConnection<Request: WireMessage, Answer: ServerAnswer>
   /// Time spent in `greet` and `receive` with nothing to do.
   package private(set) var waited = Duration.zero
 
-  /// - Parameter peer: the server and where it is, for messages to the user.
+  /// - Parameters:
+  ///   - peer: the server and where it is, for messages to the user.
+  ///   - isJobKept: whether the server keeps a job of which the user is to hear; not of questions to a deployment.
   package init(
     channel: any OwnerChannel, job: JobID, software: String, peer: String = "the trainer",
-    silence: Duration = .seconds(8)
+    silence: Duration = .seconds(8), isJobKept: Bool = true
   ) {
     self.channel = channel
     self.job = job
     self.software = software
     self.peer = peer
     self.silence = silence
+    self.isJobKept = isJobKept
     lastSent = clock.now
   }
 
@@ -171,7 +176,7 @@ package final class ServerConnection<Request: WireMessage, Answer: ServerAnswer>
       case .conversation(.refused(let kind, let reason)): throw OwnerError.refused(kind: kind, reason: reason)
       case .conversation(.goodbye(_, .turnEnded)): throw OwnerError.turnEnded
       case .conversation(.goodbye(_, let reason)):
-        throw OwnerError.trainerGone("\(reason.text(of: peer)); the job is saved there")
+        throw OwnerError.trainerGone(reason.text(of: peer) + (isJobKept ? "; the job is saved there" : ""))
       case .conversation(.pong): return nil
       case .conversation(let answer): return Answer(answer)
       case .role(let answer): return answer.greeting == nil ? answer : nil

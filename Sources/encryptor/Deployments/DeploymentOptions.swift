@@ -87,6 +87,13 @@ struct ClientPlace {
     }
   }
 
+  /// About the deployment.
+  var connection: TrainerConnection<Float> {
+    TrainerConnection(
+      channel: place.channel, job: description.deployment, software: Release.software, peer: place.peer,
+      isJobKept: false)
+  }
+
   func close() {
     place.channel.close()
     lease.release()

@@ -60,9 +60,7 @@ struct QueryCommand: ParsableCommand {
       observe: { progress.show($0) })
     defer { progress.end() }
     let report = try query.run(
-      over: TrainerConnection<Float>(
-        channel: opened.place.channel, job: asking.deployment, software: Release.software, peer: opened.place.peer),
-      patience: .seconds(processing.patience))
+      over: opened.connection, patience: .seconds(processing.patience))
     progress.end()
     if json {
       print(try JSONText.of(report))

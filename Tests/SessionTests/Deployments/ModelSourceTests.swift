@@ -100,6 +100,20 @@ import Testing
     }
   }
 
+  /// Adapters without the head that was trained with them: their directory is named, not that of the base.
+  @Test func adaptersWithoutAHead() throws {
+    let run = try fixture.finishedRun(
+      try TokenJob().changing { $0.train = TokenJob.lora(["query"]) }.resolved(on: data))
+    let model = run.appending(path: "model")
+    let file = model.appending(path: "adapter_model.safetensors").path
+    let tensors: NamedTensors<Float> = try SafetensorsFile(path: file).tensors()
+    let left = tensors.filter { !$0.name.contains("classifier") }
+    #expect(left.count < tensors.count)
+    try SafetensorsFile.write(left.map { SafetensorsTensor($0.name, $0.tensor) }, to: file)
+    let error = #expect(throws: OwnerError.self) { _ = try fixture.source(model, task: .classification).open() }
+    #expect(error?.description.hasPrefix("\(model.path) has no `") == true, "\(error?.description ?? "")")
+  }
+
   /// A site's job masks nothing when it trains itself, and its run keeps no sizes: the deployment is masked all the same.
   @Test func aSitesRun() throws {
     let rows = try SmallData(in: fixture.directory)
