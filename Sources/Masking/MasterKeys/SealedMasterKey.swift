@@ -9,7 +9,6 @@ import Foundation
 /// because a box alone says no more than which two keys it is between.
 package enum SealedMasterKey {
   private static let magic = Array("deployment key 1".utf8)
-  private static let numberBytes = 8
 
   /// - Parameters:
   ///   - key: its `job` is the deployment.

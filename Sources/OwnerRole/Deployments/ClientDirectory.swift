@@ -88,18 +88,13 @@ package struct ClientDirectory: Sendable {
 
   /// - Throws: `OwnerError.run` where there is none, one of another version, or a damaged one; `FileError`.
   package func load() throws -> ClientDescription {
-    struct Version: Decodable { let version: Int }
-    guard let version = try RunFile.read(Version.self, from: description, limit: 64 << 20)?.version else {
+    guard
+      let loaded = try RunFile.read(
+        ClientDescription.self, version: ClientDescription.currentVersion, from: description, limit: 64 << 20,
+        advice: "use the program of the deployment's owner")
+    else {
       throw OwnerError.run(
         "\(root.path) holds no client.json; give the directory that the deployment's owner made for this client")
-    }
-    guard version == ClientDescription.currentVersion else {
-      throw OwnerError.run(
-        "\(description.path) is of version \(version) of its form, and this program knows version \(ClientDescription.currentVersion); use "
-          + "the program of the deployment's owner")
-    }
-    guard let loaded = try RunFile.read(ClientDescription.self, from: description, limit: 64 << 20) else {
-      throw OwnerError.run("\(root.path) holds no client.json")
     }
     try loaded.check(description)
     return loaded

@@ -44,7 +44,7 @@ package struct Deployment<Element: FloatingElement> {
     self.owner = owner
     record = DeploymentRecord(
       id: .random(), host: host, hostKey: hostKey.z85, keys: keys, owner: owner.publicKey.z85, source: source,
-      shape: model.questionShape, training: try source.training(at: hostKey), rowsPerQuestion: model.rowsPerQuestion,
+      shape: model.questionShape, training: try source.training(at: hostKey),
       weights: try model.weightsHash(in: Element.self), separateKeys: separateKeys,
       maximumRows: maximumRows, revision: 1, inForce: 0, change: Self.beginning,
       isTakenDown: false, nextKeyNumber: 1, copies: [], clients: [])

@@ -54,16 +54,11 @@ package struct DeploymentDirectory: Sendable {
 
   /// - Throws: `OwnerError.run` where there is none, or one of another version; `FileError`.
   package func load() throws -> DeploymentRecord {
-    struct Version: Decodable { let version: Int }
-    guard let version = try RunFile.read(Version.self, from: record, limit: 64 << 20)?.version else {
-      throw OwnerError.run("\(root.path) holds no deployment; make one with `encryptor deploy`")
-    }
-    guard version == DeploymentRecord.currentVersion else {
-      throw OwnerError.run(
-        "\(record.path) is of version \(version) of its form, and this program knows version \(DeploymentRecord.currentVersion); use the "
-          + "program that made it")
-    }
-    guard let record = try RunFile.read(DeploymentRecord.self, from: record, limit: 64 << 20) else {
+    guard
+      let record = try RunFile.read(
+        DeploymentRecord.self, version: DeploymentRecord.currentVersion, from: record, limit: 64 << 20,
+        advice: "use the program that made it")
+    else {
       throw OwnerError.run("\(root.path) holds no deployment; make one with `encryptor deploy`")
     }
     try record.check()

@@ -42,7 +42,6 @@ package struct DeploymentRecord: Codable, Sendable, Equatable {
   package var shape: QuestionShape
   /// Of the model, by the host; nil where another has trained it, and of a deployment from before this was kept.
   package var training: HostTraining?
-  package var rowsPerQuestion: Int
   /// Hash of the plaintext weights; nil of a record of before, until they were looked at.
   package var weights: String?
   package var separateKeys: Bool

@@ -13,7 +13,7 @@ package struct TokenInputs: Sendable {
   /// - Throws: `DatasetError` for columns that are missing or misshapen; `OwnerError.unfitJob` for a setting that the model's family
   ///   does not have.
   package init(
-    _ columns: TokenColumns, file: HDF5File, model: PretrainedModel, job: ResolvedJob, readsLabels: Bool = true
+    _ columns: TokenColumns, file: HDF5File, model: PretrainedModel, job: ResolvedJob
   ) throws {
     let family = type(of: model.family)
     if job.masking.shuffleTokens == true, family.readsTokenOrder {
@@ -29,7 +29,7 @@ package struct TokenInputs: Sendable {
       limits: TokenLimits(
         vocabulary: model.sizes.vocabulary, types: model.sizes.tokenTypes, positions: model.sizes.positions,
         requiresTrailingPadding: family.readsTokenOrder, requiresFirstToken: model.pooling == .cls))
-    guard job.task.isPerToken, readsLabels else {
+    guard job.task.isPerToken else {
       labels = nil
       return
     }

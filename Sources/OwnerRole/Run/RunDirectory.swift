@@ -118,6 +118,30 @@ package enum RunFile {
     }
     return value
   }
+
+  private struct Version: Decodable { let version: Int }
+
+  /// A file with a key `version` of its form.
+  ///
+  /// - Parameters:
+  ///   - limit: as of `read`.
+  ///   - advice: what to do with one of another version.
+  /// - Returns: nil when there is no such file.
+  /// - Throws: as `read`; `OwnerError.run` for another version.
+  package static func read<Value: Decodable>(
+    _ type: Value.Type, version: Int, from file: URL, limit: Int, advice: String
+  ) throws -> Value? {
+    guard let bytes = try SmallFile.read(file.path, limit: limit) else { return nil }
+    let found = try? JSONDecoder().decode(Version.self, from: bytes).version
+    if let found, found != version {
+      throw OwnerError.run(
+        "\(file.path) is of version \(found) of its form, and this program knows version \(version); \(advice)")
+    }
+    guard found != nil, let value = try? JSONDecoder().decode(type, from: bytes) else {
+      throw OwnerError.run("\(file.path) cannot be read by this version")
+    }
+    return value
+  }
 }
 
 /// Keeps a run directory for one process at a time: two that append to its history and answer its trainer would corrupt the run.

@@ -64,7 +64,7 @@ struct AuditCommand: ParsableCommand {
       discussion:
         "Of a directory that was deployed as it is nobody has said it: the attack by base weights is not made then.",
       valueName: "public|private"))
-  var baseModel: String?
+  var baseModel: BaseModelVisibility?
 
   @Flag(help: "Print the report as JSON instead of the table.")
   var json = false
@@ -75,7 +75,6 @@ struct AuditCommand: ParsableCommand {
       throw ValidationError(
         "--rows must be \(DeploymentAudit.rowLimit.lowerBound) to \(DeploymentAudit.rowLimit.upperBound)")
     }
-    _ = try choice(baseModel, "--base-model") as BaseModelVisibility?
   }
 
   func run() throws {
@@ -131,7 +130,7 @@ struct AuditCommand: ParsableCommand {
     let subject = try audit.open(data: data, features: features, observe: progress())
     KernelNotice.show()
     let report = try audit.report(
-      on: subject, rows: rows ?? 4096, baseModel: choice(baseModel, "--base-model"), minutes: minutes,
+      on: subject, rows: rows ?? 4096, baseModel: baseModel, minutes: minutes,
       program: Release.software, observe: progress())
     try show(report, in: directory, gate: gate)
   }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Foundations
 import JobSpec
+import Models
 import OwnerRole
 import Numerics
 import Protocol
@@ -166,16 +167,8 @@ struct TrainerPlace {
   }
 }
 
-extension ParsableCommand {
-  /// An option's value by its name; nil where it is not given.
-  ///
-  /// - Throws: `ValidationError` that lists the names there are.
-  func choice<Value: RawRepresentable & CaseIterable>(_ text: String?, _ option: String) throws -> Value?
-  where Value.RawValue == String {
-    guard let text else { return nil }
-    guard let value = Value(rawValue: text) else {
-      throw ValidationError("\(option) must be one of \(Value.allCases.map(\.rawValue).joined(separator: ", "))")
-    }
-    return value
-  }
-}
+// Choices by the names that a job has for them.
+extension LearningTask: ExpressibleByArgument {}
+extension TokenPooling: ExpressibleByArgument {}
+extension MaskingStrength: ExpressibleByArgument {}
+extension BaseModelVisibility: ExpressibleByArgument {}

@@ -53,15 +53,15 @@ struct DeployCommand: ParsableCommand {
   var maxRows: Int?
 
   @Option(help: ArgumentHelp("What the outputs of a checkpoint are, as a job's `task`.", valueName: "task"))
-  var task: String?
+  var task: LearningTask?
 
   @Option(
     help: ArgumentHelp(
-      "How a checkpoint's head pools tokens, as a job's `model.head.pool`.", valueName: "cls|mean|last"))
-  var head: String?
+      "How a checkpoint's head pools tokens, as a job's `model.head.pool`.", valueName: "pool"))
+  var head: TokenPooling?
 
   @Option(help: ArgumentHelp("As a job's `masking.strength`. (default: the job's)", valueName: "strength"))
-  var strength: String?
+  var strength: MaskingStrength?
 
   @Option(
     help: ArgumentHelp(
@@ -72,15 +72,12 @@ struct DeployCommand: ParsableCommand {
   func validate() throws {
     try RowLimit.check(maxRows)
     if let maxTokens, maxTokens < 1 { throw ValidationError("--max-tokens must be at least 1") }
-    _ = try (choice(task, "--task") as LearningTask?, choice(head, "--head") as TokenPooling?)
-    _ = try choice(strength, "--strength") as MaskingStrength?
   }
 
   func run() throws {
     let directory = DeploymentDirectory(root: URL(filePath: output))
     let source = try ModelSource.find(
-      URL(filePath: model), task: choice(task, "--task"), pool: choice(head, "--head"),
-      strength: choice(strength, "--strength"), maximumTokens: maxTokens)
+      URL(filePath: model), task: task, pool: head, strength: strength, maximumTokens: maxTokens)
     let owner = try keys.owner()
     let hostKey = try keys.trainer()
     var asked = try clients.map { try $0.read() }
@@ -91,8 +88,7 @@ struct DeployCommand: ParsableCommand {
     KernelNotice.show()
     var opened: DeployableModel?
     func openModel() throws -> DeployableModel {
-      if let opened { return opened }
-      let model = try source.open(warn: { StandardError.write("warning: \($0)\n") })
+      let model = try opened ?? DeploymentChange.open(source)
       opened = model
       return model
     }
@@ -106,7 +102,6 @@ struct DeployCommand: ParsableCommand {
         host: try address(source), hostKey: hostKey, source: source, model: try openModel(), clients: asked,
         separateKeys: separateKeys, maximumRows: maxRows)
     }
-    let progress = UploadProgress()
     let before = deployment.record.host
     let status = try DeploymentHost.use(
       trainer ?? before, listen: place.listen, owner: owner, hostKey: hostKey.z85, id: deployment.record.id,
@@ -122,12 +117,7 @@ struct DeployCommand: ParsableCommand {
       }
       // Any other change is finished by its own command.
       _ = try deployment.isPending(Deployment<Float>.beginning)
-      do {
-        return try deployment.bringIntoForce(
-          at: host, checkingAll: true, model: { try openModel() }, observe: { progress.show($0) })
-      } catch OwnerError.trainerGone(let what) {
-        throw OwnerError.trainerGone("\(what). Everything is saved here: the same command goes on")
-      }
+      return try DeploymentChange.bringIntoForce(&deployment, host, checkingAll: true, model: openModel)
     }
     for line in DeploymentText.clients(deployment.record, status) { print(line) }
     print(

@@ -30,6 +30,7 @@ struct RotateCommand: ParsableCommand {
     try selected.use(compute: processing.compute) { deployment, host in
       let name = client.map { " --client \($0)" } ?? ""
       try deployment.begin("rotate\(name)") { try $0.rotate(client) }
+      KernelNotice.show()
       let status = try DeploymentChange.bringIntoForce(&deployment, host)
       for line in DeploymentText.clients(deployment.record, status) { print(line) }
     }
@@ -85,6 +86,7 @@ struct ClientsCommand: ParsableCommand {
         try deployment.admit(new)
         if let maxRows { deployment.limit(rows: maxRows) }
       }
+      KernelNotice.show()
       let status = try DeploymentChange.bringIntoForce(&deployment, host)
       for line in DeploymentText.clients(deployment.record, status) { print(line) }
       for name in removed {
@@ -144,18 +146,24 @@ struct DeploymentsCommand: ParsableCommand {
 
 /// Brings a change into force and says how far it is.
 enum DeploymentChange {
+  /// - Parameters:
+  ///   - checkingAll: as of `Deployment.bringIntoForce`.
+  ///   - model: nil to read it where the record has it.
   static func bringIntoForce(
-    _ deployment: inout Deployment<Float>, _ host: HostedDeployment<Float>
+    _ deployment: inout Deployment<Float>, _ host: HostedDeployment<Float>, checkingAll: Bool = false,
+    model: (() throws -> DeployableModel)? = nil
   ) throws -> DeploymentStatus {
-    KernelNotice.show()
     let source = deployment.record.source
     let progress = UploadProgress()
     do {
       return try deployment.bringIntoForce(
-        at: host, model: { try source.open(warn: { StandardError.write("warning: \($0)\n") }) },
-        observe: { progress.show($0) })
+        at: host, checkingAll: checkingAll, model: { try model?() ?? open(source) }, observe: { progress.show($0) })
     } catch OwnerError.trainerGone(let what) {
-      throw OwnerError.trainerGone("\(what). The change is saved here: the same command goes on")
+      throw OwnerError.trainerGone("\(what). Everything is saved here: the same command goes on")
     }
+  }
+
+  static func open(_ source: ModelSource) throws -> DeployableModel {
+    try source.open(warn: { StandardError.write("warning: \($0)\n") })
   }
 }
