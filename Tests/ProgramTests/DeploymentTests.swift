@@ -53,7 +53,8 @@ struct DeploymentTests {
     #expect(deployed.output.hasSuffix("directories for the clients: \(site["deployment"])/clients\n"))
     let asked = try query("a.h5")
     #expect(asked.code == 0, "\(asked.errors)")
-    #expect(asked.output.contains("60 rows in") && asked.output.contains("the host has seen 60 rows of this deployment"))
+    #expect(
+      asked.output.contains("60 rows in") && asked.output.contains("the host has seen 60 rows of this deployment"))
     // The run was trained there.
     #expect(asked.output.contains("and 60 rows of the model's training under another"))
     let (expected, found) = (try outputs("p.h5"), try outputs("a.h5"))

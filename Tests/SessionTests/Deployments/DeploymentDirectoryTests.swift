@@ -296,7 +296,8 @@ import Testing
     #expect(deployment.record.inForce == 2)
     #expect(
       PendingChange("clients old --add a=\(moved.root.path)/x.pub --add b=y.pub --remove c").text
-        == "clients --add a=\(moved.root.path)/x.pub --add b=\(URL(filePath: "y.pub").standardizedFileURL.path) --remove c")
+        == "clients --add a=\(moved.root.path)/x.pub --add b=\(URL(filePath: "y.pub").standardizedFileURL.path) --remove c"
+    )
   }
 
   @Test func aHostThatHasMoved() throws {

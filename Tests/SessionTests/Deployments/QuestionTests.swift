@@ -28,7 +28,9 @@ import Protocol
         let rows = site.model.question(number * 5, seed: UInt64(10 * number + index))
         let answer = try client.ask(number, rows)
         // Of sequences every token.
-        seen += site.model.description.graph.maximumTokens == nil ? rows.count : rows.lengths.elements.reduce(0) { $0 + Int($1) }
+        seen +=
+          site.model.description.graph.maximumTokens == nil
+          ? rows.count : rows.lengths.elements.reduce(0) { $0 + Int($1) }
         #expect(SmallHostedModel.areAlike(answer.values, try site.model.outputs(rows)))
         #expect(answer.rowsSeen == seen)
       }
