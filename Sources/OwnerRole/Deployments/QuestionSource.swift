@@ -105,14 +105,13 @@ package enum QuestionContent: Sendable {
   }
 }
 
-/// Reads a source question by question, in the file's own blocks, so that each of its chunks is inflated once.
+/// Reads a source question by question, in the file's own blocks and one of them ahead, so that each of its chunks is inflated once.
 struct QuestionReader {
-  private let read: (Range<Int>) throws -> QuestionContent
+  private let blocks: BlockReader<QuestionContent>
   private let rows: Int
-  private let rowsPerBlock: Int
   private let rowsPerQuestion: Int
   private var next: Int
-  private var block: (rows: Range<Int>, content: QuestionContent)?
+  private var block: BlockReader<QuestionContent>.Block?
 
   /// - Parameters:
   ///   - first: the row that the next question begins with.
@@ -126,16 +125,13 @@ struct QuestionReader {
     switch source.samples {
     case .features(let features):
       let standardized = try features.standardized(by: standardization)
-      rowsPerBlock = max(1, features.preferredRowBlock)
-      read = { .features(try standardized.values(rows: $0)) }
+      blocks = BlockReader(rows: features.rows, rowsPerBlock: features.preferredRowBlock, from: first) {
+        .features(try standardized.values(rows: $0))
+      }
     case .tokens(let tokens):
-      rowsPerBlock = max(1, tokens.preferredRowBlock)
-      read = { range in
+      blocks = BlockReader(rows: tokens.rows, rowsPerBlock: tokens.preferredRowBlock, from: first) { range in
         let block = try tokens.read(rows: range)
-        return .tokens(
-          (0..<range.count).map { row in
-            block[row: row].map { Token(id: block.ids[$0], position: block.positions[$0], type: block.types[$0]) }
-          })
+        return .tokens((0..<range.count).map { block.tokens(ofRow: $0) })
       }
     }
   }
@@ -156,13 +152,15 @@ struct QuestionReader {
     return QuestionContent(joining: parts)
   }
 
-  private mutating func blockHolding(_ row: Int) throws -> (rows: Range<Int>, content: QuestionContent) {
-    if let block, block.rows.contains(row) { return block }
-    let first = row / rowsPerBlock * rowsPerBlock
-    let range = first..<min(rows, first + rowsPerBlock)
-    let loaded = (rows: range, content: try read(range))
-    block = loaded
-    return loaded
+  /// Rows are asked for in order.
+  private mutating func blockHolding(_ row: Int) throws -> BlockReader<QuestionContent>.Block {
+    while true {
+      if let block, block.rows.contains(row) { return block }
+      guard let following = try blocks.next() else {
+        throw OwnerError.unfitData("the data has no row \(row), which it had before")
+      }
+      block = following
+    }
   }
 }
 

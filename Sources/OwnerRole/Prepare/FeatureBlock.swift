@@ -133,22 +133,32 @@ final class BlockReader<Content: Sendable>: Sendable {
   private let rowsPerBlock: Int
   private let read: @Sendable (Range<Int>) throws -> Content
   private let queue = DispatchQueue(label: "block-reader")
-  private let state: Mutex<(next: Int, pending: Pending?)>
+  private let pending: Mutex<Pending?>
 
   /// - Parameter read: called on the reader's queue, for one block after the other.
-  init(of source: any FeatureSource, read: @escaping @Sendable (Range<Int>) throws -> Content) {
-    rows = source.rows
-    rowsPerBlock = max(1, source.preferredRowBlock)
+  convenience init(of source: any FeatureSource, read: @escaping @Sendable (Range<Int>) throws -> Content) {
+    self.init(rows: source.rows, rowsPerBlock: source.preferredRowBlock, read: read)
+  }
+
+  /// - Parameters:
+  ///   - rowsPerBlock: blocks begin at its multiples.
+  ///   - first: a row of the first block.
+  ///   - read: called on the reader's queue, for one block after the other.
+  init(
+    rows: Int, rowsPerBlock: Int, from first: Int = 0, read: @escaping @Sendable (Range<Int>) throws -> Content
+  ) {
+    self.rows = rows
+    self.rowsPerBlock = max(1, rowsPerBlock)
     self.read = read
-    state = Mutex((0, nil))
-    state.withLock { $0.pending = schedule(from: 0) }
+    pending = Mutex(nil)
+    pending.withLock { $0 = schedule(from: first / self.rowsPerBlock * self.rowsPerBlock) }
   }
 
   /// The next block, or nil after the last.
   func next() throws -> Block? {
-    guard let pending = state.withLock({ $0.pending }) else { return nil }
-    let block = try pending.wait()
-    state.withLock { $0.pending = schedule(from: block.rows.upperBound) }
+    guard let awaited = pending.withLock({ $0 }) else { return nil }
+    let block = try awaited.wait()
+    pending.withLock { $0 = schedule(from: block.rows.upperBound) }
     return block
   }
 

@@ -53,15 +53,7 @@ package struct TokenInputs: Sendable {
       let block = try source.read(rows: rows)
       padding(block.padding)
       let ids = try labels?.read(rows: rows, of: block)
-      for row in rows {
-        try body(
-          row,
-          block[row: row - rows.lowerBound].map { place in
-            Token(
-              id: block.ids[place], position: block.positions[place], type: block.types[place],
-              label: ids.map { $0[place] } ?? TokenLabels.ignored)
-          })
-      }
+      for row in rows { try body(row, block.tokens(ofRow: row - rows.lowerBound, labels: ids)) }
       next = rows.upperBound
     }
   }
@@ -80,6 +72,19 @@ package struct TokenInputs: Sendable {
     }
     scan.padding = padding.count == 1 ? padding.first.flatMap { model.sizes.isToken($0) ? $0 : nil } : nil
     return scan
+  }
+}
+
+extension TokenRows {
+  /// The tokens of a row of these, counted from 0.
+  ///
+  /// - Parameter labels: of all tokens of these rows.
+  func tokens(ofRow row: Int, labels: [Int32]? = nil) -> [Token] {
+    self[row: row].map { place in
+      Token(
+        id: ids[place], position: positions[place], type: types[place],
+        label: labels.map { $0[place] } ?? TokenLabels.ignored)
+    }
   }
 }
 
