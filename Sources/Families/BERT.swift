@@ -98,6 +98,8 @@ package struct BERT: ModelFamily {
         epsilon: sizes.normEpsilon))
   }
 
+  package var embeddingNormEpsilon: Double? { sizes.normEpsilon }
+
   /// Attention knows positions only from the token vectors.
   package static let readsTokenOrder = false
 

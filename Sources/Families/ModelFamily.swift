@@ -38,6 +38,8 @@ package protocol ModelFamily: Sendable {
   func embedding<Element: FloatingElement>(
     _ tensor: (String) throws -> Tensor<Element>
   ) throws -> TokenEmbedding<Element>
+  /// Of the norm over these vectors; nil where there is none.
+  var embeddingNormEpsilon: Double? { get }
   /// Whether the blocks read in which order the tokens come, beyond what the token vectors say of it. Where they do not, the order can be
   /// kept secret; where they do, padding may only follow the tokens.
   static var readsTokenOrder: Bool { get }
@@ -66,6 +68,7 @@ package protocol ModelFamily: Sendable {
 extension ModelFamily {
   package static func canonicalName(_ stored: String) -> String { stored }
   package static var classifierGain: String? { nil }
+  package var embeddingNormEpsilon: Double? { nil }
 
   /// What stays with the owner as it is: what `embedding` is made of.
   package var keptTensors: [FamilyTensor] { tensors.filter { $0.role == .embedding } }

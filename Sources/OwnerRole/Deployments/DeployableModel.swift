@@ -113,7 +113,7 @@ package struct DeployableModel: Sendable {
       vocabulary: model.sizes.vocabulary, types: model.sizes.tokenTypes, positions: model.sizes.positions,
       maximumTokens: data.maximumTokens ?? 1, requiresTrailingPadding: family.readsTokenOrder,
       requiresFirstToken: model.pooling == .cls, poolsLast: model.pooling == .last,
-      shuffles: TokenSettings.shuffles(job.masking, family: family), normEpsilon: model.normEpsilonOfTokens,
+      shuffles: TokenSettings.shuffles(job.masking, family: family), normEpsilon: model.family.embeddingNormEpsilon,
       paddingToken: model.sizes.paddingToken ?? data.paddingToken,
       endTokens: endTokens)
   }

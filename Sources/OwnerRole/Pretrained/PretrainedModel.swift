@@ -166,10 +166,4 @@ package struct PretrainedModel: Sendable {
       return tensor
     }
   }
-
-  /// Of the norm over token vectors; nil where the family has none.
-  var normEpsilonOfTokens: Double? {
-    let embedding: TokenEmbedding<Float>? = try? family.embedding { _ in Tensor(zeros: [1, 1]) }
-    return embedding?.norm?.epsilon
-  }
 }
