@@ -107,7 +107,7 @@ package final class DeploymentClient<Element: FloatingElement> {
     return true
   }
 
-  /// A secret of the client for one query, or one text.
+  /// A secret of the client for one query, or one command that generates.
   package func secret(ofQuestion number: Int) -> MasterKey {
     own.withSecretBytes { MasterKey(ofQuestion: number, deployment: deployment, secret: $0) }
   }

@@ -49,9 +49,13 @@ final class PartialAnswers {
   /// number or key, are the same rows with the same noise. A host that could have it drawn anew would average it away.
   struct Draw: Codable {
     /// Above the numbers of questions and sessions, so that no other is drawn from the same.
-    static let numbers = (1 << 53)...(1 << 62)
+    private static let numbers = (1 << 53)...(1 << 62)
 
     let number: Int
+
+    static func random() -> Draw { Draw(number: .random(in: numbers)) }
+
+    var isPossible: Bool { Self.numbers.contains(number) }
   }
 
   /// How the samples are cut into questions: decided once.
@@ -92,7 +96,7 @@ final class PartialAnswers {
     }
     width = subject.width
     self.outputs = outputs
-    draw = Draw(number: .random(in: Draw.numbers))
+    draw = .random()
     var isDrawn = false
     for record in 0..<log.count {
       let head = try log.bytes(record, first: Self.headBytes)
@@ -107,7 +111,7 @@ final class PartialAnswers {
         guard known == subject else { throw otherQuery }
       case .draw:
         draw = try decoded(record)
-        guard Draw.numbers.contains(draw.number) else { throw otherQuery }
+        guard draw.isPossible else { throw otherQuery }
         isDrawn = true
       case .cut:
         let found: Cut = try decoded(record)

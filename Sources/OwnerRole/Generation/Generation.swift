@@ -163,7 +163,7 @@ package final class Generation<Element: FloatingElement> {
     let session = try number(of: row)
     return try TextUnderWay(
       row: row, prompt: prompt, tokens: tokens, session: session, keyNumber: client.keyNumber,
-      masker: try client.masker(session: session), seed: partial.subject.seed)
+      masker: try client.masker(draw: partial.draw.number, row: row), seed: partial.subject.seed)
   }
 
   /// Of a text's session: the same again under the same key, for the host to know the text's tokens again.

@@ -4,7 +4,7 @@ import Foundations
 
 /// The tokens that texts have so far, in a file beside the one that they are to become: a command that ends early goes on there.
 ///
-/// A record log: first what is generated from which prompts, then in any order which numbers the sessions have from which text on, each token before it
+/// A record log: first what is generated from which prompts, then in any order what the noise on their tokens is drawn from, which numbers the sessions have from which text on, each token before it
 /// is sent to the host, and each text once it is done. Its user's alone (0600).
 final class PartialTexts {
   /// What is generated: a file of anything else is not gone on with.
@@ -32,11 +32,14 @@ final class PartialTexts {
   }
 
   private static let magic = Array("partial texts v1".utf8)
-  private enum Kind: UInt8 { case subject = 1, numbering = 2, token = 3, text = 4 }
+  private enum Kind: UInt8 { case subject = 1, numbering = 2, token = 3, text = 4, draw = 5 }
 
   private let log: RecordLog
   let subject: Subject
   private(set) var numbering: PartialAnswers.Numbering?
+  /// For all texts, whatever numbers their sessions have; a file of before has none, and its sessions are numbered anew.
+  private(set) var draw = PartialAnswers.Draw.random()
+  private var isDrawn = false
   /// Of texts that are begun and not done.
   private var begun: [Int: [Int32]] = [:]
   /// Records of texts that are done.
@@ -57,6 +60,7 @@ final class PartialTexts {
     guard log.count > 0 else {
       self.subject = subject(nil)
       try append(.subject, JSONEncoder().encode(self.subject))
+      try append(.draw, JSONEncoder().encode(draw))
       return
     }
     let first = try log.bytes(0)
@@ -65,6 +69,7 @@ final class PartialTexts {
     else { throw Self.otherTexts(path) }
     self.subject = known
     for record in 1..<log.count { try take(record) }
+    if !isDrawn { try append(.draw, JSONEncoder().encode(draw)) }
     count()
   }
 
@@ -83,7 +88,12 @@ final class PartialTexts {
       else {
         throw Self.otherTexts(path)
       }
-      numbering = known
+      if isDrawn { numbering = known }
+    case .draw:
+      guard let known = try? JSONDecoder().decode(PartialAnswers.Draw.self, from: content), known.isPossible else {
+        throw Self.otherTexts(path)
+      }
+      (draw, isDrawn) = (known, true)
     case .token:
       guard content.count == 12, let row = row(content), let token = Self.numbers(content.dropFirst(8)).first,
         ended[row] == nil

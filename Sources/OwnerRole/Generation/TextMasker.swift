@@ -39,14 +39,18 @@ struct TextMasker<Element: FloatingElement> {
 }
 
 extension DeploymentClient {
-  /// For the text of one session.
-  func masker(session: Int) throws -> TextMasker<Element> {
+  /// For one text.
+  ///
+  /// - Parameters:
+  ///   - draw: number of the command's own secret, which the noise is drawn from: that of a text that is masked again, under another session or key.
+  ///   - row: of the prompt.
+  func masker(draw: Int, row: Int) throws -> TextMasker<Element> {
     guard let embedding = material.embedding else {
       throw OwnerError.run("the deployment's model takes rows of features, not tokens")
     }
     return TextMasker(
       embedding: embedding, keys: keys,
-      noise: InputNoise(shape.masking, master: secret(ofQuestion: session), for: .prediction)?.ofTokens(sample: 0),
+      noise: InputNoise(shape.masking, master: secret(ofQuestion: draw), for: .prediction)?.ofTokens(sample: row),
       compute: compute)
   }
 }
