@@ -77,7 +77,7 @@ import Protocol
       terms
         == DeploymentTerms(
           keyNumber: 3, package: site.entry(key, copy, keyNumber: 3).package, window: 8, rowsPerQuestion: 7,
-          maximumTokens: 12, rowsSeen: 0, maximumRows: 50, lastQuestion: 0))
+          maximumTokens: 12, rowsSeen: 0, maximumRows: 50, lastQuestion: 0, lastSession: 0))
     let rows = site.model.question(5, seed: 1)
     _ = try client.ask(41, rows, keyNumber: 3)
     terms = try client.open()

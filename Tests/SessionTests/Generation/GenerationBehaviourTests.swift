@@ -223,7 +223,7 @@ import Training
     #expect(try stage.results("texts.h5") == expected)
     // Ten are left.
     let used = #expect(throws: OwnerError.self) { try stage.generate(deployment, as: 1, to: "used.h5") }
-    #expect(used?.kind == .refused && used?.description.contains("rows in all") == true)
+    #expect(used?.kind == .refused && used?.description.contains("tokens in all") == true)
     #expect(stage.fixture.directory.url("used.h5.partial").isThere)
   }
 
