@@ -15,15 +15,15 @@ PYTHON := .venv/bin/python
 # Where PyTorch, which is large, is not needed.
 SMALL_PYTHON := $(if $(wildcard $(PYTHON)),$(PYTHON),$(CACHE)/python/bin/python)
 
-.PHONY: help deps mpi mpi-test build run test serve-demo slurm-test link-test dist dist-test lint format arrows docs-check job-reference peer-test tox21 survival federation minilm llama bench replay replay-matrix replay-federation fuzz clean
+.PHONY: help deps mpi mpi-test build run test serve-demo slurm-test link-test dist dist-test lint format arrows docs-check job-reference peer-test tox21 survival federation minilm llama bench replay replay-matrix replay-federation replay-generation fuzz clean
 
 help:
 	@echo "make run       install what is missing, build, train a real single-cell job masked, show the result"
 	@echo "make test      all tests"
-	@echo "make serve-demo   deploy the model of make run, masked; two clients ask it at once, the owner rotates the key"
+	@echo "make serve-demo   deploy the model of make run, masked; two clients ask it at once, the owner rotates the key, a Llama continues prompts"
 	@echo "make tox21 TOX21=FILE · make survival TCGA=FILE · make minilm PUBMED=FILE · make llama     the other example jobs"
 	@echo "make federation [TCGA=DIR | PUBMED=FILE | PRIVATE=1] [PROVIDER=1]     aggregator and sites on this machine; replay-federation RUN=runs/federation: in plaintext PyTorch"
-	@echo "make replay RUN=DIR   repeat a run in plaintext PyTorch, compare the weights; replay-matrix: every exact combination"
+	@echo "make replay RUN=DIR   repeat a run in plaintext PyTorch, compare the weights; replay-matrix: every exact combination; replay-generation: greedy text"
 	@echo "make bench     measure, print tables, write bench.json (TOX21=FILE PUBMED=FILE LARGE=1: with those rows)"
 	@echo "make fuzz      the parsers of foreign bytes under a fuzzer for a bounded time"
 	@echo "make mpi       the trainer for mpirun and srun, in .build-mpi; mpi-test: several ranks on this machine"
@@ -200,6 +200,10 @@ replay: $(PYTHON)
 # ONLY=perceptrons or ONLY=transformers: just those.
 replay-matrix: build $(MINILM) $(PYTHON)
 	TOX21="$(TOX21)" PUBMED="$(PUBMED)" jobs/replay/matrix.sh $(ONLY)
+
+# Greedy text of a masked Llama beside transformers.generate, token by token.
+replay-generation: build $(PYTHON)
+	$(PYTHON) jobs/replay/generation.py
 
 # LARGE=1 also trains on a 4 GB file; TOX21=FILE and PUBMED=FILE add the rows of those jobs.
 bench: build $(PBMC) $(MINILM) $(PYTHON)

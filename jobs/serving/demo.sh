@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Encrypted inference as a service, shown on this machine: the single-cell model of `make run` is deployed on a trainer of its own, two clients
-# ask it at once, and the owner rotates the key while they ask. Everything is in .cache/serving and made anew; all processes end with this one.
+# ask it at once, the owner rotates the key while they ask, and a small random Llama continues prompts. Everything is in .cache/serving and
+# made anew; all processes end with this one.
 # Usage: demo.sh RUN
 set -euo pipefail
 [ $# -eq 1 ] || { sed -n 's/^# Usage: /usage: /p' "$0" >&2; exit 2; }
@@ -115,7 +116,25 @@ done
 echo "\$ trainer status --store $state/store"
 grep '^deployment' "$state/status.log"
 
-say "The owner takes it down; a client that asks now is refused"
+say "Text, too: a language model of the owner's, here a small Llama of random weights that has learnt nothing"
+"$python" jobs/prepare/random-llama.py "$state/llama" >"$state/llama.log"
+printf 'Masked numbers go out.\n\nNobody at the host reads them.\n' >"$state/prompts.txt"
+"$python" jobs/prepare/byte-tokens.py "$state/prompts.txt" "$state/prompts.h5" --length 40 >>"$state/llama.log"
+show encryptor deploy "$state/llama" --task causal-lm --keys "$state/owner" --trainer "$endpoint" --trainer-key "$state/trainer/trainer.pub" \
+  --client "ward=$state/ward/keys/owner.pub" --client "clinic=$state/clinic/keys/owner.pub" --out "$state/writer" \
+  >"$state/writer.out" 2>"$state/writer.log" || { cat "$state/writer.log" >&2; exit 1; }
+sed -n '1p;$p' "$state/writer.out"
+for client in ward clinic; do
+  cp -r "$state/writer/clients/$client" "$state/$client/writer"
+  show encryptor generate "$state/$client/writer" --keys "$state/$client/keys" --prompts "$state/prompts.h5" --out "$state/$client/texts.h5" \
+    --max-tokens 24 --seed 1 >"$state/$client/generate.out" 2>"$state/$client/generate.log" ||
+    { cat "$state/$client/generate.log" >&2; exit 1; }
+  head -n 2 "$state/$client/generate.out"
+done
+"$python" jobs/serving/texts.py "$state/prompts.txt" "ward=$state/ward/texts.h5" "clinic=$state/clinic/texts.h5"
+
+say "The owner takes both down; a client that asks now is refused"
+show encryptor undeploy "$state/writer"
 show encryptor undeploy "$state/deployment"
 question ward late
 if "${query[@]}" >"$state/late.log" 2>&1; then
