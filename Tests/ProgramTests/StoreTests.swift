@@ -293,7 +293,7 @@ struct FullDiskTests {
     try site.write(JobText(hidden: "[800]").text, to: "job.yaml")
     let trainer = try site.startTrainer(largestFile: 24 << 10)
     try site.run(.encryptor, site.launch(trainer: trainer.endpoint))
-      .expectRefusal(8, saying: "the trainer", "File too large", afterProgress: true)
+      .expectRefusal(8, saying: "the other side refuses", "File too large", afterProgress: true)
     #expect(!trainer.process.hasEnded, "it goes on serving")
     trainer.process.signal(SIGTERM)
     #expect(try trainer.process.wait() == 0)
@@ -307,7 +307,7 @@ struct FullDiskTests {
     let owner = try site.start(.encryptor, site.launch(trainer: trainer.endpoint))
     #expect(Waiting.until(30) { site.text("run/history.jsonl").split(separator: "\n").count > 20 })
     try disk.fill()
-    try site.end(owner).expectRefusal(8, saying: "the trainer", "No space left", afterProgress: true)
+    try site.end(owner).expectRefusal(8, saying: "the other side refuses", "No space left", afterProgress: true)
     disk.empty()
     try resume(trainer)
   }
