@@ -127,7 +127,7 @@ sed -n '1p;$p' "$state/writer.out"
 for client in ward clinic; do
   cp -r "$state/writer/clients/$client" "$state/$client/writer"
   show encryptor generate "$state/$client/writer" --keys "$state/$client/keys" --prompts "$state/prompts.h5" --out "$state/$client/texts.h5" \
-    --max-tokens 24 --seed 1 >"$state/$client/generate.out" 2>"$state/$client/generate.log" ||
+    --max-tokens 24 --temperature 0 >"$state/$client/generate.out" 2>"$state/$client/generate.log" ||
     { cat "$state/$client/generate.log" >&2; exit 1; }
   head -n 2 "$state/$client/generate.out"
 done

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prints how a model of bytes went on after the paragraphs of a file, for each client; what is no printable character is a dot.
 
-Usage: texts.py PROMPTS.txt NAME=TEXTS.h5 …     TEXTS.h5 is of `encryptor generate`. Exit 7 when clients that drew by one seed have other tokens.
+Usage: texts.py PROMPTS.txt NAME=TEXTS.h5 …     TEXTS.h5 is of `encryptor generate`. Exit 7 when clients that took the likeliest tokens have other ones.
 """
 
 import sys
@@ -23,7 +23,7 @@ def main():
             print(f"{name:<8}{prompt} → {characters}")
     first, *others = found.values()
     same = all(other == first for other in others)
-    print("the same tokens at every client, by the same seed" if same else "clients have other tokens")
+    print("the same tokens at every client: each the likeliest" if same else "clients have other tokens")
     return 0 if same else 7
 
 
