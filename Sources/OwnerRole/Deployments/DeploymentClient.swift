@@ -69,16 +69,20 @@ package final class DeploymentClient<Element: FloatingElement> {
   ///
   /// - Throws: `OwnerError.refused` where the host has it not, or not for this client.
   package func open(over connection: TrainerConnection<Element>) throws -> DeploymentTerms {
-    try connection.send(.question(.open))
-    do {
-      return try connection.waitFor { message in
-        if case .deployment(.opened(let terms)) = message { return terms }
-        return nil
+    while true {
+      try connection.send(.question(.open))
+      do {
+        return try connection.waitFor { message in
+          if case .deployment(.opened(let terms)) = message { return terms }
+          return nil
+        }
+      } catch OwnerError.refused(.exhausted, _) {
+        // Of a question that was asked before.
+      } catch OwnerError.refused(.refused, let reason) {
+        throw OwnerError.refused(
+          kind: .refused,
+          reason: "\(reason) (if the deployment was taken down, or this client withdrawn, its owner knows)")
       }
-    } catch OwnerError.refused(.refused, let reason) {
-      throw OwnerError.refused(
-        kind: .refused,
-        reason: "\(reason) (if the deployment was taken down, or this client withdrawn, its owner knows)")
     }
   }
 

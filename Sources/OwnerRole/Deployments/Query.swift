@@ -116,7 +116,7 @@ package final class Query<Element: FloatingElement> {
   /// Everything that is not answered yet, over one connection; from the first question that is missing again over the next.
   private func ask(over connection: TrainerConnection<Element>, _ room: inout HostRoom) throws {
     guard let partial else { return }
-    let terms = try open(connection)
+    let terms = try client.open(over: connection)
     if try client.adopt(terms) { observe(.rekeyed(client.keyNumber)) }
     self.terms = terms
     rowsSeen = terms.rowsSeen
@@ -147,13 +147,6 @@ package final class Query<Element: FloatingElement> {
       if isInterrupted() { throw OwnerError.interrupted(step: 0) }
     }
     guard rowsDone == source.rows else { throw OwnerError.protocolViolation("questions that were never answered") }
-  }
-
-  private func open(_ connection: TrainerConnection<Element>) throws -> DeploymentTerms {
-    while true {
-      // A refusal may still come for what was asked before.
-      do { return try client.open(over: connection) } catch OwnerError.refused(.exhausted, _) {}
-    }
   }
 
   /// Rows of a question: as many as the host takes, and a message with their outputs has room for.

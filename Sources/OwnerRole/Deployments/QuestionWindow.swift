@@ -45,8 +45,8 @@ struct QuestionWindow<Waiting: NumberedQuestion> {
   }
 }
 
-/// A host that has no room for more questions of anybody: what was asked is asked again after a while, under the same numbers, for as long as
-/// nothing is answered within the patience.
+/// A host that has no room for more questions of anybody. It does not say which one it has refused: what is not answered is asked again, the same, once
+/// nothing has come for a while, until nothing is answered within the patience.
 struct HostRoom {
   private static let pause = Duration.seconds(1)
 
@@ -62,8 +62,9 @@ struct HostRoom {
   /// Whether nothing new is to be asked.
   var isAwaited: Bool { again != nil }
 
-  mutating func noteAnswer() {
+  mutating func noteAnswer(at now: ContinuousClock.Instant = .now) {
     since = nil
+    if again != nil { again = now + Self.pause }
   }
 
   /// - Returns: whether it is the first one.

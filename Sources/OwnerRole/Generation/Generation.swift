@@ -96,7 +96,8 @@ package final class Generation<Element: FloatingElement> {
         case .back: observe(.back)
         }
       })
-    try conversation.run { try generate(over: connection) }
+    var room = HostRoom(patience: patience)
+    try conversation.run { try generate(over: connection, &room) }
     let texts = try GeneratedTexts(partial, padding: client.shape.tokens?.paddingToken ?? 0)
     try texts.write(to: output)
     try partial.remove()
@@ -110,7 +111,7 @@ package final class Generation<Element: FloatingElement> {
   // MARK: - One connection
 
   /// Everything that is not done yet, over one connection; texts under way go on over the next.
-  private func generate(over connection: TrainerConnection<Element>) throws {
+  private func generate(over connection: TrainerConnection<Element>, _ room: inout HostRoom) throws {
     let terms = try client.open(over: connection)
     if try client.adopt(terms) { observe(.rekeyed(client.keyNumber)) }
     if let most = terms.maximumTokens, let known = client.shape.tokens?.maximumTokens, most < known {
@@ -122,14 +123,20 @@ package final class Generation<Element: FloatingElement> {
     // What was sent over the connection before is not answered any more.
     ready = underWay.keys.sorted()
     while true {
-      while window.hasRoom, let row = try nextReady(atOnce: window.size) {
+      while window.hasRoom, !room.isAwaited, let row = try nextReady(atOnce: window.size) {
         try send(row, in: &window, over: connection)
       }
-      if window.isEmpty { return }
-      if let message = try connection.receive(timeout: .seconds(1)) {
-        try take(message, in: &window, over: connection)
+      if window.isEmpty, !room.isAwaited { return }
+      do {
+        if let message = try connection.receive(timeout: .seconds(1)) {
+          if case .deployment(.extended) = message { room.noteAnswer() }
+          try take(message, in: &window, over: connection)
+        }
+      } catch OwnerError.refused(.exhausted, let reason) {
+        if try room.noteRefusal(reason) { observe(.waiting("the host answers: \(reason)")) }
       }
-      if window.isToBeMaskedAgain { ready = window.takeUnanswered().map(\.row).sorted() + ready }
+      let isAskedAgain = room.isToBeAskedAgain()
+      if isAskedAgain || window.isToBeMaskedAgain { ready = window.takeUnanswered().map(\.row).sorted() + ready }
       if isInterrupted() {
         for text in underWay.values { try connection.send(.question(.close(session: text.session))) }
         throw OwnerError.interrupted(step: 0)
@@ -209,6 +216,8 @@ package final class Generation<Element: FloatingElement> {
     case .deployment(.extended(let session, let position, let rowsSeen, let indices, let values)):
       self.rowsSeen = max(self.rowsSeen, rowsSeen)
       guard let step = window.answer(session), var text = underWay[step.row] else { return }
+      // Of the step before, which was sent twice.
+      if position < step.end { return window.add(step) }
       guard position == step.end else {
         throw OwnerError.protocolViolation("\(position) tokens of a text where \(step.end) are due")
       }
