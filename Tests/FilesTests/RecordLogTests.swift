@@ -70,4 +70,25 @@ import Testing
     try Data().write(to: URL(filePath: path))
     #expect(try RecordLog(path: path, magic: magic).count == 0)
   }
+
+  /// Of a long record the first bytes alone; of a short one all.
+  @Test func theBeginningOfARecord() throws {
+    let log = try RecordLog(path: path, magic: magic)
+    try log.append([1, 2, 3, 4])
+    try log.append([])
+    #expect(try log.bytes(0, first: 2) == Data([1, 2]) && log.bytes(0, first: 9) == Data([1, 2, 3, 4]))
+    #expect(try log.bytes(1, first: 2) == Data())
+  }
+
+  /// Under no name while it is there, and nothing is left when it is released.
+  @Test func aLogWithoutAName() throws {
+    let place = URL(filePath: path).deletingLastPathComponent()
+    let before = try FileManager.default.contentsOfDirectory(atPath: place.path)
+    let log = try RecordLog(unnamedIn: place.path, magic: magic)
+    try log.append([1, 2, 3])
+    #expect(try log.bytes(0) == Data([1, 2, 3]))
+    #expect(try FileManager.default.contentsOfDirectory(atPath: place.path) == before)
+    try log.remove()
+    #expect(try FileManager.default.contentsOfDirectory(atPath: place.path) == before)
+  }
 }
