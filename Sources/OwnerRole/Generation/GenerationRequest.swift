@@ -29,9 +29,11 @@ package struct GenerationRequest: Sendable {
   /// Texts that are under way together, at least 1; as many as the host's window where that is smaller.
   package let textsAtOnce: Int
 
+  /// - Throws: `OwnerError.run` for numbers that are out of their ranges.
   package init(
     prompts: String, features: String?, mostTokens: Int?, sampling: TokenSampling, seed: Int?, textsAtOnce: Int = .max
   ) throws(OwnerError) {
+    if let mostTokens, !(1...(1 << 24)).contains(mostTokens) { throw .run("--max-tokens must be 1 … \(1 << 24)") }
     if let seed, !(0..<(1 << 53)).contains(seed) { throw .run("--seed must be 0 … 2^53 − 1") }
     self.prompts = prompts
     self.features = features

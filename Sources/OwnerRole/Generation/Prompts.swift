@@ -25,9 +25,6 @@ struct Prompts {
   ///   column of what is no token of the model's.
   init(_ source: QuestionSource, _ shape: QuestionShape, mostTokens: Int?, elementBytes: Int) throws {
     let tokens = try Self.check(shape)
-    if let mostTokens, !(1...(1 << 24)).contains(mostTokens) {
-      throw OwnerError.run("--max-tokens must be 1 … \(1 << 24)")
-    }
     self.source = source
     self.mostTokens = mostTokens
     maximumTokens = tokens.maximumTokens

@@ -25,7 +25,7 @@ import Testing
     _ texts: [[Int32]]? = nil, mostTokens: Int? = nil, columns: Int? = nil
   ) throws -> (any Failure)? {
     let file = try texts.map {
-      try GenerationStage<Float>.write($0, to: stage.fixture.directory.url("bad.h5"), columns: columns)
+      try TinyTexts.write($0, to: stage.fixture.directory.url("bad.h5"), columns: columns)
     }
     var found: (any Failure)?
     // No host is there: what is wrong is found without one.

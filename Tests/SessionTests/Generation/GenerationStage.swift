@@ -33,32 +33,11 @@ struct GenerationStage<Element: FloatingElement>: Sendable {
   init(lengths: [Int] = [3, 7, 1, 5, 12, 2], endTokens: [Int] = [], zeroing zeroed: String? = nil) throws {
     fixture = try DeploymentFixture<Element>()
     let checkpoint = fixture.directory.url("checkpoint")
-    try TinyCheckpoint.write(.llama, to: checkpoint, zeroing: zeroed)
-    let configuration = checkpoint.appending(path: "config.json")
-    // No weight depends on the number of positions.
-    let settings = try String(contentsOf: configuration, encoding: .utf8)
-      .replacing(
-        "\"max_position_embeddings\": 12", with: "\"max_position_embeddings\": 96, \"eos_token_id\": \(endTokens)")
-    try Data(settings.utf8).write(to: configuration)
+    try TinyTexts.writeModel(to: checkpoint, endTokens: endTokens, zeroing: zeroed)
     source = try fixture.source(checkpoint, task: .causalLanguageModel)
     var random = SplitMix(seed: 11)
     texts = lengths.map { length in (0..<length).map { _ in Int32(random.next() % UInt64(TinyCheckpoint.vocabulary)) } }
-    prompts = try Self.write(texts, to: fixture.directory.url("prompts.h5"))
-  }
-
-  /// - Parameter mask: nil for ones where there are tokens.
-  @discardableResult
-  static func write(_ texts: [[Int32]], to file: URL, columns: Int? = nil) throws -> URL {
-    let width = columns ?? texts.map(\.count).max() ?? 1
-    let writer = try HDF5Writer(path: file.path)
-    for name in ["input_ids", "attention_mask"] { try writer.createMatrix(name, columns: width, of: Int32.self) }
-    for text in texts {
-      let padding = [Int32](repeating: 0, count: width - text.count)
-      try writer.append(text + padding, to: "input_ids")
-      try writer.append(text.map { _ in 1 } + padding, to: "attention_mask")
-    }
-    try writer.commit()
-    return file
+    prompts = try TinyTexts.write(texts, to: fixture.directory.url("prompts.h5"))
   }
 
   func host(deploymentMemory: Int = 1 << 30, ownerSilence: Duration = .seconds(8)) -> TrainerHost<Element> {
