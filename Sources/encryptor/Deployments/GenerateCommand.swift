@@ -25,22 +25,13 @@ struct GenerateCommand: ParsableCommand {
       Example: encryptor generate deployments/notes/clients/ward --keys ward --prompts prompts.h5 --out texts.h5 --max-tokens 128 --seed 1
       """)
 
-  @Argument(help: "The client's directory.", completion: .directory)
-  var client: String
-
-  @Option(help: "Directory with the client's owner.key.", completion: .directory)
-  var keys: String
+  @OptionGroup var client: ClientOptions
 
   @Option(help: "An HDF5 file with the token ids of a prompt a row.", completion: .file())
   var prompts: String
 
   @Option(help: "Path of the token ids in it. (default: as in the training data)")
   var features: String?
-
-  @Option(
-    name: .customLong("out"), help: "The HDF5 file to write; one that is there is not overwritten.", completion: .file()
-  )
-  var output: String
 
   @Option(
     help: ArgumentHelp(
@@ -94,13 +85,13 @@ struct GenerateCommand: ParsableCommand {
     let interruption = Interruption()
     let signals = InterruptSignals(interruption)
     defer { withExtendedLifetime(signals) {} }
-    let opened = try ClientPlace(client, keys: keys, output: output, listen: place.listen, interruption)
+    let opened = try ClientPlace(client, listen: place.listen, interruption)
     defer { opened.close() }
     KernelNotice.show()
     let asking = try DeploymentClient<Float>(opened.directory, own: opened.own, compute: processing.compute)
     let progress = GenerationProgress(patience: processing.patience, streams: stream)
     let generation = try Generation(
-      request, client: asking, to: URL(filePath: output),
+      request, client: asking, to: URL(filePath: client.output),
       takeNumbers: { try opened.directory.takeNumbers($0, after: $1) }, isInterrupted: { interruption.isRequested },
       observe: { progress.show($0) })
     defer { progress.end() }
@@ -115,7 +106,7 @@ struct GenerateCommand: ParsableCommand {
     let lines = [
       "\(QuantityText.count(report.tokens)) tokens after \(QuantityText.count(report.rows)) prompts in "
         + "\(QuantityText.duration(report.seconds)), \(QuantityText.fixed(speed, 1)) tokens/s, "
-        + "\(QuantityText.count(report.finished)) texts finished: \(output)",
+        + "\(QuantityText.count(report.finished)) texts finished: \(client.output)",
       DeploymentText.seen(report.rowsSeen, of: report.maximumRows, by: opened.description),
     ]
     for line in lines {

@@ -20,22 +20,13 @@ struct QueryCommand: ParsableCommand {
       Example: encryptor query deployments/pbmc/clients/ward --keys ward --data new.h5ad --out answers.h5
       """)
 
-  @Argument(help: "The client's directory.", completion: .directory)
-  var client: String
-
-  @Option(help: "Directory with the client's owner.key.", completion: .directory)
-  var keys: String
+  @OptionGroup var client: ClientOptions
 
   @Option(help: "An HDF5 file with the same features as the training data.", completion: .file())
   var data: String
 
   @Option(help: "Path of the features or token ids in it. (default: as in the training data)")
   var features: String?
-
-  @Option(
-    name: .customLong("out"), help: "The HDF5 file to write; one that is there is not overwritten.", completion: .file()
-  )
-  var output: String
 
   @Flag(help: "Print a report as JSON.")
   var json = false
@@ -47,7 +38,7 @@ struct QueryCommand: ParsableCommand {
     let interruption = Interruption()
     let signals = InterruptSignals(interruption)
     defer { withExtendedLifetime(signals) {} }
-    let opened = try ClientPlace(client, keys: keys, output: output, listen: place.listen, interruption)
+    let opened = try ClientPlace(client, listen: place.listen, interruption)
     defer { opened.close() }
     KernelNotice.show()
     let asking = try DeploymentClient<Float>(opened.directory, own: opened.own, compute: processing.compute)
@@ -55,7 +46,7 @@ struct QueryCommand: ParsableCommand {
       asking.shape, file: data, features: features, maximumTokens: asking.shape.tokens?.maximumTokens)
     let progress = QueryProgress(patience: processing.patience)
     let query = try Query(
-      client: asking, source: source, data: data, features: features, to: URL(filePath: output),
+      client: asking, source: source, data: data, features: features, to: URL(filePath: client.output),
       takeNumbers: { try opened.directory.takeNumbers($0, after: $1) }, isInterrupted: { interruption.isRequested },
       observe: { progress.show($0) })
     defer { progress.end() }
@@ -67,7 +58,7 @@ struct QueryCommand: ParsableCommand {
     } else {
       let speed = report.seconds > 0 ? Double(report.rowsAsked) / report.seconds : 0
       print(
-        "\(QuantityText.count(report.rows)) rows in \(QuantityText.duration(report.seconds)), \(QuantityText.fixed(speed, 1)) rows/s: \(output)"
+        "\(QuantityText.count(report.rows)) rows in \(QuantityText.duration(report.seconds)), \(QuantityText.fixed(speed, 1)) rows/s: \(client.output)"
       )
       print(DeploymentText.seen(report.rowsSeen, of: report.maximumRows, by: opened.description))
     }
