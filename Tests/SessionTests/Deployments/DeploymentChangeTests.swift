@@ -23,20 +23,11 @@ import Testing
     data = try SmallData(in: fixture.directory)
   }
 
-  private func rowSource() throws -> ModelSource {
-    try fixture.source(
-      try fixture.finishedRun(
-        SmallJob().resolved(on: data),
-        standardization: Standardization(
-          mean: [Double](repeating: 0.5, count: SmallData.columns),
-          scale: [Double](repeating: 2, count: SmallData.columns))))
-  }
-
   /// Killed after every number of operations on the connection, and run again: one deployment, with each copy uploaded once it is whole.
   @Test func aDeployThatIsKilledIsTakenUp() throws {
     let host = HostStandIn<Float>(on: fixture.network)
     defer { host.shutDown() }
-    let source = try rowSource()
+    let source = try fixture.rowSource(data)
     let first = try fixture.newDeployment(of: source, separateKeys: true)
     var attempts = 0
     for operations in 1... {
@@ -65,7 +56,7 @@ import Testing
   @Test func aRotationThatIsKilledIsTakenUpByTheSameCommandAlone() throws {
     let host = HostStandIn<Float>(on: fixture.network)
     defer { host.shutDown() }
-    let source = try rowSource()
+    let source = try fixture.rowSource(data)
     var deployment = try fixture.deployed(source)
     try deployment.begin("rotate") { try $0.rotate(nil) }
     let pending = deployment.record
@@ -90,7 +81,7 @@ import Testing
   func aChangeIsTakenUpUnderAnotherName(_ recorded: String) throws {
     let host = HostStandIn<Float>(on: fixture.network)
     defer { host.shutDown() }
-    let source = try rowSource()
+    let source = try fixture.rowSource(data)
     var deployment = try fixture.deployed(source)
     try deployment.begin("rotate --client ward") { try $0.rotate("ward") }
     let text = try String(contentsOf: deployment.directory.record, encoding: .utf8)
@@ -112,7 +103,7 @@ import Testing
   @Test func aHostThatHasMoved() throws {
     let host = HostStandIn<Float>(on: fixture.network)
     defer { host.shutDown() }
-    let source = try rowSource()
+    let source = try fixture.rowSource(data)
     var deployment = try fixture.deployed(source)
     try deployment.move(to: "tcp://elsewhere:1")
     #expect(try deployment.directory.load().host == "tcp://elsewhere:1")
@@ -124,7 +115,7 @@ import Testing
   @Test func clientsComeAndGo() throws {
     let host = HostStandIn<Float>(on: fixture.network)
     defer { host.shutDown() }
-    let source = try rowSource()
+    let source = try fixture.rowSource(data)
     var deployment = try fixture.deployed(source)
     let third = try CurveKeyPair.generate()
     try deployment.begin("clients") { deployment in
@@ -161,7 +152,7 @@ import Testing
   @Test func whatElseIsAmongTheClients() throws {
     let host = HostStandIn<Float>(on: fixture.network)
     defer { host.shutDown() }
-    let source = try rowSource()
+    let source = try fixture.rowSource(data)
     var deployment = try fixture.deployed(source)
     let clients = deployment.directory.root.appending(path: "clients")
     try Data("archive".utf8).write(to: clients.appending(path: "ward.tgz"))
@@ -184,7 +175,7 @@ import Testing
   @Test(arguments: [false, true]) func aModelThatChangedIsNotMixedIn(isKnown: Bool) throws {
     let host = HostStandIn<Float>(on: fixture.network)
     defer { host.shutDown() }
-    let source = try rowSource()
+    let source = try fixture.rowSource(data)
     var deployment = try fixture.deployed(source)
     let expected = try PlaintextModel<Float>(source.open()).outputs(data.features).flatMap { $0 }
     let file = fixture.directory.url("run").appending(path: "model/model.safetensors")

@@ -23,15 +23,6 @@ import Testing
     data = try SmallData(in: fixture.directory)
   }
 
-  private func rowSource() throws -> ModelSource {
-    try fixture.source(
-      try fixture.finishedRun(
-        SmallJob().resolved(on: data),
-        standardization: Standardization(
-          mean: [Double](repeating: 0.5, count: SmallData.columns),
-          scale: [Double](repeating: 2, count: SmallData.columns))))
-  }
-
   /// Every file of a client's directory, with what is in those of tensors.
   private func content(_ client: String) throws -> (names: Set<String>, tensors: [String: [Float]]) {
     let root = fixture.given(client).root
@@ -50,7 +41,7 @@ import Testing
   @Test(arguments: TinyFamily.allCases) func aClientHasNoWeightThatItDoesNotNeed(_ family: TinyFamily) throws {
     let host = HostStandIn<Float>(on: fixture.network)
     defer { host.shutDown() }
-    _ = try fixture.deployed(try rowSource())
+    _ = try fixture.deployed(try fixture.rowSource(data))
     let rows = try content("ward")
     #expect(rows.names == ["client.json", "masking.key", "standardization.safetensors"])
     #expect(Set(rows.tensors.keys) == ["standardization.safetensors/mean", "standardization.safetensors/scale"])
@@ -84,7 +75,7 @@ import Testing
   @Test func filesAreTheirOwnersAlone() throws {
     let host = HostStandIn<Float>(on: fixture.network)
     defer { host.shutDown() }
-    let deployment = try fixture.deployed(try rowSource())
+    let deployment = try fixture.deployed(try fixture.rowSource(data))
     let root = deployment.directory.root
     let names = FileManager.default.enumerator(atPath: root.path)?.compactMap { $0 as? String } ?? []
     #expect(names.contains("keys/1.key") && names.contains("clients/ward/masking.key"))
@@ -105,7 +96,7 @@ import Testing
   @Test func anotherVersionOfTheFiles() throws {
     let host = HostStandIn<Float>(on: fixture.network)
     defer { host.shutDown() }
-    let deployment = try fixture.deployed(try rowSource())
+    let deployment = try fixture.deployed(try fixture.rowSource(data))
     for file in [deployment.directory.record, fixture.given("ward").description] {
       let text = try String(contentsOf: file, encoding: .utf8)
       try Data(text.replacing("\"version\" : 1", with: "\"version\" : 2").utf8).write(to: file)
@@ -119,7 +110,7 @@ import Testing
   @Test func damagedDirectoriesOfAClient() throws {
     let host = HostStandIn<Float>(on: fixture.network)
     defer { host.shutDown() }
-    let deployment = try fixture.deployed(try rowSource())
+    let deployment = try fixture.deployed(try fixture.rowSource(data))
     let ward = fixture.given("ward")
     func open() throws {
       _ = try DeploymentClient<Float>(ward, own: fixture.clients[0].keys, compute: Compute(threads: 1))
@@ -172,7 +163,7 @@ import Testing
   @Test func anotherClientsKey() throws {
     let host = HostStandIn<Float>(on: fixture.network)
     defer { host.shutDown() }
-    let deployment = try fixture.deployed(try rowSource())
+    let deployment = try fixture.deployed(try fixture.rowSource(data))
     let error = #expect(throws: OwnerError.self) {
       _ = try DeploymentClient<Float>(
         fixture.given("ward"), own: fixture.clients[1].keys, compute: Compute(threads: 1))

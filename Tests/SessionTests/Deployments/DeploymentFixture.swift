@@ -61,6 +61,16 @@ struct DeploymentFixture<Element: FloatingElement>: Sendable {
     try ModelSource.find(root, task: task, pool: pool, strength: strength, maximumTokens: maximumTokens)
   }
 
+  /// A finished run on standardised rows.
+  func rowSource(_ data: SmallData) throws -> ModelSource {
+    try source(
+      try finishedRun(
+        SmallJob().resolved(on: data),
+        standardization: Standardization(
+          mean: [Double](repeating: 0.5, count: SmallData.columns),
+          scale: [Double](repeating: 2, count: SmallData.columns))))
+  }
+
   // MARK: - Deployments
 
   func host(_ deployment: Deployment<Element>) -> HostedDeployment<Element> {
