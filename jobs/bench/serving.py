@@ -149,9 +149,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=15, help="of each window of `beside`")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    table = Serving(options).run()
-    print(json.dumps(table.rows, indent=2) if options.json else table.text())
-    return 0 if all(row["passed"] is not False for row in table.rows) else 7
+    return Serving(options).run().end(options.json)
 
 
 if __name__ == "__main__":

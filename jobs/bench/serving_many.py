@@ -127,9 +127,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1, help="of the frames")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    table = Many(options).run()
-    print(json.dumps(table.rows, indent=2) if options.json else table.text())
-    return 0 if all(row["passed"] is not False for row in table.rows) else 7
+    return Many(options).run().end(options.json)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What was measured, row by row."""
 
+import json
 import sys
 
 
@@ -19,3 +20,13 @@ class Table:
         widths = [max(len(line[column]) for line in lines) for column in range(4)]
         return "\n".join(
             "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths)), line[4]]).rstrip() for line in lines)
+
+    @property
+    def code(self):
+        """Of a program's exit: 7 where a bar is missed."""
+        return 0 if all(row["passed"] is not False for row in self.rows) else 7
+
+    def end(self, as_json):
+        """Prints the table, or its rows as JSON; the exit code."""
+        print(json.dumps(self.rows, indent=2) if as_json else self.text())
+        return self.code
