@@ -67,6 +67,22 @@ import TestSupport
     trial.expectNoTrace(try trial.expectEnd())
   }
 
+  /// Killed when all is written down, and before it could say so to the last site.
+  @Test func aSiteThatMissedTheLastWordHearsItFromTheNextLife() throws {
+    let trial = try FederationTrial(TestFederation(rounds: 1))
+    trial.startSites()
+    let content = try trial.expectEnd()
+    try trial.restart()
+    let connection = SiteConnection(trial.network, key: trial.federation.siteKeys[1], job: trial.federation.plan.job)
+    var introduction = trial.federation.introduction
+    introduction.records = content.records.count
+    try connection.open(trial.federation, introduction)
+    try connection.first { if case .role(.result) = $0 { () } else { nil } }
+    try connection.send(.fetched)
+    try connection.first { if case .conversation(.finished) = $0 { () } else { nil } }
+    #expect(trial.aggregator.waitForEnd(20), "and ends by itself")
+  }
+
   @Test func anAggregatorThatIsStoppedTellsItsSitesAndGoesOn() throws {
     let trial = try FederationTrial(TestFederation(rounds: 1))
     let connection = SiteConnection(trial.network, key: trial.federation.siteKeys[0], job: trial.federation.plan.job)

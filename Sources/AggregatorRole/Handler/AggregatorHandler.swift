@@ -42,12 +42,15 @@ package final class AggregatorHandler: JobHandler {
   var contenders: [Int: Contender] = [:]
   /// The silence after which each site's connection is tried next.
   private var probes: [Duration]
-  /// Touched on the disk's thread alone, but for `isOver`.
+  /// Touched on the disk's thread alone, but for what `init` reads of it.
   private let holder: RunHolder
   /// Time has passed that nobody has looked at yet.
   private var isTickDue = false
   /// Every site holds the result.
-  private var isOver = false
+  private var isDone: Bool
+  /// Until when a federation that was over when it was opened is kept up: a kill can come before the last word to a site that holds the result.
+  private let staysUntil: ContinuousClock.Instant
+  private var isOver: Bool { isDone && clock.now >= staysUntil }
   /// Why the federation's files could not be opened last, and who asked for something meanwhile: to be told to greet and ask again.
   private var openingTrouble: String?
   private var unserved: Set<PeerID> = []
@@ -71,20 +74,26 @@ package final class AggregatorHandler: JobHandler {
     let now = clock.now
     sites = plan.charter.sites.map { _ in (nil, now) }
     probes = plan.charter.sites.map { _ in Self.firstProbe }
-    holder = RunHolder {
+    let holder = RunHolder {
       try FederationRun(
         plan, folder: folder, key: configuration.key, mostSums: configuration.mostSumsOfSetUp, at: clock.now)
     }
+    self.holder = holder
+    isDone = false
+    var stay = Duration.zero
     // What is wrong with it is better said before anybody connects.
     if RegularFile.exists(folder.appending(path: "agenda.json").path)
       || RegularFile.exists(folder.appending(path: "job.json").path)
     {
       let run = try holder.run()
-      isOver = run.isDone
+      isDone = run.isDone
       finished = run.agenda.result.map { result in
         FinishedFederation(result: result, missing: run.sitesWithoutResult.map(run.name))
       }
+      // As long as it takes a site to see that the process before is gone, and to come again.
+      if run.isDone { stay = configuration.service.ownerSilence * 2 }
     }
+    staysUntil = now + stay
   }
 
   package static func submission(in request: SiteRequest) -> FederationJoin? {
@@ -222,7 +231,7 @@ package final class AggregatorHandler: JobHandler {
           service.observe(.role(.otherGroupKey(site: name, reason: reason)))
         }
         for effect in outcome.effects { carryOut(effect, in: service) }
-        isOver = outcome.isDone
+        isDone = outcome.isDone
         failure = outcome.damage
         if let refusal = outcome.refusal, peer != nil { throw refusal }
       }

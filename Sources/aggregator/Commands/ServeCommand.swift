@@ -75,7 +75,7 @@ extension ServerLog {
   func record(_ finished: FinishedFederation) {
     let rest =
       finished.missing.isEmpty
-      ? "every site holds the result; nothing is left to serve"
+      ? "every site holds the result; this process ends when none has asked for a while"
       : "handing out the result to the sites that do not hold it"
     logger.notice(
       "this federation is finished: \(rest)",
