@@ -64,6 +64,22 @@ package enum FileError: Failure, Equatable {
     }
   }
 
+  /// What is wrong with which file, without its directories, which are its machine's own business.
+  package var descriptionByName: String {
+    guard let path, let name = path.split(separator: "/").last else { return description }
+    return description.replacing(path, with: name)
+  }
+
+  private var path: String? {
+    switch self {
+    case .system(_, let path, _), .file(let path, _), .checkpoint(let path, _), .rows(let path, _), .log(let path, _),
+      .huggingFace(let path, _):
+      path
+    case .safetensors(let path, _): path
+    case .layout: nil
+    }
+  }
+
   private static func advice(_ operation: SystemOperation, _ code: Int32) -> String {
     switch code {
     case ENOSPC: "; free space on that file system and start again, nothing written before is lost"

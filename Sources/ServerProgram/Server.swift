@@ -45,7 +45,8 @@ package final class Server<Identity: ServerIdentity> {
       let owners = try list.read()
       let eventLog = try EventLog(store: store, program: Identity.name, observe: { log.record($0) })
       var transport = TransportOptions()
-      // More than the answers to any window: what is under way is bounded by credits, and a full queue would lose messages.
+      // More than the answers to any window: a full queue would lose messages. What is under way is bounded by credits, and by what the
+      // clients of deployments have read.
       transport.sendQueueMessages = 1024
       endpoint = try ZeroMQServerEndpoint(
         bind: place.address, connect: place.connect, keys: keys, authorized: owners,

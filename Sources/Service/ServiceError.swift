@@ -1,16 +1,20 @@
 package import Foundations
 import Protocol
 
-/// Why a server refuses or gives up on a job; sent to its owner as it stands.
+/// Why a server refuses or gives up on a job.
 package struct ServiceError: Failure, Equatable {
   package let kind: FailureKind
+  /// For the server's operator.
   package let description: String
+  package let descriptionForOthers: String
   /// For counting.
   package let cause: RefusalCause
 
-  package init(_ kind: FailureKind, _ description: String, cause: RefusalCause = .other) {
+  /// - Parameter told: what the other side is told where that is not the description, which may name the server's files.
+  package init(_ kind: FailureKind, _ description: String, told: String? = nil, cause: RefusalCause = .other) {
     self.kind = kind
     self.description = description
+    descriptionForOthers = told ?? description
     self.cause = cause
   }
 

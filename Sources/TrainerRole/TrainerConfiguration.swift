@@ -20,6 +20,8 @@ package struct TrainerConfiguration: Sendable {
   package var deploymentMemory = 8 << 30
   /// How long a copy of a model that no deployment knows outlives its owner's connection.
   package var forgottenCopies = Duration.seconds(600)
+  /// Lines that a deployment's log of questions may have beyond twice those that it needs, before it is written anew.
+  package var deploymentLogLines = 100_000
   /// What answers questions, beside the jobs' own.
   package var inferenceCompute: Compute
   /// Name and version for greetings.

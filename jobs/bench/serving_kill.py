@@ -164,8 +164,8 @@ class Disturbed:
         # Where a query failed, how many of its rows were counted is not known.
         if not self.problems and rows != self.queries * ROWS:
             self.note(f"{rows} rows are counted, {self.queries * ROWS} were asked about")
-        if len(found["clients"]) != self.options.clients:
-            self.note(f"the deployment has {len(found['clients'])} clients, not {self.options.clients}")
+        if found["clientCount"] != self.options.clients:
+            self.note(f"the deployment has {found['clientCount']} clients, not {self.options.clients}")
         if len(encryptor("clients", self.deployment).splitlines()) != self.options.clients + 2:
             self.note("`encryptor clients` does not list them all")
         peaks = [max(bytes_ for _, life, bytes_ in self.memory if life == number) for number in sorted({life for _, life, _ in self.memory})]

@@ -97,3 +97,23 @@ extension CheckedJSON.Document: Decodable where Value: Decodable {
     check = try decoder.container(keyedBy: CheckedJSON.Key.self).decodeIfPresent(String.self, forKey: .check)
   }
 }
+
+/// Lines of words that do the same: behind the text a space and XXH64 of it, 16 hexadecimal digits.
+package enum CheckedLine {
+  package static func line(_ text: String) -> String {
+    "\(text) \(check(of: text))"
+  }
+
+  /// The text of a line; nil for what is not as it was written.
+  package static func text(of line: String) -> String? {
+    guard let end = line.lastIndex(of: " ") else { return nil }
+    let text = String(line[..<end])
+    return line[line.index(after: end)...] == check(of: text) ? text : nil
+  }
+
+  private static func check(of text: String) -> String {
+    var hash = ContentHash()
+    hash.update(text)
+    return hash.value().hexadecimal
+  }
+}

@@ -120,6 +120,37 @@ package final class LineLog: Sendable {
     return lines
   }
 
+  /// Hands out the complete lines of a file without their line feeds, one after the other, so that no more than one is in memory; of one that
+  /// is longer than `longest` bytes only so many. A torn last line is left out.
+  ///
+  /// - Throws: `.system` when there is no such file, or it cannot be read.
+  package static func forEachLine(
+    of path: String, longest: Int, _ body: (ArraySlice<UInt8>) -> Void
+  ) throws(FileError) {
+    let file = try OpenFile.openRegular(path)
+    var chunk = [UInt8](repeating: 0, count: 64 << 10)
+    /// What chunks before this one had of a line.
+    var begun: [UInt8] = []
+    var offset = 0
+    while true {
+      let got = try file.read(into: &chunk, at: offset)
+      if got == 0 { return }
+      offset += got
+      var rest = chunk[..<got]
+      while let end = rest.firstIndex(of: 0x0A) {
+        if begun.isEmpty {
+          body(rest[..<end].prefix(longest))
+        } else {
+          begun += rest[..<end].prefix(max(0, longest - begun.count))
+          body(begun[...])
+          begun.removeAll(keepingCapacity: true)
+        }
+        rest = rest[(end + 1)...]
+      }
+      begun += rest.prefix(max(0, longest - begun.count))
+    }
+  }
+
   /// How many complete lines there are, up to `limit`, and where they end.
   private static func completeLines(
     in file: OpenFile, atMost limit: Int

@@ -25,7 +25,7 @@ package final class Generation<Element: FloatingElement> {
     case seed(Int)
   }
 
-  /// Of one client the host remembers so many sessions, those with the largest numbers.
+  /// Of one client the host remembers so many sessions, those that were extended last: no more can be under way.
   static var sessionsRemembered: Int { 64 }
 
   let client: DeploymentClient<Element>
@@ -147,9 +147,7 @@ package final class Generation<Element: FloatingElement> {
   /// The row of a text whose next step can be sent, begun if need be; nil where there is none.
   private func nextReady(atOnce: Int) throws -> Int? {
     if !ready.isEmpty { return ready.removeFirst() }
-    while underWay.count < atOnce, nextRow - (underWay.keys.min() ?? nextRow) < Self.sessionsRemembered,
-      let prompt = try Prompts.prompt(&reader)
-    {
+    while underWay.count < min(atOnce, Self.sessionsRemembered), let prompt = try Prompts.prompt(&reader) {
       let row = nextRow
       nextRow += 1
       if partial.isDone(row) { continue }

@@ -68,4 +68,9 @@ package struct PeriodAllowance: Sendable {
     defer { suppressed = 0 }
     return suppressed
   }
+
+  /// Whether it holds anything back, or has something that was held back to tell.
+  package func isInForce(at now: ContinuousClock.Instant) -> Bool {
+    suppressed > 0 || end.map { now < $0 } ?? false
+  }
 }

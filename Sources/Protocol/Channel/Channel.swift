@@ -105,6 +105,10 @@ package protocol ServerEndpoint: AnyObject, Sendable {
   ///   `.notAuthorized` when its key has been removed from the list; `.frameTooLarge`, `.frameCount`, `.closed`.
   func send(_ message: Message, to peer: PeerID) throws(TransportError)
 
+  /// Bytes that were handed to `send` for a connection and that the peer's machine has not taken, about; nil where that cannot be told. Of
+  /// whoever reads all the time few.
+  func unreadBytes(of peer: PeerID) -> Int?
+
   /// Lets these keys in, in place of those of the call before, beside the owners that the operator lists; from any thread. Connections of
   /// keys that are neither are served no longer. Does nothing where everybody is let in.
   func admitGuests(_ keys: Set<OwnerKey>)
@@ -117,6 +121,8 @@ package protocol ServerEndpoint: AnyObject, Sendable {
 }
 
 extension ServerEndpoint {
+  package func unreadBytes(of peer: PeerID) -> Int? { nil }
+
   package func admitGuests(_ keys: Set<OwnerKey>) {}
 }
 
@@ -137,6 +143,8 @@ package struct TransportOptions: Sendable {
   package var heartbeatInterval: Duration = .seconds(2)
   /// A probe unanswered for so long ends the connection.
   package var heartbeatTimeout: Duration = .seconds(6)
+  /// A connection whose other end takes nothing of what a server sends ends after so long.
+  package var unreadTimeout: Duration = .seconds(30)
   /// How long a connection may take to prove its key.
   package var handshakeTimeout: Duration = .seconds(10)
   /// How long one attempt to connect may take.

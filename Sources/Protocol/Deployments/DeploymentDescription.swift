@@ -7,8 +7,9 @@ package import Foundations
 /// As JSON in messages and in the trainer's store. A key that is added needs a new `WireVersion`.
 package struct DeploymentDescription: Sendable, Equatable, Codable {
   package static let maximumClients = 2000
-  /// Bytes of a sealed package: a master key with a few numbers.
-  package static let maximumPackageBytes = 512
+  /// Bytes of a sealed package: a master key with a few numbers, which has 144. As many clients with as large packages as may be still fit a
+  /// message's header.
+  package static let maximumPackageBytes = 192
 
   /// One who may ask.
   package struct Client: Sendable, Equatable, Codable {
@@ -91,7 +92,9 @@ package struct DeploymentStatus: Sendable, Equatable, Codable {
 
   package var id: JobID
   package var revision: Int
+  /// Empty in a list of deployments, which has their number alone.
   package var clients: [Client]
+  package var clientCount: Int?
   /// All that were ever answered, of clients that are withdrawn, too.
   package var questions: Int
   package var rows: Int
@@ -102,14 +105,18 @@ package struct DeploymentStatus: Sendable, Equatable, Codable {
   /// Milliseconds from a question's arrival to its answer, of the last thousand questions; nil before the first since the trainer was started.
   package var medianMilliseconds: Double?
   package var slowMilliseconds: Double?
+  /// The name of a file of its that the host cannot use, so that no question is answered; nil while it is served.
+  package var damaged: String?
 
   package init(
     id: JobID, revision: Int, clients: [Client], questions: Int, rows: Int, maximumRows: Int?, storedBytes: Int,
-    memoryBytes: Int, medianMilliseconds: Double?, slowMilliseconds: Double?
+    memoryBytes: Int, medianMilliseconds: Double?, slowMilliseconds: Double?, damaged: String? = nil
   ) {
     self.id = id
     self.revision = revision
     self.clients = clients
+    clientCount = clients.count
+    self.damaged = damaged
     self.questions = questions
     self.rows = rows
     self.maximumRows = maximumRows
@@ -119,12 +126,20 @@ package struct DeploymentStatus: Sendable, Equatable, Codable {
     self.slowMilliseconds = slowMilliseconds
   }
 
+  /// As lists have it: so many clients as there may be do not fit a message for several deployments.
+  package var withoutClients: DeploymentStatus {
+    var status = self
+    status.clients = []
+    return status
+  }
+
   /// The status with its texts as they may be shown.
   var printable: DeploymentStatus {
     var status = self
     for index in clients.indices {
       status.clients[index].key = clients[index].key.printable(limit: WireLimits.nameLength)
     }
+    status.damaged = damaged?.printable(limit: WireLimits.nameLength)
     return status
   }
 }

@@ -41,6 +41,12 @@ package enum DeploymentRequest: Sendable, Equatable {
   }
 }
 
+/// Numbers of questions and sessions: on the wire, and in what a host writes down of them.
+package enum QuestionNumbers {
+  /// Sums of many stay far from overflow.
+  package static let largest = 1 << 52
+}
+
 /// What a client asks of a deployment. All numbers in it are masked.
 package enum ClientRequest<Element: FloatingElement>: Sendable, Equatable {
   /// Answered by `.opened`.
@@ -54,6 +60,14 @@ package enum ClientRequest<Element: FloatingElement>: Sendable, Equatable {
   case extend(session: Int, keyNumber: Int, position: Int, largest: Int, tokens: Tensor<Element>)
   /// The session's keys and values may go. Not answered.
   case close(session: Int)
+
+  /// Whether it is a question, and not only about one.
+  package var isQuestion: Bool {
+    switch self {
+    case .ask, .extend: true
+    case .open, .close: false
+    }
+  }
 
   static var kinds: ClosedRange<UInt8> { 29...32 }
 
@@ -86,9 +100,9 @@ package enum ClientRequest<Element: FloatingElement>: Sendable, Equatable {
       let number = try envelope.fields.readIndex()
       let keyNumber = try envelope.fields.readIndex()
       let rows = try RowDelivery<Element>(from: &envelope)
-      guard number >= 1, rows.count >= 1, rows.carried.elements.allSatisfy({ $0 == 1 }) else {
-        throw .malformed("a question without a number or without all of its rows")
-      }
+      guard (1...QuestionNumbers.largest).contains(number), rows.count >= 1,
+        rows.carried.elements.allSatisfy({ $0 == 1 })
+      else { throw .malformed("a question without a number of 1 … 2^52, or without all of its rows") }
       self = .ask(number: number, keyNumber: keyNumber, rows: rows)
     case 31:
       let session = try envelope.fields.readIndex()
@@ -96,7 +110,9 @@ package enum ClientRequest<Element: FloatingElement>: Sendable, Equatable {
       let position = try envelope.fields.readIndex()
       let largest = try envelope.fields.readIndex()
       let tokens: Tensor<Element> = try envelope.takeTensor("tokens", rank: 2...2)
-      guard tokens.rows >= 1 else { throw .malformed("a session that is extended by no token") }
+      guard session <= QuestionNumbers.largest, tokens.rows >= 1 else {
+        throw .malformed("a session beyond the number 2^52, or one that is extended by no token")
+      }
       self = .extend(session: session, keyNumber: keyNumber, position: position, largest: largest, tokens: tokens)
     case 32: self = .close(session: try envelope.fields.readIndex())
     default: throw .malformed("an unknown kind of message")

@@ -131,14 +131,15 @@ package final class InProcessNetwork: @unchecked Sendable {
     condition.lock()
     defer { condition.unlock() }
     guard endpoint == number else { throw .closed }
-    let link = links.first { _, link in
-      link.connection.map { PeerID(connection: $0, ownerKey: link.ownerKey) } == peer
-    }
-    guard let (number, link) = link.map({ ($0.key, $0.value) }), link.toOwner.count < options.sendQueueMessages else {
+    guard let (number, link) = link(of: peer), link.toOwner.count < options.sendQueueMessages else {
       throw .unreachable(peer: "the owner \(peer)")
     }
     links[number]?.toOwner += delivered(message, .toOwner, link.ownerKey)
     condition.broadcast()
+  }
+
+  func unreadBytes(of peer: PeerID) -> Int {
+    locked { link(of: peer)?.link.toOwner.reduce(0) { $0 + $1.reduce(0) { $0 + $1.count } } ?? 0 }
   }
 
   func wake(endpoint number: Int) {
@@ -161,6 +162,12 @@ package final class InProcessNetwork: @unchecked Sendable {
     let result = body()
     condition.broadcast()
     return result
+  }
+
+  private func link(of peer: PeerID) -> (number: Int, link: InProcessLink)? {
+    links.first { _, link in
+      link.connection.map { PeerID(connection: $0, ownerKey: link.ownerKey) } == peer
+    }.map { ($0.key, $0.value) }
   }
 
   /// The link, connected if there is a server.
@@ -249,6 +256,10 @@ package final class InProcessServerEndpoint: ServerEndpoint {
 
   package func send(_ message: Message, to peer: PeerID) throws(TransportError) {
     try network.send(message, to: peer, endpoint: number)
+  }
+
+  package func unreadBytes(of peer: PeerID) -> Int? {
+    network.unreadBytes(of: peer)
   }
 
   package func wake() {

@@ -210,8 +210,10 @@ package enum OwnerMessage<Element: FloatingElement>: WireMessage, Equatable {
     case 22: self = .leave
     case 23: self = try Self.sequences(from: &envelope)
     case 24: self = .step(step: try envelope.fields.readIndex(), rows: try envelope.fields.readIndex())
-    case DeploymentRequest.kinds: self = .deployment(try DeploymentRequest(from: &envelope))
-    case ClientRequest<Element>.kinds: self = .question(try ClientRequest(from: &envelope))
+    case DeploymentRequest.kinds where envelope.version >= .five:
+      self = .deployment(try DeploymentRequest(from: &envelope))
+    case ClientRequest<Element>.kinds where envelope.version >= .five:
+      self = .question(try ClientRequest(from: &envelope))
     default: throw .malformed("an unknown kind of message")
     }
     try envelope.finish()

@@ -33,6 +33,12 @@ final class ReceivedFrame: @unchecked Sendable {
     zmq_msg_gets(message, CZMQ_USER_ID_PROPERTY).map { String(cString: $0) }
   }
 
+  /// The file descriptor of the connection that it came over; nil where libzmq does not say.
+  var descriptor: Int32? {
+    let descriptor = zmq_msg_get(message, ZMQ_SRCFD)
+    return descriptor >= 0 ? descriptor : nil
+  }
+
   /// The frame's bytes. A large frame is not copied: the `Data` keeps this object alive, and this object the bytes.
   func bytes() -> Data {
     let count = zmq_msg_size(message)
@@ -54,6 +60,8 @@ struct ReceivedMessage {
   let partCount: Int
   /// Whose connection it came over, where admission is in force.
   let userID: String?
+  /// Of that connection.
+  let descriptor: Int32?
 }
 
 /// Keeps the bytes of a frame in place while libzmq reads them.

@@ -32,6 +32,7 @@ final class OwnerDial {
       let socket = try ZeroMQSocket(ZMQ_DEALER, in: context)
       try socket.configure(options, endpoint: endpoint)
       try socket.configureServer(keys: keys)
+      try socket.configureReading(options)
       try socket.configureAttempt(options)
       return (socket, try SocketMonitor(socket, name: "server-connection-\(number)-\(attempt)", in: context))
     }

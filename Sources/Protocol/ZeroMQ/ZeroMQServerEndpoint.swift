@@ -7,7 +7,8 @@ import Synchronization
 /// for each owner that listens itself.
 ///
 /// What libzmq leaves open: it limits the size of a part of a message, but a message can be judged only when all its parts
-/// have arrived. A listed owner with a program of its own could therefore make the server buffer much.
+/// have arrived. An owner, or a guest, with a program of its own could therefore make the server buffer much. What is sent to one that does
+/// not read waits here, too, up to a number of messages of any size: whoever answers guests is to look at `unreadBytes`.
 package final class ZeroMQServerEndpoint: ServerEndpoint {
   /// The address in use, with the port the system chose for port 0; nil when owners are only connected to.
   package let listeningEndpoint: String?
@@ -49,6 +50,7 @@ package final class ZeroMQServerEndpoint: ServerEndpoint {
       let router = try ZeroMQSocket(ZMQ_ROUTER, in: context)
       try router.configure(options, endpoint: endpoint)
       try router.configureServer(keys: keys)
+      try router.configureReading(options)
       try router.configureListening()
       return router
     }
@@ -125,10 +127,14 @@ package final class ZeroMQServerEndpoint: ServerEndpoint {
         try sockets.turnAway(identity)
         throw .notAuthorized(peer.ownerKey)
       }
-      guard try sockets.send(MessageEnvelope.parts(of: message, pieceBytes: options.pieceBytes), to: identity) else {
-        throw .unreachable(peer: "the owner \(peer)")
-      }
+      let parts = MessageEnvelope.parts(of: message, pieceBytes: options.pieceBytes)
+      guard try sockets.send(parts, to: identity) else { throw .unreachable(peer: "the owner \(peer)") }
+      sockets.flows.sends(parts, to: peer.routingIdentity)
     }
+  }
+
+  package func unreadBytes(of peer: PeerID) -> Int? {
+    try? withSockets { sockets in sockets.flows.unreadBytes(of: peer.routingIdentity) }
   }
 
   package func wake() {
@@ -184,6 +190,7 @@ package final class ZeroMQServerEndpoint: ServerEndpoint {
     do {
       switch try MessageEnvelope.read(Array(message.parts.dropFirst()), options: options) {
       case .message(let frames):
+        sockets.flows.receives(from: Array(identity), descriptor: message.descriptor)
         return IncomingMessage(peer: PeerID(routingIdentity: Array(identity), ownerKey: key), frames: frames)
       case .probe: break
       case .keyRemoved, .serverArrived:
@@ -200,6 +207,7 @@ package final class ZeroMQServerEndpoint: ServerEndpoint {
 final class ServerSockets {
   private let router: ZeroMQSocket?
   var dials: [OwnerDial] = []
+  var flows = ConnectionFlows()
   /// Where to look first, so that a busy connection does not keep the others waiting.
   private var turn = 0
 
@@ -236,7 +244,8 @@ final class ServerSockets {
     let identity = Data(dial.identity)
     guard let message = try dial.receive(maximumParts: maximumParts - 1) else { return nil }
     return ReceivedMessage(
-      parts: [identity] + message.parts, partCount: message.partCount + 1, userID: message.userID)
+      parts: [identity] + message.parts, partCount: message.partCount + 1, userID: message.userID,
+      descriptor: message.descriptor)
   }
 
   /// False when there is no such connection, or no room in its queue; the message is lost.

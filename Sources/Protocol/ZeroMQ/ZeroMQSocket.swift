@@ -111,7 +111,7 @@ final class ZeroMQSocket {
       if count <= maximumParts { parts.append(frame.bytes()) } else { parts = [] }
       guard frame.hasMore else {
         // Of the last frame: libzmq makes the first one, the peer's name, itself and not always with the properties.
-        return ReceivedMessage(parts: parts, partCount: count, userID: frame.userID)
+        return ReceivedMessage(parts: parts, partCount: count, userID: frame.userID, descriptor: frame.descriptor)
       }
     }
   }
@@ -243,7 +243,7 @@ extension ZeroMQSocket {
 
   /// What CURVE adds to a frame on the wire: 8 bytes of command name, 8 of nonce, 16 of authenticator, 1 of flags (ZeroMQ
   /// RFC 26); libzmq's size limit counts them.
-  private static let curveOverhead = 33
+  static let curveOverhead = 33
 
   /// The handshake's own frames must pass whatever the limit on messages is.
   private static let handshakeBytes = 1_024
@@ -292,6 +292,11 @@ extension ZeroMQSocket {
     try set(ZMQ_ZAP_DOMAIN, bytes: Array(Self.admissionDomain.utf8))
     // Without it libzmq would admit everyone if no handler were running.
     try set(czmq_zap_enforce_domain, 1)
+  }
+
+  /// Of a server, whose answers nobody may leave unread for ever: a connection that takes nothing for so long ends.
+  func configureReading(_ options: TransportOptions) throws(TransportError) {
+    try set(ZMQ_TCP_MAXRT, options.unreadTimeout.wholeMilliseconds)
   }
 
   /// For the ROUTER socket of a side that listens: sending to a connection that is gone is an error, not silence.

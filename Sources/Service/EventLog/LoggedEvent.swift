@@ -61,14 +61,18 @@ struct EventLogThrottle {
     let kind: LoggedEvent.Kind
   }
 
-  /// Owners are those that were admitted: their number is bounded by the list.
+  /// Owners are those that were admitted, and guests of any of them.
   private var allowances: [Key: PeriodAllowance] = [:]
+
+  /// Beyond as many, those that hold nothing back any more are forgotten.
+  private static let remembered = 4096
 
   /// The event as it is to be written, or nil.
   mutating func admit(_ event: LoggedEvent, at now: ContinuousClock.Instant) -> LoggedEvent? {
     // Refused connections were counted before they came here.
     guard event.kind == .refused || event.kind == .connectionAdmitted else { return event }
     let key = Key(owner: event.owner, kind: event.kind)
+    if allowances.count >= Self.remembered { allowances = allowances.filter { $0.value.isInForce(at: now) } }
     guard let suppressed = allowances[key, default: PeriodAllowance()].admit(at: now) else { return nil }
     return LoggedEvent(
       event.kind, owner: event.owner, job: event.job, reason: event.reason,

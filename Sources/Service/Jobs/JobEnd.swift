@@ -7,9 +7,14 @@ extension JobService {
     shareProcessorTime()
     guard let running = active.removeValue(forKey: id) else { return }
     ended(id, running, outcome)
-    // Its owner waits on a new connection: it goes on in its place.
+    // Its owner waits on a new connection: it goes on in its place, but for one whose turn is over, however often its owner comes anew.
     if running.returns, canRun(id), !queue.contains(id), !isEnding, handler.canRunJobs {
-      start(id, turnBegan: running.turnBegan)
+      if running.turnEnded == nil {
+        start(id, turnBegan: running.turnBegan)
+      } else {
+        lineUp(id)
+        tellPositions()
+      }
     }
     startNext()
   }

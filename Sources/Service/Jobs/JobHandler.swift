@@ -80,6 +80,15 @@ package protocol JobHandler: AnyObject, SendableMetatype {
   /// Whether a key that no owner has may connect and be greeted, for requests of the kind `.guests`; by default none may.
   func isGuest(_ key: OwnerKey) -> Bool
 
+  /// Whether an id stands for something of the role's that is no job of the table; by default none does.
+  func isTaken(_ id: JobID) -> Bool
+
+  /// CPU seconds of the role's own threads so far, which work for no job.
+  var threadSeconds: Double { get }
+
+  /// What a request is of the work that a running job waits for from its owner; by default nothing.
+  static func work(in request: Request) -> OwnersWork
+
   /// Does what a request asks for that is about no job of the table.
   ///
   /// - Parameter id: as the request's envelope has it; whether the peer may speak about it is for the handler to check.
@@ -135,6 +144,12 @@ extension JobHandler {
 
   package func isGuest(_ key: OwnerKey) -> Bool { false }
 
+  package func isTaken(_ id: JobID) -> Bool { false }
+
+  package var threadSeconds: Double { 0 }
+
+  package static func work(in request: Request) -> OwnersWork { .none }
+
   package func handle(_ request: Request, beside id: JobID, from peer: PeerID, in service: JobService<Self>) throws {
     throw ServiceError.noSuchJob(at: Self.program)
   }
@@ -182,6 +197,15 @@ package enum RequestSubject: Sendable {
   case owners
   /// Something that peers may ask who need not be owners.
   case guests
+}
+
+/// What a message of an owner does for a running job that its owner paces.
+package enum OwnersWork: Sendable {
+  case none
+  /// A part of a step: there are so many, and then it ends.
+  case ofStep
+  /// Something that could go on for ever without a step: an evaluation.
+  case besideSteps
 }
 
 /// A job that may come, and what is known of it.

@@ -27,8 +27,9 @@ extension JobService {
         try handler.handle(request, beside: id, from: peer, in: self)
       } else {
         try checkAccess(to: id, of: peer.ownerKey)
-        if jobs[id]?.peer == peer { active[id]?.heard = clock.now }
         try handler.handle(request, of: id, from: peer, in: self)
+        // What was refused, and questions about the job, let no step go on.
+        if jobs[id]?.peer == peer { note(Handler.work(in: request), for: id) }
       }
     }
   }
@@ -94,6 +95,8 @@ extension JobService {
   }
 
   private func submitNew(_ content: Handler.Content, id: JobID, from peer: PeerID) throws {
+    // Of whomever it is: it looks like another owner's job.
+    guard !handler.isTaken(id) else { throw ServiceError.noSuchJob(at: Handler.program) }
     let limits = configuration.owners.limits(of: peer.ownerKey) ?? OwnerLimits()
     try checkQueue(limits, of: peer.ownerKey)
     let admission = try handler.admit(content, limits: limits)

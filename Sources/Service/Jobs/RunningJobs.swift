@@ -100,11 +100,15 @@ extension JobService {
   // MARK: - Processor time
 
   /// Shares out the processor time that this process has used since the last time, by how much each running job's own thread has: the
-  /// worker threads serve all of them, and each job's thread does its part of all of the job's work.
+  /// worker threads serve all of them, and each job's thread does its part of all of the job's work. The role's own threads have a part
+  /// like a job's, which is nobody's.
   func shareProcessorTime() {
     let now = ProcessorTime.ofThisProcess
     let elapsed = max(0, now - processorTimeShared)
     processorTimeShared = now
+    let handlerSeconds = handler.threadSeconds
+    let ofHandler = max(0, handlerSeconds - handlerThreadSeconds)
+    handlerThreadSeconds = handlerSeconds
     guard !active.isEmpty else { return }
     var parts: [JobID: Double] = [:]
     for (id, running) in active {
@@ -112,7 +116,7 @@ extension JobService {
       parts[id] = max(0, seconds - running.threadSeconds)
       active[id]?.threadSeconds = seconds
     }
-    let sum = parts.values.reduce(0, +)
+    let sum = parts.values.reduce(ofHandler, +)
     for (id, part) in parts {
       let share = elapsed * (sum > 0 ? part / sum : 1 / Double(parts.count))
       jobs[id]?.processorSeconds += share

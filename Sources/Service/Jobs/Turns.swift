@@ -67,6 +67,23 @@ extension JobService {
     return candidates.sorted { isBefore($0.value, $1.value) }.map(\.key)
   }
 
+  /// How many turns what goes on beside steps may last once a turn is over.
+  private static var turnsBesideSteps: Int { 8 }
+
+  /// Its owner has taken part in a running job's work.
+  func note(_ work: OwnersWork, for id: JobID) {
+    let now = clock.now
+    switch work {
+    case .none: return
+    case .ofStep: break
+    case .besideSteps:
+      if let ended = active[id]?.turnEnded, ended.duration(to: now) > configuration.turn * Self.turnsBesideSteps {
+        return
+      }
+    }
+    active[id]?.heard = now
+  }
+
   /// An owner that lets its step wait for a whole turn keeps its place no longer.
   private func endIdleTurns() {
     let now = clock.now

@@ -36,6 +36,8 @@ package final class JobService<Handler: JobHandler> {
   let diskWorker: DiskWorker
   /// Jobs whose files are worked on.
   var diskWork: [JobID: DiskWork<Handler.Request>] = [:]
+  /// Of the role's own threads, when processor time was last shared out.
+  var handlerThreadSeconds = 0.0
   /// When the jobs were last counted, and when the handler was last told that time passes.
   private var lastCount: ContinuousClock.Instant?
   private var lastTick: ContinuousClock.Instant?
@@ -253,6 +255,11 @@ extension JobService {
 
   /// For how long this has listened in all: the time that `silence` is counted in.
   package var listened: Duration { connections.listening.total }
+
+  /// Bytes that were sent to a connection and that its machine has not taken, about.
+  package func unreadBytes(of peer: PeerID) -> Int {
+    endpoint.unreadBytes(of: peer) ?? 0
+  }
 
   /// Whether a connection has been heard of lately.
   package func isConnected(_ peer: PeerID) -> Bool {

@@ -11,27 +11,27 @@ extension Deployments {
     _ request: ClientRequest<Element>, of id: JobID, from peer: PeerID, in service: TrainingService
   ) throws {
     let key = peer.ownerKey
-    guard let deployment = all[id], isServed(deployment, in: service), deployment.admitted.contains(key) else {
+    guard let deployment = all[id], isServed(deployment, in: service), deployment.isAdmitted(key) else {
       throw ServiceError.noSuchJob(at: TrainerConfiguration.program)
     }
-    if let file = deployment.damagedFile { throw ServiceError.damagedDeployment(Self.name(of: file)) }
+    if let problem = deployment.problem { throw problem.refusal }
     guard let client = deployment.clients[key], let copy = copy(of: client, deployment, in: service) else {
       throw ServiceError.damagedDeployment("its copy of the model")
     }
-    connections[Asker(deployment: id, key: key)] = peer
-    let place = Place(
-      deployment: deployment, asker: Asker(deployment: id, key: key), client: client, copy: copy, peer: peer)
+    let asker = Asker(deployment: id, key: key)
+    connections.hears(asker, on: peer, asks: request.isQuestion)
+    let place = Place(deployment: deployment, asker: asker, client: client, copy: copy, peer: peer)
     switch request {
     case .open: service.send(.deployment(.opened(terms(place))), job: id, to: peer)
     case .ask(let number, let keyNumber, let rows):
       guard isInForce(keyNumber, place, in: service) else { return }
-      try ask(number, rows, at: place)
+      try ask(number, rows, at: place, in: service)
     case .extend(let session, let keyNumber, let position, let largest, let tokens):
       guard isInForce(keyNumber, place, in: service) else { return }
-      try extend(session, position: position, largest: largest, tokens, at: place)
+      try extend(session, position: position, largest: largest, tokens, at: place, in: service)
     case .close(let session):
       let id = SessionID(key, keyNumber: client.keyNumber, number: session)
-      worker?.order(.endSession(place.asker, id))
+      worker?.add(InferenceTask(ticket: InferenceTask<Element>.noTicket, copy: copy, work: .end(asker, id)))
     }
   }
 
@@ -44,11 +44,6 @@ extension Deployments {
     let peer: PeerID
 
     var description: JobDescription { copy.job.description }
-  }
-
-  /// Not the operator's directories.
-  private static func name(of file: String) -> String {
-    file.split(separator: "/").last.map(String.init) ?? "a file"
   }
 
   private func copy(
@@ -74,9 +69,11 @@ extension Deployments {
 
   // MARK: - Questions
 
-  private func ask(_ number: Int, _ rows: RowDelivery<Element>, at place: Place) throws {
+  private func ask(
+    _ number: Int, _ rows: RowDelivery<Element>, at place: Place, in service: TrainingService
+  ) throws {
     try Self.check(rows, for: place.description)
-    try checkAnswer(to: rows, place.description)
+    let answerBytes = try bytesOfAnswer(to: rows, place.description)
     // Sent again while it is computed: answered where it came from last.
     let isSame: (OpenQuestion<Element>.Content) -> Bool = { content in
       if case .ask(number, _, _) = content { return true }
@@ -103,12 +100,13 @@ extension Deployments {
         "question \(number) comes after question \(book.lastQuestion(of: place.asker.key)) was answered, and what was asked under so "
           + "old a number is not kept: number questions upwards", cause: .otherRows)
     }
-    try add(content, newRows: newRows, work: .rows(rows), at: place)
+    try add(content, newRows: newRows, work: .rows(rows), answerBytes: answerBytes, at: place, in: service)
   }
 
   /// Within the client's window and what the deployment may still answer.
   private func add(
-    _ content: OpenQuestion<Element>.Content, newRows: Int, work: InferenceTask<Element>.Work, at place: Place
+    _ content: OpenQuestion<Element>.Content, newRows: Int, work: InferenceTask<Element>.Work, answerBytes: Int,
+    at place: Place, in service: TrainingService
   ) throws {
     guard open.count(of: place.asker) < Self.window else {
       throw ServiceError.refused(
@@ -134,7 +132,17 @@ extension Deployments {
       OpenQuestion(
         asker: place.asker, copy: place.client.copy, content: content, newRows: newRows, peer: place.peer, arrival: .now
       ))
-    worker?.add(InferenceTask(ticket: ticket, copy: place.copy, work: work))
+    credit.add(
+      InferenceTask(ticket: ticket, copy: place.copy, work: work), of: place.asker, answerBytes: answerBytes)
+    handOut(in: service)
+  }
+
+  /// Gives the worker what may be computed now.
+  func handOut(in service: TrainingService) {
+    let tasks = credit.next { asker in
+      connections.connections(of: asker).reduce(0) { $0 + service.unreadBytes(of: $1) }
+    }
+    for task in tasks { worker?.add(task) }
   }
 
   /// - Throws: `WireError` for rows that the model does not take, or more than a question may have.
@@ -154,7 +162,7 @@ extension Deployments {
   }
 
   /// - Throws: `ServiceError` where the outputs would not fit a message.
-  private func checkAnswer(to rows: RowDelivery<Element>, _ description: JobDescription) throws {
+  private func bytesOfAnswer(to rows: RowDelivery<Element>, _ description: JobDescription) throws -> Int {
     let graph = description.graph
     let limit = configuration.service.limits.tensorBytes
     let outputs = [graph.hasOutputsByToken ? rows.values.rows : rows.count, graph.output.width]
@@ -163,12 +171,14 @@ extension Deployments {
         "the answer would take \(ByteSize.binaryText(Shape.byteCount(outputs, Element.elementType))), a message holds "
           + "\(ByteSize.binaryText(limit)); ask with fewer samples, or shorter ones")
     }
+    return bytes
   }
 
   // MARK: - Sessions
 
   private func extend(
-    _ session: Int, position: Int, largest: Int, _ tokens: Tensor<Element>, at place: Place
+    _ session: Int, position: Int, largest: Int, _ tokens: Tensor<Element>, at place: Place,
+    in service: TrainingService
   ) throws {
     let graph = place.description.graph
     guard let maximumTokens = graph.maximumTokens, graph.hasOutputsByToken else {
@@ -204,7 +214,7 @@ extension Deployments {
       work: .tokens(
         SessionStep(
           asker: place.asker, id: id, position: position, largest: largest, tokens: tokens, marks: marks)),
-      at: place)
+      answerBytes: graph.output.width * MemoryLayout<Element>.stride, at: place, in: service)
   }
 
   // MARK: - Answers
@@ -212,6 +222,7 @@ extension Deployments {
   /// Sends what the worker has computed, each question written down first.
   func takeWork(in service: TrainingService) {
     for result in worker?.takeResults() ?? [] {
+      credit.end(result.ticket)
       guard let question = open.remove(result.ticket) else { continue }
       do {
         try answer(question, with: result.outcome, in: service)
@@ -219,6 +230,7 @@ extension Deployments {
         service.refuse(error, job: question.asker.deployment, to: question.peer)
       }
     }
+    handOut(in: service)
     dropRetired(in: service)
   }
 
@@ -237,8 +249,8 @@ extension Deployments {
             rows: rows.values.rows))
       }
       answer = .answered(number: number, rowsSeen: deployment.book.rows, values: values)
-    case (.extended(let values, let indices, let places, let tokens), .extend(let id, _, _, _)):
-      for place in places { try deployment.count(.session(id, tokens: place.tokens, digest: place.digest)) }
+    case (.extended(let values, let indices, let place, let tokens), .extend(let id, _, _, _)):
+      if let place { try deployment.count(.session(id, tokens: place.tokens, digest: place.digest)) }
       answer = .extended(
         session: id.order.number, position: tokens, rowsSeen: deployment.book.rows, indices: indices, values: values)
     case (.sessionLost, .extend(let id, _, _, _)): answer = .sessionLost(session: id.order.number)

@@ -4,9 +4,9 @@ import Foundations
 import Protocol
 import Service
 
-/// A deployment as `store/deployments/ID/deployment.json` has it.
+/// A deployment as `store/deployments/ID/deployment.json` has it, a `CheckedJSON` since version 2.
 struct StoredDeployment: Codable, Sendable, Equatable {
-  static let version = 1
+  static let version = 2
 
   var version = Self.version
   let id: JobID
@@ -21,12 +21,21 @@ struct StoredDeployment: Codable, Sendable, Equatable {
   }
 
   /// - Parameter name: of the folder that `data` was found in.
-  /// - Returns: nil for what is no such deployment of this version.
-  init?(json data: Data, inFolder name: String) {
-    guard let stored = try? JSONDecoder().decode(Self.self, from: data), stored.version == Self.version,
-      stored.id.description == name, OwnerKey(z85: stored.owner) != nil, (try? stored.description.validate()) != nil
-    else { return nil }
+  /// - Throws: `Unreadable` for what is no such deployment of a version that is read.
+  init(json data: Data, inFolder name: String) throws(Unreadable) {
+    struct Version: Decodable { let version: Int }
+    if let found = try? JSONDecoder().decode(Version.self, from: data), found.version > Self.version {
+      throw Unreadable(kind: .laterVersion(found.version))
+    }
+    guard let (stored, isChecked) = CheckedJSON.decode(Self.self, from: data), isChecked || stored.version == 1,
+      (1...Self.version).contains(stored.version), stored.id.description == name, OwnerKey(z85: stored.owner) != nil,
+      (try? stored.description.validate()) != nil
+    else { throw Unreadable(kind: .damaged) }
     self = stored
+  }
+
+  struct Unreadable: Error {
+    let kind: DeploymentProblem.Kind
   }
 }
 
@@ -39,8 +48,8 @@ struct LoadedDeployment {
   var description: DeploymentDescription?
   /// What could be read of it.
   var book = QuestionBook()
-  /// The file that cannot be used; nil where all can.
-  var damagedFile: String?
+  /// Of the first file that cannot be used; nil where all can.
+  var problem: DeploymentProblem?
   var isLogDamaged = false
 }
 
@@ -79,31 +88,37 @@ struct DeploymentStore: Sendable {
     try Directory.create(folder.path)
     let log = folder.appending(path: Self.logName).path
     if access(log, F_OK) != 0 {
-      try AtomicFile.write(Data((QuestionLogHead(owner: owner).text + "\n").utf8), to: log)
+      try write(QuestionBook(), owner: owner, of: deployment.id)
     }
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-    try AtomicFile.write(try encoder.encode(deployment), to: folder.appending(path: Self.descriptionName).path)
+    try AtomicFile.write(
+      try CheckedJSON.encode(deployment), to: folder.appending(path: Self.descriptionName).path)
   }
 
-  /// Puts a log that cannot be read in full aside and begins another with what could be.
+  func logPath(of id: JobID) -> String { path(of: id).appending(path: Self.logName).path }
+
+  /// Puts a log that cannot be read in full aside, over none that was put aside before, and begins another with what could be.
   func replaceDamagedLog(of id: JobID, owner: OwnerKey, with book: QuestionBook) throws {
-    let log = path(of: id).appending(path: Self.logName).path
-    if access(log, F_OK) == 0, rename(log, log + ".damaged") != 0 {
-      throw FileError.system(.rename, path: log, code: errno)
+    let log = logPath(of: id)
+    if access(log, F_OK) == 0 {
+      var (place, number) = (log + ".damaged", 1)
+      while access(place, F_OK) == 0 {
+        number += 1
+        place = log + ".damaged-\(number)"
+      }
+      guard rename(log, place) == 0 else { throw FileError.system(.rename, path: log, code: errno) }
     }
     try write(book, owner: owner, of: id)
   }
 
   /// Writes the log anew, as short as it can be.
-  func write(_ book: QuestionBook, owner: OwnerKey, of id: JobID) throws {
-    let lines = [QuestionLogHead(owner: owner).text] + book.records.map(\.text)
-    try AtomicFile.write(
-      Data((lines.joined(separator: "\n") + "\n").utf8), to: path(of: id).appending(path: Self.logName).path)
+  func write(_ book: QuestionBook, owner: OwnerKey, of id: JobID) throws(FileError) {
+    try AtomicFile.write(to: logPath(of: id)) { (writer) throws(FileError) in
+      try QuestionLog.write(book, owner: owner, to: writer)
+    }
   }
 
-  func openLog(of id: JobID) throws -> LineLog {
-    try LineLog(path: path(of: id).appending(path: Self.logName).path)
+  func openLog(of id: JobID) throws(FileError) -> LineLog {
+    try LineLog(path: logPath(of: id))
   }
 
   // MARK: - Figures
@@ -143,39 +158,46 @@ struct DeploymentStore: Sendable {
     }
   }
 
-  /// Nil for a folder in which nothing was ever in force: a kill came between its two files.
+  /// Nil for a folder in which there is nothing of a deployment.
   private func load(_ id: JobID) -> LoadedDeployment? {
-    let folder = path(of: id)
     var loaded = LoadedDeployment(id: id)
-    let data = try? Data(contentsOf: folder.appending(path: Self.descriptionName))
-    let stored = data.flatMap { StoredDeployment(json: $0, inFolder: id.description) }
-    loaded.description = stored?.description
-    loaded.owner = stored.flatMap { OwnerKey(z85: $0.owner) }
-    if stored == nil { loaded.damagedFile = folder.appending(path: Self.descriptionName).path }
-    readLog(into: &loaded, in: folder)
-    if data == nil, loaded.book == QuestionBook() { return nil }
-    return loaded
+    let description = path(of: id).appending(path: Self.descriptionName).path
+    var isThere = true
+    do {
+      let stored = try StoredDeployment(json: try LineLog.content(of: description), inFolder: id.description)
+      loaded.description = stored.description
+      loaded.owner = OwnerKey(z85: stored.owner)
+    } catch let error as StoredDeployment.Unreadable {
+      loaded.problem = DeploymentProblem(error.kind, path: description)
+    } catch {
+      let problem = (error as? FileError).map { DeploymentProblem($0, path: description) }
+      loaded.problem = problem ?? DeploymentProblem(.damaged, path: description)
+      isThere = loaded.problem?.kind != .damaged
+    }
+    readLog(into: &loaded)
+    // A log that has an owner is one of a deployment, of which nothing may have been asked yet.
+    return isThere || loaded.owner != nil || loaded.book != QuestionBook() ? loaded : nil
   }
 
-  private func readLog(into loaded: inout LoadedDeployment, in folder: URL) {
-    let path = folder.appending(path: Self.logName).path
-    // A torn last line is what a kill leaves.
-    let content = (try? LineLog.content(of: path)) ?? Data()
-    let lines = content.prefix((content.lastIndex(of: 0x0A) ?? -1) + 1).split(separator: 0x0A).map {
-      String(decoding: $0, as: UTF8.self)
-    }
-    if let head = lines.first.flatMap(QuestionLogHead.init), loaded.owner == nil || loaded.owner == head.owner {
-      loaded.owner = head.owner
-    } else {
-      loaded.isLogDamaged = true
-    }
-    // What can be read counts whatever else is damaged.
-    for line in lines.dropFirst() {
-      guard let record = QuestionRecord(line), loaded.book.add(record) else {
-        loaded.isLogDamaged = true
-        continue
+  private func readLog(into loaded: inout LoadedDeployment) {
+    let path = logPath(of: loaded.id)
+    var problem: DeploymentProblem?
+    do throws(FileError) {
+      let log = try QuestionLog.read(path)
+      loaded.book = log.book
+      if let version = log.laterVersion {
+        problem = DeploymentProblem(.laterVersion(version), path: path)
+      } else if !log.isWhole || loaded.owner.map({ $0 != log.owner }) == true {
+        problem = DeploymentProblem(.damaged, path: path)
       }
+      loaded.owner = loaded.owner ?? log.owner
+    } catch {
+      problem = DeploymentProblem(error, path: path)
     }
-    if loaded.isLogDamaged { loaded.damagedFile = loaded.damagedFile ?? path }
+    loaded.isLogDamaged = problem?.kind == .damaged
+    // What its owner cannot mend comes first: what is there is not to be written over.
+    if let problem, loaded.problem?.isMendedByOwner != false {
+      loaded.problem = problem.isMendedByOwner ? loaded.problem ?? problem : problem
+    }
   }
 }

@@ -15,7 +15,11 @@ struct InferenceTask<Element: FloatingElement>: Sendable {
   enum Work: Sendable {
     case rows(RowDelivery<Element>)
     case tokens(SessionStep<Element>)
+    /// A session's keys and values may go, once what was asked of it before is computed. Not answered; has no ticket.
+    case end(Asker, SessionID)
   }
+
+  static var noTicket: Int { 0 }
 
   let ticket: Int
   let copy: HostedCopy
@@ -26,7 +30,8 @@ struct InferenceTask<Element: FloatingElement>: Sendable {
 struct InferenceResult<Element: FloatingElement>: Sendable {
   enum Outcome: Sendable {
     case outputs(Tensor<Element>, digest: Digest)
-    case extended(Tensor<Element>, indices: Tensor<Int32>, marks: [SessionMarks.Place], tokens: Int)
+    /// `place`: what is to be counted; nil where all tokens were before.
+    case extended(Tensor<Element>, indices: Tensor<Int32>, place: SessionMarks.Place?, tokens: Int)
     case sessionLost
     case failed(ServiceError)
   }
@@ -53,6 +58,7 @@ final class InferenceWorker<Element: FloatingElement>: @unchecked Sendable {
   private var figures = LoadedFigures()
   private var isStopped = false
   private var hasEnded = false
+  private let time = ThreadTime()
 
   /// - Parameters:
   ///   - makeModels: called once, on the worker's thread.
@@ -63,7 +69,15 @@ final class InferenceWorker<Element: FloatingElement>: @unchecked Sendable {
   }
 
   func start() {
-    let thread = Thread { [self] in run() }
+    let thread = Thread { [self] in
+      time.start()
+      run()
+      time.end()
+      condition.withLock {
+        hasEnded = true
+        condition.broadcast()
+      }
+    }
     thread.stackSize = 8 << 20
     thread.name = "inference"
     thread.start()
@@ -114,6 +128,9 @@ final class InferenceWorker<Element: FloatingElement>: @unchecked Sendable {
     }
   }
 
+  /// CPU seconds of its thread so far.
+  var threadSeconds: Double { time.seconds }
+
   /// What is in memory.
   var inMemory: LoadedFigures { condition.withLock { figures } }
 
@@ -130,10 +147,6 @@ final class InferenceWorker<Element: FloatingElement>: @unchecked Sendable {
         self.results += results
       }
       if !results.isEmpty { post() }
-    }
-    condition.withLock {
-      hasEnded = true
-      condition.broadcast()
     }
   }
 

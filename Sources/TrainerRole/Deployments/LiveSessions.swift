@@ -25,9 +25,9 @@ struct SessionStep<Element: FloatingElement>: Sendable {
 
   /// Compares tokens that were counted before with those that come again.
   ///
-  /// - Returns: what is to be counted: empty where all were.
+  /// - Returns: what is to be counted: nil where all were.
   /// - Throws: `SessionStepProblem` where the tokens before are no longer known; `ServiceError` for other tokens than before.
-  func newPlaces() throws -> [SessionMarks.Place] {
+  func newPlace() throws -> SessionMarks.Place? {
     guard var digest = marks.digest(before: position) else { throw SessionStepProblem() }
     let end = position + tokens.rows
     var due = marks.places.filter { $0.tokens > position && $0.tokens <= end }[...]
@@ -46,17 +46,17 @@ struct SessionStep<Element: FloatingElement>: Sendable {
         due.removeFirst()
       }
     }
-    return end > marks.tokens ? [SessionMarks.Place(tokens: end, digest: digest)] : []
+    return end > marks.tokens ? SessionMarks.Place(tokens: end, digest: digest) : nil
   }
 
   /// - Parameter outputs: of the last token, [1, outputs].
-  func outcome(of outputs: Tensor<Element>, places: [SessionMarks.Place]) -> InferenceResult<Element>.Outcome {
+  func outcome(of outputs: Tensor<Element>, place: SessionMarks.Place?) -> InferenceResult<Element>.Outcome {
     let end = position + tokens.rows
     guard largest > 0, largest < outputs.columns else {
-      return .extended(outputs, indices: Tensor(zeros: [0]), marks: places, tokens: end)
+      return .extended(outputs, indices: Tensor(zeros: [0]), place: place, tokens: end)
     }
     let (values, columns) = outputs.largest(largest)
-    return .extended(values, indices: columns.reshaped([largest]), marks: places, tokens: end)
+    return .extended(values, indices: columns.reshaped([largest]), place: place, tokens: end)
   }
 }
 

@@ -1,4 +1,4 @@
-import Cryptography
+import Files
 import Foundations
 import Models
 import Numerics
@@ -30,7 +30,6 @@ struct LoadedModels<Element: FloatingElement> {
     /// Its weights may have been uploaded again.
     case tryAgain(JobID)
     case endSessions(of: Asker)
-    case endSession(Asker, SessionID)
     /// Sessions that nobody has gone on with for long may go.
     case expire
   }
@@ -42,6 +41,7 @@ struct LoadedModels<Element: FloatingElement> {
   }
 
   private let limit: Int
+  private let messageBytes: Int
   private let compute: Compute
   private var models: [JobID: Loaded] = [:]
   /// What cannot be loaded, and why: it is not tried again for each question.
@@ -51,9 +51,12 @@ struct LoadedModels<Element: FloatingElement> {
   private var loads = 0
   private var evictions = 0
 
-  /// - Parameter limit: bytes of memory for all of it.
-  init(limit: Int, compute: Compute) {
+  /// - Parameters:
+  ///   - limit: bytes of memory for all of it.
+  ///   - messageBytes: the most that a message of rows holds.
+  init(limit: Int, messageBytes: Int, compute: Compute) {
     self.limit = limit
+    self.messageBytes = messageBytes
     self.compute = compute
   }
 
@@ -71,7 +74,6 @@ struct LoadedModels<Element: FloatingElement> {
       sessions.end { $0.copy == copy }
     case .tryAgain(let copy): damaged[copy] = nil
     case .endSessions(let asker): sessions.end { $0.asker == asker }
-    case .endSession(let asker, let id): sessions.end { $0.asker == asker && $0.id == id }
     case .expire: sessions.expire()
     }
   }
@@ -97,6 +99,7 @@ struct LoadedModels<Element: FloatingElement> {
         size += step.tokens.rows
         if count > 0, size > blockTokens || count >= blockSessions { return count }
         guard sessions.insert(step.key(of: task.copy)).inserted else { return count }
+      case (.end, .end): break
       default: return count
       }
       count += 1
@@ -105,14 +108,16 @@ struct LoadedModels<Element: FloatingElement> {
   }
 
   /// Bytes that a copy takes in memory, its largest batch of questions included; nil on overflow.
-  static func bytesNeeded(_ description: JobDescription) -> Int? {
+  ///
+  /// - Parameter messageBytes: the most that a message of rows holds.
+  static func bytesNeeded(_ description: JobDescription, messageBytes: Int = WireLimits().tensorBytes) -> Int? {
     guard let longest = description.graph.maximumTokens else {
       return HostedModel<Element>.memoryEstimate(description.graph, inputRows: max(blockRows, description.microBatch))
     }
     guard let question = Shape.elementCount([description.microBatch, longest]) else { return nil }
     // No question has more tokens than a message holds.
     let width = max(1, description.graph.input.width)
-    let message = WireLimits().tensorBytes / (width * MemoryLayout<Element>.size)
+    let message = messageBytes / (width * MemoryLayout<Element>.size)
     return HostedModel<Element>.memoryEstimate(
       description.graph, inputRows: max(blockTokens, min(question, message)))
   }
@@ -120,6 +125,12 @@ struct LoadedModels<Element: FloatingElement> {
   /// Answers tasks of one copy that go together.
   mutating func compute(_ tasks: [InferenceTask<Element>]) -> [InferenceResult<Element>] {
     guard let first = tasks.first else { return [] }
+    if case .end = first.work {
+      for task in tasks {
+        if case .end(let asker, let id) = task.work { sessions.end { $0.asker == asker && $0.id == id } }
+      }
+      return []
+    }
     do {
       uses += 1
       let model = try model(of: first.copy)
@@ -131,10 +142,18 @@ struct LoadedModels<Element: FloatingElement> {
     }
   }
 
+  /// What is wrong here is not the client's: not its data, and not its key.
   private static func serviceError(_ error: any Error) -> ServiceError {
     switch error {
     case let error as ServiceError: error
-    case let error as any Failure: ServiceError(error.kind == .inputData ? .refused : error.kind, error.description)
+    case let error as FileError:
+      ServiceError(
+        error.kind == .exhausted ? .exhausted : .refused, error.description,
+        told: "the trainer cannot use a file of this deployment: \(error.descriptionForOthers)")
+    case let error as any Failure:
+      ServiceError(
+        [.inputData, .keyOrPermission].contains(error.kind) ? .refused : error.kind, error.description,
+        told: error.descriptionForOthers)
     default: ServiceError(.defect, "\(error)")
     }
   }
@@ -183,14 +202,14 @@ struct LoadedModels<Element: FloatingElement> {
       guard !ready.isEmpty else { return }
       let outputs = try model.extend(ready.map { ($0.cache, $0.step.tokens) })
       for (index, part) in ready.enumerated() {
-        outcomes[part.ticket] = part.step.outcome(of: outputs.slice(rows: index..<index + 1), places: part.places)
+        outcomes[part.ticket] = part.step.outcome(of: outputs.slice(rows: index..<index + 1), place: part.place)
       }
       ready = []
     }
     for task in tasks {
       guard case .tokens(let step) = task.work, let key = task.sessionKey else { continue }
       do {
-        let places = try step.newPlaces()
+        let place = try step.newPlace()
         let graph = task.copy.job.description.graph
         guard let cache = try sessions.open(step, key: key, of: model, graph: graph, use: uses) else {
           outcomes[task.ticket] = .sessionLost
@@ -206,7 +225,7 @@ struct LoadedModels<Element: FloatingElement> {
           try makeRoom(for: growth, keeping: task.copy.job.id, and: [key])
         }
         ready.append(
-          ReadyStep(ticket: task.ticket, step: step, key: key, cache: cache, growth: growth, places: places))
+          ReadyStep(ticket: task.ticket, step: step, key: key, cache: cache, growth: growth, place: place))
       } catch {
         outcomes[task.ticket] = error is SessionStepProblem ? .sessionLost : .failed(Self.serviceError(error))
       }
@@ -223,7 +242,7 @@ struct LoadedModels<Element: FloatingElement> {
     let cache: GenerationCache<Element>
     /// Bytes that it will take more.
     let growth: Int
-    let places: [SessionMarks.Place]
+    let place: SessionMarks.Place?
   }
 
   // MARK: - Memory
@@ -236,7 +255,9 @@ struct LoadedModels<Element: FloatingElement> {
       models[id]?.lastUse = uses
       return loaded.model
     }
-    guard let bytes = Self.bytesNeeded(copy.job.description) else { throw TrainingError.tooLarge }
+    guard let bytes = Self.bytesNeeded(copy.job.description, messageBytes: messageBytes) else {
+      throw TrainingError.tooLarge
+    }
     try makeRoom(for: bytes, keeping: id, and: [])
     do {
       let model = try JobCheckpoints<Element>(copy.job, in: copy.store).hosted(compute: compute)
@@ -244,7 +265,8 @@ struct LoadedModels<Element: FloatingElement> {
       loads += 1
       return model
     } catch let error as any Failure where error.kind == .inputData || error is TrainingError {
-      let failure = ServiceError.damagedDeployment(error.description)
+      let failure = ServiceError.damagedDeployment(
+        (error as? FileError)?.descriptionByName ?? error.descriptionForOthers, detail: error.description)
       damaged[id] = failure
       throw failure
     }
@@ -274,28 +296,9 @@ struct LoadedModels<Element: FloatingElement> {
   }
 }
 
-extension ServiceError {
-  /// - Parameter what: is damaged.
-  static func damagedDeployment(_ what: String) -> ServiceError {
-    ServiceError.refused(
-      "this deployment is damaged in the trainer's store (\(what)); ask its owner to deploy it again", cause: .damaged)
-  }
-}
-
 extension InferenceTask {
   fileprivate var sessionKey: LiveSessions<Element>.Key? {
     if case .tokens(let step) = work { return step.key(of: copy) }
     return nil
-  }
-}
-
-extension RowDelivery {
-  /// Of everything that the answer depends on: values, and how they are divided into samples.
-  var digest: Digest {
-    var hash = SHA256()
-    hash.update(lengths.bytes)
-    hash.update(pooled.bytes)
-    hash.update(values.bytes)
-    return hash.finalize()
   }
 }

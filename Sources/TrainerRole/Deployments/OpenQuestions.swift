@@ -94,10 +94,4 @@ struct OpenQuestions<Element: FloatingElement> {
   mutating func redirect(_ ticket: Int, to peer: PeerID) {
     questions[ticket]?.peer = peer
   }
-
-  /// Connections that wait for an answer, with what they asked.
-  var waiting: [(job: JobID, peer: PeerID)] {
-    Dictionary(questions.values.map { ($0.peer, $0.asker.deployment) }, uniquingKeysWith: { first, _ in first })
-      .map { ($0.value, $0.key) }
-  }
 }

@@ -17,7 +17,7 @@ extension Deployments {
       service.send(.deployment(.deployed(status(of: deployment, in: service))), job: id, to: peer)
     case .list:
       let own = all.values.filter { $0.owner == peer.ownerKey }.sorted { $0.id.description < $1.id.description }
-      service.send(.deployment(.list(own.map { status(of: $0, in: service) })), job: id, to: peer)
+      service.send(.deployment(.list(own.map { status(of: $0, in: service).withoutClients })), job: id, to: peer)
     case .undeploy:
       takeDown(try owned(id, by: peer.ownerKey), for: peer, in: service, reason: "taken down by its owner") { result in
         try result.get()
@@ -39,12 +39,14 @@ extension Deployments {
   private func deploy(
     _ description: DeploymentDescription, as id: JobID, from peer: PeerID, in service: TrainingService
   ) throws {
-    guard id != .none, service.jobs[id] == nil else {
-      throw WireError.invalidJob("a deployment needs an id of its own")
-    }
     let owner = peer.ownerKey
     let known = all[id]
+    // One that is in force stays its owner's, whatever job has come under its id.
+    guard id != .none, known != nil || service.jobs[id] == nil else {
+      throw WireError.invalidJob("a deployment needs an id of its own")
+    }
     if let known, known.owner != owner { throw ServiceError.noSuchJob(at: TrainerConfiguration.program) }
+    if let problem = known?.problem, !problem.isMendedByOwner { throw problem.refusal }
     let changes = try known.map { known throws(ServiceError) in try isChange(description, of: known) } ?? true
     try checkCopies(description, of: id, owner: owner, in: service)
     for copy in description.copies { worker?.order(.tryAgain(copy)) }
@@ -60,7 +62,7 @@ extension Deployments {
           "revision \(description.revision), \(description.clients.count) clients, \(description.copies.count) copies"))
     let stored = StoredDeployment(id: id, owner: owner, description: description)
     let damagedBook = known.flatMap { $0.isLogDamaged ? $0.book : nil }
-    let opensLog = known?.damagedFile != nil || known == nil
+    let opensLog = known?.problem != nil || known == nil
     service.onDisk(id, for: peer) { [store] in
       if let damagedBook { try store.replaceDamagedLog(of: id, owner: owner, with: damagedBook) }
       try store.save(stored, owner: owner)
@@ -69,7 +71,6 @@ extension Deployments {
       let log = try result.get()
       let deployment = known ?? Deployment(id, owner: owner, description)
       if let log { deployment.open(log) }
-      all[id] = deployment
       deployment.maker = peer
       putInForce(description, deployment, isNew: known == nil, in: service)
       if description.endsWithOwner, !service.isConnected(peer) {
@@ -81,7 +82,7 @@ extension Deployments {
 
   /// - Returns: false for what is in force already.
   private func isChange(_ description: DeploymentDescription, of known: Deployment) throws(ServiceError) -> Bool {
-    if known.damagedFile != nil { return true }
+    // 0 where the description is damaged, so that any is later.
     let present = known.description.revision
     guard description.revision >= present else {
       throw ServiceError.refused(
@@ -92,7 +93,7 @@ extension Deployments {
     guard description == known.description else {
       throw ServiceError.refused("another revision \(present) of this deployment is in force here")
     }
-    return false
+    return known.problem != nil
   }
 
   private func checkCopies(
@@ -116,6 +117,7 @@ extension Deployments {
     let before = isNew ? [:] : deployment.clients
     let copiesBefore = isNew ? [] : deployment.description.copies
     deployment.putInForce(description)
+    add(deployment, before: copiesBefore)
     for (key, client) in before {
       let asker = Asker(deployment: deployment.id, key: key)
       let now = deployment.clients[key]
@@ -137,7 +139,7 @@ extension Deployments {
     drop(open.tickets { $0.asker == asker })
     configuration.service.eventLog?.note(
       LoggedEvent(.clientWithdrawn, owner: asker.key, job: asker.deployment, reason: "by the deployment's owner"))
-    guard let peer = connections.removeValue(forKey: asker), service.isConnected(peer) else { return }
+    guard let peer = connections.remove(asker), service.isConnected(peer) else { return }
     service.tell(
       .refused(kind: .refused, reason: "the owner of this deployment has withdrawn this client"), job: asker.deployment,
       to: peer)
@@ -151,27 +153,31 @@ extension Deployments {
     then finish: @escaping (Result<Void, any Error>) throws -> Void
   ) {
     let id = deployment.id
-    all[id] = nil
+    remove(deployment)
     for key in deployment.clients.keys {
       let asker = Asker(deployment: id, key: key)
       let waiting = open.count(of: asker) > 0
       drop(open.tickets { $0.asker == asker })
       worker?.order(.endSessions(of: asker))
-      if let client = connections.removeValue(forKey: asker), waiting, service.isConnected(client) {
+      if let client = connections.remove(asker), waiting, service.isConnected(client) {
         service.tell(.refused(kind: .refused, reason: "this deployment was taken down"), job: id, to: client)
       }
     }
-    let copies = deployment.description.copies.filter { isCopy($0, of: deployment.owner, in: service) }
-    retired.formUnion(copies)
-    dropRetired(in: service)
     admitClients(in: service)
+    // Its copies go when nothing refers to them any more.
     service.onDisk(id, for: peer) { [store] in
       try store.remove(id)
-    } then: { [configuration] result in
-      if case .success = result {
+    } then: { [unowned self, unowned service] result in
+      switch result {
+      case .success:
+        retired.formUnion(deployment.description.copies.filter { isCopy($0, of: deployment.owner, in: service) })
+        dropRetired(in: service)
         configuration.service.eventLog?.note(
           LoggedEvent(.undeployed, owner: deployment.owner, job: id, reason: reason))
         service.observe(.jobRemoved(job: id, reason: reason))
+      case .failure:
+        add(deployment)
+        admitClients(in: service)
       }
       try finish(result)
     }

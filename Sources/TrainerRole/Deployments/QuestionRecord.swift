@@ -1,10 +1,12 @@
 import Cryptography
 import Foundations
+import Numerics
 import Protocol
 
 typealias Digest = SHA256.Digest
 
-/// A line of a deployment's log of questions: something that was counted, and what of it must be known to count it once.
+/// Something that was counted, and what of it must be known to count it once: a line of a deployment's log of questions, before the check
+/// that `CheckedLine` puts behind it.
 ///
 /// Words between single spaces; keys as z85, digests in hexadecimal. The first line is a `QuestionLogHead`.
 enum QuestionRecord: Equatable, Sendable {
@@ -16,8 +18,12 @@ enum QuestionRecord: Equatable, Sendable {
   /// number of a question, and key and number of a session, that are among them.
   case total(client: OwnerKey, questions: Int, rows: Int, lastQuestion: Int, lastSession: SessionOrder)
 
-  /// The largest count or number that is read: sums of many stay far from overflow.
-  private static let largest = 1 << 52
+  var client: OwnerKey {
+    switch self {
+    case .question(let client, _, _, _, _), .total(let client, _, _, _, _): client
+    case .session(let id, _, _): id.client
+    }
+  }
 
   var text: String {
     switch self {
@@ -57,16 +63,17 @@ enum QuestionRecord: Equatable, Sendable {
 
   private static func number(_ word: Substring) -> Int? {
     guard (1...16).contains(word.utf8.count), word.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
-      let number = Int(word), number <= largest
+      let number = Int(word), number <= QuestionNumbers.largest
     else { return nil }
     return number
   }
 }
 
-/// The first line of a log of questions: `deployment 1 OWNER`. The owner is here, too, so that it can mend a deployment whose description
+/// The first line of a log of questions: `deployment 2 OWNER`. The owner is here, too, so that it can mend a deployment whose description
 /// is damaged.
 struct QuestionLogHead: Equatable {
-  static let version = 1
+  /// Of logs that are written. Lines of version 1 have no check, and sessions left their books by another rule; they are read.
+  static let version = 2
 
   let owner: OwnerKey
 
@@ -76,13 +83,22 @@ struct QuestionLogHead: Equatable {
     self.owner = owner
   }
 
-  /// Nil for another line, or one of another version.
-  init?(_ line: String) {
-    let words = line.split(separator: " ", omittingEmptySubsequences: false)
-    guard words.count == 3, words[0] == "deployment", words[1] == "\(Self.version)",
+  /// - Returns: nil for another line.
+  init?(_ text: String, version: Int) {
+    let words = text.split(separator: " ", omittingEmptySubsequences: false)
+    guard words.count == 3, words[0] == "deployment", words[1] == "\(version)",
       let owner = OwnerKey(z85: String(words[2]))
     else { return nil }
     self.owner = owner
+  }
+
+  /// The version that a log's first line names, of whatever version it is; nil for a line that names none.
+  static func version(of line: String) -> Int? {
+    let words = line.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
+    guard words.count == 3, words[0] == "deployment", let version = Int(words[1]), "\(version)" == words[1],
+      version >= 1
+    else { return nil }
+    return version
   }
 }
 
@@ -114,5 +130,16 @@ extension Digest {
       return nil
     }
     self.init(bytes: bytes)
+  }
+}
+
+extension RowDelivery {
+  /// Of everything that the answer depends on: values, and how they are divided into samples.
+  var digest: Digest {
+    var hash = SHA256()
+    hash.update(lengths.bytes)
+    hash.update(pooled.bytes)
+    hash.update(values.bytes)
+    return hash.finalize()
   }
 }

@@ -27,6 +27,11 @@ extension TrainingHandler {
     }
   }
 
+  func isTaken(_ id: JobID) -> Bool { deployments.all[id] != nil }
+
+  /// Of the thread that answers questions.
+  var threadSeconds: Double { deployments.worker?.threadSeconds ?? 0 }
+
   func takeWork(in service: TrainingService) {
     deployments.takeWork(in: service)
   }
@@ -36,7 +41,7 @@ extension TrainingHandler {
   }
 
   var guests: [(job: JobID, peer: PeerID)] {
-    deployments.connections.map { ($0.key.deployment, $0.value) }
+    deployments.connections.all
   }
 
   func tick(in service: TrainingService) {

@@ -98,6 +98,14 @@ final class TrainingHandler<Element: FloatingElement>: JobHandler {
     }
   }
 
+  static func work(in request: OwnerMessage<Element>) -> OwnersWork {
+    switch request {
+    case .batch, .gradient, .step: .ofStep
+    case .evaluate: .besideSteps
+    default: .none
+    }
+  }
+
   static func isForFollowers(_ answer: TrainerMessage<Element>) -> Bool {
     if case .progress = answer { return true }
     return false

@@ -46,7 +46,7 @@ struct JobAdmission<Element: FloatingElement> {
     let isHosted = description.purpose == .hosting
     let memory =
       isHosted
-      ? LoadedModels<Element>.bytesNeeded(description)
+      ? LoadedModels<Element>.bytesNeeded(description, messageBytes: configuration.service.limits.tensorBytes)
       : Self.memoryNeeded(description, model, replicas: configuration.replicas)
     let ownLimit = isHosted ? configuration.deploymentMemory : configuration.memoryLimit
     let memoryLimit = min(ownLimit, limits.memory ?? .max)

@@ -195,12 +195,13 @@ extension ServiceError {
   /// Other errors stay what they are: a full disk, or permissions.
   init(ofStoredFiles error: FileError) {
     guard error.kind == .inputData else {
-      self.init(error.kind, error.description)
+      self.init(error.kind, error.description, told: "the trainer: \(error.descriptionForOthers)")
       return
     }
-    self.init(
-      .refused,
-      "what the trainer has stored of this job is damaged (\(error.description)); ask its operator to restore that file, or to remove it where "
-        + "it is a checkpoint with an earlier one beside it, or start the run anew with another --out")
+    func text(_ what: String) -> String {
+      "what the trainer has stored of this job is damaged (\(what)); ask its operator to restore that file, or to remove it where "
+        + "it is a checkpoint with an earlier one beside it, or start the run anew with another --out"
+    }
+    self.init(.refused, text(error.description), told: text(error.descriptionByName))
   }
 }

@@ -35,7 +35,7 @@ package struct StoreReport: Codable, Sendable, Equatable {
     package var deployment: String
     /// The first characters of its owner's key; nil where no file tells it.
     package var owner: String?
-    /// The name of the file that is damaged; nil while it can be served.
+    /// The name of the file that is damaged, or cannot be used; nil while it can be served.
     package var damaged: String?
     package var revision: Int
     package var clients: Int
@@ -87,7 +87,7 @@ package struct StoreSurvey {
       let live = figures.deployments[loaded.id.description]
       return StoreReport.Deployment(
         deployment: loaded.id.description, owner: loaded.owner?.prefix,
-        damaged: loaded.damagedFile.map { URL(filePath: $0).lastPathComponent },
+        damaged: loaded.problem?.fileName,
         revision: loaded.description?.revision ?? 0, clients: loaded.description?.clients.count ?? 0,
         questions: loaded.book.questions, rows: loaded.book.rows, maximumRows: loaded.description?.maximumRows,
         memoryBytes: live?.memoryBytes, medianMilliseconds: live?.medianMilliseconds,

@@ -98,7 +98,7 @@ enum DeploymentText {
           found.map { QuantityText.count($0.rows) } ?? "–",
         ]
       }, numeric: true
-    ).lines
+    ).lines + (status.map(damage) ?? [])
   }
 
   static func list(_ list: [DeploymentStatus]) -> [String] {
@@ -106,13 +106,18 @@ enum DeploymentText {
       header: ["deployment", "revision", "clients", "questions", "rows", "of", "p50 ms", "p95 ms", "in memory"],
       rows: list.map { status in
         [
-          status.id.description, "\(status.revision)", QuantityText.count(status.clients.count),
+          status.id.description, "\(status.revision)", QuantityText.count(status.clientCount ?? status.clients.count),
           QuantityText.count(status.questions), QuantityText.count(status.rows),
           status.maximumRows.map(QuantityText.count) ?? "–", milliseconds(status.medianMilliseconds),
           milliseconds(status.slowMilliseconds), ByteSize.wholeText(status.memoryBytes),
         ]
       }, numeric: true
-    ).lines
+    ).lines + list.flatMap(damage)
+  }
+
+  private static func damage(_ status: DeploymentStatus) -> [String] {
+    guard let file = status.damaged else { return [] }
+    return ["\(status.id) is not served: the host cannot use its \(file); deploy it again, or ask the host's operator"]
   }
 
   private static func milliseconds(_ value: Double?) -> String { value.map { QuantityText.fixed($0, 1) } ?? "–" }

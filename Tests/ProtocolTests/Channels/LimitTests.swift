@@ -43,6 +43,48 @@ struct LimitTests {
     #expect(site.refusals.waitFor(.frameTooLarge(bytes: 3 << 20 + 1)) != nil)
   }
 
+  /// The server knows how much of what it sent nobody has taken, from the network and not from the other side's word.
+  @Test func whatIsNotReadIsKnown() throws {
+    // Nothing of it is taken for gone while it does not read.
+    var options = TransportOptions()
+    options.heartbeatTimeout = .seconds(60)
+    let site = try Site(options: options)
+    let context = try ZeroMQContext(ioThreads: 1)
+    let socket = try ZeroMQSocket(ZMQ_DEALER, in: context)
+    try socket.configure(options, endpoint: site.endpoint.boundEndpoint)
+    try socket.configureOwner(keys: site.ownerKeys[0], serverKey: site.serverKeys.publicKey)
+    // It takes one message, and its kernel what fits a small buffer.
+    try socket.set(ZMQ_RCVHWM, 1)
+    try socket.set(ZMQ_RCVBUF, 1 << 16)
+    try socket.connect(site.endpoint.boundEndpoint)
+    try SocketWait.wait(for: [.writable(socket)], until: Deadline(after: Site.patience))
+    #expect(try socket.send(MessageEnvelope.parts(of: text("hello"), pieceBytes: options.pieceBytes)) == .sent)
+    let peer = try #require(try site.endpoint.receive(timeout: Site.patience)).peer
+    #expect(site.endpoint.unreadBytes(of: peer) == 0)
+    for _ in 0..<24 { try site.endpoint.send([pattern(4 << 20)], to: peer) }
+    let all = 24 * 4 << 20
+    func settles(_ isThere: (Int) -> Bool) throws -> Bool {
+      let deadline = ContinuousClock.now + Site.patience
+      while ContinuousClock.now < deadline {
+        if isThere(try #require(site.endpoint.unreadBytes(of: peer))) { return true }
+        Thread.sleep(forTimeInterval: 0.02)
+      }
+      return false
+    }
+    Thread.sleep(forTimeInterval: 1)
+    #expect(try settles { $0 > all / 2 && $0 < all + 1 << 16 })
+    // It reads all of it.
+    var read = 0
+    let deadline = ContinuousClock.now + Site.patience
+    while read < 24, ContinuousClock.now < deadline {
+      if try socket.receive(maximumParts: 64) != nil { read += 1 } else { Thread.sleep(forTimeInterval: 0.01) }
+    }
+    #expect(read == 24)
+    #expect(try settles { $0 == 0 })
+    #expect(site.endpoint.unreadBytes(of: PeerID(routingIdentity: [0, 1, 2, 3, 4], ownerKey: peer.ownerKey)) == nil)
+    socket.close()
+  }
+
   @Test func aMessageThatCannotBeReadIsDroppedAndReported() throws {
     let site = try Site()
     let context = try ZeroMQContext(ioThreads: 1)

@@ -30,8 +30,8 @@ struct DeploymentMessageTests {
     #expect(refusal { $0.clients[0].copy = .none } == .invalidJob("a client without a copy of the model"))
     #expect(refusal { $0.clients[0].keyNumber = 0 } == .invalidJob("a key's number counts from 1"))
     #expect(
-      refusal { $0.clients[0].package = Data(count: 513) }
-        == .invalidJob("a sealed key of 513 bytes; at most 512 are taken"))
+      refusal { $0.clients[0].package = Data(count: 193) }
+        == .invalidJob("a sealed key of 193 bytes; at most 192 are taken"))
     #expect(
       refusal { description in
         description.clients = (0...DeploymentDescription.maximumClients).map { number in
@@ -53,16 +53,53 @@ struct DeploymentMessageTests {
               carried: Tensor(carried, shape: [carried.count]),
               values: Tensor(zeros: [carried.count { $0 == 1 }, 2])))), job: MessageFixtures.job)
     }
-    let expected = WireError.malformed("a question without a number or without all of its rows")
-    #expect(throws: Never.self) { _ = try codec.ownerMessage(ask(1, carried: [1, 1])) }
+    let expected = WireError.malformed("a question without a number of 1 … 2^52, or without all of its rows")
+    for number in [1, 1 << 52] {
+      #expect(throws: Never.self) { _ = try codec.ownerMessage(ask(number, carried: [1, 1])) }
+    }
+    #expect(throws: expected) { _ = try codec.ownerMessage(ask(1 << 52 + 1, carried: [1])) }
     #expect(throws: expected) { _ = try codec.ownerMessage(ask(0, carried: [1])) }
     #expect(throws: expected) { _ = try codec.ownerMessage(ask(1, carried: [1, 0])) }
     #expect(throws: expected) { _ = try codec.ownerMessage(ask(1, carried: [])) }
-    #expect(throws: WireError.malformed("a session that is extended by no token")) {
-      _ = try codec.ownerMessage(
-        codec.frames(
-          .question(.extend(session: 1, keyNumber: 1, position: 0, largest: 0, tokens: Tensor(zeros: [0, 2]))),
-          job: MessageFixtures.job))
+    func extend(_ session: Int, tokens: Int) -> [Data] {
+      codec.frames(
+        .question(
+          .extend(session: session, keyNumber: 1, position: 0, largest: 0, tokens: Tensor(zeros: [tokens, 2]))),
+        job: MessageFixtures.job)
+    }
+    let none = WireError.malformed("a session beyond the number 2^52, or one that is extended by no token")
+    #expect(throws: Never.self) { _ = try codec.ownerMessage(extend(1 << 52, tokens: 1)) }
+    #expect(throws: none) { _ = try codec.ownerMessage(extend(1, tokens: 0)) }
+    #expect(throws: none) { _ = try codec.ownerMessage(extend(1 << 52 + 1, tokens: 1)) }
+  }
+
+  /// As many clients as there may be, each with as large a package, are one message, and so is what an owner of several such deployments is told.
+  @Test func theLargestDeploymentFitsAMessage() throws {
+    var random = SystemRandomNumberGenerator()
+    let clients = (0..<DeploymentDescription.maximumClients).map { number in
+      DeploymentDescription.Client(
+        key: String(format: "%040d", number), copy: .random(), keyNumber: 1 << 40,
+        package: Data(
+          (0..<DeploymentDescription.maximumPackageBytes).map { _ in UInt8.random(in: .min ... .max, using: &random) }))
+    }
+    let largest = DeploymentDescription(revision: 1 << 40, clients: clients, maximumRows: 1 << 50)
+    let message = OwnerMessage<Float>.deployment(.deploy(largest))
+    #expect(try codec.ownerMessage(codec.frames(message, job: MessageFixtures.job)).message == message)
+
+    var status = MessageFixtures.status
+    status.clients = clients.map { .init(key: $0.key, keyNumber: 1 << 40, questions: 1 << 52, rows: 1 << 52) }
+    status.clientCount = clients.count
+    let one = TrainerMessage<Float>.deployment(.deployed(status))
+    #expect(try codec.trainerMessage(codec.frames(one, job: MessageFixtures.job)).message == one)
+    let many = TrainerMessage<Float>.deployment(.list((0..<1000).map { _ in status.withoutClients }))
+    #expect(try codec.trainerMessage(codec.frames(many, job: .none)).message == many)
+  }
+
+  /// Versions before the fifth have none of these messages.
+  @Test(arguments: [WireVersion.two, .three, .four]) func deploymentsNeedVersionFive(_ version: WireVersion) throws {
+    for message in MessageFixtures.ofDeployments {
+      let frames = message.envelope(for: MessageFixtures.job).frames(version: version)
+      #expect(throws: WireError.malformed("an unknown kind of message")) { _ = try codec.ownerMessage(frames) }
     }
   }
 

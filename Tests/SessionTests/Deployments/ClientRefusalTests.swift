@@ -86,6 +86,20 @@ import Protocol
     try stage.expectServing()
   }
 
+  /// No other owner's job comes under a deployment's id, and none that is there keeps its owner from changing it.
+  @Test func aJobUnderTheIdOfADeployment() throws {
+    let stage = try Stage()
+    defer { stage.trainer.shutDown() }
+    for key in [stage.site.otherOwner, stage.site.ownerKey] {
+      let owner = RawOwner<Float>(stage.site.network, key, job: stage.id)
+      #expect(try owner.refusal(of: .submit(RawJob<Float>().description)).reason.contains("no job of this id"))
+    }
+    let entry = stage.site.entry(stage.other.key, stage.copy)
+    #expect(try stage.site.deploy(stage.id, revision: 2, [entry]).clients.count == 1)
+    #expect(try stage.client.refusal(of: .open).reason.contains("no job of this id"))
+    try stage.expectServing()
+  }
+
   @Test func anUnknownCopy() throws {
     let stage = try Stage()
     defer { stage.trainer.shutDown() }

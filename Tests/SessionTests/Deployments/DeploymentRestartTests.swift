@@ -132,7 +132,11 @@ import Protocol
       let refusal = try client.refusal(of: .ask(number: number, keyNumber: 1, rows: rows))
       #expect(refusal.kind == .refused && refusal.reason.contains("damaged in the trainer's store"), "\(refusal)")
       #expect(refusal.reason.contains("ask its owner to deploy it again"))
+      // Which file it is, not where the operator has it.
+      #expect(refusal.reason.contains("(checkpoint-000000000.safetensors"), "\(refusal)")
+      #expect(!refusal.reason.contains(site.directory.url.path), "\(refusal)")
     }
+    #expect(second.events.refusals.contains { $0.contains(path.path) })
     #expect(try whole.clients[0].again().ask(1, rows).rowsSeen == 3)
     // The same command again sends the copy again.
     try site.upload(as: damaged.copy)

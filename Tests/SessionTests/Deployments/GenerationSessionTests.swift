@@ -124,6 +124,51 @@ import Protocol
     #expect(try client.extend(3, from: 6, tokens.slice(rows: 6..<7)) == .sessionLost(session: 3))
   }
 
+  /// One text is long, the others beside it are short: it goes on however many have come since it began, also after a restart.
+  @Test func aLongTextBesideManyShortOnes() throws {
+    let stage = try Stage<Float>()
+    let client = stage.clients[0]
+    let tokens = stage.site.model.tokens(12, seed: 1)
+    try stage.expectExtended(client, 1, tokens, 0..<2, rowsSeen: 2)
+    var (seen, position) = (2, 2)
+    for session in 2...120 {
+      seen += 1
+      try stage.expectExtended(client, session, tokens, 0..<1, rowsSeen: seen)
+      guard session % 15 == 0, position < 10 else { continue }
+      seen += 1
+      try stage.expectExtended(client, 1, tokens, position..<position + 1, rowsSeen: seen)
+      position += 1
+    }
+    #expect(position > 8)
+    stage.trainer.shutDown()
+    let trainer = stage.site.trainer()
+    defer { trainer.shutDown() }
+    let again = client.again()
+    try stage.expectExtended(again, 1, tokens, 0..<position + 1, rowsSeen: seen + 1)
+    let refusal = try again.refusal(
+      of: .extend(session: 2, keyNumber: 1, position: 0, largest: 0, tokens: tokens.slice(rows: 0..<1)))
+    #expect(refusal.reason.contains("number sessions upwards"))
+  }
+
+  /// What closes a session does so after what was asked of it before.
+  @Test func aSessionThatIsClosedBehindItsLastTokens() throws {
+    let stage = try Stage<Float>()
+    defer { stage.trainer.shutDown() }
+    let client = stage.clients[0]
+    let tokens = stage.site.model.tokens(12, seed: 1)
+    // Others are under way, so that the worker has something to do when these come.
+    for session in 2...8 {
+      try client.send(.extend(session: session, keyNumber: 1, position: 0, largest: 0, tokens: tokens))
+    }
+    try client.send(.extend(session: 1, keyNumber: 1, position: 0, largest: 0, tokens: tokens.slice(rows: 0..<4)))
+    try client.send(.close(session: 1))
+    try client.connection.wait { message in
+      if case .deployment(.extended(1, _, _, _, _)) = message { return () }
+      return nil
+    }
+    #expect(try client.extend(1, from: 4, tokens.slice(rows: 4..<5)) == .sessionLost(session: 1))
+  }
+
   @Test func moreTokensThanTheModelTakes() throws {
     let stage = try Stage<Float>()
     defer { stage.trainer.shutDown() }

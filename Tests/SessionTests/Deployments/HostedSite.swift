@@ -30,11 +30,11 @@ final class HostedSite<Element: FloatingElement> {
 
   func trainer(
     store: String = "store", deploymentMemory: Int = 1 << 30, ownerSilence: Duration = .seconds(8),
-    hasEventLog: Bool = false, forgottenCopies: Duration = .seconds(600)
+    hasEventLog: Bool = false, forgottenCopies: Duration = .seconds(600), deploymentLogLines: Int = 100_000
   ) -> TrainerHost<Element> {
     TrainerHost(
       on: network, store: directory.url(store), ownerSilence: ownerSilence, owners: owners, hasEventLog: hasEventLog,
-      deploymentMemory: deploymentMemory, forgottenCopies: forgottenCopies)
+      deploymentMemory: deploymentMemory, forgottenCopies: forgottenCopies, deploymentLogLines: deploymentLogLines)
   }
 
   func client() throws -> OwnerKey {

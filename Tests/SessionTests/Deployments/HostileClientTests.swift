@@ -51,6 +51,75 @@ import Protocol
     let status = try owner.status()
     #expect(status.clients.last?.questions == 1 && status.clients.last?.rows == rows.values.rows)
     #expect(status.rows == status.clients.reduce(0) { $0 + $1.rows })
+    // And after a restart, whatever was written down of it.
+    trainer.shutDown()
+    let second = site.trainer()
+    defer { second.shutDown() }
+    #expect(try other.again().ask(2, rows).rowsSeen == status.rows + rows.values.rows)
+    #expect(try hostile.again().open().rowsSeen == status.rows + rows.values.rows)
+    #expect(second.events.refusals.isEmpty)
+  }
+
+  /// Numbers at the edges of what may be written down are answered and read again; those beyond are refused.
+  @Test func theLargestNumbers() throws {
+    let site = try HostedSite<Float>(.decoder)
+    let first = site.trainer()
+    let client = try site.deployed().clients[0]
+    let rows = site.model.question(2, seed: 1)
+    let tokens = site.model.tokens(3, seed: 1)
+    func ask(_ number: Int) -> ClientRequest<Float> { .ask(number: number, keyNumber: 1, rows: rows) }
+    func extend(_ session: Int) -> ClientRequest<Float> {
+      .extend(session: session, keyNumber: 1, position: 0, largest: 0, tokens: tokens)
+    }
+    for number in [1 << 52 + 1, 1 << 53, 1 << 62] {
+      #expect(try client.refusal(of: ask(number)).reason.contains("a number of 1 … 2^52"))
+      #expect(try client.refusal(of: extend(number)).reason.contains("beyond the number 2^52"))
+    }
+    let seen = try client.ask(1 << 52, rows).rowsSeen
+    guard case .extended(1 << 52, 3, seen + 3, _, _) = try client.extend(1 << 52, from: 0, tokens) else {
+      Issue.record("not extended")
+      return
+    }
+    first.shutDown()
+    let second = site.trainer()
+    defer { second.shutDown() }
+    #expect(try client.again().open().rowsSeen == seen + 3)
+    #expect(try client.again().open().lastQuestion == 1 << 52)
+  }
+
+  /// Questions whose numbers are forgotten while they are computed: what cannot be counted is not answered, and the log stays whole.
+  @Test func numbersThatAreForgottenMeanwhile() throws {
+    let site = try HostedSite<Float>(question: 20_000)
+    let slow = try SmallHostedModel<Float>(.perceptron, question: 20_000, hidden: 10_000)
+    let first = site.trainer(ownerSilence: .seconds(60))
+    let key = try site.client()
+    let id = JobID.random()
+    _ = try site.deploy(id, [site.entry(key, try site.upload(slow))])
+    let client = RawClient<Float>(site.network, key, deployment: id)
+    let one = slow.question(1, seed: 1)
+    for number in 1...256 { _ = try client.ask(1000 * number, one) }
+    // While the first is computed the others come; they are answered together, in their order.
+    let many = slow.question(20_000, seed: 2)
+    try client.send(.ask(number: 256_500, keyNumber: 1, rows: many))
+    try client.send(.ask(number: 257_000, keyNumber: 1, rows: one))
+    let small = slow.question(20, seed: 3)
+    for number in 1...6 { try client.send(.ask(number: number, keyNumber: 1, rows: small)) }
+    var (answered, refused, seen) = (0, 0, 0)
+    while answered + refused < 8 {
+      switch try client.connection.next() {
+      case .deployment(.answered(_, let rowsSeen, _)): (answered, seen) = (answered + 1, rowsSeen)
+      case .refused(.refused, let reason):
+        refused += 1
+        #expect(reason.contains("number them upwards") || reason.contains("number questions upwards"), "\(reason)")
+      default: break
+      }
+    }
+    #expect(answered == 2 && refused == 6)
+    #expect(seen == 256 + 20_000 + 1)
+    first.shutDown()
+    let second = site.trainer()
+    defer { second.shutDown() }
+    #expect(try client.again().open().rowsSeen == seen)
   }
 
   /// An answer is that of the rows that were sent: of altered rows another, under a number of its own.

@@ -106,6 +106,55 @@ import TrainerRole
     #expect(try left.ask(1, model.question(1, seed: 9)).rowsSeen == seen.rows + 1)
   }
 
+  /// A second connection that only looks takes nothing from the one that asks, and leaves it its sessions when it goes.
+  @Test func aSecondConnectionThatOnlyLooks() throws {
+    let site = try HostedSite<Float>(.decoder)
+    let trainer = site.trainer(ownerSilence: .milliseconds(600))
+    defer { trainer.shutDown() }
+    let client = try site.deployed().clients[0]
+    let tokens = site.model.tokens(12, seed: 1)
+    _ = try client.extend(1, from: 0, tokens.slice(rows: 0..<3))
+    let second = client.again()
+    _ = try second.open()
+    second.connection.channel.close()
+    // Until the second counts as gone, the first gives signs of life.
+    for _ in 0..<12 {
+      try client.connection.send(.ping)
+      Thread.sleep(forTimeInterval: 0.1)
+    }
+    guard case .extended(1, 4, 4, _, _) = try client.extend(1, from: 3, tokens.slice(rows: 3..<4)) else {
+      Issue.record("its session is gone")
+      return
+    }
+  }
+
+  /// What clients have computed is on no job's account.
+  @Test func processorTimeOfQuestionsIsNoJobs() throws {
+    let site = try HostedSite<Float>()
+    let trainer = site.trainer(ownerSilence: .seconds(60))
+    defer { trainer.shutDown() }
+    let model = try Self.slowModel()
+    let client = try deploy(site, model).clients[0]
+    // Another owner's job, which waits for its owner all the time.
+    let owner = RawOwner<Float>(site.network, site.otherOwner, job: .random())
+    try RawJob<Float>().begin(owner)
+    func seconds() throws -> Double {
+      try owner.send(.status)
+      return try owner.wait { message in
+        if case .status(let status) = message { return status.processorSeconds }
+        return nil
+      }
+    }
+    let (before, process) = (try seconds(), ProcessorTime.ofThisProcess)
+    var number = 0
+    while ProcessorTime.ofThisProcess - process < 3, number < 1000 {
+      number += 1
+      _ = try client.ask(number, model.question(20_000, seed: 1))
+    }
+    let used = ProcessorTime.ofThisProcess - process
+    #expect(try seconds() - before < used / 4)
+  }
+
   @Test func aClientThatIsWithdrawn() throws {
     let site = try HostedSite<Float>()
     let trainer = site.trainer(hasEventLog: true)

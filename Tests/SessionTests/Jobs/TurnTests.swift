@@ -172,6 +172,42 @@ import Testing
     #expect(trainer.events.refusals.isEmpty)
   }
 
+  /// Nothing but its steps keeps an idle owner's place: neither messages that are refused, nor questions, nor coming anew.
+  @Test(arguments: [false, true]) func anIdleOwnerThatSpeaksLosesItsPlace(_ comesAnew: Bool) throws {
+    let site = try Site<Float>()
+    let trainer = site.trainer(turn: .milliseconds(200))
+    defer { trainer.shutDown() }
+    let job = RawJob<Float>()
+    var idle = RawOwner<Float>(site.network, site.keys.ownerKey, job: .random())
+    try job.begin(idle)
+    try idle.send(.batch(step: 0, part: 0, rows: RawJob<Float>.rows(0..<4)))
+    let other = RawOwner<Float>(site.network, try CurveKeyPair.generate().ownerKey, job: .random())
+    let isOver = Mutex(false)
+    let isDone = DispatchSemaphore(value: 0)
+    Thread {
+      // Attached within the ten seconds that it waits for a message, or the next of them.
+      try? other.send(.submit(job.description))
+      try? job.upload(other)
+      let attached = try? job.attach(other)
+      isOver.withLock { $0 = attached != nil }
+      isDone.signal()
+    }.start()
+    let deadline = ContinuousClock.now + .seconds(20)
+    while !isOver.withLock({ $0 }), ContinuousClock.now < deadline {
+      if comesAnew {
+        idle = RawOwner<Float>(site.network, site.keys.ownerKey, job: idle.job)
+        try idle.send(.attach(historySteps: 0))
+      } else {
+        try idle.send(.retrieve(chunk: 0))
+        try idle.send(.status)
+      }
+      while try idle.channel.receive(timeout: .zero) != nil {}
+      Thread.sleep(forTimeInterval: 0.05)
+    }
+    isDone.wait()
+    #expect(isOver.withLock { $0 })
+  }
+
   /// Masked inference cannot go on later: it runs to its end, whoever waits.
   @Test func inferenceIsNotStopped() throws {
     let site = try Site<Float>()

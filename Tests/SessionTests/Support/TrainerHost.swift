@@ -24,7 +24,7 @@ final class TrainerHost<Element: FloatingElement>: Sendable {
     rowStoreLimit: Int = 1 << 24, ownerSilence: Duration = .seconds(8), owners: ServedOwners = ServedOwners(),
     hasEventLog: Bool = false, jobsAtOnce: Int = 1, turn: Duration = .seconds(600), ranks: Int? = nil,
     garbling: (rank: Int, message: Int)? = nil, deploymentMemory: Int = 1 << 30,
-    forgottenCopies: Duration = .seconds(600),
+    forgottenCopies: Duration = .seconds(600), deploymentLogLines: Int = 100_000,
     beforeDiskWork: @escaping @Sendable () -> Void = {}
   ) {
     communicators = ThreadCommunicator.group(of: ranks ?? 1).map { communicator in
@@ -41,6 +41,7 @@ final class TrainerHost<Element: FloatingElement>: Sendable {
     configuration.usesReplicas = ranks != nil
     configuration.deploymentMemory = deploymentMemory
     configuration.forgottenCopies = forgottenCopies
+    configuration.deploymentLogLines = deploymentLogLines
     deploymentMetrics = configuration.deploymentMetrics
     configuration.service.owners = owners
     configuration.service.jobsAtOnce = jobsAtOnce
