@@ -200,19 +200,21 @@ package enum ElementType: UInt8, Sendable, CaseIterable {
   case int32 = 3
   case int64 = 4
   case uint8 = 5
+  case bfloat16 = 6
 
   /// Bytes an element takes.
   package var byteCount: Int {
     switch self {
     case .float32, .int32: 4
     case .float64, .int64: 8
+    case .bfloat16: 2
     case .uint8: 1
     }
   }
 }
 
 /// A number that a `Tensor` can hold: plain bits, no references, little-endian on every supported machine.
-package protocol TensorElement: BitwiseCopyable, Sendable, Equatable, Numeric {
+package protocol TensorElement: BitwiseCopyable, Sendable, Equatable, ExpressibleByIntegerLiteral {
   static var elementType: ElementType { get }
 }
 

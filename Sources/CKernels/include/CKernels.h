@@ -42,6 +42,20 @@ uint32_t ckernels_processor_features(void);
 
 #include "product_declarations.h"
 
+// -- Numbers of 16 bits, bfloat16, as their bits.
+
+/// The nearest number, ties to even; NaN becomes a quiet NaN of the same sign.
+uint16_t ckernels_bfloat16_of(float x);
+
+/// The same of many; the memory must not overlap.
+void ckernels_round_to_bfloat16(size_t count, const float *x, uint16_t *y);
+
+/// The same numbers as float; the memory must not overlap.
+void ckernels_widen_bfloat16(size_t count, const uint16_t *x, float *y);
+
+/// Whether no entry is NaN or infinite.
+bool ckernels_all_finite_bfloat16(size_t count, const uint16_t *x);
+
 #define REAL float
 #define NAME(base) base##_float
 #include "kernel_declarations.h"

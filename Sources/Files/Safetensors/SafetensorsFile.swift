@@ -45,7 +45,7 @@ package final class SafetensorsFile: Sendable {
     case .float64: return converted(try stored(entry, as: Double.self))
     case .float32: return converted(try stored(entry, as: Float.self))
     case .float16: return try widened(entry) { Float(Float16(bitPattern: $0)) }
-    case .bfloat16: return try widened(entry) { Float(bitPattern: UInt32($0) << 16) }
+    case .bfloat16: return try widened(entry) { BFloat16(bitPattern: $0).widened }
     case .int64, .int32, .uint8:
       throw .safetensors(path: file.path, .wrongType(name: name.printable(limit: 80), stored: entry.type.rawValue))
     }

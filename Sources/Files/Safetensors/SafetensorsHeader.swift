@@ -119,8 +119,7 @@ package struct SafetensorsEntry: Sendable, Equatable {
   package let end: Int
 }
 
-/// The number formats of safetensors files that are read; `Tensor` has no 16-bit element, so that F16 and BF16 are
-/// widened on the way in and never written.
+/// The number formats of safetensors files that are read. F16 and BF16 are widened on the way in; this project's own files have neither.
 package enum SafetensorsType: String, Sendable, CaseIterable {
   case float64 = "F64"
   case float32 = "F32"
@@ -138,6 +137,7 @@ package enum SafetensorsType: String, Sendable, CaseIterable {
       case .int32: .int32
       case .int64: .int64
       case .uint8: .uint8
+      case .bfloat16: .bfloat16
       }
   }
 

@@ -42,7 +42,7 @@ struct HeaderFormatTests {
 
   /// Every element type has the code that files and peers know it by.
   @Test func elementTypeCodes() {
-    #expect(ElementType.allCases.map(\.rawValue) == [1, 2, 3, 4, 5])
+    #expect(ElementType.allCases.map(\.rawValue) == [1, 2, 3, 4, 5, 6])
     let delivery = MessageCodec<Double>().frames(
       OwnerMessage.batch(
         step: 0, part: 0,

@@ -113,7 +113,7 @@ struct RejectionTests {
   }
 
   @Test func unknownElementType() {
-    reject(gradient(Header.descriptor(type: 6, 1, 1), frame: 4), .malformed("an unknown element type"))
+    reject(gradient(Header.descriptor(type: 7, 1, 1), frame: 4), .malformed("an unknown element type"))
   }
 
   @Test func tooManyTensors() {
@@ -152,6 +152,8 @@ struct RejectionTests {
   @Test func otherElementType() {
     reject(
       gradient(Header.descriptor(type: 2, 1, 1), frame: 8), .misshapen("output gradient holds float64, not float32"))
+    reject(
+      gradient(Header.descriptor(type: 6, 1, 1), frame: 2), .misshapen("output gradient holds bfloat16, not float32"))
   }
 
   @Test func otherRank() {
