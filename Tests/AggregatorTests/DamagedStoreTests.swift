@@ -151,7 +151,7 @@ import TestSupport
       if case .role(.model) = answer { Issue.record("a damaged piece was sent") }
       return if case .conversation(.goodbye) = answer { () } else { nil }
     }
-    #expect(trial.aggregator.waitForEnd(10))
+    #expect(trial.aggregator.waitForEnd(60))
     let failure = trial.aggregator.failure as? AggregatorError
     #expect(failure == .damaged(path: file.path, AggregatorError.otherContent), "\(String(describing: failure))")
   }
@@ -176,7 +176,7 @@ import TestSupport
     }
     try first.send(.start(offset: 5, entries: .init(Array(start[5...]), shape: [start.count - 5])))
     try first.first { if case .conversation(.goodbye) = $0 { () } else { nil } }
-    #expect(trial.aggregator.waitForEnd(10))
+    #expect(trial.aggregator.waitForEnd(60))
     let failure = trial.aggregator.failure as? AggregatorError
     #expect(failure == .damagedStart(path: file.path) && failure?.kind.exitCode == 3, "\(String(describing: failure))")
     #expect(!FileManager.default.fileExists(atPath: try trial.content.folder.appending(path: "model-0.f32").path))

@@ -80,7 +80,7 @@ import TestSupport
     try connection.first { if case .role(.result) = $0 { () } else { nil } }
     try connection.send(.fetched)
     try connection.first { if case .conversation(.finished) = $0 { () } else { nil } }
-    #expect(trial.aggregator.waitForEnd(20), "and ends by itself")
+    #expect(trial.aggregator.waitForEnd(60), "and ends by itself")
   }
 
   @Test func anAggregatorThatIsStoppedTellsItsSitesAndGoesOn() throws {
@@ -147,7 +147,7 @@ import TestSupport
     trial.startSites()
     try trial.expectEnd()
     try trial.restart()
-    #expect(trial.aggregator.waitForEnd(10))
+    #expect(trial.aggregator.waitForEnd(60))
   }
 
   /// A disk is not trusted to have kept what was not synced: the header says what the upload must be.

@@ -34,7 +34,7 @@ import Protocol
     try expectDerived(task, file, expected)
     // Nothing of it stays at the trainer.
     let jobs = trainer.store.appending(path: "jobs").path
-    let deadline = ContinuousClock.now + .seconds(5)
+    let deadline = ContinuousClock.now + .seconds(120)
     while !(try FileManager.default.contentsOfDirectory(atPath: jobs)).isEmpty, ContinuousClock.now < deadline {
       usleep(10_000)
     }

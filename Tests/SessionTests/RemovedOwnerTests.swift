@@ -35,7 +35,7 @@ import Protocol
     #expect(error?.kind == .refused)
     #expect(error?.description.contains("not listed") == true)
     // Stopped after a whole step and saved there.
-    let deadline = ContinuousClock.now + .seconds(20)
+    let deadline = ContinuousClock.now + .seconds(120)
     while trainer.events.pauses.isEmpty, ContinuousClock.now < deadline { Thread.sleep(forTimeInterval: 0.01) }
     let paused = try #require(trainer.events.pauses.first)
     // 36 training rows in batches of 8 are 5 steps an epoch.

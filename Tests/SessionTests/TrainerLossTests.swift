@@ -21,7 +21,7 @@ import Testing
 
   private func retrieval(_ run: OwnedRun<Float>, on network: InProcessNetwork) throws -> DetachedRetrieval<Float> {
     let connection = run.connection(on: network)
-    try connection.greet(patience: .seconds(5))
+    try connection.greet(patience: .seconds(60))
     return DetachedRetrieval(
       directory: run.directory, state: run.state, shape: run.prepared.shape,
       masterKey: { try run.state.masterKey(run.directory) }, connection: connection,
@@ -32,7 +32,7 @@ import Testing
   private func retrieve(
     _ run: OwnedRun<Float>, on network: InProcessNetwork, masked: Bool = false
   ) throws -> RunHistory {
-    let deadline = ContinuousClock().now + .seconds(20)
+    let deadline = ContinuousClock().now + .seconds(120)
     let retrieval = try retrieval(run, on: network)
     while true {
       do {
@@ -127,7 +127,7 @@ import Testing
     defer { trainer.shutDown() }
     let run = try site.run(SmallJob().changing { $0.loss = .trainer })
     let connection = run.connection(on: site.network)
-    try connection.greet(patience: .seconds(5))
+    try connection.greet(patience: .seconds(60))
     try connection.send(.submit(run.prepared.description))
     let error = #expect(throws: OwnerError.self) { try self.retrieval(run, on: site.network).retrieve() }
     guard case .notFinished(let reason) = error else {

@@ -58,7 +58,7 @@ import Testing
       channel: network.connect(OwnerKey(federation.siteKeys[0].publicKey)),
       options: SiteOptions(compute: Compute(threads: 1), software: "test site"),
       // A site that does not refuse is ended, and then has no such error.
-      isInterrupted: { began.duration(to: .now) > .seconds(20) },
+      isInterrupted: { began.duration(to: .now) > .seconds(60) },
       observe: { event in events.withLock { $0.append(event) } })
     do {
       _ = try session.run()

@@ -102,14 +102,14 @@ import Testing
         let outcome = Result {
           let work = try federation.work(site)
           #expect(work.modelEntries > FederationPlan.pieceEntries)
-          if site > 0 { _ = isAsked.wait(for: .seconds(20)) }
+          if site > 0 { _ = isAsked.wait(for: .seconds(60)) }
           let slow = SlowSite(work, isOfVersionBefore: site == 0) {
             guard site == 0 else {
-              _ = isSent.wait(for: .seconds(20))
+              _ = isSent.wait(for: .seconds(60))
               return
             }
             isAsked.open()
-            let end = ContinuousClock.now + .seconds(20)
+            let end = ContinuousClock.now + .seconds(120)
             while joined.withLock({ $0.count < 3 }), .now < end { Thread.sleep(forTimeInterval: 0.02) }
           }
           let began = ContinuousClock.now
@@ -118,7 +118,7 @@ import Testing
             channel: network.connect(OwnerKey(federation.siteKeys[site].publicKey)),
             options: SiteOptions(compute: federation.compute, software: "test site"),
             // A site that waits for an answer that does not come is ended.
-            isInterrupted: { began.duration(to: .now) > .seconds(40) }, observe: { _ in })
+            isInterrupted: { began.duration(to: .now) > .seconds(180) }, observe: { _ in })
           return try session.run().result
         }
         outcomes.withLock { $0[site] = outcome }

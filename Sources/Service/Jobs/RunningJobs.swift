@@ -19,8 +19,8 @@ struct RunningJob<Runner: JobRunning> {
   /// Of its thread, when processor time was last shared out.
   var threadSeconds = 0.0
 
-  /// Whether its place will be free soon.
-  var isLeaving: Bool { runner.stopRequested != nil && !returns }
+  /// Whether its place will be free soon: it is being stopped, and not just to go on for its owner's new connection.
+  var isLeaving: Bool { runner.stopRequested != nil && (!returns || turnEnded != nil) }
 }
 
 extension JobService {

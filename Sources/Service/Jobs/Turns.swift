@@ -49,12 +49,12 @@ extension JobService {
 
   /// Running jobs whose turn is over, those to be stopped first before the others: of the owner with the most jobs at work, then of the
   /// one that has used the most processor time, then the one that has run for longest. What ends with its owner's connection cannot go on
-  /// later.
+  /// later. One that is being stopped for its owner's new connection counts: an owner that comes anew all the time would keep its place.
   private func turnsOver() -> [JobID] {
     let now = clock.now
     let running = runningByOwner
     let candidates = active.filter { id, job in
-      job.runner.stopRequested == nil && job.turnBegan.duration(to: now) >= configuration.turn
+      !job.isLeaving && job.turnBegan.duration(to: now) >= configuration.turn
         && jobs[id]?.stored.description.endsWithOwner == false
     }
     func isBefore(_ left: RunningJob<Handler.Runner>, _ right: RunningJob<Handler.Runner>) -> Bool {

@@ -120,7 +120,7 @@ extension FederationTrial {
 }
 
 /// Waiting for another thread, bounded.
-func eventually(_ seconds: Double = 20, _ condition: () throws -> Bool) rethrows -> Bool {
+func eventually(_ seconds: Double = 60, _ condition: () throws -> Bool) rethrows -> Bool {
   let end = ContinuousClock.now + .seconds(seconds)
   while try !condition() {
     guard ContinuousClock.now < end else { return false }

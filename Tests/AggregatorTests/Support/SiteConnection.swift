@@ -65,7 +65,7 @@ final class SiteConnection {
   /// The next message that is like what is looked for; the others are passed over.
   func first<Value>(_ match: (Answer) -> Value?) throws -> Value {
     while true {
-      guard let answer = try next(within: 20) else { throw Silence() }
+      guard let answer = try next(within: 60) else { throw Silence() }
       if let value = match(answer) { return value }
     }
   }

@@ -9,7 +9,7 @@ extension FederationTrial {
   /// Starts an aggregator on the store of a federation that is over, which ends it again.
   func open() throws {
     let aggregator = try TestAggregator(federation, store: store, on: InProcessNetwork())
-    #expect(aggregator.waitForEnd(10))
+    #expect(aggregator.waitForEnd(60))
   }
 
   /// That an aggregator does not start on the store, and says why by the file's name.

@@ -21,7 +21,7 @@ struct DeploymentFixture<Element: FloatingElement>: Sendable {
   let hostKey: CurvePublicKey
   let clients: [(name: String, keys: CurveKeyPair)]
   let options = RunOptions(
-    compute: Compute(threads: 1), patience: .seconds(10), silence: .seconds(8), software: "test owner")
+    compute: Compute(threads: 1), patience: .seconds(60), silence: .seconds(8), software: "test owner")
 
   init() throws {
     directory = try TemporaryDirectory()
@@ -110,7 +110,7 @@ struct DeploymentFixture<Element: FloatingElement>: Sendable {
   @discardableResult
   func query(
     _ deployment: Deployment<Element>, as client: Int = 0, _ data: URL, to name: String, features: String? = nil,
-    over channel: (any OwnerChannel)? = nil, patience: Duration = .seconds(10),
+    over channel: (any OwnerChannel)? = nil, patience: Duration = .seconds(60),
     observe: @escaping (Query<Element>.Event) -> Void = { _ in }
   ) throws -> QueryReport {
     let directory = given(clients[client].name)

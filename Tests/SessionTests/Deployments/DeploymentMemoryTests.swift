@@ -41,7 +41,7 @@ import Training
       }
     }
     // Published once a second.
-    let deadline = ContinuousClock.now + .seconds(10)
+    let deadline = ContinuousClock.now + .seconds(120)
     while metric("trainer_deployment_loads_total", of: trainer) != 100, ContinuousClock.now < deadline {
       Thread.sleep(forTimeInterval: 0.05)
     }

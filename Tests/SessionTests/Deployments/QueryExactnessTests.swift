@@ -138,7 +138,7 @@ import Testing
     var reader = try QuestionReader(
       questions, from: 0, rowsPerQuestion: 7, standardization: asking.material.standardization)
     let connection = fixture.connection(deployment, as: 0)
-    try connection.greet(patience: .seconds(5))
+    try connection.greet(patience: .seconds(60))
     #expect(try !asking.adopt(asking.open(over: connection)))
     let plain = try PlaintextModel<Double>(model)
     let expected = try plain.outputs(of: file)

@@ -181,7 +181,7 @@ import TrainerRole
     _ = try client.ask(1, rows)
     site.owners.replace(with: AuthorizedKeys([site.otherOwner]))
     // The list is in force with one of the next messages.
-    let deadline = ContinuousClock.now + .seconds(10)
+    let deadline = ContinuousClock.now + .seconds(120)
     var refusal: RawOwner<Float>.Refusal?
     var number = 1
     while refusal == nil, ContinuousClock.now < deadline {

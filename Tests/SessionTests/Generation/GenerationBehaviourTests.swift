@@ -113,7 +113,7 @@ import Training
     let report = try stage.generate(deployment, to: "texts.h5")
     let expected = try stage.expected(try Stage.greedy)
     #expect(try stage.results("texts.h5") == expected && report.rowsSeen == stage.tokensSent(expected))
-    let deadline = ContinuousClock.now + .seconds(10)
+    let deadline = ContinuousClock.now + .seconds(120)
     while (stage.metric("trainer_deployment_sessions_dropped_total", of: small) ?? 0) < 10,
       ContinuousClock.now < deadline
     {
@@ -185,7 +185,7 @@ import Training
       stage.fixture.network.connect(stage.fixture.clients[0].keys.ownerKey), operations: 100)
     #expect(throws: TransportError.closed) { try stage.generate(deployment, to: "texts.h5", over: channel) }
     func sessions(_ expected: Double) -> Bool {
-      let deadline = ContinuousClock.now + .seconds(15)
+      let deadline = ContinuousClock.now + .seconds(120)
       while ContinuousClock.now < deadline {
         if stage.metric("trainer_deployment_sessions", of: host) == expected { return true }
         Thread.sleep(forTimeInterval: 0.05)

@@ -72,7 +72,7 @@ struct GenerationStage<Element: FloatingElement>: Sendable {
     _ deployment: Deployment<Element>, as client: Int = 0, to name: String, mostTokens: Int? = 20,
     sampling: TokenSampling? = nil, seed: Int? = 5, atOnce: Int = .max, prompts file: URL? = nil,
     features: String? = nil,
-    over channel: (any OwnerChannel)? = nil, patience: Duration = .seconds(20),
+    over channel: (any OwnerChannel)? = nil, patience: Duration = .seconds(60),
     interruption: Flag = Flag(), observe: @escaping (Generation<Element>.Event) -> Void = { _ in }
   ) throws -> GenerationReport {
     try generation(

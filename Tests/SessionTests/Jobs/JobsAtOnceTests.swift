@@ -25,9 +25,9 @@ import Testing
     #expect(try run.history() == undisturbed.history())
   }
 
-  /// Waits until something is so, for at most 20 s.
+  /// Waits until something is so, for at most two minutes.
   private func wait(until isSo: () -> Bool) -> Bool {
-    let deadline = ContinuousClock.now + .seconds(20)
+    let deadline = ContinuousClock.now + .seconds(120)
     while ContinuousClock.now < deadline {
       if isSo() { return true }
       Thread.sleep(forTimeInterval: 0.01)
@@ -61,7 +61,7 @@ import Testing
         }
         isDone.signal()
       }.start()
-      #expect(isUnderWay.wait(timeout: .now() + 20) == .success)
+      #expect(isUnderWay.wait(timeout: .now() + 120) == .success)
     }
     isDone.wait()
     #expect(failure.withLock { $0 } == nil)

@@ -109,7 +109,7 @@ import Protocol
     let refusal = try owner.refusal(of: .parameters(chunk: 5, values: parameters[5]))
     #expect(refusal.reason.contains("weight chunk 5 where 3 of"))
     // Its files are removed when the disk's thread releases the upload, which may be just after the refusal is sent.
-    let deadline = ContinuousClock.now + .seconds(30)
+    let deadline = ContinuousClock.now + .seconds(120)
     while try stage.files != ["job.json"], ContinuousClock.now < deadline { Thread.sleep(forTimeInterval: 0.01) }
     #expect(try stage.files == ["job.json"])
     #expect(try owner.refusal(of: .parameters(chunk: 3, values: parameters[3])).reason.contains("out of order"))

@@ -63,7 +63,7 @@ import Protocol
   }
 
   private func awaitEnd(_ owner: RawOwner<Float>) throws {
-    let deadline = ContinuousClock().now + .seconds(20)
+    let deadline = ContinuousClock().now + .seconds(120)
     while ContinuousClock().now < deadline {
       try owner.send(.status)
       let state = try owner.wait { message in
@@ -163,7 +163,7 @@ import Protocol
     let second = stage.trainer()
     defer { second.shutDown() }
     let back = stage.owner()
-    let deadline = ContinuousClock().now + .seconds(10)
+    let deadline = ContinuousClock().now + .seconds(120)
     while second.events.failures.isEmpty, ContinuousClock().now < deadline { Thread.sleep(forTimeInterval: 0.02) }
     let reason = try #require(second.events.failures.first)
     #expect(reason.contains(damage == "cut off" ? "made for another job, or damaged" : "stored lengths"))

@@ -51,7 +51,7 @@ struct OwnedRun<Element: FloatingElement> {
 
   @discardableResult
   func execute(
-    over channel: any OwnerChannel, threads: Int = 1, patience: Duration = .seconds(20), detach: Bool = false,
+    over channel: any OwnerChannel, threads: Int = 1, patience: Duration = .seconds(60), detach: Bool = false,
     silence: Duration = .seconds(8), interruption: Interruption = Interruption(),
     observe: @escaping (RunEvent) -> Void = { _ in }
   ) throws -> RunReport? {

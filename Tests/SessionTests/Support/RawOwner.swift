@@ -23,9 +23,9 @@ struct RawOwner<Element: FloatingElement> {
 
   /// The next message, whatever it is.
   ///
-  /// - Throws: `SilentTrainer` after 10 s.
+  /// - Throws: `SilentTrainer` after two minutes.
   func next() throws -> TrainerMessage<Element> {
-    let deadline = ContinuousClock().now + .seconds(10)
+    let deadline = ContinuousClock().now + .seconds(120)
     while ContinuousClock().now < deadline {
       if let frames = try channel.receive(timeout: .seconds(1)) { return try codec.trainerMessage(frames).message }
     }

@@ -252,7 +252,7 @@ import Testing
         hasStarted.raise()
         host.start()
         // The others would be done before it is back.
-        let deadline = ContinuousClock.now + .seconds(20)
+        let deadline = ContinuousClock.now + .seconds(120)
         while connections.withLock({ $0 }) < 2, ContinuousClock.now < deadline { Thread.sleep(forTimeInterval: 0.01) }
       default: break
       }

@@ -104,7 +104,7 @@ final class ProviderHost<Element: FloatingElement>: Sendable {
   ///
   /// - Parameter operations: after how many the site is killed; nil for never.
   func provider(
-    of federation: SmallFederation, _ site: Int, patience: Duration = .seconds(20), operations: Int? = nil,
+    of federation: SmallFederation, _ site: Int, patience: Duration = .seconds(60), operations: Int? = nil,
     observe: @escaping (RunEvent) -> Void = { _ in }
   ) -> TrainingProvider {
     let channel = network.connect(OwnerKey(federation.siteKeys[site].publicKey))

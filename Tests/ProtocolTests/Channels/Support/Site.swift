@@ -12,7 +12,7 @@ struct Site {
   let options: TransportOptions
 
   /// Generous: a test that waits so long has failed.
-  static let patience: Duration = .seconds(20)
+  static let patience: Duration = .seconds(60)
 
   static var quickOptions: TransportOptions {
     var options = TransportOptions()
