@@ -24,7 +24,7 @@ help:
 	@echo "make tox21 TOX21=FILE · make survival TCGA=FILE · make minilm PUBMED=FILE · make llama     the other example jobs"
 	@echo "make federation [TCGA=DIR | PUBMED=FILE | PRIVATE=1] [PROVIDER=1]     aggregator and sites on this machine; replay-federation RUN=runs/federation: in plaintext PyTorch"
 	@echo "make replay RUN=DIR   repeat a run in plaintext PyTorch, compare the weights; replay-matrix: every exact combination; replay-generation: greedy text"
-	@echo "make bench     measure, print tables, write bench.json (TOX21=FILE PUBMED=FILE LARGE=1: with those rows)"
+	@echo "make bench     measure, print a table, write bench.json and pictures (TOX21=FILE PUBMED=FILE LARGE=1: with those rows; ROWS=\"speed base\": only these)"
 	@echo "make fuzz      the parsers of foreign bytes under a fuzzer for a bounded time"
 	@echo "make mpi       the trainer for mpirun and srun, in .build-mpi; mpi-test: several ranks on this machine"
 	@echo "make slurm-test · make link-test     requeues under a Slurm of its own; a link that is cut (both as root)"
@@ -205,9 +205,11 @@ replay-matrix: build $(MINILM) $(PYTHON)
 replay-generation: build $(PYTHON)
 	$(PYTHON) jobs/replay/generation.py
 
-# LARGE=1 also trains on a 4 GB file; TOX21=FILE and PUBMED=FILE add the rows of those jobs.
+# LARGE=1: what takes long, too; ROWS="speed base": only these, long or not (`bench.py --help` names them); QUICK=1: whether everything runs.
+# TOX21=FILE and PUBMED=FILE add the rows of those jobs.
 bench: build $(PBMC) $(MINILM) $(PYTHON)
-	env -u OPENBLAS_CORETYPE TOX21="$(TOX21)" PUBMED="$(PUBMED)" $(PYTHON) jobs/bench/bench.py $(if $(LARGE),--large)
+	env -u OPENBLAS_CORETYPE TOX21="$(TOX21)" PUBMED="$(PUBMED)" $(PYTHON) jobs/bench/bench.py $(if $(ROWS),--only $(ROWS)) \
+	  $(if $(LARGE),--large) $(if $(QUICK),--quick)
 
 clean:
 	rm -rf .build .build-* .dist runs

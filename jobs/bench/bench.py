@@ -1,26 +1,31 @@
 #!/usr/bin/env python3
 """Measures what the project promises, prints one table and writes bench.json.
 
-Every row names what was measured, the figure, the bar, and the command that shows it alone. Ratios come from measurements that
-alternate within one run. OPENBLAS_CORETYPE is unset: it would force other kernels than the processor's best.
+Every row names what was measured, the figure, the bar for this kind of processor, and the command that shows it alone. Ratios come from
+measurements that alternate within one run: their median, beside it the least and the most. OPENBLAS_CORETYPE is unset: it would force other
+kernels than the processor's best. What takes long runs with --large, or when it is named by --only.
 """
 
 import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+import answers_bench
+import beside
+import pictures
 import transformers_bench
-from local import BINARIES, ROOT, STATE, LocalTrainer, environment, fresh, make_keys, owner_command, peak_memory, run_owner
+from local import BINARIES, ROOT, STATE, LocalTrainer, environment, fresh, kept_metric, make_keys, run_owner
+from machine import Machine, at_most
+from plaintext import EAGER, MODES
+from precisions import Precisions
 from table import Table
 
 HEAD = """name: head
@@ -37,15 +42,20 @@ train: {{epochs: {epochs}, batch: 1024, seed: 1, keep: last}}
 
 class Bench:
     def __init__(self, options):
-        self.options, self.table = options, Table()
-        self.folder = fresh(STATE / "runs")
+        self.options, self.machine = options, Machine()
+        self.table = Table(self.machine.kind)
+        print(self.machine.text, file=sys.stderr, flush=True)
+        self.folder, self.models = fresh(STATE / "runs"), STATE / "models"
+        # To compile takes minutes.
+        self.modes = EAGER if options.quick else MODES
+        self.precisions = Precisions(self.folder, self.machine.kind)
         make_keys(self.folder)
         self.tox21 = options.tox21 and Path(options.tox21).resolve()
         self.pubmed = options.pubmed and Path(options.pubmed).resolve()
         self.pbmc = ROOT / ".cache" / "10x_pbmc68k_reduced.h5ad"
 
     def run(self):
-        chosen = self.options.only or [name for name in PARTS if name != "large" or self.options.large]
+        chosen = self.options.only or [name for name in PARTS if name not in LONG or self.options.large]
         for name in chosen:
             print(name, file=sys.stderr, flush=True)
             try:
@@ -54,8 +64,8 @@ class Bench:
                 self.table.add(name, f"did not run: {error}", "", False, "")
         return self.table
 
-    def trainer(self, name):
-        return LocalTrainer(self.folder, self.folder / f"store-{name}")
+    def trainer(self, name, keys=None):
+        return LocalTrainer(keys or self.folder, self.folder / f"store-{name}")
 
     # Parts
 
@@ -95,8 +105,26 @@ class Bench:
             "52,500 × 768 linear head, 7 epochs, whole run", f"{seconds:.2f} s", "< 3.4 s", seconds < 3.4, command,
             seconds=[seconds for seconds, _ in masked], phases=masked[-1][1]["seconds"],
             owner_cpu_seconds=masked[-1][1]["ownerCPUSeconds"], trainer_cpu_seconds=masked[-1][1]["trainerCPUSeconds"])
-        self.ratio("the same, masked / strength: none, wall time", masked, plain, command)
+        self.ratio("the same, masked / strength: none, wall time", masked, plain, command, bar=1.10)
         self.expansion("the same, bytes sent / plain float32", masked[-1][1], command)
+        self.head_by_precision(job, command)
+
+    def head_by_precision(self, job, command):
+        """1.5 s is wanted where single precision took 2.1."""
+        what, bar = "the same, whole run, bfloat16 / float32", at_most(1.5 / 2.1)
+        if "bfloat16" not in self.precisions.usable:
+            self.table.not_measured(what, self.precisions.missing["bfloat16"], bar, command)
+            return
+        seconds = {"float32": [], "bfloat16": []}
+        with self.trainer("head-precision") as trainer:
+            for number in range(self.options.rounds + 1):
+                for precision in beside.turned(list(seconds), number):
+                    found, _ = run_owner(
+                        job, self.folder / f"head-{precision}", self.folder, trainer.endpoint, self.precisions.setting(precision))
+                    # One round ahead warms the file cache.
+                    seconds[precision] += [found] if number else []
+        self.table.ratio(
+            what, [a / b for a, b in zip(seconds["bfloat16"], seconds["float32"])], bar, command, unit="", seconds=seconds)
 
     def perceptron(self):
         """The Tox21 job, masked beside unmasked."""
@@ -191,15 +219,7 @@ class Bench:
         run = self.folder / "large-run"
         try:
             with self.trainer("large") as trainer:
-                owner = subprocess.Popen(
-                    owner_command(job, run, self.folder, trainer.endpoint), stdout=subprocess.DEVNULL,
-                    stderr=open(self.folder / "large.log", "w"), env=environment())
-                peak = 0
-                while owner.poll() is None:
-                    peak = max(peak, peak_memory(owner.pid))
-                    time.sleep(0.05)
-                if owner.returncode:
-                    raise RuntimeError(f"the run of the large file exited with {owner.returncode}; see {self.folder}/large.log")
+                _, summary = run_owner(job, run, self.folder, trainer.endpoint)
                 at_trainer = trainer.peak_memory()
             size = path.stat().st_size
         finally:
@@ -207,7 +227,7 @@ class Bench:
                 shutil.rmtree(leftover, ignore_errors=True)
             path.unlink(missing_ok=True)
         command = "jobs/bench/bench.py --only large"
-        for side, bytes_ in (("owner", peak), ("trainer", at_trainer)):
+        for side, bytes_ in (("owner", summary["ownerPeakBytes"]), ("trainer", at_trainer)):
             self.table.add(
                 f"{size / 1e9:.1f} GB file, {rows:,} rows: peak memory, {side}", f"{bytes_ / 1e6:.0f} MB", "< 500 MB",
                 bytes_ < 500e6, command, bytes=bytes_)
@@ -226,10 +246,9 @@ class Bench:
                     runs[strength].append(found)
         return runs
 
-    def ratio(self, what, masked, plain, command):
-        ratios = [a / b for (a, _), (b, _) in zip(masked, plain)]
-        self.table.add(
-            what, f"{statistics.median(ratios):.3f}", "≤ 1.05", statistics.median(ratios) <= 1.05, command, ratios=ratios,
+    def ratio(self, what, masked, plain, command, bar=1.05):
+        self.table.ratio(
+            what, [a / b for (a, _), (b, _) in zip(masked, plain)], at_most(bar), command, unit="",
             masked_seconds=[seconds for seconds, _ in masked], unmasked_seconds=[seconds for seconds, _ in plain],
             masked_cpu_seconds=[cpu_seconds(summary) for _, summary in masked],
             unmasked_cpu_seconds=[cpu_seconds(summary) for _, summary in plain])
@@ -277,14 +296,6 @@ def write_head(path, rows, columns=768, classes=10):
     return rows
 
 
-def kept_metric(summary, name):
-    """The metric of the epoch whose weights the model holds."""
-    for record in summary["evaluations"]:
-        if record["evaluation"]["epoch"] == summary["keptEpoch"]:
-            return record["evaluation"]["metrics"][name]
-    raise RuntimeError(f"no evaluation of epoch {summary['keptEpoch']}")
-
-
 def cpu_seconds(summary):
     """Of both processes."""
     return round(summary["ownerCPUSeconds"] + summary["trainerCPUSeconds"], 3)
@@ -298,30 +309,39 @@ def benchmark(*arguments):
 PARTS = {
     "replay": Bench.replay, "head": Bench.head, "perceptron": Bench.perceptron, "cells": Bench.cells,
     "products": Bench.products, "keys": Bench.keys, "steps": Bench.steps, "reading": Bench.reading, "kill": Bench.kill,
-    "serving": Bench.serving, "large": Bench.large, "speed": transformers_bench.speed, "overhead": transformers_bench.overhead,
-    "memory": transformers_bench.memory, "sections": transformers_bench.sections,
+    "serving": Bench.serving, "speed": beside.minilm, "wire": transformers_bench.wire, "overhead": transformers_bench.overhead,
+    "sections": transformers_bench.sections, "inference": answers_bench.inference, "generation": answers_bench.generation,
+    "base": beside.bert_base, "llama": beside.llama, "large-generation": answers_bench.large_generation,
+    "five-keys": transformers_bench.five_keys, "ranks": transformers_bench.ranks, "large": Bench.large,
 }
+# Each of these takes ten minutes or more.
+LONG = ("base", "llama", "large-generation", "five-keys", "ranks", "large")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", choices=PARTS, help="just these parts")
-    parser.add_argument("--large", action="store_true", help="also train on a 4 GB file (14 GB of disk while it runs)")
+    parser.add_argument("--only", nargs="+", choices=PARTS, metavar="ROW", help=f"just these: {', '.join(PARTS)}")
+    parser.add_argument("--large", action="store_true", help=f"also what takes long: {', '.join(LONG)} (14 GB of disk)")
+    parser.add_argument("--quick", action="store_true", help="small models and one round: whether everything runs; the figures mean nothing")
     parser.add_argument("--rounds", type=int, default=7, help="of the ratios; the median counts")
     parser.add_argument("--transformer-rounds", type=int, default=3, help="the same for transformers")
     parser.add_argument("--trials", type=int, default=20, help="of kill -9")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--tox21", default=os.environ.get("TOX21"), help="the Tox21 file (or the variable TOX21)")
     parser.add_argument("--pubmed", default=os.environ.get("PUBMED"), help="the file of the section task (or the variable PUBMED)")
-    parser.add_argument("--out", type=Path, default=ROOT / "bench.json")
+    parser.add_argument("--out", type=Path, help="(default: bench.json, or bench-quick.json; the pictures go beside it)")
     options = parser.parse_args()
     # The bars are for two cores, both processes together.
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
-    table = Bench(options).run()
-    options.out.write_text(
-        json.dumps(
-            {"machine": platform.processor() or platform.machine(), "cores": len(os.sched_getaffinity(0)),
-             "load_at_end": os.getloadavg()[0], "rows": table.rows}, indent=2) + "\n")
+    options.out = options.out or ROOT / ("bench-quick.json" if options.quick else "bench.json")
+    if options.quick:
+        options.rounds = options.transformer_rounds = 1
+        print("small models and one round: whether everything runs; the figures mean nothing", file=sys.stderr)
+    bench = Bench(options)
+    table = bench.run()
+    options.out.write_text(json.dumps(bench.machine.facts | {"rows": table.rows}, indent=2) + "\n")
+    pictures.write(bench.machine.facts, table.rows, options.out.parent, options.out.stem)
+    print(bench.machine.text)
     print(table.text())
     return table.code
 

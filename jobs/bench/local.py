@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -90,15 +91,47 @@ def owner_command(job, run, keys, endpoint, settings=(), resume=False, options=(
 
 
 def run_owner(job, run, keys, endpoint, settings=(), **more):
-    """Runs a job to its end in a new run directory; (wall seconds, summary.json)."""
+    """Runs a job to its end in a new run directory; (wall seconds, summary.json with ownerPeakBytes)."""
     shutil.rmtree(run, ignore_errors=True)
     start = time.perf_counter()
-    done = subprocess.run(
-        owner_command(job, run, keys, endpoint, settings, **more), capture_output=True, text=True, env=environment())
-    seconds = time.perf_counter() - start
-    if done.returncode != 0:
-        raise RuntimeError(f"encryptor exited with {done.returncode}: {done.stderr.strip().splitlines()[-1:]}")
-    return seconds, json.loads((run / "summary.json").read_text())
+    owner = subprocess.Popen(
+        owner_command(job, run, keys, endpoint, settings, **more), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        env=environment())
+    with PeakMemory(owner.pid) as peak:
+        _, errors = owner.communicate()
+        seconds = time.perf_counter() - start
+    if owner.returncode != 0:
+        raise RuntimeError(f"encryptor exited with {owner.returncode}: {errors.strip().splitlines()[-1:]}")
+    return seconds, json.loads((run / "summary.json").read_text()) | {"ownerPeakBytes": peak.bytes}
+
+
+def kept_metric(summary, name):
+    """The metric of the epoch whose weights the model holds."""
+    for record in summary["evaluations"]:
+        if record["evaluation"]["epoch"] == summary["keptEpoch"]:
+            return record["evaluation"]["metrics"][name]
+    raise RuntimeError(f"no evaluation of epoch {summary['keptEpoch']}")
+
+
+class PeakMemory:
+    """Looks at a process twenty times a second until it is left: `bytes`, the most memory that was seen of it."""
+
+    def __init__(self, process):
+        self.process, self.bytes = process, 0
+        self.done = threading.Event()
+        self.thread = threading.Thread(target=self.watch, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        self.thread.join()
+
+    def watch(self):
+        while not self.done.wait(0.05):
+            self.bytes = max(self.bytes, peak_memory(self.process))
 
 
 def peak_memory(process):

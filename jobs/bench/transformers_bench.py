@@ -1,53 +1,22 @@
-"""The transformer rows of the table: speed beside PyTorch, what masking adds, memory, the section task.
+"""The transformer rows of the table that need no PyTorch, or little: what masking adds, the section task, the wire, several ranks.
 
-Speeds exclude start-up on both sides: tokens of a step over its seconds, the median of all steps after the first two of a run, which a
-compiler or an allocator may still be busy with. A masked run's seconds are those of history.jsonl, from one applied step to the next: both
-processes, the wire and its encryption. Wall times of `masked / strength: none` are of whole runs, start-up and export included.
+Wall times of `masked / strength: none` are of whole runs, start-up and export included.
 """
 
 import json
+import math
+import re
 import statistics
 import subprocess
-import sys
 
-import h5py
-import numpy as np
-
-from local import ROOT, run_owner
+from beside import (
+    MINILM, SECTIONS, TARGETS, Case, best_mode, full_length, has_model, masked_rates, owner_share, plaintext_rates, prepare)
+from local import ROOT, fresh, kept_metric, make_keys, run_owner
+from machine import at_least, at_most
 from plaintext import Plaintext
 
-BATCH, LENGTH = 32, 128
-MINILM = ROOT / ".cache" / "minilm"
-JOB = ROOT / "jobs" / "pubmed-minilm.yaml"
-TARGETS = {"bert": "[query, value]", "llama": "[q_proj, v_proj]"}
-
-
-def speed(bench):
-    """MiniLM, 32 samples of 128 real tokens a step, beside the same step in PyTorch, in turn."""
-    command = "jobs/bench/bench.py --only speed"
-    if not has_model(bench, "MiniLM, masked / PyTorch", command):
-        return
-    file = full_length(bench, rows=12 * BATCH)
-    with bench.trainer("speed") as trainer, Plaintext(MINILM, [file], bench.folder / "speed-pytorch.log") as pytorch:
-        modes = pytorch.ready()
-        rates = {mode: [] for mode in ("masked", *modes)}
-        for number in range(bench.options.transformer_rounds):
-            order = list(rates)
-            for mode in order[number % len(order) :] + order[: number % len(order)]:
-                if mode == "masked":
-                    run = bench.folder / "speed"
-                    run_owner(JOB, run, bench.folder, trainer.endpoint, whole_file(file))
-                    rates[mode].append(statistics.median(masked_rates(run, file)))
-                else:
-                    rates[mode].append(statistics.median(plaintext_rates(pytorch.steps(mode, 0, 6))))
-    figures = {mode: statistics.median(values) for mode, values in rates.items()}
-    best = max(modes, key=figures.get)
-    bench.table.add(
-        f"MiniLM, {BATCH} × {LENGTH} tokens, masked, both processes", f"{figures['masked']:,.0f} tokens/s", "", None, command, rates=rates)
-    for what, mode, bar in (("fp32 eager", "fp32", 2.0), (f"its best, {best}", best, 1.0)):
-        ratio = statistics.median(a / b for a, b in zip(rates["masked"], rates[mode]))
-        bench.table.add(
-            f"the same / PyTorch {what} ({figures[mode]:,.0f} tokens/s)", f"{ratio:.2f} ×", f"≥ {bar:.1f} ×", ratio >= bar, command)
+# The 97.5 % quantile of Student's t with four degrees of freedom: for the mean of five owners' keys.
+KEYS, QUANTILE = 5, 2.776
 
 
 def overhead(bench):
@@ -70,25 +39,6 @@ def overhead(bench):
                     owner_share=[owner_share(summary) for _, summary in runs[strength]])
 
 
-def memory(bench):
-    """Peaks of processes that did three steps and nothing else."""
-    command = "jobs/bench/bench.py --only memory"
-    if not has_model(bench, "peak memory, trainer / PyTorch", command):
-        return
-    file = full_length(bench, rows=3 * BATCH)
-    with bench.trainer("memory") as trainer:
-        run_owner(JOB, bench.folder / "memory", bench.folder, trainer.endpoint, whole_file(file))
-        masked = trainer.peak_memory()
-    peaks = {}
-    for mode in ("fp32", "bf16"):
-        with Plaintext(MINILM, [file], bench.folder / "memory-pytorch.log") as pytorch:
-            peaks[mode] = pytorch.steps(mode, 0, 1)["peak_bytes"]
-    ratio = masked / peaks["fp32"]
-    bench.table.add(
-        f"peak memory, {BATCH} × {LENGTH} tokens: trainer {masked / 1e6:.0f} MB / PyTorch fp32 {peaks['fp32'] / 1e6:.0f} MB",
-        f"{ratio:.2f}", "≤ 0.6", ratio <= 0.6, command, trainer_bytes=masked, pytorch_bytes=peaks)
-
-
 def sections(bench):
     """The section task as written, two epochs, masked beside unmasked; what the owner spends; real lengths beside padded PyTorch."""
     command = "PUBMED=FILE jobs/bench/bench.py --only sections"
@@ -99,8 +49,10 @@ def sections(bench):
     with bench.trainer("sections") as trainer:
         for strength in ("rotation", "none"):
             found[strength] = run_owner(
-                JOB, bench.folder / f"sections-{strength}", bench.folder, trainer.endpoint, [*settings, f"masking.strength={strength}"])
+                SECTIONS, bench.folder / f"sections-{strength}", bench.folder, trainer.endpoint, [*settings, f"masking.strength={strength}"])
         peak = trainer.peak_memory()
+        half = "bfloat16" in bench.precisions.usable and run_owner(
+            SECTIONS, bench.folder / "sections-bfloat16", bench.folder, trainer.endpoint, [*settings, *bench.precisions.setting("bfloat16")])[1]
     masked, plain = found["rotation"][1], found["none"][1]
     bench.metric("section task, two epochs, accuracy", "accuracy", masked, plain, (0.88, 1), command)
     share = owner_share(masked)
@@ -109,36 +61,104 @@ def sections(bench):
         owner_cpu_seconds=masked["ownerCPUSeconds"], trainer_cpu_seconds=masked["trainerCPUSeconds"], trainer_peak_bytes=peak)
     rates = masked_rates(bench.folder / "sections-rotation", bench.pubmed)
     with Plaintext(MINILM, [bench.pubmed], bench.folder / "sections-pytorch.log") as pytorch:
-        padded = {mode: statistics.median(plaintext_rates(pytorch.steps(mode, 0, 6))) for mode in pytorch.ready()}
-    best = max(padded, key=padded.get)
-    rate = statistics.median(rates)
+        modes = pytorch.ready(bench.modes)
+        padded = {mode: plaintext_rates(pytorch.steps(mode, 0, 6)) for mode in modes}
+    best = best_mode(padded, modes)
+    rate, figures = statistics.median(rates), {mode: statistics.median(values) for mode, values in padded.items()}
     bench.table.add(
-        "section task, real tokens only, masked", f"{rate:,.0f} tokens/s", "", None, command, pytorch_padded=padded)
+        "section task, real tokens only, masked", f"{rate:,.0f} tokens/s", "", None, command, pytorch_padded=figures)
     bench.table.add(
-        f"the same / PyTorch on padded batches, fp32 and its best, {best}", f"{rate / padded['fp32']:.2f} ×, {rate / padded[best]:.2f} ×",
-        "", None, command)
+        f"the same / PyTorch on padded batches, its best, {best}", f"{rate / figures[best]:.2f} ×", "", None, command)
+    what = "section task, bfloat16, owner CPU / trainer CPU"
+    if half:
+        bench.table.ratio(what, [owner_share(half)], at_most(0.05), command, unit="")
+    else:
+        bench.table.not_measured(what, bench.precisions.missing["bfloat16"], at_most(0.05), command)
+
+
+def five_keys(bench):
+    """The section task with the keys of five owners, which decide batches and starting weights, by precision, masked beside unmasked."""
+    command = "PUBMED=FILE jobs/bench/bench.py --only five-keys"
+    if not has_model(bench, "five owners' keys", command) or not has_pubmed(bench, "five owners' keys", command):
+        return
+    values = {}
+    for number in range(KEYS):
+        keys = fresh(bench.folder / f"keys-{number}")
+        make_keys(keys)
+        with bench.trainer(f"five-keys-{number}", keys) as trainer:
+            for precision in bench.precisions.usable:
+                for strength in ("rotation", "none"):
+                    _, summary = run_owner(
+                        SECTIONS, bench.folder / "five-keys", keys, trainer.endpoint,
+                        [f"data.file={bench.pubmed}", f"masking.strength={strength}", *bench.precisions.setting(precision)])
+                    values.setdefault((precision, strength), []).append(kept_metric(summary, "accuracy"))
+    plain = statistics.mean(values["float32", "rotation"])
+    for precision in ("float32", "bfloat16x3", "bfloat16"):
+        what = f"section task, {precision}, accuracy, mean of {KEYS} owners' keys"
+        if precision not in bench.precisions.usable:
+            bench.table.not_measured(what, bench.precisions.missing[precision], None, command)
+            continue
+        masked, unmasked = values[precision, "rotation"], values[precision, "none"]
+        mean = statistics.mean(masked)
+        bench.table.add(
+            what, f"{mean:.4f} ({min(masked):.4f}–{max(masked):.4f})", "" if precision == "float32" else "within 0.004 of float32's",
+            None if precision == "float32" else abs(mean - plain) <= 0.004, command, masked=masked, unmasked=unmasked)
+        differences = [a - b for a, b in zip(masked, unmasked)]
+        interval = QUANTILE * statistics.stdev(differences) / math.sqrt(KEYS)
+        difference = statistics.mean(differences)
+        bench.table.add(
+            f"{what}, masked − unmasked", f"{difference:+.4f} ± {interval:.4f}", "0 within its interval (95 %)", abs(difference) <= interval,
+            command, differences=differences)
+
+
+def wire(bench):
+    """Bytes of rows, outputs and gradients: what a second epoch of the same rows adds to both directions. An encoder's tokens go anew each
+    epoch, in another order."""
+    command = "jobs/bench/bench.py --only wire"
+    bar = at_most(0.51)
+    if not has_model(bench, "rows, outputs and gradients on the wire", command):
+        return
+    case = Case("wire", "MiniLM", "bert", MINILM, batch=8, length=128, steps=2)
+    file = full_length(bench, case)
+    added = {}
+    with bench.trainer("wire") as trainer:
+        for precision in bench.precisions.usable:
+            found = []
+            for epochs in (1, 2):
+                settings = [*case.settings(file), f"train.epochs={epochs}", *bench.precisions.setting(precision)]
+                _, summary = run_owner(SECTIONS, bench.folder / "wire", bench.folder, trainer.endpoint, settings)
+                found.append(summary["bytesSent"] + summary["bytesReceived"])
+            added[precision] = found[1] - found[0]
+    rows = case.batch * case.steps
+    bench.table.add(
+        f"MiniLM, {rows} samples of {case.length} tokens: rows, outputs and gradients on the wire",
+        ", ".join(f"{precision} {bytes_ / 1e6:.2f} MB" for precision, bytes_ in added.items())
+        + f"; rows as plain float32 {rows * case.length * 384 * 4 / 1e6:.2f} MB", "", None, command, bytes=added)
+    if "bfloat16" in added:
+        bench.table.ratio("the same, bfloat16 / float32", [added["bfloat16"] / added["float32"]], bar, command, unit="")
+    else:
+        bench.table.not_measured("the same, bfloat16 / float32", bench.precisions.missing["bfloat16"], bar, command)
+
+
+def ranks(bench):
+    """Two ranks of a thread beside one, and beside what two jobs that share nothing would have left if they waited for each other."""
+    command = "PUBMED=FILE jobs/bench/bench.py --only ranks   (jobs/bench/ranks.sh FILE 2 3)"
+    if not has_model(bench, "two ranks / one", command) or not has_pubmed(bench, "two ranks / one", command):
+        return
+    if not (ROOT / ".build-mpi" / "release" / "trainer").exists():
+        bench.table.not_measured("two ranks / one", "skipped: `make mpi` builds the trainer for it", at_least(0.97, ""), command)
+        return
+    output = subprocess.run(
+        [ROOT / "jobs/bench/ranks.sh", bench.pubmed, "2", str(bench.options.transformer_rounds)], check=True, stdout=subprocess.PIPE,
+        text=True).stdout
+    found = [tuple(map(float, match)) for match in re.findall(r"1 x 1: ([\d.]+);.*?at once / 1: ([\d.]+), in lockstep ([\d.]+)", output)]
+    bench.table.ratio("MiniLM, 2 ranks × 1 thread / 1 rank × 1 thread", [across for across, _, _ in found], None, command)
+    bench.table.ratio(
+        "the same / what two jobs at once would have in lockstep", [across / lockstep for across, _, lockstep in found], at_least(0.97, ""),
+        command, unit="", lines=output.splitlines())
 
 
 # What they share
-
-
-def masked_rates(run, file):
-    """Real tokens a second of each step after the first two."""
-    with h5py.File(run / "plan.h5") as plan, h5py.File(file) as data:
-        lengths = data["attention_mask"][()].sum(1)
-        tokens = [int(lengths[batch[batch >= 0]].sum()) for batch in plan["batches"][()]]
-    steps = [line for line in map(json.loads, (run / "history.jsonl").read_text().splitlines()) if line["kind"] == "step"]
-    if len(steps) != len(tokens):
-        raise RuntimeError(f"{run}: {len(steps)} steps in the history, {len(tokens)} in the plan")
-    return [count / step["seconds"] for count, step in zip(tokens, steps)][2:]
-
-
-def plaintext_rates(answer):
-    return [tokens / seconds for tokens, seconds in zip(answer["tokens"], answer["seconds"])]
-
-
-def owner_share(summary):
-    return summary["ownerCPUSeconds"] / summary["trainerCPUSeconds"]
 
 
 def in_turn(bench, job, trainer, name, settings):
@@ -158,7 +178,7 @@ def bert_case(bench):
     """Forty steps of the section task."""
     file = bench.folder / "pubmed-640.h5"
     prepare("replay/subset.py", bench.pubmed, file, "--by", "abstract", "--modulo", "5", "--equals", "4", "--training", "640")
-    return JOB, MINILM, [f"data.file={file}"]
+    return SECTIONS, MINILM, [f"data.file={file}"]
 
 
 def llama_case(bench):
@@ -174,36 +194,8 @@ def llama_case(bench):
 def model_setting(family, folder, part):
     """The job's whole section on the model: one key of it could contradict what another run of the case wants."""
     head = "head: {pool: cls, classes: 4}, " if family == "bert" else ""
-    lora = f", lora: {{rank: 8, alpha: 16, targets: {TARGETS[family]}}}" if part == "lora" else ""
+    lora = f", lora: {{rank: 8, alpha: 16, targets: [{', '.join(TARGETS[family])}]}}" if part == "lora" else ""
     return f"model={{huggingface: {json.dumps(str(folder))}, {head}train: {part}{lora}}}"
-
-
-def prepare(script, *arguments):
-    subprocess.run([sys.executable, ROOT / "jobs" / script, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
-
-
-def full_length(bench, rows):
-    """Samples without padding: no token is wasted on either side."""
-    path = bench.folder / f"full-{rows}.h5"
-    numbers = np.random.default_rng(17)
-    with h5py.File(path, "w") as file:
-        file["input_ids"] = numbers.integers(1000, 30000, (rows, LENGTH)).astype(np.int32)
-        file["attention_mask"] = np.ones((rows, LENGTH), np.int32)
-        file["token_type_ids"] = np.zeros((rows, LENGTH), np.int32)
-        file["labels"] = np.arange(rows) % 4
-    return path
-
-
-def whole_file(path):
-    """Settings that make the section task's job an epoch over all rows of another file."""
-    return [f"data.file={path}", "data.split={validation: 0}", "train.epochs=1", "train.keep=last"]
-
-
-def has_model(bench, what, command):
-    if not (MINILM / "model.safetensors").exists():
-        bench.table.add(what, "skipped: `make .cache/minilm/model.safetensors` fetches the model", "", None, command)
-        return False
-    return True
 
 
 def has_pubmed(bench, what, command):
