@@ -128,12 +128,20 @@ struct DeploymentTests {
     #expect(try deploy(nil, "--max-rows", "100").code == 0)
     #expect(try query("a.h5").code == 0)
     try query("b.h5").expectRefusal(6, saying: "100", afterProgress: true)
+    try FileManager.default.linkItem(atPath: site["b.h5.partial"], toPath: site["kept"])
     // The owner allows more: what was answered counts on.
     #expect(try site.encryptor("clients", "deployment", "--max-rows", "0").code == 2)
     let changed = try site.encryptor("clients", "deployment", "--max-rows", "150", "--threads", "1")
     #expect(changed.code == 0, "\(changed.errors)")
     let asked = try query("b.h5")
     #expect(asked.code == 0 && asked.output.contains("At most 150 are answered"), "\(asked.output)\(asked.errors)")
+    // As if it had been killed before its last act, which removes what it kept.
+    try FileManager.default.moveItem(atPath: site["kept"], toPath: site["b.h5.partial"])
+    let again = try query("b.h5")
+    #expect(
+      again.code == 0 && again.output.contains("60 rows: b.h5 was whole already"), "\(again.output)\(again.errors)")
+    #expect(!site.exists("b.h5.partial"))
+    try query("b.h5").expectRefusal(2, saying: "b.h5 is there already")
     try query("c.h5").expectRefusal(6, saying: "150", afterProgress: true)
     // Checked again without the option, and under another name.
     #expect(try deploy().code == 0)

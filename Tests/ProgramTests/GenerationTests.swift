@@ -111,6 +111,18 @@ struct GenerationTests {
     try deploy("--max-rows", "20")
     try generate("a.h5", "--max-tokens", "10").expectRefusal(6, saying: "20", afterProgress: true)
     #expect(site.exists("a.h5.partial"))
+    // The owner allows more, and the same command goes on; then it is killed before its last act, which removes what it kept.
+    try FileManager.default.linkItem(atPath: site["a.h5.partial"], toPath: site["kept"])
+    let changed = try site.encryptor("clients", "deployment", "--max-rows", "36", "--threads", "1")
+    #expect(changed.code == 0, "\(changed.errors)")
+    let whole = try generate("a.h5", "--max-tokens", "10")
+    #expect(whole.code == 0 && whole.output.contains("seen 36 tokens"), "\(whole.output)\(whole.errors)")
+    let found = try tokens("a.h5")
+    try FileManager.default.moveItem(atPath: site["kept"], toPath: site["a.h5.partial"])
+    let again = try generate("a.h5", "--max-tokens", "10", "--stream")
+    #expect(
+      again.code == 0 && again.output.isEmpty && again.errors.contains("a.h5 was whole already"), "\(again.errors)")
+    #expect(try tokens("a.h5") == found && !site.exists("a.h5.partial"))
   }
 
   @Test func whatCannotBeGenerated() throws {

@@ -178,7 +178,7 @@ struct StoreTests {
     #expect(damaged.contains("deployment.json is damaged") && damaged.contains("rows 11"), "\(damaged)")
     // It stands in nobody's way.
     let again = try site.startTrainer()
-    #expect(Waiting.until(10) { again.process.errors.contains("deployment.json cannot be read") })
+    #expect(Waiting.until(60) { again.process.errors.contains("deployment.json cannot be read") })
     again.process.signal(SIGTERM)
     #expect(try again.process.wait() == 0)
   }

@@ -162,12 +162,7 @@ package final class HDF5Writer {
   /// Finishes the file: afterwards it is on the disk under its name. Nothing can be written after it.
   /// - Throws: `diskFull`, `writeFailed`; nothing is left behind then, and an older file of that name stays.
   package func commit() throws(DatasetError) {
-    try guarded { (file) throws(DatasetError) in
-      let location = location
-      _ = try HDF5Library.check(.writeFailed, location, "it cannot be written") {
-        file.use { H5Fflush($0, H5F_SCOPE_GLOBAL) }
-      }
-    }
+    try flush()
     close()
     do throws(DatasetError) {
       // Closing reports nothing; a file that opens again has its last bytes.
@@ -180,9 +175,33 @@ package final class HDF5Writer {
     }
   }
 
+  private func flush() throws(DatasetError) {
+    try guarded { (file) throws(DatasetError) in
+      let location = location
+      _ = try HDF5Library.check(.writeFailed, location, "it cannot be written") {
+        file.use { H5Fflush($0, H5F_SCOPE_GLOBAL) }
+      }
+    }
+  }
+
   private func publish() throws(DatasetError) {
     do throws(FileError) {
       try writer.publish()
+    } catch {
+      throw DatasetError(error, location)
+    }
+  }
+
+  /// Finishes the file as `commit` does, and only compares it with the one that is there under its name; nothing of it stays.
+  ///
+  /// - Returns: whether they have the same bytes.
+  /// - Throws: `diskFull`; `writeFailed`, `notPermitted`, where the other cannot be read, too.
+  package func isWhatIsThere() throws(DatasetError) -> Bool {
+    try flush()
+    close()
+    defer { writer.discard() }
+    do throws(FileError) {
+      return try RegularFile.haveSameBytes(writer.temporaryPath, path)
     } catch {
       throw DatasetError(error, location)
     }

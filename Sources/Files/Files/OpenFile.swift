@@ -156,6 +156,22 @@ package enum RegularFile {
     return Array(bytes[..<got])
   }
 
+  /// Whether two files of any size have the same bytes.
+  package static func haveSameBytes(_ path: String, _ other: String) throws(FileError) -> Bool {
+    let files = (try OpenFile.openRegular(path), try OpenFile.openRegular(other))
+    guard try files.0.length() == files.1.length() else { return false }
+    var pieces = ([UInt8](repeating: 0, count: 1 << 20), [UInt8](repeating: 0, count: 1 << 20))
+    var offset = 0
+    while true {
+      let got = try files.0.read(into: &pieces.0, at: offset)
+      guard try files.1.read(into: &pieces.1, at: offset) == got, pieces.0[..<got] == pieces.1[..<got] else {
+        return false
+      }
+      if got == 0 { return true }
+      offset += got
+    }
+  }
+
   /// Copies a file of any size, a piece at a time; the copy appears whole or not at all.
   package static func copy(_ path: String, to destination: String) throws(FileError) {
     let file = try OpenFile.openRegular(path)

@@ -4,7 +4,7 @@ import Foundations
 /// A file of binary records that grows at its end and survives a kill at any moment: answers that a long query has had so far.
 ///
 /// 16 bytes that say what it is, and records. A record is its number of bytes (8, little-endian), the bytes, and their `ContentHash` (8, little-endian). What a crash leaves behind the last
-/// whole record is cut off at the next opening. One process writes at a time.
+/// whole record is cut off at the next opening. A kill loses no record, a power cut none that was there at the last `sync`. One process writes at a time.
 package final class RecordLog {
   /// A record of more is no record of ours.
   package static let largestRecord = 1 << 31
@@ -16,6 +16,9 @@ package final class RecordLog {
   private var length = 0
   /// Where each whole record's bytes are.
   private var places: [Range<Int>] = []
+  /// Bytes of it that are known to be on the disk, and whether its name is.
+  private var lengthOnDisk = 0
+  private var isNameOnDisk = false
 
   /// Opens or makes the file, its owner's alone, and looks through its records.
   ///
@@ -112,6 +115,21 @@ package final class RecordLog {
     }
     places.append(length + Self.frame..<length + Self.frame + bytes.count)
     length += whole.count
+  }
+
+  /// Whether a power cut leaves all of it: always of one without a name, of which nothing is to be left.
+  package var isOnDisk: Bool { !isNamed || (isNameOnDisk && lengthOnDisk == length) }
+
+  /// Returns when all that was appended has reached the disk, where it is not there already.
+  ///
+  /// - Throws: `.system`.
+  package func sync() throws(FileError) {
+    guard !isOnDisk else { return }
+    try file.sync()
+    lengthOnDisk = length
+    guard !isNameOnDisk else { return }
+    try Directory.sync(Directory.containing(path))
+    isNameOnDisk = true
   }
 
   /// Removes the file, where it has a name.

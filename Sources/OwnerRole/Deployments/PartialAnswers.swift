@@ -70,6 +70,9 @@ final class PartialAnswers {
   private enum Kind: UInt8 { case subject = 1, cut = 2, numbering = 3, answer = 4, draw = 5, tokens = 6 }
   /// Kind and index of an answer.
   private static let headBytes = 9
+  /// Answers that a power cut may take. They are asked for again, and with the 64 that may be unanswered they are fewer than the 256 of a client that
+  /// a host knows again.
+  private static let mostInMemory = 128
 
   private let log: RecordLog
   private let width: Int
@@ -80,6 +83,8 @@ final class PartialAnswers {
   private(set) var numbering: Numbering?
   /// Records of answers by the question's index.
   private var answers: [Int: (record: Int, kind: Kind)] = [:]
+  /// Answers since the last that is known to be on the disk.
+  private var answersInMemory = 0
 
   var path: String { log.path }
   /// Questions that are answered, none of them missing before it.
@@ -165,9 +170,11 @@ final class PartialAnswers {
     numbering = nil
   }
 
-  /// Before the first question with these numbers is sent.
+  /// Before the first question with these numbers is sent. Numbers and what noise is drawn from are on the disk then: after a power cut the same
+  /// questions are asked.
   func set(_ numbering: Numbering) throws {
     try append(.numbering, JSONEncoder().encode(numbering))
+    try log.sync()
     self.numbering = numbering
   }
 
@@ -182,7 +189,15 @@ final class PartialAnswers {
     answers[index] = (log.count, kind)
     try append(kind, record)
     count()
+    answersInMemory += 1
+    if answersInMemory >= Self.mostInMemory {
+      try log.sync()
+      answersInMemory = 0
+    }
   }
+
+  /// Whether a power cut leaves all of it.
+  var isOnDisk: Bool { log.isOnDisk }
 
   var isEmpty: Bool { answers.isEmpty }
 

@@ -15,7 +15,8 @@ package struct QueryReport: Sendable, Codable, Equatable {
   /// Of this process: fewer than `rows` where an earlier one had answers already.
   package var rowsAsked: Int
   /// Rows, of a model of tokens its tokens, that the host has seen of this deployment under all its keys, and how many it may see.
-  package var rowsSeen: Int
+  /// Nil where the host was not asked.
+  package var rowsSeen: Int?
   package var maximumRows: Int?
   package var keyNumber: Int
 }
@@ -61,7 +62,7 @@ package final class Query<Element: FloatingElement> {
     self.client = client
     self.source = source
     self.output = output
-    place = isKept ? .file(output.path + ".partial") : .unnamed(in: output.deletingLastPathComponent().path)
+    place = isKept ? .file(PartialOutput.path(output)) : .unnamed(in: output.deletingLastPathComponent().path)
     self.takeNumbers = takeNumbers
     self.isInterrupted = isInterrupted
     self.observe = observe
@@ -72,6 +73,23 @@ package final class Query<Element: FloatingElement> {
 
   private static func tokensOfRow(_ client: DeploymentClient<Element>, _ source: QuestionSource) -> Int? {
     client.shape.task.isPerToken ? source.columns : nil
+  }
+
+  /// What an earlier process has written to `output`, where it was killed before it could remove what it kept beside that: this is done then, and
+  /// nobody is asked.
+  ///
+  /// - Returns: nil where nothing is at the output's place.
+  /// - Throws: `OwnerError.run` where something else is.
+  package func finishedBefore() throws -> QueryReport? {
+    guard let beside = try PartialOutput.beside(output) else { return nil }
+    let partial = try PartialAnswers(.file(beside), subject, outputs: client.shape.outputs)
+    guard let cut = partial.cut, partial.answered * cut.rowsPerQuestion >= source.rows,
+      try isWhatIsThere(partial)
+    else { throw PartialOutput.isTaken(output) }
+    try partial.remove()
+    return QueryReport(
+      rows: source.rows, questions: partial.answered, seconds: 0, rowsAsked: 0, rowsSeen: nil, maximumRows: nil,
+      keyNumber: client.keyNumber)
   }
 
   /// Asks until all is answered, waiting for a host that went away.
@@ -242,11 +260,19 @@ package final class Query<Element: FloatingElement> {
   // MARK: - The result
 
   private func write(_ partial: PartialAnswers) throws {
+    try written(partial).close()
+  }
+
+  private func isWhatIsThere(_ partial: PartialAnswers) throws -> Bool {
+    try written(partial).isWhatIsThere()
+  }
+
+  /// All but finished; released without that it leaves nothing behind.
+  private func written(_ partial: PartialAnswers) throws -> PredictionWriter {
     let writer = try PredictionWriter(
       file: output, task: client.shape.task, outputs: client.shape.outputs, tokens: Self.tokensOfRow(client, source))
-    defer { writer.abandon() }
     for index in 0..<partial.answered { try partial.forEachRows(of: index) { try writer.append($0) } }
-    try writer.close()
+    return writer
   }
 }
 

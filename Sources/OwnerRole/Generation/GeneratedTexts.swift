@@ -28,8 +28,18 @@ struct GeneratedTexts {
   }
 
   func write(to file: URL) throws {
+    let writer = try written(to: file)
+    try writer.commit()
+  }
+
+  /// Whether the file is there already, with just these texts.
+  func areWhatIsThere(_ file: URL) throws -> Bool {
+    try written(to: file).isWhatIsThere()
+  }
+
+  /// All but finished; released without that it leaves nothing behind.
+  private func written(to file: URL) throws -> HDF5Writer {
     let writer = try HDF5Writer(path: file.path)
-    defer { writer.abandon() }
     let width = max(1, partial.longest)
     try writer.createMatrix("tokens", columns: width, of: Int32.self)
     for start in stride(from: 0, to: lengths.count, by: Self.rowsPerBlock) {
@@ -42,6 +52,6 @@ struct GeneratedTexts {
     try writer.write(lengths, to: "lengths")
     try writer.write(isFinished, to: "finished")
     if !partial.subject.sampling.isGreedy { try writer.write([Int64(partial.subject.seed)], to: "seed") }
-    try writer.commit()
+    return writer
   }
 }

@@ -61,7 +61,7 @@ package final class Generation<Element: FloatingElement> {
     prompts = try Prompts(
       source, shape, mostTokens: request.mostTokens, elementBytes: MemoryLayout<Element>.size)
     let file = try AskedFile(request.prompts)
-    partial = try PartialTexts(path: output.path + ".partial") { known in
+    partial = try PartialTexts(path: PartialOutput.path(output)) { known in
       PartialTexts.Subject(
         deployment: client.deployment, client: client.publicKey, prompts: file, features: request.features,
         rows: source.rows, mostTokens: request.mostTokens, sampling: request.sampling,
@@ -75,6 +75,28 @@ package final class Generation<Element: FloatingElement> {
     self.observe = observe
     nextRow = partial.done
     reader = try prompts.reader(from: partial.done)
+  }
+
+  /// What an earlier process has written to `output`, where it was killed before it could remove what it kept beside that: this is done then, and
+  /// nobody is asked.
+  ///
+  /// - Returns: nil where nothing is at the output's place.
+  /// - Throws: `OwnerError.run` where something else is.
+  package func finishedBefore() throws -> GenerationReport? {
+    guard FileManager.default.fileExists(atPath: output.path) else { return nil }
+    defer { if partial.numbering == nil { try? partial.remove() } }
+    guard partial.done == prompts.rows else { throw PartialOutput.isTaken(output) }
+    let texts = try GeneratedTexts(partial, padding: client.shape.tokens?.paddingToken ?? 0)
+    guard try texts.areWhatIsThere(output) else { throw PartialOutput.isTaken(output) }
+    try partial.remove()
+    return report(texts, seconds: 0, rowsSeen: nil)
+  }
+
+  private func report(_ texts: GeneratedTexts, seconds: Double, rowsSeen: Int?) -> GenerationReport {
+    GenerationReport(
+      rows: prompts.rows, tokens: texts.tokens, finished: texts.finished, seconds: seconds, tokensGenerated: generated,
+      rowsSeen: rowsSeen, maximumRows: terms?.maximumRows, keyNumber: client.keyNumber,
+      seed: request.sampling.isGreedy ? nil : partial.subject.seed)
   }
 
   /// Generates until all texts are done, waiting for a host that went away.
@@ -101,11 +123,7 @@ package final class Generation<Element: FloatingElement> {
     let texts = try GeneratedTexts(partial, padding: client.shape.tokens?.paddingToken ?? 0)
     try texts.write(to: output)
     try partial.remove()
-    return GenerationReport(
-      rows: prompts.rows, tokens: texts.tokens, finished: texts.finished,
-      seconds: start.duration(to: .now) / .seconds(1),
-      tokensGenerated: generated, rowsSeen: rowsSeen, maximumRows: terms?.maximumRows, keyNumber: client.keyNumber,
-      seed: request.sampling.isGreedy ? nil : partial.subject.seed)
+    return report(texts, seconds: start.duration(to: .now) / .seconds(1), rowsSeen: rowsSeen)
   }
 
   // MARK: - One connection
@@ -128,7 +146,9 @@ package final class Generation<Element: FloatingElement> {
       }
       if window.isEmpty, !room.isAwaited { return }
       do {
-        if let message = try connection.receive(timeout: .seconds(1)) {
+        // What is there is taken before anything is sent, so that the tokens of all texts reach the disk together.
+        for answer in 0..<window.size {
+          guard let message = try connection.receive(timeout: answer == 0 ? .seconds(1) : .zero) else { break }
           if case .deployment(.extended) = message { room.noteAnswer() }
           try take(message, in: &window, over: connection)
         }
@@ -198,6 +218,7 @@ package final class Generation<Element: FloatingElement> {
       underWay[row] = text
     }
     let (step, rows) = text.step(request.sampling)
+    try partial.sync()
     window.add(step)
     try connection.send(
       .question(

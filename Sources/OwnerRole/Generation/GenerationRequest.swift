@@ -9,7 +9,8 @@ package struct GenerationReport: Sendable, Codable, Equatable {
   /// Of this process: fewer than `tokens` where an earlier one had some already.
   package var tokensGenerated: Int
   /// Tokens that the host has seen of this model under all its keys, and how many it may see.
-  package var rowsSeen: Int
+  /// The first is nil where the host was not asked.
+  package var rowsSeen: Int?
   package var maximumRows: Int?
   package var keyNumber: Int
   /// Nil where nothing is drawn.

@@ -153,11 +153,19 @@ final class PartialTexts {
     self.numbering = numbering
   }
 
-  /// Before the token is sent: what the host has counted is known here.
+  /// Before the token is sent, with `sync` between: what the host has counted is known here.
   func add(_ token: Int32, row: Int) throws {
     try append(.token, Self.bytes(UInt64(row)) + Self.bytes(token))
     begun[row, default: []].append(token)
   }
+
+  /// Before anything is sent that depends on what was written: after a power cut the host has counted nothing that is not known here.
+  func sync() throws {
+    try log.sync()
+  }
+
+  /// Whether a power cut leaves all of it.
+  var isOnDisk: Bool { log.isOnDisk }
 
   func end(row: Int, isFinished: Bool) throws {
     let text = Text(tokens: tokens(row: row), isFinished: isFinished)

@@ -84,6 +84,11 @@ struct PredictionWriter {
     try writer.commit()
   }
 
+  /// Instead of `close`: whether the file is there already, with just these predictions. Leaves no other behind.
+  func isWhatIsThere() throws -> Bool {
+    try writer.isWhatIsThere()
+  }
+
   /// Leaves no file behind; harmless after `close`.
   func abandon() {
     writer.abandon()

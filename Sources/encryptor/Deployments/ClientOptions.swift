@@ -35,9 +35,7 @@ struct ClientPlace {
     directory = ClientDirectory(root: URL(filePath: options.client))
     description = try directory.load()
     own = try KeyFile(.owner, in: options.keys).readKeyPair()
-    guard !FileManager.default.fileExists(atPath: options.output) else {
-      throw OwnerError.run("\(options.output) is there already, and is not overwritten; choose another --out")
-    }
+    try PartialOutput.check(URL(filePath: options.output))
     guard let hostKey = CurvePublicKey(z85: description.hostKey) else {
       throw OwnerError.run("\(directory.description.path) holds no key of a host")
     }
@@ -61,6 +59,13 @@ struct ClientPlace {
   func close() {
     place.channel.close()
     lease.release()
+  }
+}
+
+/// What is said of a result that an earlier process has written, and nobody was asked for.
+enum FinishedText {
+  static func of(_ output: String) -> String {
+    "\(output) was whole already: an earlier command was ended before it could say so"
   }
 }
 

@@ -95,23 +95,25 @@ struct GenerateCommand: ParsableCommand {
       takeNumbers: { try opened.directory.takeNumbers($0, after: $1) }, isInterrupted: { interruption.isRequested },
       observe: { progress.show($0) })
     defer { progress.end() }
-    let report = try generation.run(
-      over: opened.connection, patience: .seconds(processing.patience))
+    let finished = try generation.finishedBefore()
+    let report = try finished ?? generation.run(over: opened.connection, patience: .seconds(processing.patience))
     progress.end()
     if json {
       print(try JSONText.of(report))
       return
     }
-    let speed = report.seconds > 0 ? Double(report.tokensGenerated) / report.seconds : 0
-    let lines = [
-      "\(QuantityText.count(report.tokens)) tokens after \(QuantityText.count(report.rows)) prompts in "
-        + "\(QuantityText.duration(report.seconds)), \(QuantityText.fixed(speed, 1)) tokens/s, "
-        + "\(QuantityText.count(report.finished)) texts finished: \(client.output)",
-      DeploymentText.seen(report.rowsSeen, of: report.maximumRows, by: opened.description),
-    ]
-    for line in lines {
+    for line in finished == nil ? lines(report, by: opened.description) : [FinishedText.of(client.output)] {
       if stream { StandardError.write(line + "\n") } else { print(line) }
     }
+  }
+
+  private func lines(_ report: GenerationReport, by description: ClientDescription) -> [String] {
+    let speed = report.seconds > 0 ? Double(report.tokensGenerated) / report.seconds : 0
+    return [
+      "\(QuantityText.count(report.tokens)) tokens after \(QuantityText.count(report.rows)) prompts in "
+        + "\(QuantityText.duration(report.seconds)), \(QuantityText.fixed(speed, 1)) tokens/s, "
+        + "\(QuantityText.count(report.finished)) texts finished: \(client.output)"
+    ] + (report.rowsSeen.map { [DeploymentText.seen($0, of: report.maximumRows, by: description)] } ?? [])
   }
 }
 

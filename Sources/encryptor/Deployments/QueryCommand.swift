@@ -50,17 +50,19 @@ struct QueryCommand: ParsableCommand {
       takeNumbers: { try opened.directory.takeNumbers($0, after: $1) }, isInterrupted: { interruption.isRequested },
       observe: { progress.show($0) })
     defer { progress.end() }
-    let report = try query.run(
-      over: opened.connection, patience: .seconds(processing.patience))
+    let finished = try query.finishedBefore()
+    let report = try finished ?? query.run(over: opened.connection, patience: .seconds(processing.patience))
     progress.end()
     if json {
       print(try JSONText.of(report))
+    } else if finished != nil {
+      print("\(QuantityText.count(report.rows)) rows: \(FinishedText.of(client.output))")
     } else {
       let speed = report.seconds > 0 ? Double(report.rowsAsked) / report.seconds : 0
       print(
         "\(QuantityText.count(report.rows)) rows in \(QuantityText.duration(report.seconds)), \(QuantityText.fixed(speed, 1)) rows/s: \(client.output)"
       )
-      print(DeploymentText.seen(report.rowsSeen, of: report.maximumRows, by: opened.description))
+      if let seen = report.rowsSeen { print(DeploymentText.seen(seen, of: report.maximumRows, by: opened.description)) }
     }
   }
 }

@@ -113,14 +113,22 @@ struct DeploymentFixture<Element: FloatingElement>: Sendable {
     over channel: (any OwnerChannel)? = nil, patience: Duration = .seconds(60),
     observe: @escaping (Query<Element>.Event) -> Void = { _ in }
   ) throws -> QueryReport {
+    try prepared(deployment, as: client, data, to: name, features: features, observe: observe)
+      .run(over: connection(deployment, as: client, over: channel), patience: patience)
+  }
+
+  /// A query that nobody has been asked yet.
+  func prepared(
+    _ deployment: Deployment<Element>, as client: Int = 0, _ data: URL, to name: String, features: String? = nil,
+    observe: @escaping (Query<Element>.Event) -> Void = { _ in }
+  ) throws -> Query<Element> {
     let directory = given(clients[client].name)
     let asking = try DeploymentClient<Element>(directory, own: clients[client].keys, compute: Compute(threads: 1))
     let source = try QuestionSource(
       asking.shape, file: data.path, features: features, maximumTokens: asking.shape.tokens?.maximumTokens)
     return try Query(
       client: asking, source: source, data: data.path, features: features, to: self.directory.url(name),
-      takeNumbers: { try directory.takeNumbers($0, after: $1) }, observe: observe
-    ).run(over: connection(deployment, as: client, over: channel), patience: patience)
+      takeNumbers: { try directory.takeNumbers($0, after: $1) }, observe: observe)
   }
 
   func connection(

@@ -178,7 +178,7 @@ import Training
   /// Its keys and values are given back, without a word from it.
   @Test func aClientThatVanishesFreesItsSessions() throws {
     let stage = try Stage()
-    let host = stage.host(ownerSilence: .seconds(2))
+    let host = stage.host(ownerSilence: .seconds(5))
     defer { host.shutDown() }
     let deployment = try stage.fixture.deployed(stage.source)
     let channel = MortalChannel(
