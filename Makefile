@@ -197,7 +197,7 @@ replay: $(PYTHON)
 	@test -n "$(RUN)" || { echo "which run? make replay RUN=runs/pbmc" >&2; exit 2; }
 	$(PYTHON) jobs/replay/replay.py $(RUN)
 
-# ONLY=perceptrons or ONLY=transformers: just those.
+# ONLY=perceptrons, ONLY=transformers or ONLY=minilm: just those.
 replay-matrix: build $(MINILM) $(PYTHON)
 	TOX21="$(TOX21)" PUBMED="$(PUBMED)" jobs/replay/matrix.sh $(ONLY)
 

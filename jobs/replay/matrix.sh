@@ -2,7 +2,7 @@
 # Trains every combination that the interface promises to be exact, masked and over the wire, and replays each in plaintext PyTorch. Each
 # model is then deployed, and a client's answers are compared with what PyTorch, `transformers` or `peft` make of the written model; of
 # transformers what `encryptor predict` writes, too.
-# Usage: [TOX21=FILE] [PUBMED=FILE] matrix.sh [perceptrons|transformers]
+# Usage: [TOX21=FILE] [PUBMED=FILE] matrix.sh [perceptrons|transformers|minilm]
 # Prints a line a run; exit 7 if a difference exceeds 1e-4 or a run fails. The files add the jobs on them.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -102,8 +102,9 @@ compare() {
 
 case ${1:-all} in
   perceptrons) parts=(perceptrons) ;;
-  transformers) parts=(transformers) ;;
-  all) parts=(perceptrons transformers) ;;
+  transformers) parts=(transformers minilm) ;;
+  minilm) parts=(minilm) ;;
+  all) parts=(perceptrons transformers minilm) ;;
   *) sed -n 's/^# Usage: //p' "$0" >&2; exit 2 ;;
 esac
 for part in "${parts[@]}"; do
