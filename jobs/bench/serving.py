@@ -2,7 +2,7 @@
 """Latency of deployed models: masked beside `strength: none`, at the same host, in turns of one run; and training beside questions.
 
 latency: clients that ask one question at a time, a row of a perceptron (256 columns, 512 and 128 hidden units) or a sample of 128 tokens of the
-MiniLM encoder, timed from the masking of the question to its unmasked answer. beside: rows trained (loss at the trainer) and questions
+MiniLM encoder, timed from the masking of the question to its unmasked answer. beside: rows trained (--loss: where) and questions
 answered a second, each alone and both at work. Example: serving.py latency --clients 1 8
 """
 
@@ -39,6 +39,8 @@ class Serving:
             if (ROOT / ".cache/minilm/model.safetensors").exists():
                 runs["MiniLM"] = train_minilm(self.folder, trainer.endpoint, self.data["MiniLM"])
             for model, run in runs.items():
+                if model not in self.options.models:
+                    continue
                 for strength in ("rotation", "none"):
                     deploy(run, self.folder, trainer.endpoint, self.deployment(model, strength), self.names, ["--strength", strength])
                 for part in self.options.parts:
@@ -103,13 +105,13 @@ class Serving:
         for what, found in shares.items():
             share = statistics.median(one[2] for one in found)
             self.table.add(
-                f"{model}, {what}, training beside 8 clients: alone, both; share",
+                f"{model}, {what}, training (loss at the {self.options.loss}) beside 8 clients: alone, both; share",
                 f"{statistics.median(one[0] for one in found):,.0f}, {statistics.median(one[1] for one in found):,.0f}; {share:.2f} "
                 f"({min(one[2] for one in found):.2f}–{max(one[2] for one in found):.2f})",
                 "≥ 0.33", share >= 1 / 3, "jobs/bench/serving.py beside", rates=found)
 
     def train(self, model, trainer, number):
-        """A job without end, its loss at the trainer."""
+        """A job without end."""
         job = self.folder / f"{model}-endless.yaml"
         if model == "MLP":
             job.write_text(MLP.format(file=self.data[model], epochs=1000, standardize="false"))
@@ -118,7 +120,7 @@ class Serving:
         log = open(self.folder / f"{model}-endless.log", "wb")
         run = self.folder / f"{model}-endless-{number}"
         return subprocess.Popen(
-            owner_command(job, run, self.folder, trainer.endpoint, ["loss.where=trainer", "train.batch=16"]), stdout=log, stderr=log, env=environment())
+            owner_command(job, run, self.folder, trainer.endpoint, [f"loss.where={self.options.loss}", "train.batch=16"]), stdout=log, stderr=log, env=environment())
 
     def ask(self, model):
         command = self.command(model, [self.deployment(model, "rotation")], 8, 1000, 1000)
@@ -147,6 +149,8 @@ def main():
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
     parser.add_argument("--rounds", type=int, help="turns of each deployment, or rounds of windows; the median counts, with its quartiles")
     parser.add_argument("--seconds", type=int, default=15, help="of each window of `beside`")
+    parser.add_argument("--loss", choices=["trainer", "owner"], default="trainer", help="of the training of `beside`")
+    parser.add_argument("--models", nargs="+", choices=["MLP", "MiniLM"], default=["MLP", "MiniLM"])
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     return Serving(options).run().end(options.json)

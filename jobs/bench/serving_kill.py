@@ -78,9 +78,9 @@ class Disturbed:
         code, errors = self.attempt(name, command)
         if code == -9 and name in self.killed:
             self.killed.discard(name)
-            # Killed after the result was whole: it has its answers, and would not overwrite them.
+            # Killed after its last act: the result is whole and nothing is beside it, and would not be overwritten.
             code = 0
-            if not out.exists():
+            if not out.exists() or Path(f"{out}.partial").exists():
                 with self.lock:
                     self.retries += 1
                 code, errors = self.attempt(name, command, may_be_killed=False)
