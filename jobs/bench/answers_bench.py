@@ -28,7 +28,8 @@ LLAMAS = {
 
 
 def inference(bench):
-    """MiniLM, samples of 128 tokens: 64 clients of one deployment, each with one sample at a time, beside PyTorch in batches of 32."""
+    """MiniLM, samples of 128 tokens: 64 clients of one deployment, each with one sample at a time, beside PyTorch, eager, in batches of
+    32."""
     command = "jobs/bench/bench.py --only inference"
     if not has_model(bench, "inference, MiniLM / PyTorch", command):
         return
@@ -90,7 +91,7 @@ def generate(bench, size, part):
 def in_turns(bench, command, title, deployments, ask, pytorch, bars, same_type=False):
     """`ask` returns the tokens a second of a deployment. Beside PyTorch's fp32, and for bfloat16 its best, or its bf16 where the types are
     to be the same."""
-    modes = pytorch.ready(EAGER if same_type else bench.modes)
+    modes = pytorch.ready(EAGER)
     rates = {f"masked {precision}": [] for precision in deployments} | {mode: [] for mode in modes}
     for number in range(bench.options.transformer_rounds):
         for what in turned(list(rates), number):

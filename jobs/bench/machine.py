@@ -7,11 +7,8 @@ from pathlib import Path
 
 from local import BINARIES, environment
 
-# Fastest first, as the programs name their kernel paths.
-KINDS = ("AMX", "AVX512-BF16", "AVX-512", "AVX2", "portable")
+# Kinds are named as the programs name their kernel paths: AMX, AVX512-BF16, AVX-512, AVX2, portable. Of a bar: those it does not name.
 OTHERS = "others"
-# What multiplies bfloat16 faster than single precision.
-HAS_BFLOAT16 = ("AMX", "AVX512-BF16")
 
 
 class Machine:

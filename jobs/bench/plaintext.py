@@ -63,7 +63,7 @@ class Plaintext:
         reason = self.left_out.get(eager)
         if reason is None:
             share = self.probe(eager) / self.probe("fp32")
-            reason = f"{share:.0f} × as slow as fp32 in a small step" if share > HOPELESS else None
+            reason = f"{share:.1f} × as slow as fp32 in a small step" if share > HOPELESS else None
         if reason:
             raise RuntimeError(reason)
 
