@@ -24,6 +24,21 @@ package enum LossLocation: String, Sendable, Codable, CaseIterable {
   case trainer
 }
 
+/// In which numbers a model computes.
+package enum TrainingPrecision: String, Sendable, Codable, CaseIterable {
+  /// 32-bit floats throughout.
+  case float32
+  /// 32-bit floats whose products are computed from two bfloat16 parts of each, which hold 16 bits of it. Where the processor has no
+  /// instructions that make this faster it is `float32`.
+  case bfloat16x3
+  /// Products of operands rounded to bfloat16, summed in 32-bit floats; values between layers and their gradients are bfloat16 numbers.
+  /// Weights, their gradients, the optimizer's memory, norms, softmax and losses stay 32-bit floats.
+  case bfloat16
+
+  /// Whether a model's inputs, its outputs and their gradients are bfloat16 numbers.
+  package var narrowsValues: Bool { self == .bfloat16 }
+}
+
 /// An optimizer and its settings; formulas in `Training`.
 package struct OptimizerDescription: Sendable, Equatable, Codable {
   package enum Kind: String, Sendable, Codable, CaseIterable {

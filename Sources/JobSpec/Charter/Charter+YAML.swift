@@ -16,6 +16,7 @@ extension Charter {
     if schedule != ScheduleDescription(warmup: 0, decay: .none) { text += schedule.yaml }
     text += "train:\n  batch: \(train.batch)\n  micro_batch: \(train.microBatch)\n"
     if case .huggingFace = model { text += "  recompute: \(train.recompute)\n" }
+    text += "  precision: \(train.precision.rawValue)\n"
     text += "  seed: \(train.seed)\n  keep: \(train.keep.rawValue)\n"
     return text + federation.yaml
   }

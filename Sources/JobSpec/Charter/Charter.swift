@@ -127,6 +127,8 @@ package struct CharterTraining: Sendable, Equatable {
   package let keep: KeepPolicy
   /// Whether blocks of a transformer are computed again for the backward pass.
   package let recompute: Bool
+  /// Of the sites' local training; what the sites and the aggregator exchange is the same in all.
+  package let precision: TrainingPrecision
 }
 
 /// Which of the files that a charter names must be there when it is loaded.

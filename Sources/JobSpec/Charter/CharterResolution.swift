@@ -29,7 +29,7 @@ extension JobSpecification {
       schedule: ScheduleDescription(warmup: try value(JobFields.warmup), decay: try value(JobFields.decay)),
       train: CharterTraining(
         batch: batch, microBatch: microBatch, seed: try value(JobFields.seed), keep: try value(JobFields.keep),
-        recompute: try value(JobFields.recompute)),
+        recompute: try value(JobFields.recompute), precision: try value(JobFields.precision)),
       federation: try resolvedFederation(sites: sites.count, task: task, optimizer: optimizer, data: data))
   }
 

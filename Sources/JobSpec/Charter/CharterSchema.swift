@@ -37,6 +37,10 @@ extension SpecificationSchema {
       "Rows that are computed at once: parts of a batch. At most `batch`; does not change the result. For `task: survival` it is "
         + "`batch`: the loss compares the rows of a batch with each other."),
     JobFields.recompute.description,
+    JobFields.precision.description.saying(
+      "Numbers that the sites compute their local steps in, or the providers that train for them; what is sent to the aggregator is the same "
+        + "in all. `bfloat16`: products of rounded numbers; `bfloat16x3`: float32 by three bfloat16 products, where a site's processor makes "
+        + "that faster (AMX), else float32."),
     JobFields.seed.description.saying(
       "Seed of the starting weights and of the order of rows at the sites, with secrets of the group beside it."),
     JobFields.keep.description.saying(

@@ -95,6 +95,7 @@ extension JobSpecification {
       throw refused(
         CharterFields.full.path, "`unit: record` draws the rows of every batch; give `updates`, not `full`")
     }
+    try checkClippedPrecision(value(JobFields.precision), "`federation.privacy` (`unit: record`)")
     if data.standardize == .site {
       throw refused(
         CharterFields.standardize.path,

@@ -144,7 +144,7 @@ extension Charter {
       lossLocation: .owner, optimizer: optimizer, schedule: schedule,
       train: JobTraining(
         epochs: epochs, batch: train.batch, microBatch: train.microBatch, seed: train.seed, keep: .last,
-        recompute: train.recompute),
+        recompute: train.recompute, precision: train.precision),
       checkpointEverySteps: JobFields.everySteps.fallback ?? 100)
   }
 }

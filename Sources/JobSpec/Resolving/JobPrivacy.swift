@@ -42,7 +42,7 @@ extension JobSpecification {
   ///
   /// - Throws: `contradiction` for what noise could not cover, or not be put to.
   func resolvedJobPrivacy(
-    task: LearningTask, loss: LossLocation, standardizes: Bool, keep: KeepPolicy, optimizer: OptimizerDescription
+    task: LearningTask, loss: LossLocation, standardizes: Bool, train: JobTraining, optimizer: OptimizerDescription
   ) throws(JobSpecError) -> PrivacyTarget? {
     let fields = [JobFields.privacyUnit.path, JobFields.privacyClip.path, JobFields.epsilon.path, JobFields.delta.path]
     guard fields.contains(where: { written[$0] != nil }) else { return nil }
@@ -67,16 +67,31 @@ extension JobSpecification {
         "`data.standardize: true`: means and deviations of the training rows are kept with the model and have no noise; scale the columns by "
           + "numbers that do not come from these rows, and leave it out")
     }
-    if keep == .best {
+    if train.keep == .best {
       throw refused(JobFields.keep.path, "`train.keep: best`: the metrics that choose have no noise; use last")
     }
     if optimizer.clipNorm != nil {
       throw refused(
         JobFields.clipNorm.path, "`optimizer.clip_norm`: each record's gradient is clipped already; delete it")
     }
+    try checkClippedPrecision(train.precision, "`privacy`")
     return PrivacyTarget(
       unit: try value(JobFields.privacyUnit), clipNorm: try required(JobFields.privacyClip),
       epsilon: try required(JobFields.epsilon), delta: try required(JobFields.delta))
+  }
+}
+
+extension JobSpecification {
+  /// Refuses what would bound a record's gradient less exactly than its noise is measured for.
+  ///
+  /// - Parameter clipping: which settings clip records, as the document says it.
+  func checkClippedPrecision(_ precision: TrainingPrecision, _ clipping: String) throws(JobSpecError) {
+    guard precision.narrowsValues else { return }
+    throw contradiction(
+      JobFields.precision.path,
+      "\(clipping) with `train.precision: \(precision.rawValue)`: a record's gradient is clipped by the norm that values between layers give, "
+        + "which are rounded to 8 bits, so that its own norm could be larger than the noise is made for; use float32 or bfloat16x3"
+    )
   }
 }
 

@@ -21,7 +21,7 @@ extension JobSpecification {
     try checkSurvival(task, batch: train.batch, microBatch: train.microBatch)
     let (loss, optimizer) = (try value(JobFields.lossLocation), try resolvedOptimizer())
     let privacy = try resolvedJobPrivacy(
-      task: task, loss: loss, standardizes: data.standardize, keep: train.keep, optimizer: optimizer)
+      task: task, loss: loss, standardizes: data.standardize, train: train, optimizer: optimizer)
     return ResolvedJob(
       name: try required(JobFields.name),
       trainer: try value(JobFields.trainer),
@@ -71,7 +71,7 @@ extension JobSpecification {
     return JobTraining(
       epochs: try value(JobFields.epochs), batch: batch, microBatch: microBatch,
       seed: try value(JobFields.seed), keep: keep, accumulate: accumulate,
-      recompute: try value(JobFields.recompute))
+      recompute: try value(JobFields.recompute), precision: try value(JobFields.precision))
   }
 
   /// Rows a batch and rows a part of one.

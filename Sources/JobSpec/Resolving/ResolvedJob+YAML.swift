@@ -4,17 +4,19 @@ extension ResolvedJob {
   /// The job as YAML with every key that applies: what `job.resolved.yaml` holds and what a digest of the job is taken
   /// of. Equal jobs give equal text; parsing and resolving the text gives an equal job.
   package func yaml() -> String {
-    headText + "trainer: \(YAMLText.quoted(trainer))\n" + auditedText + auditText
+    headText + "trainer: \(YAMLText.quoted(trainer))\n" + text(statesPrecision: true) + auditText
   }
 
   /// What an audit of the job is an audit of: `yaml` without where the job is sent and what is asked of the audit.
-  package var auditedYAML: String { headText + auditedText }
+  ///
+  /// Digests of it are kept; so a job that says nothing new has the text that it had in versions before.
+  package var auditedYAML: String { headText + text(statesPrecision: train.precision != .float32) }
 
   private var headText: String {
     "# Every default filled in, paths absolute. Holds no secret.\nname: \(YAMLText.quoted(name))\n"
   }
 
-  private var auditedText: String {
+  private func text(statesPrecision: Bool) -> String {
     var text = ""
     text += "data:\n"
     text += "  file: \(YAMLText.quoted(data.file))\n"
@@ -39,6 +41,7 @@ extension ResolvedJob {
     text += "train:\n  epochs: \(train.epochs)\n  batch: \(train.batch)\n  accumulate: \(train.accumulate)\n"
     text += "  micro_batch: \(train.microBatch)\n"
     if case .huggingFace = model { text += "  recompute: \(train.recompute)\n" }
+    if statesPrecision { text += "  precision: \(train.precision.rawValue)\n" }
     text += "  seed: \(train.seed)\n  keep: \(train.keep.rawValue)\n"
     text += "checkpoint:\n  every_steps: \(checkpointEverySteps)\n"
     return text

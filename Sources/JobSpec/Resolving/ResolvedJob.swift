@@ -168,9 +168,11 @@ package struct JobTraining: Sendable, Equatable, Codable {
   package let keep: KeepPolicy
   /// Whether blocks of a transformer are computed again for the backward pass.
   package let recompute: Bool
+  package let precision: TrainingPrecision
 
   package init(
-    epochs: Int, batch: Int, microBatch: Int, seed: Int, keep: KeepPolicy, accumulate: Int = 1, recompute: Bool = false
+    epochs: Int, batch: Int, microBatch: Int, seed: Int, keep: KeepPolicy, accumulate: Int = 1, recompute: Bool = false,
+    precision: TrainingPrecision = .float32
   ) {
     self.epochs = epochs
     self.batch = batch
@@ -179,6 +181,7 @@ package struct JobTraining: Sendable, Equatable, Codable {
     self.keep = keep
     self.accumulate = accumulate
     self.recompute = recompute
+    self.precision = precision
   }
 
   /// Rows an optimizer step.

@@ -20,7 +20,9 @@ import Testing
     #expect(charter.model == .mlp(hidden: [], activation: .relu))
     #expect(charter.optimizer.momentum == 0.9)
     #expect(charter.schedule == ScheduleDescription(warmup: 0, decay: .none))
-    #expect(charter.train == CharterTraining(batch: 64, microBatch: 64, seed: 1, keep: .last, recompute: false))
+    #expect(
+      charter.train
+        == CharterTraining(batch: 64, microBatch: 64, seed: 1, keep: .last, recompute: false, precision: .float32))
     #expect(
       charter.federation
         == FederationSettings(
@@ -40,7 +42,9 @@ import Testing
     #expect(charter.data.standardize == .pooled)
     #expect(charter.task == .survival)
     #expect(charter.schedule == ScheduleDescription(warmup: 0.1, decay: .cosine))
-    #expect(charter.train == CharterTraining(batch: 8, microBatch: 8, seed: 7, keep: .best, recompute: false))
+    #expect(
+      charter.train
+        == CharterTraining(batch: 8, microBatch: 8, seed: 7, keep: .best, recompute: false, precision: .float32))
     let federation = charter.federation
     #expect(
       federation.strategy
