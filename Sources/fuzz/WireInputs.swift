@@ -107,6 +107,8 @@ enum MessageSeeds {
     ]
     return try version2() + (owner + ownerOfDeployments()).map { FrameInput.input(of: codec.frames($0, job: job)) }
       + (trainer + trainerOfDeployments).map { FrameInput.input(of: codec.frames($0, job: job)) }
+      + owner.map { FrameInput.input(of: codec.frames($0, job: job, narrowingValues: true)) }
+      + trainer.map { FrameInput.input(of: codec.frames($0, job: job, narrowingValues: true)) }
   }
 
   private static let clientKey = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"

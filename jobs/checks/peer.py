@@ -19,7 +19,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "replay"))
 from noise import normals  # noqa: E402
 
 FEATURES, OUTPUTS, BATCH, PART, STEPS, RATE = 5, 3, 8, 4, 6, 0.1
-TYPES = {np.dtype("<f4"): 1, np.dtype("<i4"): 3, np.dtype("u1"): 5}
+# NumPy has no bfloat16; of its halves of a float32 the upper one is such a number.
+TYPES = {np.dtype("<f4"): 1, np.dtype("<i4"): 3, np.dtype("u1"): 5, np.dtype("<u2"): 6}
 DTYPES = {number: dtype for dtype, number in TYPES.items()}
 KINDS = {101: "welcome", 102: "accepted", 103: "refused", 104: "queued", 105: "attached", 106: "outputs", 107: "step applied",
          109: "checkpointed", 110: "stored", 112: "parameters", 114: "removed", 115: "goodbye", 116: "pong", 117: "finished"}
@@ -27,7 +28,7 @@ PIECE = 4 << 20
 
 
 class Peer:
-    def __init__(self, endpoint, trainer_key, version=5):
+    def __init__(self, endpoint, trainer_key, version=6):
         self.job, self.version = os.urandom(16), version
         self.socket = zmq.Context.instance().socket(zmq.DEALER)
         self.socket.curve_publickey, self.socket.curve_secretkey, self.socket.curve_serverkey = *KEYS, trainer_key
@@ -101,7 +102,19 @@ def gradient(outputs, targets):
     return (2 * (outputs - targets) / (BATCH * OUTPUTS)).astype("<f4")
 
 
-def train(peer):
+def narrowed(values):
+    """float32 as bfloat16, to nearest, ties to even; none is NaN here."""
+    bits = np.ascontiguousarray(values, "<f4").view("<u4")
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype("<u2")
+
+
+def widened(values):
+    return values if values.dtype == np.dtype("<f4") else (values.astype("<u4") << 16).view("<f4")
+
+
+def train(peer, precision=None):
+    """With a precision values travel as bfloat16 numbers, and the trainer computes in them."""
+    as_sent = narrowed if precision else lambda values: values
     random = np.random.default_rng(1)
     rows = STEPS * BATCH
     inputs = np.zeros((rows, FEATURES + 2), "<f4")
@@ -113,23 +126,26 @@ def train(peer):
     peer.send(1, struct.pack("<I", len(hello)) + hello)
     _, fields, _ = peer.receive("welcome")
     print("welcome", json.loads(fields))
-    peer.send(2, json.dumps(description(rows, peer.version)).encode())
+    job = description(rows, peer.version) | ({"precision": precision} if precision else {})
+    peer.send(2, json.dumps(job).encode())
     _, fields, _ = peer.receive("accepted")
     assert struct.unpack("<3Q", fields) == (1, 0, 0)
     peer.send(3, index(0), [weight])
     peer.receive("stored")
     peer.send(4, index(0))
     _, fields, _ = peer.receive("attached")
-    step, resident, window = struct.unpack("<3Q", fields)
+    step, resident, window = struct.unpack("<3Q", fields[:24])
+    assert (len(fields) > 28) == (peer.version >= 6), fields
     assert step == 0 and resident == rows and window >= 2, (step, resident, window)
     for step in range(STEPS):
         for part in range(BATCH // PART):
             slots = np.arange(step * BATCH + part * PART, step * BATCH + (part + 1) * PART, dtype="<i4")
             empty = np.zeros(0, "<i4")
-            peer.send(5, index(step, part), [slots, np.ones(PART, "u1"), inputs[slots], empty, empty])
+            peer.send(5, index(step, part), [slots, np.ones(PART, "u1"), as_sent(inputs[slots]), empty, empty])
             _, fields, (outputs,) = peer.receive("outputs")
+            assert outputs.dtype == as_sent(inputs).dtype
             assert struct.unpack("<2Q", fields) == (step, part)
-            peer.send(6, index(step, part), [gradient(outputs, targets[slots])])
+            peer.send(6, index(step, part), [as_sent(gradient(widened(outputs), targets[slots]))])
         _, fields, _ = peer.receive("step applied")
         applied, _, rate = struct.unpack("<Qdd", fields)
         assert applied == step and rate == RATE
@@ -201,18 +217,20 @@ def main():
                  "tcp://127.0.0.1:0"], stdout=subprocess.PIPE, stderr=log, text=True)
         try:
             endpoint = trainer.stdout.readline().split()[1]
-            differences = [train(Peer(endpoint, trainer_key, version)) for version in (5, 4, 3, 2)]
+            differences = [train(Peer(endpoint, trainer_key, version)) for version in (6, 5, 4, 3, 2)]
+            rounded = train(Peer(endpoint, trainer_key), "bfloat16")
             differences.append(train_privately(Peer(endpoint, trainer_key)))
             stranger = Peer(endpoint, trainer_key, version=9)
             stranger.send(20)
-            stranger.version = 5
+            stranger.version = 6
             _, fields, _ = stranger.receive("refused")
             print("another version is refused:", fields[12:].decode())
         finally:
             trainer.terminate()
             trainer.wait()
-    print("largest relative weight difference, by wire versions 5, 4, 3 and 2, and of private steps:", *(f"{difference:.1e}" for difference in differences))
-    return 0 if max(differences) < 1e-5 else 1
+    print("largest relative weight difference, by wire versions 6 to 2, and of private steps:", *(f"{difference:.1e}" for difference in differences))
+    print(f"in bfloat16, whose unit roundoff is 3.9e-3: {rounded:.1e}")
+    return 0 if max(differences) < 1e-5 and 0 < rounded < STEPS * 2**-8 else 1
 
 
 # Neither text may start with #, which lists of owners take for a comment.

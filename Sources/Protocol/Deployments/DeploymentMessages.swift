@@ -88,7 +88,7 @@ package enum ClientRequest<Element: FloatingElement>: Sendable, Equatable {
       rows.attach(to: &envelope)
     case .extend(let session, let keyNumber, let position, let largest, let tokens):
       envelope.write(session, keyNumber, position, largest)
-      envelope.attach(tokens)
+      envelope.attach(values: tokens)
     case .close(let session): envelope.write(session)
     }
   }
@@ -109,7 +109,7 @@ package enum ClientRequest<Element: FloatingElement>: Sendable, Equatable {
       let keyNumber = try envelope.fields.readIndex()
       let position = try envelope.fields.readIndex()
       let largest = try envelope.fields.readIndex()
-      let tokens: Tensor<Element> = try envelope.takeTensor("tokens", rank: 2...2)
+      let tokens: Tensor<Element> = try envelope.takeValues("tokens")
       guard session <= QuestionNumbers.largest, tokens.rows >= 1 else {
         throw .malformed("a session beyond the number 2^52, or one that is extended by no token")
       }
@@ -155,11 +155,11 @@ package enum DeploymentAnswer<Element: FloatingElement>: Sendable, Equatable {
     case .opened(let terms), .rekeyed(let terms): envelope.writeJSON(terms)
     case .answered(let number, let rowsSeen, let values):
       envelope.write(number, rowsSeen)
-      envelope.attach(values)
+      envelope.attach(values: values)
     case .extended(let session, let position, let rowsSeen, let indices, let values):
       envelope.write(session, position, rowsSeen)
       envelope.attach(indices)
-      envelope.attach(values)
+      envelope.attach(values: values)
     case .sessionLost(let session): envelope.write(session)
     }
   }
@@ -172,13 +172,13 @@ package enum DeploymentAnswer<Element: FloatingElement>: Sendable, Equatable {
     case 121:
       self = .answered(
         number: try envelope.fields.readIndex(), rowsSeen: try envelope.fields.readIndex(),
-        values: try envelope.takeTensor("outputs", rank: 2...2))
+        values: try envelope.takeValues("outputs"))
     case 122:
       let session = try envelope.fields.readIndex()
       let position = try envelope.fields.readIndex()
       let rowsSeen = try envelope.fields.readIndex()
       let indices: Tensor<Int32> = try envelope.takeTensor("indices of outputs", rank: 1...1)
-      let values: Tensor<Element> = try envelope.takeTensor("outputs", rank: 2...2)
+      let values: Tensor<Element> = try envelope.takeValues("outputs")
       guard values.rows == 1, indices.count == 0 || indices.count == values.columns else {
         throw .misshapen("outputs that their indices do not fit")
       }

@@ -16,6 +16,9 @@ package struct Envelope {
   package var fields = WireWriter()
   private(set) var descriptors: [TensorDescriptor] = []
   private(set) var tensorFrames: [Data] = []
+  /// Makes the frame of a tensor that may travel as bfloat16 numbers, by its place.
+  private var narrowings: [(place: Int, frame: () -> Data)] = []
+  private var laterFields: [(since: WireVersion, fields: WireWriter)] = []
 
   package init(kind: UInt8, job: JobID) {
     self.kind = kind
@@ -27,11 +30,34 @@ package struct Envelope {
     tensorFrames.append(tensor.bytes)
   }
 
+  /// A model's inputs, its outputs or their gradients: what travels as bfloat16 numbers where a job computes in them.
+  package mutating func attach<Element: FloatingElement>(values tensor: Tensor<Element>) {
+    narrowings.append((descriptors.count, { tensor.narrowed.bytes }))
+    attach(tensor)
+  }
+
+  /// Appends text behind all other fields, which versions before `version` do not have.
+  package mutating func write(text: String, since version: WireVersion) {
+    var fields = WireWriter()
+    fields.write(text: text)
+    laterFields.append((version, fields))
+  }
+
+  /// Of all tensor frames, where none is narrowed.
+  package var tensorBytes: Int { tensorFrames.reduce(0) { $0 + $1.count } }
+
   /// The frames to send in the newest version; tensor frames share the tensors' memory.
   var frames: [Data] { frames(version: .current) }
 
-  /// - Parameter version: what the other side reads.
-  package func frames(version: WireVersion) -> [Data] {
+  /// - Parameters:
+  ///   - version: what the other side reads.
+  ///   - narrowingValues: whether the conversation's job has its values travel as bfloat16 numbers; versions before 6 do not know these.
+  package func frames(version: WireVersion, narrowingValues: Bool = false) -> [Data] {
+    var (descriptors, tensorFrames) = (descriptors, tensorFrames)
+    for (place, frame) in narrowings where narrowingValues && version >= .six {
+      descriptors[place] = TensorDescriptor(type: .bfloat16, shape: descriptors[place].shape)
+      tensorFrames[place] = frame()
+    }
     var header = WireWriter()
     header.write(Self.magic)
     header.write(version.rawValue)
@@ -40,6 +66,7 @@ package struct Envelope {
     header.write(job.bytes)
     for descriptor in descriptors { descriptor.write(to: &header) }
     header.write(fields.data)
+    for (since, fields) in laterFields where version >= since { header.write(fields.data) }
     return [header.data] + tensorFrames
   }
 }
@@ -56,10 +83,15 @@ package enum WireVersion: UInt16, Sendable, Comparable, CaseIterable {
   /// Masked models are hosted and asked by many (`DeploymentDescription`). A job may correct its steps (`StepCorrection`), and continue the
   /// schedule of jobs before it (`SchedulePart`).
   case five = 5
+  /// A job says in which numbers it computes (`TrainingPrecision`); values travel as bfloat16 numbers where these are such. The owner is told
+  /// what its job is multiplied with.
+  case six = 6
 
   /// What this program writes on its own account. A server answers in the version that it was spoken to.
-  package static let current = WireVersion.five
+  package static let current = WireVersion.six
   static let oldest = WireVersion.two
+  /// What a client falls back to before a server that does not know `current`.
+  package static let oldestOfServers = WireVersion.five
 
   package static func < (left: WireVersion, right: WireVersion) -> Bool { left.rawValue < right.rawValue }
 
@@ -184,6 +216,17 @@ package struct OpenedEnvelope {
     return tensor
   }
 
+  /// The next tensor, of a model's inputs, outputs or gradients: as it came, or widened from bfloat16 numbers.
+  ///
+  /// - Throws: as `takeTensor`.
+  package mutating func takeValues<Element: FloatingElement>(
+    _ what: String, rank: ClosedRange<Int> = 2...2
+  ) throws(WireError) -> Tensor<Element> {
+    guard version >= .six, descriptors.first?.type == .bfloat16 else { return try takeTensor(what, rank: rank) }
+    let narrow: Tensor<BFloat16> = try takeTensor(what, rank: rank)
+    return Tensor(widening: narrow)
+  }
+
   /// - Throws: `.malformed` when fields or tensors are left over.
   package func finish() throws(WireError) {
     guard fields.isAtEnd, descriptors.isEmpty else { throw .malformed("more content than its kind has") }
@@ -205,6 +248,8 @@ struct TensorDescriptor: Equatable {
     guard let bytes = Shape.byteCount(shape, type), Shape.elementCount(shape.map { max($0, 1) }) != nil else {
       throw .malformed("a tensor shape that overflows")
     }
+    // In memory they are floats.
+    let limit = type == .bfloat16 ? limit / 2 : limit
     guard bytes <= limit else { throw .oversized(what: "tensor", size: bytes, limit: limit) }
     return bytes
   }

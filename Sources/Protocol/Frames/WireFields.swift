@@ -122,6 +122,11 @@ package enum WireError: Failure, Equatable {
     .invalidJob("corrected steps and schedules over several jobs need wire version 5")
   }
 
+  /// Of a job that computes in other numbers than floats from an owner of a version that knows none.
+  static var precisionTooEarly: WireError {
+    .invalidJob("a precision other than float32 needs wire version 6")
+  }
+
   package var kind: FailureKind {
     switch self {
     case .version: .refused

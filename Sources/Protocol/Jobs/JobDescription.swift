@@ -36,12 +36,20 @@ package struct JobDescription: Sendable, Equatable, Codable {
   package var privacy: StepPrivacy?
   /// Nil where nothing is added to a step's gradient but the noise of `privacy`.
   package var correction: StepCorrection?
+  /// Nil for float32, which owners of before version 6 did not state.
+  private var statedPrecision: TrainingPrecision?
+
+  private enum CodingKeys: String, CodingKey {
+    case purpose, graph, optimizer, schedule, lossLocation, task, epochs, stepsPerEpoch, batch, microBatch, keep,
+      checkpointEverySteps, trainingRows, validationRows, totalTokens, privacy, correction
+    case statedPrecision = "precision"
+  }
 
   package init(
     purpose: Purpose, graph: ModelGraph, optimizer: OptimizerDescription, schedule: ScheduleDescription,
     lossLocation: LossLocation, task: LearningTask?, epochs: Int, stepsPerEpoch: Int, batch: Int, microBatch: Int,
     keep: KeepPolicy, checkpointEverySteps: Int, trainingRows: Int, validationRows: Int, totalTokens: Int = 0,
-    privacy: StepPrivacy? = nil, correction: StepCorrection? = nil
+    privacy: StepPrivacy? = nil, correction: StepCorrection? = nil, precision: TrainingPrecision = .float32
   ) {
     self.purpose = purpose
     self.graph = graph
@@ -60,7 +68,13 @@ package struct JobDescription: Sendable, Equatable, Codable {
     self.totalTokens = totalTokens
     self.privacy = privacy
     self.correction = correction
+    statedPrecision = precision == .float32 ? nil : precision
   }
+
+  /// In which numbers the trainer computes.
+  package var precision: TrainingPrecision { statedPrecision ?? .float32 }
+  /// Whether it says what an owner of wire version 5 could not.
+  package var needsVersion6: Bool { statedPrecision != nil }
 
   /// Steps of the whole run. Call after `validate()`, which bounds the product.
   package var totalSteps: Int { epochs * stepsPerEpoch }
@@ -136,6 +150,9 @@ extension JobDescription {
       throw .invalidJob("a job whose samples are clipped one by one has no clip norm of all gradients beside it")
     }
     guard keep == .last else { throw .invalidJob("a private job keeps the last weights") }
+    guard !precision.narrowsValues else {
+      throw .invalidJob("samples are not clipped by norms of bfloat16 numbers; use float32 or bfloat16x3")
+    }
   }
 
   /// Slots number the rows as `Int32`. The steps follow from the rows, so they are stated only to be compared; with both bounded, their

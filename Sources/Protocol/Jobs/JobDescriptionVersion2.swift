@@ -8,15 +8,18 @@ package struct JobDescriptionVersion2: Sendable, Decodable {
 
   private enum CodingKeys: CodingKey {
     case purpose, model, optimizer, schedule, lossLocation, task, epochs, stepsPerEpoch, batch, microBatch, keep,
-      checkpointEverySteps, trainingRows, validationRows, totalTokens, privacy, correction
+      checkpointEverySteps, trainingRows, validationRows, totalTokens, privacy, correction, precision
   }
 
-  /// - Throws: `GraphError` for a model that cannot be; `WireError.invalidJob` for private or corrected steps, which version 2 does not have; `DecodingError`.
+  /// - Throws: `GraphError` for a model that cannot be; `WireError.invalidJob` for what version 2 does not have; `DecodingError`.
   package init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     if container.contains(.privacy), try !container.decodeNil(forKey: .privacy) { throw WireError.privateStepsTooEarly }
     if container.contains(.correction), try !container.decodeNil(forKey: .correction) {
       throw WireError.correctedStepsTooEarly
+    }
+    if container.contains(.precision), try !container.decodeNil(forKey: .precision) {
+      throw WireError.precisionTooEarly
     }
     func value<Value: Decodable>(_ key: CodingKeys, _: Value.Type = Value.self) throws -> Value {
       try container.decode(Value.self, forKey: key)

@@ -31,6 +31,8 @@ package struct JobStatus: Sendable, Equatable, Codable {
   package var storedBytes: Int
   /// Why it failed, when it did.
   package var failure: String?
+  /// What its steps were multiplied with; nil from a server that does not say.
+  package var kernels: [KernelUse]?
 
   package init(
     state: JobState, step: Int, totalSteps: Int, queuePosition: Int, storedBytes: Int, processorSeconds: Double = 0,
@@ -49,7 +51,29 @@ package struct JobStatus: Sendable, Equatable, Codable {
   var printable: JobStatus {
     var status = self
     status.failure = failure?.printable(limit: WireLimits.reasonLength)
+    status.kernels = kernels?.prefix(KernelUse.maximumCount).map(\.printable)
     return status
+  }
+}
+
+/// What a job is multiplied with from one step on. Its bits depend on it, so that it stays the same unless an operator lets the job go on with
+/// another.
+package struct KernelUse: Sendable, Equatable, Codable {
+  /// As many are told of one job.
+  package static let maximumCount = 1000
+
+  /// Steps done before.
+  package var step: Int
+  /// In a few words: "AVX2, OpenBLAS Haswell".
+  package var kernel: String
+
+  package init(step: Int, kernel: String) {
+    self.step = step
+    self.kernel = kernel
+  }
+
+  fileprivate var printable: KernelUse {
+    KernelUse(step: step, kernel: kernel.printable(limit: WireLimits.nameLength))
   }
 }
 

@@ -126,7 +126,7 @@ package enum OwnerMessage<Element: FloatingElement>: WireMessage, Equatable {
       rows.attach(to: &envelope)
     case .gradient(let step, let part, let values):
       envelope.write(step, part)
-      envelope.attach(values)
+      envelope.attach(values: values)
     case .evaluate(let epoch, let part, let rows):
       envelope.write(epoch, part)
       rows.attach(to: &envelope)
@@ -134,12 +134,12 @@ package enum OwnerMessage<Element: FloatingElement>: WireMessage, Equatable {
     case .commit(let step): envelope.write(step)
     case .storeRows(let firstSlot, let values):
       envelope.write(firstSlot)
-      envelope.attach(values)
+      envelope.attach(values: values)
     case .storeSequences(let firstSlot, let lengths, let pooled, let values):
       envelope.write(firstSlot)
       envelope.attach(lengths)
       envelope.attach(pooled)
-      envelope.attach(values)
+      envelope.attach(values: values)
     case .storeTargets(let firstSlot, .classes(let ids)):
       envelope.write(firstSlot, 0)
       envelope.attach(ids)
@@ -168,13 +168,14 @@ package enum OwnerMessage<Element: FloatingElement>: WireMessage, Equatable {
       let description: JobDescription =
         switch envelope.version {
         case .two: try envelope.readJSON("job description", of: JobDescriptionVersion2.self).description
-        case .three, .four, .five: try envelope.readJSON("job description")
+        case .three, .four, .five, .six: try envelope.readJSON("job description")
         }
       if description.privacy != nil, envelope.version < .four {
         throw .privateStepsTooEarly
       }
       if description.purpose == .hosting, envelope.version < .five { throw .hostingTooEarly }
       if description.needsVersion5, envelope.version < .five { throw .correctedStepsTooEarly }
+      if description.needsVersion6, envelope.version < .six { throw .precisionTooEarly }
       try description.validate()
       self = .submit(description)
     case 3:
@@ -188,7 +189,7 @@ package enum OwnerMessage<Element: FloatingElement>: WireMessage, Equatable {
     case 6:
       self = .gradient(
         step: try envelope.fields.readIndex(), part: try envelope.fields.readIndex(),
-        values: try envelope.takeTensor("output gradient", rank: 2...2))
+        values: try envelope.takeValues("output gradient"))
     case 7:
       self = .evaluate(
         epoch: try envelope.fields.readIndex(), part: try envelope.fields.readIndex(),
@@ -198,7 +199,7 @@ package enum OwnerMessage<Element: FloatingElement>: WireMessage, Equatable {
     case 10: self = .save
     case 11:
       self = .storeRows(
-        firstSlot: try envelope.fields.readIndex(), values: try envelope.takeTensor("rows", rank: 2...2))
+        firstSlot: try envelope.fields.readIndex(), values: try envelope.takeValues("rows"))
     case 12: self = try Self.targets(from: &envelope)
     case 13:
       self = .storePlan(
@@ -223,7 +224,7 @@ package enum OwnerMessage<Element: FloatingElement>: WireMessage, Equatable {
     let firstSlot = try envelope.fields.readIndex()
     let lengths: Tensor<Int32> = try envelope.takeTensor("sample lengths", rank: 1...1)
     let pooled: Tensor<Int32> = try envelope.takeTensor("pooled tokens", rank: 1...1)
-    let values: Tensor<Element> = try envelope.takeTensor("rows", rank: 2...2)
+    let values: Tensor<Element> = try envelope.takeValues("rows")
     try RowDelivery<Element>.check(lengths: lengths, pooled: pooled, samples: lengths.count, tokens: values.rows)
     return .storeSequences(firstSlot: firstSlot, lengths: lengths, pooled: pooled, values: values)
   }
@@ -250,15 +251,22 @@ package struct MessageCodec<Element: FloatingElement>: Sendable {
     self.limits = limits
   }
 
-  package func frames(_ message: OwnerMessage<Element>, job: JobID) -> [Data] {
-    message.envelope(for: job).frames
+  /// - Parameters:
+  ///   - version: what the trainer reads.
+  ///   - narrowingValues: as of `Envelope.frames`.
+  package func frames(
+    _ message: OwnerMessage<Element>, job: JobID, version: WireVersion = .current, narrowingValues: Bool = false
+  ) -> [Data] {
+    message.envelope(for: job).frames(version: version, narrowingValues: narrowingValues)
   }
 
-  /// - Parameter version: what the owner speaks.
+  /// - Parameters:
+  ///   - version: what the owner speaks.
+  ///   - narrowingValues: as of `Envelope.frames`.
   package func frames(
-    _ message: TrainerMessage<Element>, job: JobID, version: WireVersion = .current
+    _ message: TrainerMessage<Element>, job: JobID, version: WireVersion = .current, narrowingValues: Bool = false
   ) -> [Data] {
-    message.envelope(for: job).frames(version: version)
+    message.envelope(for: job).frames(version: version, narrowingValues: narrowingValues)
   }
 
   /// - Throws: `WireError` for anything that is not exactly one message of an owner.

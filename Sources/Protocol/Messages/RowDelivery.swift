@@ -40,7 +40,7 @@ package struct RowDelivery<Element: FloatingElement>: Sendable, Equatable {
   func attach(to envelope: inout Envelope) {
     envelope.attach(slots)
     envelope.attach(carried)
-    envelope.attach(values)
+    envelope.attach(values: values)
     envelope.attach(lengths)
     envelope.attach(pooled)
   }
@@ -48,7 +48,7 @@ package struct RowDelivery<Element: FloatingElement>: Sendable, Equatable {
   init(from envelope: inout OpenedEnvelope) throws(WireError) {
     slots = try envelope.takeTensor("row slots", rank: 1...1)
     carried = try envelope.takeTensor("carried flags", rank: 1...1)
-    values = try envelope.takeTensor("rows", rank: 2...2)
+    values = try envelope.takeValues("rows")
     lengths = try envelope.takeTensor("sample lengths", rank: 1...1)
     pooled = try envelope.takeTensor("pooled tokens", rank: 1...1)
     guard carried.count == slots.count else { throw .misshapen("carried flags do not match the slots") }

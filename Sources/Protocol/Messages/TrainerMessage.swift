@@ -12,8 +12,8 @@ package enum TrainerMessage<Element: FloatingElement>: WireMessage, Equatable {
   /// The job waits behind `position` others.
   case queued(position: Int)
   /// Training goes on at `step`; rows with slots below `residentRows` are kept once sent; at most `window` micro-batches
-  /// may be unanswered.
-  case attached(step: Int, residentRows: Int, window: Int)
+  /// may be unanswered. `kernel` is what the job is multiplied with, on which its bits depend; empty from a trainer of before version 6.
+  case attached(step: Int, residentRows: Int, window: Int, kernel: String = "")
   case outputs(step: Int, part: Int, values: Tensor<Element>)
   case stepApplied(step: Int, gradientNorm: Double, learningRate: Double)
   case evaluated(epoch: Int, part: Int, values: Tensor<Element>)
@@ -85,17 +85,19 @@ package enum TrainerMessage<Element: FloatingElement>: WireMessage, Equatable {
     }
   }
 
-  /// The same in all versions.
+  /// What versions before do not have is left out when it is framed.
   package func envelope(for job: JobID) -> Envelope {
     if let conversation { return conversation.envelope(for: job) }
     var envelope = Envelope(kind: code, job: job)
     switch self {
     case .welcome(let greeting): envelope.writeJSON(greeting)
     case .accepted(let missing, let rows, let steps): envelope.write(missing ? 1 : 0, rows, steps)
-    case .attached(let step, let residentRows, let window): envelope.write(step, residentRows, window)
+    case .attached(let step, let residentRows, let window, let kernel):
+      envelope.write(step, residentRows, window)
+      envelope.write(text: kernel, since: .six)
     case .outputs(let step, let part, let values), .evaluated(let step, let part, let values):
       envelope.write(step, part)
-      envelope.attach(values)
+      envelope.attach(values: values)
     case .stepApplied(let step, let gradientNorm, let learningRate):
       envelope.write(step)
       envelope.fields.write(gradientNorm)
@@ -128,11 +130,12 @@ package enum TrainerMessage<Element: FloatingElement>: WireMessage, Equatable {
     case 105:
       self = .attached(
         step: try envelope.fields.readIndex(), residentRows: try envelope.fields.readIndex(),
-        window: try envelope.fields.readIndex())
+        window: try envelope.fields.readIndex(),
+        kernel: envelope.version < .six ? "" : try envelope.fields.readText(limit: WireLimits.nameLength))
     case 106:
       self = .outputs(
         step: try envelope.fields.readIndex(), part: try envelope.fields.readIndex(),
-        values: try envelope.takeTensor("outputs", rank: 2...2))
+        values: try envelope.takeValues("outputs"))
     case 107:
       self = .stepApplied(
         step: try envelope.fields.readIndex(), gradientNorm: try envelope.fields.readDouble(),
@@ -140,7 +143,7 @@ package enum TrainerMessage<Element: FloatingElement>: WireMessage, Equatable {
     case 108:
       self = .evaluated(
         epoch: try envelope.fields.readIndex(), part: try envelope.fields.readIndex(),
-        values: try envelope.takeTensor("outputs", rank: 2...2))
+        values: try envelope.takeValues("outputs"))
     case 109: self = .checkpointed(step: try envelope.fields.readIndex())
     case 110: self = .stored(count: try envelope.fields.readIndex())
     case 111:

@@ -12,7 +12,7 @@ struct HeaderFormatTests {
     let frames = MessageCodec<Float>().frames(message, job: MessageFixtures.job)
     let header: [UInt8] = [
       0x45, 0x51, 0x54, 0x52,  // EQTR
-      5, 0,  // version
+      6, 0,  // version
       6,  // kind: gradient
       1,  // tensors
       0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,  // job
@@ -26,7 +26,7 @@ struct HeaderFormatTests {
   @Test func refusal() {
     let frames = MessageCodec<Float>().frames(TrainerMessage.refused(kind: .exhausted, reason: "é"), job: .none)
     let header: [UInt8] =
-      [0x45, 0x51, 0x54, 0x52, 5, 0, 103, 0] + [UInt8](repeating: 0, count: 16)
+      [0x45, 0x51, 0x54, 0x52, 6, 0, 103, 0] + [UInt8](repeating: 0, count: 16)
       + [8, 0, 0, 0, 0, 0, 0, 0]  // exit code 8
       + [2, 0, 0, 0, 0xC3, 0xA9]  // text: length, UTF-8
     #expect(frames.map(Array.init) == [header])
@@ -35,7 +35,7 @@ struct HeaderFormatTests {
   @Test func appliedStep() {
     let message = TrainerMessage<Float>.stepApplied(step: 1, gradientNorm: 1, learningRate: -2)
     let header: [UInt8] =
-      [0x45, 0x51, 0x54, 0x52, 5, 0, 107, 0] + [UInt8](repeating: 0, count: 16)
+      [0x45, 0x51, 0x54, 0x52, 6, 0, 107, 0] + [UInt8](repeating: 0, count: 16)
       + [1, 0, 0, 0, 0, 0, 0, 0] + [0, 0, 0, 0, 0, 0, 0xF0, 0x3F] + [0, 0, 0, 0, 0, 0, 0, 0xC0]
     #expect(MessageCodec<Float>().frames(message, job: .none).map(Array.init) == [header])
   }

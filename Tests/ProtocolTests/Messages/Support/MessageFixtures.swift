@@ -47,6 +47,13 @@ enum MessageFixtures {
     return job
   }()
 
+  static let narrowDescription: JobDescription = {
+    JobDescription(
+      purpose: .training, graph: graph, optimizer: description.optimizer, schedule: description.schedule,
+      lossLocation: .trainer, task: .classification, epochs: 3, stepsPerEpoch: 4, batch: 6, microBatch: 2, keep: .best,
+      checkpointEverySteps: 9, trainingRows: 20, validationRows: 8, precision: .bfloat16)
+  }()
+
   static let rows = RowDelivery<Float>(
     slots: Tensor([4, 0, 9], shape: [3]), carried: Tensor([1, 0, 1], shape: [3]),
     values: Tensor([1.5, -2, 0.25, 3], shape: [2, 2]))
@@ -57,6 +64,7 @@ enum MessageFixtures {
       .submit(description),
       .submit(privateDescription),
       .submit(roundDescription),
+      .submit(narrowDescription),
       .step(step: 25, rows: 26),
       .parameters(chunk: 2, values: Tensor([1, 2, 3], shape: [3])),
       .attach(historySteps: 41),
@@ -87,7 +95,7 @@ enum MessageFixtures {
       .accepted(missingParameters: true, storedRows: 31, storedSteps: 32),
       .refused(kind: .exhausted, reason: "the disk is full"),
       .queued(position: 33),
-      .attached(step: 34, residentRows: 35, window: 36),
+      .attached(step: 34, residentRows: 35, window: 36, kernel: "AVX2, OpenBLAS Haswell"),
       .outputs(step: 37, part: 38, values: Tensor([1, 2], shape: [2, 1])),
       .stepApplied(step: 39, gradientNorm: 0.125, learningRate: 0.75),
       .evaluated(epoch: 40, part: 41, values: Tensor([1, 2], shape: [1, 2])),
@@ -114,7 +122,7 @@ enum MessageFixtures {
 /// A header put together by hand, so that it can be wrong in one place.
 struct Header {
   var magic: [UInt8] = Array("EQTR".utf8)
-  var version: UInt16 = 5
+  var version: UInt16 = 6
   var kind: UInt8
   var tensorCount: UInt8 = 0
   var job = [UInt8](repeating: 7, count: 16)
