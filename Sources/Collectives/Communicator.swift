@@ -71,19 +71,33 @@ extension Communicator {
   /// - Parameter release: of this rank's program; its first 64 bytes count.
   /// - Throws: `CollectiveError.otherRelease` at each rank that is not of rank 0's; `CollectiveError` when a rank is gone.
   package func agree(on release: String) throws(CollectiveError) {
-    guard size > 1 else { return }
     // In every release the same: it has to be understood by the others.
-    var bytes = [UInt8](release.utf8.prefix(64))
-    bytes += [UInt8](repeating: 0, count: 64 - bytes.count)
-    let own = bytes
-    try bytes.withUnsafeMutableBufferPointer { memory throws(CollectiveError) in try broadcast(memory, from: 0) }
-    guard bytes == own else {
-      throw .otherRelease(rank: rank, has: Self.text(own), first: Self.text(bytes))
+    if let first = try other(than: release) {
+      throw .otherRelease(rank: rank, has: Self.text(Array(release.utf8)), first: first)
     }
   }
 
+  /// Makes sure that all ranks multiply alike, so that a job's bits do not depend on which of them has which rows. All ranks call it, after
+  /// `agree(on:)`.
+  ///
+  /// - Parameter kernel: the fastest of this rank's; its first 64 bytes count.
+  /// - Throws: `CollectiveError.otherKernel` at each rank that has another than rank 0; `CollectiveError` when a rank is gone.
+  package func agree(onKernel kernel: String) throws(CollectiveError) {
+    if let first = try other(than: kernel) { throw .otherKernel(rank: rank, has: kernel, first: first) }
+  }
+
+  /// What rank 0 says where it is something else.
+  private func other(than text: String) throws(CollectiveError) -> String? {
+    guard size > 1 else { return nil }
+    var bytes = [UInt8](text.utf8.prefix(64))
+    bytes += [UInt8](repeating: 0, count: 64 - bytes.count)
+    let own = bytes
+    try bytes.withUnsafeMutableBufferPointer { memory throws(CollectiveError) in try broadcast(memory, from: 0) }
+    return bytes == own ? nil : Self.text(bytes)
+  }
+
   private static func text(_ bytes: [UInt8]) -> String {
-    String(decoding: bytes.prefix { $0 > 32 && $0 < 127 }, as: UTF8.self)
+    String(decoding: bytes.prefix(64).prefix { $0 >= 32 && $0 < 127 }, as: UTF8.self)
   }
 }
 
@@ -195,6 +209,8 @@ package enum CollectiveError: Failure, Equatable {
   case unsendable(rank: Int)
   /// This rank runs another release than rank 0.
   case otherRelease(rank: Int, has: String, first: String)
+  /// This rank multiplies with another kernel than rank 0.
+  case otherKernel(rank: Int, has: String, first: String)
   /// The communicator was left.
   case finished
 
@@ -202,7 +218,7 @@ package enum CollectiveError: Failure, Equatable {
     switch self {
     case .rankLost, .libraryHangs, .library: .unreachable
     case .messageSize: .exhausted
-    case .builtWithoutMPI, .notConnected, .misunderstood, .otherRelease: .usage
+    case .builtWithoutMPI, .notConnected, .misunderstood, .otherRelease, .otherKernel: .usage
     case .unsendable, .finished: .defect
     }
   }
@@ -227,6 +243,9 @@ package enum CollectiveError: Failure, Equatable {
     case .unsendable(let rank): "rank \(rank) cannot be sent its next command"
     case .otherRelease(let rank, let own, let first):
       "rank \(rank) is release \(own) of the trainer and rank 0 is \(first): start all ranks from the same build"
+    case .otherKernel(let rank, let own, let first):
+      "rank \(rank) multiplies with \(own) and rank 0 with \(first), so that a job's last bits would depend on which of them works on which rows: "
+        + "start all ranks on processors of one kind (OPENBLAS_CORETYPE makes OpenBLAS's kernel the same where all can run it)"
     case .finished: "communication between the ranks has already ended"
     }
   }

@@ -103,6 +103,21 @@ import Testing
     #expect(error.kind.exitCode == 2)
   }
 
+  @Test func ranksThatMultiplyOtherwiseAreToldBothKernels() throws {
+    let kernels = ["AMX, OpenBLAS SkylakeX", "AMX, OpenBLAS SkylakeX", "AVX2, OpenBLAS Haswell"]
+    let results = ranks(3) { communicator -> CollectiveError? in
+      do throws(CollectiveError) {
+        try communicator.agree(onKernel: kernels[communicator.rank])
+        return nil
+      } catch { return error }
+    }
+    #expect(results[0] == .some(nil) && results[1] == .some(nil))
+    let error = try #require(results[2] ?? nil)
+    #expect(error == .otherKernel(rank: 2, has: kernels[2], first: kernels[0]))
+    #expect(error.description.contains(kernels[2]) && error.description.contains(kernels[0]))
+    #expect(error.kind.exitCode == 2)
+  }
+
   private final class Called: Sendable {
     let errors = Mutex<[CollectiveError]>([])
 
