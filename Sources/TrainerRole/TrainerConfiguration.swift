@@ -33,6 +33,10 @@ package struct TrainerConfiguration: Sendable {
   package var communicator: any Communicator
   /// Whether jobs run on replicas, as they must where there are several processes.
   package var usesReplicas: Bool
+  /// What jobs can be multiplied with here.
+  package var kernels = AvailableKernels()
+  /// Whether a job that began with a kernel which is not here goes on with another.
+  package var allowsOtherKernel = false
 
   package init(
     service: ServiceConfiguration, compute: Compute, memoryLimit: Int, rowStoreLimit: Int, software: String,
@@ -71,6 +75,10 @@ package enum TrainingEvent: Sendable {
   /// first one waited for the last.
   case reductions(job: JobID, steps: Int, exposed: Double, imbalance: Double)
   case checkpoint(job: JobID, step: Int, seconds: Double)
+  /// What a job that was started is multiplied with.
+  case multiplies(job: JobID, kernel: String, precision: String)
+  /// A job goes on with another kernel than it had before this step.
+  case kernelChanged(job: JobID, step: Int, from: String, to: String)
   /// A deployment was put in force, or changed.
   case deployed(deployment: JobID, owner: String, revision: Int, clients: Int, copies: Int)
 }

@@ -75,6 +75,12 @@ extension ServerLog {
           "job": "\(deployment)", "owner": "\(owner)", "revision": "\(revision)", "clients": "\(clients)",
           "copies": "\(copies)",
         ])
+    case .multiplies(let job, let kernel, let precision):
+      logger.notice("multiplies", metadata: ["job": "\(job)", "kernel": "\(kernel)", "precision": "\(precision)"])
+    case .kernelChanged(let job, let step, let from, let to):
+      logger.warning(
+        "the job goes on with another kernel; its last bits are others than on the first",
+        metadata: ["job": "\(job)", "step": "\(step)", "from": "\(from)", "to": "\(to)"])
     case .checkpoint(let job, let step, let seconds):
       logger.debug(
         "checkpoint", metadata: ["job": "\(job)", "step": "\(step)", "milliseconds": "\(Int(seconds * 1000))"])

@@ -19,6 +19,8 @@ package struct LoggedEvent: Sendable {
     case suspended
     /// Stopped and saved because its turn was over and another job waited.
     case turnEnded = "turn_ended"
+    /// A job goes on with another kernel than it began with, as the operator allows.
+    case kernelChanged = "kernel_changed"
     /// A message or a job was turned away.
     case refused
     case connectionAdmitted = "connection_admitted"

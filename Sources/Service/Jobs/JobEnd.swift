@@ -157,11 +157,13 @@ extension JobService {
     guard let record = jobs[id] else {
       return JobStatus(state: .failed, step: 0, totalSteps: 0, queuePosition: 0, storedBytes: 0)
     }
-    return JobStatus(
+    var status = JobStatus(
       state: state(of: record), step: max(record.step, handler.savedSteps(of: id, in: store)),
       totalSteps: record.stored.description.totalSteps, queuePosition: (line().firstIndex(of: id) ?? -1) + 1,
       storedBytes: store.storedBytes(of: id),
       processorSeconds: record.processorSeconds,
       failure: record.stored.failure)
+    status.kernels = handler.kernels(of: id, in: store)
+    return status
   }
 }

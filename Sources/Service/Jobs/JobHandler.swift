@@ -115,6 +115,9 @@ package protocol JobHandler: AnyObject, SendableMetatype {
   /// Steps after which the job's work is durable.
   func savedSteps(of id: JobID, in store: JobStore<Content>) -> Int
 
+  /// What a job's steps were multiplied with, as far as the role keeps it; nil by default.
+  func kernels(of id: JobID, in store: JobStore<Content>) -> [KernelUse]?
+
   /// Called every `ServiceConfiguration.tickInterval` or so between messages, for what depends on the time.
   func tick(in service: JobService<Self>)
 
@@ -175,6 +178,8 @@ extension JobHandler {
   package func admits(_ key: OwnerKey, to job: JobRecord<Self>) -> Bool { job.owner == key }
 
   package func savedSteps(of id: JobID, in store: JobStore<Content>) -> Int { 0 }
+
+  package func kernels(of id: JobID, in store: JobStore<Content>) -> [KernelUse]? { nil }
 
   package func tick(in service: JobService<Self>) {}
 

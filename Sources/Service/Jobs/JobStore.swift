@@ -22,6 +22,9 @@ package protocol JobContent: Codable, Equatable, Sendable {
 
   /// Steps (of training, or whatever the role counts) until it is done; 0 where there is no such number.
   var totalSteps: Int { get }
+
+  /// Whether its answers' values travel as bfloat16 numbers.
+  var narrowsValues: Bool { get }
 }
 
 extension JobContent {
@@ -36,6 +39,8 @@ extension JobContent {
   package var isKept: Bool { false }
 
   package var totalSteps: Int { 0 }
+
+  package var narrowsValues: Bool { false }
 }
 
 /// A job as it is written to the store.

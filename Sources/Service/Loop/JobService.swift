@@ -226,8 +226,12 @@ package final class JobService<Handler: JobHandler> {
 extension JobService {
   /// A peer that is gone, or whose queue is full, loses the message, and with it the job it was attached to: neither side
   /// would go on. It attaches anew when it is back.
-  package func send(_ answer: Handler.Answer, job: JobID, to peer: PeerID) {
-    send(answer.envelope(for: job), to: peer)
+  ///
+  /// - Parameter narrowingValues: whether values travel as bfloat16 numbers; nil for what the job of that id says.
+  package func send(_ answer: Handler.Answer, job: JobID, to peer: PeerID, narrowingValues: Bool? = nil) {
+    send(
+      answer.envelope(for: job), to: peer,
+      narrowingValues: narrowingValues ?? jobs[job]?.stored.description.narrowsValues ?? false)
   }
 
   /// The same for what every server says.
@@ -235,9 +239,9 @@ extension JobService {
     send(answer.envelope(for: job), to: peer)
   }
 
-  private func send(_ envelope: Envelope, to peer: PeerID) {
+  private func send(_ envelope: Envelope, to peer: PeerID, narrowingValues: Bool = false) {
     do {
-      let frames = envelope.frames(version: connections.version(of: peer))
+      let frames = envelope.frames(version: connections.version(of: peer), narrowingValues: narrowingValues)
       try endpoint.send(frames, to: peer)
       configuration.metrics.countSent(bytes: Self.bytes(of: frames))
     } catch {

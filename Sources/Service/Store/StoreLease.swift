@@ -6,8 +6,12 @@ import Protocol
 /// `store.json`: in which form a store's files are, so that a version that knows another form, and a server of another kind, leave them
 /// alone.
 package struct StoreFormat: Encodable {
-  /// Of a trainer's store.
-  package static let current = 1
+  /// Of a trainer's store. 2: jobs may state a precision, which a trainer that knows form 1 alone would pass over.
+  package static let current = 2
+  /// Of a trainer's, too: taken, and marked anew.
+  private static let earlier = 1
+  /// Of every other server's.
+  private static let ofOthers = 1
 
   let format: Form
   /// Who made the store.
@@ -19,7 +23,7 @@ package struct StoreFormat: Encodable {
     case text(String)
 
     init(_ program: String) {
-      self = program == "trainer" ? .number(current) : .text("\(program) \(current)")
+      self = program == "trainer" ? .number(current) : .text("\(program) \(ofOthers)")
     }
 
     func encode(to encoder: any Encoder) throws {
@@ -42,7 +46,7 @@ package struct StoreFormat: Encodable {
   ///
   /// - Throws: `StoreError.otherVersion`, `.damaged`; `FileError` when it cannot be read or written.
   static func claim(_ store: URL, program: String, software: String) throws {
-    guard try !check(store, of: program) else { return }
+    guard try found(in: store, program) != Form(program) else { return }
     let mark = try JSONEncoder().encode(StoreFormat(format: Form(program), software: software))
     try AtomicFile.write(mark, to: path(store), mode: 0o644)
   }
@@ -52,17 +56,24 @@ package struct StoreFormat: Encodable {
   /// - Throws: as `claim`.
   @discardableResult
   package static func check(_ store: URL, of program: String) throws -> Bool {
+    try found(in: store, program) != nil
+  }
+
+  /// The mark, of the present form or one that is upgraded; nil where there is none.
+  private static func found(in store: URL, _ program: String) throws -> Form? {
     let path = path(store)
-    guard let bytes = try SmallFile.read(path) else { return false }
+    guard let bytes = try SmallFile.read(path) else { return nil }
     guard let object = try? JSONSerialization.jsonObject(with: bytes) as? [String: Any],
       let format = object["format"]
     else { throw StoreError.damaged(path: path) }
     let expected = Form(program)
-    guard (format as? Int).map(Form.number) == expected || (format as? String).map(Form.text) == expected else {
+    let found = (format as? Int).map(Form.number) ?? (format as? String).map(Form.text)
+    let isKnown = found == expected || expected == .number(current) && found == .number(earlier)
+    guard let found, isKnown else {
       throw StoreError.otherVersion(
         path: store.path, format: "\(format)".printable(limit: 20), expected: expected.description)
     }
-    return true
+    return found
   }
 
   /// Whether a server has kept jobs in this store before.

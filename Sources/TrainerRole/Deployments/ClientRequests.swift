@@ -258,6 +258,8 @@ extension Deployments {
     }
     deployment.latencies.add(question.arrival.duration(to: .now))
     configuration.deploymentMetrics.countQuestion(rows: question.newRows, after: question.arrival.duration(to: .now))
-    service.send(.deployment(answer), job: question.asker.deployment, to: question.peer)
+    service.send(
+      .deployment(answer), job: question.asker.deployment, to: question.peer,
+      narrowingValues: service.jobs[question.copy]?.stored.description.narrowsValues ?? false)
   }
 }

@@ -46,8 +46,12 @@ final class Deployments<Element: FloatingElement> {
   func begin(in service: TrainingService) throws {
     let compute = configuration.inferenceCompute
     let worker = InferenceWorker<Element>(
-      makeModels: { [limit = configuration.deploymentMemory, messageBytes = configuration.service.limits.tensorBytes] in
-        LoadedModels(limit: limit, messageBytes: messageBytes, compute: compute)
+      makeModels: {
+        [
+          limit = configuration.deploymentMemory, messageBytes = configuration.service.limits.tensorBytes,
+          kernels = configuration.kernels
+        ] in
+        LoadedModels(limit: limit, messageBytes: messageBytes, compute: compute, kernels: kernels)
       },
       post: { [outbox = service.outbox] in outbox.post(.roleWork) })
     self.worker = worker

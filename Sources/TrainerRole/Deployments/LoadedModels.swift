@@ -43,6 +43,7 @@ struct LoadedModels<Element: FloatingElement> {
   private let limit: Int
   private let messageBytes: Int
   private let compute: Compute
+  private let kernels: AvailableKernels
   private var models: [JobID: Loaded] = [:]
   /// What cannot be loaded, and why: it is not tried again for each question.
   private var damaged: [JobID: ServiceError] = [:]
@@ -54,10 +55,12 @@ struct LoadedModels<Element: FloatingElement> {
   /// - Parameters:
   ///   - limit: bytes of memory for all of it.
   ///   - messageBytes: the most that a message of rows holds.
-  init(limit: Int, messageBytes: Int, compute: Compute) {
+  ///   - compute: whose workers answer; each copy is multiplied in its own precision.
+  init(limit: Int, messageBytes: Int, compute: Compute, kernels: AvailableKernels = AvailableKernels()) {
     self.limit = limit
     self.messageBytes = messageBytes
     self.compute = compute
+    self.kernels = kernels
   }
 
   var figures: LoadedFigures {
@@ -260,6 +263,8 @@ struct LoadedModels<Element: FloatingElement> {
     }
     try makeRoom(for: bytes, keeping: id, and: [])
     do {
+      // Questions remember no kernel: answers promise nothing about their last bits.
+      let compute = kernels.compute(compute.workers, for: copy.job.description.precision)
       let model = try JobCheckpoints<Element>(copy.job, in: copy.store).hosted(compute: compute)
       models[id] = Loaded(model: model, bytes: bytes, lastUse: uses)
       loads += 1

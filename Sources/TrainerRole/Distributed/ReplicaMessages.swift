@@ -25,7 +25,7 @@ struct ReplicaInputs<Element: FloatingElement>: Sendable {
 enum ReplicaCommand<Element: FloatingElement>: Sendable {
   /// Builds the job's engine; its weights and optimizer memory, as they were after `step` steps, follow by broadcast, and then what corrections
   /// need.
-  case begin(JobDescription, step: Int)
+  case begin(JobDescription, step: Int, kernel: JobKernel)
   /// A step of which this replica has parts of so many samples, in this order; it is taken when all have their gradients.
   case step(Int, parts: [Int])
   case forward(part: Int, ReplicaInputs<Element>)
@@ -49,12 +49,20 @@ enum ReplicaCommand<Element: FloatingElement>: Sendable {
   }
 }
 
+/// A job as ranks hear of it.
+private struct ReplicatedJob: Codable {
+  let description: JobDescription
+  let kernel: JobKernel
+}
+
 extension ReplicaCommand {
   /// Nil for what never leaves rank 0.
   var packet: ReplicaPacket<Element>? {
     switch self {
-    case .begin(let description, let step):
-      guard let text = try? JSONEncoder().encode(description) else { return nil }
+    case .begin(let description, let step, let kernel):
+      guard let text = try? JSONEncoder().encode(ReplicatedJob(description: description, kernel: kernel)) else {
+        return nil
+      }
       var packet = ReplicaPacket<Element>(kind: 1)
       packet.text = String(decoding: text, as: UTF8.self)
       packet.numbers = [step]
@@ -101,10 +109,8 @@ extension ReplicaCommand {
   init?(_ packet: ReplicaPacket<Element>) {
     switch (packet.kind, packet.numbers.first) {
     case (1, let step?):
-      guard let description = try? JSONDecoder().decode(JobDescription.self, from: Data(packet.text.utf8)) else {
-        return nil
-      }
-      self = .begin(description, step: step)
+      guard let job = try? JSONDecoder().decode(ReplicatedJob.self, from: Data(packet.text.utf8)) else { return nil }
+      self = .begin(job.description, step: step, kernel: job.kernel)
     case (2, let number?):
       let parts = Array(packet.numbers.dropFirst())
       guard parts.allSatisfy({ $0 >= 0 }), Shape.sum(parts) != nil else { return nil }

@@ -47,7 +47,9 @@ struct ReplicatedRun<Element: FloatingElement> {
     let loop = Handover(value: try Coordination(context: context, inbox: inbox, replicas: replicas).loop(context))
     let reduction = CollectiveReduction<Element>(communicator)
     do {
-      for rank in 1..<max(1, communicator.size) { replicas.send(.begin(job.description, step: engine.step), to: rank) }
+      for rank in 1..<max(1, communicator.size) {
+        replicas.send(.begin(job.description, step: engine.step, kernel: context.kernel), to: rank)
+      }
       try engine.broadcast(over: communicator)
       try context.corrections?.broadcast(over: communicator)
     } catch {
@@ -59,7 +61,7 @@ struct ReplicatedRun<Element: FloatingElement> {
           .reductionMeasured(
             job: job.id, ranks: communicator.size, bytes: measured.bytes, seconds: measured.seconds)))
     }
-    outbox.post(.event(.jobStarted(job: job.id, step: engine.step)))
+    context.reportStart()
     let observation = communicator.onFailure { [inbox] in inbox.post($0) }
     // The communicator lives on for other jobs; without this the inbox of every one would, too.
     defer { observation.end() }

@@ -5,15 +5,19 @@ import Foundation
 package import Numerics
 import Training
 import Protocol
+import Service
 
 /// What a process of rank 1 or above does: a replica of every job that rank 0 runs.
 package struct TrainerWorker<Element: FloatingElement>: Sendable {
   private let communicator: any Communicator
   private let compute: Compute
+  private let kernels: AvailableKernels
 
-  package init(communicator: any Communicator, compute: Compute) {
+  /// - Parameter compute: whose workers compute; each job is multiplied in its own precision.
+  package init(communicator: any Communicator, compute: Compute, kernels: AvailableKernels = AvailableKernels()) {
     self.communicator = communicator
     self.compute = compute
+    self.kernels = kernels
   }
 
   /// Ends all of them in good order; at rank 0.
@@ -43,8 +47,8 @@ package struct TrainerWorker<Element: FloatingElement>: Sendable {
       if waiting.isEmpty { waiting = mailbox.take(waiting: true) }
       guard !waiting.isEmpty else { throw communicator.failure ?? .finished }
       switch waiting.removeFirst() {
-      case .begin(let description, let step):
-        waiting = try work(description, step: step, mailbox: mailbox, waiting)
+      case .begin(let description, let step, let kernel):
+        waiting = try work(description, step: step, kernel, mailbox: mailbox, waiting)
       case .stop:
         received.wait()
         return
@@ -66,10 +70,15 @@ package struct TrainerWorker<Element: FloatingElement>: Sendable {
 
   /// - Returns: commands that came after the job's end.
   private func work(
-    _ description: JobDescription, step: Int, mailbox: ReplicaMailbox<Element>, _ first: [ReplicaCommand<Element>]
+    _ description: JobDescription, step: Int, _ kernel: JobKernel, mailbox: ReplicaMailbox<Element>,
+    _ first: [ReplicaCommand<Element>]
   ) throws -> [ReplicaCommand<Element>] {
+    guard kernels.has(kernel) else {
+      throw ServiceError.refused(kernels.refusal(of: kernel, description.precision))
+    }
     let engine = try TrainingEngine<Element>(
-      receivingOver: communicator, description, step: step, compute: compute)
+      receivingOver: communicator, description, step: step,
+      compute: kernels.compute(compute.workers, for: description.precision, kernel: kernel))
     var corrections = CorrectionVectors<Element>(zerosFor: description)
     try corrections?.receive(over: communicator)
     let reduction = CollectiveReduction<Element>(communicator)

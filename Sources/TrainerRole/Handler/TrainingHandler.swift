@@ -18,6 +18,8 @@ extension JobDescription: JobContent {
 
   package var isKept: Bool { purpose == .hosting }
 
+  package var narrowsValues: Bool { precision.narrowsValues }
+
   /// Also what a trainer of wire version 2 has written.
   package init(stored decoder: any Decoder) throws {
     enum Model: CodingKey { case graph }
@@ -158,6 +160,10 @@ final class TrainingHandler<Element: FloatingElement>: JobHandler {
 
   func savedSteps(of id: JobID, in store: TrainingStore) -> Int {
     (try? store.checkpoints(of: id).steps().last) ?? 0
+  }
+
+  func kernels(of id: JobID, in store: TrainingStore) -> [KernelUse]? {
+    (try? KernelHistory(in: store.path(of: id)))?.told
   }
 
   // MARK: - Requests

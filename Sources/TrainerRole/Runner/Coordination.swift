@@ -19,6 +19,8 @@ struct Coordination<Element: FloatingElement> {
   let outbox: TrainerOutbox<Element>
   let inbox: Inbox<Element>
   let replicas: any Replicas<Element>
+  /// What the replicas multiply with.
+  let kernel: JobKernel
   /// Steps that rank 0's replica has taken.
   var step: Int
   /// The best weights so far, when the job keeps them.
@@ -36,6 +38,7 @@ struct Coordination<Element: FloatingElement> {
     outbox = context.outbox
     self.inbox = inbox
     self.replicas = replicas
+    kernel = context.kernel
     step = context.engine.step
     best = context.best.map { ($0.epoch, $0.metric) }
     meter = ReductionMeter(job: context.job.id, ranks: replicas.size)

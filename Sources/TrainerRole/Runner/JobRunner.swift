@@ -52,7 +52,7 @@ final class JobRunner<Element: FloatingElement>: JobRunning {
       }
       let context = try RunnerContext(
         job: job, configuration: configuration, store: store, outbox: outbox, historySteps: historySteps)
-      outbox.post(.event(.jobStarted(job: job.id, step: context.engine.step)))
+      context.reportStart()
       let replica = try LocalReplica(context, inbox: inbox)
       return try Coordination(context: context, inbox: inbox, replicas: replica).loop(context)()
     } catch let failure as any Failure {
@@ -99,6 +99,8 @@ struct RunnerContext<Element: FloatingElement> {
   let checkpoints: JobCheckpoints<Element>
   let outbox: TrainerOutbox<Element>
   let engine: TrainingEngine<Element>
+  /// What the engine multiplies with.
+  let kernel: JobKernel
   /// Nil for a job whose steps are not corrected.
   let corrections: CorrectionVectors<Element>?
   /// The weights after the best epoch so far, when the job keeps the best; they are durable.
@@ -130,12 +132,25 @@ struct RunnerContext<Element: FloatingElement> {
     folder = store.path(of: job.id)
     checkpoints = try JobCheckpoints(job, in: store)
     let step = try checkpoints.files.start(historySteps: historySteps)
+    let use = try KernelHistory(of: job, in: folder).use(from: step, configuration)
+    kernel = use.kernel
     let (engine, state) = try checkpoints.load(
-      step: step, compute: configuration.compute, batchRows: batchRows)
+      step: step,
+      compute: configuration.kernels.compute(
+        configuration.compute.workers, for: job.description.precision, kernel: kernel), batchRows: batchRows)
     self.engine = engine
     corrections = try checkpoints.corrections()
     best = state.best
     frozenHash = state.frozenHash
+    if let earlier = use.insteadOf {
+      report(.role(.kernelChanged(job: job.id, step: step, from: earlier.text, to: kernel.text)))
+    }
+  }
+
+  /// Says that the job is at work, and on what.
+  func reportStart() {
+    report(.jobStarted(job: job.id, step: engine.step))
+    report(.role(.multiplies(job: job.id, kernel: kernel.text, precision: description.precision.rawValue)))
   }
 
   /// Writes a durable checkpoint of the state after the last applied step.

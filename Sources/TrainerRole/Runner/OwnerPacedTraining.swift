@@ -60,7 +60,9 @@ struct OwnerPacedTraining<Element: FloatingElement> {
   private var description: JobDescription { common.description }
 
   mutating func run() throws -> RunnerOutcome {
-    common.send(.attached(step: common.step, residentRows: inputs.residentRows, window: window))
+    common.send(
+      .attached(
+        step: common.step, residentRows: inputs.residentRows, window: window, kernel: common.kernel.text))
     do {
       while true {
         switch common.inbox.nextEvent(includingItems: true) {

@@ -26,6 +26,9 @@ struct ServeCommand: ParsableCommand {
       checkpoints of all its jobs), queue=N (its jobs that may wait), # and a name. A job over a limit is refused when it is submitted. \
       After SIGHUP the jobs of an owner that is no longer listed stop at the end of a step and are kept; listed again, it can resume them.
 
+      What multiplies is chosen by the processor's features and logged; a job's bits depend on it, so that a job that is gone on with on another \
+      processor is refused unless --allow-other-kernel is given, which its history then tells.
+
       STORE/audit.log tells who submitted, resumed, retrieved, cancelled or was refused what and when; `trainer verify-log STORE` checks \
       it. While it cannot be written no job is taken.
 
@@ -78,6 +81,12 @@ struct ServeCommand: ParsableCommand {
   @Option(help: "Threads that answer the questions of deployments' clients. (default: as --threads)")
   var inferenceThreads: Int?
 
+  @Flag(
+    help:
+      "Go on with jobs that began with another kernel than this processor has, to rounding the same and not to the bit, instead of refusing them."
+  )
+  var allowOtherKernel = false
+
   @OptionGroup
   var reports: ReportOptions
 
@@ -94,6 +103,7 @@ struct ServeCommand: ParsableCommand {
     let communicator = try MPILaunch.join(environment: ProcessInfo.processInfo.environment)
     do {
       try communicator.agree(on: Release.version)
+      try communicator.agree(onKernel: AvailableKernels().text)
       try run(communicator)
     } catch  where communicator.size > 1 {
       // The others would wait for this one for ever.
@@ -149,6 +159,7 @@ struct ServeCommand: ParsableCommand {
       service: service, compute: compute, memoryLimit: memoryLimit.bytes,
       rowStoreLimit: rowStoreLimit.bytes, software: Release.software, communicator: communicator)
     configuration.deploymentMemory = deploymentMemory.bytes
+    configuration.allowsOtherKernel = allowOtherKernel
     if let inferenceThreads { configuration.inferenceCompute = Compute(threads: inferenceThreads) }
     let kernel = KernelChoice.ofThisProcess
     let metrics = try opened.serveMetrics(at: reports.metrics, build: [("kernel", OpenBLAS.kernelName)]) {
@@ -163,7 +174,7 @@ struct ServeCommand: ParsableCommand {
       signals: signals, metrics: metrics,
       details: [
         "threads": "\(compute.workers.threads)", "jobs": "\(jobs)", "ranks": "\(communicator.size)",
-        "kernel": "\(kernel.summary)",
+        "kernel": "\(kernel.summary)", "bfloat16": "\(KernelPath.ofThisProcessor.rawValue)",
       ],
       checkPeers: { communicator.checkRanks() }
     ) {
