@@ -52,9 +52,9 @@ struct StoreTests {
 
   @Test func aStoreWrittenByAnotherVersion() throws {
     try FileManager.default.createDirectory(atPath: site["store"], withIntermediateDirectories: true)
-    try site.write(#"{"format":2,"software":"trainer 9.0"}"#, to: "store/store.json")
+    try site.write(#"{"format":3,"software":"trainer 9.0"}"#, to: "store/store.json")
     try site.run(.trainer, serve)
-      .expectRefusal(3, saying: "was written by another version", "format 2", program: .trainer)
+      .expectRefusal(3, saying: "was written by another version", "format 3", program: .trainer)
     try status().expectRefusal(3, saying: "was written by another version", program: .trainer)
     #expect(!site.exists("store/jobs"), "it is left alone")
   }

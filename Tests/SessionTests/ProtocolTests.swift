@@ -246,10 +246,10 @@ import Protocol
     let stage = try Stage()
     defer { stage.trainer.shutDown() }
     var frames = stage.owner.codec.frames(.hello(software: "x"), job: stage.owner.job)
-    frames[0][4] = 6
+    frames[0][4] = 7
     try stage.owner.channel.send(frames)
     let refusal = try stage.owner.refusal()
-    #expect(refusal.kind == .refused && refusal.reason.contains("version 6"))
+    #expect(refusal.kind == .refused && refusal.reason.contains("version 7"))
   }
 
   /// An owner of another release must stop with that reason, not wait.

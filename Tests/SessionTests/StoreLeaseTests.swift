@@ -290,9 +290,9 @@ struct StoreLeaseTests {
     try Directory.create(store.path)
     try Data(#"{"format": 9, "software": "trainer 7"}"#.utf8).write(to: store.appending(path: "store.json"))
     let error = try #require(refusal())
-    #expect(error as? StoreError == .otherVersion(path: store.path, format: "9", expected: "1"))
+    #expect(error as? StoreError == .otherVersion(path: store.path, format: "9", expected: "2"))
     #expect(error.kind == .inputData)
-    #expect(throws: StoreError.otherVersion(path: store.path, format: "9", expected: "1")) {
+    #expect(throws: StoreError.otherVersion(path: store.path, format: "9", expected: "2")) {
       try StoreSurvey(store: store).report()
     }
   }
@@ -301,6 +301,19 @@ struct StoreLeaseTests {
     try Directory.create(store.path)
     try Data("{".utf8).write(to: store.appending(path: "store.json"))
     #expect(refusal() as? StoreError == .damaged(path: store.appending(path: "store.json").path))
+  }
+
+  /// A store of form 1 is marked anew: from then on a trainer that knows nothing later leaves it alone.
+  @Test func aStoreOfBeforeIsTakenAndMarkedAnew() throws {
+    let mark = store.appending(path: "store.json")
+    try Directory.create(store.path)
+    try Data(#"{"format": 1, "software": "trainer 0.1"}"#.utf8).write(to: mark)
+    #expect(try StoreFormat.check(store, of: "trainer"))
+    let lease = try take()
+    defer { lease.release() }
+    let object = try JSONSerialization.jsonObject(with: try Data(contentsOf: mark)) as? [String: Any]
+    #expect(object?["format"] as? Int == 2)
+    #expect(throws: StoreError.self) { try StoreFormat.check(store, of: "aggregator") }
   }
 
   /// Every container's trainer may be process 1.

@@ -19,6 +19,8 @@ class Repetition:
         self.job = yaml.safe_load((run / "job.resolved.yaml").read_text())
         finished.refuse_noise(self.job)
         finished.refuse_masked_privacy(self.job)
+        # Runs of before it was stated are of float32.
+        self.precision = self.job["train"].get("precision", "float32")
         self.privacy = json.loads((run / "privacy.json").read_text()) if self.job.get("privacy") else None
         self.noise = JobNoise(run) if self.privacy else None
         with h5py.File(run / "plan.h5") as plan:

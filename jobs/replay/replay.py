@@ -72,6 +72,11 @@ def replay(run, options):
         float64=options.float64, tolerance=options.tolerance, largest_loss_difference=plaintext.loss_difference(), remark=remark,
         steps=len(plaintext.batches))
     report["passed"] = report["largest"] <= options.tolerance
+    if plaintext.precision == "bfloat16":
+        # Another arithmetic than this one's: how far it has come is said, and is no failure.
+        report["passed"] = bool(np.isfinite(report["largest"]))
+        report["remark"] = "; ".join(filter(None, ["a bfloat16 run against float32 PyTorch: a distance, not a check", report["remark"]]))
+        return report
     if options.rounding or not report["passed"]:
         # What rounding alone does to these weights in PyTorch: says whether a difference can mean anything at all.
         other = Repetition(run, torch.float32 if options.float64 else torch.float64).train()[epoch]["weights"]

@@ -25,7 +25,8 @@ struct ObservedRun {
     slots: ArraySlice<Int32>, until end: ContinuousClock.Instant? = nil, compute: Compute,
     progress: (Int, Int) -> Void
   ) throws {
-    let run = try VerifiedRun(prepared, plan: plan, source: source, master: master, compute: compute)
+    let run = try VerifiedRun(
+      prepared, plan: plan, source: source, master: master, precision: prepared.job.train.precision, compute: compute)
     let initial = run.maskedWeights
     var parts = ObservedParts()
     let batch = prepared.plan.batch

@@ -90,7 +90,8 @@ package struct ClientDirectory: Sendable {
   package func load() throws -> ClientDescription {
     guard
       let loaded = try RunFile.read(
-        ClientDescription.self, version: ClientDescription.currentVersion, from: description, limit: 64 << 20,
+        ClientDescription.self, versions: ClientDescription.currentVersion...ClientDescription.currentVersion,
+        from: description, limit: 64 << 20,
         advice: "use the program of the deployment's owner")
     else {
       throw OwnerError.run(

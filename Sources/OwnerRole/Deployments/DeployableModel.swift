@@ -33,10 +33,12 @@ package struct DeployableModel: Sendable {
   ///   - weights: reads them as the hosted model's layers have them.
   ///   - maximumTokens: of a sample, and of a text with its continuation; nil for as many as `defaultTokens`, and for models of rows.
   ///   - strength: of the masking; nil for the job's.
+  ///   - precision: that the host computes in; nil for the job's.
   /// - Throws: `OwnerError.unfitJob` for more tokens than the model has positions; `MaskingError`, `GraphError`.
   package init(
     shape: JobShape, standardization: Standardization?, names: DataNames?, maximumTokens: Int? = nil,
-    strength: MaskingStrength? = nil, weights: (JobShape) throws -> any PlaintextWeights
+    strength: MaskingStrength? = nil, precision: TrainingPrecision? = nil,
+    weights: (JobShape) throws -> any PlaintextWeights
   ) throws {
     let asked = strength ?? shape.job.masking.strength
     // A site's job masks nothing and has no padding then; a job's own stays as it is.
@@ -46,7 +48,9 @@ package struct DeployableModel: Sendable {
     } else {
       needsPadding = false
     }
-    let job = shape.job.hosted(strength: asked, padding: needsPadding ? 1 : shape.job.masking.padding)
+    let job = shape.job.hosted(
+      strength: asked, padding: needsPadding ? 1 : shape.job.masking.padding,
+      precision: precision ?? shape.job.train.precision)
     var data = shape.data
     if let pretrained = shape.pretrained { data.maximumTokens = maximumTokens ?? Self.defaultTokens(data, pretrained) }
     try self.init(
@@ -104,7 +108,8 @@ package struct DeployableModel: Sendable {
     QuestionShape(
       task: job.task, inputs: job.data.inputs, features: data.features, outputs: data.outputs,
       classes: data.classNames ?? names?.classes, columns: names?.columns, isStandardized: standardization != nil,
-      masking: job.masking, input: keyPlan.input, output: keyPlan.output, tokens: pretrained.map(tokenShape))
+      masking: job.masking, input: keyPlan.input, output: keyPlan.output, tokens: pretrained.map(tokenShape),
+      precision: job.train.precision == .float32 ? nil : job.train.precision)
   }
 
   private func tokenShape(_ model: PretrainedModel) -> TokenQuestionShape {
@@ -159,7 +164,7 @@ extension OptimizerDescription {
 
 extension ResolvedJob {
   /// The same model without training, under other masking.
-  fileprivate func hosted(strength: MaskingStrength, padding: Int) -> ResolvedJob {
+  fileprivate func hosted(strength: MaskingStrength, padding: Int, precision: TrainingPrecision) -> ResolvedJob {
     ResolvedJob(
       name: name, trainer: trainer, data: data, task: task, model: model,
       masking: MaskingDescription(
@@ -167,7 +172,8 @@ extension ResolvedJob {
         baseModel: masking.baseModel, adapterWidth: masking.adapterWidth, noise: masking.noise),
       lossLocation: .owner, optimizer: .none, schedule: ScheduleDescription(warmup: 0, decay: .none),
       train: JobTraining(
-        epochs: 1, batch: train.batch, microBatch: train.microBatch, seed: train.seed, keep: .last),
+        epochs: 1, batch: train.batch, microBatch: train.microBatch, seed: train.seed, keep: .last,
+        precision: precision),
       checkpointEverySteps: checkpointEverySteps)
   }
 }

@@ -48,6 +48,7 @@ package struct Deployment<Element: FloatingElement> {
       weights: try model.weightsHash(in: Element.self), separateKeys: separateKeys,
       maximumRows: maximumRows, revision: 1, inForce: 0, change: Self.beginning,
       isTakenDown: false, nextKeyNumber: 1, copies: [], clients: [])
+    if record.shape.precision != nil { record.version = DeploymentRecord.versions.upperBound }
     try admit(clients)
     try directory.save(record)
   }

@@ -69,6 +69,7 @@ package final class DeploymentClient<Element: FloatingElement> {
   ///
   /// - Throws: `OwnerError.refused` where the host has it not, or not for this client.
   package func open(over connection: TrainerConnection<Element>) throws -> DeploymentTerms {
+    connection.narrowsValues = shape.precision?.narrowsValues ?? false
     while true {
       try connection.send(.question(.open))
       do {

@@ -56,7 +56,7 @@ package struct DeploymentDirectory: Sendable {
   package func load() throws -> DeploymentRecord {
     guard
       let record = try RunFile.read(
-        DeploymentRecord.self, version: DeploymentRecord.currentVersion, from: record, limit: 64 << 20,
+        DeploymentRecord.self, versions: DeploymentRecord.versions, from: record, limit: 64 << 20,
         advice: "use the program that made it")
     else {
       throw OwnerError.run("\(root.path) holds no deployment; make one with `encryptor deploy`")

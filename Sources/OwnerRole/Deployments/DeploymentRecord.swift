@@ -8,8 +8,9 @@ package import Protocol
 /// It is written before anything of it is sent, so that a command that was killed is taken up by the next: what is in force at the host is
 /// `inForce`, and what is to be in force `revision`.
 package struct DeploymentRecord: Codable, Sendable, Equatable {
-  /// The form of the file.
-  package static let currentVersion = 1
+  /// The forms of the file that are read. The second states a precision, which a program that knows the first alone would pass over, and upload
+  /// copies that compute in another; a deployment in float32 has the first.
+  package static let versions = 1...2
 
   package struct Client: Codable, Sendable, Equatable {
     /// Also of its directory: 1 … 64 of a–z, A–Z, 0–9, `.`, `-` and `_`, not beginning with a dot.
@@ -30,7 +31,7 @@ package struct DeploymentRecord: Codable, Sendable, Equatable {
     package var isHosted = false
   }
 
-  package var version = currentVersion
+  package var version = versions.lowerBound
   package var id: JobID
   /// ZeroMQ endpoint and public key (z85) of the trainer.
   package var host: String

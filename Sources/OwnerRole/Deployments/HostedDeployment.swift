@@ -169,6 +169,6 @@ extension DeployableModel {
     JobDescription(
       purpose: .hosting, graph: graph, optimizer: .none, schedule: job.schedule, lossLocation: .owner, task: nil,
       epochs: 1, stepsPerEpoch: 1, batch: rowsPerQuestion, microBatch: rowsPerQuestion, keep: .last,
-      checkpointEverySteps: 1, trainingRows: 0, validationRows: 0)
+      checkpointEverySteps: 1, trainingRows: 0, validationRows: 0, precision: job.train.precision)
   }
 }

@@ -27,12 +27,14 @@ package struct ModelSource: Codable, Sendable, Equatable {
   /// Of the masking; nil for the job's, and for `rotation` where no job masked anything.
   package let strength: MaskingStrength?
   package let maximumTokens: Int?
+  /// That the host computes in; nil for the job's, and for float32 where no job says.
+  package let precision: TrainingPrecision?
   /// What the clients' files call token ids, mask and types, of a checkpoint.
   private static let tokenColumns = ("input_ids", "attention_mask", "token_type_ids")
 
   private init(
     _ kind: Kind, _ path: String, task: LearningTask?, pool: TokenPooling?, strength: MaskingStrength?,
-    maximumTokens: Int?
+    maximumTokens: Int?, precision: TrainingPrecision?
   ) {
     self.kind = kind
     self.path = path
@@ -40,6 +42,7 @@ package struct ModelSource: Codable, Sendable, Equatable {
     self.pool = pool
     self.strength = strength
     self.maximumTokens = maximumTokens
+    self.precision = precision
   }
 
   /// Looks at what `root` is.
@@ -49,7 +52,8 @@ package struct ModelSource: Codable, Sendable, Equatable {
   ///   - pool: of a checkpoint; nil for what its class does.
   /// - Throws: `OwnerError.run` for a directory that holds no model; `.unfitJob` for a task or head that is missing, or is given for a run.
   package static func find(
-    _ root: URL, task: LearningTask?, pool: TokenPooling?, strength: MaskingStrength?, maximumTokens: Int?
+    _ root: URL, task: LearningTask?, pool: TokenPooling?, strength: MaskingStrength?, maximumTokens: Int?,
+    precision: TrainingPrecision? = nil
   ) throws -> ModelSource {
     let directory = RunDirectory(root: root)
     let path = root.standardizedFileURL.path
@@ -71,7 +75,7 @@ package struct ModelSource: Codable, Sendable, Equatable {
       throw OwnerError.unfitJob("\(path) is a run, which has its own task and head; leave --task and --head out")
     }
     return ModelSource(
-      kind, path, task: task, pool: pool, strength: strength, maximumTokens: maximumTokens)
+      kind, path, task: task, pool: pool, strength: strength, maximumTokens: maximumTokens, precision: precision)
   }
 
   /// Reads the model.
@@ -117,7 +121,7 @@ package struct ModelSource: Codable, Sendable, Equatable {
     }
     return try DeployableModel(
       shape: try JobShape(job: job, data: state.data), standardization: try model.readStandardization(), names: names,
-      maximumTokens: maximumTokens, strength: strength, weights: { try model.weights($0) })
+      maximumTokens: maximumTokens, strength: strength, precision: precision, weights: { try model.weights($0) })
   }
 
   /// A site's run keeps no sizes of its data; its model has them.
@@ -134,7 +138,8 @@ package struct ModelSource: Codable, Sendable, Equatable {
       shape: try JobShape(job: job, data: data), standardization: try model.readStandardization(), names: names,
       maximumTokens: maximumTokens,
       // What the aggregator sees is masked by the sites' common key, and the job of a site that trains itself by none.
-      strength: strength ?? (job.masking.strength == .none ? .rotation : nil), weights: { try model.weights($0) })
+      strength: strength ?? (job.masking.strength == .none ? .rotation : nil), precision: precision,
+      weights: { try model.weights($0) })
   }
 
   private func openCheckpoint() throws -> DeployableModel {
@@ -163,7 +168,9 @@ package struct ModelSource: Codable, Sendable, Equatable {
       task: task, model: .huggingFace(model.settings),
       masking: MaskingDescription(strength: strength ?? .rotation, padding: 0, exact: true), lossLocation: .owner,
       optimizer: .none, schedule: ScheduleDescription(warmup: 0, decay: .none),
-      train: JobTraining(epochs: 1, batch: 1, microBatch: 1, seed: 0, keep: .last), checkpointEverySteps: 1)
+      train: JobTraining(
+        epochs: 1, batch: 1, microBatch: 1, seed: 0, keep: .last, precision: precision ?? .float32),
+      checkpointEverySteps: 1)
     return try DeployableModel(
       shape: try JobShape(job: job, data: data, pretrained: model), standardization: nil, names: nil,
       maximumTokens: maximumTokens, weights: { _ in weights })

@@ -24,6 +24,8 @@ package struct QuestionShape: Codable, Sendable, Equatable {
   package let output: KeyPlanRow
   /// Nil where samples are rows of features.
   package let tokens: TokenQuestionShape?
+  /// That the host computes in, and questions and answers travel in; nil for float32.
+  package var precision: TrainingPrecision?
 
   /// The two keys that a client expands.
   package var keyPlan: KeyPlan { KeyPlan(rows: [], input: input, output: output) }

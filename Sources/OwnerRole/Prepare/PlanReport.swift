@@ -35,6 +35,8 @@ package struct PlanReport: Sendable, Codable {
   package var parameterCount: Int
   package var spaces: [KeyPlanRow]
   package var traffic: Traffic
+  /// What `train.precision` means for the result, in a sentence without a full stop.
+  package var precision: String
   /// What the whole run spends; nil for a job without privacy.
   package var privacy: JobPrivacyReport?
   package var trainerSees: [String]
@@ -53,15 +55,17 @@ package struct PlanReport: Sendable, Codable {
     spaces = shape.keyPlan.rows
     let rows = description.totalTokens > 0 ? description.totalTokens : description.totalRows
     let outputRows = prepared.job.task.isPerToken ? description.totalTokens : description.totalRows
+    let bytes = description.precision.narrowsValues ? 2 : 4
     let outputs =
-      description.lossLocation == .owner ? description.epochs * outputRows * shape.data.outputs * 4 : 0
+      description.lossLocation == .owner ? description.epochs * outputRows * shape.data.outputs * bytes : 0
     let gradients =
       description.lossLocation == .owner
       ? outputs / max(1, description.totalRows) * description.trainingRows : 0
     traffic = Traffic(
-      rowBytesOnce: rows * shape.inputWidth * 4,
-      rowBytesEveryEpoch: description.epochs * rows * shape.inputWidth * 4,
+      rowBytesOnce: rows * shape.inputWidth * bytes,
+      rowBytesEveryEpoch: description.epochs * rows * shape.inputWidth * bytes,
       outputBytes: outputs, gradientBytes: gradients, weightBytes: parameterCount * 4)
+    precision = description.precision.meaning
     privacy = prepared.privacy.map(JobPrivacyReport.init(planned:))
     trainerSees = Self.visible(prepared) + (prepared.privacy == nil ? [] : Self.visibleOfPrivacy)
     notices = SendingNotices.of(prepared)
@@ -140,6 +144,22 @@ package struct PlanReport: Sendable, Codable {
       seen.append("output gradients, from which rows cluster by label, not which label")
     }
     return seen
+  }
+}
+
+extension TrainingPrecision {
+  /// What it means for a masked run's result, in a sentence without a full stop.
+  package var meaning: String {
+    switch self {
+    case .float32: "float32: the weights of plaintext float32 training, to rounding"
+    case .bfloat16x3:
+      "bfloat16x3: float32 whose products are made of bfloat16 parts that hold 16 bits, where the trainer's processor makes that faster (AMX); on "
+        + "every other it is float32. The weights of plaintext float32 training, within 1e-4"
+    case .bfloat16:
+      "bfloat16: not the plaintext float32 run, but as near to it as PyTorch's autocast is: products of numbers rounded to 8 bits, and values "
+        + "between layers kept so; weights and optimizer stay float32. Rows are rounded after they are masked, so that 0/1 rows are exact in "
+        + "the clear and not under a rotation. Rows, outputs and gradients travel as bfloat16, half the bytes"
+    }
   }
 }
 

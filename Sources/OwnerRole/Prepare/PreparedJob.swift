@@ -74,7 +74,8 @@ package struct PreparedJob: Sendable {
       epochs: job.train.epochs, stepsPerEpoch: plan.stepsPerEpoch, batch: plan.batch,
       microBatch: job.train.microBatch, keep: job.train.keep, checkpointEverySteps: job.checkpointEverySteps,
       trainingRows: plan.trainingRows, validationRows: plan.validationRows,
-      totalTokens: data.lengths.reduce(0) { $0 + Int($1) }, privacy: privacy?.description)
+      totalTokens: data.lengths.reduce(0) { $0 + Int($1) }, privacy: privacy?.description,
+      precision: job.train.precision)
     try description.validate()
   }
 

@@ -114,7 +114,7 @@ package struct DetachedRetrieval<Element: FloatingElement> {
     // Before anything is fetched.
     let master = try masked ? nil : masterKey()
     var history = try RunHistory(directory)
-    if shape.job.lossLocation == .trainer { try complete(&history) }
+    if shape.job.lossLocation == .trainer { try complete(&history, status.kernels) }
     if let master {
       let keys = JobKeys<Element>(master: master, plan: shape.keyPlan, compute: compute)
       try ResultRetrieval(connection: connection, shape: shape, keys: keys).write(
@@ -133,7 +133,7 @@ package struct DetachedRetrieval<Element: FloatingElement> {
     return history
   }
 
-  private func complete(_ history: inout RunHistory) throws {
+  private func complete(_ history: inout RunHistory, _ kernels: [KernelUse]?) throws {
     var known: Int
     repeat {
       known = history.records.count
@@ -151,6 +151,7 @@ package struct DetachedRetrieval<Element: FloatingElement> {
         }
       }
     } while history.records.count - known >= ProgressRecord.maxPerAnswer
+    try history.note(kernels ?? [])
     try history.sync()
   }
 }

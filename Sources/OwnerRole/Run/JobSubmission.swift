@@ -1,3 +1,4 @@
+import Foundations
 import Models
 import Numerics
 import Protocol
@@ -16,11 +17,17 @@ struct JobSubmission<Element: FloatingElement> {
   ///   - uploading: called before the first; not where the trainer has them.
   ///   - progress: chunks sent and in all.
   /// - Returns: whether weights were uploaded, and how many rows and steps of its plan the trainer has stored.
-  /// - Throws: `OwnerError.refused` for a job that the trainer does not take.
+  /// - Throws: `OwnerError.refused` for a job that the trainer does not take, or that its version does not know.
   func send(
     weights masked: (Int) throws -> Tensor<Element>, uploading: () -> Void = {},
     progress: (Int, Int) -> Void = { _, _ in }
   ) throws -> (isUploaded: Bool, rows: Int, steps: Int) {
+    guard !description.needsVersion6 || connection.version >= .six else {
+      throw OwnerError.refused(
+        kind: .refused,
+        reason: "it is of a version that computes in float32 alone (wire version \(connection.version.rawValue)); set "
+          + "train.precision: float32, or have its operator install this release")
+    }
     try connection.send(.submit(description))
     let accepted: (missing: Bool, rows: Int, steps: Int) = try connection.waitFor { message in
       if case .accepted(let missing, let rows, let steps) = message { return (missing, rows, steps) }
@@ -43,7 +50,7 @@ struct JobSubmission<Element: FloatingElement> {
     try connection.send(.attach(historySteps: 0))
     return try connection.waitFor { message in
       switch message {
-      case .attached(_, _, let window):
+      case .attached(_, _, let window, _):
         guard window >= 1 else { throw OwnerError.protocolViolation("it takes no rows") }
         return window
       case .queued(let position):

@@ -206,8 +206,10 @@ package final class MaskedRounds<Element: FloatingElement> {
   }
 
   private func connection(about job: JobID) -> TrainerConnection<Element> {
-    TrainerConnection(
+    let connection = TrainerConnection<Element>(
       channel: channel, job: job, software: options.software, peer: options.peer, silence: options.silence)
+    connection.narrowsValues = prepared.description.precision.narrowsValues
+    return connection
   }
 
   /// Proposes a job, and uploads its masked weights, and offsets behind them, where the trainer has none.

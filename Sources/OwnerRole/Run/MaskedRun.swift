@@ -40,6 +40,7 @@ package final class MaskedRun<Element: FloatingElement> {
     connection = TrainerConnection(
       channel: channel, job: state.job, software: options.software, peer: options.peer,
       silence: options.silence)
+    connection.narrowsValues = prepared.description.precision.narrowsValues
     self.masterKey = masterKey
     keys = JobKeys(master: masterKey, plan: prepared.shape.keyPlan, compute: options.compute)
   }
@@ -250,8 +251,10 @@ package final class MaskedRun<Element: FloatingElement> {
         loss: context.times.loss.seconds),
       bytesSent: connection.bytesSent, bytesReceived: connection.bytesReceived,
       expansion: Double(connection.bytesSent)
-        / Double(max(1, connection.bytesSent - context.bytesAddedToRows - bytesAddedToWeights)),
+        / Double(
+          max(1, connection.bytesSent + connection.bytesSaved - context.bytesAddedToRows - bytesAddedToWeights)),
       ownerCPUSeconds: ProcessorTime.ofThisProcess, trainerCPUSeconds: status.processorSeconds,
+      precision: description.precision, kernels: context.history.kernels.isEmpty ? nil : context.history.kernels,
       privacy: try prepared.privacy.map {
         try JobPrivacyReport($0, counted: context.ledger?.steps ?? 0, taken: description.totalSteps)
       })

@@ -37,8 +37,9 @@ struct OwnerLossTraining<Element: FloatingElement> {
       switch try context.nextMessage() {
       case .queued(let position): context.observe(.queued(position: position))
       case .finished: return
-      case .attached(let step, let residentRows, let window):
+      case .attached(let step, let residentRows, let window, let kernel):
         var training = try OwnerLossTraining(context, step: step, residentRows: residentRows, window: window)
+        try context.note(kernel: kernel, from: step)
         try training.train()
         return
       default: break

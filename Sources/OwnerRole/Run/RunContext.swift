@@ -70,6 +70,19 @@ final class RunContext<Element: FloatingElement> {
     try history.rewind(toStep: step)
   }
 
+  /// - Parameter kernel: what the trainer multiplies with from `step` on; empty where it does not say.
+  func note(kernel: String, from step: Int) throws {
+    try note([KernelUse(step: step, kernel: kernel)])
+  }
+
+  /// - Parameter kernels: what the trainer says that it has multiplied with; nil where it does not.
+  func note(_ kernels: [KernelUse]?) throws {
+    let known = history.kernels.count
+    try history.note(kernels ?? [])
+    let all = history.kernels
+    for use in all.dropFirst(known) { observe(.multiplies(use, isOther: use.kernel != all.first?.kernel)) }
+  }
+
   func syncHistory() throws {
     try history.sync()
   }
@@ -217,4 +230,6 @@ package enum RunEvent: Sendable {
   case trainerLost(String)
   case trainerBack
   case saved(step: Int)
+  /// The trainer says what it multiplies with from a step on; `isOther` when the run began with something else.
+  case multiplies(KernelUse, isOther: Bool)
 }

@@ -129,13 +129,14 @@ package enum RunFile {
   /// - Returns: nil when there is no such file.
   /// - Throws: as `read`; `OwnerError.run` for another version.
   package static func read<Value: Decodable>(
-    _ type: Value.Type, version: Int, from file: URL, limit: Int, advice: String
+    _ type: Value.Type, versions: ClosedRange<Int>, from file: URL, limit: Int, advice: String
   ) throws -> Value? {
     guard let bytes = try SmallFile.read(file.path, limit: limit) else { return nil }
     let found = try? JSONDecoder().decode(Version.self, from: bytes).version
-    if let found, found != version {
+    if let found, !versions.contains(found) {
       throw OwnerError.run(
-        "\(file.path) is of version \(found) of its form, and this program knows version \(version); \(advice)")
+        "\(file.path) is of version \(found) of its form, and this program knows version \(versions.upperBound); \(advice)"
+      )
     }
     guard found != nil, let value = try? JSONDecoder().decode(type, from: bytes) else {
       throw OwnerError.run("\(file.path) cannot be read by this version")

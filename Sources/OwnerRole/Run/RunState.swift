@@ -4,6 +4,7 @@ import Datasets
 import Foundation
 import JobSpec
 package import Masking
+package import Models
 package import Protocol
 
 /// What a later command needs to continue a run; no secret in it.
@@ -148,12 +149,16 @@ package struct RunReport: Sendable, Codable {
   package var seconds: Seconds
   package var bytesSent: Int
   package var bytesReceived: Int
-  /// Bytes of all messages sent, over what the same messages would take with plain float32 rows of d columns and unpadded
+  /// Bytes of all messages sent, over what the same messages would take with float32 numbers throughout, plain rows of d columns and unpadded
   /// weights: rows, weights, gradients, labels, slot numbers and headers, on both sides of the ratio. What CURVE and TCP add to
   /// each frame is on neither.
   package var expansion: Double
   package var ownerCPUSeconds: Double
   package var trainerCPUSeconds: Double
+  /// In which numbers the trainer computed; nil in a summary from before it was stated, which is of float32.
+  package var precision: TrainingPrecision?
+  /// What it multiplied with, from which step on; nil where it did not say.
+  package var kernels: [KernelUse]?
   /// Nil for a job without privacy.
   package var privacy: JobPrivacyReport?
 }

@@ -49,7 +49,14 @@ package final class ServerConnection<Request: WireMessage, Answer: ServerAnswer>
   /// Called before each look for a message, at least once a second while one is awaited: for what else must not fall asleep meanwhile.
   var whileWaiting: () -> Void = {}
 
+  /// In which the server is spoken to: the newest that it knows, once it was greeted.
+  package private(set) var version = WireVersion.current
+  /// Whether a model's inputs, outputs and gradients travel as bfloat16 numbers, as far as the version has them.
+  package var narrowsValues = false
+
   package private(set) var bytesSent = 0
+  /// How many more `bytesSent` would be if all numbers had been sent as floats.
+  package private(set) var bytesSaved = 0
   package private(set) var bytesReceived = 0
   /// Time spent in `greet` and `receive` with nothing to do.
   package private(set) var waited = Duration.zero
@@ -131,7 +138,14 @@ package final class ServerConnection<Request: WireMessage, Answer: ServerAnswer>
     while clock.now < answerBy, !interrupted() {
       guard let frames = try channel.receive(timeout: .milliseconds(200)) else { continue }
       switch try Received<Answer>(frames, limits: limits).content {
-      case .conversation(.refused(let kind, let reason)): throw OwnerError.refused(kind: kind, reason: reason)
+      case .conversation(.refused(let kind, let reason)):
+        // A server of before answers in its own version that it cannot read this one's.
+        if let older = WireVersion(of: frames), older < version, older >= .oldestOfServers {
+          version = older
+          try sendNow(ConversationRequest.hello(software: software).envelope(for: job))
+          continue
+        }
+        throw OwnerError.refused(kind: kind, reason: reason)
       case .role(let answer):
         guard let greeting = answer.greeting else { continue }
         silentFor = .zero
@@ -206,8 +220,9 @@ package final class ServerConnection<Request: WireMessage, Answer: ServerAnswer>
   }
 
   private func sendNow(_ envelope: Envelope) throws {
-    let frames = envelope.frames(version: .current)
+    let frames = envelope.frames(version: version, narrowingValues: narrowsValues)
     bytesSent += frames.reduce(0) { $0 + $1.count }
+    bytesSaved += envelope.tensorBytes - frames.dropFirst().reduce(0) { $0 + $1.count }
     try channel.send(frames)
     lastSent = clock.now
   }

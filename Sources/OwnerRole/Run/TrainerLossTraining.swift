@@ -133,7 +133,11 @@ struct TrainerLossTraining<Element: FloatingElement> {
           try context.connection.send(.follow(from: asked))
           continue
         }
-        if status.state == .finished { return try context.syncHistory() }
+        if status.state == .finished {
+          // At the end, so that a history has the same lines however often the owner went away.
+          try context.note(status.kernels)
+          return try context.syncHistory()
+        }
         if status.state == .failed {
           throw OwnerError.refused(kind: .refused, reason: status.failure ?? "the job failed")
         }

@@ -1,4 +1,4 @@
-import Models
+package import Models
 package import Datasets
 package import Families
 import Foundation
@@ -62,13 +62,17 @@ package final class VerifiedRun<Element: FloatingElement> {
   package let master: MasterKey
   private let engine: TrainingEngine<Element>
   private let loss: LossFunction
+  private let precision: TrainingPrecision
 
-  /// - Parameter master: what keys and the order of tokens are drawn from.
+  /// - Parameters:
+  ///   - master: what keys and the order of tokens are drawn from.
+  ///   - precision: that the engine computes in, and values travel in.
   package init(
     _ prepared: PreparedJob, plan: KeyPlan, source: VerificationSource<Element>,
-    master: MasterKey = MasterKey(), compute: Compute
+    master: MasterKey = MasterKey(), precision: TrainingPrecision = .float32, compute: Compute
   ) throws {
     self.prepared = prepared
+    self.precision = precision
     self.source = source
     self.master = master
     keys = JobKeys(master: master, plan: plan, compute: compute)
@@ -79,7 +83,8 @@ package final class VerifiedRun<Element: FloatingElement> {
     engine = try TrainingEngine(
       model: prepared.shape.graph, optimizer: prepared.job.optimizer, schedule: prepared.job.schedule,
       totalSteps: prepared.plan.totalSteps, batchRows: prepared.plan.batch,
-      partRows: prepared.job.train.microBatch, sampleClipping: prepared.privacy?.clipping, compute: compute,
+      partRows: prepared.job.train.microBatch, sampleClipping: prepared.privacy?.clipping,
+      compute: compute.computing(in: precision),
       parameters: try specifications.map { try keys.maskParameter(initial.tensor($0), $0) })
   }
 
@@ -106,9 +111,11 @@ package final class VerifiedRun<Element: FloatingElement> {
       let rows = done..<min(slots.count, done + prepared.job.train.microBatch)
       let part = slots[slots.startIndex + rows.lowerBound..<slots.startIndex + rows.upperBound]
       let batch = try source.batch(part, epoch: epoch, keys: keys, master: master)
-      let masked = try engine.forward(rows: rows, sequences: batch.sequences) { destination in
-        batch.values.withUnsafeBufferPointer { _ = destination.update(fromContentsOf: $0) }
-      }
+      let inputs = travelled(batch.values)
+      let masked = travelled(
+        try engine.forward(rows: rows, sequences: batch.sequences) { destination in
+          inputs.withUnsafeBufferPointer { _ = destination.update(fromContentsOf: $0) }
+        })
       guard masked.allFinite else { throw OwnerError.diverged(step: engine.step) }
       let outputs = try keys.unmaskOutputs(masked)
       let result =
@@ -117,14 +124,19 @@ package final class VerifiedRun<Element: FloatingElement> {
         : loss.evaluateEachSample(
           outputs: outputs, targets: batch.targets,
           sequences: prepared.job.task.isPerToken ? batch.sequences : nil)
-      let gradient = try keys.maskOutputGradient(result.gradient)
+      let gradient = travelled(try keys.maskOutputGradient(result.gradient))
       try engine.setOutputGradient(gradient, rows: rows)
       try observe(
         Exchange(
-          inputs: batch.values, outputs: masked, outputGradient: gradient, targets: batch.targets))
+          inputs: inputs, outputs: masked, outputGradient: gradient, targets: batch.targets))
       done = rows.upperBound
     }
     _ = try engine.finishStep(correction: correction)
+  }
+
+  /// As they are on the other side of the wire.
+  private func travelled(_ values: Tensor<Element>) -> Tensor<Element> {
+    precision.narrowsValues ? Tensor(widening: values.narrowed) : values
   }
 
   /// All parameters as the trainer holds them.
@@ -162,10 +174,12 @@ package struct VerificationSource<Element: FloatingElement> {
   package var embedding: TokenEmbedding<Element>? { tokens?.embedding }
 
   /// Reads tokens once into scratch space; rows of features are read as they are asked for.
-  package init(_ prepared: PreparedJob, compute: Compute) throws {
+  ///
+  /// - Parameter master: what the job's noise on inputs is drawn from, where it has any.
+  package init(_ prepared: PreparedJob, master: MasterKey = MasterKey(), compute: Compute) throws {
     self.prepared = prepared
     self.compute = compute
-    noise = InputNoise(prepared.job.masking, master: MasterKey(), for: .training)
+    noise = InputNoise(prepared.job.masking, master: master, for: .training)
     var standardization: Standardization?
     switch prepared.source {
     case .features(let source):

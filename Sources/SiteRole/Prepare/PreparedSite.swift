@@ -117,6 +117,6 @@ private struct LocalPlan {
       optimizer: job.optimizer, schedule: job.schedule,
       train: JobTraining(
         epochs: passes, batch: batch, microBatch: microBatch, seed: job.train.seed, keep: .last,
-        recompute: job.train.recompute), checkpointEverySteps: job.checkpointEverySteps)
+        recompute: job.train.recompute, precision: job.train.precision), checkpointEverySteps: job.checkpointEverySteps)
   }
 }

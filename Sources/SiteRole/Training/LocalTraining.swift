@@ -62,7 +62,8 @@ package final class LocalTraining<Element: FloatingElement> {
     engine = try TrainingEngine(
       model: prepared.shape.graph, optimizer: prepared.job.optimizer, schedule: prepared.job.schedule,
       totalSteps: max(1, rounds * stepsPerRound), batchRows: privateSteps?.sampling.capacity ?? prepared.plan.batch,
-      partRows: prepared.job.train.microBatch, sampleClipping: privateSteps?.clipping, compute: compute,
+      partRows: prepared.job.train.microBatch, sampleClipping: privateSteps?.clipping,
+      compute: compute.computing(in: prepared.job.train.precision),
       parameters: initial)
   }
 

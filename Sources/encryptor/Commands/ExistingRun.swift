@@ -3,6 +3,7 @@ import ArgumentParser
 import Foundation
 import JobSpec
 import Masking
+import Models
 import OwnerRole
 import Numerics
 import Protocol
@@ -80,13 +81,15 @@ struct StatusCommand: ParsableCommand {
 
   func run() throws {
     let opened = try selected.open()
+    let precision = opened.job.train.precision
     if [.finished, .masked, .cancelled].contains(opened.state.phase) {
-      try show(StatusReport(phase: opened.state.phase.rawValue, trainer: nil))
+      try show(StatusReport(phase: opened.state.phase.rawValue, precision: precision, trainer: nil))
       return
     }
     let connection = try opened.greet(listen: place.listen, patience: waiting.patience)
     defer { connection.close() }
-    try show(StatusReport(phase: opened.state.phase.rawValue, trainer: try connection.status()))
+    try show(
+      StatusReport(phase: opened.state.phase.rawValue, precision: precision, trainer: try connection.status()))
   }
 
   private func show(_ report: StatusReport) throws {
@@ -102,6 +105,9 @@ struct StatusCommand: ParsableCommand {
     if trainer.queuePosition > 0 { line += ", place \(trainer.queuePosition) in the queue" }
     if let failure = trainer.failure { line += ": \(failure)" }
     print(line)
+    if report.precision != .float32 {
+      print("computes in \(report.precision.rawValue)" + (trainer.kernels?.last.map { " by \($0.kernel)" } ?? ""))
+    }
   }
 }
 
@@ -109,6 +115,7 @@ struct StatusCommand: ParsableCommand {
 struct StatusReport: Codable {
   /// The owner's side: prepared, training, detached, masked, finished, cancelled.
   let phase: String
+  let precision: TrainingPrecision
   /// What the trainer says; absent once the run is over.
   let trainer: JobStatus?
 }

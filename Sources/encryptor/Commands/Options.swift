@@ -169,6 +169,7 @@ struct TrainerPlace {
 
 // Choices by the names that a job has for them.
 extension LearningTask: ExpressibleByArgument {}
+extension TrainingPrecision: ExpressibleByArgument {}
 extension TokenPooling: ExpressibleByArgument {}
 extension MaskingStrength: ExpressibleByArgument {}
 extension BaseModelVisibility: ExpressibleByArgument {}

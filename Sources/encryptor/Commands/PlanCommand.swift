@@ -47,6 +47,7 @@ extension PlanReport {
         header: ["space", "width", "key", "decided by"],
         rows: spaces.map { ["\($0.space)", "\($0.width)", $0.keyDescription, $0.decidedBy] }
       ).lines
+    lines += ["", "Computes in \(precision)"]
     lines += ["", "The trainer sees"] + trainerSees.map { "  - \($0)" } + [""]
     if let privacy { lines += privacy.lines + [""] }
     if !notices.isEmpty { lines += ["Before anything is sent"] + notices.map { "  - \($0)" } + [""] }

@@ -65,6 +65,12 @@ struct DeployCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "Numbers that the host computes in, as a job's `train.precision`. (default: the job's, float32 of a checkpoint)",
+      valueName: "precision"))
+  var precision: TrainingPrecision?
+
+  @Option(
+    help: ArgumentHelp(
       "Tokens of a sample, and of a text with its continuation. (default: 512, or what the run had, where the model has so many positions)",
       valueName: "n"))
   var maxTokens: Int?
@@ -77,7 +83,8 @@ struct DeployCommand: ParsableCommand {
   func run() throws {
     let directory = DeploymentDirectory(root: URL(filePath: output))
     let source = try ModelSource.find(
-      URL(filePath: model), task: task, pool: head, strength: strength, maximumTokens: maxTokens)
+      URL(filePath: model), task: task, pool: head, strength: strength, maximumTokens: maxTokens,
+      precision: precision)
     let owner = try keys.owner()
     let hostKey = try keys.trainer()
     var asked = try clients.map { try $0.read() }

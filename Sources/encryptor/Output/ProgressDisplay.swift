@@ -66,6 +66,11 @@ final class ProgressDisplay {
     case .trainerLost(let reason): line("trainer lost: \(reason); everything is saved here, \(waiting)")
     case .trainerBack: line("the trainer is there")
     case .saved: break
+    case .multiplies(let use, isOther: false): line("the trainer multiplies with \(use.kernel)")
+    case .multiplies(let use, isOther: true):
+      line(
+        "from step \(QuantityText.count(use.step)) on the trainer multiplies with \(use.kernel), another kernel than the run began with: its operator "
+          + "allows it, and the last bits of the result are others")
     }
   }
 

@@ -10,6 +10,12 @@ struct SummaryTable {
   let task: LearningTask
   let model: String
 
+  /// Of most runs one.
+  private var kernels: String {
+    guard let kernels = report.kernels, let first = kernels.first else { return "" }
+    return " by \(first.kernel)" + kernels.dropFirst().map { ", from step \($0.step) on by \($0.kernel)" }.joined()
+  }
+
   var text: String {
     let seconds = report.seconds
     let other = max(0, seconds.total - seconds.reading - seconds.masking - seconds.waitingForTrainer - seconds.loss)
@@ -30,6 +36,7 @@ struct SummaryTable {
       "",
       "sent \(ByteSize.decimalText(report.bytesSent)), received \(ByteSize.decimalText(report.bytesReceived)); "
         + "\(QuantityText.fixed(report.expansion, 4)) × plain float32",
+      "computed in \((report.precision ?? .float32).rawValue)\(kernels)",
       "owner CPU \(QuantityText.fixed(report.ownerCPUSeconds, 2)) s, trainer CPU "
         + "\(QuantityText.fixed(report.trainerCPUSeconds, 2)) s",
       "under this job's key the trainer saw \(QuantityText.count(report.rowsSeen)) rows in \(report.epochs) epochs, masked",

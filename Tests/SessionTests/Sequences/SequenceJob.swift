@@ -146,7 +146,7 @@ struct SequenceJob {
   func attach(_ owner: RawOwner<Element>, historySteps: Int = 0) throws -> (step: Int, resident: Int, window: Int) {
     try owner.send(.attach(historySteps: historySteps))
     return try owner.wait { message in
-      if case .attached(let step, let resident, let window) = message { return (step, resident, window) }
+      if case .attached(let step, let resident, let window, _) = message { return (step, resident, window) }
       return nil
     }
   }

@@ -49,7 +49,7 @@ struct RawJob<Element: FloatingElement> {
   func attach(_ owner: RawOwner<Element>, historySteps: Int = 0) throws -> (step: Int, window: Int) {
     try owner.send(.attach(historySteps: historySteps))
     return try owner.wait { message in
-      if case .attached(let step, _, let window) = message { return (step, window) }
+      if case .attached(let step, _, let window, _) = message { return (step, window) }
       return nil
     }
   }

@@ -24,12 +24,14 @@ struct Site<Element: FloatingElement> {
     store: String = "store", threads: Int = 1, memoryLimit: Int = 1 << 30, rowStoreLimit: Int = 1 << 24,
     ownerSilence: Duration = .seconds(8), owners: ServedOwners = ServedOwners(), hasEventLog: Bool = false,
     jobsAtOnce: Int = 1, turn: Duration = .seconds(600), ranks: Int? = nil, garbling: (rank: Int, message: Int)? = nil,
+    kernels: AvailableKernels = AvailableKernels(), allowsOtherKernel: Bool = false,
     beforeDiskWork: @escaping @Sendable () -> Void = {}
   ) -> TrainerHost<Element> {
     TrainerHost(
       on: network, store: directory.url(store), threads: threads, memoryLimit: memoryLimit,
       rowStoreLimit: rowStoreLimit, ownerSilence: ownerSilence, owners: owners, hasEventLog: hasEventLog,
-      jobsAtOnce: jobsAtOnce, turn: turn, ranks: ranks, garbling: garbling, beforeDiskWork: beforeDiskWork)
+      jobsAtOnce: jobsAtOnce, turn: turn, ranks: ranks, garbling: garbling, kernels: kernels,
+      allowsOtherKernel: allowsOtherKernel, beforeDiskWork: beforeDiskWork)
   }
 
   func run(_ job: SmallJob, name: String = "run", keys other: CurveKeyPair? = nil) throws -> OwnedRun<Element> {

@@ -25,6 +25,7 @@ struct SmallJob: Sendable {
   var checkpointEverySteps = 7
   var validation = 0.2
   var seed = 1
+  var precision = TrainingPrecision.float32
   var privacy: PrivacyTarget?
 
   func changing(_ change: (inout SmallJob) -> Void) -> SmallJob {
@@ -71,7 +72,8 @@ struct SmallJob: Sendable {
         strength: strength, padding: padding, exact: exact, adapterWidth: adapter, noise: noise),
       lossLocation: loss,
       optimizer: optimizer, schedule: schedule,
-      train: JobTraining(epochs: epochs, batch: batch, microBatch: microBatch, seed: seed, keep: keep),
+      train: JobTraining(
+        epochs: epochs, batch: batch, microBatch: microBatch, seed: seed, keep: keep, precision: precision),
       checkpointEverySteps: checkpointEverySteps, privacy: privacy)
   }
 }

@@ -25,6 +25,7 @@ final class TrainerHost<Element: FloatingElement>: Sendable {
     hasEventLog: Bool = false, jobsAtOnce: Int = 1, turn: Duration = .seconds(600), ranks: Int? = nil,
     garbling: (rank: Int, message: Int)? = nil, deploymentMemory: Int = 1 << 30,
     forgottenCopies: Duration = .seconds(600), deploymentLogLines: Int = 100_000,
+    kernels: AvailableKernels = AvailableKernels(), allowsOtherKernel: Bool = false,
     beforeDiskWork: @escaping @Sendable () -> Void = {}
   ) {
     communicators = ThreadCommunicator.group(of: ranks ?? 1).map { communicator in
@@ -39,6 +40,8 @@ final class TrainerHost<Element: FloatingElement>: Sendable {
       memoryLimit: memoryLimit, rowStoreLimit: rowStoreLimit, software: "test trainer",
       communicator: communicators[0])
     configuration.usesReplicas = ranks != nil
+    configuration.kernels = kernels
+    configuration.allowsOtherKernel = allowsOtherKernel
     configuration.deploymentMemory = deploymentMemory
     configuration.forgottenCopies = forgottenCopies
     configuration.deploymentLogLines = deploymentLogLines
@@ -52,7 +55,7 @@ final class TrainerHost<Element: FloatingElement>: Sendable {
       otherRanks.enter()
       let thread = Thread { [otherRanks] in
         // One that fails ends the others, as a process does.
-        do { try TrainerWorker<Element>(communicator: communicator, compute: compute).run() } catch {
+        do { try TrainerWorker<Element>(communicator: communicator, compute: compute, kernels: kernels).run() } catch {
           communicator.abort(code: 1)
         }
         otherRanks.leave()
@@ -195,6 +198,26 @@ final class EventRecorder: Sendable {
     events.withLock { events in
       events.compactMap { event in
         if case .jobFailed(_, let reason) = event { return reason }
+        return nil
+      }
+    }
+  }
+
+  /// What jobs were multiplied with, in the order in which they began or went on.
+  var kernels: [String] {
+    events.withLock { events in
+      events.compactMap { event in
+        if case .role(.multiplies(_, let kernel, _)) = event { return kernel }
+        return nil
+      }
+    }
+  }
+
+  /// From what, and to what, jobs changed.
+  var changes: [[String]] {
+    events.withLock { events in
+      events.compactMap { event in
+        if case .role(.kernelChanged(_, let step, let from, let to)) = event { return ["\(step)", from, to] }
         return nil
       }
     }
