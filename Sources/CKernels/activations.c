@@ -1,14 +1,8 @@
 #include "CKernels.h"
+#include "bfloat16.h"
 #include "elementary_double.h"
 #include "elementary_float.h"
 #include "multiversion.h"
 
-#define REAL float
-#define NAME(base) base##_float
-#include "activations.inc"
-#undef REAL
-#undef NAME
-
-#define REAL double
-#define NAME(base) base##_double
-#include "activations.inc"
+#define KERNELS "activations.inc"
+#include "each_storage.h"

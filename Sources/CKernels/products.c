@@ -43,6 +43,17 @@ void ckernels_pack_right(ckernels_product_path path, ckernels_number_part part, 
   kernels_of(path)->pack_right(part, b, stride, transposed, columns, depth, units, packed);
 }
 
+void ckernels_pack_left_bfloat16(ckernels_product_path path, const uint16_t *a, size_t stride, bool transposed,
+                                 size_t rows, size_t depth, size_t units, uint32_t *packed, size_t packed_stride) {
+  kernels_of(path)->pack_left_bfloat16(CKERNELS_HIGH_PART, a, stride, transposed, rows, depth, units, packed,
+                                       packed_stride);
+}
+
+void ckernels_pack_right_bfloat16(ckernels_product_path path, const uint16_t *b, size_t stride, bool transposed,
+                                  size_t columns, size_t depth, size_t units, uint32_t *packed) {
+  kernels_of(path)->pack_right_bfloat16(CKERNELS_HIGH_PART, b, stride, transposed, columns, depth, units, packed);
+}
+
 void ckernels_multiply_packed(ckernels_product_path path, size_t rows, size_t columns, size_t units,
                               const uint32_t *left, size_t left_stride, const uint32_t *right, float alpha, float *c,
                               size_t stride, bool accumulates) {

@@ -1,4 +1,4 @@
-// Bfloat16 numbers widened to float and multiplied by FMA, with vectors of 256 bits. Operands are packed in plain C.
+// Bfloat16 numbers widened to float and multiplied by FMA, with vectors of 256 bits.
 #include "products.h"
 
 #if defined(__x86_64__)
@@ -86,8 +86,10 @@ TARGET static double peak(size_t rounds) {
   return 12.0 * 8 * 2 * (double)rounds;
 }
 
-const product_kernels products_avx2 = {.pack_left = products_pack_left_single,
-                                       .pack_right = products_pack_right_single,
+const product_kernels products_avx2 = {.pack_left = products_pack_left_avx2,
+                                       .pack_right = products_pack_right_avx2,
+                                       .pack_left_bfloat16 = products_pack_left_bfloat16_avx2,
+                                       .pack_right_bfloat16 = products_pack_right_bfloat16_avx2,
                                        .multiply = multiply,
                                        .peak = peak};
 

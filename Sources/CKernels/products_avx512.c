@@ -36,6 +36,11 @@ TARGET INLINE __m512i across(ckernels_number_part part, const float *source, siz
 #include "products_wide.inc"
 
 const product_kernels products_avx512 = {
-    .pack_left = pack_left, .pack_right = pack_right, .multiply = multiply, .peak = peak};
+    .pack_left = pack_left,
+    .pack_right = pack_right,
+    .pack_left_bfloat16 = products_pack_left_bfloat16_avx2,
+    .pack_right_bfloat16 = products_pack_right_bfloat16_avx2,
+    .multiply = multiply,
+    .peak = peak};
 
 #endif

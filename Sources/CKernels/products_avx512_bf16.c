@@ -46,7 +46,12 @@ TARGET INLINE __m512i across(ckernels_number_part part, const float *source, siz
 #include "products_wide.inc"
 
 const product_kernels products_avx512_bf16 = {
-    .pack_left = pack_left, .pack_right = pack_right, .multiply = multiply, .peak = peak};
+    .pack_left = pack_left,
+    .pack_right = pack_right,
+    .pack_left_bfloat16 = products_pack_left_pair_bfloat16,
+    .pack_right_bfloat16 = products_pack_right_pair_bfloat16,
+    .multiply = multiply,
+    .peak = peak};
 
 void products_pack_left_avx512_bf16(ckernels_number_part part, const float *a, size_t stride, bool transposed,
                                     size_t rows, size_t depth, size_t units, uint32_t *packed, size_t packed_stride) {

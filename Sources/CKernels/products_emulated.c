@@ -91,13 +91,19 @@ static void multiply_tiles(size_t rows, size_t columns, size_t units, const uint
 
 const product_kernels products_emulated_fma = {.pack_left = products_pack_left_single,
                                                .pack_right = products_pack_right_single,
+                                               .pack_left_bfloat16 = products_pack_left_single_bfloat16,
+                                               .pack_right_bfloat16 = products_pack_right_single_bfloat16,
                                                .multiply = multiply_single,
                                                .peak = NULL};
 const product_kernels products_emulated_avx512_bf16 = {.pack_left = products_pack_left_pair,
                                                        .pack_right = products_pack_right_pair,
+                                                       .pack_left_bfloat16 = products_pack_left_pair_bfloat16,
+                                                       .pack_right_bfloat16 = products_pack_right_pair_bfloat16,
                                                        .multiply = multiply_pairs,
                                                        .peak = NULL};
 const product_kernels products_emulated_amx = {.pack_left = products_pack_left_pair,
                                                .pack_right = products_pack_right_pair,
+                                               .pack_left_bfloat16 = products_pack_left_pair_bfloat16,
+                                               .pack_right_bfloat16 = products_pack_right_pair_bfloat16,
                                                .multiply = multiply_tiles,
                                                .peak = NULL};

@@ -5,15 +5,32 @@
 #pragma STDC FP_CONTRACT OFF
 
 #define NAME(base) base##_single
+#define SOURCE float
 #define DEPTH 1
 #define UNIT(source, step, left) (rounded_to_bfloat16(*(source), false) << 16)
+#include "products_packing.inc"
+#undef NAME
+#undef SOURCE
+#undef UNIT
+
+#define NAME(base) base##_single_bfloat16
+#define SOURCE uint16_t
+#define UNIT(source, step, left) ((uint32_t)*(source) << 16)
 #include "products_packing.inc"
 #undef NAME
 #undef DEPTH
 #undef UNIT
 
-#define NAME(base) base##_pair
+#define NAME(base) base##_pair_bfloat16
 #define DEPTH 2
+#define UNIT(source, step, left) (*(source) | ((left) > 1 ? (uint32_t)(source)[step] << 16 : 0))
+#include "products_packing.inc"
+#undef NAME
+#undef SOURCE
+#undef UNIT
+
+#define NAME(base) base##_pair
+#define SOURCE float
 #define UNIT(source, step, left) \
   (bfloat16_part(part, *(source)) | ((left) > 1 ? bfloat16_part(part, (source)[step]) << 16 : 0))
 #include "products_packing.inc"
@@ -40,5 +57,9 @@ MULTIVERSION static void multiply(size_t rows, size_t columns, size_t units, con
   }
 }
 
-const product_kernels products_portable = {
-    .pack_left = products_pack_left_single, .pack_right = products_pack_right_single, .multiply = multiply, .peak = NULL};
+const product_kernels products_portable = {.pack_left = products_pack_left_single,
+                                           .pack_right = products_pack_right_single,
+                                           .pack_left_bfloat16 = products_pack_left_single_bfloat16,
+                                           .pack_right_bfloat16 = products_pack_right_single_bfloat16,
+                                           .multiply = multiply,
+                                           .peak = NULL};

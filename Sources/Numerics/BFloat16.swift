@@ -34,15 +34,24 @@ package struct BFloat16: TensorElement {
   package static func round(
     _ count: Int, _ numbers: UnsafePointer<Float>, into rounded: UnsafeMutablePointer<BFloat16>
   ) {
-    rounded.withMemoryRebound(to: UInt16.self, capacity: count) { ckernels_round_to_bfloat16(count, numbers, $0) }
+    ckernels_round_to_bfloat16(count, numbers, rounded.bits)
   }
 
   /// `count` numbers as they are. The memory must not overlap.
   package static func widen(
     _ count: Int, _ numbers: UnsafePointer<BFloat16>, into widened: UnsafeMutablePointer<Float>
   ) {
-    numbers.withMemoryRebound(to: UInt16.self, capacity: count) { ckernels_widen_bfloat16(count, $0, widened) }
+    ckernels_widen_bfloat16(count, numbers.bits, widened)
   }
+}
+
+/// A `BFloat16` is its bits and nothing else, so that its memory is that of them.
+extension UnsafePointer<BFloat16> {
+  var bits: UnsafePointer<UInt16> { UnsafeRawPointer(self).assumingMemoryBound(to: UInt16.self) }
+}
+
+extension UnsafeMutablePointer<BFloat16> {
+  var bits: UnsafeMutablePointer<UInt16> { UnsafeMutableRawPointer(self).assumingMemoryBound(to: UInt16.self) }
 }
 
 extension Tensor where Element == Float {
@@ -75,9 +84,7 @@ extension Tensor where Element == BFloat16 {
   /// Whether no element is NaN or infinite.
   package var allFinite: Bool {
     withUnsafeBufferPointer { elements in
-      elements.baseAddress?.withMemoryRebound(to: UInt16.self, capacity: elements.count) {
-        ckernels_all_finite_bfloat16(elements.count, $0)
-      } ?? true
+      elements.baseAddress.map { ckernels_all_finite_bfloat16(elements.count, $0.bits) } ?? true
     }
   }
 }

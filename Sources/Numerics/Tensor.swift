@@ -225,12 +225,25 @@ extension Int64: TensorElement { package static var elementType: ElementType { .
 extension UInt8: TensorElement { package static var elementType: ElementType { .uint8 } }
 
 /// The two formats models are computed in: `Float` on the wire and in jobs, `Double` in the tests that prove exactness.
-package protocol FloatingElement: TensorElement, BinaryFloatingPoint, MultipliableElement, LayerKernels, NormKernels,
-  AttentionKernels, LossKernels, OptimizerKernels, ArrayKernels
-{}
+package protocol FloatingElement: ActivationElement, BinaryFloatingPoint, AttentionKernels, LossKernels,
+  OptimizerKernels, ArrayKernels
+where Accumulator == Self {
+  /// What activations are kept in where products take bfloat16 operands; itself where the format has no narrower one.
+  associatedtype Narrow: ActivationElement where Narrow.Accumulator == Self
 
-extension Float: FloatingElement {}
-extension Double: FloatingElement {}
+  /// Lets `library` compute the product in this format.
+  static func multiply(_ product: MatrixProduct<Self>, _ precision: ProductPrecision, with library: any ProductLibrary)
+}
+
+extension Float: FloatingElement {
+  package typealias Accumulator = Float
+  package typealias Narrow = BFloat16
+}
+
+extension Double: FloatingElement {
+  package typealias Accumulator = Double
+  package typealias Narrow = Double
+}
 
 /// A 64-byte aligned, uniquely allocated block of elements.
 ///

@@ -9,7 +9,7 @@ enum EngineHarness {
 
   static func engine<Element: FloatingElement>(
     _: Element.Type, kind: OptimizerDescription.Kind = .sgd, threads: Int = 2, capacity: Int = 96,
-    activation: Activation = .gelu, totalSteps: Int = 20
+    activation: Activation = .gelu, totalSteps: Int = 20, precision: ProductPrecision = .full
   ) throws -> TrainingEngine<Element> {
     let graph = try ModelGraph.perceptron(
       input: HomogeneousColumns(features: 40, padding: 1), hidden: [300, 70], activation: activation, outputs: 5)
@@ -18,7 +18,7 @@ enum EngineHarness {
       optimizer: OptimizerDescription(
         kind: kind, learningRate: 0.05, momentum: 0.9, nesterov: false, weightDecay: 0.01, clipNorm: 1),
       schedule: ScheduleDescription(warmup: 0.1, decay: .linear), totalSteps: totalSteps, batchRows: capacity,
-      compute: Compute(threads: threads),
+      compute: Compute(workers: Workers(threads: threads), precision: precision),
       parameters: Model(graph).structure.parameters.enumerated().map { index, parameter in
         let fanIn = Double(parameter.shape.last ?? 1)
         return Tensor(

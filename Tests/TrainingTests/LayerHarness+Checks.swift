@@ -133,6 +133,34 @@ extension LayerHarness {
     #expect(zip(output, expected).allSatisfy { abs($0 - $1) <= tolerance * scale })
   }
 
+  /// Activations of 16 bits, products of numbers of 16 bits, beside double precision from the same rounded inputs.
+  ///
+  /// Between those and a result a number is rounded at most 8 times (weights, values inside, slopes, the result, and the same on the way back), by 2⁻⁹ of
+  /// what it is then or less: in all by 2⁻⁶ of the largest terms. With the few and independent terms here a result's are at most twice its largest entry.
+  func checkBFloat16() {
+    let inputs = inputs.map { $0.map { Double(BFloat16(Float($0)).widened) } }
+    let compute = Compute(workers: Workers(threads: 2), precision: .bfloat16)
+    let narrow = run(BFloat16.self, inputs: inputs, parameters: parameters, compute: compute)
+    let double = run(Double.self, inputs: inputs, parameters: parameters, threads: 2)
+    func check(_ narrow: [Float], _ double: [Double], _ name: String) {
+      let scale = double.map(abs).max() ?? 0
+      let difference = zip(narrow, double).map { abs(Double($0) - $1) }.max() ?? 0
+      #expect(
+        narrow.allSatisfy { $0.isFinite } && difference <= 0x1p-5 * scale,
+        "\(layer.name) \(name): \(difference / scale)")
+    }
+    check(narrow.output, double.output, "output")
+    for (a, b) in zip(narrow.inputs, double.inputs) { check(a, b, "input gradient") }
+    for (a, b) in zip(narrow.parameters, double.parameters) { check(a, b, "parameter gradient") }
+    #expect(narrow.output.allSatisfy { BFloat16($0).widened == $0 })
+    for threads in [1, 3] {
+      let other = run(
+        BFloat16.self, inputs: inputs, parameters: parameters,
+        compute: Compute(workers: Workers(threads: threads), precision: .bfloat16))
+      #expect(other.output == narrow.output && other.inputs == narrow.inputs && other.parameters == narrow.parameters)
+    }
+  }
+
   /// All checks that hold for any size.
   func checkAll() {
     checkFiniteDifferences()
@@ -141,5 +169,6 @@ extension LayerHarness {
     checkLeavingOut()
     checkInference()
     checkThreadCounts()
+    checkBFloat16()
   }
 }

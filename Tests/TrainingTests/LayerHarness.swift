@@ -80,53 +80,59 @@ struct LayerHarness {
 
   var lossWeights: [Double] { Self.noise(rows(of: outputValue) * outputValue.width, seed: 99) }
 
-  /// Forward and backward of the layer alone.
-  func run<Element: FloatingElement>(
-    _: Element.Type, inputs: [[Double]], parameters: [[Double]], threads: Int, _ setting: Setting = Setting()
-  ) -> Gradients<Element> {
-    run(Element.self, inputs: inputs, parameters: parameters, compute: Compute(threads: threads), setting)
+  /// Forward and backward of the layer alone, activations kept in `Stored`.
+  func run<Stored: ActivationElement>(
+    _: Stored.Type, inputs: [[Double]], parameters: [[Double]], threads: Int, _ setting: Setting = Setting()
+  ) -> Gradients<Stored.Accumulator> {
+    run(Stored.self, inputs: inputs, parameters: parameters, compute: Compute(threads: threads), setting)
   }
 
-  func run<Element: FloatingElement>(
-    _: Element.Type, inputs: [[Double]], parameters: [[Double]], compute: Compute, _ setting: Setting = Setting()
-  ) -> Gradients<Element> {
-    let inputBuffers = zip(inputs, inputValues).map {
-      Self.buffer($0, rows: rows(of: $1), columns: $1.width, Element.self)
+  func run<Stored: ActivationElement>(
+    _: Stored.Type, inputs: [[Double]], parameters: [[Double]], compute: Compute, _ setting: Setting = Setting()
+  ) -> Gradients<Stored.Accumulator> {
+    typealias Element = Stored.Accumulator
+    let inputBuffers: [MatrixBuffer<Stored>] = zip(inputs, inputValues).map {
+      Self.stored($0, rows: rows(of: $1), columns: $1.width)
     }
     let weights = zip(parameters, layer.parameters).map { values, specification in
       let (rows, columns) = specification.bufferShape
       return Self.buffer(values, rows: rows, columns: columns, Element.self)
     }
     // Whatever memory held before must not matter.
-    func fresh(_ rows: Int, _ columns: Int, _ value: Double = .nan) -> MatrixBuffer<Element> {
-      let buffer = MatrixBuffer<Element>(rows: rows, columns: columns)
-      buffer.elements.update(repeating: Element(value))
-      return buffer
+    func fresh(_ rows: Int, _ columns: Int, _ value: Double = .nan) -> MatrixBuffer<Stored> {
+      Self.stored([Double](repeating: value, count: rows * columns), rows: rows, columns: columns)
     }
     let outputRows = rows(of: outputValue)
     let output = fresh(outputRows, outputValue.width)
     let kept = fresh(outputRows, layer.keptColumns)
+    let statistics = Self.buffer(
+      [Double](repeating: .nan, count: outputRows * layer.statisticsColumns), rows: outputRows,
+      columns: layer.statisticsColumns, Element.self)
     layer.forward(
       ForwardPass(
         compute: compute, sequences: sequences, parameters: weights.map(\.view)[...],
-        inputs: inputBuffers.map(\.view), output: output.view, kept: layer.keptColumns > 0 ? kept.view : nil))
-    let outputs = Array(output.elements)
+        inputs: inputBuffers.map(\.view), output: output.view, kept: layer.keptColumns > 0 ? kept.view : nil,
+        statistics: statistics.view))
+    let outputs = withExtendedLifetime(output) { output.view.widened.elements }
     for number in layer.inputs.indices where !layer.valuesReadBackward.contains(layer.inputs[number]) {
-      inputBuffers[number].elements.update(repeating: .nan)
+      Self.fill(inputBuffers[number], .nan)
     }
-    if !layer.valuesReadBackward.contains(layer.output) { output.elements.update(repeating: .nan) }
-    let outputGradient = Self.buffer(lossWeights, rows: outputRows, columns: outputValue.width, Element.self)
+    if !layer.valuesReadBackward.contains(layer.output) { Self.fill(output, .nan) }
+    let outputGradient: MatrixBuffer<Stored> = Self.stored(lossWeights, rows: outputRows, columns: outputValue.width)
     let inputGradients = inputValues.map {
       fresh(rows(of: $0), $0.width, setting.startingInputGradient > 0 ? setting.startingInputGradient : .nan)
     }
     let parameterGradients = weights.map {
-      fresh($0.rows, $0.columns, setting.startingParameterGradient > 0 ? setting.startingParameterGradient : .nan)
+      Self.buffer(
+        [Double](
+          repeating: setting.startingParameterGradient > 0 ? setting.startingParameterGradient : .nan, count: $0.count),
+        rows: $0.rows, columns: $0.columns, Element.self)
     }
     let squares = layer.backward(
       BackwardPass(
         compute: compute, sequences: sequences, parameters: weights.map(\.view)[...],
         inputs: inputBuffers.map(\.view), output: output.view, kept: layer.keptColumns > 0 ? kept.view : nil,
-        outputGradient: outputGradient.view,
+        statistics: statistics.view, outputGradient: outputGradient.view,
         inputGradients: inputGradients.enumerated().map { number, buffer in
           setting.withoutInputs.contains(number)
             ? nil : InputGradient(view: buffer.view, accumulates: setting.startingInputGradient > 0)
@@ -136,7 +142,8 @@ struct LayerHarness {
             ? nil : ParameterGradient(view: buffer.view, accumulates: setting.startingParameterGradient > 0)
         }[...]))
     return Gradients(
-      output: outputs, inputs: inputGradients.map { Array($0.elements) },
+      output: outputs,
+      inputs: inputGradients.map { buffer in withExtendedLifetime(buffer) { buffer.view.widened.elements } },
       parameters: parameterGradients.map { Array($0.elements) }, squares: squares)
   }
 
@@ -168,5 +175,20 @@ struct LayerHarness {
     let buffer = MatrixBuffer<Element>(rows: rows, columns: columns)
     for (index, value) in values.enumerated() { buffer.elements[index] = Element(value) }
     return buffer
+  }
+
+  private static func stored<Stored: ActivationElement>(
+    _ values: [Double], rows: Int, columns: Int
+  ) -> MatrixBuffer<Stored> {
+    let numbers = Self.buffer(values, rows: rows, columns: columns, Stored.Accumulator.self)
+    let buffer = MatrixBuffer<Stored>(rows: rows, columns: columns)
+    withExtendedLifetime(numbers) { buffer.view.round(numbers.view) }
+    return buffer
+  }
+
+  private static func fill<Stored: ActivationElement>(_ buffer: MatrixBuffer<Stored>, _ value: Double) {
+    let values: MatrixBuffer<Stored> = stored(
+      [Double](repeating: value, count: buffer.count), rows: buffer.rows, columns: buffer.columns)
+    _ = buffer.elements.update(fromContentsOf: values.elements)
   }
 }

@@ -1,7 +1,8 @@
 // Kernels without allocation, state or thread of their own: elementwise ones, of one pass over memory each, and products of packed
 // matrices (product_declarations.h).
 //
-// Every elementwise kernel exists as NAME_float and NAME_double. Matrices are row-major; `stride` is the distance between rows in
+// Every elementwise kernel exists as NAME_float and NAME_double, those of activations also as NAME_bfloat16, whose arithmetic is float's.
+// Matrices are row-major; `stride` is the distance between rows in
 // elements. A kernel's result is a function of its arguments alone (bits may differ between processor types, which
 // contract multiply-adds differently, never between calls).
 #ifndef CKERNELS_H
@@ -59,12 +60,24 @@ bool ckernels_all_finite_bfloat16(size_t count, const uint16_t *x);
 #define REAL float
 #define NAME(base) base##_float
 #include "kernel_declarations.h"
+#define STORED float
+#include "activation_declarations.h"
+#undef STORED
+#undef NAME
+
+#define STORED uint16_t
+#define NAME(base) base##_bfloat16
+#include "activation_declarations.h"
+#undef STORED
 #undef REAL
 #undef NAME
 
 #define REAL double
 #define NAME(base) base##_double
 #include "kernel_declarations.h"
+#define STORED double
+#include "activation_declarations.h"
+#undef STORED
 #undef REAL
 #undef NAME
 

@@ -1,62 +1,5 @@
 // Included by CKernels.h once with REAL float and once with REAL double; not a header of its own.
 
-// -- Layers
-
-/// y = residual + f(y + bias) on a rows × columns block. `bias` has `columns` entries or is NULL. `slopes` is NULL or
-/// receives f′(y + bias), for the gelus and silu alone. `residual` is NULL or is added last.
-void NAME(ckernels_activate)(ckernels_function function, size_t rows, size_t columns, REAL *y, size_t stride,
-                             const REAL *bias, REAL *slopes, size_t slopes_stride, const REAL *residual,
-                             size_t residual_stride);
-
-/// gradient = gradient · f′ on a rows × columns block. `kept` is f's result for relu and tanh, its derivative for
-/// the gelus and silu, unused for the identity. `column_sums` is NULL or receives the sums over rows of the result, a part of the
-/// gradient of a bias.
-void NAME(ckernels_activate_backward)(ckernels_function function, size_t rows, size_t columns, REAL *gradient,
-                                      size_t stride, const REAL *kept, size_t kept_stride, double *column_sums);
-
-/// Hands a gradient on unchanged, in one pass: copies it (adds it if `accumulates`) unless `copy` is NULL, and writes
-/// its sums over rows unless `column_sums` is NULL.
-void NAME(ckernels_pass_gradient)(size_t rows, size_t columns, const REAL *gradient, size_t stride, REAL *copy,
-                                  size_t copy_stride, bool accumulates, double *column_sums);
-
-/// sums = Σ over the rows of partial (pieces × columns), in order; added to what is there if `accumulates`.
-void NAME(ckernels_total_columns)(size_t pieces, size_t columns, const double *partial, size_t stride, REAL *sums,
-                                  bool accumulates);
-
-/// y = silu(gate) ⊙ up.
-void NAME(ckernels_gate)(size_t rows, size_t columns, const REAL *gate, size_t gate_stride, const REAL *up,
-                         size_t up_stride, REAL *y, size_t stride);
-
-/// The gradients of `ckernels_gate`'s arguments; each is added if it accumulates, and NULL if nobody needs it.
-void NAME(ckernels_gate_backward)(size_t rows, size_t columns, const REAL *gradient, size_t stride, const REAL *gate,
-                                  size_t gate_stride, const REAL *up, size_t up_stride, REAL *gate_gradient,
-                                  size_t gate_gradient_stride, bool gate_accumulates, REAL *up_gradient,
-                                  size_t up_gradient_stride, bool up_accumulates);
-
-// -- Norms
-
-/// y = (x − mean) · rstd ⊙ gain + shift over each row, rstd = 1/√(variance + epsilon). `statistics` is NULL or receives
-/// mean and rstd of each row.
-void NAME(ckernels_layer_norm)(size_t rows, size_t columns, const REAL *x, size_t x_stride, const REAL *gain,
-                               const REAL *shift, REAL epsilon, REAL *y, size_t stride, REAL *statistics,
-                               size_t statistics_stride);
-
-/// From ∂L/∂y to ∂L/∂x (added if `accumulates`; NULL if nobody needs it) and to what these rows add to the gradients of
-/// gain and of shift: `column_sums`, 2 × columns, NULL if they are not trained.
-void NAME(ckernels_layer_norm_backward)(size_t rows, size_t columns, const REAL *gradient, size_t stride, const REAL *x,
-                                        size_t x_stride, const REAL *statistics, size_t statistics_stride,
-                                        const REAL *gain, REAL *x_gradient, size_t x_gradient_stride, bool accumulates,
-                                        double *column_sums);
-
-/// y = x · scale over each row, scale = 1/√(mean of squares + epsilon). `scales` is NULL or receives it.
-void NAME(ckernels_rms_norm)(size_t rows, size_t columns, const REAL *x, size_t x_stride, REAL epsilon, REAL *y,
-                             size_t stride, REAL *scales, size_t scales_stride);
-
-/// From ∂L/∂y to ∂L/∂x, added if `accumulates`.
-void NAME(ckernels_rms_norm_backward)(size_t rows, size_t columns, const REAL *gradient, size_t stride, const REAL *y,
-                                      size_t y_stride, const REAL *scales, size_t scales_stride, REAL *x_gradient,
-                                      size_t x_gradient_stride, bool accumulates);
-
 // -- Attention. Row r of a block of scores looks at its first min(columns, first + step·r) columns; the others get
 // weight 0.
 
@@ -72,19 +15,6 @@ void NAME(ckernels_attention_weights_backward)(size_t rows, size_t columns, size
 
 /// Each row times its factor.
 void NAME(ckernels_scale_rows)(size_t rows, size_t columns, REAL *x, size_t stride, const REAL *factors);
-
-/// Turns coordinates (i, i + half) of each of `heads` heads by the sum of two angles, whose cosines (`half` of them)
-/// and, after those, sines are given; backwards if `reverses`. Added to y if `accumulates`.
-void NAME(ckernels_rotate)(size_t heads, size_t half, const REAL *x, const double *coarse, const double *fine,
-                           bool reverses, REAL *y, bool accumulates);
-
-// -- Pooling
-
-/// y = the average of the rows, summed in double.
-void NAME(ckernels_average_rows)(size_t rows, size_t columns, const REAL *x, size_t stride, REAL *y);
-
-/// y = factor · x, added to y if `accumulates`.
-void NAME(ckernels_put_scaled)(size_t count, REAL factor, const REAL *x, REAL *y, bool accumulates);
 
 // -- Losses. Each returns the sum of the losses and writes scale · ∂(that sum)/∂outputs.
 
@@ -125,9 +55,6 @@ void NAME(ckernels_decoupled_step)(size_t count, REAL *weights, const REAL *dire
 
 // -- Whole arrays
 
-/// Σ x², accumulated in double.
-double NAME(ckernels_sum_of_squares)(size_t count, const REAL *x);
-
 /// Whether no entry is NaN or infinite.
 bool NAME(ckernels_all_finite)(size_t count, const REAL *x);
 
@@ -136,6 +63,10 @@ void NAME(ckernels_scale)(size_t count, REAL *x, REAL factor);
 
 /// y = a·x + b·y.
 void NAME(ckernels_combine)(size_t count, REAL a, const REAL *x, REAL b, REAL *y);
+
+/// sums = Σ over the rows of partial (pieces × columns), in order; added to what is there if `accumulates`.
+void NAME(ckernels_total_columns)(size_t pieces, size_t columns, const double *partial, size_t stride, REAL *sums,
+                                  bool accumulates);
 
 // -- Elementary functions over arrays, for the accuracy tests.
 void NAME(ckernels_exp)(size_t count, const REAL *x, REAL *y);

@@ -60,6 +60,14 @@ void ckernels_pack_left(ckernels_product_path path, ckernels_number_part part, c
 void ckernels_pack_right(ckernels_product_path path, ckernels_number_part part, const float *b, size_t stride,
                          bool transposed, size_t columns, size_t depth, size_t units, uint32_t *packed);
 
+/// The same of a left operand of bfloat16 numbers, as their bits; their high part is all of them.
+void ckernels_pack_left_bfloat16(ckernels_product_path path, const uint16_t *a, size_t stride, bool transposed,
+                                 size_t rows, size_t depth, size_t units, uint32_t *packed, size_t packed_stride);
+
+/// The same of a right operand.
+void ckernels_pack_right_bfloat16(ckernels_product_path path, const uint16_t *b, size_t stride, bool transposed,
+                                  size_t columns, size_t depth, size_t units, uint32_t *packed);
+
 /// C = alpha · left · right, added to C if it `accumulates`: the sums from 0 on along the depth, times alpha, plus C, each rounded. C is
 /// rows × columns. The processor must have what the path needs.
 void ckernels_multiply_packed(ckernels_product_path path, size_t rows, size_t columns, size_t units,

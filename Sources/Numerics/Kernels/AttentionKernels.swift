@@ -1,6 +1,6 @@
 import CKernels
 
-/// Softmax over blocks of attention scores, and rotary positions.
+/// Softmax over blocks of attention scores, which are never stored.
 ///
 /// Row r of a block looks at its first min(columns, first + step · r) columns, at least 1; the others get weight 0.
 package protocol AttentionKernels: TensorElement {
@@ -16,12 +16,6 @@ package protocol AttentionKernels: TensorElement {
 
   /// Each row times its factor.
   static func scaleRows(_ x: MatrixView<Self>, by factors: UnsafePointer<Self>)
-
-  /// y = x with coordinates (i, i + half) of each of `heads` heads turned by the sum of two angles, backwards if `reverses`;
-  /// added to y if `accumulates`. `coarse` and `fine` hold `half` cosines each and then `half` sines.
-  static func rotate(
-    heads: Int, half: Int, _ x: UnsafePointer<Self>, coarse: UnsafePointer<Double>, fine: UnsafePointer<Double>,
-    reverses: Bool, into y: UnsafeMutablePointer<Self>, accumulates: Bool)
 }
 
 extension Float: AttentionKernels {
@@ -45,13 +39,6 @@ extension Float: AttentionKernels {
   package static func scaleRows(_ x: MatrixView<Float>, by factors: UnsafePointer<Float>) {
     ckernels_scale_rows_float(x.rows, x.columns, x.base, x.stride, factors)
   }
-
-  package static func rotate(
-    heads: Int, half: Int, _ x: UnsafePointer<Float>, coarse: UnsafePointer<Double>, fine: UnsafePointer<Double>,
-    reverses: Bool, into y: UnsafeMutablePointer<Float>, accumulates: Bool
-  ) {
-    ckernels_rotate_float(heads, half, x, coarse, fine, reverses, y, accumulates)
-  }
 }
 
 extension Double: AttentionKernels {
@@ -74,12 +61,5 @@ extension Double: AttentionKernels {
 
   package static func scaleRows(_ x: MatrixView<Double>, by factors: UnsafePointer<Double>) {
     ckernels_scale_rows_double(x.rows, x.columns, x.base, x.stride, factors)
-  }
-
-  package static func rotate(
-    heads: Int, half: Int, _ x: UnsafePointer<Double>, coarse: UnsafePointer<Double>, fine: UnsafePointer<Double>,
-    reverses: Bool, into y: UnsafeMutablePointer<Double>, accumulates: Bool
-  ) {
-    ckernels_rotate_double(heads, half, x, coarse, fine, reverses, y, accumulates)
   }
 }

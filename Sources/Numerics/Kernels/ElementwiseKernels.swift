@@ -80,24 +80,19 @@ extension Workers {
 
 /// Passes over `count` consecutive elements.
 package protocol ArrayKernels: TensorElement {
-  /// Σ x², accumulated in double in a fixed order.
-  static func sumOfSquares(_ count: Int, _ x: UnsafePointer<Self>) -> Double
   /// Whether no element is NaN or infinite.
   static func allFinite(_ count: Int, _ x: UnsafePointer<Self>) -> Bool
   /// x ·= factor.
   static func scale(_ count: Int, _ x: UnsafeMutablePointer<Self>, by factor: Self)
   /// y = a·x + b·y.
   static func combine(_ count: Int, _ a: Self, _ x: UnsafePointer<Self>, _ b: Self, _ y: UnsafeMutablePointer<Self>)
-  /// y = factor · x, whatever y held, or y + factor · x if `accumulates`.
-  static func writeScaled(
-    _ count: Int, _ factor: Self, _ x: UnsafePointer<Self>, into y: UnsafeMutablePointer<Self>, accumulates: Bool)
+  /// sums = Σ over the rows of `partial`, pieces × columns, in order; added to what is there if `accumulates`.
+  static func totalColumns(
+    pieces: Int, columns: Int, _ partial: UnsafePointer<Double>, stride: Int, into sums: UnsafeMutablePointer<Self>,
+    accumulates: Bool)
 }
 
 extension Float: ArrayKernels {
-  package static func sumOfSquares(_ count: Int, _ x: UnsafePointer<Float>) -> Double {
-    ckernels_sum_of_squares_float(count, x)
-  }
-
   package static func allFinite(_ count: Int, _ x: UnsafePointer<Float>) -> Bool {
     ckernels_all_finite_float(count, x)
   }
@@ -112,18 +107,15 @@ extension Float: ArrayKernels {
     ckernels_combine_float(count, a, x, b, y)
   }
 
-  package static func writeScaled(
-    _ count: Int, _ factor: Float, _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, accumulates: Bool
+  package static func totalColumns(
+    pieces: Int, columns: Int, _ partial: UnsafePointer<Double>, stride: Int, into sums: UnsafeMutablePointer<Float>,
+    accumulates: Bool
   ) {
-    ckernels_put_scaled_float(count, factor, x, y, accumulates)
+    ckernels_total_columns_float(pieces, columns, partial, stride, sums, accumulates)
   }
 }
 
 extension Double: ArrayKernels {
-  package static func sumOfSquares(_ count: Int, _ x: UnsafePointer<Double>) -> Double {
-    ckernels_sum_of_squares_double(count, x)
-  }
-
   package static func allFinite(_ count: Int, _ x: UnsafePointer<Double>) -> Bool {
     ckernels_all_finite_double(count, x)
   }
@@ -138,9 +130,10 @@ extension Double: ArrayKernels {
     ckernels_combine_double(count, a, x, b, y)
   }
 
-  package static func writeScaled(
-    _ count: Int, _ factor: Double, _ x: UnsafePointer<Double>, into y: UnsafeMutablePointer<Double>, accumulates: Bool
+  package static func totalColumns(
+    pieces: Int, columns: Int, _ partial: UnsafePointer<Double>, stride: Int, into sums: UnsafeMutablePointer<Double>,
+    accumulates: Bool
   ) {
-    ckernels_put_scaled_double(count, factor, x, y, accumulates)
+    ckernels_total_columns_double(pieces, columns, partial, stride, sums, accumulates)
   }
 }

@@ -1,14 +1,14 @@
 import CKernels
 
 /// The elementwise passes of a layer. Each reads and writes its block once.
-package protocol LayerKernels: TensorElement {
-  /// y = residual + f(y + bias) in place.
+package protocol LayerKernels: StoredElement {
+  /// y = residual + f(y + bias) in place, y a tile of a product that is not stored yet.
   ///
   /// `bias`, if any, has `y.columns` entries; `slopes`, if any, has y's shape and receives f′(y + bias) where
   /// `derivativeIsKept`; `residual`, if any, has y's shape.
   static func activate(
-    _ function: ElementwiseFunction, _ y: MatrixView<Self>, bias: UnsafePointer<Self>?, slopes: MatrixView<Self>?,
-    residual: MatrixView<Self>?)
+    _ function: ElementwiseFunction, _ y: MatrixView<Accumulator>, bias: UnsafePointer<Accumulator>?,
+    slopes: MatrixView<Self>?, residual: MatrixView<Self>?)
 
   /// gradient = gradient · f′ in place.
   ///
@@ -25,11 +25,6 @@ package protocol LayerKernels: TensorElement {
     _ gradient: MatrixView<Self>, to copy: MatrixView<Self>?, accumulates: Bool,
     columnSums: UnsafeMutablePointer<Double>?)
 
-  /// sums = Σ over the rows of `partial`, pieces × columns, in order; added to what is there if `accumulates`.
-  static func totalColumns(
-    pieces: Int, columns: Int, _ partial: UnsafePointer<Double>, stride: Int, into sums: UnsafeMutablePointer<Self>,
-    accumulates: Bool)
-
   /// y = silu(gate) ⊙ up; all of one shape.
   static func gate(_ gate: MatrixView<Self>, _ up: MatrixView<Self>, into y: MatrixView<Self>)
 
@@ -37,6 +32,14 @@ package protocol LayerKernels: TensorElement {
   static func gateBackward(
     _ gradient: MatrixView<Self>, gate: MatrixView<Self>, up: MatrixView<Self>, gateGradient: MatrixView<Self>?,
     gateAccumulates: Bool, upGradient: MatrixView<Self>?, upAccumulates: Bool)
+
+  /// y = factor · x, whatever y held, or y + factor · x if `accumulates`, of `count` consecutive elements.
+  static func writeScaled(
+    _ count: Int, _ factor: Accumulator, _ x: UnsafePointer<Self>, into y: UnsafeMutablePointer<Self>,
+    accumulates: Bool)
+
+  /// Σ x² of `count` consecutive elements, accumulated in double in a fixed order.
+  static func sumOfSquares(_ count: Int, _ x: UnsafePointer<Self>) -> Double
 }
 
 extension Float: LayerKernels {
@@ -69,13 +72,6 @@ extension Float: LayerKernels {
       columnSums)
   }
 
-  package static func totalColumns(
-    pieces: Int, columns: Int, _ partial: UnsafePointer<Double>, stride: Int, into sums: UnsafeMutablePointer<Float>,
-    accumulates: Bool
-  ) {
-    ckernels_total_columns_float(pieces, columns, partial, stride, sums, accumulates)
-  }
-
   package static func gate(_ gate: MatrixView<Float>, _ up: MatrixView<Float>, into y: MatrixView<Float>) {
     ckernels_gate_float(y.rows, y.columns, gate.base, gate.stride, up.base, up.stride, y.base, y.stride)
   }
@@ -88,6 +84,16 @@ extension Float: LayerKernels {
       gradient.rows, gradient.columns, gradient.base, gradient.stride, gate.base, gate.stride, up.base, up.stride,
       gateGradient?.base, gateGradient?.stride ?? 0, gateAccumulates, upGradient?.base, upGradient?.stride ?? 0,
       upAccumulates)
+  }
+
+  package static func writeScaled(
+    _ count: Int, _ factor: Float, _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, accumulates: Bool
+  ) {
+    ckernels_put_scaled_float(count, factor, x, y, accumulates)
+  }
+
+  package static func sumOfSquares(_ count: Int, _ x: UnsafePointer<Float>) -> Double {
+    ckernels_sum_of_squares_float(count, x)
   }
 }
 
@@ -122,13 +128,6 @@ extension Double: LayerKernels {
       columnSums)
   }
 
-  package static func totalColumns(
-    pieces: Int, columns: Int, _ partial: UnsafePointer<Double>, stride: Int, into sums: UnsafeMutablePointer<Double>,
-    accumulates: Bool
-  ) {
-    ckernels_total_columns_double(pieces, columns, partial, stride, sums, accumulates)
-  }
-
   package static func gate(_ gate: MatrixView<Double>, _ up: MatrixView<Double>, into y: MatrixView<Double>) {
     ckernels_gate_double(y.rows, y.columns, gate.base, gate.stride, up.base, up.stride, y.base, y.stride)
   }
@@ -141,5 +140,15 @@ extension Double: LayerKernels {
       gradient.rows, gradient.columns, gradient.base, gradient.stride, gate.base, gate.stride, up.base, up.stride,
       gateGradient?.base, gateGradient?.stride ?? 0, gateAccumulates, upGradient?.base, upGradient?.stride ?? 0,
       upAccumulates)
+  }
+
+  package static func writeScaled(
+    _ count: Int, _ factor: Double, _ x: UnsafePointer<Double>, into y: UnsafeMutablePointer<Double>, accumulates: Bool
+  ) {
+    ckernels_put_scaled_double(count, factor, x, y, accumulates)
+  }
+
+  package static func sumOfSquares(_ count: Int, _ x: UnsafePointer<Double>) -> Double {
+    ckernels_sum_of_squares_double(count, x)
   }
 }

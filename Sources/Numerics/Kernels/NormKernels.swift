@@ -1,27 +1,27 @@
 import CKernels
 
 /// Norms over rows, and the average over rows. Each passes over memory once.
-package protocol NormKernels: TensorElement {
+package protocol NormKernels: StoredElement {
   /// y = (x − mean) · rstd ⊙ gain + shift over each row, rstd = 1/√(variance + epsilon). `statistics`, if any, is rows × 2
   /// and receives mean and rstd.
   static func layerNorm(
-    _ x: MatrixView<Self>, gain: UnsafePointer<Self>, shift: UnsafePointer<Self>, epsilon: Self,
-    into y: MatrixView<Self>,
-    statistics: MatrixView<Self>?)
+    _ x: MatrixView<Self>, gain: UnsafePointer<Accumulator>, shift: UnsafePointer<Accumulator>, epsilon: Accumulator,
+    into y: MatrixView<Self>, statistics: MatrixView<Accumulator>?)
 
   /// From ∂L/∂y to ∂L/∂x, written or added, nil if nobody needs it. `columnSums`, 2 × columns, receives what these rows add
   /// to the gradients of gain and shift; nil if they are not trained.
   static func layerNormBackward(
-    _ gradient: MatrixView<Self>, x: MatrixView<Self>, statistics: MatrixView<Self>, gain: UnsafePointer<Self>,
+    _ gradient: MatrixView<Self>, x: MatrixView<Self>, statistics: MatrixView<Accumulator>,
+    gain: UnsafePointer<Accumulator>,
     xGradient: MatrixView<Self>?, accumulates: Bool, columnSums: UnsafeMutablePointer<Double>?)
 
   /// y = x · scale over each row, scale = 1/√(mean of squares + epsilon). `scales`, if any, has one column and receives it.
   static func rootMeanSquareNorm(
-    _ x: MatrixView<Self>, epsilon: Self, into y: MatrixView<Self>, scales: MatrixView<Self>?)
+    _ x: MatrixView<Self>, epsilon: Accumulator, into y: MatrixView<Self>, scales: MatrixView<Accumulator>?)
 
   /// From ∂L/∂y to ∂L/∂x, written or added.
   static func rootMeanSquareNormBackward(
-    _ gradient: MatrixView<Self>, y: MatrixView<Self>, scales: MatrixView<Self>, xGradient: MatrixView<Self>,
+    _ gradient: MatrixView<Self>, y: MatrixView<Self>, scales: MatrixView<Accumulator>, xGradient: MatrixView<Self>,
     accumulates: Bool)
 
   /// y = the average of x's rows, summed in double.

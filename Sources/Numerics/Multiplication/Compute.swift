@@ -18,19 +18,20 @@ package struct Compute: Sendable {
 
   /// C = alpha · op(A) op(B), or C + that, and then the epilogue, in tiles of C shared among the workers.
   ///
+  /// Each of the three may be narrow where `precision` is `.bfloat16`; C is then rounded once, after its epilogue.
   /// op(A) is m × k, op(B) k × n, C m × n; the views' own shapes are those before transposition. C may be neither A nor B. Result bits
   /// depend on the sizes, the library and the processor, not on the number of threads.
   /// - Parameters:
   ///   - packed: op(B) as it is now, by `pack`.
   ///   - accumulates: false overwrites C whatever it held.
   ///   - addition: a second product of the size of C, added to a tile before its epilogue.
-  @specialized(where Element == Float)
-  @specialized(where Element == Double)
-  package func multiply<Element: FloatingElement>(
-    _ a: MatrixView<Element>, transposeA: Bool = false, _ b: MatrixView<Element>, transposeB: Bool = false,
-    packed: PackedMatrix? = nil, alpha: Double = 1, accumulates: Bool = false, into c: MatrixView<Element>,
-    adding addition: ProductTerm<Element>? = nil, then epilogue: Epilogue<Element> = .none
-  ) {
+  @specialized(where A == Float, B == Float, C == Float)
+  @specialized(where A == Double, B == Double, C == Double)
+  package func multiply<A: ActivationElement, B: ActivationElement, C: ActivationElement>(
+    _ a: MatrixView<A>, transposeA: Bool = false, _ b: MatrixView<B>, transposeB: Bool = false,
+    packed: PackedMatrix? = nil, alpha: Double = 1, accumulates: Bool = false, into c: MatrixView<C>,
+    adding addition: ProductTerm<C.Accumulator>? = nil, then epilogue: Epilogue<C.Accumulator> = .none
+  ) where A.Accumulator == C.Accumulator, B.Accumulator == C.Accumulator {
     let product = MatrixProduct(
       ProductTerm(a, transposeA: transposeA, b, transposeB: transposeB, packed: packed, alpha: alpha),
       accumulates: accumulates, into: c, adding: addition, then: epilogue)
@@ -38,22 +39,22 @@ package struct Compute: Sendable {
     let partition = TilePartition(m: c.rows, n: c.columns, k: product.term.depth)
     workers.perform(pieces: partition.count) { index in
       let tile = partition.tile(index)
-      Element.multiply(product.tile(index, rows: tile.rows, columns: tile.columns), precision, with: library)
+      C.Accumulator.multiply(product.tile(index, rows: tile.rows, columns: tile.columns), precision, with: library)
     }
   }
 
   /// The same as one call on the calling thread: for those who share out work themselves.
-  @specialized(where Element == Float)
-  @specialized(where Element == Double)
-  package func multiplyOnCallingThread<Element: FloatingElement>(
-    _ a: MatrixView<Element>, transposeA: Bool = false, _ b: MatrixView<Element>, transposeB: Bool = false,
-    packed: PackedMatrix? = nil, alpha: Double = 1, accumulates: Bool = false, into c: MatrixView<Element>
-  ) {
+  @specialized(where A == Float, B == Float, C == Float)
+  @specialized(where A == Double, B == Double, C == Double)
+  package func multiplyOnCallingThread<A: ActivationElement, B: ActivationElement, C: ActivationElement>(
+    _ a: MatrixView<A>, transposeA: Bool = false, _ b: MatrixView<B>, transposeB: Bool = false,
+    packed: PackedMatrix? = nil, alpha: Double = 1, accumulates: Bool = false, into c: MatrixView<C>
+  ) where A.Accumulator == C.Accumulator, B.Accumulator == C.Accumulator {
     let product = MatrixProduct(
       ProductTerm(a, transposeA: transposeA, b, transposeB: transposeB, packed: packed, alpha: alpha),
       accumulates: accumulates, into: c)
     product.checkSizes()
-    Element.multiply(product, precision, with: library)
+    C.Accumulator.multiply(product, precision, with: library)
   }
 
   /// Tiles that a product of these sizes is cut into: as many numbers as `Epilogue.sumOfSquares` writes.
@@ -84,19 +85,18 @@ package protocol ProductLibrary: Sendable {
 
   /// Memory for a right operand, depth × columns, packed for this library's products; nil if it has no use for one.
   func packedMatrix(depth: Int, columns: Int, _ precision: ProductPrecision) -> PackedMatrix?
+
+  /// Bytes of that memory; nil when the count overflows.
+  func packedBytes(depth: Int, columns: Int, _ precision: ProductPrecision) -> Int?
 }
 
 extension ProductLibrary {
   package func packedMatrix(depth: Int, columns: Int, _ precision: ProductPrecision) -> PackedMatrix? { nil }
+
+  package func packedBytes(depth: Int, columns: Int, _ precision: ProductPrecision) -> Int? { 0 }
 }
 
-/// A number format with matrix products.
-package protocol MultipliableElement: TensorElement {
-  /// Lets `library` compute the product in this format.
-  static func multiply(_ product: MatrixProduct<Self>, _ precision: ProductPrecision, with library: any ProductLibrary)
-}
-
-extension Float: MultipliableElement {
+extension Float {
   package static func multiply(
     _ product: MatrixProduct<Float>, _ precision: ProductPrecision, with library: any ProductLibrary
   ) {
@@ -104,7 +104,7 @@ extension Float: MultipliableElement {
   }
 }
 
-extension Double: MultipliableElement {
+extension Double {
   package static func multiply(
     _ product: MatrixProduct<Double>, _ precision: ProductPrecision, with library: any ProductLibrary
   ) {

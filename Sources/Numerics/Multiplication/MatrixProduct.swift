@@ -1,23 +1,31 @@
 /// alpha · op(A) op(B): op(A) is m × k and op(B) k × n; A is stored as k × m when `transposeA`.
-package struct ProductTerm<Element: TensorElement>: Sendable {
+package struct ProductTerm<Element: FloatingElement>: Sendable {
   package let alpha: Double
-  package let a: MatrixView<Element>
+  package let a: StoredMatrix<Element>
   package let transposeA: Bool
-  package let b: MatrixView<Element>
+  package let b: StoredMatrix<Element>
   package let transposeB: Bool
   /// The packed form of op(B), or of a matrix whose columns from `column` on are op(B).
   let packed: (matrix: PackedMatrix, column: Int)?
 
   /// - Parameter packed: op(B) as it is now, packed by the library that will multiply; another one reads B.
+  package init<A: ActivationElement, B: ActivationElement>(
+    _ a: MatrixView<A>, transposeA: Bool = false, _ b: MatrixView<B>, transposeB: Bool = false,
+    packed: PackedMatrix? = nil, alpha: Double = 1
+  ) where A.Accumulator == Element, B.Accumulator == Element {
+    self.init(
+      A.stored(a), transposeA: transposeA, B.stored(b), transposeB: transposeB, packed: packed, alpha: alpha)
+  }
+
   package init(
-    _ a: MatrixView<Element>, transposeA: Bool = false, _ b: MatrixView<Element>, transposeB: Bool = false,
+    _ a: StoredMatrix<Element>, transposeA: Bool = false, _ b: StoredMatrix<Element>, transposeB: Bool = false,
     packed: PackedMatrix? = nil, alpha: Double = 1
   ) {
     self.init(a, transposeA, b, transposeB, packed: packed.map { ($0, 0) }, alpha: alpha)
   }
 
   private init(
-    _ a: MatrixView<Element>, _ transposeA: Bool, _ b: MatrixView<Element>, _ transposeB: Bool,
+    _ a: StoredMatrix<Element>, _ transposeA: Bool, _ b: StoredMatrix<Element>, _ transposeB: Bool,
     packed: (matrix: PackedMatrix, column: Int)?, alpha: Double
   ) {
     self.alpha = alpha
@@ -47,15 +55,23 @@ package struct ProductTerm<Element: TensorElement>: Sendable {
 }
 
 /// What is done to a tile of a product while it is in cache. Matrices are of the product's size, and a tile takes its rectangle of them.
-package enum Epilogue<Element: TensorElement>: Sendable {
+package enum Epilogue<Element: FloatingElement>: Sendable {
   case none
-  /// C ← residual + f(C + bias) with f′ into `slopes`; `bias` is 1 × n.
-  case activation(
-    ElementwiseFunction, bias: MatrixView<Element>?, slopes: MatrixView<Element>?, residual: MatrixView<Element>?)
+  case activation(ActivationEpilogue<Element>)
   /// Σ c² of the tile, as number `tile` of `sums`, which has as many as there are tiles.
   case sumOfSquares(into: PartialSums, tile: Int = 0)
   /// C ← C + linear · X + constant · 1; `diagonal` is the column of the first row's diagonal element.
   case polynomial(linear: Double, MatrixView<Element>, constant: Double, diagonal: Int = 0)
+
+  /// C ← residual + f(C + bias) with f′ into `slopes`; `bias` is 1 × n.
+  package static func activation<Kept: ActivationElement>(
+    _ function: ElementwiseFunction, bias: MatrixView<Element>?, slopes: MatrixView<Kept>?,
+    residual: MatrixView<Kept>?
+  ) -> Epilogue where Kept.Accumulator == Element {
+    .activation(
+      ActivationEpilogue(
+        function: function, bias: bias, slopes: slopes.map(Kept.stored), residual: residual.map(Kept.stored)))
+  }
 
   /// Whether there is anything to do.
   var isNeeded: Bool {
@@ -66,10 +82,7 @@ package enum Epilogue<Element: TensorElement>: Sendable {
   fileprivate func part(tile index: Int? = nil, rows: Range<Int>, columns: Range<Int>) -> Epilogue {
     switch self {
     case .none: .none
-    case .activation(let function, let bias, let slopes, let residual):
-      .activation(
-        function, bias: bias?.columns(columns), slopes: slopes?.block(rows: rows, columns: columns),
-        residual: residual?.block(rows: rows, columns: columns))
+    case .activation(let activation): .activation(activation.part(rows: rows, columns: columns))
     case .sumOfSquares(let sums, let tile): .sumOfSquares(into: sums, tile: index ?? tile)
     case .polynomial(let linear, let x, let constant, let diagonal):
       .polynomial(
@@ -79,19 +92,50 @@ package enum Epilogue<Element: TensorElement>: Sendable {
   }
 }
 
+/// `Epilogue.activation`.
+package struct ActivationEpilogue<Element: FloatingElement>: Sendable {
+  fileprivate let function: ElementwiseFunction
+  fileprivate let bias: MatrixView<Element>?
+  /// Both are stored alike.
+  fileprivate let slopes: StoredMatrix<Element>?
+  fileprivate let residual: StoredMatrix<Element>?
+
+  fileprivate func part(rows: Range<Int>, columns: Range<Int>) -> ActivationEpilogue {
+    ActivationEpilogue(
+      function: function, bias: bias?.columns(columns), slopes: slopes?.block(rows: rows, columns: columns),
+      residual: residual?.block(rows: rows, columns: columns))
+  }
+
+  fileprivate func finish(_ tile: MatrixView<Element>) {
+    let bias = bias.map { UnsafePointer($0.base) }
+    if case .narrow = slopes ?? residual {
+      Element.Narrow.activate(function, tile, bias: bias, slopes: slopes?.narrow, residual: residual?.narrow)
+    } else {
+      Element.activate(function, tile, bias: bias, slopes: slopes?.full, residual: residual?.full)
+    }
+  }
+}
+
 /// One product as a library gets it: C = term + addition, or C + that, and then the epilogue.
-package struct MatrixProduct<Element: TensorElement>: Sendable {
+package struct MatrixProduct<Element: FloatingElement>: Sendable {
   package let term: ProductTerm<Element>
   /// A second product of C's size.
   package let addition: ProductTerm<Element>?
   /// False overwrites C whatever it held.
   package let accumulates: Bool
-  /// m × n.
-  package let c: MatrixView<Element>
+  /// m × n. Where it is narrow, the sum and its epilogue are in the wider format, and what comes of them is rounded once.
+  package let c: StoredMatrix<Element>
   package let epilogue: Epilogue<Element>
 
+  package init<C: ActivationElement>(
+    _ term: ProductTerm<Element>, accumulates: Bool = false, into c: MatrixView<C>,
+    adding addition: ProductTerm<Element>? = nil, then epilogue: Epilogue<Element> = .none
+  ) where C.Accumulator == Element {
+    self.init(term, accumulates: accumulates, into: C.stored(c), adding: addition, then: epilogue)
+  }
+
   package init(
-    _ term: ProductTerm<Element>, accumulates: Bool = false, into c: MatrixView<Element>,
+    _ term: ProductTerm<Element>, accumulates: Bool = false, into c: StoredMatrix<Element>,
     adding addition: ProductTerm<Element>? = nil, then epilogue: Epilogue<Element> = .none
   ) {
     self.term = term
@@ -120,45 +164,47 @@ package struct MatrixProduct<Element: TensorElement>: Sendable {
   }
 }
 
-extension MatrixProduct where Element: FloatingElement {
-  /// The epilogue by the elementwise kernels, over a C that holds the sum of the products.
-  package func finish() {
-    finish(rows: 0..<c.rows, columns: 0..<c.columns, isFirst: true)
-  }
-
-  /// The same of one rectangle after another, of which one is the first.
-  func finish(rows: Range<Int>, columns: Range<Int>, isFirst: Bool) {
-    let c = c.block(rows: rows, columns: columns)
+extension MatrixProduct {
+  /// The epilogue by the elementwise kernels, over a rectangle of C that holds the sum of the products in `tile`.
+  ///
+  /// - Parameter isFirst: of one rectangle after another of this product one is.
+  func finish(_ tile: MatrixView<Element>, rows: Range<Int>, columns: Range<Int>, isFirst: Bool) {
     switch epilogue.part(rows: rows, columns: columns) {
     case .none: break
-    case .activation(let function, let bias, let slopes, let residual):
-      Element.activate(function, c, bias: bias.map { UnsafePointer($0.base) }, slopes: slopes, residual: residual)
-    case .sumOfSquares(let sums, let tile):
+    case .activation(let activation): activation.finish(tile)
+    case .sumOfSquares(let sums, let number):
       var sum = 0.0
-      for row in 0..<c.rows { sum += Element.sumOfSquares(c.columns, c.base + row * c.stride) }
-      sums[tile] = isFirst ? sum : sums[tile] + sum
+      for row in 0..<tile.rows { sum += Element.sumOfSquares(tile.columns, tile.base + row * tile.stride) }
+      sums[number] = isFirst ? sum : sums[number] + sum
     case .polynomial(let linear, let x, let constant, let diagonal):
-      for row in 0..<c.rows {
-        let target = c.base + row * c.stride
-        Element.combine(c.columns, Element(linear), x.base + row * x.stride, 1, target)
+      for row in 0..<tile.rows {
+        let target = tile.base + row * tile.stride
+        Element.combine(tile.columns, Element(linear), x.base + row * x.stride, 1, target)
         let column = diagonal + row
-        if column >= 0, column < c.columns { target[column] += Element(constant) }
+        if column >= 0, column < tile.columns { target[column] += Element(constant) }
       }
     }
   }
 
+  /// The same over all of a C that is not narrow and holds the sum of the products.
+  package func finish() {
+    guard case .full(let c) = c else { preconditionFailure("the sum is not in the format of the result") }
+    finish(c, rows: 0..<c.rows, columns: 0..<c.columns, isFirst: true)
+  }
+
   /// The sum of products as it is defined, element by element: for sizes that a library cannot take, and what libraries are tested
-  /// against.
+  /// against. C is not narrow.
   package func multiplyDirectly() {
+    guard case .full(let c) = c else { preconditionFailure("the sum is not in the format of the result") }
     for (number, term) in [term, addition].compactMap(\.self).enumerated() {
       let (a, b, keeps) = (term.a, term.b, accumulates || number > 0)
       for row in 0..<c.rows {
         for column in 0..<c.columns {
           var sum: Element = 0
           for index in 0..<term.depth {
-            let left = term.transposeA ? a.base[index * a.stride + row] : a.base[row * a.stride + index]
-            let right = term.transposeB ? b.base[column * b.stride + index] : b.base[index * b.stride + column]
-            sum += left * right
+            sum +=
+              (term.transposeA ? a[index, row] : a[row, index])
+              * (term.transposeB ? b[column, index] : b[index, column])
           }
           let target = c.base + row * c.stride + column
           target.pointee = Element(term.alpha) * sum + (keeps ? target.pointee : 0)

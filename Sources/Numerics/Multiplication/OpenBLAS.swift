@@ -17,8 +17,9 @@ package struct OpenBLAS: ProductLibrary {
   }
 
   private func compute<Element: BLASElement>(_ product: MatrixProduct<Element>) {
-    add(product.term, to: product.c, accumulates: product.accumulates)
-    if let addition = product.addition { add(addition, to: product.c, accumulates: true) }
+    guard case .full(let c) = product.c else { preconditionFailure("OpenBLAS has no products of bfloat16") }
+    add(product.term, to: c, accumulates: product.accumulates)
+    if let addition = product.addition { add(addition, to: c, accumulates: true) }
     product.finish()
   }
 
@@ -26,13 +27,19 @@ package struct OpenBLAS: ProductLibrary {
     _ term: ProductTerm<Element>, to c: MatrixView<Element>, accumulates: Bool
   ) {
     guard c.rows > 0, c.columns > 0 else { return }
-    guard let sizes = BLASSizes(term, c) else {
+    guard case .full(let left) = term.a, case .full(let right) = term.b else {
+      preconditionFailure("OpenBLAS has no products of bfloat16")
+    }
+    guard
+      let sizes = BLASSizes(
+        m: c.rows, n: c.columns, k: term.depth, leadingA: left.stride, leadingB: right.stride, leadingC: c.stride)
+    else {
       MatrixProduct(term, accumulates: accumulates, into: c).multiplyDirectly()
       return
     }
     Self.oneThreadPerCall()
     let (transposeA, transposeB) = (term.transposeA, term.transposeB)
-    let (a, b, leadingA, leadingB, leadingC) = (term.a.base, term.b.base, term.a.stride, term.b.stride, c.stride)
+    let (a, b, leadingA, leadingB, leadingC) = (left.base, right.base, left.stride, right.stride, c.stride)
     let (alpha, beta) = (Element(term.alpha), accumulates ? 1 : 0 as Element)
     guard Element.hasSmallMatrixKernels, let part = SkinnyProduct(m: c.rows, n: c.columns, k: term.depth) else {
       Element.gemm(
@@ -120,11 +127,6 @@ struct BLASSizes {
   let leadingA: Int32
   let leadingB: Int32
   let leadingC: Int32
-
-  init?<Element>(_ term: ProductTerm<Element>, _ c: MatrixView<Element>) {
-    self.init(
-      m: c.rows, n: c.columns, k: term.depth, leadingA: term.a.stride, leadingB: term.b.stride, leadingC: c.stride)
-  }
 
   /// Nil when a size does not fit. BLAS wants leading dimensions of at least 1 even of empty matrices.
   init?(m: Int, n: Int, k: Int, leadingA: Int, leadingB: Int, leadingC: Int) {

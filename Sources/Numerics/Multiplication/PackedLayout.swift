@@ -43,6 +43,12 @@ struct PackedLayout: Sendable, Equatable {
     return (units + unitMultiple - 1) / unitMultiple * unitMultiple
   }
 
+  /// Units of all blocks of a depth together.
+  func units(ofAllBlocks depth: Int) -> Int {
+    let last = blocks(ofDepth: depth) - 1
+    return last < 0 ? 0 : last * units(block(0, ofDepth: depth).count) + units(block(last, ofDepth: depth).count)
+  }
+
   /// Columns with those that fill the last panel.
   func filledColumns(_ columns: Int) -> Int {
     (columns + Self.panelColumns - 1) / Self.panelColumns * Self.panelColumns

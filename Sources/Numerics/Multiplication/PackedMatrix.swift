@@ -22,10 +22,7 @@ package final class PackedMatrix: @unchecked Sendable {
     self.columns = columns
     self.layout = layout
     self.parts = parts
-    let units = (0..<layout.blocks(ofDepth: depth)).reduce(0) {
-      $0 + layout.units(layout.block($1, ofDepth: depth).count)
-    }
-    partUnits = units * layout.filledColumns(columns)
+    partUnits = layout.units(ofAllBlocks: depth) * layout.filledColumns(columns)
     let count = max(1, partUnits * parts)
     let raw = UnsafeMutableRawPointer.allocate(byteCount: count * MemoryLayout<UInt32>.stride, alignment: 64)
     memory = raw.bindMemory(to: UInt32.self, capacity: count)
@@ -38,6 +35,12 @@ package final class PackedMatrix: @unchecked Sendable {
 
   /// Of memory.
   package var byteCount: Int { partUnits * parts * MemoryLayout<UInt32>.stride }
+
+  /// Of such a matrix's memory; nil when the count overflows.
+  static func byteCount(depth: Int, columns: Int, layout: PackedLayout, parts: Int) -> Int? {
+    guard Shape.elementCount([depth, columns]) != nil, max(depth, columns) <= Int.max / 32 else { return nil }
+    return Shape.byteCount([layout.units(ofAllBlocks: depth), layout.filledColumns(columns), parts], .int32)
+  }
 
   func has(_ part: ckernels_number_part) -> Bool { part == CKERNELS_HIGH_PART || parts > 1 }
 
@@ -55,6 +58,11 @@ extension Compute {
   /// Memory for a packed right operand, k × n, of what this object multiplies with; nil if that has no use for one.
   package func packedMatrix(depth: Int, columns: Int) -> PackedMatrix? {
     library.packedMatrix(depth: depth, columns: columns, precision)
+  }
+
+  /// Bytes of that memory, 0 where there is none; nil when the count overflows.
+  package func packedBytes(depth: Int, columns: Int) -> Int? {
+    library.packedBytes(depth: depth, columns: columns, precision)
   }
 
   /// Packs `b`, k × n, or n × k if it is `transposed`; the sizes must be `packed`'s.
@@ -89,5 +97,40 @@ extension PackedLayout {
     ckernels_pack_right(
       path, part, b.base + row * b.stride + column, b.stride, transposed, columns.count, block.count,
       units(block.count), panels)
+  }
+
+  /// The same of a matrix that may be of bfloat16 numbers, all of whose bits are in their high part.
+  func packRight(
+    _ b: StoredMatrix<Float>, transposed: Bool, _ part: ckernels_number_part, block: Range<Int>, columns: Range<Int>,
+    into panels: UnsafeMutablePointer<UInt32>
+  ) {
+    switch b {
+    case .full(let b):
+      packRight(b, transposed: transposed, part, block: block, columns: columns, into: panels)
+    case .narrow(let b):
+      let (row, column) = transposed ? (columns.lowerBound, block.lowerBound) : (block.lowerBound, columns.lowerBound)
+      ckernels_pack_right_bfloat16(
+        path, (b.base + row * b.stride + column).bits, b.stride, transposed, columns.count, block.count,
+        units(block.count), panels)
+    }
+  }
+
+  /// Packs some rows of a block of the left operand, or of its transpose, from `left` on.
+  func packLeft(
+    _ a: StoredMatrix<Float>, transposed: Bool, _ part: ckernels_number_part, block: Range<Int>, rows: Range<Int>,
+    into left: UnsafeMutablePointer<UInt32>
+  ) {
+    let units = units(block.count)
+    let (row, column) = transposed ? (block.lowerBound, rows.lowerBound) : (rows.lowerBound, block.lowerBound)
+    switch a {
+    case .full(let a):
+      ckernels_pack_left(
+        path, part, a.base + row * a.stride + column, a.stride, transposed, rows.count, block.count, units, left,
+        rowStride(units: units))
+    case .narrow(let a):
+      ckernels_pack_left_bfloat16(
+        path, (a.base + row * a.stride + column).bits, a.stride, transposed, rows.count, block.count, units, left,
+        rowStride(units: units))
+    }
   }
 }

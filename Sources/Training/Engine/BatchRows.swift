@@ -62,7 +62,7 @@ struct BatchRows {
 }
 
 /// A part of a batch between its forward and its backward pass.
-struct BatchPart<Element: FloatingElement> {
+struct BatchPart<Element: ActivationElement> {
   /// Samples of the batch.
   let rows: Range<Int>
   let sequences: SequenceLayout

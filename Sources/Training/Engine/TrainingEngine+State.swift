@@ -37,6 +37,7 @@ extension TrainingEngine {
         Model(graph), optimizer: optimizer, batchRows: batchRows, partRows: partRows, sampleClipping: sampleClipping),
       schedule: schedule, totalSteps: totalSteps, compute: compute)
     try model.load(into: weights, loading: loading)
+    packed.invalidateAll()
   }
 
   /// Copies of the weights, in the order of `model.structure.parameters`.
@@ -47,6 +48,7 @@ extension TrainingEngine {
   /// - Throws: `TrainingError.parameterCount`, `.parameterShape`, `.nonFiniteParameter`; nothing is changed then.
   package func setParameters(_ parameters: [Tensor<Element>]) throws(TrainingError) {
     try model.assign(parameters, to: weights)
+    packed.invalidateAll()
   }
 
   /// The elements of parameter number `index` of `model.structure.parameters` where they are, row-major.
@@ -110,38 +112,58 @@ extension TrainingEngine {
 }
 
 extension TrainingEngine {
-  /// Bytes an engine for this job takes at most: weights, gradients and optimizer memory of the trained ones, activations of the
-  /// parts in flight, what passes share, rotary tables, and the inputs of an inference of as many rows as a part has. Nil when a setting
-  /// is invalid or the count overflows.
+  /// Bytes an engine for this job takes at most: weights, gradients and optimizer memory of the trained ones, weights as products take them,
+  /// activations of the parts in flight, what passes share, rotary tables, and the inputs of an inference of as many rows as a part has. Nil when a
+  /// setting is invalid or the count overflows.
   ///
-  /// Not counted: copies that callers ask for (`parameters`, `optimizerState`, outputs), OpenBLAS's packing buffers, and for each thread the
-  /// 64 rows of a product that per-sample norms of sequences take.
-  /// - Parameters: as those of `init`.
+  /// Not counted: copies that callers ask for (`parameters`, `optimizerState`, outputs), the memory that products pack activations into, and for
+  /// each thread the scores of attention and the 64 rows of a product that per-sample norms of sequences take.
+  /// - Parameters: as those of `init`; of `compute` the precision and the library count.
   package static func memoryEstimate(
     _ model: Model, optimizer: OptimizerDescription?, batchRows: Int, partRows: Int? = nil,
-    sampleClipping: SampleClipping? = nil
+    sampleClipping: SampleClipping? = nil, compute: Compute = Compute(threads: 1)
   ) -> Int? {
     let settings = try? EngineSettings(
       model, optimizer: optimizer, batchRows: batchRows, partRows: partRows, sampleClipping: sampleClipping)
-    return settings.flatMap(memoryEstimate)
+    return settings.flatMap { memoryEstimate($0, compute) }
   }
 
-  static func memoryEstimate(_ settings: EngineSettings) -> Int? {
+  static func memoryEstimate(_ settings: EngineSettings, _ compute: Compute = Compute(threads: 1)) -> Int? {
     guard let part = settings.largestPart, let pass = settings.largestPass else { return nil }
+    let isNarrow = compute.precision == .bfloat16
     let specifications = settings.model.structure.parameters
-    let plan = settings.plan
-    let total = Shape.sum([
+    let elements = Shape.sum([
       Shape.sum(specifications.map { Shape.elementCount($0.shape) }),
       trainingElements(settings, settings.trained.map { specifications[$0] }),
-      part.elementCount(plan.partShapes).flatMap { Shape.elementCount([$0, settings.partsInFlight]) },
-      pass.elementCount(plan.workingShapes),
       Shape.elementCount([settings.rules == nil ? part.samples : part.tokens, settings.model.inputWidth]),
       // Output gradients that are kept aside.
       settings.sampleClipping != nil && settings.rules == nil
         ? Shape.elementCount([part.samples, settings.model.outputWidth]) : 0,
     ])
     return Shape.sum([
-      total.flatMap { Shape.byteCount([$0], Element.elementType) }, settings.model.tableBytes,
+      elements.flatMap { Shape.byteCount([$0], Element.elementType) },
+      isNarrow
+        ? activationBytes(settings, part, pass, Element.Narrow.self)
+        : activationBytes(settings, part, pass, Element.self),
+      PackedWeights.byteCount(
+        settings.model, flow: settings.flow, trains: settings.optimizer != nil, compute, Element.self),
+      settings.model.tableBytes,
+    ])
+  }
+
+  /// Activations of the parts in flight and what passes share; where they are in another format than inputs arrive in, the inputs of a part and of
+  /// an inference in both.
+  private static func activationBytes<Stored: ActivationElement>(
+    _ settings: EngineSettings, _ part: RowCounts, _ pass: RowCounts, _: Stored.Type
+  ) -> Int? where Stored.Accumulator == Element {
+    let plan = settings.plan
+    let inputs = Shape.elementCount([settings.rules == nil ? part.samples : part.tokens, settings.model.inputWidth])
+    return Shape.sum([
+      part.byteCount(plan.partShapes, Stored.self).flatMap { Shape.elementCount([$0, settings.partsInFlight]) },
+      pass.byteCount(plan.workingShapes, Stored.self),
+      Stored.self == Element.self
+        ? 0
+        : inputs.flatMap { Shape.elementCount([$0, Stored.elementType.byteCount + Element.elementType.byteCount]) },
     ])
   }
 

@@ -1,13 +1,13 @@
 import Numerics
 
 /// Keys and values of one attention layer and session, chunk by chunk: each view is a chunk's tokens × groups · headWidth. Carries no ownership.
-struct KeysAndValues<Element: FloatingElement>: Sendable {
+struct KeysAndValues<Element: ActivationElement>: Sendable {
   let keys: [MatrixView<Element>]
   let values: [MatrixView<Element>]
 
   /// Writes the rows of new tokens, of which the first is the session's token number `start`.
   func write(keys newKeys: MatrixView<Element>, values newValues: MatrixView<Element>, from start: Int) {
-    let size = GenerationCache<Element>.chunkTokens
+    let size = CacheLayout.chunkTokens
     for row in 0..<newKeys.rows {
       let (chunk, place) = (start + row).quotientAndRemainder(dividingBy: size)
       for (chunks, source) in [(keys, newKeys), (values, newValues)] {
@@ -21,7 +21,7 @@ struct KeysAndValues<Element: FloatingElement>: Sendable {
   func forEachChunk(
     of count: Int, _ body: (_ tokens: Range<Int>, _ keys: MatrixView<Element>, _ values: MatrixView<Element>) -> Void
   ) {
-    let size = GenerationCache<Element>.chunkTokens
+    let size = CacheLayout.chunkTokens
     for (number, start) in stride(from: 0, to: count, by: size).enumerated() {
       let tokens = start..<min(count, start + size)
       body(tokens, keys[number].rows(0..<tokens.count), values[number].rows(0..<tokens.count))
@@ -30,7 +30,7 @@ struct KeysAndValues<Element: FloatingElement>: Sendable {
 }
 
 /// What a layer knows of the tokens before those of its pass.
-struct PastTokens<Element: FloatingElement>: Sendable {
+struct PastTokens<Element: ActivationElement>: Sendable {
   /// How many each sample's session has: the position of the sample's first token.
   let starts: [Int]
   /// Of each sample's session, for the attention layer that is told; empty for other layers.
@@ -42,7 +42,7 @@ extension AttentionLayer {
   ///
   /// One new token's query heads of a group are one matrix of headsPerGroup × headWidth; of more tokens each head's queries are one, as in a pass
   /// over whole samples, and are cut into blocks as there. Time per new token grows with the tokens of its session, never with their square.
-  func forward<Element: FloatingElement>(
+  func forward<Element: ActivationElement>(
     _ pass: ForwardPass<Element>, _ sequences: SequenceLayout, _ past: PastTokens<Element>
   ) {
     guard past.memory.count == sequences.samples, past.starts.count == sequences.samples else { return }
@@ -57,7 +57,8 @@ extension AttentionLayer {
       CachedScores(shape, rows: sequences.range(ofSample: sample).count, past: past.starts[sample])
     }
     pass.workers.perform(
-      pieces: sequences.samples * shape.groups, scratch: scratch.map(\.elements).max() ?? 0, of: Element.self
+      pieces: sequences.samples * shape.groups, scratch: scratch.map(\.elements).max() ?? 0,
+      of: Element.Accumulator.self
     ) { piece, free in
       let (sample, group) = piece.quotientAndRemainder(dividingBy: shape.groups)
       let (memory, scores) = (past.memory[sample], scratch[sample])
@@ -74,15 +75,16 @@ extension AttentionLayer {
               queries.rows(block.queries), keys.head(group, shape.headWidth, rows: 0..<keys.rows), transposeB: true,
               alpha: factor, into: weights.columns(tokens))
           }
-          Element.attentionWeights(
+          Element.Accumulator.attentionWeights(
             weights, first: block.first, step: block.step, inverses: inverses, logarithms: nil)
-          let target = context.rows(block.queries)
-          memory.forEachChunk(of: block.keys) { tokens, _, values in
-            compute.multiplyOnCallingThread(
-              weights.columns(tokens), values.head(group, shape.headWidth, rows: 0..<values.rows),
-              accumulates: tokens.lowerBound > 0, into: target)
+          Element.withSums(of: context.rows(block.queries), keeping: false, in: { inverses + scores.height }) { sums in
+            memory.forEachChunk(of: block.keys) { tokens, _, values in
+              compute.multiplyOnCallingThread(
+                weights.columns(tokens), values.head(group, shape.headWidth, rows: 0..<values.rows),
+                accumulates: tokens.lowerBound > 0, into: sums)
+            }
+            Element.Accumulator.scaleRows(sums, by: inverses)
           }
-          Element.scaleRows(target, by: inverses)
         }
       }
     }
@@ -110,10 +112,11 @@ private struct CachedScores: Sendable {
   /// All rows of one token look at the same keys; of several tokens each next row at one more.
   private let isOneToken: Bool
   private let past: Int
-  private let height: Int
-  /// Elements of the largest block's scores.
+  /// Rows of the largest block.
+  let height: Int
+  /// Elements of its scores.
   let tileElements: Int
-  /// With a factor for each row of it.
+  /// With a factor for each row of it, and its rows of a head's context.
   let elements: Int
 
   /// - Parameters:
@@ -125,7 +128,7 @@ private struct CachedScores: Sendable {
     let keys = past + rows
     height = min(isOneToken ? shape.headsPerGroup : rows, AttentionBlocks.rows(keys: keys))
     tileElements = height * AttentionBlocks.rowStride(keys: keys)
-    elements = tileElements + height
+    elements = tileElements + height + height * shape.headWidth
   }
 
   /// Calls `body` for each block of `rows` rows; a block's queries are rows of their own matrix.

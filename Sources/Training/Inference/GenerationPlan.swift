@@ -66,17 +66,17 @@ struct GenerationBlock: Equatable {
 }
 
 /// The sessions that the samples of a pass continue.
-struct ContinuedSessions<Element: FloatingElement> {
+struct ContinuedSessions<Stored: ActivationElement> {
   /// The position of each sample's first token.
   let starts: [Int]
   /// Of each sample; empty where no attention comes.
-  let caches: [GenerationCache<Element>]
+  let chunks: [StoredChunks<Stored>]
+  let layout: CacheLayout
 
   /// What the layer at that place of the model is told.
-  func past(ofLayer layer: Int) -> PastTokens<Element> {
-    let memory = caches.compactMap { cache in
-      cache.layout.attentions.first { $0.layer == layer }.map { cache.memory(of: $0) }
-    }
-    return PastTokens(starts: starts, memory: memory)
+  func past(ofLayer layer: Int) -> PastTokens<Stored> {
+    let attention = layout.attentions.first { $0.layer == layer }
+    return PastTokens(
+      starts: starts, memory: attention.map { attention in chunks.map { $0.memory(of: attention) } } ?? [])
   }
 }

@@ -7,7 +7,7 @@ extension HostedModel {
   /// - Throws: `TrainingError.notGenerative` unless the model is a decoder: outputs by token, causal attention alone; `.invalidSetting` unless
   ///   `capacity` is 1 … the tokens of the graph's longest sample; `.tooLarge`.
   package func makeCache(capacity: Int) throws(TrainingError) -> GenerationCache<Element> {
-    try GenerationCache(generation.get().layout, capacity: capacity)
+    try passes.makeCache(generation.get().layout, capacity: capacity)
   }
 
   /// Adds each part's tokens to its session, all sessions in one batch.
@@ -26,17 +26,7 @@ extension HostedModel {
     let plan = try generation.get()
     try check(parts, plan.layout)
     guard Shape.byteCount([parts.count, model.outputWidth], Element.elementType) != nil else { throw .tooLarge }
-    var result = Tensor<Element>(uninitialized: [parts.count, model.outputWidth])
-    // The parts end in their order, each in one block.
-    result.withUnsafeMutableBufferPointer { elements in
-      guard var next = elements.baseAddress else { return }
-      for block in GenerationBlock.cut(parts.map(\.rows.rows), size: Inference<Element>.blockTokens) {
-        guard let outputs = run(block, parts, plan) else { continue }
-        next.update(from: outputs.base, count: outputs.count)
-        next += outputs.count
-      }
-    }
-    return result
+    return passes.extend(parts, plan)
   }
 
   private func check(
@@ -44,7 +34,9 @@ extension HostedModel {
   ) throws(TrainingError) {
     var seen = Set<ObjectIdentifier>()
     for (index, part) in parts.enumerated() {
-      guard part.cache.layout == layout else { throw .generationPart(index, "the session is another model's") }
+      guard part.cache.layout == layout, passes.canExtend(part.cache) else {
+        throw .generationPart(index, "the session is another model's")
+      }
       guard seen.insert(ObjectIdentifier(part.cache)).inserted else {
         throw .generationPart(index, "the session is in another part, too")
       }
@@ -56,65 +48,5 @@ extension HostedModel {
         throw .cacheFull(part: index, tokens: part.cache.count + rows.rows, capacity: part.cache.capacity)
       }
     }
-  }
-
-  /// Runs one block of tokens and leaves their keys and values in the caches.
-  ///
-  /// - Returns: the outputs of the parts that end in it, in the working memory; nil where none does.
-  private func run(
-    _ block: GenerationBlock, _ parts: [(cache: GenerationCache<Element>, rows: Tensor<Element>)],
-    _ plan: GenerationPlan
-  ) -> MatrixView<Element>? {
-    let layout = block.layout
-    let caches = block.slices.map { parts[$0.part].cache }
-    let starts = caches.map(\.count)
-    for (slice, cache) in zip(block.slices, caches) { cache.reserve(slice.rows.count) }
-    let input = gather(block, parts)
-    let size = Inference<Element>.blockTokens
-    runner.working.reserve(RowCounts(RowSpan(layout)), limit: RowCounts(samples: size, tokens: size))
-    let pass = LayerRunner<Element>.Pass(
-      span: RowSpan(layout), sequences: layout, part: nil, input: input,
-      sessions: ContinuedSessions(starts: starts, caches: caches))
-    runner.run(plan.allTokens, pass)
-    for (slice, cache) in zip(block.slices, caches) { cache.commit(slice.rows.count) }
-
-    let ended = block.slices.indices.filter { block.slices[$0].isLast }
-    if ended.isEmpty { return nil }
-    // The last tokens' rows move to the front, each from where none has been moved to yet.
-    for value in plan.carried {
-      guard let view = runner.view(.value(value), plan.allTokens, pass) else { continue }
-      for (target, slice) in ended.enumerated() {
-        let source = layout.offsets[slice + 1] - 1
-        if source == target { continue }
-        (view.base + target * view.stride).update(from: view.base + source * view.stride, count: view.columns)
-      }
-    }
-    let last = SequenceLayout(offsets: Array(0...ended.count), pooled: [])
-    let lastPass = LayerRunner<Element>.Pass(
-      span: RowSpan(last), sequences: last, part: nil, input: input.rows(0..<ended.count),
-      sessions: ContinuedSessions(starts: ended.map { caches[$0].count - 1 }, caches: []))
-    runner.run(plan.lastTokens, lastPass)
-    return runner.view(.value(model.outputValue), plan.lastTokens, lastPass)
-  }
-
-  /// The inputs of a block, one below the other, where the model may overwrite them.
-  private func gather(
-    _ block: GenerationBlock, _ parts: [(cache: GenerationCache<Element>, rows: Tensor<Element>)]
-  ) -> MatrixView<Element> {
-    let width = model.inputWidth
-    if newTokens.rows < block.tokens {
-      // The old memory goes first.
-      newTokens = MatrixBuffer(rows: 0, columns: width)
-      newTokens = MatrixBuffer(uninitializedRows: block.tokens, columns: width)
-    }
-    var next = newTokens.view.base
-    for slice in block.slices {
-      parts[slice.part].rows.withUnsafeBufferPointer { elements in
-        guard let source = elements.baseAddress else { return }
-        next.update(from: source + slice.rows.lowerBound * width, count: slice.rows.count * width)
-      }
-      next += slice.rows.count * width
-    }
-    return newTokens.view.rows(0..<block.tokens)
   }
 }

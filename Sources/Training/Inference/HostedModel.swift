@@ -11,13 +11,9 @@ package import Numerics
 package final class HostedModel<Element: FloatingElement> {
   package let model: Model
   let weights: [MatrixBuffer<Element>]
-  let runner: LayerRunner<Element>
   /// Or why it cannot generate.
   let generation: Result<GenerationPlan, TrainingError>
-  private let largestPass: RowCounts
-  private var inference: Inference<Element>
-  /// The inputs of a block of new tokens; kept between calls.
-  var newTokens: MatrixBuffer<Element>
+  let passes: any HostedPasses<Element>
 
   /// With weights that are written one after the other to where they stay, so that there is one copy of them. Memory is the caller's question
   /// (`memoryEstimate`) before.
@@ -30,6 +26,7 @@ package final class HostedModel<Element: FloatingElement> {
   ) throws {
     try self.init(graph, compute: compute)
     try model.load(into: weights, loading: loading)
+    passes.weightsChanged()
   }
 
   /// - Parameter parameters: in the order of `Model.structure.parameters`.
@@ -39,36 +36,38 @@ package final class HostedModel<Element: FloatingElement> {
   ) throws(TrainingError) {
     try self.init(graph, compute: compute)
     try model.assign(parameters, to: weights)
+    passes.weightsChanged()
   }
 
   private init(_ graph: ModelGraph, compute: Compute) throws(TrainingError) {
-    guard Self.memoryEstimate(graph) != nil else { throw .tooLarge }
-    model = Model(graph)
+    guard Self.memoryEstimate(graph, compute: compute) != nil else { throw .tooLarge }
+    let model = Model(graph)
     let plan = MemoryPlan(model, flow: GradientFlow(model), trains: false, keepsOutputGradient: false)
-    weights = model.makeWeights()
-    runner = LayerRunner(
-      model, flow: GradientFlow(model), weights: weights.map(\.view), working: MatrixMemory(plan.workingShapes),
-      compute: compute)
-    inference = Inference(model, plan.inference)
-    largestPass = Inference<Element>.largestBlock(model.rules)
-    newTokens = MatrixBuffer(rows: 0, columns: model.inputWidth)
+    let weights: [MatrixBuffer<Element>] = model.makeWeights()
+    (self.model, self.weights) = (model, weights)
     do throws(TrainingError) {
       generation = .success(try GenerationPlan(graph, model, plan.inference))
     } catch {
       generation = .failure(error)
     }
+    passes =
+      compute.precision == .bfloat16
+      ? StoredHostedPasses<Element.Narrow>(model, plan, weights, compute)
+      : StoredHostedPasses<Element>(model, plan, weights, compute)
   }
 
-  /// Bytes it takes at most: weights, the working memory of the largest block, inputs, rotary tables. Nil when the count overflows.
+  /// Bytes it takes at most: weights, also as products take them, the working memory of the largest block, inputs, rotary tables. Nil when the
+  /// count overflows.
   ///
-  /// Not counted: results, generation caches, OpenBLAS's packing buffers, the scores of attention that each thread works on, and the inner results
-  /// of low-rank additions.
+  /// Not counted: results, generation caches, the memory that products pack activations into, the scores of attention that each thread works on, and
+  /// the inner results of low-rank additions.
   /// - Parameters:
   ///   - inputRows: samples or tokens of the largest `infer`.
   ///   - longestSample: tokens of the longest sample that `infer` will be given; nil for the longest that the graph allows. A model that only
   ///     generates needs 1.
+  ///   - compute: as for `init`; its precision and library count.
   package static func memoryEstimate(
-    _ graph: ModelGraph, inputRows: Int = 0, longestSample: Int? = nil
+    _ graph: ModelGraph, inputRows: Int = 0, longestSample: Int? = nil, compute: Compute = Compute(threads: 1)
   ) -> Int? {
     let model = Model(graph)
     let plan = MemoryPlan(model, flow: GradientFlow(model), trains: false, keepsOutputGradient: false)
@@ -78,14 +77,21 @@ package final class HostedModel<Element: FloatingElement> {
         needsPooledTokens: $0.needsPooledTokens)
     }
     let isDecoder = (try? CacheLayout(graph)) != nil
-    let elements = Shape.sum([
-      Shape.sum(model.structure.parameters.map { Shape.elementCount($0.shape) }),
-      Inference<Element>.largestBlock(rules).elementCount(plan.workingShapes),
-      Shape.sum([inputRows, isDecoder ? Inference<Element>.blockTokens : 0]).flatMap {
-        Shape.elementCount([$0, model.inputWidth])
-      },
+    let block = Inference<Element>.largestBlock(rules)
+    let isNarrow = compute.precision == .bfloat16
+    let inputs = Shape.sum([inputRows, isDecoder ? Inference<Element>.blockTokens : 0]).flatMap {
+      Shape.elementCount([$0, model.inputWidth])
+    }
+    return Shape.sum([
+      Shape.sum(model.structure.parameters.map { Shape.byteCount($0.shape, Element.elementType) }),
+      isNarrow
+        ? block.byteCount(plan.workingShapes, Element.Narrow.self) : block.byteCount(plan.workingShapes, Element.self),
+      inputs.flatMap { Shape.byteCount([$0], Element.elementType) },
+      // Before and after they are rounded.
+      isNarrow ? inputs.flatMap { Shape.byteCount([$0], Element.Narrow.elementType) } : 0,
+      PackedWeights.byteCount(model, flow: GradientFlow(model), trains: false, compute, Element.self),
+      model.tableBytes,
     ])
-    return Shape.sum([elements.flatMap { Shape.byteCount([$0], Element.elementType) }, model.tableBytes])
   }
 
   /// Outputs of `rows` samples, `[samples or tokens, outputs]`.
@@ -98,6 +104,6 @@ package final class HostedModel<Element: FloatingElement> {
   package func infer(
     rows: Int, sequences: SequenceLayout? = nil, filling: (UnsafeMutableBufferPointer<Element>) throws -> Void
   ) throws -> Tensor<Element> {
-    try inference.run(rows: rows, sequences: sequences, on: runner, memoryLimit: largestPass, filling: filling)
+    try passes.infer(rows: rows, sequences: sequences, filling: filling)
   }
 }

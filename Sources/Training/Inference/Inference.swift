@@ -2,7 +2,9 @@ import Models
 import Numerics
 
 /// Forward passes that keep nothing, over any number of rows: those of a `TrainingEngine` and of a `HostedModel`.
-struct Inference<Element: FloatingElement> {
+struct Inference<Stored: ActivationElement> {
+  typealias Element = Stored.Accumulator
+
   /// Rows or tokens whose activations are in memory at once: enough for the multiplications to run at full speed.
   static var blockRows: Int { 256 }
   static var blockTokens: Int { 1024 }
@@ -10,15 +12,18 @@ struct Inference<Element: FloatingElement> {
   private let model: Model
   private let plan: PassPlan
   /// Kept between calls; grows to the largest input asked for.
-  private var input: MatrixBuffer<Element>
+  private var input: MatrixBuffer<Stored>
+  /// Inputs on their way into the format of activations, where that is another one.
+  private var arriving: MatrixBuffer<Element>
 
   init(_ model: Model, _ plan: PassPlan) {
     self.model = model
     self.plan = plan
     input = MatrixBuffer(rows: 0, columns: model.inputWidth)
+    arriving = MatrixBuffer(rows: 0, columns: model.inputWidth)
   }
 
-  /// The most rows that are worked on at once; one sample may be longer than a block.
+  /// The maximum rows that are worked on at once; one sample may be longer than a block.
   static func largestBlock(_ rules: SequenceRules?) -> RowCounts {
     guard let rules else { return RowCounts(samples: blockRows, tokens: 0) }
     return RowCounts(samples: blockTokens, tokens: max(blockTokens, rules.maximumTokens))
@@ -32,7 +37,7 @@ struct Inference<Element: FloatingElement> {
   ///   - filling: writes the inputs, row-major.
   /// - Throws: what `filling` throws; `TrainingError.invalidSetting` unless `rows` is at least 1, `.sequences`, `.tooLarge`.
   mutating func run(
-    rows: Int, sequences: SequenceLayout?, on runner: LayerRunner<Element>,
+    rows: Int, sequences: SequenceLayout?, on runner: LayerRunner<Stored>,
     memoryLimit: RowCounts, filling: (UnsafeMutableBufferPointer<Element>) throws -> Void
   ) throws -> Tensor<Element> {
     guard rows >= 1 else { throw TrainingError.invalidSetting("inference needs at least 1 row") }
@@ -49,7 +54,18 @@ struct Inference<Element: FloatingElement> {
       input = MatrixBuffer(rows: inputRows, columns: model.inputWidth)
     }
     let source = input.view.rows(0..<inputRows)
-    try filling(UnsafeMutableBufferPointer(start: source.base, count: source.count))
+    var arriving = arriving
+    defer { self.arriving = arriving }
+    let room = {
+      if arriving.rows < inputRows {
+        arriving = MatrixBuffer(rows: 0, columns: source.columns)
+        arriving = MatrixBuffer(uninitializedRows: inputRows, columns: source.columns)
+      }
+      return arriving.view.base
+    }
+    try Stored.withSums(of: source, keeping: false, in: room) { source in
+      try filling(UnsafeMutableBufferPointer(start: source.base, count: source.count))
+    }
     var result = Tensor<Element>(uninitialized: [outputRows, model.outputWidth])
     result.withUnsafeMutableBufferPointer { target in
       guard var next = target.baseAddress else { return }
@@ -58,11 +74,11 @@ struct Inference<Element: FloatingElement> {
         let (block, span, layout) = Self.block(from: first, rows: rows, sequences)
         runner.working.reserve(RowCounts(span), limit: memoryLimit)
         let inputBlock = sequences.map { $0.offsets[block.lowerBound]..<$0.offsets[block.upperBound] } ?? block
-        let pass = LayerRunner<Element>.Pass(
+        let pass = LayerRunner<Stored>.Pass(
           span: span, sequences: layout, part: nil, input: source.rows(inputBlock))
         runner.run(plan, pass)
         if let outputs = runner.view(.value(model.outputValue), plan, pass) {
-          next.update(from: outputs.base, count: outputs.count)
+          Stored.widen(outputs.count, outputs.base, into: next)
           next += outputs.count
         }
         first = block.upperBound

@@ -26,7 +26,7 @@ package struct GatedLayer: Layer {
     ]
   }
 
-  package func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>) {
+  package func forward<Element: ActivationElement>(_ pass: ForwardPass<Element>) {
     guard let gate = pass.inputs.first, let up = pass.inputs.last else { return }
     let output = pass.output
     pass.workers.performOverRows(output) { rows in
@@ -34,7 +34,7 @@ package struct GatedLayer: Layer {
     }
   }
 
-  package func backward<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> Double {
+  package func backward<Element: ActivationElement>(_ pass: BackwardPass<Element>) -> Double {
     guard let gate = pass.inputs.first, let up = pass.inputs.last, pass.inputGradients.count == 2 else { return 0 }
     let (gradient, gateGradient, upGradient) = (pass.outputGradient, pass.inputGradients[0], pass.inputGradients[1])
     pass.workers.performOverRows(gradient) { rows in

@@ -7,39 +7,47 @@ package protocol Layer: LayerRules {
   var inputs: [Int] { get }
   /// The value it writes; no other layer writes it.
   var output: Int { get }
-  /// Elements a row that the forward pass keeps for the backward pass, beside inputs and output.
+  /// Elements per row that the forward pass keeps for the backward pass, beside inputs and output.
   var keptColumns: Int { get }
+  /// Numbers per row that it keeps beside those in the format of arithmetic, whatever activations are kept in: means, scales and logarithms, which
+  /// few bits would spoil.
+  var statisticsColumns: Int { get }
 
   /// The values, of `inputs` and `output`, that the backward pass reads; of the others' views only the shape counts there.
   var valuesReadBackward: [Int] { get }
 
   /// Writes `pass.output`, and `pass.kept` where there is one.
-  func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>)
+  func forward<Element: ActivationElement>(_ pass: ForwardPass<Element>)
 
   /// Writes the gradients of its parameters and adds to or writes those of its inputs; may overwrite
   /// `pass.outputGradient`.
   ///
   /// Returns the sum of squares over all its parameter gradients as they stand after this pass (what earlier parts of the batch
   /// added included), whose bits must not depend on the number of threads.
-  func backward<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> Double
+  func backward<Element: ActivationElement>(_ pass: BackwardPass<Element>) -> Double
 }
 
 extension Layer {
   package var valuesReadBackward: [Int] { inputs + [output] }
+  package var statisticsColumns: Int { 0 }
 }
 
 /// What a layer gets for a forward pass over some samples of a batch. A view has as many rows as there are samples or tokens,
-/// by its value's domain.
-package struct ForwardPass<Element: FloatingElement> {
+/// by its value's domain. `Element` is what activations are kept in.
+package struct ForwardPass<Element: ActivationElement> {
   package let compute: Compute
   /// Nil where every sample is one row.
   package let sequences: SequenceLayout?
   /// In the order of the layer's `parameters`; a vector of n is 1 × n.
-  package let parameters: ArraySlice<MatrixView<Element>>
+  package let parameters: ArraySlice<MatrixView<Element.Accumulator>>
+  /// Of each parameter; empty where none is packed.
+  var packed: ArraySlice<PackedWeight> = []
   package let inputs: [MatrixView<Element>]
   package let output: MatrixView<Element>
   /// The output's rows × `keptColumns`; nil in inference, where no backward pass follows, and where `keptColumns` is 0.
   package let kept: MatrixView<Element>?
+  /// The output's rows × `statisticsColumns`; nil as `kept` is.
+  var statistics: MatrixView<Element.Accumulator>? = nil
   /// What came before the samples' rows, where a pass continues sessions (`HostedModel.extend`); nil where each sample is whole.
   var past: PastTokens<Element>? = nil
 
@@ -47,27 +55,29 @@ package struct ForwardPass<Element: FloatingElement> {
 }
 
 /// What a layer gets for a backward pass over the samples of one or more forward passes: a whole batch, or a part of it.
-package struct BackwardPass<Element: FloatingElement> {
+package struct BackwardPass<Element: ActivationElement> {
   package let compute: Compute
   /// Nil where every sample is one row.
   package let sequences: SequenceLayout?
-  package let parameters: ArraySlice<MatrixView<Element>>
+  package let parameters: ArraySlice<MatrixView<Element.Accumulator>>
+  var packed: ArraySlice<PackedWeight> = []
   package let inputs: [MatrixView<Element>]
   package let output: MatrixView<Element>
   package let kept: MatrixView<Element>?
+  var statistics: MatrixView<Element.Accumulator>? = nil
   /// ∂L/∂output, complete; the layer may overwrite it.
   package let outputGradient: MatrixView<Element>
   /// One for each input; nil where nobody needs it: the model's input, and whatever only frozen layers
   /// come before.
   package let inputGradients: [InputGradient<Element>?]
   /// In the order of `parameters`; nil for a parameter that is not trained.
-  package let parameterGradients: ArraySlice<ParameterGradient<Element>?>
+  package let parameterGradients: ArraySlice<ParameterGradient<Element.Accumulator>?>
 
   package var workers: Workers { compute.workers }
 }
 
 /// Where a layer puts ∂L/∂input.
-package struct InputGradient<Element: FloatingElement> {
+package struct InputGradient<Element: ActivationElement> {
   package let view: MatrixView<Element>
   /// Another reader of the same value has already written its share: add to it.
   package let accumulates: Bool

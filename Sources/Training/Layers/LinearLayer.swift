@@ -52,24 +52,26 @@ package struct LinearLayer: Layer {
       (starting.isTrained ? [input] : []) + (keptColumns == 0 && function != .identity ? [output] : [])
   }
 
-  package func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>) {
+  package func forward<Element: ActivationElement>(_ pass: ForwardPass<Element>) {
     forward(pass, adding: nil)
   }
 
   /// - Parameter addition: added to x Wᵀ before bias and function.
-  func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>, adding addition: ProductTerm<Element>?) {
+  func forward<Element: ActivationElement>(
+    _ pass: ForwardPass<Element>, adding addition: ProductTerm<Element.Accumulator>?
+  ) {
     guard let weight = pass.parameters.first, let input = pass.inputs.first else { return }
     let bias = parameters.count > 1 ? pass.parameters.dropFirst().first : nil
     let residual = pass.inputs.dropFirst().first
     let isPlain = bias == nil && residual == nil && function == .identity && addition == nil
     pass.compute.multiply(
-      input, weight, transposeB: true, into: pass.output, adding: addition,
+      input, weight, transposeB: true, packed: pass.packed.first?.transposed, into: pass.output, adding: addition,
       then: isPlain
         ? .none
         : .activation(function, bias: bias, slopes: keptColumns > 0 ? pass.kept : nil, residual: residual))
   }
 
-  package func backward<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> Double {
+  package func backward<Element: ActivationElement>(_ pass: BackwardPass<Element>) -> Double {
     guard let weight = pass.parameters.first, let input = pass.inputs.first else { return 0 }
     let gradient = pass.outputGradient
     let biasGradient = parameters.count > 1 ? pass.parameterGradients.dropFirst().first ?? nil : nil
@@ -80,14 +82,16 @@ package struct LinearLayer: Layer {
     }
     // dX = dZ W.
     if let inputGradient = pass.inputGradients.first ?? nil {
-      pass.compute.multiply(gradient, weight, accumulates: inputGradient.accumulates, into: inputGradient.view)
+      pass.compute.multiply(
+        gradient, weight, packed: pass.packed.first?.plain, accumulates: inputGradient.accumulates,
+        into: inputGradient.view)
     }
     return weightSquares + biasSquares
   }
 
   /// dZ = dY ⊙ f′ in place, with it the sum over rows that is db, and the residual's gradient, which is dY; returns ‖db‖².
-  private func passThroughFunction<Element: FloatingElement>(
-    _ pass: BackwardPass<Element>, _ biasGradient: ParameterGradient<Element>?
+  private func passThroughFunction<Element: ActivationElement>(
+    _ pass: BackwardPass<Element>, _ biasGradient: ParameterGradient<Element.Accumulator>?
   ) -> Double {
     let gradient = pass.outputGradient
     let residual = pass.inputGradients.dropFirst().first ?? nil
@@ -115,12 +119,12 @@ package struct LinearLayer: Layer {
       return 0
     }
     sums.total(0..<width, into: biasGradient.view.base, accumulates: biasGradient.accumulates)
-    return Element.sumOfSquares(width, biasGradient.view.base)
+    return Element.Accumulator.sumOfSquares(width, biasGradient.view.base)
   }
 }
 
 extension LinearLayer: SampleNormLayer {
-  package func addSampleSquares<Element: FloatingElement>(
+  package func addSampleSquares<Element: ActivationElement>(
     _ pass: BackwardPass<Element>, of samples: SampleRows, to squares: PartialSums
   ) {
     guard let weight = parameters.first, weight.isTrained, let input = pass.inputs.first else { return }
@@ -135,9 +139,9 @@ extension LinearLayer: SampleNormLayer {
 extension Compute {
   /// dW = factor · dZᵀ X over all rows, added to what is there if the gradient accumulates; returns ‖dW‖² as it then stands,
   /// each tile's part taken while it is in cache.
-  func multiplyForWeights<Element: FloatingElement>(
+  func multiplyForWeights<Element: ActivationElement>(
     _ gradient: MatrixView<Element>, _ input: MatrixView<Element>, factor: Double = 1,
-    into target: ParameterGradient<Element>
+    into target: ParameterGradient<Element.Accumulator>
   ) -> Double {
     let weights = target.view
     let squares = PartialSums(count: Self.tiles(m: weights.rows, n: weights.columns, k: gradient.rows))

@@ -46,7 +46,7 @@ package struct LowRankLinearLayer: Layer {
     valuesReadBackward = [base.inputs[0]] + base.valuesReadBackward.filter { $0 != base.inputs[0] }
   }
 
-  package func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>) {
+  package func forward<Element: ActivationElement>(_ pass: ForwardPass<Element>) {
     guard let input = pass.inputs.first, pass.parameters.count == parameters.count,
       let down = pass.parameters.dropLast().last, let up = pass.parameters.last
     else { return }
@@ -54,11 +54,14 @@ package struct LowRankLinearLayer: Layer {
     let temporary = MatrixBuffer<Element>(rows: pass.kept == nil ? input.rows : 0, columns: rank)
     defer { withExtendedLifetime(temporary) {} }
     let reduced = pass.kept.map { $0.columns(base.keptColumns..<base.keptColumns + rank) } ?? temporary.view
-    pass.compute.multiply(input, down, transposeB: true, into: reduced)
-    base.forward(basePass(pass), adding: ProductTerm(reduced, up, transposeB: true, alpha: scale))
+    pass.compute.multiply(
+      input, down, transposeB: true, packed: pass.packed.dropLast().last?.transposed, into: reduced)
+    base.forward(
+      basePass(pass),
+      adding: ProductTerm(reduced, up, transposeB: true, packed: pass.packed.last?.transposed, alpha: scale))
   }
 
-  package func backward<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> Double {
+  package func backward<Element: ActivationElement>(_ pass: BackwardPass<Element>) -> Double {
     guard let input = pass.inputs.first, let kept = pass.kept, pass.parameters.count == parameters.count,
       let down = pass.parameters.dropLast().last, let up = pass.parameters.last
     else { return 0 }
@@ -71,25 +74,29 @@ package struct LowRankLinearLayer: Layer {
     }
     // dZ B, through which the gradients of A and of x go.
     let reducedGradient = kept.columns(base.keptColumns + rank..<base.keptColumns + 2 * rank)
-    pass.compute.multiply(gradient, up, into: reducedGradient)
+    pass.compute.multiply(gradient, up, packed: pass.packed.last?.plain, into: reducedGradient)
     if let downGradient = pass.parameterGradients.dropLast().last ?? nil {
       squares += pass.compute.multiplyForWeights(reducedGradient, input, factor: scale, into: downGradient)
     }
     if let inputGradient = pass.inputGradients.first ?? nil {
-      pass.compute.multiply(reducedGradient, down, alpha: scale, accumulates: true, into: inputGradient.view)
+      pass.compute.multiply(
+        reducedGradient, down, packed: pass.packed.dropLast().last?.plain, alpha: scale, accumulates: true,
+        into: inputGradient.view)
     }
     return squares
   }
 
-  private func basePass<Element: FloatingElement>(_ pass: ForwardPass<Element>) -> ForwardPass<Element> {
+  private func basePass<Element: ActivationElement>(_ pass: ForwardPass<Element>) -> ForwardPass<Element> {
     ForwardPass(
-      compute: pass.compute, sequences: pass.sequences, parameters: pass.parameters.dropLast(2), inputs: pass.inputs,
+      compute: pass.compute, sequences: pass.sequences, parameters: pass.parameters.dropLast(2),
+      packed: pass.packed.dropLast(2), inputs: pass.inputs,
       output: pass.output, kept: pass.kept.map { $0.columns(0..<base.keptColumns) })
   }
 
-  private func basePass<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> BackwardPass<Element> {
+  private func basePass<Element: ActivationElement>(_ pass: BackwardPass<Element>) -> BackwardPass<Element> {
     BackwardPass(
-      compute: pass.compute, sequences: pass.sequences, parameters: pass.parameters.dropLast(2), inputs: pass.inputs,
+      compute: pass.compute, sequences: pass.sequences, parameters: pass.parameters.dropLast(2),
+      packed: pass.packed.dropLast(2), inputs: pass.inputs,
       output: pass.output, kept: pass.kept.map { $0.columns(0..<base.keptColumns) },
       outputGradient: pass.outputGradient, inputGradients: pass.inputGradients,
       parameterGradients: pass.parameterGradients.dropLast(2))
@@ -97,7 +104,7 @@ package struct LowRankLinearLayer: Layer {
 }
 
 extension LowRankLinearLayer: SampleNormLayer {
-  package func addSampleSquares<Element: FloatingElement>(
+  package func addSampleSquares<Element: ActivationElement>(
     _ pass: BackwardPass<Element>, of samples: SampleRows, to squares: PartialSums
   ) {
     guard let input = pass.inputs.first, let kept = pass.kept else { return }

@@ -14,7 +14,8 @@ package struct LayerNormLayer: Layer {
   private let epsilon: Double
 
   /// Mean and reciprocal deviation of a row.
-  package var keptColumns: Int { 2 }
+  package var statisticsColumns: Int { 2 }
+  package var keptColumns: Int { 0 }
   package var valuesReadBackward: [Int] { inputs }
 
   /// - Parameter value: what both input and output are: they share a space.
@@ -31,20 +32,22 @@ package struct LayerNormLayer: Layer {
     constraints = [SpaceConstraint(space: value.space, largest: .permutation, reason: "gain of \(name)")]
   }
 
-  package func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>) {
+  package func forward<Element: ActivationElement>(_ pass: ForwardPass<Element>) {
     guard let input = pass.inputs.first, let gain = pass.parameters.first, let shift = pass.parameters.last else {
       return
     }
-    let (output, kept, epsilon) = (pass.output, pass.kept, Element(epsilon))
+    let (output, statistics, epsilon) = (pass.output, pass.statistics, Element.Accumulator(epsilon))
     pass.workers.performOverRows(input) { rows in
       Element.layerNorm(
         input.rows(rows), gain: gain.base, shift: shift.base, epsilon: epsilon, into: output.rows(rows),
-        statistics: kept?.rows(rows))
+        statistics: statistics?.rows(rows))
     }
   }
 
-  package func backward<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> Double {
-    guard let input = pass.inputs.first, let gain = pass.parameters.first, let kept = pass.kept else { return 0 }
+  package func backward<Element: ActivationElement>(_ pass: BackwardPass<Element>) -> Double {
+    guard let input = pass.inputs.first, let gain = pass.parameters.first, let statistics = pass.statistics else {
+      return 0
+    }
     let gradient = pass.outputGradient
     let target = pass.inputGradients.first ?? nil
     let gainGradient = pass.parameterGradients.first ?? nil
@@ -55,7 +58,7 @@ package struct LayerNormLayer: Layer {
     pass.workers.perform(pieces: sums.pieces) { piece in
       let rows = sums.rows(ofPiece: piece)
       Element.layerNormBackward(
-        gradient.rows(rows), x: input.rows(rows), statistics: kept.rows(rows), gain: gain.base,
+        gradient.rows(rows), x: input.rows(rows), statistics: statistics.rows(rows), gain: gain.base,
         xGradient: target?.view.rows(rows), accumulates: target?.accumulates ?? false,
         columnSums: isTrained ? sums.sums(ofPiece: piece) : nil)
     }
@@ -63,7 +66,7 @@ package struct LayerNormLayer: Layer {
     for (columns, parameter) in [(0..<width, gainGradient), (width..<2 * width, shiftGradient)] {
       guard let parameter else { continue }
       sums.total(columns, into: parameter.view.base, accumulates: parameter.accumulates)
-      squares += Element.sumOfSquares(width, parameter.view.base)
+      squares += Element.Accumulator.sumOfSquares(width, parameter.view.base)
     }
     return squares
   }
@@ -80,7 +83,8 @@ package struct RootMeanSquareNormLayer: Layer {
 
   package var parameters: [ParameterSpecification] { [] }
   /// The factor of a row.
-  package var keptColumns: Int { 1 }
+  package var statisticsColumns: Int { 1 }
+  package var keptColumns: Int { 0 }
   package var valuesReadBackward: [Int] { [output] }
 
   init(name: String, from input: Int, to output: Int, _ value: ModelValue, epsilon: Double) {
@@ -91,21 +95,21 @@ package struct RootMeanSquareNormLayer: Layer {
     constraints = [SpaceConstraint(space: value.space, largest: .orthogonal, reason: "length in \(name)")]
   }
 
-  package func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>) {
+  package func forward<Element: ActivationElement>(_ pass: ForwardPass<Element>) {
     guard let input = pass.inputs.first else { return }
-    let (output, kept, epsilon) = (pass.output, pass.kept, Element(epsilon))
+    let (output, statistics, epsilon) = (pass.output, pass.statistics, Element.Accumulator(epsilon))
     pass.workers.performOverRows(input) { rows in
       Element.rootMeanSquareNorm(
-        input.rows(rows), epsilon: epsilon, into: output.rows(rows), scales: kept?.rows(rows))
+        input.rows(rows), epsilon: epsilon, into: output.rows(rows), scales: statistics?.rows(rows))
     }
   }
 
-  package func backward<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> Double {
-    guard let target = pass.inputGradients.first ?? nil, let kept = pass.kept else { return 0 }
+  package func backward<Element: ActivationElement>(_ pass: BackwardPass<Element>) -> Double {
+    guard let target = pass.inputGradients.first ?? nil, let statistics = pass.statistics else { return 0 }
     let (gradient, output) = (pass.outputGradient, pass.output)
     pass.workers.performOverRows(gradient) { rows in
       Element.rootMeanSquareNormBackward(
-        gradient.rows(rows), y: output.rows(rows), scales: kept.rows(rows), xGradient: target.view.rows(rows),
+        gradient.rows(rows), y: output.rows(rows), scales: statistics.rows(rows), xGradient: target.view.rows(rows),
         accumulates: target.accumulates)
     }
     return 0

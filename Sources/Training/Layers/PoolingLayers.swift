@@ -19,7 +19,7 @@ package struct MeanPoolLayer: Layer {
     constraints = [SpaceConstraint(space: value.space, largest: .orthogonal, reason: "average in \(name)")]
   }
 
-  package func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>) {
+  package func forward<Element: ActivationElement>(_ pass: ForwardPass<Element>) {
     guard let input = pass.inputs.first, let sequences = pass.sequences else { return }
     let output = pass.output
     pass.workers.perform(pieces: sequences.samples) { sample in
@@ -28,12 +28,12 @@ package struct MeanPoolLayer: Layer {
     }
   }
 
-  package func backward<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> Double {
+  package func backward<Element: ActivationElement>(_ pass: BackwardPass<Element>) -> Double {
     guard let target = pass.inputGradients.first ?? nil, let sequences = pass.sequences else { return 0 }
     let gradient = pass.outputGradient
     pass.workers.perform(pieces: sequences.samples) { sample in
       let tokens = sequences.range(ofSample: sample)
-      let share = 1 / Element(max(1, tokens.count))
+      let share = 1 / Element.Accumulator(max(1, tokens.count))
       for row in tokens {
         Element.writeScaled(
           gradient.columns, share, gradient.base + sample * gradient.stride,
@@ -62,7 +62,7 @@ package struct SelectLayer: Layer {
     constraints = [SpaceConstraint(space: value.space, largest: .orthogonal, reason: "pooled token of \(name)")]
   }
 
-  package func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>) {
+  package func forward<Element: ActivationElement>(_ pass: ForwardPass<Element>) {
     guard let input = pass.inputs.first, let pooled = pass.sequences?.pooled else { return }
     for (sample, row) in pooled.enumerated() {
       let target = pass.output.base + sample * pass.output.stride
@@ -70,7 +70,7 @@ package struct SelectLayer: Layer {
     }
   }
 
-  package func backward<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> Double {
+  package func backward<Element: ActivationElement>(_ pass: BackwardPass<Element>) -> Double {
     guard let target = pass.inputGradients.first ?? nil, let pooled = pass.sequences?.pooled else { return 0 }
     let (view, gradient) = (target.view, pass.outputGradient)
     if !target.accumulates {

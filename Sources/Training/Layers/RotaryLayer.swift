@@ -35,13 +35,13 @@ package struct RotaryLayer: Layer {
     ]
   }
 
-  package func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>) {
+  package func forward<Element: ActivationElement>(_ pass: ForwardPass<Element>) {
     guard let input = pass.inputs.first, let sequences = pass.sequences else { return }
     rotate(
       input, into: pass.output, accumulates: false, reverses: false, sequences, starts: pass.past?.starts, pass.workers)
   }
 
-  package func backward<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> Double {
+  package func backward<Element: ActivationElement>(_ pass: BackwardPass<Element>) -> Double {
     guard let target = pass.inputGradients.first ?? nil, let sequences = pass.sequences else { return 0 }
     rotate(
       pass.outputGradient, into: target.view, accumulates: target.accumulates, reverses: true, sequences, starts: nil,
@@ -50,7 +50,7 @@ package struct RotaryLayer: Layer {
   }
 
   /// - Parameter starts: the position of each sample's first token; nil where all are 0.
-  private func rotate<Element: FloatingElement>(
+  private func rotate<Element: ActivationElement>(
     _ source: MatrixView<Element>, into target: MatrixView<Element>, accumulates: Bool, reverses: Bool,
     _ sequences: SequenceLayout, starts: [Int]?, _ workers: Workers
   ) {

@@ -26,11 +26,7 @@ extension LossFunction {
     let factors = (0..<samples.count).map { sample in
       1 / Double(max(1, targets[samples.range(ofSample: sample)].observedCount))
     }
-    gradient.withUnsafeMutableBufferPointer { elements in
-      guard let base = elements.baseAddress else { return }
-      samples.scale(
-        MatrixView(base, rows: outputs.rows, columns: outputs.columns), by: factors, Workers(threads: 1))
-    }
+    samples.scale(&gradient, by: factors, Workers(threads: 1))
     return (sum, gradient)
   }
 }

@@ -55,7 +55,7 @@ package protocol SampleNormLayer: Layer {
   /// - Parameters:
   ///   - pass: after `backward` ran on it, with what that has left in it.
   ///   - samples: whose rows are which.
-  func addSampleSquares<Element: FloatingElement>(
+  func addSampleSquares<Element: ActivationElement>(
     _ pass: BackwardPass<Element>, of samples: SampleRows, to squares: PartialSums)
 }
 
@@ -95,11 +95,16 @@ package struct SampleRows: Sendable {
     }
   }
 
-  /// Multiplies the rows of each sample of `view` by its factor.
-  func scale<Element: FloatingElement>(_ view: MatrixView<Element>, by factors: [Double], _ workers: Workers) {
-    forEach(workers, scratch: 0, of: Element.self) { sample, _ in
-      for row in range(ofSample: sample) {
-        Element.scale(view.columns, view.base + row * view.stride, by: Element(factors[sample]))
+  /// Multiplies the rows of each sample of `numbers`, a matrix, by its factor.
+  func scale<Element: FloatingElement>(_ numbers: inout Tensor<Element>, by factors: [Double], _ workers: Workers) {
+    let (rows, columns) = (numbers.rows, numbers.columns)
+    numbers.withUnsafeMutableBufferPointer { elements in
+      guard let base = elements.baseAddress else { return }
+      let view = MatrixView(base, rows: rows, columns: columns)
+      forEach(workers, scratch: 0, of: Element.self) { sample, _ in
+        for row in range(ofSample: sample) {
+          Element.scale(view.columns, view.base + row * view.stride, by: Element(factors[sample]))
+        }
       }
     }
   }

@@ -11,7 +11,7 @@ extension Compute {
 
   /// Adds (factor · ‖Σ_t g_t x_tᵀ‖)² over the rows t of each sample: ‖g‖²‖x‖² for one row; for more from the product itself or
   /// Σ⟨x_s, x_t⟩⟨g_s, g_t⟩, whichever takes less, and with the bound of what rounding adds to the norm.
-  func addProductSquares<Element: FloatingElement>(
+  func addProductSquares<Element: ActivationElement>(
     _ gradient: MatrixView<Element>, _ input: MatrixView<Element>, factor: Double = 1, of samples: SampleRows,
     to squares: PartialSums
   ) {
@@ -42,15 +42,15 @@ extension Compute {
 
   /// (√square + bound)²: a sum of T terms in the format, each rounded once before for the scale, is off by at most (T + 2) u times the sum of
   /// their sizes (Higham, 2002, section 3.1), u half a unit in the last place of 1.
-  private static func square<Element: FloatingElement>(
+  private static func square<Element: ActivationElement>(
     _ square: Double, rounding terms: Int, _: Element.Type, _ sizes: Double
   ) -> Double {
-    let norm = square.squareRoot() + Double(terms + 2) * Double(Element.ulpOfOne) / 2 * sizes
+    let norm = square.squareRoot() + Double(terms + 2) * Double(Element.Accumulator.ulpOfOne) / 2 * sizes
     return norm * norm
   }
 
   /// Adds ‖Σ_t g_t‖² over the rows t of each sample, with the bound of what rounding adds to the norm.
-  func addSumSquares<Element: FloatingElement>(
+  func addSumSquares<Element: ActivationElement>(
     _ gradient: MatrixView<Element>, of samples: SampleRows, to squares: PartialSums
   ) {
     let width = gradient.columns
@@ -60,7 +60,7 @@ extension Compute {
       var sizes = 0.0
       for row in rows {
         let source = gradient.base + row * gradient.stride
-        for column in 0..<width { sums[column] += Double(source[column]) }
+        for column in 0..<width { sums[column] += Double(source[column].widened) }
         if rows.count > 1 { sizes += Element.sumOfSquares(width, source).squareRoot() }
       }
       squares[sample] += Self.square(Double.sumOfSquares(width, sums), rounding: rows.count, Element.self, sizes)
@@ -72,7 +72,7 @@ extension Compute {
   private static func block(from first: Int, of count: Int) -> Range<Int> { first..<min(count, first + blockRows) }
 
   /// ‖gᵀ x‖², some rows of the product at a time.
-  private func directSquare<Element: FloatingElement>(
+  private func directSquare<Element: ActivationElement>(
     _ gradient: MatrixView<Element>, _ input: MatrixView<Element>, _ memory: UnsafeMutablePointer<Double>
   ) -> Double {
     var sum = 0.0
@@ -92,7 +92,7 @@ extension Compute {
   }
 
   /// The same as Σ⟨x_s, x_t⟩⟨g_s, g_t⟩, pairs with s in one block and t in the same or a later one at a time.
-  private func gramSquare<Element: FloatingElement>(
+  private func gramSquare<Element: ActivationElement>(
     _ gradient: MatrixView<Element>, _ input: MatrixView<Element>, _ memory: UnsafeMutablePointer<Double>
   ) -> Double {
     var sum = 0.0
@@ -116,7 +116,7 @@ extension Compute {
   }
 
   /// ⟨r_s, r_t⟩ of the rows s of one block and t of another.
-  private func multiplyRows<Element: FloatingElement>(
+  private func multiplyRows<Element: ActivationElement>(
     _ rows: MatrixView<Element>, _ block: Range<Int>, _ other: Range<Int>, _ memory: UnsafeMutablePointer<Double>,
     into product: MatrixView<Double>
   ) {
@@ -126,12 +126,12 @@ extension Compute {
   }
 }
 
-extension MatrixView where Element: FloatingElement {
+extension MatrixView where Element: ActivationElement {
   /// A copy in double precision, in memory for as many numbers.
   fileprivate func doubled(at memory: UnsafeMutablePointer<Double>) -> MatrixView<Double> {
     for row in 0..<rows {
       let (source, target) = (base + row * stride, memory + row * columns)
-      for column in 0..<columns { target[column] = Double(source[column]) }
+      for column in 0..<columns { target[column] = Double(source[column].widened) }
     }
     return MatrixView<Double>(memory, rows: rows, columns: columns)
   }

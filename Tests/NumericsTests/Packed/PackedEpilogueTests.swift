@@ -96,7 +96,7 @@ import Testing
       let y = MatrixBuffer<Float>(rows: sizes.m, columns: sizes.n)
       compute.multiply(
         product.views.a, product.views.b, into: y.view, adding: ProductTerm(c.view, d.view, alpha: 3),
-        then: .activation(.relu, bias: nil, slopes: nil, residual: nil))
+        then: .activation(.relu, bias: nil, slopes: nil as MatrixView<Float>?, residual: nil))
       #expect(Array(y.elements) == Array(expected.elements))
     }
   }

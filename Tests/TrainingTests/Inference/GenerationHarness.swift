@@ -12,10 +12,14 @@ struct GenerationHarness<Element: FloatingElement> {
   let graph: ModelGraph
   let hosted: HostedModel<Element>
 
-  init(_ decoder: Decoder, maximumTokens: Int = 600, threads: Int = 2, seed: Int = 1) throws {
+  init(
+    _ decoder: Decoder, maximumTokens: Int = 600, threads: Int = 2, seed: Int = 1,
+    precision: ProductPrecision = .full
+  ) throws {
     graph = try decoder.graph(width: Self.width, outputs: Self.outputs, maximumTokens: maximumTokens)
     hosted = try HostedModel(
-      graph, compute: Compute(threads: threads), parameters: Self.parameters(graph, seed: seed))
+      graph, compute: Compute(workers: Workers(threads: threads), precision: precision),
+      parameters: Self.parameters(graph, seed: seed))
   }
 
   /// Of deviation about 1/√inputs, so that attention and gates have something to do; biases and norms' parameters of up to 1.

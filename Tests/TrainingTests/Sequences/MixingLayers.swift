@@ -50,21 +50,21 @@ struct MixLayer: Layer {
     self.record = record
   }
 
-  func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>) {
+  func forward<Element: ActivationElement>(_ pass: ForwardPass<Element>) {
     record.note(name) { $0.forward += 1 }
     guard let weight = pass.parameters.first else { return }
     pass.compute.multiply(pass.inputs[0], weight, transposeB: true, into: pass.output)
     for index in 0..<pass.output.count {
-      var value = Double(pass.output.base[index])
-      if pass.inputs.count > 1 { value += Double(pass.inputs[1].base[index]) }
+      var value = Double(pass.output.base[index].widened)
+      if pass.inputs.count > 1 { value += Double(pass.inputs[1].base[index].widened) }
       if keptColumns > 0 { value = value / (1 + value * value).squareRoot() }
-      pass.output.base[index] = Element(value)
+      pass.output.base[index] = .rounded(value)
       // f′ = (1 − y²)^1.5
-      pass.kept?.base[index] = Element((1 - value * value) * (1 - value * value).squareRoot())
+      pass.kept?.base[index] = .rounded((1 - value * value) * (1 - value * value).squareRoot())
     }
   }
 
-  func backward<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> Double {
+  func backward<Element: ActivationElement>(_ pass: BackwardPass<Element>) -> Double {
     record.note(name) {
       $0.backward += 1
       $0.inputGradients += pass.inputGradients.count { $0 != nil }
@@ -72,21 +72,24 @@ struct MixLayer: Layer {
     guard let weight = pass.parameters.first else { return 0 }
     let gradient = pass.outputGradient
     if let kept = pass.kept {
-      for index in 0..<gradient.count { gradient.base[index] *= kept.base[index] }
+      for index in 0..<gradient.count {
+        gradient.base[index] = .rounded(gradient.base[index].widened * kept.base[index].widened)
+      }
     }
     if let input = pass.inputGradients[0] {
       pass.compute.multiply(gradient, weight, accumulates: input.accumulates, into: input.view)
     }
     if pass.inputs.count > 1, let residual = pass.inputGradients[1] {
       for index in 0..<gradient.count {
-        residual.view.base[index] = gradient.base[index] + (residual.accumulates ? residual.view.base[index] : 0)
+        residual.view.base[index] = .rounded(
+          gradient.base[index].widened + (residual.accumulates ? residual.view.base[index].widened : 0))
       }
     }
     guard let weightGradient = pass.parameterGradients.first ?? nil else { return 0 }
     let view = weightGradient.view
     pass.compute.multiply(
       gradient, transposeA: true, pass.inputs[0], accumulates: weightGradient.accumulates, into: view)
-    return Element.sumOfSquares(view.count, view.base)
+    return Element.Accumulator.sumOfSquares(view.count, view.base)
   }
 }
 
@@ -100,33 +103,43 @@ struct MeanLayer: Layer {
   let keptColumns = 0
   let valuesReadBackward: [Int] = []
 
-  func forward<Element: FloatingElement>(_ pass: ForwardPass<Element>) {
+  func forward<Element: ActivationElement>(_ pass: ForwardPass<Element>) {
     guard let sequences = pass.sequences else { return }
     let (input, output) = (pass.inputs[0], pass.output)
     for sample in 0..<sequences.samples {
       let tokens = sequences.range(ofSample: sample)
       for column in 0..<input.columns {
-        var sum: Element = 0
-        for token in tokens { sum += input.base[token * input.stride + column] }
-        output.base[sample * output.stride + column] =
-          sum / Element(tokens.count) + input.base[sequences.pooled[sample] * input.stride + column]
+        var sum: Element.Accumulator = 0
+        for token in tokens { sum += input.base[token * input.stride + column].widened }
+        output.base[sample * output.stride + column] = .rounded(
+          sum / Element.Accumulator(tokens.count)
+            + input.base[sequences.pooled[sample] * input.stride + column].widened)
       }
     }
   }
 
-  func backward<Element: FloatingElement>(_ pass: BackwardPass<Element>) -> Double {
+  func backward<Element: ActivationElement>(_ pass: BackwardPass<Element>) -> Double {
     guard let sequences = pass.sequences, let target = pass.inputGradients[0] else { return 0 }
     for sample in 0..<sequences.samples {
       let tokens = sequences.range(ofSample: sample)
       for token in tokens {
         for column in 0..<target.view.columns {
-          let gradient = pass.outputGradient.base[sample * pass.outputGradient.stride + column]
+          let gradient = pass.outputGradient.base[sample * pass.outputGradient.stride + column].widened
           let place = target.view.base + token * target.view.stride + column
-          let share = gradient / Element(tokens.count) + (token == sequences.pooled[sample] ? gradient : 0)
-          place.pointee = share + (target.accumulates ? place.pointee : 0)
+          let share = gradient / Element.Accumulator(tokens.count) + (token == sequences.pooled[sample] ? gradient : 0)
+          place.pointee = .rounded(share + (target.accumulates ? place.pointee.widened : 0))
         }
       }
     }
     return 0
+  }
+}
+
+extension ActivationElement {
+  /// The nearest number of this format.
+  static func rounded(_ number: some BinaryFloatingPoint) -> Self {
+    var (number, result) = (Accumulator(number), 0 as Self)
+    round(1, &number, into: &result)
+    return result
   }
 }

@@ -36,12 +36,16 @@ struct ModelHarness<Element: FloatingElement> {
     let kept = model.layers.map {
       MatrixBuffer<Element>(rows: rows(model.values[$0.output]), columns: $0.keptColumns)
     }
+    let statistics = model.layers.map {
+      MatrixBuffer<Element>(rows: rows(model.values[$0.output]), columns: $0.statisticsColumns)
+    }
     let ranges = model.parameterRanges
     for (index, layer) in model.layers.enumerated() {
       layer.forward(
         ForwardPass(
           compute: compute, sequences: sequences, parameters: weights.map(\.view)[ranges[index]],
-          inputs: layer.inputs.map { values[$0].view }, output: values[layer.output].view, kept: kept[index].view))
+          inputs: layer.inputs.map { values[$0].view }, output: values[layer.output].view, kept: kept[index].view,
+          statistics: statistics[index].view))
     }
     let outputs = Array(values[model.outputValue].elements)
     let gradients = model.values.map { MatrixBuffer<Element>(rows: rows($0), columns: $0.width) }
@@ -56,7 +60,7 @@ struct ModelHarness<Element: FloatingElement> {
         BackwardPass(
           compute: compute, sequences: sequences, parameters: weights.map(\.view)[ranges[index]],
           inputs: layer.inputs.map { values[$0].view }, output: values[layer.output].view, kept: kept[index].view,
-          outputGradient: gradients[layer.output].view,
+          statistics: statistics[index].view, outputGradient: gradients[layer.output].view,
           inputGradients: layer.inputs.map { number in
             number == 0
               ? nil

@@ -100,15 +100,20 @@ struct MemoryPlan {
 extension Model {
   /// What the forward pass of a layer reads and writes.
   func matricesOfForward(_ layer: Int, keeps: Bool) -> [ModelMatrix] {
-    let layerKeeps = keeps && layers[layer].keptColumns > 0
-    return layers[layer].inputs.map(ModelMatrix.value) + [.value(layers[layer].output)]
-      + (layerKeeps ? [.kept(layer)] : [])
+    layers[layer].inputs.map(ModelMatrix.value) + [.value(layers[layer].output)]
+      + (keeps ? matricesKept(by: layer) : [])
+  }
+
+  /// What a layer keeps for its backward pass.
+  func matricesKept(by layer: Int) -> [ModelMatrix] {
+    (layers[layer].keptColumns > 0 ? [.kept(layer)] : [])
+      + (layers[layer].statisticsColumns > 0 ? [.statistics(layer)] : [])
   }
 
   /// What the backward pass of a layer reads and writes.
   func matricesOfBackward(_ layer: Int, _ flow: GradientFlow) -> [ModelMatrix] {
     layers[layer].valuesReadBackward.map(ModelMatrix.value)
-      + (layers[layer].keptColumns > 0 ? [.kept(layer)] : []) + [.gradient(layers[layer].output)]
+      + matricesKept(by: layer) + [.gradient(layers[layer].output)]
       + layers[layer].inputs.filter { flow.reachesValue[$0] }.map(ModelMatrix.gradient)
   }
 }
@@ -117,6 +122,8 @@ extension Model {
 struct MatrixShape: Hashable {
   let columns: Int
   let domain: RowDomain
+  /// Whether it is of numbers that stay in the format of arithmetic, whatever activations are kept in.
+  var isStatistics = false
 }
 
 /// A matrix that a pass over a model reads or writes.
@@ -127,6 +134,8 @@ enum ModelMatrix: Hashable {
   case gradient(Int)
   /// What a layer keeps for its backward pass, by the layer's place in `Model.layers`.
   case kept(Int)
+  /// What it keeps for that in the format of arithmetic.
+  case statistics(Int)
 }
 
 extension Model {
@@ -136,6 +145,9 @@ extension Model {
       MatrixShape(columns: values[number].width, domain: values[number].domain)
     case .kept(let layer):
       MatrixShape(columns: layers[layer].keptColumns, domain: values[layers[layer].output].domain)
+    case .statistics(let layer):
+      MatrixShape(
+        columns: layers[layer].statisticsColumns, domain: values[layers[layer].output].domain, isStatistics: true)
     }
   }
 }
@@ -165,9 +177,13 @@ struct RowCounts: Equatable {
     RowCounts(samples: max(samples, other.samples), tokens: max(tokens, other.tokens))
   }
 
-  /// Elements of matrices with these rows; nil when the count overflows.
-  func elementCount(_ shapes: [MatrixShape]) -> Int? {
-    Shape.sum(shapes.map { Shape.elementCount([self[$0.domain], $0.columns]) })
+  /// Bytes of matrices with these rows, activations in `Element`; nil when the count overflows.
+  func byteCount<Element: ActivationElement>(_ shapes: [MatrixShape], _: Element.Type) -> Int? {
+    Shape.sum(
+      shapes.map {
+        Shape.byteCount(
+          [self[$0.domain], $0.columns], $0.isStatistics ? Element.Accumulator.elementType : Element.elementType)
+      })
   }
 }
 
@@ -207,44 +223,5 @@ struct SlotAllocator {
       result[lifetime.matrix] = slot
     }
     return result
-  }
-}
-
-/// Matrices of given shapes with room for as many rows as were asked for so far; nothing in them lasts.
-final class MatrixMemory<Element: FloatingElement> {
-  private let shapes: [MatrixShape]
-  private var buffers: [MatrixBuffer<Element>]
-  private var capacity = RowCounts(samples: 0, tokens: 0)
-
-  init(_ shapes: [MatrixShape]) {
-    self.shapes = shapes
-    buffers = shapes.map { MatrixBuffer(rows: 0, columns: $0.columns) }
-  }
-
-  /// Makes room, in steps, so that parts of growing size do not each move everything; contents are lost where it grows.
-  ///
-  /// - Parameter limit: what it need never exceed.
-  func reserve(_ rows: RowCounts, limit: RowCounts) {
-    let wanted = RowCounts(
-      samples: Self.rounded(rows.samples, limit: limit.samples), tokens: Self.rounded(rows.tokens, limit: limit.tokens)
-    ).covering(capacity)
-    guard rows.covering(capacity) != capacity else { return }
-    capacity = wanted
-    for (index, shape) in shapes.enumerated() where buffers[index].rows < wanted[shape.domain] {
-      // The old memory goes first.
-      buffers[index] = MatrixBuffer(rows: 0, columns: shape.columns)
-      buffers[index] = MatrixBuffer(uninitializedRows: wanted[shape.domain], columns: shape.columns)
-    }
-  }
-
-  func view(_ number: Int, rows: (RowDomain) -> Range<Int>) -> MatrixView<Element> {
-    buffers[number].view.rows(rows(shapes[number].domain))
-  }
-
-  /// In 32 steps up to the limit.
-  private static func rounded(_ rows: Int, limit: Int) -> Int {
-    let step = max(1, limit / 32)
-    let (up, overflow) = ((rows + step - 1) / step).multipliedReportingOverflow(by: step)
-    return overflow ? rows : max(rows, min(limit, up))
   }
 }

@@ -1,0 +1,8 @@
+#include "CKernels.h"
+#include "bfloat16.h"
+#include "elementary_double.h"
+#include "elementary_float.h"
+#include "multiversion.h"
+
+#define KERNELS "rotary.inc"
+#include "each_storage.h"

@@ -1,0 +1,133 @@
+/// A number format in memory, and the one that arithmetic on its numbers is in.
+package protocol StoredElement: TensorElement {
+  associatedtype Accumulator: FloatingElement
+}
+
+/// A format that layers hand on and keep their numbers in: `Float` and `Double` themselves, or `BFloat16`, whose sums are `Float`'s.
+package protocol ActivationElement: LayerKernels, NormKernels, RotaryKernels {
+  /// The number itself.
+  var widened: Accumulator { get }
+
+  static func stored(_ view: MatrixView<Self>) -> StoredMatrix<Accumulator>
+
+  /// `count` numbers rounded to nearest. The memory must not overlap.
+  static func round(_ count: Int, _ numbers: UnsafePointer<Accumulator>, into rounded: UnsafeMutablePointer<Self>)
+
+  /// `count` numbers as they are. The memory must not overlap.
+  static func widen(_ count: Int, _ numbers: UnsafePointer<Self>, into widened: UnsafeMutablePointer<Accumulator>)
+
+  /// Lets `body` write a matrix in the format of arithmetic: where `view` is, or in other memory, from which it is then rounded into `view`.
+  ///
+  /// - Parameters:
+  ///   - keeping: whether `body` finds what `view` holds; otherwise what it finds is unspecified, and it writes every element.
+  ///   - memory: that other memory, for as many elements as `view` has; called where it is needed.
+  static func withSums(
+    of view: MatrixView<Self>, keeping: Bool, in memory: () -> UnsafeMutablePointer<Accumulator>,
+    _ body: (MatrixView<Accumulator>) throws -> Void
+  ) rethrows
+}
+
+extension ActivationElement where Accumulator == Self {
+  package var widened: Self { self }
+
+  package static func stored(_ view: MatrixView<Self>) -> StoredMatrix<Self> { .full(view) }
+
+  package static func round(_ count: Int, _ numbers: UnsafePointer<Self>, into rounded: UnsafeMutablePointer<Self>) {
+    rounded.update(from: numbers, count: count)
+  }
+
+  package static func widen(_ count: Int, _ numbers: UnsafePointer<Self>, into widened: UnsafeMutablePointer<Self>) {
+    widened.update(from: numbers, count: count)
+  }
+
+  package static func withSums(
+    of view: MatrixView<Self>, keeping: Bool, in memory: () -> UnsafeMutablePointer<Self>,
+    _ body: (MatrixView<Self>) throws -> Void
+  ) rethrows {
+    try body(view)
+  }
+}
+
+extension BFloat16: ActivationElement {
+  package typealias Accumulator = Float
+
+  package static func stored(_ view: MatrixView<BFloat16>) -> StoredMatrix<Float> { .narrow(view) }
+
+  package static func withSums(
+    of view: MatrixView<BFloat16>, keeping: Bool, in memory: () -> UnsafeMutablePointer<Float>,
+    _ body: (MatrixView<Float>) throws -> Void
+  ) rethrows {
+    let sums = MatrixView(memory(), rows: view.rows, columns: view.columns)
+    if keeping { view.widen(into: sums) }
+    try body(sums)
+    view.round(sums)
+  }
+}
+
+extension MatrixView where Element: ActivationElement {
+  /// Takes the numbers of a matrix of the same shape, rounded to nearest.
+  package func round(_ numbers: MatrixView<Element.Accumulator>) {
+    for row in 0..<rows {
+      Element.round(columns, numbers.base + row * numbers.stride, into: base + row * stride)
+    }
+  }
+
+  /// Writes its numbers into a matrix of the same shape.
+  package func widen(into numbers: MatrixView<Element.Accumulator>) {
+    for row in 0..<rows {
+      Element.widen(columns, base + row * stride, into: numbers.base + row * numbers.stride)
+    }
+  }
+
+  /// A copy of its numbers, as a matrix.
+  package var widened: Tensor<Element.Accumulator> {
+    var result = Tensor<Element.Accumulator>(uninitialized: [rows, columns])
+    result.withUnsafeMutableBufferPointer { target in
+      guard let base = target.baseAddress else { return }
+      widen(into: MatrixView<Element.Accumulator>(base, rows: rows, columns: columns))
+    }
+    return result
+  }
+}
+
+/// A matrix of a format's own numbers, or of the narrow ones that stand for them.
+package enum StoredMatrix<Element: FloatingElement>: Sendable {
+  case full(MatrixView<Element>)
+  case narrow(MatrixView<Element.Narrow>)
+
+  package var rows: Int {
+    switch self {
+    case .full(let view): view.rows
+    case .narrow(let view): view.rows
+    }
+  }
+
+  package var columns: Int {
+    switch self {
+    case .full(let view): view.columns
+    case .narrow(let view): view.columns
+    }
+  }
+
+  package var full: MatrixView<Element>? { if case .full(let view) = self { view } else { nil } }
+  var narrow: MatrixView<Element.Narrow>? { if case .narrow(let view) = self { view } else { nil } }
+
+  /// The rectangle of these rows and columns, which must lie within the matrix.
+  func block(rows: Range<Int>, columns: Range<Int>) -> StoredMatrix {
+    switch self {
+    case .full(let view): .full(view.block(rows: rows, columns: columns))
+    case .narrow(let view): .narrow(view.block(rows: rows, columns: columns))
+    }
+  }
+
+  func rows(_ range: Range<Int>) -> StoredMatrix { block(rows: range, columns: 0..<columns) }
+
+  func columns(_ range: Range<Int>) -> StoredMatrix { block(rows: 0..<rows, columns: range) }
+
+  subscript(row: Int, column: Int) -> Element {
+    switch self {
+    case .full(let view): view.base[row * view.stride + column]
+    case .narrow(let view): view.base[row * view.stride + column].widened
+    }
+  }
+}

@@ -1,0 +1,61 @@
+import Models
+import Numerics
+
+/// Matrices of given shapes with room for as many rows as were asked for so far; nothing in them lasts.
+///
+/// Activations are of `Element`, statistics in its format of arithmetic; each shape has a buffer of its kind, and an empty one of the other.
+final class MatrixMemory<Element: ActivationElement> {
+  private let shapes: [MatrixShape]
+  private var buffers: [MatrixBuffer<Element>]
+  private var statistics: [MatrixBuffer<Element.Accumulator>]
+  private var capacity = RowCounts(samples: 0, tokens: 0)
+
+  init(_ shapes: [MatrixShape]) {
+    self.shapes = shapes
+    buffers = shapes.map { MatrixBuffer(rows: 0, columns: $0.columns) }
+    statistics = shapes.map { MatrixBuffer(rows: 0, columns: $0.columns) }
+  }
+
+  /// Makes room, in steps, so that parts of growing size do not each move everything; contents are lost where it grows.
+  ///
+  /// - Parameter limit: what it need never exceed.
+  func reserve(_ rows: RowCounts, limit: RowCounts) {
+    let wanted = RowCounts(
+      samples: Self.rounded(rows.samples, limit: limit.samples), tokens: Self.rounded(rows.tokens, limit: limit.tokens)
+    ).covering(capacity)
+    guard rows.covering(capacity) != capacity else { return }
+    capacity = wanted
+    for (index, shape) in shapes.enumerated() {
+      if shape.isStatistics {
+        Self.grow(&statistics[index], rows: wanted[shape.domain])
+      } else {
+        Self.grow(&buffers[index], rows: wanted[shape.domain])
+      }
+    }
+  }
+
+  private static func grow<Number: TensorElement>(_ buffer: inout MatrixBuffer<Number>, rows: Int) {
+    guard buffer.rows < rows else { return }
+    let columns = buffer.columns
+    // The old memory goes first.
+    buffer = MatrixBuffer(rows: 0, columns: columns)
+    buffer = MatrixBuffer(uninitializedRows: rows, columns: columns)
+  }
+
+  /// Of a matrix that is not of statistics.
+  func view(_ number: Int, rows: (RowDomain) -> Range<Int>) -> MatrixView<Element> {
+    buffers[number].view.rows(rows(shapes[number].domain))
+  }
+
+  /// Of one that is.
+  func statistics(_ number: Int, rows: (RowDomain) -> Range<Int>) -> MatrixView<Element.Accumulator> {
+    statistics[number].view.rows(rows(shapes[number].domain))
+  }
+
+  /// In 32 steps up to the limit.
+  private static func rounded(_ rows: Int, limit: Int) -> Int {
+    let step = max(1, limit / 32)
+    let (up, overflow) = ((rows + step - 1) / step).multipliedReportingOverflow(by: step)
+    return overflow ? rows : max(rows, min(limit, up))
+  }
+}
