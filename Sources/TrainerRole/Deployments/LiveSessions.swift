@@ -113,8 +113,8 @@ struct LiveSessions<Element: FloatingElement> {
   }
 
   /// Bytes that a cache takes more with so many more tokens.
-  func growth(of cache: GenerationCache<Element>, by tokens: Int, graph: ModelGraph) throws -> Int {
-    guard let needed = GenerationCache<Element>.bytesNeeded(graph, tokens: cache.count + tokens) else {
+  func growth(of cache: GenerationCache<Element>, by tokens: Int) throws -> Int {
+    guard let needed = cache.bytesNeeded(tokens: cache.count + tokens) else {
       throw TrainingError.tooLarge
     }
     return max(0, needed - cache.bytes)

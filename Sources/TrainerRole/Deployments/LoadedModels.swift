@@ -115,14 +115,15 @@ struct LoadedModels<Element: FloatingElement> {
   /// - Parameter messageBytes: the most that a message of rows holds.
   static func bytesNeeded(_ description: JobDescription, messageBytes: Int = WireLimits().tensorBytes) -> Int? {
     guard let longest = description.graph.maximumTokens else {
-      return HostedModel<Element>.memoryEstimate(description.graph, inputRows: max(blockRows, description.microBatch))
+      return HostedModel<Element>.memoryEstimate(
+        description.graph, inputRows: max(blockRows, description.microBatch), compute: description.computeOfEstimates)
     }
     guard let question = Shape.elementCount([description.microBatch, longest]) else { return nil }
     // No question has more tokens than a message holds.
     let width = max(1, description.graph.input.width)
     let message = messageBytes / (width * MemoryLayout<Element>.size)
     return HostedModel<Element>.memoryEstimate(
-      description.graph, inputRows: max(blockTokens, min(question, message)))
+      description.graph, inputRows: max(blockTokens, min(question, message)), compute: description.computeOfEstimates)
   }
 
   /// Answers tasks of one copy that go together.
@@ -218,7 +219,7 @@ struct LoadedModels<Element: FloatingElement> {
           outcomes[task.ticket] = .sessionLost
           continue
         }
-        let growth = try sessions.growth(of: cache, by: step.tokens.rows, graph: graph)
+        let growth = try sessions.growth(of: cache, by: step.tokens.rows)
         do {
           try makeRoom(
             for: ready.reduce(growth) { $0 + $1.growth }, keeping: task.copy.job.id, and: Set(ready.map(\.key) + [key]))

@@ -81,7 +81,7 @@ struct JobAdmission<Element: FloatingElement> {
         batchRows: max(
           ReplicatedRun<Element>.batchRows(description, replicas: replicas ?? 1),
           description.microBatch), partRows: description.microBatch,
-        sampleClipping: try? description.sampleClipping()),
+        sampleClipping: try? description.sampleClipping(), compute: description.computeOfEstimates),
       CorrectionVectors<Element>.bytesNeeded(description, model),
       replicas == nil ? 0 : handedOut(description, model),
       Shape.byteCount([2, outputRows(description), model.outputWidth], Element.elementType),

@@ -1,5 +1,6 @@
 import Models
 package import Numerics
+import Protocol
 import Training
 
 /// What a job's products are computed with. Its bits depend on sizes and on this alone, so that it is kept with the job.
@@ -74,4 +75,9 @@ package struct AvailableKernels: Sendable {
     guard let path = kernel.path.flatMap(KernelPath.init(rawValue:)) else { return Compute(workers: workers) }
     return Compute(workers: workers, library: library(path), precision: precision.products)
   }
+}
+
+extension JobDescription {
+  /// What multiplies for the job on this processor, for counting its memory: packed weights take about the same on every path.
+  var computeOfEstimates: Compute { Compute(workers: Workers(threads: 1), precision: precision.products) }
 }

@@ -47,7 +47,7 @@ import Testing
     let expected = try stage.expected(sampling)
     let partial = stage.fixture.directory.url("texts.h5.partial")
     let asked = Mutex((messages: 0, onDisk: 0, length: 0))
-    var (runs, cut) = (0, 0)
+    var runs = 0
     while !stage.fixture.directory.url("texts.h5").isThere, runs < 100 {
       runs += 1
       // On the thread of the command alone, which this one is.
@@ -67,13 +67,12 @@ import Testing
         _ = try generation.run(over: stage.fixture.connection(deployment, as: 0, over: channel), patience: .seconds(60))
       } catch let error as TransportError {
         #expect(error == .closed)
-        let length = asked.withLock(\.length)
-        cut += Self.length(partial) > length ? 1 : 0
-        #expect(truncate(partial.path, length) == 0)
+        // Answers that came after the last message may have added to it; whether any did depends on who was faster.
+        #expect(truncate(partial.path, asked.withLock(\.length)) == 0)
       }
     }
     let (messages, onDisk) = asked.withLock { ($0.messages, $0.onDisk) }
-    #expect(runs > 2 && runs < 100 && cut > 0, "\(runs) runs, \(cut) cut back")
+    #expect(runs > 2 && runs < 100, "\(runs) runs")
     #expect(messages == onDisk && messages > 100)
     #expect(try stage.results("texts.h5") == expected)
     #expect(try stage.fixture.host(deployment).status().rows == stage.tokensSent(expected))

@@ -116,6 +116,27 @@ import Protocol
     #expect(try needed(description) < 0.5 * whole)
   }
 
+  /// Activations take half, and weights are there again as products take them.
+  @Test func memoryIsCountedInTheJobsNumbers() throws {
+    let whole = SequenceJob().description
+    let narrow = JobDescription(
+      purpose: whole.purpose, graph: whole.graph, optimizer: whole.optimizer, schedule: whole.schedule,
+      lossLocation: whole.lossLocation, task: whole.task, epochs: whole.epochs, stepsPerEpoch: whole.stepsPerEpoch,
+      batch: whole.batch, microBatch: whole.microBatch, keep: whole.keep,
+      checkpointEverySteps: whole.checkpointEverySteps, trainingRows: whole.trainingRows,
+      validationRows: whole.validationRows, totalTokens: whole.totalTokens, precision: .bfloat16)
+    func engine(_ precision: ProductPrecision) throws -> Int {
+      try #require(
+        TrainingEngine<Float>.memoryEstimate(
+          Model(whole.graph), optimizer: whole.optimizer, batchRows: whole.batch, partRows: whole.microBatch,
+          compute: Compute(workers: Workers(threads: 1), precision: precision)))
+    }
+    let difference =
+      try #require(JobAdmission<Float>.memoryEstimate(narrow)) - #require(JobAdmission<Float>.memoryEstimate(whole))
+    #expect(try difference == engine(.bfloat16) - engine(.full))
+    #expect(difference != 0)
+  }
+
   @Test func tokensBeyondTheRowStore() throws {
     let job = SequenceJob().changing { $0.loss = .trainer }
     let description = job.description
