@@ -140,7 +140,9 @@ import Testing
         try fixture.query(deployment, new.file, to: "answers.h5", over: channel, patience: .seconds(1))
       }
       let deadline = ContinuousClock.now + .seconds(120)
-      while host.state.withLock({ $0.seen.reduce(0) { $0 + $1.rows.values.count } < 100 }), ContinuousClock.now < deadline {
+      while host.state.withLock({ $0.seen.reduce(0) { $0 + $1.rows.values.count } < 100 }),
+        ContinuousClock.now < deadline
+      {
         usleep(10_000)
       }
       let seen = host.state.withLock { $0.seen }
