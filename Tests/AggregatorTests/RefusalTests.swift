@@ -175,10 +175,10 @@ import TestSupport
     let trainer = folder.url("t")
     try StoreLease(store: aggregator, program: "aggregator", software: "aggregator 1", onLoss: { _ in }).release()
     try StoreLease(store: trainer, program: "trainer", software: "trainer 1", onLoss: { _ in }).release()
-    #expect(throws: StoreError.otherVersion(path: aggregator.path, format: "aggregator 1", expected: "1")) {
+    #expect(throws: StoreError.otherVersion(path: aggregator.path, format: "aggregator 1", expected: "2")) {
       try StoreFormat.check(aggregator, of: "trainer")
     }
-    #expect(throws: StoreError.otherVersion(path: trainer.path, format: "1", expected: "aggregator 1")) {
+    #expect(throws: StoreError.otherVersion(path: trainer.path, format: "2", expected: "aggregator 1")) {
       try StoreFormat.check(trainer, of: "aggregator")
     }
     #expect(try StoreFormat.check(aggregator, of: "aggregator"))
