@@ -102,7 +102,7 @@ struct ReverseConnectionTests {
   @Test func aTrainerThatIsNotPinned() throws {
     #expect(try site.run(.trainer, ["keygen", "other"]).code == 0)
     _ = try site.startConnectingTrainer(to: address, keys: "other")
-    let ended = try site.run(.encryptor, launch(["--patience", "4"]))
+    let ended = try site.run(.encryptor, launch(["--patience", "20"]))
     ended.expectRefusal(5, saying: address, "trainer.pub", afterProgress: true)
   }
 
