@@ -153,8 +153,8 @@ enum JobFields {
     "Keep only each block's input for the backward pass and compute the block again: less memory, more work.")
   static let precision = JobField<TrainingPrecision>.choice(
     "train.precision", default: .value(.float32),
-    "Numbers that the trainer computes in. `bfloat16`: half the bytes of rows, outputs and gradients, products of rounded numbers; as near to "
-      + "plaintext float32 training as PyTorch's autocast. `bfloat16x3`: float32 by three bfloat16 products, where the processor makes that "
+    "Numbers that the trainer computes in. `bfloat16`: half the bytes of rows, outputs and gradients, products of rounded numbers; not "
+      + "plaintext float32 training, but up to 1.3 times as far from float64 as PyTorch's autocast. `bfloat16x3`: float32 by three bfloat16 products, where the processor makes that "
       + "faster (AMX), else float32.")
   static let seed = JobField<Int>.integer(
     "train.seed", 0...4_294_967_295, default: .value(1), "Seed of the starting weights and the order of rows.")

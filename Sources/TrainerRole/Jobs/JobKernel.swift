@@ -79,5 +79,5 @@ package struct AvailableKernels: Sendable {
 
 extension JobDescription {
   /// What multiplies for the job on this processor, for counting its memory: packed weights take about the same on every path.
-  var computeOfEstimates: Compute { Compute(workers: Workers(threads: 1), precision: precision.products) }
+  var computeOfEstimates: Compute { Compute(threads: 1).computing(in: precision) }
 }
