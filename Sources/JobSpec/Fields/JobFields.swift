@@ -154,7 +154,7 @@ enum JobFields {
   static let precision = JobField<TrainingPrecision>.choice(
     "train.precision", default: .value(.float32),
     "Numbers that the trainer computes in. `bfloat16`: half the bytes of rows, outputs and gradients, products of rounded numbers; not "
-      + "plaintext float32 training, but up to 1.3 times as far from float64 as PyTorch's autocast. `bfloat16x3`: float32 by three bfloat16 products, where the processor makes that "
+      + "plaintext float32 training, and by how much `encryptor verify` measures. `bfloat16x3`: float32 by three bfloat16 products, where the processor makes that "
       + "faster (AMX), else float32.")
   static let seed = JobField<Int>.integer(
     "train.seed", 0...4_294_967_295, default: .value(1), "Seed of the starting weights and the order of rows.")

@@ -1,6 +1,6 @@
 internal import Cryptography
 internal import Models
-package import Numerics
+internal import Numerics
 
 /// Draws the key of one space from the master key: what the labels `job/space/kind` mean.
 ///
@@ -55,17 +55,12 @@ package struct KeyExpansionRecord: Sendable, Equatable, Codable {
   package let version: Int
   /// The kernel of OpenBLAS that multiplied: "SkylakeX".
   package let kernel: String
-  /// What masks are applied by where it is bfloat16 products, as `KernelPath` names it; nil where it is that kernel.
-  package let masks: String?
 
   package static let currentVersion = 1
 
-  package init(
-    version: Int = currentVersion, kernel: String = OpenBLAS.kernelName, path: KernelPath = .ofThisProcessor
-  ) {
+  package init(version: Int = currentVersion, kernel: String = OpenBLAS.kernelName) {
     self.version = version
     self.kernel = kernel
-    masks = path.acceleratesThreeParts ? path.rawValue : nil
   }
 
   /// A warning for the owner before the keys are expanded again here; nil when they will have the same bits.
@@ -73,12 +68,7 @@ package struct KeyExpansionRecord: Sendable, Equatable, Codable {
   /// - Throws: `MaskingError.keyExpansion` for keys of a version that this program does not know.
   package func notice(here present: KeyExpansionRecord = KeyExpansionRecord()) throws(MaskingError) -> String? {
     guard version == present.version else { throw .keyExpansion(version: version) }
-    if kernel == present.kernel {
-      guard masks != present.masks else { return nil }
-      return
-        "the run's masks were applied with \(masks ?? "OpenBLAS"), and are applied with \(present.masks ?? "OpenBLAS") here: they agree to rounding, not "
-        + "to the bit"
-    }
+    guard kernel != present.kernel else { return nil }
     return
       "the run's keys were made with OpenBLAS's kernel \(kernel), and are made again with \(present.kernel) here: they agree to rounding, "
       + "not to the bit (OPENBLAS_CORETYPE=\(kernel) gives the same bits where the processor can run it)"

@@ -16,10 +16,10 @@ package final class JobKeys<Element: FloatingElement>: Sendable {
 
   /// Expands nothing yet.
   ///
-  /// - Parameter compute: for masks; in full precision it stands for the fastest that keeps a masked run's accuracy, `Compute.masking`.
+  /// - Parameter compute: for masks.
   package init(master: MasterKey, plan: KeyPlan, compute: Compute) {
     self.plan = plan
-    self.compute = compute.masking()
+    self.compute = compute
     let expansion = KeyExpansion(master: master, workers: compute.workers)
     var keys: [SpaceID: ExpandedKey<Element>] = [:]
     for row in plan.rows + [plan.input, plan.output] where keys[row.space] == nil {
@@ -47,17 +47,6 @@ package final class JobKeys<Element: FloatingElement>: Sendable {
   /// - Throws: `MaskingError.shape` naming `what`.
   func check(_ shape: [Int], is expected: [Int], _ what: String) throws(MaskingError) {
     guard shape == expected else { throw .shape(what: what, expected: expected, found: shape) }
-  }
-}
-
-extension Compute {
-  /// What masks are applied with, whatever the job computes in: floats, or three products of their bfloat16 parts where that is faster. Masks are
-  /// isometries, so that such a product is off by about 2⁻¹⁷ of a row's norm, and a run by less than 1e-4.
-  ///
-  /// - Parameter path: that the processor has.
-  package func masking(on path: KernelPath = .ofThisProcessor) -> Compute {
-    guard precision == .full, path.acceleratesThreeParts else { return self }
-    return Compute(workers: workers, library: PackedKernels(path: path), precision: .bfloat16x3)
   }
 }
 

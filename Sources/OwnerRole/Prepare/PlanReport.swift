@@ -156,7 +156,7 @@ extension TrainingPrecision {
       "bfloat16x3: float32 whose products are made of bfloat16 parts that hold 16 bits, where the trainer's processor makes that faster (AMX); on "
         + "every other it is float32. The weights of plaintext float32 training, within 1e-4"
     case .bfloat16:
-      "bfloat16: not the plaintext float32 run, and up to 1.3 times as far from exact arithmetic as PyTorch's autocast: products of numbers of 8 bits, values "
+      "bfloat16: not the plaintext float32 run, and by how much `encryptor verify` measures: products of numbers of 8 bits, values "
         + "between layers kept so; weights and optimizer stay float32. Rows are rounded after they are masked, so that 0/1 rows are exact in "
         + "the clear and not under a rotation. Rows, outputs and gradients travel as bfloat16, half the bytes"
     }

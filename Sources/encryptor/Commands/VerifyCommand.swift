@@ -16,8 +16,8 @@ struct VerifyCommand: ParsableCommand {
     commandName: "verify", abstract: "Train N steps masked and N in plaintext, here, and compare the weights.",
     discussion: """
       Sends nothing. Runs in float32 and in float64, prints the largest relative weight difference of each and its \
-      tolerance, and exits 7 when one is outside. A job with another train.precision is trained in that, too, masked and in plaintext: the masked \
-      run may be four times as far from plaintext float64 as the plaintext run is. With masking.noise both train on the same noised rows, with \
+      tolerance, and exits 7 when one is outside. A job with another train.precision is trained in that, too, masked and in plaintext: how far both \
+      come away from plaintext float64 is printed and not judged, for roundings alone put them apart. With masking.noise both train on the same noised rows, with \
       privacy both with the same batches, clipping and noise of each step.
 
       Example: encryptor verify jobs/pbmc.yaml --steps 50
@@ -39,23 +39,22 @@ struct VerifyCommand: ParsableCommand {
     KernelNotice.show()
     let single = try check(Float.self, "float32", prepared, tolerance: Self.singleTolerance)
     let double = try check(Double.self, "float64", prepared, tolerance: Self.doubleTolerance)
-    let own = try checkPrecision(prepared)
-    guard single, double, own else { throw OwnerError.checkFailed("masked and plaintext training differ") }
+    try measurePrecision(prepared)
+    guard single, double else { throw OwnerError.checkFailed("masked and plaintext training differ") }
   }
 
   /// What the job computes in, where that is not float32.
-  private func checkPrecision(_ prepared: PreparedJob) throws -> Bool {
+  private func measurePrecision(_ prepared: PreparedJob) throws {
     let precision = prepared.job.train.precision
-    guard precision != .float32 else { return true }
+    guard precision != .float32 else { return }
     let progress = CountDisplay("training in \(precision.rawValue)")
     let found = try PrecisionVerification(prepared: prepared, compute: processing.compute)
       .distances(steps: steps) { progress.show($0, of: $1) }
     progress.end()
     print(
       "\(precision.rawValue): distance of the masked run's weights from plaintext float64 \(QuantityText.scientific(found.masked)), of the plaintext "
-        + "\(precision.rawValue) run's \(QuantityText.scientific(found.plain)), allowed \(QuantityText.scientific(found.allowed)): "
-        + (found.passes ? "ok" : "FAILED"))
-    return found.passes
+        + "\(precision.rawValue) run's \(QuantityText.scientific(found.plain)), of the starting weights \(QuantityText.scientific(found.trained)) "
+        + "(not judged)")
   }
 
   private func check<Element: FloatingElement>(
