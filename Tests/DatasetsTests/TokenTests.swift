@@ -72,6 +72,29 @@ import Testing
     #expect(try source.readLengths() == [2, 2])
   }
 
+  /// As `create_position_ids_from_input_ids` of the transformers library, less the padding id: it looks at ids alone, also where the mask
+  /// leaves them out.
+  @Test func positionsWithoutAToken() throws {
+    let file = try fixture {
+      try $0.integers(
+        "ids", .integer(bytes: 4), shape: [3, 4], values: [5, 1, 7, 1, 1, 1, 8, 9, 3, 4, 5, 6])
+      try $0.integers(
+        "mask", .integer(bytes: 1), shape: [3, 4], values: [1, 1, 1, 0, 0, 0, 1, 1, 0, 1, 0, 1])
+      try $0.integers("tags", .integer(bytes: 4), shape: [3, 4], values: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
+    }
+    let source = try open(
+      file,
+      limits: TokenLimits(
+        vocabulary: 100, types: 2, positions: 4, requiresTrailingPadding: false, uncountedToken: 1))
+    let rows = try source.read(rows: 0..<3)
+    #expect(rows.ids == [5, 1, 7, 8, 9, 4, 6])
+    #expect(rows.columns == [0, 1, 2, 2, 3, 1, 3])
+    #expect(rows.positions == [1, 0, 2, 1, 2, 2, 4])
+    // Labels stand in columns, however positions are counted.
+    let labels = try file.openTokenLabels(path: "tags", tokens: source, classes: 12)
+    #expect(try labels.read(rows: 0..<3, of: rows) == [0, 1, 2, 6, 7, 9, 11])
+  }
+
   @Test func lengthsOfAllRows() throws {
     #expect(try open(small()).readLengths() == [3, 1, 2])
   }

@@ -30,7 +30,7 @@ package struct TokenLabels: Sendable {
     labels.reserveCapacity(tokens.tokens)
     for index in 0..<rows.count {
       for token in tokens[row: index] {
-        let column = Int(tokens.positions[token])
+        let column = Int(tokens.columns[token])
         guard column < columns else {
           throw DatasetError(.defect, matrix.array.location, "the tokens of another file were given")
         }

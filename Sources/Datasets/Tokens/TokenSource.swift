@@ -77,12 +77,15 @@ package struct TokenSource: Sendable {
     let segments = try types?.read(rows)
     var offsets = [0]
     offsets.reserveCapacity(rows.count + 1)
-    var result: (ids: [Int32], positions: [Int32], types: [Int32]) = ([], [], [])
+    var result: (ids: [Int32], columns: [Int32], positions: [Int32], types: [Int32]) = ([], [], [], [])
     var padding: [Int32] = []
     for row in rows {
       let first = (row - rows.lowerBound) * columns
+      var counted: Int32 = 0
       for (column, index) in (first..<first + columns).enumerated() {
         let id = numbers[index]
+        // Also where the mask says padding: the libraries count without a look at it.
+        if id != limits.uncountedToken { counted += 1 }
         guard kept?[index] ?? 1 == 1 else {
           if padding.count < 2, !padding.contains(id) { padding.append(id) }
           continue
@@ -94,7 +97,8 @@ package struct TokenSource: Sendable {
           )
         }
         result.ids.append(id)
-        result.positions.append(Int32(truncatingIfNeeded: column))
+        result.columns.append(Int32(truncatingIfNeeded: column))
+        if let uncounted = limits.uncountedToken { result.positions.append(id == uncounted ? 0 : counted) }
         guard let types, let segments else { continue }
         guard segments[index] >= 0, Int(segments[index]) < limits.types else {
           throw types.failure(
@@ -107,7 +111,9 @@ package struct TokenSource: Sendable {
     }
     if types == nil { result.types = [Int32](repeating: 0, count: result.ids.count) }
     return TokenRows(
-      ids: result.ids, positions: result.positions, types: result.types, offsets: offsets, padding: padding)
+      ids: result.ids, columns: result.columns,
+      positions: limits.uncountedToken == nil ? result.columns : result.positions, types: result.types,
+      offsets: offsets, padding: padding)
   }
 
   /// Tokens of each row, padding not counted: reads the masks and nothing else.
@@ -185,15 +191,20 @@ package struct TokenLimits: Sendable, Equatable {
 
   /// Whether the first column must be a token in every row, because the head reads what stands there.
   package let requiresFirstToken: Bool
+  /// Where there is one, positions are counted from 1 among the ids of a row that are not this one, which has position 0 itself; else a
+  /// token's position is its column.
+  package let uncountedToken: Int32?
 
   package init(
-    vocabulary: Int, types: Int, positions: Int, requiresTrailingPadding: Bool, requiresFirstToken: Bool = false
+    vocabulary: Int, types: Int, positions: Int, requiresTrailingPadding: Bool, requiresFirstToken: Bool = false,
+    uncountedToken: Int32? = nil
   ) {
     self.vocabulary = vocabulary
     self.types = types
     self.positions = positions
     self.requiresTrailingPadding = requiresTrailingPadding
     self.requiresFirstToken = requiresFirstToken
+    self.uncountedToken = uncountedToken
   }
 }
 
@@ -202,6 +213,8 @@ package struct TokenRows: Sendable, Equatable {
   /// [tokens]
   package let ids: [Int32]
   /// [tokens]: the column in the file that a token stands in, ascending in each row.
+  package let columns: [Int32]
+  /// [tokens]: as `TokenLimits.uncountedToken` has them counted.
   package let positions: [Int32]
   /// [tokens]: 0 where the file has no types.
   package let types: [Int32]
@@ -210,8 +223,12 @@ package struct TokenRows: Sendable, Equatable {
   /// Ids that stand where the mask says padding, the first two that differ.
   package let padding: [Int32]
 
-  package init(ids: [Int32], positions: [Int32], types: [Int32], offsets: [Int], padding: [Int32] = []) {
+  /// - Parameter columns: nil where they are the positions.
+  package init(
+    ids: [Int32], columns: [Int32]? = nil, positions: [Int32], types: [Int32], offsets: [Int], padding: [Int32] = []
+  ) {
     self.ids = ids
+    self.columns = columns ?? positions
     self.positions = positions
     self.types = types
     self.offsets = offsets
