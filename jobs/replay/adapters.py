@@ -28,7 +28,10 @@ class Adapted(nn.Linear):
 
 
 def insert(model, settings):
+    """Not into layers of a fresh head, which are trained whole: peft leaves those out, too."""
     for name, layer in list(model.named_modules()):
+        if name.startswith(("classifier", "pre_classifier", "score")):
+            continue
         if isinstance(layer, nn.Linear) and name.split(".")[-1] in settings["targets"]:
             parent, _, last = name.rpartition(".")
             setattr(model.get_submodule(parent), last, Adapted(layer, settings["rank"], settings["alpha"] / settings["rank"]))
@@ -42,7 +45,7 @@ def exported(weights, base, family):
     """
     found = {
         name: tensor for name, tensor in weights.items()
-        if ".lora_" in name or name.startswith(("classifier.", "score."))}
+        if ".lora_" in name or name.startswith(("classifier.", "pre_classifier.", "score."))}
     if family != "llama":
         return found
     for name in found:

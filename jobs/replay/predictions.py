@@ -26,7 +26,6 @@ import finished
 import objectives
 import transformer
 from perceptron import Perceptron
-from tokenfile import Tokens
 
 
 def main():
@@ -91,8 +90,8 @@ def perceptron(run, job, path, limit):
 
 def sequences(run, job, path, limit):
     """The same of a transformer, by the class of the library for the task."""
-    tokens = Tokens(job, torch.float32)
     model, kind = load(job, run / "model")
+    tokens = transformer.tokens_of(job, torch.float32, model.config)
     rows = torch.arange(min(limit or len(tokens.ids), len(tokens.ids)))
     return predicted(path, job["task"], tokens, rows), outputs(model, job, tokens, rows), kind
 
@@ -104,7 +103,7 @@ def load(job, folder):
     path, settings, allowed = folder, {}, ()
     if is_adapter:
         # The base has no classifier; how many classes, the adapter's weights say.
-        path, allowed = job["model"]["huggingface"], ("classifier.", "score.")
+        path, allowed = job["model"]["huggingface"], transformer.HEADS
         if job["task"] != "causal-lm":
             settings["num_labels"] = classes(folder)
     model, report = loader.from_pretrained(
@@ -134,7 +133,7 @@ def adapted(model, folder):
 
 def classes(folder):
     for name, tensor in safetensors.torch.load_file(folder / "adapter_model.safetensors").items():
-        if name.endswith(("classifier.weight", "score.weight")):
+        if name.endswith(("out_proj.weight", ".classifier.weight", "score.weight")):
             return len(tensor)
     raise finished.Unlike("the adapter's directory has no classifier")
 
@@ -145,7 +144,7 @@ def outputs(model, job, tokens, rows):
     head = job["model"].get("head") or {}
     pooling = None
     if job["task"] not in objectives.PER_TOKEN:
-        pooling = head.get("pool", "cls" if model.config.model_type == "bert" else "last")
+        pooling = head.get("pool", transformer.default_pooling(model.config))
     parts = []
     for part in rows.split(transformer.PART):
         inputs = tokens.batch(part)
@@ -163,7 +162,7 @@ def predicted(path, task, tokens, rows):
     columns = tokens.ids.shape[1]
     if found.shape[1] % columns:
         raise finished.Unlike(f"rows of {found.shape[1]} outputs, not a multiple of the {columns} columns of the file")
-    places = tokens.positions[rows, : int(tokens.lengths[rows].max())].numpy()
+    places = tokens.columns[rows, : int(tokens.lengths[rows].max())].numpy()
     cube = np.take_along_axis(found.reshape(len(found), columns, -1), places[:, :, None], 1)
     return cube[tokens.mask[rows, : places.shape[1]].numpy()]
 

@@ -9,9 +9,10 @@ import objectives
 
 
 class Tokens:
-    """ids, mask (real tokens), types, positions: [rows, length], every row's real tokens moved to its front, as a padded batch has them.
+    """ids, mask (real tokens), types, columns, positions: [rows, length], every row's real tokens moved to its front, as a padded batch has
+    them.
 
-    A token's position is its column in the file.
+    A token's position is its column in the file, until `count_positions`.
     """
 
     def __init__(self, job, element):
@@ -24,7 +25,8 @@ class Tokens:
             self.ids, self.mask, self.types = (
                 torch.from_numpy(np.take_along_axis(values, front, 1)) for values in (ids, mask, types))
             # Padding is masked, so its position may be any that the model has.
-            self.positions = torch.from_numpy(front) * self.mask
+            self.positions = self.columns = torch.from_numpy(front) * self.mask
+            self.front, self.stored = front, ids
             self.labels = None
             if task == "token-classification" or task == "causal-lm" and data.get("labels"):
                 own = np.asarray(datafile.column(file, data["labels"])).astype(np.int64)
@@ -33,6 +35,12 @@ class Tokens:
                 self.labels = datafile.labels(file, data, task, element)
         self.task = task
         self.lengths = self.mask.sum(1)
+
+    def count_positions(self, padding):
+        """As RoBERTa does (`create_position_ids_from_input_ids`): from the padding token's id on, among the tokens that are another."""
+        counts = self.stored != padding
+        positions = np.where(counts, counts.cumsum(1), 0) + padding
+        self.positions = torch.from_numpy(np.take_along_axis(positions, self.front, 1)) * self.mask
 
     def batch(self, rows):
         """The model's inputs for some rows, cut to the longest of them."""

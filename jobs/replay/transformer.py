@@ -10,6 +10,13 @@ import finished
 import objectives
 from tokenfile import Tokens
 
+# What pools the first token; of the others the last one is.
+ENCODERS = {"bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra"}
+# Whose positions are counted from the padding token's id.
+COUNTING = {"roberta", "xlm-roberta", "camembert"}
+# What the layers of a fresh head are called.
+HEADS = ("classifier.", "pre_classifier.", "score.")
+
 # Rows that go through the model at once: memory, not results, depends on it.
 PART = 32
 
@@ -27,11 +34,10 @@ def outputs(model, pooling, inputs):
 
     Pooling that the class itself does is left to it; the rest is done here, on its own backbone and head.
     """
-    backbone = model.base_model
-    is_bert = model.config.model_type == "bert"
-    if not is_bert:
+    backbone, family = model.base_model, model.config.model_type
+    if family not in ENCODERS or getattr(model.config, "type_vocab_size", 1) == 1:
         inputs = {name: values for name, values in inputs.items() if name != "token_type_ids"}
-    if pooling is None or (is_bert and pooling == "cls" and backbone.pooler is not None):
+    if pooling is None or (pooling == "cls" and (family != "bert" or backbone.pooler is not None)):
         return model(**inputs).logits
     hidden = backbone(**inputs).last_hidden_state
     mask = inputs["attention_mask"]
@@ -39,7 +45,30 @@ def outputs(model, pooling, inputs):
         pooled = (hidden * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
     else:
         pooled = hidden[torch.arange(len(hidden)), mask.sum(1) - 1 if pooling == "last" else 0]
-    return (model.classifier if is_bert else model.score)(pooled)
+    return head(model, pooled)
+
+
+def head(model, pooled):
+    """What the class makes of the row that it has pooled itself."""
+    family = model.config.model_type
+    if family == "bert":
+        return model.classifier(pooled)
+    if family == "distilbert":
+        return model.classifier(torch.relu(model.pre_classifier(pooled)))
+    # Its head takes all tokens and reads the first.
+    return model.classifier(pooled[:, None]) if family in ENCODERS else model.score(pooled)
+
+
+def default_pooling(config):
+    return "cls" if config.model_type in ENCODERS else "last"
+
+
+def tokens_of(job, element, config):
+    """The job's tokens, with the positions that the model gives them."""
+    tokens = Tokens(job, element)
+    if config.model_type in COUNTING:
+        tokens.count_positions(config.pad_token_id)
+    return tokens
 
 
 class Transformer:
@@ -47,12 +76,12 @@ class Transformer:
 
     def __init__(self, run, job, training_rows, element):
         self.job, self.task = job, job["task"]
-        self.tokens = Tokens(job, element)
         settings = job["model"]
         initial = load_file(run / "initial.safetensors")
         self.model = build(settings, self.task, initial, element)
+        self.tokens = tokens_of(job, element, self.model.config)
         # Sequence classifiers pool, whatever the head says or leaves to its default.
-        default = "cls" if self.model.config.model_type == "bert" else "last"
+        default = default_pooling(self.model.config)
         self.pooling = None if self.task in objectives.PER_TOKEN else (settings.get("head") or {}).get("pool", default)
         self.part = settings.get("train", "all")
         self.trained = self.choose_trained()
@@ -62,10 +91,10 @@ class Transformer:
         chosen = []
         tables = {id(module.weight) for module in self.model.modules() if isinstance(module, torch.nn.Embedding)}
         for name, parameter in self.model.named_parameters():
-            is_head = name.startswith(("classifier.", "score.", "lm_head."))
+            is_head = name.startswith((*HEADS, "lm_head."))
             if self.part == "all":
-                # BERT's norm of the embeddings goes with them.
-                is_trained = id(parameter) not in tables and "embeddings." not in name
+                # BERT's norm of the embeddings goes with them, and ELECTRA's layer after them.
+                is_trained = id(parameter) not in tables and "embeddings" not in name
                 is_trained = is_trained and not (self.model.config.model_type == "llama" and "norm." in name)
             elif self.part == "head":
                 is_trained = is_head
@@ -101,7 +130,8 @@ def build(settings, task, initial, element):
     config._attn_implementation = "sdpa" if element == torch.float64 else "eager"
     config.tie_word_embeddings = False
     if task != "causal-lm":
-        config.num_labels = len(next(initial[name] for name in ("classifier.weight", "score.weight") if name in initial))
+        names = ("classifier.out_proj.weight", "classifier.weight", "score.weight")
+        config.num_labels = len(next(initial[name] for name in names if name in initial))
     model = class_for(task).from_config(config, dtype=element)
     if config.model_type == "bert" and "bert.pooler.dense.weight" not in initial:
         model.bert.pooler = None

@@ -9,6 +9,9 @@ adapters=(--set 'model.lora={rank: 4, alpha: 8, targets: [query, value]}' --set 
 "$python" "$root/jobs/replay/synthetic_tokens.py" "$state"
 "$python" "$root/jobs/prepare/random-llama.py" "$state/llama" >/dev/null
 "$python" "$root/jobs/prepare/random-llama.py" "$state/llama-tied" --tied --seed 2 >/dev/null
+for family in roberta distilbert electra; do
+  "$python" "$root/jobs/prepare/random-model.py" "$state/$family" $family >/dev/null
+done
 "$python" "$root/jobs/prepare/byte-tokens.py" "$root"/README.md "$root"/docs/{keys-and-privacy,transformers,operations,cluster}.md "$state/bytes.h5" >/dev/null
 
 train_and_predict bert-sgd-owner "$bert" "${sgd[@]}"
@@ -26,6 +29,17 @@ train_and_predict bert-tanh "$bert" "${sgd[@]}" --set model.huggingface="$state/
 train_and_predict bert-regression "$bert" "${sgd[@]}" --set task=regression --set data.labels=doses
 train_and_predict bert-multilabel "$bert" "${sgd[@]}" --set task=multilabel --set data.labels=assays
 train_and_predict bert-tags "$bert" "${sgd[@]}" --set task=token-classification --set data.labels=tags
+# Other encoders, on the same rows; their targets, and whether they have token types.
+encoders=("roberta query,value types=" "distilbert q_lin,v_lin types=" "electra query,value types=token_type_ids")
+for encoder in "${encoders[@]}"; do
+  read -r family targets types <<<"$encoder"
+  of_family=("${sgd[@]}" --set model.huggingface="$state/$family")
+  [ "$types" != types= ] || of_family+=(--set data.types=null)
+  train_and_predict "$family-sgd" "$bert" "${of_family[@]}"
+  train_and_predict "$family-lora" "$bert" "${of_family[@]}" --set model.train=lora --set "model.lora={rank: 4, alpha: 8, targets: [$targets]}"
+  train_and_predict "$family-mean" "$bert" "${of_family[@]}" --set model.head.pool=mean
+  train_and_predict "$family-tags" "$bert" "${of_family[@]}" --set task=token-classification --set data.labels=tags
+done
 train_and_predict llama-lm-sgd "$llama" "${sgd[@]}"
 train_and_predict llama-lm-muon "$llama" "${muon[@]}"
 train_and_predict llama-lm-owner "$llama" "${sgd[@]}" --set loss.where=owner
@@ -41,6 +55,9 @@ ask_directory bert-sgd-owner classification
 ask_directory bert-mean classification --head mean
 ask_directory bert-tags token-classification
 ask_directory bert-lora classification
+ask_directory roberta-sgd classification
+ask_directory distilbert-lora classification
+ask_directory electra-sgd classification
 ask_directory llama-class classification
 ask_directory llama-lm-tied causal-lm
 ask_directory llama-lm-lora causal-lm
@@ -49,5 +66,13 @@ judge --steps 20
 # AdamW is replayed in double precision: the gradient of BERT's key biases is zero (what they add to a query's scores is the same for all keys),
 # so in single precision AdamW divides one rounding error by another there, and PyTorch's own replays differ.
 train_and_predict bert-adamw "$bert" "${adamw[@]}"
+for encoder in "${encoders[@]}"; do
+  read -r family targets types <<<"$encoder"
+  of_family=("${adamw[@]}" --set model.huggingface="$state/$family")
+  [ "$types" != types= ] || of_family+=(--set data.types=null)
+  train_and_predict "$family-adamw" "$bert" "${of_family[@]}"
+  train_and_predict "$family-lora-adamw" "$bert" "${of_family[@]}" --set model.train=lora \
+    --set "model.lora={rank: 4, alpha: 8, targets: [$targets]}"
+done
 train_and_predict llama-lm-adamw "$llama" "${adamw[@]}"
 judge --steps 20 --float64
