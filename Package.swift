@@ -185,7 +185,10 @@ let package = Package(
     tests("FamiliesTests", ["Families", "Protocol", "Files", "Numerics", "Models", "Foundations", "TestSupport"]),
     tests(
       "TrainingTests",
-      ["Training", "Privacy", "Protocol", "Cryptography", "Numerics", "Models", "Foundations", "TestSupport"],
+      [
+        "OwnerRole", "Families", "Datasets", "JobSpec", "Files", "Training", "Privacy", "Protocol", "Cryptography",
+        "Numerics", "Models", "Foundations", "TestSupport",
+      ],
       resources: [.copy("Fixtures")]),
     tests("MaskingTests", ["Masking", "Models", "Numerics", "Cryptography", "Foundations"], computes: true),
     tests("DatasetsTests", ["Datasets", "Files", "Numerics", "CHDF5", "Foundations", "TestSupport"]),

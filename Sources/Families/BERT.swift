@@ -12,71 +12,26 @@ package struct BERT: ModelFamily {
 
   /// Defaults as `BertConfig` has them.
   package init(_ settings: ConfigurationSettings) throws(HuggingFaceProblem) {
-    try settings.refuse("position_embedding_type", unless: "absolute", supported: "absolute")
-    try settings.refuse("is_decoder", supported: "false")
-    let width = try settings.integer("hidden_size", in: CheckpointSizes.widths, default: 768)
-    let heads = try settings.integer("num_attention_heads", in: CheckpointSizes.widths, default: 12)
-    guard width.isMultiple(of: heads) else {
-      throw .setting("num_attention_heads", expected: "a divisor of `hidden_size` (\(width))")
-    }
-    sizes = CheckpointSizes(
-      width: width, blocks: try settings.integer("num_hidden_layers", in: CheckpointSizes.blockCounts, default: 12),
-      heads: heads, keyValueHeads: heads, headWidth: width / heads,
-      hidden: try settings.integer("intermediate_size", in: CheckpointSizes.widths, default: 3072),
-      activation: try settings.choice(
-        "hidden_act",
-        [
-          "gelu": Activation.gelu, "gelu_new": .geluTanh, "gelu_pytorch_tanh": .geluTanh, "gelu_fast": .geluTanh,
-          "relu": .relu, "silu": .silu, "swish": .silu, "tanh": .tanh,
-        ], default: "gelu"),
-      normEpsilon: try settings.number("layer_norm_eps", isPositive: true, default: 1e-12), rotary: nil,
-      hasAttentionBiases: true, hasMLPBiases: true,
-      vocabulary: try settings.integer("vocab_size", in: CheckpointSizes.vocabularies, default: 30522),
-      positions: try settings.integer("max_position_embeddings", in: CheckpointSizes.vocabularies, default: 512),
-      tokenTypes: try settings.integer("type_vocab_size", in: CheckpointSizes.widths, default: 2),
-      paddingToken: try settings.optionalInteger("pad_token_id", in: 0...(1 << 24)) ?? 0,
-      initializerRange: try settings.number("initializer_range", isPositive: false, default: 0.02),
-      tiesWordEmbeddings: try settings.boolean("tie_word_embeddings", default: true))
+    sizes = try .likeBERT(settings)
   }
 
   // MARK: - Tensors
 
-  package static let wordEmbeddings = "bert.embeddings.word_embeddings.weight"
-  private static let positionEmbeddings = "bert.embeddings.position_embeddings.weight"
-  private static let typeEmbeddings = "bert.embeddings.token_type_embeddings.weight"
-  private static let embeddingNorm = "bert.embeddings.LayerNorm"
+  package static let wordEmbeddings = BERTEmbeddings.words(name)
+  private static let encoder = PostNormEncoder.likeBERT(name)
+
+  private var embeddings: BERTEmbeddings {
+    BERTEmbeddings(prefix: Self.name, width: sizes.width, positionRows: sizes.positions)
+  }
 
   package var tensors: [FamilyTensor] {
     let width = sizes.width
-    var tensors = [
-      FamilyTensor(Self.wordEmbeddings, [sizes.vocabulary, width], role: .embedding),
-      FamilyTensor(Self.positionEmbeddings, [sizes.positions, width], role: .embedding),
-      FamilyTensor(Self.typeEmbeddings, [sizes.tokenTypes, width], role: .embedding),
-    ]
-    tensors += FamilyTensor.layerNorm(Self.embeddingNorm, width, role: .embedding)
-    for block in 0..<sizes.blocks {
-      let prefix = "bert.encoder.layer.\(block)"
-      for name in ["query", "key", "value"] {
-        tensors += FamilyTensor.linear("\(prefix).attention.self.\(name)", width, width, hasBias: true)
-      }
-      tensors += FamilyTensor.linear("\(prefix).attention.output.dense", width, width, hasBias: true)
-      tensors += FamilyTensor.layerNorm("\(prefix).attention.output.LayerNorm", width)
-      tensors += FamilyTensor.linear("\(prefix).intermediate.dense", sizes.hidden, width, hasBias: true)
-      tensors += FamilyTensor.linear("\(prefix).output.dense", width, sizes.hidden, hasBias: true)
-      tensors += FamilyTensor.layerNorm("\(prefix).output.LayerNorm", width)
-    }
-    return tensors + FamilyTensor.linear("bert.pooler.dense", width, width, hasBias: true, role: .pooler)
+    return embeddings.tensors(sizes) + Self.encoder.tensors(sizes)
+      + FamilyTensor.linear("bert.pooler.dense", width, width, hasBias: true, role: .pooler)
   }
 
-  /// The base model alone leaves out `bert.`, and models from TensorFlow call a norm's gain and shift gamma and beta.
   package static func canonicalName(_ stored: String) -> String {
-    var name = stored
-    if ["embeddings.", "encoder.", "pooler."].contains(where: name.hasPrefix) { name = "bert." + name }
-    for (old, new) in [("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias")]
-    where name.hasSuffix(old) {
-      name = String(name.dropLast(old.count)) + new
-    }
-    return name
+    PostNormEncoder.canonicalName(stored, prefix: name, modules: ["embeddings", "encoder", "pooler"])
   }
 
   package static func isIgnorable(_ name: String) -> Bool {
@@ -90,12 +45,7 @@ package struct BERT: ModelFamily {
   package func embedding<Element: FloatingElement>(
     _ tensor: (String) throws -> Tensor<Element>
   ) throws -> TokenEmbedding<Element> {
-    TokenEmbedding(
-      words: try tensor(Self.wordEmbeddings), positions: try tensor(Self.positionEmbeddings),
-      types: try tensor(Self.typeEmbeddings),
-      norm: .init(
-        gain: try tensor(Self.embeddingNorm + ".weight"), shift: try tensor(Self.embeddingNorm + ".bias"),
-        epsilon: sizes.normEpsilon))
+    try embeddings.embedding(sizes, tensor)
   }
 
   package var embeddingNormEpsilon: Double? { sizes.normEpsilon }
@@ -122,20 +72,8 @@ package struct BERT: ModelFamily {
   // MARK: - Graph
 
   package func graph(_ request: ModelRequest) throws(GraphError) -> ModelGraph {
-    let blocks = try sizes.ofBlocks()
     var builder = try request.builder(sizes)
-    var stream = GraphBuilder.input
-    for block in 0..<sizes.blocks {
-      let name = "bert.encoder.layer.\(block)"
-      let names = PostNormBlockNames(
-        pooling: "\(name).pooling", attention: "\(name).attention.self", query: "\(name).attention.self.query",
-        key: "\(name).attention.self.key", value: "\(name).attention.self.value",
-        attentionOutput: "\(name).attention.output.dense", attentionNorm: "\(name).attention.output.LayerNorm",
-        inner: "\(name).intermediate.dense", outer: "\(name).output.dense", outputNorm: "\(name).output.LayerNorm")
-      stream = builder.addPostNormBlock(
-        block, names, blocks, from: stream, poolsToken: request.poolsToken(block, of: sizes))
-    }
-    if request.pooling == .mean { stream = builder.add("pooling", .mean(PoolingOperation(from: stream))) }
+    var stream = try Self.encoder.add(to: &builder, request, sizes)
     if let pooler = request.pooler { stream = addPooler(pooler, to: &builder, from: stream) }
     builder.addHead(
       Self.classifier(request.task), from: stream, outputs: request.outputs, hasBias: Self.headHasBias(request.task))
@@ -143,17 +81,44 @@ package struct BERT: ModelFamily {
   }
 
   private func addPooler(_ pooler: ModelRequest.Pooler, to builder: inout GraphBuilder, from input: Int) -> Int {
-    let (name, space) = ("bert.pooler.dense", SpaceID("pooled"))
-    builder.add(Space(id: space, width: sizes.width))
+    let name = "bert.pooler.dense"
     switch pooler {
-    case .pretrained: return builder.addLinear(name, from: input, to: space, hasBias: true, activation: .tanh)
-    case .fresh:
-      // As the class draws it (`BertPreTrainedModel._init_weights`).
-      let deviation = sizes.initializerRange
-      let parameters = LinearParameters(
-        weightOrigin: deviation > 0 ? .normal(deviation: deviation) : .zeros, biasOrigin: .zeros)
-      return builder.add(
-        name, .linear(LinearOperation(from: input, to: space, activation: .tanh, parameters: parameters)))
+    case .pretrained:
+      let space = SpaceID("pooled")
+      builder.add(Space(id: space, width: sizes.width))
+      return builder.addLinear(name, from: input, to: space, hasBias: true, activation: .tanh)
+    case .fresh: return builder.addHeadLayer(name, from: input, sizes, activation: .tanh)
     }
+  }
+}
+
+extension BERT {
+  private static let architectures: Set<String> = [
+    "BertModel", "BertForPreTraining", "BertForMaskedLM", "BertForNextSentencePrediction",
+    "BertForSequenceClassification", "BertForTokenClassification", "BertForQuestionAnswering", "BertForMultipleChoice",
+  ]
+  /// The sizes that every config.json of the first releases has.
+  private static let firstSettings = [
+    "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act", "vocab_size",
+    "max_position_embeddings", "type_vocab_size", "initializer_range",
+  ]
+  /// What else stood there: Google's own, and the library's of the time before `model_type`.
+  private static let otherSettings: Set<String> = [
+    "architectures", "attention_probs_dropout_prob", "hidden_dropout_prob", "directionality", "pooler_fc_size",
+    "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type", "layer_norm_eps",
+    "finetuning_task", "num_labels", "id2label", "label2id", "output_attentions", "output_hidden_states", "output_past",
+    "torchscript", "pruned_heads", "use_bfloat16", "is_decoder", "do_sample", "bos_token_id", "eos_token_ids",
+    "pad_token_id",
+  ]
+
+  /// BERT's first checkpoints, and what was made of them for years (BioBERT, SciBERT), name no `model_type`. Where `architectures` names a
+  /// class it decides; else every setting must be one that these files have: RoBERTa's of that age have one token type, those of other
+  /// descendants settings of their own.
+  package static func isMeant(by settings: ConfigurationSettings) -> Bool {
+    if case .array(let named)? = settings.value("architectures"), !named.isEmpty {
+      return named.allSatisfy { if case .string(let name) = $0 { architectures.contains(name) } else { false } }
+    }
+    return firstSettings.allSatisfy { settings.value($0) != nil } && settings.value("type_vocab_size") == 2
+      && settings.members.keys.allSatisfy { firstSettings.contains($0) || otherSettings.contains($0) }
   }
 }

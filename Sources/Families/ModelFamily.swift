@@ -10,6 +10,10 @@ package import Numerics
 package protocol ModelFamily: Sendable {
   /// What `model_type` says in config.json.
   static var name: String { get }
+  /// Everything that `model_type` may say of a checkpoint of this family, `name` first.
+  static var names: [String] { get }
+  /// Whether a config.json without `model_type` can be of this family alone.
+  static func isMeant(by settings: ConfigurationSettings) -> Bool
 
   /// Reads the settings of a config.json; those that no family supports were refused before.
   ///
@@ -43,6 +47,9 @@ package protocol ModelFamily: Sendable {
   /// Whether the blocks read in which order the tokens come, beyond what the token vectors say of it. Where they do not, the order can be
   /// kept secret; where they do, padding may only follow the tokens.
   static var readsTokenOrder: Bool { get }
+  /// Whether positions are counted from 1 among the tokens that are not the padding token, whatever the mask says, which itself has
+  /// position 0; else a token's position is its column.
+  var countsPositionsWithoutPadding: Bool { get }
 
   // MARK: - Head
 
@@ -54,8 +61,14 @@ package protocol ModelFamily: Sendable {
   static func headHasBias(_ task: LearningTask) -> Bool
   /// The norm whose gain the classifier takes in; nil where it reads no folded norm.
   static var classifierGain: String? { get }
+  /// What the library's class does with a pooled row, in order: names of layers and functions, the classifier last.
+  static func headSteps(_ task: LearningTask) -> [String]
+  /// Modules that the peft library must save whole beside adapters: all that hold layers of a fresh head, of any task.
+  static var headModules: [String] { get }
   /// The class of the transformers library that loads a model for this task; nil where it has none.
   static func libraryClass(_ task: LearningTask) -> String?
+  /// The same of this checkpoint: a family of several names has a class for each.
+  func libraryClass(_ task: LearningTask) -> String?
 
   // MARK: - Graph
 
@@ -66,7 +79,13 @@ package protocol ModelFamily: Sendable {
 }
 
 extension ModelFamily {
+  package static var names: [String] { [name] }
+  package static func isMeant(by settings: ConfigurationSettings) -> Bool { false }
   package static func canonicalName(_ stored: String) -> String { stored }
+  package var countsPositionsWithoutPadding: Bool { false }
+  package static func headSteps(_ task: LearningTask) -> [String] { [classifier(task)] }
+  package static var headModules: [String] { ["classifier", "score"] }
+  package func libraryClass(_ task: LearningTask) -> String? { Self.libraryClass(task) }
   package static var classifierGain: String? { nil }
   package var embeddingNormEpsilon: Double? { nil }
 
@@ -106,24 +125,38 @@ extension ModelFamily {
 
 /// The families that are supported.
 package enum ModelFamilies {
-  package static let all: [any ModelFamily.Type] = [BERT.self, Llama.self]
+  package static let all: [any ModelFamily.Type] = [
+    BERT.self, Llama.self, RoBERTa.self, DistilBERT.self, ELECTRA.self,
+  ]
 
-  /// Reads the configuration of the family that `model_type` names.
+  /// Reads the configuration of the family that `model_type` names, or of the only one that a file without it can mean.
   ///
   /// - Throws: `HuggingFaceProblem` that names the setting; for another `model_type` with those that are supported.
   static func read(
     _ settings: ConfigurationSettings, of families: [any ModelFamily.Type]
   ) throws(HuggingFaceProblem) -> any ModelFamily {
-    let name = try settings.text("model_type")
-    guard let family = families.first(where: { $0.name == name }) else {
-      throw .unsupportedSetting(
-        "model_type", found: name.printable(limit: 80), supported: families.map { $0.name }.joined(separator: ", "))
-    }
+    let family = try family(settings, of: families)
     try settings.refuse("quantization_config", supported: "weights that are not quantized")
     try settings.refuse("auto_map", supported: "models whose code is part of the transformers library")
     try settings.refuse("pruned_heads", supported: "no pruned heads")
     try settings.refuse("is_encoder_decoder", supported: "false")
     try settings.refuse("add_cross_attention", supported: "false")
     return try family.init(settings)
+  }
+
+  private static func family(
+    _ settings: ConfigurationSettings, of families: [any ModelFamily.Type]
+  ) throws(HuggingFaceProblem) -> any ModelFamily.Type {
+    if settings.value("model_type") == nil {
+      let meant = families.filter { $0.isMeant(by: settings) }
+      if meant.count == 1 { return meant[0] }
+    }
+    let name = try settings.text("model_type")
+    guard let family = families.first(where: { $0.names.contains(name) }) else {
+      throw .unsupportedSetting(
+        "model_type", found: name.printable(limit: 80), supported: families.flatMap { $0.names }.joined(separator: ", ")
+      )
+    }
+    return family
   }
 }

@@ -67,3 +67,17 @@ extension CheckpointSizes {
       hasAttentionOutputBias: hasAttentionBiases, hasMLPBiases: hasMLPBiases, isRotary: rotary != nil)
   }
 }
+
+extension GraphBuilder {
+  /// A dense layer of the head, before the classifier: drawn as the library's classes draw it (`_init_weights`), and trained whatever
+  /// else is.
+  mutating func addHeadLayer(_ name: String, from input: Int, _ sizes: CheckpointSizes, activation: Activation) -> Int {
+    let space = SpaceID("pooled")
+    add(Space(id: space, width: sizes.width))
+    let deviation = sizes.initializerRange
+    let parameters = LinearParameters(
+      weightOrigin: deviation > 0 ? .normal(deviation: deviation) : .zeros, biasOrigin: .zeros)
+    return add(
+      name, .linear(LinearOperation(from: input, to: space, activation: activation, parameters: parameters)))
+  }
+}

@@ -2,10 +2,11 @@ package import Numerics
 
 /// The part of a transformer that the owner keeps: what turns token ids into vectors.
 ///
-/// BERT: LayerNorm(word + type + position) (Devlin et al., 2019, section 3); Llama: the word vector alone.
+/// BERT: LayerNorm(word + type + position) (Devlin et al., 2019, section 3); Llama: the word vector alone; ELECTRA: as BERT in fewer
+/// coordinates, then a linear layer. Below, e is the width of the tables and d that of the vectors; e = d without such a layer.
 package struct TokenEmbedding<Element: FloatingElement>: Sendable {
   package struct Norm: Sendable {
-    /// [d] each.
+    /// [e] each.
     package let gain: Tensor<Element>
     package let shift: Tensor<Element>
     package let epsilon: Double
@@ -17,22 +18,39 @@ package struct TokenEmbedding<Element: FloatingElement>: Sendable {
     }
   }
 
-  /// [vocabulary, d].
+  /// The linear layer after the norm: W x + b.
+  package struct Projection: Sendable {
+    /// [d, e], [d].
+    package let weight: Tensor<Element>
+    package let bias: Tensor<Element>
+
+    package init(weight: Tensor<Element>, bias: Tensor<Element>) {
+      self.weight = weight
+      self.bias = bias
+    }
+  }
+
+  /// [vocabulary, e].
   package let words: Tensor<Element>
-  /// [positions, d], [types, d]; nil where the family has none.
+  /// [positions, e], [types, e]; nil where the family has none.
   package let positions: Tensor<Element>?
   package let types: Tensor<Element>?
   package let norm: Norm?
+  package let projection: Projection?
 
-  package init(words: Tensor<Element>, positions: Tensor<Element>?, types: Tensor<Element>?, norm: Norm?) {
+  package init(
+    words: Tensor<Element>, positions: Tensor<Element>?, types: Tensor<Element>?, norm: Norm?,
+    projection: Projection? = nil
+  ) {
     self.words = words
     self.positions = positions
     self.types = types
     self.norm = norm
+    self.projection = projection
   }
 
   /// d.
-  package var width: Int { words.columns }
+  package var width: Int { projection?.weight.rows ?? words.columns }
 
   /// The vectors of `tokens`, [n, d]. Ids, positions and types were checked against the tables when the data was read; one outside
   /// its table would end the process, not read beyond it.
@@ -55,12 +73,41 @@ package struct TokenEmbedding<Element: FloatingElement>: Sendable {
   @specialized(where Element == Float)
   private func fill(_ output: UnsafeMutableBufferPointer<Element>, _ tokens: ArraySlice<Token>) {
     let width = width
+    var narrow = [Element](repeating: 0, count: projection == nil ? 0 : words.columns)
     for (row, token) in tokens.enumerated() {
       let vector = UnsafeMutableBufferPointer(rebasing: output[row * width..<(row + 1) * width])
-      copy(words, row: token.id, into: vector)
-      if let types { add(types, row: token.type, to: vector) }
-      if let positions { add(positions, row: token.position, to: vector) }
-      if let norm { normalize(vector, norm) }
+      guard let projection else {
+        sum(token, into: vector)
+        continue
+      }
+      narrow.withUnsafeMutableBufferPointer { narrow in
+        sum(token, into: narrow)
+        project(UnsafeBufferPointer(narrow), by: projection, into: vector)
+      }
+    }
+  }
+
+  /// What the tables and the norm make of a token, [e].
+  @inline(__always)
+  private func sum(_ token: Token, into vector: UnsafeMutableBufferPointer<Element>) {
+    copy(words, row: token.id, into: vector)
+    if let types { add(types, row: token.type, to: vector) }
+    if let positions { add(positions, row: token.position, to: vector) }
+    if let norm { normalize(vector, norm) }
+  }
+
+  @inline(__always)
+  private func project(
+    _ input: UnsafeBufferPointer<Element>, by projection: Projection, into output: UnsafeMutableBufferPointer<Element>
+  ) {
+    projection.weight.withUnsafeBufferPointer { weight in
+      projection.bias.withUnsafeBufferPointer { bias in
+        for row in output.indices {
+          var sum: Element = 0
+          for column in input.indices { sum += weight[row * input.count + column] * input[column] }
+          output[row] = sum + bias[row]
+        }
+      }
     }
   }
 
@@ -104,7 +151,7 @@ package struct TokenEmbedding<Element: FloatingElement>: Sendable {
 /// One token of a sample, padding left out.
 package struct Token: Sendable, Equatable {
   package let id: Int32
-  /// Its column in the file: the position that the embedding adds.
+  /// The row of the table of positions that the embedding adds: the token's column in the file, unless the family counts otherwise.
   package let position: Int32
   /// Segment: 0 unless the data names others.
   package let type: Int32

@@ -32,6 +32,12 @@ enum ConfigurationInput {
     #"{"model_type": "llama", "hidden_size": 8, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 4, "num_hidden_layers": 2, "#
       + #""rope_theta": 10000.0, "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "#
       + #""original_max_position_embeddings": 8192}, "attention_bias": true, "mlp_bias": true, "tie_word_embeddings": true}"#,
+    #"{"model_type": "roberta", "hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1, "intermediate_size": 16, "#
+      + #""max_position_embeddings": 18, "type_vocab_size": 1, "pad_token_id": 1, "vocab_size": 20}"#,
+    #"{"model_type": "distilbert", "dim": 8, "n_heads": 2, "n_layers": 1, "hidden_dim": 16, "activation": "relu", "vocab_size": 20}"#,
+    #"{"model_type": "electra", "embedding_size": 6, "hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1, "vocab_size": 20}"#,
+    #"{"attention_probs_dropout_prob": 0.1, "hidden_act": "gelu", "hidden_size": 8, "initializer_range": 0.02, "intermediate_size": 16, "#
+      + #""max_position_embeddings": 16, "num_attention_heads": 2, "num_hidden_layers": 1, "type_vocab_size": 2, "vocab_size": 20}"#,
   ].map { Data($0.utf8) }
 }
 

@@ -50,6 +50,19 @@ import TestSupport
     #expect(try settings(task)["task_type"] == .string(name))
   }
 
+  /// A layer of the head under a name that peft does not look for.
+  @Test func aHeadOfSeveralModules() throws {
+    try AdapterExport(
+      adaptation: LowRankAdaptation(rank: 2, alpha: 2, targets: ["q_lin"]), task: .classification, baseModel: "m",
+      headModules: DistilBERT.headModules
+    ).write([], to: target.path)
+    let bytes = try #require(target.contents("adapter_config.json"))
+    guard case .object(let members) = try JSONValue.parse(Array(bytes), throwing: HuggingFaceProblem.self) else {
+      return
+    }
+    #expect(members["modules_to_save"] == .array(["pre_classifier", "classifier", "score"]))
+  }
+
   @Test func aLanguageModelSavesNoClassifier() throws {
     #expect(try settings(.causalLanguageModel)["modules_to_save"] == .null)
   }

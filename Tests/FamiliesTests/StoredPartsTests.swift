@@ -142,7 +142,7 @@ private struct Fused: ModelFamily {
 
   @Test func aFamilyThatIsNotAskedForIsNotKnown() throws {
     let fixture = try checkpoint(Self.attention)
-    let supported = ModelFamilies.all.map { $0.name }.joined(separator: ", ")
+    let supported = ModelFamilies.all.flatMap { $0.names }.joined(separator: ", ")
     _ = try expectProblem(.unsupportedSetting("model_type", found: "fused", supported: supported)) {
       _ = try fixture.open()
     }

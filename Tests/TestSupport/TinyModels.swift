@@ -8,6 +8,9 @@ import Numerics
 package enum TinyFamily: String, Sendable, CaseIterable {
   case bert
   case llama
+  case roberta
+  case distilbert
+  case electra
 
   /// What config.json says.
   fileprivate var settings: String {
@@ -23,6 +26,24 @@ package enum TinyFamily: String, Sendable, CaseIterable {
       {"model_type": "llama", "vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 4,
        "num_key_value_heads": 2, "intermediate_size": 12, "hidden_act": "silu", "max_position_embeddings": 12,
        "rms_norm_eps": 1e-6, "rope_theta": 100.0, "tie_word_embeddings": false, "pad_token_id": 0}
+      """
+    case .roberta:
+      // Two rows of positions for the padding token and the id below it.
+      """
+      {"model_type": "roberta", "vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
+       "intermediate_size": 12, "hidden_act": "gelu", "max_position_embeddings": 14, "type_vocab_size": 1,
+       "layer_norm_eps": 1e-5, "pad_token_id": 1}
+      """
+    case .distilbert:
+      """
+      {"model_type": "distilbert", "vocab_size": 20, "dim": 8, "n_layers": 2, "n_heads": 2, "hidden_dim": 12,
+       "activation": "gelu", "max_position_embeddings": 12, "pad_token_id": 0}
+      """
+    case .electra:
+      """
+      {"model_type": "electra", "vocab_size": 20, "embedding_size": 6, "hidden_size": 8, "num_hidden_layers": 2,
+       "num_attention_heads": 2, "intermediate_size": 12, "hidden_act": "gelu", "max_position_embeddings": 12,
+       "type_vocab_size": 2, "layer_norm_eps": 1e-12, "pad_token_id": 0}
       """
     }
   }

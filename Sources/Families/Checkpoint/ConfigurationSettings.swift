@@ -1,6 +1,7 @@
 import Files
 import Foundation
 import Foundations
+import Models
 
 /// The settings of a config.json by name. `null` counts as absent, as it does in Python.
 package struct ConfigurationSettings {
@@ -73,6 +74,16 @@ package struct ConfigurationSettings {
         prefix + name, found: word.printable(limit: 80), supported: meanings.map(\.key).joined(separator: ", "))
     }
     return found.value
+  }
+
+  /// The function between the linear layers of a block's MLP, under the library's name (`ACT2FN`).
+  func activation(_ name: String, default fallback: String) throws(HuggingFaceProblem) -> Activation {
+    try choice(
+      name,
+      [
+        "gelu": Activation.gelu, "gelu_new": .geluTanh, "gelu_pytorch_tanh": .geluTanh, "gelu_fast": .geluTanh,
+        "relu": .relu, "silu": .silu, "swish": .silu, "tanh": .tanh,
+      ], default: fallback)
   }
 
   /// Refuses a setting that is anything but absent, false, 0, empty or one of `harmless`.

@@ -9,8 +9,11 @@ package struct HuggingFaceConfiguration: Sendable {
   package let document: [String: JSONValue]
 
   package var sizes: CheckpointSizes { family.sizes }
-  /// As `model_type` says it.
-  package var familyName: String { type(of: family).name }
+  /// As `model_type` says it, or would.
+  package var familyName: String {
+    guard case .string(let name)? = document["model_type"] else { return type(of: family).name }
+    return name
+  }
 
   /// Names of the classes in order of class id, as `id2label` has them; nil where it has none but numbered ones.
   package var classNames: [String]? {

@@ -13,11 +13,17 @@ package struct AdapterExport: Sendable {
   package let task: LearningTask
   /// The base model's directory or name on the hub, which peft's `Auto` classes load it from.
   package let baseModel: String
+  /// Modules with layers of a fresh head; peft adds the first two itself, whichever the model has.
+  package let headModules: [String]
 
-  package init(adaptation: LowRankAdaptation, task: LearningTask, baseModel: String) {
+  package init(
+    adaptation: LowRankAdaptation, task: LearningTask, baseModel: String,
+    headModules: [String] = ["classifier", "score"]
+  ) {
     self.adaptation = adaptation
     self.task = task
     self.baseModel = baseModel
+    self.headModules = headModules
   }
 
   /// Writes adapter_model.safetensors and then adapter_config.json.
@@ -69,8 +75,7 @@ package struct AdapterExport: Sendable {
     }
   }
 
-  /// The two names that peft gives classifiers itself, whichever the model has.
   private var savedModules: JSONValue {
-    task == .causalLanguageModel ? .null : .array(["classifier", "score"])
+    task == .causalLanguageModel ? .null : .array(headModules.map(JSONValue.string))
   }
 }

@@ -50,7 +50,10 @@ package struct HuggingFaceExport: Sendable {
       try RegularFile.copy(original.path + "/" + name, to: directory + "/" + name)
     }
     let type = tensors.first?.type == .float64 ? "float64" : "float32"
-    let text = JSONValue.object(settings(changing: original.configuration.document, type: type)).text() + "\n"
+    var document = original.configuration.document
+    // Old configurations left it to whoever loads them.
+    document["model_type"] = .string(original.configuration.familyName)
+    let text = JSONValue.object(settings(changing: document, type: type)).text() + "\n"
     try AtomicFile.write(Data(text.utf8), to: directory + "/config.json")
   }
 

@@ -78,9 +78,15 @@ package struct EvidenceCollection {
 }
 
 extension TokenEmbedding<Float> {
-  /// The tables as anybody with the checkpoint has them.
+  /// The tables as anybody with the checkpoint has them. Behind a projection, each word's vector where it stands first, as one that nothing is
+  /// added to: attacks by words find less of such a model than they could.
   var vocabulary: TokenVocabulary {
-    TokenVocabulary(
+    if projection != nil {
+      let tokens = (0..<words.rows).map { Token(id: Int32(truncatingIfNeeded: $0), position: 0) }
+      return TokenVocabulary(
+        words: vectors(tokens, workers: Workers(threads: 1)), positions: nil, types: nil, gain: nil, shift: nil)
+    }
+    return TokenVocabulary(
       words: words, positions: positions, types: types, gain: norm?.gain, shift: norm?.shift)
   }
 }

@@ -120,7 +120,7 @@ package struct DeployableModel: Sendable {
       requiresFirstToken: model.pooling == .cls, poolsLast: model.pooling == .last,
       shuffles: TokenSettings.shuffles(job.masking, family: family), normEpsilon: model.family.embeddingNormEpsilon,
       paddingToken: model.sizes.paddingToken ?? data.paddingToken,
-      endTokens: endTokens)
+      endTokens: endTokens, uncountedToken: model.uncountedToken)
   }
 
   /// What a client computes itself.

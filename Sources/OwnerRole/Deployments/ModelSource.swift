@@ -163,7 +163,7 @@ package struct ModelSource: Codable, Sendable, Equatable {
       name: URL(filePath: path).lastPathComponent, trainer: "",
       data: JobData(
         file: "",
-        inputs: .tokens(TokenColumns(ids: ids, mask: mask, types: model.sizes.tokenTypes > 0 ? types : nil)),
+        inputs: .tokens(TokenColumns(ids: ids, mask: mask, types: model.sizes.tokenTypes > 1 ? types : nil)),
         labels: nil, split: .fraction(validation: 0, seed: 0), standardize: false),
       task: task, model: .huggingFace(model.settings),
       masking: MaskingDescription(strength: strength ?? .rotation, padding: 0, exact: true), lossLocation: .owner,

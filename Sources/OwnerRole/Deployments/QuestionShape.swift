@@ -72,11 +72,16 @@ package struct TokenQuestionShape: Codable, Sendable, Equatable {
   package let paddingToken: Int?
   /// Ids that end a text, as the checkpoint names them; empty where it names none.
   package let endTokens: [Int]
+  /// The token that positions are counted without; nil where a token's position is its column.
+  package var uncountedToken: Int32?
+
+  /// Rows of the table of positions: the token that is not counted has one of its own.
+  var positionRows: Int { positions + (uncountedToken == nil ? 0 : 1) }
 
   var limits: TokenLimits {
     TokenLimits(
       vocabulary: vocabulary, types: types, positions: positions, requiresTrailingPadding: requiresTrailingPadding,
-      requiresFirstToken: requiresFirstToken)
+      requiresFirstToken: requiresFirstToken, uncountedToken: uncountedToken)
   }
 
   func settings(_ task: LearningTask) -> TokenSettings {

@@ -28,7 +28,8 @@ package struct TokenInputs: Sendable {
       ids: columns.ids, mask: columns.mask, types: columns.types,
       limits: TokenLimits(
         vocabulary: model.sizes.vocabulary, types: model.sizes.tokenTypes, positions: model.sizes.positions,
-        requiresTrailingPadding: family.readsTokenOrder, requiresFirstToken: model.pooling == .cls))
+        requiresTrailingPadding: family.readsTokenOrder, requiresFirstToken: model.pooling == .cls,
+        uncountedToken: model.uncountedToken))
     guard job.task.isPerToken else {
       labels = nil
       return

@@ -74,7 +74,12 @@ package struct PretrainedModel: Sendable {
   }
 
   /// The class of the transformers library that loads the result; nil where it has none.
-  var libraryClass: String? { type(of: family).libraryClass(task) }
+  var libraryClass: String? { family.libraryClass(task) }
+
+  /// The token that positions are counted without; nil where a token's position is its column.
+  var uncountedToken: Int32? {
+    family.countsPositionsWithoutPadding ? sizes.paddingToken.flatMap { Int32(exactly: $0) } : nil
+  }
 
   /// Outputs of the head: what the job says, which must cover what the labels have.
   ///

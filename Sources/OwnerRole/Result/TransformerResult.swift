@@ -35,8 +35,10 @@ struct TransformerExport<Element: FloatingElement> {
     for (name, tensor) in trained {
       tensors.append(SafetensorsTensor(name, try unfolded(tensor, name)))
     }
-    try AdapterExport(adaptation: adaptation, task: model.task, baseModel: model.settings.directory)
-      .write(tensors, to: directory)
+    try AdapterExport(
+      adaptation: adaptation, task: model.task, baseModel: model.settings.directory,
+      headModules: type(of: model.family).headModules
+    ).write(tensors, to: directory)
   }
 
   /// No gain is 0: `PretrainedModel.checkGains` ran before training.
@@ -131,6 +133,10 @@ struct TransformerReadme {
     }
   }
 
+  private var head: String {
+    type(of: model.family).headSteps(model.task).map { "`\($0)`" }.joined(separator: ", then ")
+  }
+
   private var notes: String {
     var notes = ""
     if !model.family.foldedNorms.isEmpty, model.settings.train.adaptation == nil {
@@ -145,7 +151,7 @@ struct TransformerReadme {
     if let pooling = ownPooling {
       notes +=
         "\nThe class above does not pool as this model was trained: its head reads \(pooling). Take the encoder's last hidden states, pool them "
-        + "so, and apply `\(type(of: model.family).classifier(model.task))` to the result.\n"
+        + "so, and apply \(head) to the result.\n"
     }
     return notes
   }

@@ -45,6 +45,9 @@ import Testing
     TokenJob().changing { $0.hasPooler = false }, TokenJob().changing { $0.family = .llama },
     TokenJob().changing { ($0.family, $0.task) = (.llama, .causalLanguageModel) },
     TokenJob().changing { $0.train = TokenJob.lora(["query", "dense"]) },
+    TokenJob().changing { $0.family = .roberta }, TokenJob().changing { $0.family = .electra },
+    TokenJob().changing { ($0.family, $0.train) = (.distilbert, TokenJob.lora(["q_lin", "lin1"])) },
+    TokenJob().changing { ($0.family, $0.train) = (.roberta, TokenJob.lora(["query", "dense"])) },
     TokenJob().changing { ($0.family, $0.train) = (.llama, TokenJob.lora(["q_proj", "down_proj"])) },
   ]) func aDirectoryOfTheLibraries(_ job: TokenJob) throws {
     let run = try fixture.finishedRun(try job.resolved(on: data))

@@ -36,6 +36,13 @@ import Testing
     ("bert regression", TokenJob().changing { $0.task = .regression }),
     ("bert lora", TokenJob().changing { $0.train = TokenJob.lora(["query", "value"]) }),
     ("bert head", TokenJob().changing { $0.train = .head }),
+    ("roberta cls", TokenJob().changing { $0.family = .roberta }),
+    (
+      "roberta lora, mean",
+      TokenJob().changing { ($0.family, $0.pool, $0.train) = (.roberta, .mean, TokenJob.lora(["query"])) }
+    ),
+    ("distilbert tags", TokenJob().changing { ($0.family, $0.task) = (.distilbert, .tokenClassification) }),
+    ("electra cls", TokenJob().changing { $0.family = .electra }),
     ("llama last", TokenJob().changing { $0.family = .llama }),
     ("llama mean", TokenJob().changing { ($0.family, $0.pool) = (.llama, .mean) }),
     ("llama tags", TokenJob().changing { ($0.family, $0.task) = (.llama, .tokenClassification) }),

@@ -62,6 +62,35 @@ import TestSupport
         ($0.family, $0.strength, $0.optimizer) = (.llama, .permutation, SmallJob.adamw())
       }
     ),
+    ("roberta sgd", TokenJob().changing { $0.family = .roberta }),
+    (
+      "roberta lora",
+      TokenJob().changing { ($0.family, $0.train) = (.roberta, TokenJob.lora(["query", "value", "dense"])) }
+    ),
+    ("roberta adamw, permutation", permuted(.roberta)),
+    ("roberta lora adamw, permutation", permuted(.roberta, TokenJob.lora(["query", "value"]))),
+    (
+      "roberta muon, last token",
+      TokenJob().changing {
+        ($0.family, $0.pool, $0.optimizer) = (.roberta, .last, SmallJob.muon())
+      }
+    ),
+    ("roberta tags", TokenJob().changing { ($0.family, $0.task) = (.roberta, .tokenClassification) }),
+    ("distilbert sgd", TokenJob().changing { $0.family = .distilbert }),
+    (
+      "distilbert lora",
+      TokenJob().changing { ($0.family, $0.train) = (.distilbert, TokenJob.lora(["q_lin", "v_lin", "lin2"])) }
+    ),
+    ("distilbert adamw, permutation", permuted(.distilbert)),
+    ("distilbert lora adamw, permutation", permuted(.distilbert, TokenJob.lora(["q_lin", "v_lin"]))),
+    ("distilbert head", TokenJob().changing { ($0.family, $0.train) = (.distilbert, .head) }),
+    ("electra sgd", TokenJob().changing { $0.family = .electra }),
+    (
+      "electra lora", TokenJob().changing { ($0.family, $0.train) = (.electra, TokenJob.lora(["query", "value"])) }
+    ),
+    ("electra adamw, permutation", permuted(.electra)),
+    ("electra lora adamw, permutation", permuted(.electra, TokenJob.lora(["query", "value"]))),
+    ("electra mean pooling", TokenJob().changing { ($0.family, $0.pool) = (.electra, .mean) }),
     // Both runs of a verification have the same noise.
     ("bert with noise", TokenJob().changing { $0.noise = 0.1 }),
     (
@@ -70,6 +99,12 @@ import TestSupport
     ),
     ("accumulation and recomputation", TokenJob().changing { ($0.accumulate, $0.recompute) = (2, true) }),
   ]
+
+  private static func permuted(_ family: TinyFamily, _ train: TrainedPart = .all) -> TokenJob {
+    TokenJob().changing {
+      ($0.family, $0.train, $0.strength, $0.optimizer) = (family, train, .permutation, SmallJob.adamw())
+    }
+  }
 
   @Test func everyFamilyIsTrained() {
     #expect(TinyFamily.allCases.map(\.rawValue) == ModelFamilies.all.map { $0.name })

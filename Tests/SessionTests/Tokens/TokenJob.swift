@@ -56,7 +56,7 @@ struct TokenJob: Sendable {
     if !FileManager.default.fileExists(atPath: checkpoint.path) {
       try TinyCheckpoint.write(family, to: checkpoint, hasPooler: hasPooler)
     }
-    let hasTypes = try family.model().sizes.tokenTypes > 0
+    let hasTypes = try family.model().sizes.tokenTypes > 1
     return ResolvedJob(
       name: "tokens", trainer: "tcp://127.0.0.1:1",
       data: JobData(
