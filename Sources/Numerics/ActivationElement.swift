@@ -10,6 +10,9 @@ package protocol ActivationElement: LayerKernels, NormKernels, RotaryKernels {
 
   static func stored(_ view: MatrixView<Self>) -> StoredMatrix<Accumulator>
 
+  /// The matrix as one of this format; nil where it is stored in another.
+  static func view(_ matrix: StoredMatrix<Accumulator>) -> MatrixView<Self>?
+
   /// `count` numbers rounded to nearest. The memory must not overlap.
   static func round(_ count: Int, _ numbers: UnsafePointer<Accumulator>, into rounded: UnsafeMutablePointer<Self>)
 
@@ -32,6 +35,8 @@ extension ActivationElement where Accumulator == Self {
 
   package static func stored(_ view: MatrixView<Self>) -> StoredMatrix<Self> { .full(view) }
 
+  package static func view(_ matrix: StoredMatrix<Self>) -> MatrixView<Self>? { matrix.full }
+
   package static func round(_ count: Int, _ numbers: UnsafePointer<Self>, into rounded: UnsafeMutablePointer<Self>) {
     rounded.update(from: numbers, count: count)
   }
@@ -52,6 +57,8 @@ extension BFloat16: ActivationElement {
   package typealias Accumulator = Float
 
   package static func stored(_ view: MatrixView<BFloat16>) -> StoredMatrix<Float> { .narrow(view) }
+
+  package static func view(_ matrix: StoredMatrix<Float>) -> MatrixView<BFloat16>? { matrix.narrow }
 
   package static func withSums(
     of view: MatrixView<BFloat16>, keeping: Bool, in memory: () -> UnsafeMutablePointer<Float>,
@@ -87,47 +94,5 @@ extension MatrixView where Element: ActivationElement {
       widen(into: MatrixView<Element.Accumulator>(base, rows: rows, columns: columns))
     }
     return result
-  }
-}
-
-/// A matrix of a format's own numbers, or of the narrow ones that stand for them.
-package enum StoredMatrix<Element: FloatingElement>: Sendable {
-  case full(MatrixView<Element>)
-  case narrow(MatrixView<Element.Narrow>)
-
-  package var rows: Int {
-    switch self {
-    case .full(let view): view.rows
-    case .narrow(let view): view.rows
-    }
-  }
-
-  package var columns: Int {
-    switch self {
-    case .full(let view): view.columns
-    case .narrow(let view): view.columns
-    }
-  }
-
-  package var full: MatrixView<Element>? { if case .full(let view) = self { view } else { nil } }
-  var narrow: MatrixView<Element.Narrow>? { if case .narrow(let view) = self { view } else { nil } }
-
-  /// The rectangle of these rows and columns, which must lie within the matrix.
-  func block(rows: Range<Int>, columns: Range<Int>) -> StoredMatrix {
-    switch self {
-    case .full(let view): .full(view.block(rows: rows, columns: columns))
-    case .narrow(let view): .narrow(view.block(rows: rows, columns: columns))
-    }
-  }
-
-  func rows(_ range: Range<Int>) -> StoredMatrix { block(rows: range, columns: 0..<columns) }
-
-  func columns(_ range: Range<Int>) -> StoredMatrix { block(rows: 0..<rows, columns: range) }
-
-  subscript(row: Int, column: Int) -> Element {
-    switch self {
-    case .full(let view): view.base[row * view.stride + column]
-    case .narrow(let view): view.base[row * view.stride + column].widened
-    }
   }
 }

@@ -126,6 +126,52 @@ import Testing
     target.agree("norm's gradient")
   }
 
+  /// A norm whose argument stays in floats: the float's kernel, of which the result alone is rounded; and back, from gradients of 16 bits to such as
+  /// are not rounded.
+  @Test(arguments: [false, true]) func normsOfFloats(_ accumulates: Bool) {
+    let (gain, shift) = (vector(Self.columns, seed: 1), vector(Self.columns, seed: 2))
+    let x = vector(Self.rows * Self.columns, seed: 3)
+    #expect(x.contains { BFloat16($0).widened != $0 })
+    var argument = x
+    let (y, gradient) = (Pair(seed: 4), Pair(seed: 5))
+    let statistics = MatrixBuffer<Float>(rows: Self.rows, columns: 2)
+    let scales = MatrixBuffer<Float>(rows: Self.rows, columns: 1)
+    let targets = (0..<2).map { _ in Pair(seed: 6).full }
+    argument.withUnsafeMutableBufferPointer { elements in
+      guard let base = elements.baseAddress else { return }
+      let x = StoredMatrix<Float>.full(MatrixView(base, rows: Self.rows, columns: Self.columns))
+      func gradients(
+        _ norm: (_ gradient: StoredMatrix<Float>, _ y: StoredMatrix<Float>, _ into: StoredMatrix<Float>) -> Void
+      ) {
+        norm(.narrow(gradient.narrow.view), .narrow(y.narrow.view), .full(targets[0].view))
+        norm(.full(gradient.full.view), .full(y.full.view), .full(targets[1].view))
+        #expect(Array(targets[0].elements) == Array(targets[1].elements))
+        #expect(targets[0].elements.contains { BFloat16($0).widened != $0 })
+      }
+      for y in [StoredMatrix<Float>.narrow(y.narrow.view), .full(y.full.view)] {
+        x.layerNorm(gain: gain, shift: shift, epsilon: 1e-5, into: y, statistics: statistics.view)
+      }
+      y.agree("layer norm")
+      var sums = [[Double]]()
+      gradients { gradient, _, target in
+        var found = [Double](repeating: .nan, count: 2 * Self.columns)
+        gradient.layerNormBackward(
+          x: x, statistics: statistics.view, gain: gain, xGradient: target, accumulates: accumulates, columnSums: &found
+        )
+        sums.append(found)
+      }
+      #expect(sums[0] == sums[1])
+      for y in [StoredMatrix<Float>.narrow(y.narrow.view), .full(y.full.view)] {
+        x.rootMeanSquareNorm(epsilon: 1e-5, into: y, scales: scales.view)
+      }
+      y.agree("norm")
+      y.narrow.view.widen(into: y.full.view)
+      gradients { gradient, y, target in
+        gradient.rootMeanSquareNormBackward(y: y, scales: scales.view, xGradient: target, accumulates: accumulates)
+      }
+    }
+  }
+
   @Test(arguments: [false, true]) func positionsAndAverages(_ accumulates: Bool) {
     let half = 5
     let angles = (vector(half, seed: 1), vector(half, seed: 2))

@@ -48,6 +48,8 @@ struct LayerHarness {
     var startingParameterGradient = 0.0
     var withoutInputs: Set<Int> = []
     var withoutParameters: Set<Int> = []
+    /// Whether values that stay in the format of arithmetic if they can are so.
+    var keepsFullValues = false
   }
 
   /// Numbers in −1 … 1 that do not repeat, from a multiplicative generator: the same on every machine.
@@ -91,19 +93,22 @@ struct LayerHarness {
     _: Stored.Type, inputs: [[Double]], parameters: [[Double]], compute: Compute, _ setting: Setting = Setting()
   ) -> Gradients<Stored.Accumulator> {
     typealias Element = Stored.Accumulator
-    let inputBuffers: [MatrixBuffer<Stored>] = zip(inputs, inputValues).map {
-      Self.stored($0, rows: rows(of: $1), columns: $1.width)
+    let formats = ActivationFormats(
+      values: (layer.inputs + [layer.output]).max().map { $0 + 1 } ?? 0, layer.formatRules)
+    func isFull(_ value: Int) -> Bool { setting.keepsFullValues && formats.isFull[value] }
+    let inputBuffers = zip(inputs, zip(inputValues, layer.inputs)).map {
+      StoredBuffer<Stored>($0, rows: rows(of: $1.0), columns: $1.0.width, isFull: isFull($1.1))
     }
     let weights = zip(parameters, layer.parameters).map { values, specification in
       let (rows, columns) = specification.bufferShape
       return Self.buffer(values, rows: rows, columns: columns, Element.self)
     }
     // Whatever memory held before must not matter.
-    func fresh(_ rows: Int, _ columns: Int, _ value: Double = .nan) -> MatrixBuffer<Stored> {
-      Self.stored([Double](repeating: value, count: rows * columns), rows: rows, columns: columns)
+    func fresh(_ rows: Int, _ columns: Int, _ value: Double = .nan, isFull: Bool = false) -> StoredBuffer<Stored> {
+      StoredBuffer([Double](repeating: value, count: rows * columns), rows: rows, columns: columns, isFull: isFull)
     }
     let outputRows = rows(of: outputValue)
-    let output = fresh(outputRows, outputValue.width)
+    let output = fresh(outputRows, outputValue.width, isFull: isFull(layer.output))
     let kept = fresh(outputRows, layer.keptColumns)
     let statistics = Self.buffer(
       [Double](repeating: .nan, count: outputRows * layer.statisticsColumns), rows: outputRows,
@@ -111,16 +116,19 @@ struct LayerHarness {
     layer.forward(
       ForwardPass(
         compute: compute, sequences: sequences, parameters: weights.map(\.view)[...],
-        inputs: inputBuffers.map(\.view), output: output.view, kept: layer.keptColumns > 0 ? kept.view : nil,
-        statistics: statistics.view))
-    let outputs = withExtendedLifetime(output) { output.view.widened.elements }
+        inputs: inputBuffers.map(\.matrix), output: output.matrix,
+        kept: layer.keptColumns > 0 ? Stored.view(kept.matrix) : nil, statistics: statistics.view))
+    let outputs = output.numbers
     for number in layer.inputs.indices where !layer.valuesReadBackward.contains(layer.inputs[number]) {
-      Self.fill(inputBuffers[number], .nan)
+      inputBuffers[number].fill(.nan)
     }
-    if !layer.valuesReadBackward.contains(layer.output) { Self.fill(output, .nan) }
-    let outputGradient: MatrixBuffer<Stored> = Self.stored(lossWeights, rows: outputRows, columns: outputValue.width)
-    let inputGradients = inputValues.map {
-      fresh(rows(of: $0), $0.width, setting.startingInputGradient > 0 ? setting.startingInputGradient : .nan)
+    if !layer.valuesReadBackward.contains(layer.output) { output.fill(.nan) }
+    let outputGradient = StoredBuffer<Stored>(
+      lossWeights, rows: outputRows, columns: outputValue.width, isFull: isFull(layer.output))
+    let inputGradients = zip(inputValues, layer.inputs).map {
+      fresh(
+        rows(of: $0), $0.width, setting.startingInputGradient > 0 ? setting.startingInputGradient : .nan,
+        isFull: isFull($1))
     }
     let parameterGradients = weights.map {
       Self.buffer(
@@ -131,11 +139,12 @@ struct LayerHarness {
     let squares = layer.backward(
       BackwardPass(
         compute: compute, sequences: sequences, parameters: weights.map(\.view)[...],
-        inputs: inputBuffers.map(\.view), output: output.view, kept: layer.keptColumns > 0 ? kept.view : nil,
-        statistics: statistics.view, outputGradient: outputGradient.view,
+        inputs: inputBuffers.map(\.matrix), output: output.matrix,
+        kept: layer.keptColumns > 0 ? Stored.view(kept.matrix) : nil, statistics: statistics.view,
+        outputGradient: outputGradient.matrix,
         inputGradients: inputGradients.enumerated().map { number, buffer in
           setting.withoutInputs.contains(number)
-            ? nil : InputGradient(view: buffer.view, accumulates: setting.startingInputGradient > 0)
+            ? nil : InputGradient(view: buffer.matrix, accumulates: setting.startingInputGradient > 0)
         },
         parameterGradients: parameterGradients.enumerated().map { number, buffer in
           setting.withoutParameters.contains(number)
@@ -143,7 +152,7 @@ struct LayerHarness {
         }[...]))
     return Gradients(
       output: outputs,
-      inputs: inputGradients.map { buffer in withExtendedLifetime(buffer) { buffer.view.widened.elements } },
+      inputs: inputGradients.map(\.numbers),
       parameters: parameterGradients.map { Array($0.elements) }, squares: squares)
   }
 
@@ -158,9 +167,9 @@ struct LayerHarness {
     }
     let output = MatrixBuffer<Double>(rows: rows(of: outputValue), columns: outputValue.width)
     layer.forward(
-      ForwardPass(
+      ForwardPass<Double>(
         compute: Compute(threads: threads), sequences: sequences, parameters: weights.map(\.view)[...],
-        inputs: inputBuffers.map(\.view), output: output.view, kept: nil))
+        inputs: inputBuffers.map { .full($0.view) }, output: .full(output.view), kept: nil))
     return Array(output.elements)
   }
 
@@ -169,26 +178,31 @@ struct LayerHarness {
     return zip(output, lossWeights).reduce(0) { $0 + $1.0 * $1.1 }
   }
 
-  private static func buffer<Element: FloatingElement>(
+  fileprivate static func buffer<Element: FloatingElement>(
     _ values: [Double], rows: Int, columns: Int, _: Element.Type
   ) -> MatrixBuffer<Element> {
     let buffer = MatrixBuffer<Element>(rows: rows, columns: columns)
     for (index, value) in values.enumerated() { buffer.elements[index] = Element(value) }
     return buffer
   }
+}
 
-  private static func stored<Stored: ActivationElement>(
-    _ values: [Double], rows: Int, columns: Int
-  ) -> MatrixBuffer<Stored> {
-    let numbers = Self.buffer(values, rows: rows, columns: columns, Stored.Accumulator.self)
-    let buffer = MatrixBuffer<Stored>(rows: rows, columns: columns)
-    withExtendedLifetime(numbers) { buffer.view.round(numbers.view) }
-    return buffer
+/// A value in memory, in one of the formats it may be stored in.
+private final class StoredBuffer<Stored: ActivationElement> {
+  private let full: MatrixBuffer<Stored.Accumulator>
+  private let narrow: MatrixBuffer<Stored>
+  let matrix: StoredMatrix<Stored.Accumulator>
+
+  init(_ values: [Double], rows: Int, columns: Int, isFull: Bool) {
+    full = LayerHarness.buffer(values, rows: rows, columns: columns, Stored.Accumulator.self)
+    narrow = MatrixBuffer(rows: rows, columns: columns)
+    narrow.view.round(full.view)
+    matrix = isFull ? .full(full.view) : Stored.stored(narrow.view)
   }
 
-  private static func fill<Stored: ActivationElement>(_ buffer: MatrixBuffer<Stored>, _ value: Double) {
-    let values: MatrixBuffer<Stored> = stored(
-      [Double](repeating: value, count: buffer.count), rows: buffer.rows, columns: buffer.columns)
-    _ = buffer.elements.update(fromContentsOf: values.elements)
+  var numbers: [Stored.Accumulator] { withExtendedLifetime(self) { matrix.widened.elements } }
+
+  func fill(_ value: Double) {
+    matrix.write(Tensor([Stored.Accumulator](repeating: .init(value), count: matrix.count), shape: [matrix.count]))
   }
 }

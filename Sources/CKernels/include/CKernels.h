@@ -62,12 +62,25 @@ bool ckernels_all_finite_bfloat16(size_t count, const uint16_t *x);
 #include "kernel_declarations.h"
 #define STORED float
 #include "activation_declarations.h"
+#define SOURCE STORED
+#include "norm_declarations.h"
+#undef SOURCE
 #undef STORED
 #undef NAME
 
 #define STORED uint16_t
 #define NAME(base) base##_bfloat16
 #include "activation_declarations.h"
+#define SOURCE STORED
+#include "norm_declarations.h"
+#undef SOURCE
+#undef NAME
+
+// From floats to numbers of 16 bits, and back.
+#define SOURCE float
+#define NAME(base) base##_bfloat16_of_float
+#include "norm_declarations.h"
+#undef SOURCE
 #undef STORED
 #undef REAL
 #undef NAME
@@ -77,6 +90,9 @@ bool ckernels_all_finite_bfloat16(size_t count, const uint16_t *x);
 #include "kernel_declarations.h"
 #define STORED double
 #include "activation_declarations.h"
+#define SOURCE STORED
+#include "norm_declarations.h"
+#undef SOURCE
 #undef STORED
 #undef REAL
 #undef NAME

@@ -104,6 +104,41 @@ extension BFloat16: NormKernels {
       xGradient.base.bits, xGradient.stride, accumulates)
   }
 
+  package static func layerNorm(
+    full x: MatrixView<Float>, gain: UnsafePointer<Float>, shift: UnsafePointer<Float>, epsilon: Float,
+    into y: MatrixView<BFloat16>, statistics: MatrixView<Float>?
+  ) {
+    ckernels_layer_norm_bfloat16_of_float(
+      x.rows, x.columns, x.base, x.stride, gain, shift, epsilon, y.base.bits, y.stride, statistics?.base,
+      statistics?.stride ?? 0)
+  }
+
+  package static func layerNormBackward(
+    _ gradient: MatrixView<BFloat16>, full x: MatrixView<Float>, statistics: MatrixView<Float>,
+    gain: UnsafePointer<Float>, xGradient: MatrixView<Float>?, accumulates: Bool,
+    columnSums: UnsafeMutablePointer<Double>?
+  ) {
+    ckernels_layer_norm_backward_bfloat16_of_float(
+      gradient.rows, gradient.columns, gradient.base.bits, gradient.stride, x.base, x.stride, statistics.base,
+      statistics.stride, gain, xGradient?.base, xGradient?.stride ?? 0, accumulates, columnSums)
+  }
+
+  package static func rootMeanSquareNorm(
+    full x: MatrixView<Float>, epsilon: Float, into y: MatrixView<BFloat16>, scales: MatrixView<Float>?
+  ) {
+    ckernels_rms_norm_bfloat16_of_float(
+      x.rows, x.columns, x.base, x.stride, epsilon, y.base.bits, y.stride, scales?.base, scales?.stride ?? 0)
+  }
+
+  package static func rootMeanSquareNormBackward(
+    _ gradient: MatrixView<BFloat16>, y: MatrixView<BFloat16>, scales: MatrixView<Float>,
+    fullGradient xGradient: MatrixView<Float>, accumulates: Bool
+  ) {
+    ckernels_rms_norm_backward_bfloat16_of_float(
+      gradient.rows, gradient.columns, gradient.base.bits, gradient.stride, y.base.bits, y.stride, scales.base,
+      scales.stride, xGradient.base, xGradient.stride, accumulates)
+  }
+
   package static func averageRows(_ x: MatrixView<BFloat16>, into y: UnsafeMutablePointer<BFloat16>) {
     ckernels_average_rows_bfloat16(x.rows, x.columns, x.base.bits, x.stride, y.bits)
   }

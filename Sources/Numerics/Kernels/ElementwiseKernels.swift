@@ -48,9 +48,20 @@ extension Workers {
   package func performOverRows<Element: TensorElement>(
     _ view: MatrixView<Element>, _ body: @Sendable (Range<Int>) -> Void
   ) {
-    let height = max(1, Self.elementsPerPiece / 2 / max(1, view.columns))
-    perform(pieces: (view.rows + height - 1) / height) { piece in
-      body(piece * height..<min(view.rows, (piece + 1) * height))
+    performOverRows(view.rows, columns: view.columns, body)
+  }
+
+  /// The same of a matrix in either format.
+  package func performOverRows<Element: FloatingElement>(
+    _ matrix: StoredMatrix<Element>, _ body: @Sendable (Range<Int>) -> Void
+  ) {
+    performOverRows(matrix.rows, columns: matrix.columns, body)
+  }
+
+  private func performOverRows(_ rows: Int, columns: Int, _ body: @Sendable (Range<Int>) -> Void) {
+    let height = max(1, Self.elementsPerPiece / 2 / max(1, columns))
+    perform(pieces: (rows + height - 1) / height) { piece in
+      body(piece * height..<min(rows, (piece + 1) * height))
     }
   }
 

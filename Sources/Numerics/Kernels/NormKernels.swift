@@ -1,6 +1,8 @@
 import CKernels
 
 /// Norms over rows, and the average over rows. Each passes over memory once.
+///
+/// Of each norm there is one more whose argument, with its gradient, is in the format of arithmetic, whatever the result is stored in.
 package protocol NormKernels: StoredElement {
   /// y = (x − mean) · rstd ⊙ gain + shift over each row, rstd = 1/√(variance + epsilon). `statistics`, if any, is rows × 2
   /// and receives mean and rstd.
@@ -24,8 +26,55 @@ package protocol NormKernels: StoredElement {
     _ gradient: MatrixView<Self>, y: MatrixView<Self>, scales: MatrixView<Accumulator>, xGradient: MatrixView<Self>,
     accumulates: Bool)
 
+  static func layerNorm(
+    full x: MatrixView<Accumulator>, gain: UnsafePointer<Accumulator>, shift: UnsafePointer<Accumulator>,
+    epsilon: Accumulator, into y: MatrixView<Self>, statistics: MatrixView<Accumulator>?)
+
+  static func layerNormBackward(
+    _ gradient: MatrixView<Self>, full x: MatrixView<Accumulator>, statistics: MatrixView<Accumulator>,
+    gain: UnsafePointer<Accumulator>, xGradient: MatrixView<Accumulator>?, accumulates: Bool,
+    columnSums: UnsafeMutablePointer<Double>?)
+
+  static func rootMeanSquareNorm(
+    full x: MatrixView<Accumulator>, epsilon: Accumulator, into y: MatrixView<Self>, scales: MatrixView<Accumulator>?)
+
+  static func rootMeanSquareNormBackward(
+    _ gradient: MatrixView<Self>, y: MatrixView<Self>, scales: MatrixView<Accumulator>,
+    fullGradient xGradient: MatrixView<Accumulator>, accumulates: Bool)
+
   /// y = the average of x's rows, summed in double.
   static func averageRows(_ x: MatrixView<Self>, into y: UnsafeMutablePointer<Self>)
+}
+
+extension NormKernels where Accumulator == Self {
+  package static func layerNorm(
+    full x: MatrixView<Self>, gain: UnsafePointer<Self>, shift: UnsafePointer<Self>, epsilon: Self,
+    into y: MatrixView<Self>, statistics: MatrixView<Self>?
+  ) {
+    layerNorm(x, gain: gain, shift: shift, epsilon: epsilon, into: y, statistics: statistics)
+  }
+
+  package static func layerNormBackward(
+    _ gradient: MatrixView<Self>, full x: MatrixView<Self>, statistics: MatrixView<Self>, gain: UnsafePointer<Self>,
+    xGradient: MatrixView<Self>?, accumulates: Bool, columnSums: UnsafeMutablePointer<Double>?
+  ) {
+    layerNormBackward(
+      gradient, x: x, statistics: statistics, gain: gain, xGradient: xGradient, accumulates: accumulates,
+      columnSums: columnSums)
+  }
+
+  package static func rootMeanSquareNorm(
+    full x: MatrixView<Self>, epsilon: Self, into y: MatrixView<Self>, scales: MatrixView<Self>?
+  ) {
+    rootMeanSquareNorm(x, epsilon: epsilon, into: y, scales: scales)
+  }
+
+  package static func rootMeanSquareNormBackward(
+    _ gradient: MatrixView<Self>, y: MatrixView<Self>, scales: MatrixView<Self>,
+    fullGradient xGradient: MatrixView<Self>, accumulates: Bool
+  ) {
+    rootMeanSquareNormBackward(gradient, y: y, scales: scales, xGradient: xGradient, accumulates: accumulates)
+  }
 }
 
 extension Float: NormKernels {

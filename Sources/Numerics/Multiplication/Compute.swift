@@ -32,6 +32,19 @@ package struct Compute: Sendable {
     packed: PackedMatrix? = nil, alpha: Double = 1, accumulates: Bool = false, into c: MatrixView<C>,
     adding addition: ProductTerm<C.Accumulator>? = nil, then epilogue: Epilogue<C.Accumulator> = .none
   ) where A.Accumulator == C.Accumulator, B.Accumulator == C.Accumulator {
+    multiply(
+      A.stored(a), transposeA: transposeA, B.stored(b), transposeB: transposeB, packed: packed, alpha: alpha,
+      accumulates: accumulates, into: C.stored(c), adding: addition, then: epilogue)
+  }
+
+  /// The same of matrices that are each stored in either format.
+  @specialized(where Element == Float)
+  @specialized(where Element == Double)
+  package func multiply<Element: FloatingElement>(
+    _ a: StoredMatrix<Element>, transposeA: Bool = false, _ b: StoredMatrix<Element>, transposeB: Bool = false,
+    packed: PackedMatrix? = nil, alpha: Double = 1, accumulates: Bool = false, into c: StoredMatrix<Element>,
+    adding addition: ProductTerm<Element>? = nil, then epilogue: Epilogue<Element> = .none
+  ) {
     let product = MatrixProduct(
       ProductTerm(a, transposeA: transposeA, b, transposeB: transposeB, packed: packed, alpha: alpha),
       accumulates: accumulates, into: c, adding: addition, then: epilogue)
@@ -39,7 +52,7 @@ package struct Compute: Sendable {
     let partition = TilePartition(m: c.rows, n: c.columns, k: product.term.depth)
     workers.perform(pieces: partition.count) { index in
       let tile = partition.tile(index)
-      C.Accumulator.multiply(product.tile(index, rows: tile.rows, columns: tile.columns), precision, with: library)
+      Element.multiply(product.tile(index, rows: tile.rows, columns: tile.columns), precision, with: library)
     }
   }
 

@@ -73,6 +73,14 @@ package enum Epilogue<Element: FloatingElement>: Sendable {
         function: function, bias: bias, slopes: slopes.map(Kept.stored), residual: residual.map(Kept.stored)))
   }
 
+  /// The same of what may be stored in either format, both alike.
+  package static func activation(
+    _ function: ElementwiseFunction, bias: MatrixView<Element>?, slopes: StoredMatrix<Element>?,
+    residual: StoredMatrix<Element>?
+  ) -> Epilogue {
+    .activation(ActivationEpilogue(function: function, bias: bias, slopes: slopes, residual: residual))
+  }
+
   /// Whether there is anything to do.
   var isNeeded: Bool {
     if case .none = self { false } else { true }

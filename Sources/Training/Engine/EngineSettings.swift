@@ -40,9 +40,11 @@ struct EngineSettings {
 
   var flow: GradientFlow { GradientFlow(model) }
 
-  var plan: MemoryPlan {
+  /// - Parameter compute: what the engine multiplies with.
+  func plan(_ compute: Compute = Compute(threads: 1)) -> MemoryPlan {
     MemoryPlan(
-      model, flow: flow, trains: optimizer != nil, keepsOutputGradient: rules == nil)
+      model, flow: flow, trains: optimizer != nil, keepsOutputGradient: rules == nil,
+      isNarrow: compute.precision == .bfloat16)
   }
 
   /// Parts between forward and backward pass, at most: one is worked on while the other's outputs travel.

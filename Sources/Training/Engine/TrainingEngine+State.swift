@@ -143,8 +143,8 @@ extension TrainingEngine {
     return Shape.sum([
       elements.flatMap { Shape.byteCount([$0], Element.elementType) },
       isNarrow
-        ? activationBytes(settings, part, pass, Element.Narrow.self)
-        : activationBytes(settings, part, pass, Element.self),
+        ? activationBytes(settings, compute, part, pass, Element.Narrow.self)
+        : activationBytes(settings, compute, part, pass, Element.self),
       PackedWeights.byteCount(
         settings.model, flow: settings.flow, trains: settings.optimizer != nil, compute, Element.self),
       settings.model.tableBytes,
@@ -154,14 +154,14 @@ extension TrainingEngine {
   /// Activations of the parts in flight and what passes share; where they are in another format than inputs arrive in, the inputs of a part and of
   /// an inference in both.
   private static func activationBytes<Stored: ActivationElement>(
-    _ settings: EngineSettings, _ part: RowCounts, _ pass: RowCounts, _: Stored.Type
+    _ settings: EngineSettings, _ compute: Compute, _ part: RowCounts, _ pass: RowCounts, _: Stored.Type
   ) -> Int? where Stored.Accumulator == Element {
-    let plan = settings.plan
+    let plan = settings.plan(compute)
     let inputs = Shape.elementCount([settings.rules == nil ? part.samples : part.tokens, settings.model.inputWidth])
     return Shape.sum([
       part.byteCount(plan.partShapes, Stored.self).flatMap { Shape.elementCount([$0, settings.partsInFlight]) },
       pass.byteCount(plan.workingShapes, Stored.self),
-      Stored.self == Element.self
+      Stored.self == Element.self || settings.model.readsFullInputs
         ? 0
         : inputs.flatMap { Shape.elementCount([$0, Stored.elementType.byteCount + Element.elementType.byteCount]) },
     ])

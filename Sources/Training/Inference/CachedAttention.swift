@@ -45,13 +45,16 @@ extension AttentionLayer {
   func forward<Element: ActivationElement>(
     _ pass: ForwardPass<Element>, _ sequences: SequenceLayout, _ past: PastTokens<Element>
   ) {
-    guard past.memory.count == sequences.samples, past.starts.count == sequences.samples else { return }
-    let (query, key, value) = (pass.inputs[0], pass.inputs[1], pass.inputs[2])
+    let inputs = pass.inputs.compactMap(Element.view)
+    guard past.memory.count == sequences.samples, past.starts.count == sequences.samples, inputs.count == 3,
+      let output = Element.view(pass.output)
+    else { return }
+    let (query, key, value) = (inputs[0], inputs[1], inputs[2])
     for (sample, memory) in past.memory.enumerated() {
       let rows = sequences.range(ofSample: sample)
       memory.write(keys: key.rows(rows), values: value.rows(rows), from: past.starts[sample])
     }
-    let (compute, shape, output) = (pass.compute, shape, pass.output)
+    let (compute, shape) = (pass.compute, shape)
     let factor = 1 / Double(shape.headWidth).squareRoot()
     let scratch = (0..<sequences.samples).map { sample in
       CachedScores(shape, rows: sequences.range(ofSample: sample).count, past: past.starts[sample])

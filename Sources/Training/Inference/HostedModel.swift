@@ -42,7 +42,9 @@ package final class HostedModel<Element: FloatingElement> {
   private init(_ graph: ModelGraph, compute: Compute) throws(TrainingError) {
     guard Self.memoryEstimate(graph, compute: compute) != nil else { throw .tooLarge }
     let model = Model(graph)
-    let plan = MemoryPlan(model, flow: GradientFlow(model), trains: false, keepsOutputGradient: false)
+    let plan = MemoryPlan(
+      model, flow: GradientFlow(model), trains: false, keepsOutputGradient: false,
+      isNarrow: compute.precision == .bfloat16)
     let weights: [MatrixBuffer<Element>] = model.makeWeights()
     (self.model, self.weights) = (model, weights)
     do throws(TrainingError) {
@@ -70,7 +72,9 @@ package final class HostedModel<Element: FloatingElement> {
     _ graph: ModelGraph, inputRows: Int = 0, longestSample: Int? = nil, compute: Compute = Compute(threads: 1)
   ) -> Int? {
     let model = Model(graph)
-    let plan = MemoryPlan(model, flow: GradientFlow(model), trains: false, keepsOutputGradient: false)
+    let plan = MemoryPlan(
+      model, flow: GradientFlow(model), trains: false, keepsOutputGradient: false,
+      isNarrow: compute.precision == .bfloat16)
     let rules = model.rules.map {
       SequenceRules(
         maximumTokens: min($0.maximumTokens, longestSample ?? $0.maximumTokens),
@@ -88,7 +92,7 @@ package final class HostedModel<Element: FloatingElement> {
         ? block.byteCount(plan.workingShapes, Element.Narrow.self) : block.byteCount(plan.workingShapes, Element.self),
       inputs.flatMap { Shape.byteCount([$0], Element.elementType) },
       // Before and after they are rounded.
-      isNarrow ? inputs.flatMap { Shape.byteCount([$0], Element.Narrow.elementType) } : 0,
+      isNarrow && !model.readsFullInputs ? inputs.flatMap { Shape.byteCount([$0], Element.Narrow.elementType) } : 0,
       PackedWeights.byteCount(model, flow: GradientFlow(model), trains: false, compute, Element.self),
       model.tableBytes,
     ])

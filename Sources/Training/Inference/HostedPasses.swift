@@ -36,7 +36,7 @@ final class StoredHostedPasses<Stored: ActivationElement>: HostedPasses {
   private var inference: Inference<Stored>
   private let largestPass: RowCounts
   /// The inputs of a block of new tokens; kept between calls.
-  private var newTokens: MatrixBuffer<Stored>
+  private var newTokens: InputRows<Stored>
 
   init(_ model: Model, _ plan: MemoryPlan, _ weights: [MatrixBuffer<Element>], _ compute: Compute) {
     self.model = model
@@ -47,7 +47,7 @@ final class StoredHostedPasses<Stored: ActivationElement>: HostedPasses {
       compute: compute)
     inference = Inference(model, plan.inference)
     largestPass = Inference<Stored>.largestBlock(model.rules)
-    newTokens = MatrixBuffer(rows: 0, columns: model.inputWidth)
+    newTokens = InputRows(model)
   }
 
   func weightsChanged() {
@@ -75,7 +75,7 @@ final class StoredHostedPasses<Stored: ActivationElement>: HostedPasses {
       guard var next = elements.baseAddress else { return }
       for block in GenerationBlock.cut(parts.map(\.rows.rows), size: Inference<Stored>.blockTokens) {
         guard let outputs = run(block, parts, plan) else { continue }
-        Stored.widen(outputs.count, outputs.base, into: next)
+        outputs.widen(into: MatrixView(next, rows: outputs.rows, columns: outputs.columns))
         next += outputs.count
       }
     }
@@ -88,7 +88,7 @@ final class StoredHostedPasses<Stored: ActivationElement>: HostedPasses {
   private func run(
     _ block: GenerationBlock, _ parts: [(cache: GenerationCache<Element>, rows: Tensor<Element>)],
     _ plan: GenerationPlan
-  ) -> MatrixView<Stored>? {
+  ) -> StoredMatrix<Element>? {
     let layout = block.layout
     let caches = block.slices.map { parts[$0.part].cache }
     let chunks = caches.compactMap { $0.chunks as? StoredChunks<Stored> }
@@ -110,8 +110,7 @@ final class StoredHostedPasses<Stored: ActivationElement>: HostedPasses {
       guard let view = runner.view(.value(value), plan.allTokens, pass) else { continue }
       for (target, slice) in ended.enumerated() {
         let source = layout.offsets[slice + 1] - 1
-        if source == target { continue }
-        (view.base + target * view.stride).update(from: view.base + source * view.stride, count: view.columns)
+        if source != target { view.copyRow(source, of: view, to: target) }
       }
     }
     let last = SequenceLayout(offsets: Array(0...ended.count), pooled: [])
@@ -125,21 +124,19 @@ final class StoredHostedPasses<Stored: ActivationElement>: HostedPasses {
   /// The inputs of a block, one below the other, where the model may overwrite them.
   private func gather(
     _ block: GenerationBlock, _ parts: [(cache: GenerationCache<Element>, rows: Tensor<Element>)]
-  ) -> MatrixView<Stored> {
+  ) -> StoredMatrix<Element> {
     let width = model.inputWidth
-    if newTokens.rows < block.tokens {
-      // The old memory goes first.
-      newTokens = MatrixBuffer(rows: 0, columns: width)
-      newTokens = MatrixBuffer(uninitializedRows: block.tokens, columns: width)
-    }
-    var next = newTokens.view.base
+    let inputs = newTokens.rows(block.tokens)
+    var next = 0
     for slice in block.slices {
+      let rows = next..<next + slice.rows.count
       parts[slice.part].rows.withUnsafeBufferPointer { elements in
         guard let source = elements.baseAddress else { return }
-        Stored.round(slice.rows.count * width, source + slice.rows.lowerBound * width, into: next)
+        inputs.rows(rows).write(
+          MatrixView(reading: source + slice.rows.lowerBound * width, rows: rows.count, columns: width))
       }
-      next += slice.rows.count * width
+      next = rows.upperBound
     }
-    return newTokens.view.rows(0..<block.tokens)
+    return inputs
   }
 }

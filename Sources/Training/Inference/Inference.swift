@@ -12,14 +12,14 @@ struct Inference<Stored: ActivationElement> {
   private let model: Model
   private let plan: PassPlan
   /// Kept between calls; grows to the largest input asked for.
-  private var input: MatrixBuffer<Stored>
+  private var input: InputRows<Stored>
   /// Inputs on their way into the format of activations, where that is another one.
   private var arriving: MatrixBuffer<Element>
 
   init(_ model: Model, _ plan: PassPlan) {
     self.model = model
     self.plan = plan
-    input = MatrixBuffer(rows: 0, columns: model.inputWidth)
+    input = InputRows(model)
     arriving = MatrixBuffer(rows: 0, columns: model.inputWidth)
   }
 
@@ -48,12 +48,7 @@ struct Inference<Stored: ActivationElement> {
     guard Shape.byteCount([inputRows, model.inputWidth], Element.elementType) != nil,
       Shape.byteCount([outputRows, model.outputWidth], Element.elementType) != nil
     else { throw TrainingError.tooLarge }
-    if input.rows < inputRows {
-      // The old memory goes first.
-      input = MatrixBuffer(rows: 0, columns: model.inputWidth)
-      input = MatrixBuffer(rows: inputRows, columns: model.inputWidth)
-    }
-    let source = input.view.rows(0..<inputRows)
+    let source = input.rows(inputRows)
     var arriving = arriving
     defer { self.arriving = arriving }
     let room = {
@@ -63,7 +58,7 @@ struct Inference<Stored: ActivationElement> {
       }
       return arriving.view.base
     }
-    try Stored.withSums(of: source, keeping: false, in: room) { source in
+    try source.withSums(keeping: false, in: room) { source in
       try filling(UnsafeMutableBufferPointer(start: source.base, count: source.count))
     }
     var result = Tensor<Element>(uninitialized: [outputRows, model.outputWidth])
@@ -78,7 +73,7 @@ struct Inference<Stored: ActivationElement> {
           span: span, sequences: layout, part: nil, input: source.rows(inputBlock))
         runner.run(plan, pass)
         if let outputs = runner.view(.value(model.outputValue), plan, pass) {
-          Stored.widen(outputs.count, outputs.base, into: next)
+          outputs.widen(into: MatrixView(next, rows: outputs.rows, columns: outputs.columns))
           next += outputs.count
         }
         first = block.upperBound

@@ -40,11 +40,12 @@ package struct AttentionLayer: Layer {
   }
 
   package func forward<Element: ActivationElement>(_ pass: ForwardPass<Element>) {
-    guard pass.inputs.count == 3, let sequences = pass.sequences else { return }
+    let inputs = pass.inputs.compactMap(Element.view)
+    guard inputs.count == 3, let output = Element.view(pass.output), let sequences = pass.sequences else { return }
     if let past = pass.past { return forward(pass, sequences, past) }
     let blocks = AttentionBlocks(sequences, queryDomain: queryDomain, isCausal: shape.isCausal)
-    let (query, key, value) = (pass.inputs[0], pass.inputs[1], pass.inputs[2])
-    let (compute, shape, output, logarithms) = (pass.compute, shape, pass.output, pass.statistics)
+    let (query, key, value) = (inputs[0], inputs[1], inputs[2])
+    let (compute, shape, logarithms) = (pass.compute, shape, pass.statistics)
     let factor = 1 / Double(shape.headWidth).squareRoot()
     let scratch = AttentionScratch(blocks, tiles: 1, sums: blocks.tileRows * shape.headWidth)
     pass.workers.perform(
@@ -71,12 +72,12 @@ package struct AttentionLayer: Layer {
   }
 
   package func backward<Element: ActivationElement>(_ pass: BackwardPass<Element>) -> Double {
-    guard pass.inputs.count == 3, pass.inputGradients.count == 3, let sequences = pass.sequences,
-      let logarithms = pass.statistics
-    else { return 0 }
+    guard let matrices = Matrices(pass), let sequences = pass.sequences, let logarithms = pass.statistics else {
+      return 0
+    }
     let blocks = AttentionBlocks(sequences, queryDomain: queryDomain, isCausal: shape.isCausal)
     let (shape, width) = (shape, shape.headWidth)
-    let (keyTarget, valueTarget) = (pass.inputGradients[1], pass.inputGradients[2])
+    let (compute, keyTarget, valueTarget) = (pass.compute, matrices.gradients[1], matrices.gradients[2])
     let keyElements = blocks.maximumKeys * width
     let scratch = AttentionScratch(blocks, tiles: 2, sums: 2 * keyElements)
     // All that adds to one head of keys and values is one piece, in a fixed order.
@@ -89,12 +90,33 @@ package struct AttentionLayer: Layer {
         Self.withSums(valueTarget, group, width, tokens, in: { scratch.sums(in: memory) + keyElements }) {
           valueSums in
           Self.backward(
-            pass, blocks, shape, sample: sample, group: group, logarithms, scratch, memory, keySums: keySums,
+            matrices, compute, blocks, shape, sample: sample, group: group, logarithms, scratch, memory,
+            keySums: keySums,
             valueSums: valueSums)
         }
       }
     }
     return 0
+  }
+
+  /// What a backward pass reads and writes, as layers store it.
+  private struct Matrices<Element: ActivationElement> {
+    let inputs: [MatrixView<Element>]
+    let outputGradient: MatrixView<Element>
+    /// As many as inputs.
+    let gradients: [(view: MatrixView<Element>, accumulates: Bool)?]
+
+    /// Nil where there are not three inputs, or not all is stored as it must be.
+    init?(_ pass: BackwardPass<Element>) {
+      inputs = pass.inputs.compactMap(Element.view)
+      gradients = pass.inputGradients.map { target in
+        target.flatMap { target in Element.view(target.view).map { ($0, target.accumulates) } }
+      }
+      guard inputs.count == 3, gradients.count == 3, let gradient = Element.view(pass.outputGradient) else {
+        return nil
+      }
+      outputGradient = gradient
+    }
   }
 
   /// Sums of a group's keys or values of one sample, and whether they add to what is there; nil where nobody needs the gradient.
@@ -104,7 +126,7 @@ package struct AttentionLayer: Layer {
   }
 
   private static func withSums<Element: ActivationElement>(
-    _ target: InputGradient<Element>?, _ group: Int, _ width: Int, _ tokens: Range<Int>,
+    _ target: (view: MatrixView<Element>, accumulates: Bool)?, _ group: Int, _ width: Int, _ tokens: Range<Int>,
     in memory: () -> UnsafeMutablePointer<Element.Accumulator>, _ body: (Sums<Element.Accumulator>?) -> Void
   ) {
     guard let target else { return body(nil) }
@@ -115,12 +137,13 @@ package struct AttentionLayer: Layer {
 
   /// Of one sample and group: all its heads, one after the other.
   private static func backward<Element: ActivationElement>(
-    _ pass: BackwardPass<Element>, _ blocks: AttentionBlocks, _ shape: AttentionShape, sample: Int, group: Int,
+    _ pass: Matrices<Element>, _ compute: Compute, _ blocks: AttentionBlocks, _ shape: AttentionShape, sample: Int,
+    group: Int,
     _ logarithms: MatrixView<Element.Accumulator>, _ scratch: AttentionScratch,
     _ memory: UnsafeMutablePointer<Element.Accumulator>, keySums: Sums<Element.Accumulator>?,
     valueSums: Sums<Element.Accumulator>?
   ) {
-    let (compute, width, tokens) = (pass.compute, shape.headWidth, blocks.tokens(ofSample: sample))
+    let (width, tokens) = (shape.headWidth, blocks.tokens(ofSample: sample))
     let factor = 1 / Double(width).squareRoot()
     let keys = pass.inputs[1].head(group, width, rows: tokens)
     let values = pass.inputs[2].head(group, width, rows: tokens)
@@ -147,7 +170,7 @@ package struct AttentionLayer: Layer {
             scoreGradient, transposeA: true, queries, alpha: factor, accumulates: !isFirst || keySums.accumulates,
             into: keySums.view.rows(0..<block.keys))
         }
-        if let queryTarget = pass.inputGradients[0] {
+        if let queryTarget = pass.gradients[0] {
           compute.multiplyOnCallingThread(
             scoreGradient, seenKeys, alpha: factor, accumulates: queryTarget.accumulates,
             into: queryTarget.view.head(head, width, rows: block.queries))

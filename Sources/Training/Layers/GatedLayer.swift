@@ -27,20 +27,26 @@ package struct GatedLayer: Layer {
   }
 
   package func forward<Element: ActivationElement>(_ pass: ForwardPass<Element>) {
-    guard let gate = pass.inputs.first, let up = pass.inputs.last else { return }
-    let output = pass.output
+    guard let gate = pass.inputs.first.flatMap(Element.view), let up = pass.inputs.last.flatMap(Element.view),
+      let output = Element.view(pass.output)
+    else { return }
     pass.workers.performOverRows(output) { rows in
       Element.gate(gate.rows(rows), up.rows(rows), into: output.rows(rows))
     }
   }
 
   package func backward<Element: ActivationElement>(_ pass: BackwardPass<Element>) -> Double {
-    guard let gate = pass.inputs.first, let up = pass.inputs.last, pass.inputGradients.count == 2 else { return 0 }
-    let (gradient, gateGradient, upGradient) = (pass.outputGradient, pass.inputGradients[0], pass.inputGradients[1])
+    guard let gate = pass.inputs.first.flatMap(Element.view), let up = pass.inputs.last.flatMap(Element.view),
+      let gradient = Element.view(pass.outputGradient), pass.inputGradients.count == 2
+    else { return 0 }
+    let (gateGradient, upGradient) = (pass.inputGradients[0], pass.inputGradients[1])
+    let (gateView, upView) = (
+      gateGradient.flatMap { Element.view($0.view) }, upGradient.flatMap { Element.view($0.view) }
+    )
     pass.workers.performOverRows(gradient) { rows in
       Element.gateBackward(
-        gradient.rows(rows), gate: gate.rows(rows), up: up.rows(rows), gateGradient: gateGradient?.view.rows(rows),
-        gateAccumulates: gateGradient?.accumulates ?? false, upGradient: upGradient?.view.rows(rows),
+        gradient.rows(rows), gate: gate.rows(rows), up: up.rows(rows), gateGradient: gateView?.rows(rows),
+        gateAccumulates: gateGradient?.accumulates ?? false, upGradient: upView?.rows(rows),
         upAccumulates: upGradient?.accumulates ?? false)
     }
     return 0

@@ -13,6 +13,9 @@ package protocol Layer: LayerRules {
   /// few bits would spoil.
   var statisticsColumns: Int { get }
 
+  /// How its values may be stored where activations are kept in 16 bits.
+  var formatRules: [FormatRule] { get }
+
   /// The values, of `inputs` and `output`, that the backward pass reads; of the others' views only the shape counts there.
   var valuesReadBackward: [Int] { get }
 
@@ -30,10 +33,11 @@ package protocol Layer: LayerRules {
 extension Layer {
   package var valuesReadBackward: [Int] { inputs + [output] }
   package var statisticsColumns: Int { 0 }
+  package var formatRules: [FormatRule] { (inputs + [output]).map { .narrow($0) } }
 }
 
 /// What a layer gets for a forward pass over some samples of a batch. A view has as many rows as there are samples or tokens,
-/// by its value's domain. `Element` is what activations are kept in.
+/// by its value's domain. `Element` is what activations are kept in, but for those that `Model.formats` leaves in the format of arithmetic.
 package struct ForwardPass<Element: ActivationElement> {
   package let compute: Compute
   /// Nil where every sample is one row.
@@ -42,8 +46,8 @@ package struct ForwardPass<Element: ActivationElement> {
   package let parameters: ArraySlice<MatrixView<Element.Accumulator>>
   /// Of each parameter; empty where none is packed.
   var packed: ArraySlice<PackedWeight> = []
-  package let inputs: [MatrixView<Element>]
-  package let output: MatrixView<Element>
+  package let inputs: [StoredMatrix<Element.Accumulator>]
+  package let output: StoredMatrix<Element.Accumulator>
   /// The output's rows × `keptColumns`; nil in inference, where no backward pass follows, and where `keptColumns` is 0.
   package let kept: MatrixView<Element>?
   /// The output's rows × `statisticsColumns`; nil as `kept` is.
@@ -61,15 +65,15 @@ package struct BackwardPass<Element: ActivationElement> {
   package let sequences: SequenceLayout?
   package let parameters: ArraySlice<MatrixView<Element.Accumulator>>
   var packed: ArraySlice<PackedWeight> = []
-  package let inputs: [MatrixView<Element>]
-  package let output: MatrixView<Element>
+  package let inputs: [StoredMatrix<Element.Accumulator>]
+  package let output: StoredMatrix<Element.Accumulator>
   package let kept: MatrixView<Element>?
   var statistics: MatrixView<Element.Accumulator>? = nil
   /// ∂L/∂output, complete; the layer may overwrite it.
-  package let outputGradient: MatrixView<Element>
+  package let outputGradient: StoredMatrix<Element.Accumulator>
   /// One for each input; nil where nobody needs it: the model's input, and whatever only frozen layers
   /// come before.
-  package let inputGradients: [InputGradient<Element>?]
+  package let inputGradients: [InputGradient<Element.Accumulator>?]
   /// In the order of `parameters`; nil for a parameter that is not trained.
   package let parameterGradients: ArraySlice<ParameterGradient<Element.Accumulator>?>
 
@@ -77,8 +81,9 @@ package struct BackwardPass<Element: ActivationElement> {
 }
 
 /// Where a layer puts ∂L/∂input.
-package struct InputGradient<Element: ActivationElement> {
-  package let view: MatrixView<Element>
+package struct InputGradient<Element: FloatingElement> {
+  /// Stored as the input is.
+  package let view: StoredMatrix<Element>
   /// Another reader of the same value has already written its share: add to it.
   package let accumulates: Bool
 }

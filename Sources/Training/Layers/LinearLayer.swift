@@ -13,6 +13,7 @@ package struct LinearLayer: Layer {
   package let output: Int
   package let keptColumns: Int
   package let valuesReadBackward: [Int]
+  package let formatRules: [FormatRule]
   private let function: ElementwiseFunction
   private let biasIsWithoutEffect: Bool
 
@@ -48,6 +49,9 @@ package struct LinearLayer: Layer {
     biasIsWithoutEffect = starting.biasIsWithoutEffect
     function = activation.map(ElementwiseFunction.init) ?? .identity
     keptColumns = function.derivativeIsKept ? target.width : 0
+    formatRules =
+      (residual.map { [.full(output), .alike($0, output)] } ?? [])
+      + (keptColumns > 0 ? [.narrow(output)] : [])
     valuesReadBackward =
       (starting.isTrained ? [input] : []) + (keptColumns == 0 && function != .identity ? [output] : [])
   }
@@ -65,10 +69,12 @@ package struct LinearLayer: Layer {
     let residual = pass.inputs.dropFirst().first
     let isPlain = bias == nil && residual == nil && function == .identity && addition == nil
     pass.compute.multiply(
-      input, weight, transposeB: true, packed: pass.packed.first?.transposed, into: pass.output, adding: addition,
+      input, .full(weight), transposeB: true, packed: pass.packed.first?.transposed, into: pass.output,
+      adding: addition,
       then: isPlain
         ? .none
-        : .activation(function, bias: bias, slopes: keptColumns > 0 ? pass.kept : nil, residual: residual))
+        : .activation(
+          function, bias: bias, slopes: keptColumns > 0 ? pass.kept.map(Element.stored) : nil, residual: residual))
   }
 
   package func backward<Element: ActivationElement>(_ pass: BackwardPass<Element>) -> Double {
@@ -83,7 +89,7 @@ package struct LinearLayer: Layer {
     // dX = dZ W.
     if let inputGradient = pass.inputGradients.first ?? nil {
       pass.compute.multiply(
-        gradient, weight, packed: pass.packed.first?.plain, accumulates: inputGradient.accumulates,
+        gradient, .full(weight), packed: pass.packed.first?.plain, accumulates: inputGradient.accumulates,
         into: inputGradient.view)
     }
     return weightSquares + biasSquares
@@ -96,7 +102,7 @@ package struct LinearLayer: Layer {
     let gradient = pass.outputGradient
     let residual = pass.inputGradients.dropFirst().first ?? nil
     guard biasGradient != nil || residual != nil || function != .identity else { return 0 }
-    let kept = function.derivativeIsKept ? pass.kept : pass.output
+    let kept = function.derivativeIsKept ? pass.kept.map(Element.stored) : pass.output
     let sums = ColumnSums(
       rows: gradient.rows, width: gradient.columns, columns: gradient.columns,
       isWanted: biasGradient != nil && !biasIsWithoutEffect)
@@ -105,11 +111,10 @@ package struct LinearLayer: Layer {
       let rows = sums.rows(ofPiece: piece)
       let columnSums = summed ? sums.sums(ofPiece: piece) : nil
       if function == .identity {
-        Element.copyGradient(
-          gradient.rows(rows), to: residual?.view.rows(rows), accumulates: residual?.accumulates ?? false,
-          columnSums: columnSums)
+        gradient.rows(rows).copyGradient(
+          to: residual?.view.rows(rows), accumulates: residual?.accumulates ?? false, columnSums: columnSums)
       } else {
-        Element.activateBackward(function, gradient.rows(rows), kept: kept?.rows(rows), columnSums: columnSums)
+        gradient.rows(rows).activateBackward(function, kept: kept?.rows(rows), columnSums: columnSums)
       }
     }
     guard let biasGradient else { return 0 }
@@ -129,9 +134,10 @@ extension LinearLayer: SampleNormLayer {
   ) {
     guard let weight = parameters.first, weight.isTrained, let input = pass.inputs.first else { return }
     // Its backward pass has left dZ in the output's gradient.
-    pass.compute.addProductSquares(pass.outputGradient, input, of: samples, to: squares)
+    let gradient = pass.outputGradient.exact
+    pass.compute.addProductSquares(gradient, input.exact, of: samples, to: squares)
     if parameters.count > 1, !biasIsWithoutEffect {
-      pass.compute.addSumSquares(pass.outputGradient, of: samples, to: squares)
+      pass.compute.addSumSquares(gradient, of: samples, to: squares)
     }
   }
 }
@@ -139,14 +145,14 @@ extension LinearLayer: SampleNormLayer {
 extension Compute {
   /// dW = factor · dZᵀ X over all rows, added to what is there if the gradient accumulates; returns ‖dW‖² as it then stands,
   /// each tile's part taken while it is in cache.
-  func multiplyForWeights<Element: ActivationElement>(
-    _ gradient: MatrixView<Element>, _ input: MatrixView<Element>, factor: Double = 1,
-    into target: ParameterGradient<Element.Accumulator>
+  func multiplyForWeights<Element: FloatingElement>(
+    _ gradient: StoredMatrix<Element>, _ input: StoredMatrix<Element>, factor: Double = 1,
+    into target: ParameterGradient<Element>
   ) -> Double {
     let weights = target.view
     let squares = PartialSums(count: Self.tiles(m: weights.rows, n: weights.columns, k: gradient.rows))
     multiply(
-      gradient, transposeA: true, input, alpha: factor, accumulates: target.accumulates, into: weights,
+      gradient, transposeA: true, input, alpha: factor, accumulates: target.accumulates, into: .full(weights),
       then: .sumOfSquares(into: squares))
     return squares.total
   }

@@ -18,6 +18,7 @@ package struct LowRankLinearLayer: Layer {
 
   package var inputs: [Int] { base.inputs }
   package var output: Int { base.output }
+  package var formatRules: [FormatRule] { base.formatRules }
 
   /// - Parameters:
   ///   - base: without homogeneous columns; its name is the adapter's prefix, as PEFT has it.
@@ -53,12 +54,13 @@ package struct LowRankLinearLayer: Layer {
     // Without a backward pass nobody keeps x Aᵀ.
     let temporary = MatrixBuffer<Element>(rows: pass.kept == nil ? input.rows : 0, columns: rank)
     defer { withExtendedLifetime(temporary) {} }
-    let reduced = pass.kept.map { $0.columns(base.keptColumns..<base.keptColumns + rank) } ?? temporary.view
+    let reduced = Element.stored(
+      pass.kept.map { $0.columns(base.keptColumns..<base.keptColumns + rank) } ?? temporary.view)
     pass.compute.multiply(
-      input, down, transposeB: true, packed: pass.packed.dropLast().last?.transposed, into: reduced)
+      input, .full(down), transposeB: true, packed: pass.packed.dropLast().last?.transposed, into: reduced)
     base.forward(
       basePass(pass),
-      adding: ProductTerm(reduced, up, transposeB: true, packed: pass.packed.last?.transposed, alpha: scale))
+      adding: ProductTerm(reduced, .full(up), transposeB: true, packed: pass.packed.last?.transposed, alpha: scale))
   }
 
   package func backward<Element: ActivationElement>(_ pass: BackwardPass<Element>) -> Double {
@@ -68,19 +70,19 @@ package struct LowRankLinearLayer: Layer {
     // Leaves dZ in the output's gradient, and the base's share in the input's.
     var squares = base.backward(basePass(pass))
     let gradient = pass.outputGradient
-    let reduced = kept.columns(base.keptColumns..<base.keptColumns + rank)
+    let reduced = Element.stored(kept.columns(base.keptColumns..<base.keptColumns + rank))
     if let upGradient = pass.parameterGradients.last ?? nil {
       squares += pass.compute.multiplyForWeights(gradient, reduced, factor: scale, into: upGradient)
     }
     // dZ B, through which the gradients of A and of x go.
-    let reducedGradient = kept.columns(base.keptColumns + rank..<base.keptColumns + 2 * rank)
-    pass.compute.multiply(gradient, up, packed: pass.packed.last?.plain, into: reducedGradient)
+    let reducedGradient = Element.stored(kept.columns(base.keptColumns + rank..<base.keptColumns + 2 * rank))
+    pass.compute.multiply(gradient, .full(up), packed: pass.packed.last?.plain, into: reducedGradient)
     if let downGradient = pass.parameterGradients.dropLast().last ?? nil {
       squares += pass.compute.multiplyForWeights(reducedGradient, input, factor: scale, into: downGradient)
     }
     if let inputGradient = pass.inputGradients.first ?? nil {
       pass.compute.multiply(
-        reducedGradient, down, packed: pass.packed.dropLast().last?.plain, alpha: scale, accumulates: true,
+        reducedGradient, .full(down), packed: pass.packed.dropLast().last?.plain, alpha: scale, accumulates: true,
         into: inputGradient.view)
     }
     return squares
@@ -110,9 +112,10 @@ extension LowRankLinearLayer: SampleNormLayer {
     guard let input = pass.inputs.first, let kept = pass.kept else { return }
     base.addSampleSquares(basePass(pass), of: samples, to: squares)
     // x Aᵀ and dZ B, as the backward pass has left them.
-    let reduced = kept.columns(base.keptColumns..<base.keptColumns + rank)
-    let reducedGradient = kept.columns(base.keptColumns + rank..<base.keptColumns + 2 * rank)
-    pass.compute.addProductSquares(pass.outputGradient, reduced, factor: scale, of: samples, to: squares)
-    pass.compute.addProductSquares(reducedGradient, input, factor: scale, of: samples, to: squares)
+    let reduced = Element.stored(kept.columns(base.keptColumns..<base.keptColumns + rank))
+    let reducedGradient = Element.stored(kept.columns(base.keptColumns + rank..<base.keptColumns + 2 * rank))
+    pass.compute.addProductSquares(
+      pass.outputGradient.exact, reduced.exact, factor: scale, of: samples, to: squares)
+    pass.compute.addProductSquares(reducedGradient.exact, input.exact, factor: scale, of: samples, to: squares)
   }
 }

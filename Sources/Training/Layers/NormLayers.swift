@@ -17,6 +17,7 @@ package struct LayerNormLayer: Layer {
   package var statisticsColumns: Int { 2 }
   package var keptColumns: Int { 0 }
   package var valuesReadBackward: [Int] { inputs }
+  package var formatRules: [FormatRule] { inputs.flatMap { [.full($0), .notNarrower($0, than: output)] } }
 
   /// - Parameter value: what both input and output are: they share a space.
   init(name: String, from input: Int, to output: Int, _ value: ModelValue, epsilon: Double, isTrained: Bool) {
@@ -38,8 +39,8 @@ package struct LayerNormLayer: Layer {
     }
     let (output, statistics, epsilon) = (pass.output, pass.statistics, Element.Accumulator(epsilon))
     pass.workers.performOverRows(input) { rows in
-      Element.layerNorm(
-        input.rows(rows), gain: gain.base, shift: shift.base, epsilon: epsilon, into: output.rows(rows),
+      input.rows(rows).layerNorm(
+        gain: gain.base, shift: shift.base, epsilon: epsilon, into: output.rows(rows),
         statistics: statistics?.rows(rows))
     }
   }
@@ -57,8 +58,8 @@ package struct LayerNormLayer: Layer {
     let sums = ColumnSums(rows: gradient.rows, width: width, columns: 2 * width, isWanted: isTrained)
     pass.workers.perform(pieces: sums.pieces) { piece in
       let rows = sums.rows(ofPiece: piece)
-      Element.layerNormBackward(
-        gradient.rows(rows), x: input.rows(rows), statistics: statistics.rows(rows), gain: gain.base,
+      gradient.rows(rows).layerNormBackward(
+        x: input.rows(rows), statistics: statistics.rows(rows), gain: gain.base,
         xGradient: target?.view.rows(rows), accumulates: target?.accumulates ?? false,
         columnSums: isTrained ? sums.sums(ofPiece: piece) : nil)
     }
@@ -86,6 +87,7 @@ package struct RootMeanSquareNormLayer: Layer {
   package var statisticsColumns: Int { 1 }
   package var keptColumns: Int { 0 }
   package var valuesReadBackward: [Int] { [output] }
+  package var formatRules: [FormatRule] { inputs.flatMap { [.full($0), .notNarrower($0, than: output)] } }
 
   init(name: String, from input: Int, to output: Int, _ value: ModelValue, epsilon: Double) {
     self.name = name
@@ -99,8 +101,8 @@ package struct RootMeanSquareNormLayer: Layer {
     guard let input = pass.inputs.first else { return }
     let (output, statistics, epsilon) = (pass.output, pass.statistics, Element.Accumulator(epsilon))
     pass.workers.performOverRows(input) { rows in
-      Element.rootMeanSquareNorm(
-        input.rows(rows), epsilon: epsilon, into: output.rows(rows), scales: statistics?.rows(rows))
+      input.rows(rows).rootMeanSquareNorm(
+        epsilon: epsilon, into: output.rows(rows), scales: statistics?.rows(rows))
     }
   }
 
@@ -108,8 +110,8 @@ package struct RootMeanSquareNormLayer: Layer {
     guard let target = pass.inputGradients.first ?? nil, let statistics = pass.statistics else { return 0 }
     let (gradient, output) = (pass.outputGradient, pass.output)
     pass.workers.performOverRows(gradient) { rows in
-      Element.rootMeanSquareNormBackward(
-        gradient.rows(rows), y: output.rows(rows), scales: statistics.rows(rows), xGradient: target.view.rows(rows),
+      gradient.rows(rows).rootMeanSquareNormBackward(
+        y: output.rows(rows), scales: statistics.rows(rows), xGradient: target.view.rows(rows),
         accumulates: target.accumulates)
     }
     return 0

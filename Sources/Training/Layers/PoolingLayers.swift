@@ -11,6 +11,7 @@ package struct MeanPoolLayer: Layer {
   package var parameters: [ParameterSpecification] { [] }
   package var keptColumns: Int { 0 }
   package var valuesReadBackward: [Int] { [] }
+  package var formatRules: [FormatRule] { inputs.map { .alike($0, output) } }
 
   init(name: String, from input: Int, to output: Int, _ value: ModelValue) {
     self.name = name
@@ -23,8 +24,7 @@ package struct MeanPoolLayer: Layer {
     guard let input = pass.inputs.first, let sequences = pass.sequences else { return }
     let output = pass.output
     pass.workers.perform(pieces: sequences.samples) { sample in
-      Element.averageRows(
-        input.rows(sequences.range(ofSample: sample)), into: output.base + sample * output.stride)
+      input.rows(sequences.range(ofSample: sample)).averageRows(into: output.rows(sample..<sample + 1))
     }
   }
 
@@ -35,9 +35,7 @@ package struct MeanPoolLayer: Layer {
       let tokens = sequences.range(ofSample: sample)
       let share = 1 / Element.Accumulator(max(1, tokens.count))
       for row in tokens {
-        Element.writeScaled(
-          gradient.columns, share, gradient.base + sample * gradient.stride,
-          into: target.view.base + row * target.view.stride, accumulates: target.accumulates)
+        target.view.writeScaled(share, row: sample, of: gradient, intoRow: row, accumulates: target.accumulates)
       }
     }
     return 0
@@ -54,6 +52,7 @@ package struct SelectLayer: Layer {
   package var parameters: [ParameterSpecification] { [] }
   package var keptColumns: Int { 0 }
   package var valuesReadBackward: [Int] { [] }
+  package var formatRules: [FormatRule] { inputs.map { .alike($0, output) } }
 
   init(name: String, from input: Int, to output: Int, _ value: ModelValue) {
     self.name = name
@@ -64,10 +63,7 @@ package struct SelectLayer: Layer {
 
   package func forward<Element: ActivationElement>(_ pass: ForwardPass<Element>) {
     guard let input = pass.inputs.first, let pooled = pass.sequences?.pooled else { return }
-    for (sample, row) in pooled.enumerated() {
-      let target = pass.output.base + sample * pass.output.stride
-      target.update(from: input.base + row * input.stride, count: input.columns)
-    }
+    for (sample, row) in pooled.enumerated() { pass.output.copyRow(row, of: input, to: sample) }
   }
 
   package func backward<Element: ActivationElement>(_ pass: BackwardPass<Element>) -> Double {
@@ -75,13 +71,11 @@ package struct SelectLayer: Layer {
     let (view, gradient) = (target.view, pass.outputGradient)
     if !target.accumulates {
       pass.workers.performOverRows(view) { rows in
-        for row in rows { (view.base + row * view.stride).update(repeating: 0, count: view.columns) }
+        for row in rows { view.clearRow(row) }
       }
     }
     for (sample, row) in pooled.enumerated() {
-      Element.writeScaled(
-        view.columns, 1, gradient.base + sample * gradient.stride, into: view.base + row * view.stride,
-        accumulates: true)
+      view.writeScaled(1, row: sample, of: gradient, intoRow: row, accumulates: true)
     }
     return 0
   }

@@ -36,15 +36,19 @@ package struct RotaryLayer: Layer {
   }
 
   package func forward<Element: ActivationElement>(_ pass: ForwardPass<Element>) {
-    guard let input = pass.inputs.first, let sequences = pass.sequences else { return }
+    guard let input = pass.inputs.first.flatMap(Element.view), let output = Element.view(pass.output),
+      let sequences = pass.sequences
+    else { return }
     rotate(
-      input, into: pass.output, accumulates: false, reverses: false, sequences, starts: pass.past?.starts, pass.workers)
+      input, into: output, accumulates: false, reverses: false, sequences, starts: pass.past?.starts, pass.workers)
   }
 
   package func backward<Element: ActivationElement>(_ pass: BackwardPass<Element>) -> Double {
-    guard let target = pass.inputGradients.first ?? nil, let sequences = pass.sequences else { return 0 }
+    guard let target = pass.inputGradients.first ?? nil, let view = Element.view(target.view),
+      let gradient = Element.view(pass.outputGradient), let sequences = pass.sequences
+    else { return 0 }
     rotate(
-      pass.outputGradient, into: target.view, accumulates: target.accumulates, reverses: true, sequences, starts: nil,
+      gradient, into: view, accumulates: target.accumulates, reverses: true, sequences, starts: nil,
       pass.workers)
     return 0
   }

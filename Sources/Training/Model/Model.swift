@@ -14,12 +14,16 @@ package struct Model: Sendable {
   let recomputedBlocks: [Range<Int>]
   /// Nil where a sample is one row.
   let rules: SequenceRules?
+  let formats: ActivationFormats
   /// What its rotary layers share, each once.
   private let rotaryTables: [RotaryTable]
 
   /// Elements of an input row: d + 1 + k.
   package var inputWidth: Int { values.first?.width ?? 0 }
   package var outputWidth: Int { outputValue < values.count ? values[outputValue].width : 0 }
+
+  /// Whether its inputs stay in the format of arithmetic where activations are kept in 16 bits.
+  var readsFullInputs: Bool { formats.isFull.first ?? false }
 
   var outputValue: Int { layers.last?.output ?? 0 }
 
@@ -32,6 +36,7 @@ package struct Model: Sendable {
     self.layers = layers
     self.recomputedBlocks = recomputedBlocks
     self.rules = rules
+    formats = ActivationFormats(values: values.count, layers.flatMap(\.formatRules))
     self.rotaryTables = rotaryTables
   }
 

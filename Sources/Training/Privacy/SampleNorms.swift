@@ -136,3 +136,11 @@ extension MatrixView where Element: ActivationElement {
     return MatrixView<Double>(memory, rows: rows, columns: columns)
   }
 }
+
+extension StoredMatrix {
+  /// Its numbers, of which none has been rounded: an engine that clips samples one by one keeps no narrow activations.
+  var exact: MatrixView<Element> {
+    guard let full else { preconditionFailure("norms of samples are not taken of rounded activations") }
+    return full
+  }
+}

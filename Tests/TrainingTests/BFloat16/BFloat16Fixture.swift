@@ -78,9 +78,12 @@ struct BFloat16Fixture: Decodable, Sendable {
   }
 
   /// One step over the whole batch, in parts of `part` samples; returns its loss.
+  ///
+  /// - Parameter rowsTravel: whether rows are rounded as they are on their way to a trainer.
   @discardableResult
-  func step<Element: FloatingElement>(_ engine: TrainingEngine<Element>, _ run: Run, part: Int? = nil) throws -> Double
-  {
+  func step<Element: FloatingElement>(
+    _ engine: TrainingEngine<Element>, _ run: Run, part: Int? = nil, rowsTravel: Bool = false
+  ) throws -> Double {
     let rows = LayerHarness.noise(lengths.reduce(0, +) * width, seed: run.inputSeed)
     try engine.beginBatch(rows: lengths.count)
     var loss = 0.0
@@ -88,7 +91,10 @@ struct BFloat16Fixture: Decodable, Sendable {
       let samples = start..<min(lengths.count, start + (part ?? lengths.count))
       let first = lengths[..<start].reduce(0, +) * width
       let outputs = try engine.forward(rows: samples, sequences: layout(run.name, samples: samples)) { target in
-        for index in target.indices { target[index] = Element(rows[first + index] * 1.7) }
+        for index in target.indices {
+          let row = rows[first + index] * 1.7
+          target[index] = rowsTravel ? Element(BFloat16(Float(row)).widened) : Element(row)
+        }
       }
       let result = try LossFunction(task: .classification).evaluate(
         outputs: outputs, targets: .classes(samples.map { Int32($0 % classes) }), normalizer: Double(lengths.count))

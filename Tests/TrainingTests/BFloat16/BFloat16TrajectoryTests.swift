@@ -6,13 +6,22 @@ import Testing
 
 /// Whole runs in bfloat16 beside PyTorch's autocast, each by its distance from a float64 twin of its own.
 @Suite struct BFloat16TrajectoryTests {
-  /// Over runs from three sets of numbers, so that one lucky rounding does not decide.
-  ///
-  /// What is wanted is 1.1. Measured (AVX2): five of the nine are within it; sgd of BERT 1.23 and of Llama 1.28, AdamW of Llama 1.17, Muon of
-  /// LoRA 1.18. Autocast keeps residual sums, what norms make of them, and the gradients of both in single precision, where here they are of 16 bits
-  /// as all that layers hand on. 1.35 holds what is there.
+  /// Over runs from three sets of numbers, so that one lucky rounding does not decide. Autocast is given its rows in single precision, and so is
+  /// the engine.
   @Test(arguments: ["bert", "llama", "lora"], OptimizerDescription.Kind.allCases)
   func isAsNearToDoubleAsAutocast(_ name: String, _ kind: OptimizerDescription.Kind) throws {
+    try expect(name, kind, rowsTravel: false, within: 1.1)
+  }
+
+  /// At a trainer rows have been rounded on their way, which autocast's have not: that much is added by what travels, not by what computes.
+  @Test(arguments: ["bert", "llama", "lora"], OptimizerDescription.Kind.allCases)
+  func rowsThatHaveTravelledAddLittle(_ name: String, _ kind: OptimizerDescription.Kind) throws {
+    try expect(name, kind, rowsTravel: true, within: 1.25)
+  }
+
+  private func expect(
+    _ name: String, _ kind: OptimizerDescription.Kind, rowsTravel: Bool, within bar: Double
+  ) throws {
     let fixture = try BFloat16Fixture.read.get()
     let runs = fixture.runs(name, kind)
     try #require(runs.count == 3)
@@ -25,7 +34,7 @@ import Testing
       for loss in run.losses {
         // The twin is PyTorch's: roundings of 1e-16, which 50 steps multiply; Adam's first steps most.
         #expect(abs(try fixture.step(double, run) - loss) <= 1e-6 * loss)
-        try fixture.step(narrow, run)
+        try fixture.step(narrow, run, rowsTravel: rowsTravel)
       }
       #expect(abs(distance(double, start) / run.movement - 1) <= 1e-6)
       let strayed = distance(narrow, double)
@@ -35,6 +44,7 @@ import Testing
       #expect(strayed >= 0.1 * run.distance)
     }
     let ratio = (own / autocast).squareRoot()
-    #expect(ratio <= 1.35, "\(name), \(kind): \(ratio) times as far as autocast")
+    print("\(name) \(kind) \(rowsTravel): \(ratio)")
+    #expect(ratio <= bar, "\(name), \(kind): \(ratio) times as far as autocast")
   }
 }

@@ -39,7 +39,7 @@ import Testing
   /// Gradients: a block's input and output (6 wide) and two of its inner values (10) at a time, and one of each in samples.
   /// Inference needs no more than that.
   @Test func gradientsReuseMemoryFromBlockToBlock() throws {
-    let shapes = try SequenceHarness().settings(partRows: 4).plan.workingShapes
+    let shapes = try SequenceHarness().settings(partRows: 4).plan().workingShapes
     #expect(shapes.count { $0 == MatrixShape(columns: 6, domain: .tokens) } == 2)
     #expect(shapes.count { $0 == MatrixShape(columns: 10, domain: .tokens) } == 2)
     #expect(shapes.count { $0.domain == .samples } == 2)
@@ -48,7 +48,7 @@ import Testing
 
   /// The middle layer's backward pass has the most: its input, what it and the layer before keep, and two gradients.
   @Test func blocksThatAreComputedAgainShareOneSetOfMatrices() throws {
-    let shapes = try SequenceHarness(recomputes: true).settings(partRows: 4).plan.workingShapes
+    let shapes = try SequenceHarness(recomputes: true).settings(partRows: 4).plan().workingShapes
     #expect(shapes.count { $0 == MatrixShape(columns: 6, domain: .tokens) } == 3)
     #expect(shapes.count { $0 == MatrixShape(columns: 10, domain: .tokens) } == 5)
     #expect(shapes.count { $0.domain == .samples } == 2)

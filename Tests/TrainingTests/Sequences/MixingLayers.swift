@@ -52,13 +52,14 @@ struct MixLayer: Layer {
 
   func forward<Element: ActivationElement>(_ pass: ForwardPass<Element>) {
     record.note(name) { $0.forward += 1 }
-    guard let weight = pass.parameters.first else { return }
-    pass.compute.multiply(pass.inputs[0], weight, transposeB: true, into: pass.output)
-    for index in 0..<pass.output.count {
-      var value = Double(pass.output.base[index].widened)
-      if pass.inputs.count > 1 { value += Double(pass.inputs[1].base[index].widened) }
+    let inputs = pass.inputs.compactMap(Element.view)
+    guard let weight = pass.parameters.first, let output = Element.view(pass.output) else { return }
+    pass.compute.multiply(inputs[0], weight, transposeB: true, into: output)
+    for index in 0..<output.count {
+      var value = Double(output.base[index].widened)
+      if inputs.count > 1 { value += Double(inputs[1].base[index].widened) }
       if keptColumns > 0 { value = value / (1 + value * value).squareRoot() }
-      pass.output.base[index] = .rounded(value)
+      output.base[index] = .rounded(value)
       // f′ = (1 − y²)^1.5
       pass.kept?.base[index] = .rounded((1 - value * value) * (1 - value * value).squareRoot())
     }
@@ -69,26 +70,26 @@ struct MixLayer: Layer {
       $0.backward += 1
       $0.inputGradients += pass.inputGradients.count { $0 != nil }
     }
-    guard let weight = pass.parameters.first else { return 0 }
-    let gradient = pass.outputGradient
+    let targets = pass.inputGradients.map { $0.flatMap { Element.view($0.view) } }
+    guard let weight = pass.parameters.first, let gradient = Element.view(pass.outputGradient) else { return 0 }
     if let kept = pass.kept {
       for index in 0..<gradient.count {
         gradient.base[index] = .rounded(gradient.base[index].widened * kept.base[index].widened)
       }
     }
-    if let input = pass.inputGradients[0] {
-      pass.compute.multiply(gradient, weight, accumulates: input.accumulates, into: input.view)
+    if let input = pass.inputGradients[0], let target = targets[0] {
+      pass.compute.multiply(gradient, weight, accumulates: input.accumulates, into: target)
     }
-    if pass.inputs.count > 1, let residual = pass.inputGradients[1] {
+    if pass.inputs.count > 1, let residual = pass.inputGradients[1], let target = targets[1] {
       for index in 0..<gradient.count {
-        residual.view.base[index] = .rounded(
-          gradient.base[index].widened + (residual.accumulates ? residual.view.base[index].widened : 0))
+        target.base[index] = .rounded(
+          gradient.base[index].widened + (residual.accumulates ? target.base[index].widened : 0))
       }
     }
     guard let weightGradient = pass.parameterGradients.first ?? nil else { return 0 }
     let view = weightGradient.view
     pass.compute.multiply(
-      gradient, transposeA: true, pass.inputs[0], accumulates: weightGradient.accumulates, into: view)
+      pass.outputGradient, transposeA: true, pass.inputs[0], accumulates: weightGradient.accumulates, into: .full(view))
     return Element.Accumulator.sumOfSquares(view.count, view.base)
   }
 }
@@ -104,8 +105,9 @@ struct MeanLayer: Layer {
   let valuesReadBackward: [Int] = []
 
   func forward<Element: ActivationElement>(_ pass: ForwardPass<Element>) {
-    guard let sequences = pass.sequences else { return }
-    let (input, output) = (pass.inputs[0], pass.output)
+    guard let sequences = pass.sequences, let input = Element.view(pass.inputs[0]),
+      let output = Element.view(pass.output)
+    else { return }
     for sample in 0..<sequences.samples {
       let tokens = sequences.range(ofSample: sample)
       for column in 0..<input.columns {
@@ -119,13 +121,15 @@ struct MeanLayer: Layer {
   }
 
   func backward<Element: ActivationElement>(_ pass: BackwardPass<Element>) -> Double {
-    guard let sequences = pass.sequences, let target = pass.inputGradients[0] else { return 0 }
+    guard let sequences = pass.sequences, let target = pass.inputGradients[0], let view = Element.view(target.view),
+      let outputGradient = Element.view(pass.outputGradient)
+    else { return 0 }
     for sample in 0..<sequences.samples {
       let tokens = sequences.range(ofSample: sample)
       for token in tokens {
-        for column in 0..<target.view.columns {
-          let gradient = pass.outputGradient.base[sample * pass.outputGradient.stride + column].widened
-          let place = target.view.base + token * target.view.stride + column
+        for column in 0..<view.columns {
+          let gradient = outputGradient.base[sample * outputGradient.stride + column].widened
+          let place = view.base + token * view.stride + column
           let share = gradient / Element.Accumulator(tokens.count) + (token == sequences.pooled[sample] ? gradient : 0)
           place.pointee = .rounded(share + (target.accumulates ? place.pointee.widened : 0))
         }

@@ -99,7 +99,7 @@ import Testing
   }
 
   @Test func onlyBlockInputsAreKeptWhereBlocksAreComputedAgain() throws {
-    let shapes = try Harness(recomputes: true).settings(partRows: 4).plan.partShapes
+    let shapes = try Harness(recomputes: true).settings(partRows: 4).plan().partShapes
     // The input of each block, and that of the head. Nobody reads the last block's output again.
     let token = MatrixShape(columns: Harness.width, domain: .tokens)
     let sample = MatrixShape(columns: Harness.width, domain: .samples)
@@ -169,7 +169,7 @@ import Testing
   }
 
   @Test func valuesThatNoGradientReachesAreNotKept() throws {
-    let shapes = try Harness(frozenBlocks: 3).settings(partRows: 4).plan.partShapes
+    let shapes = try Harness(frozenBlocks: 3).settings(partRows: 4).plan().partShapes
     // The head's input.
     #expect(shapes == [MatrixShape(columns: Harness.width, domain: .samples)])
   }

@@ -42,10 +42,10 @@ struct ModelHarness<Element: FloatingElement> {
     let ranges = model.parameterRanges
     for (index, layer) in model.layers.enumerated() {
       layer.forward(
-        ForwardPass(
+        ForwardPass<Element>(
           compute: compute, sequences: sequences, parameters: weights.map(\.view)[ranges[index]],
-          inputs: layer.inputs.map { values[$0].view }, output: values[layer.output].view, kept: kept[index].view,
-          statistics: statistics[index].view))
+          inputs: layer.inputs.map { .full(values[$0].view) }, output: .full(values[layer.output].view),
+          kept: kept[index].view, statistics: statistics[index].view))
     }
     let outputs = Array(values[model.outputValue].elements)
     let gradients = model.values.map { MatrixBuffer<Element>(rows: rows($0), columns: $0.width) }
@@ -57,14 +57,15 @@ struct ModelHarness<Element: FloatingElement> {
     var squares = 0.0
     for (index, layer) in model.layers.enumerated().reversed() {
       squares += layer.backward(
-        BackwardPass(
+        BackwardPass<Element>(
           compute: compute, sequences: sequences, parameters: weights.map(\.view)[ranges[index]],
-          inputs: layer.inputs.map { values[$0].view }, output: values[layer.output].view, kept: kept[index].view,
-          statistics: statistics[index].view, outputGradient: gradients[layer.output].view,
+          inputs: layer.inputs.map { .full(values[$0].view) }, output: .full(values[layer.output].view),
+          kept: kept[index].view, statistics: statistics[index].view,
+          outputGradient: .full(gradients[layer.output].view),
           inputGradients: layer.inputs.map { number in
             number == 0
               ? nil
-              : InputGradient(view: gradients[number].view, accumulates: !written.insert(number).inserted)
+              : InputGradient(view: .full(gradients[number].view), accumulates: !written.insert(number).inserted)
           },
           parameterGradients: parameterGradients.map { buffer in
             buffer.map { ParameterGradient(view: $0.view, accumulates: false) }

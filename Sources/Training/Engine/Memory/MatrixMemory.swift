@@ -3,17 +3,18 @@ import Numerics
 
 /// Matrices of given shapes with room for as many rows as were asked for so far; nothing in them lasts.
 ///
-/// Activations are of `Element`, statistics in its format of arithmetic; each shape has a buffer of its kind, and an empty one of the other.
+/// Activations are of `Element`, but for those that stay in its format of arithmetic, as statistics do; each shape has a buffer of its kind, and an
+/// empty one of the other.
 final class MatrixMemory<Element: ActivationElement> {
   private let shapes: [MatrixShape]
   private var buffers: [MatrixBuffer<Element>]
-  private var statistics: [MatrixBuffer<Element.Accumulator>]
+  private var fullBuffers: [MatrixBuffer<Element.Accumulator>]
   private var capacity = RowCounts(samples: 0, tokens: 0)
 
   init(_ shapes: [MatrixShape]) {
     self.shapes = shapes
     buffers = shapes.map { MatrixBuffer(rows: 0, columns: $0.columns) }
-    statistics = shapes.map { MatrixBuffer(rows: 0, columns: $0.columns) }
+    fullBuffers = shapes.map { MatrixBuffer(rows: 0, columns: $0.columns) }
   }
 
   /// Makes room, in steps, so that parts of growing size do not each move everything; contents are lost where it grows.
@@ -26,8 +27,8 @@ final class MatrixMemory<Element: ActivationElement> {
     guard rows.covering(capacity) != capacity else { return }
     capacity = wanted
     for (index, shape) in shapes.enumerated() {
-      if shape.isStatistics {
-        Self.grow(&statistics[index], rows: wanted[shape.domain])
+      if shape.isFull {
+        Self.grow(&fullBuffers[index], rows: wanted[shape.domain])
       } else {
         Self.grow(&buffers[index], rows: wanted[shape.domain])
       }
@@ -42,14 +43,10 @@ final class MatrixMemory<Element: ActivationElement> {
     buffer = MatrixBuffer(uninitializedRows: rows, columns: columns)
   }
 
-  /// Of a matrix that is not of statistics.
-  func view(_ number: Int, rows: (RowDomain) -> Range<Int>) -> MatrixView<Element> {
-    buffers[number].view.rows(rows(shapes[number].domain))
-  }
-
-  /// Of one that is.
-  func statistics(_ number: Int, rows: (RowDomain) -> Range<Int>) -> MatrixView<Element.Accumulator> {
-    statistics[number].view.rows(rows(shapes[number].domain))
+  func view(_ number: Int, rows: (RowDomain) -> Range<Int>) -> StoredMatrix<Element.Accumulator> {
+    let rows = rows(shapes[number].domain)
+    return shapes[number].isFull
+      ? .full(fullBuffers[number].view.rows(rows)) : Element.stored(buffers[number].view.rows(rows))
   }
 
   /// In 32 steps up to the limit.

@@ -18,13 +18,14 @@ struct MemoryPlan {
   /// - Parameters:
   ///   - trains: false for inference alone.
   ///   - keepsOutputGradient: whether the output's gradient comes before the backward pass, in parts.
-  init(_ model: Model, flow: GradientFlow, trains: Bool, keepsOutputGradient: Bool) {
+  ///   - isNarrow: whether activations are kept in 16 bits, but for those that are not (`Model.formats`).
+  init(_ model: Model, flow: GradientFlow, trains: Bool, keepsOutputGradient: Bool, isNarrow: Bool) {
     var slots = SlotAllocator()
     let allForward = model.layers.indices.map { LayerPass.forward(layer: $0) }
     guard trains else {
       partShapes = []
       (forward, backward) = (PassPlan(passes: [], places: [:]), PassPlan(passes: [], places: [:]))
-      inference = Self.inference(model, allForward, &slots)
+      inference = Self.inference(model, allForward, isNarrow, &slots)
       workingShapes = slots.shapes
       return
     }
@@ -33,19 +34,19 @@ struct MemoryPlan {
     var shapes: [MatrixShape] = []
     for matrix in schedule.remembered(keepsOutputGradient: keepsOutputGradient) {
       parts[matrix] = .part(shapes.count)
-      shapes.append(model.shape(of: matrix))
+      shapes.append(model.shape(of: matrix, isNarrow: isNarrow))
     }
     partShapes = shapes
-    forward = Self.plan(model, flow, allForward, remembered: parts, &slots)
-    backward = Self.plan(model, flow, schedule.passes, remembered: parts, &slots)
-    inference = Self.inference(model, allForward, &slots)
+    forward = Self.plan(model, flow, allForward, remembered: parts, isNarrow, &slots)
+    backward = Self.plan(model, flow, schedule.passes, remembered: parts, isNarrow, &slots)
+    inference = Self.inference(model, allForward, isNarrow, &slots)
     workingShapes = slots.shapes
   }
 
   private static func inference(
-    _ model: Model, _ passes: [LayerPass], _ slots: inout SlotAllocator
+    _ model: Model, _ passes: [LayerPass], _ isNarrow: Bool, _ slots: inout SlotAllocator
   ) -> PassPlan {
-    let lifetimes = lifetimes(model, passes) { layer in
+    let lifetimes = lifetimes(model, passes, isNarrow) { layer in
       (model.layers[layer].inputs.filter { $0 != 0 } + [model.layers[layer].output]).map(ModelMatrix.value)
     } backward: { _ in
       []
@@ -55,9 +56,9 @@ struct MemoryPlan {
 
   private static func plan(
     _ model: Model, _ flow: GradientFlow, _ passes: [LayerPass], remembered: [ModelMatrix: PassPlan.Place],
-    _ slots: inout SlotAllocator
+    _ isNarrow: Bool, _ slots: inout SlotAllocator
   ) -> PassPlan {
-    let lifetimes = lifetimes(model, passes) { layer in
+    let lifetimes = lifetimes(model, passes, isNarrow) { layer in
       model.matricesOfForward(layer, keeps: flow.reachesLayer[layer])
     } backward: { layer in
       model.matricesOfBackward(layer, flow)
@@ -71,7 +72,8 @@ struct MemoryPlan {
   /// From a matrix's first turn to its last. What comes from outside, the model's input and the output's gradient, is there from
   /// the start.
   private static func lifetimes(
-    _ model: Model, _ passes: [LayerPass], forward: (Int) -> [ModelMatrix], backward: (Int) -> [ModelMatrix]
+    _ model: Model, _ passes: [LayerPass], _ isNarrow: Bool, forward: (Int) -> [ModelMatrix],
+    backward: (Int) -> [ModelMatrix]
   ) -> [SlotAllocator.Lifetime] {
     var result: [SlotAllocator.Lifetime] = []
     var positions: [ModelMatrix: Int] = [:]
@@ -89,7 +91,7 @@ struct MemoryPlan {
           let isGiven = matrix == .value(0) || matrix == .gradient(model.outputValue)
           result.append(
             SlotAllocator.Lifetime(
-              matrix: matrix, shape: model.shape(of: matrix), turns: (isGiven ? 0 : turn)...turn))
+              matrix: matrix, shape: model.shape(of: matrix, isNarrow: isNarrow), turns: (isGiven ? 0 : turn)...turn))
         }
       }
     }
@@ -123,7 +125,7 @@ struct MatrixShape: Hashable {
   let columns: Int
   let domain: RowDomain
   /// Whether it is of numbers that stay in the format of arithmetic, whatever activations are kept in.
-  var isStatistics = false
+  var isFull = false
 }
 
 /// A matrix that a pass over a model reads or writes.
@@ -139,15 +141,17 @@ enum ModelMatrix: Hashable {
 }
 
 extension Model {
-  func shape(of matrix: ModelMatrix) -> MatrixShape {
+  /// - Parameter isNarrow: whether activations are kept in 16 bits.
+  func shape(of matrix: ModelMatrix, isNarrow: Bool) -> MatrixShape {
     switch matrix {
     case .value(let number), .gradient(let number):
-      MatrixShape(columns: values[number].width, domain: values[number].domain)
+      MatrixShape(
+        columns: values[number].width, domain: values[number].domain, isFull: isNarrow && formats.isFull[number])
     case .kept(let layer):
       MatrixShape(columns: layers[layer].keptColumns, domain: values[layers[layer].output].domain)
     case .statistics(let layer):
       MatrixShape(
-        columns: layers[layer].statisticsColumns, domain: values[layers[layer].output].domain, isStatistics: true)
+        columns: layers[layer].statisticsColumns, domain: values[layers[layer].output].domain, isFull: true)
     }
   }
 }
@@ -182,7 +186,7 @@ struct RowCounts: Equatable {
     Shape.sum(
       shapes.map {
         Shape.byteCount(
-          [self[$0.domain], $0.columns], $0.isStatistics ? Element.Accumulator.elementType : Element.elementType)
+          [self[$0.domain], $0.columns], $0.isFull ? Element.Accumulator.elementType : Element.elementType)
       })
   }
 }

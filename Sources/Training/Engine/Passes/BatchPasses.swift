@@ -78,7 +78,7 @@ final class StoredBatchPasses<Stored: ActivationElement>: BatchPasses {
     self.settings = settings
     self.compute = compute
     (self.largestPart, self.largestPass) = (largestPart, largestPass)
-    plan = settings.plan
+    plan = settings.plan(compute)
     runner = LayerRunner(
       settings.model, flow: settings.flow, weights: weights.map(\.view), packed: packed,
       working: MatrixMemory(plan.workingShapes), compute: compute)
@@ -144,7 +144,7 @@ final class StoredBatchPasses<Stored: ActivationElement>: BatchPasses {
     _ pass: LayerRunner<Stored>.Pass, _ filling: (UnsafeMutableBufferPointer<Element>) throws -> Void
   ) throws -> Tensor<Element> {
     guard let input = runner.view(.value(0), plan.forward, pass) else { throw TrainingError.inferenceOnly }
-    try Stored.withSums(of: input, keeping: false, in: { room(for: input.count) }) { input in
+    try input.withSums(keeping: false, in: { room(for: input.count) }) { input in
       try filling(UnsafeMutableBufferPointer(start: input.base, count: input.count))
     }
     runner.run(plan.forward, pass)
@@ -242,15 +242,5 @@ final class StoredBatchPasses<Stored: ActivationElement>: BatchPasses {
 extension BatchPart {
   fileprivate var pass: LayerRunner<Element>.Pass {
     LayerRunner.Pass(span: RowSpan(sequences), sequences: sequences, part: memory)
-  }
-}
-
-extension MatrixView where Element: ActivationElement {
-  /// Takes the numbers of a tensor of as many, rounded to nearest; the view is contiguous.
-  fileprivate func write(_ numbers: Tensor<Element.Accumulator>) {
-    numbers.withUnsafeBufferPointer { source in
-      guard let from = source.baseAddress else { return }
-      Element.round(count, from, into: base)
-    }
   }
 }

@@ -12,7 +12,7 @@ struct LayerRunner<Element: ActivationElement> {
     /// Nil in inference.
     let part: MatrixMemory<Element>?
     /// The model's input where the plan has no place for it.
-    var input: MatrixView<Element>?
+    var input: StoredMatrix<Element.Accumulator>?
     /// The sessions that the samples continue; nil where each sample is whole.
     var sessions: ContinuedSessions<Element>? = nil
   }
@@ -40,7 +40,7 @@ struct LayerRunner<Element: ActivationElement> {
   }
 
   /// The memory of a matrix in a pass; nil where the plan has none for it.
-  func view(_ matrix: ModelMatrix, _ plan: PassPlan, _ pass: Pass) -> MatrixView<Element>? {
+  func view(_ matrix: ModelMatrix, _ plan: PassPlan, _ pass: Pass) -> StoredMatrix<Element.Accumulator>? {
     switch plan.places[matrix] {
     case .part(let number): pass.part?.view(number) { pass.span.rows($0) }
     case .working(let slot): working.view(slot) { 0..<pass.span.rows($0).count }
@@ -48,13 +48,14 @@ struct LayerRunner<Element: ActivationElement> {
     }
   }
 
-  /// The memory of what a layer keeps in the format of arithmetic; nil where the plan has none for it.
+  /// The memory of what a layer keeps; nil where the plan has none for it.
+  private func kept(_ layer: Int, _ plan: PassPlan, _ pass: Pass) -> MatrixView<Element>? {
+    view(.kept(layer), plan, pass).flatMap(Element.view)
+  }
+
+  /// The same of what it keeps in the format of arithmetic.
   private func statistics(_ layer: Int, _ plan: PassPlan, _ pass: Pass) -> MatrixView<Element.Accumulator>? {
-    switch plan.places[.statistics(layer)] {
-    case .part(let number): pass.part?.statistics(number) { pass.span.rows($0) }
-    case .working(let slot): working.statistics(slot) { 0..<pass.span.rows($0).count }
-    case nil: nil
-    }
+    view(.statistics(layer), plan, pass)?.full
   }
 
   /// Runs `plan`.
@@ -101,7 +102,7 @@ struct LayerRunner<Element: ActivationElement> {
       ForwardPass(
         compute: compute, sequences: pass.sequences, parameters: weights[parameterRanges[index]],
         packed: packed.weights[parameterRanges[index]], inputs: inputs, output: output,
-        kept: view(.kept(index), plan, pass), statistics: statistics(index, plan, pass),
+        kept: kept(index, plan, pass), statistics: statistics(index, plan, pass),
         past: pass.sessions?.past(ofLayer: index)))
   }
 
@@ -112,19 +113,21 @@ struct LayerRunner<Element: ActivationElement> {
     let layer = model.layers[index]
     guard let outputGradient = view(.gradient(layer.output), plan, pass) else { return 0 }
     // Of values that the layer does not read here, only the shape is right; what is there may be another's.
-    func value(_ number: Int) -> MatrixView<Element> {
+    func value(_ number: Int) -> StoredMatrix<Element.Accumulator> {
       if layer.valuesReadBackward.contains(number), let view = view(.value(number), plan, pass) { return view }
       let value = model.values[number]
-      return MatrixView(outputGradient.base, rows: pass.span.rows(value.domain).count, columns: value.width)
+      return StoredMatrix(
+        shape: pass.span.rows(value.domain).count, value.width, isFull: model.formats.isFull[number],
+        at: outputGradient)
     }
-    let inputGradients = layer.inputs.map { number -> InputGradient<Element>? in
+    let inputGradients = layer.inputs.map { number -> InputGradient<Element.Accumulator>? in
       guard flow.reachesValue[number], let gradient = view(.gradient(number), plan, pass) else { return nil }
       return InputGradient(view: gradient, accumulates: !written.insert(number).inserted)
     }
     let backwardPass = BackwardPass(
       compute: compute, sequences: pass.sequences, parameters: weights[parameterRanges[index]],
       packed: packed.weights[parameterRanges[index]], inputs: layer.inputs.map(value), output: value(layer.output),
-      kept: view(.kept(index), plan, pass), statistics: statistics(index, plan, pass), outputGradient: outputGradient,
+      kept: kept(index, plan, pass), statistics: statistics(index, plan, pass), outputGradient: outputGradient,
       inputGradients: inputGradients,
       parameterGradients: gradients[parameterRanges[index]])
     let squares = layer.backward(backwardPass)
