@@ -23,6 +23,7 @@ package struct Compute: Sendable {
   /// depend on the sizes, the library and the processor, not on the number of threads.
   /// - Parameters:
   ///   - packed: op(B) as it is now, by `pack`.
+  ///   - packedA: A as it is now, by `pack`; nothing where A is transposed.
   ///   - accumulates: false overwrites C whatever it held.
   ///   - addition: a second product of the size of C, added to a tile before its epilogue.
   @specialized(where A == Float, B == Float, C == Float)
@@ -42,11 +43,12 @@ package struct Compute: Sendable {
   @specialized(where Element == Double)
   package func multiply<Element: FloatingElement>(
     _ a: StoredMatrix<Element>, transposeA: Bool = false, _ b: StoredMatrix<Element>, transposeB: Bool = false,
-    packed: PackedMatrix? = nil, alpha: Double = 1, accumulates: Bool = false, into c: StoredMatrix<Element>,
-    adding addition: ProductTerm<Element>? = nil, then epilogue: Epilogue<Element> = .none
+    packed: PackedMatrix? = nil, packedA: PackedRows? = nil, alpha: Double = 1, accumulates: Bool = false,
+    into c: StoredMatrix<Element>, adding addition: ProductTerm<Element>? = nil,
+    then epilogue: Epilogue<Element> = .none
   ) {
     let product = MatrixProduct(
-      ProductTerm(a, transposeA: transposeA, b, transposeB: transposeB, packed: packed, alpha: alpha),
+      ProductTerm(a, transposeA: transposeA, b, transposeB: transposeB, packed: packed, packedA: packedA, alpha: alpha),
       accumulates: accumulates, into: c, adding: addition, then: epilogue)
     product.checkSizes()
     let partition = TilePartition(m: c.rows, n: c.columns, k: product.term.depth)
@@ -96,17 +98,12 @@ package protocol ProductLibrary: Sendable {
   func multiply(_ product: MatrixProduct<Float>, _ precision: ProductPrecision)
   func multiply(_ product: MatrixProduct<Double>, _ precision: ProductPrecision)
 
-  /// Memory for a right operand, depth × columns, packed for this library's products; nil if it has no use for one.
-  func packedMatrix(depth: Int, columns: Int, _ precision: ProductPrecision) -> PackedMatrix?
-
-  /// Bytes of that memory; nil when the count overflows.
-  func packedBytes(depth: Int, columns: Int, _ precision: ProductPrecision) -> Int?
+  /// How operands of this library's products may be packed before; nil if it has no use for packed ones.
+  func packedForm(_ precision: ProductPrecision) -> PackedForm?
 }
 
 extension ProductLibrary {
-  package func packedMatrix(depth: Int, columns: Int, _ precision: ProductPrecision) -> PackedMatrix? { nil }
-
-  package func packedBytes(depth: Int, columns: Int, _ precision: ProductPrecision) -> Int? { 0 }
+  package func packedForm(_ precision: ProductPrecision) -> PackedForm? { nil }
 }
 
 extension Float {

@@ -7,6 +7,8 @@ package struct ProductTerm<Element: FloatingElement>: Sendable {
   package let transposeB: Bool
   /// The packed form of op(B), or of a matrix whose columns from `column` on are op(B).
   let packed: (matrix: PackedMatrix, column: Int)?
+  /// The packed form of A, or of a matrix whose rows from `row` on are A.
+  let packedRows: (matrix: PackedRows, row: Int)?
 
   /// - Parameter packed: op(B) as it is now, packed by the library that will multiply; another one reads B.
   package init<A: ActivationElement, B: ActivationElement>(
@@ -19,14 +21,16 @@ package struct ProductTerm<Element: FloatingElement>: Sendable {
 
   package init(
     _ a: StoredMatrix<Element>, transposeA: Bool = false, _ b: StoredMatrix<Element>, transposeB: Bool = false,
-    packed: PackedMatrix? = nil, alpha: Double = 1
+    packed: PackedMatrix? = nil, packedA: PackedRows? = nil, alpha: Double = 1
   ) {
-    self.init(a, transposeA, b, transposeB, packed: packed.map { ($0, 0) }, alpha: alpha)
+    self.init(
+      a, transposeA, b, transposeB, packed: packed.map { ($0, 0) },
+      packedRows: transposeA ? nil : packedA.map { ($0, 0) }, alpha: alpha)
   }
 
   private init(
     _ a: StoredMatrix<Element>, _ transposeA: Bool, _ b: StoredMatrix<Element>, _ transposeB: Bool,
-    packed: (matrix: PackedMatrix, column: Int)?, alpha: Double
+    packed: (matrix: PackedMatrix, column: Int)?, packedRows: (matrix: PackedRows, row: Int)?, alpha: Double
   ) {
     self.alpha = alpha
     self.a = a
@@ -34,6 +38,7 @@ package struct ProductTerm<Element: FloatingElement>: Sendable {
     self.b = b
     self.transposeB = transposeB
     self.packed = packed
+    self.packedRows = packedRows
   }
 
   package var rows: Int { transposeA ? a.columns : a.rows }
@@ -44,13 +49,15 @@ package struct ProductTerm<Element: FloatingElement>: Sendable {
   fileprivate var fits: Bool {
     (transposeB ? b.columns : b.rows) == depth
       && packed.map { $0.matrix.depth == depth && $0.column + columns <= $0.matrix.columns } ?? true
+      && packedRows.map { $0.matrix.depth == depth && $0.row + rows <= $0.matrix.rows } ?? true
   }
 
   /// The part of the term that a rectangle of the result needs.
   fileprivate func tile(rows: Range<Int>, columns: Range<Int>) -> ProductTerm {
     ProductTerm(
       transposeA ? a.columns(rows) : a.rows(rows), transposeA, transposeB ? b.rows(columns) : b.columns(columns),
-      transposeB, packed: packed.map { ($0.matrix, $0.column + columns.lowerBound) }, alpha: alpha)
+      transposeB, packed: packed.map { ($0.matrix, $0.column + columns.lowerBound) },
+      packedRows: packedRows.map { ($0.matrix, $0.row + rows.lowerBound) }, alpha: alpha)
   }
 }
 

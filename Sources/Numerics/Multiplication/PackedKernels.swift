@@ -50,15 +50,8 @@ package struct PackedKernels: ProductLibrary {
     openBLAS.multiply(product, .full)
   }
 
-  package func packedMatrix(depth: Int, columns: Int, _ precision: ProductPrecision) -> PackedMatrix? {
+  package func packedForm(_ precision: ProductPrecision) -> PackedForm? {
     guard isPacked(precision) else { return nil }
-    return PackedMatrix(
-      depth: depth, columns: columns, layout: layout, parts: precision == .bfloat16x3 ? 2 : 1)
-  }
-
-  package func packedBytes(depth: Int, columns: Int, _ precision: ProductPrecision) -> Int? {
-    guard isPacked(precision) else { return 0 }
-    return PackedMatrix.byteCount(
-      depth: depth, columns: columns, layout: layout, parts: precision == .bfloat16x3 ? 2 : 1)
+    return PackedForm(layout: layout, parts: precision == .bfloat16x3 ? 2 : 1)
   }
 }

@@ -1,7 +1,7 @@
 import CKernels
 
 /// How a path cuts products and lays packed operands out: a function of sizes and path alone, so that bits are too.
-struct PackedLayout: Sendable, Equatable {
+struct PackedLayout: Sendable, Hashable {
   /// Columns of a panel of the right operand.
   static let panelColumns = Int(CKERNELS_PANEL_COLUMNS)
   /// A block of packed left rows: with the panels that pass by it fits a core's second cache.
@@ -13,7 +13,8 @@ struct PackedLayout: Sendable, Equatable {
   private let unitDepth: Int
   private let unitMultiple: Int
   private let longestDepth: Int
-  private let rowMultiple: Int
+  /// Rows that a kernel computes together.
+  let rowMultiple: Int
 
   init(_ path: ckernels_product_path) {
     self.path = path
@@ -25,6 +26,10 @@ struct PackedLayout: Sendable, Equatable {
   }
 
   static func == (left: PackedLayout, right: PackedLayout) -> Bool { left.path == right.path }
+
+  func hash(into hasher: inout Hasher) {
+    hasher.combine(path.rawValue)
+  }
 
   /// Blocks that a product of this depth is summed in, one after the other.
   func blocks(ofDepth depth: Int) -> Int { depth / longestDepth + (depth % longestDepth == 0 ? 0 : 1) }

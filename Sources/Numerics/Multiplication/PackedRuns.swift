@@ -14,6 +14,8 @@ struct PackedRuns {
     let units: Int
     /// The right operand where it was packed before and can be used: of this layout, with this part, from the beginning of a panel on.
     let packed: UnsafeMutablePointer<UInt32>?
+    /// The left operand where it was packed before and can be used: its first row.
+    let packedRows: UnsafeMutablePointer<UInt32>?
   }
 
   private let product: MatrixProduct<Float>
@@ -34,7 +36,8 @@ struct PackedRuns {
           runs.append(
             Run(
               term: term, block: block, parts: parts, units: layout.units(block.count),
-              packed: term.panels(parts.right, block: block, layout)))
+              packed: term.panels(parts.right, block: block, layout),
+              packedRows: term.rows(parts.left, block: number, layout)))
         }
       }
     }
@@ -58,7 +61,7 @@ struct PackedRuns {
       }
       return product.finish(c, rows: 0..<rows, columns: 0..<columns, isFirst: true)
     }
-    let leftUnits = runs.map { layout.leftUnits(rows: min(rows, layout.rows(units: $0.units)), units: $0.units) }.max()
+    let leftUnits = runs.map { unitsOfLeft($0, rows: min(rows, layout.rows(units: $0.units))) }.max()
     let rightUnits = runs.map { $0.packed == nil ? $0.units * layout.filledColumns(columns) : 0 }.max()
     withUnits((leftUnits ?? 0) + (rightUnits ?? 0), scratch) { left in
       for (number, run) in runs.enumerated() {
@@ -67,7 +70,7 @@ struct PackedRuns {
         let (height, width) = (layout.rows(units: run.units), finishes ? Self.epilogueColumns : columns)
         for row in Swift.stride(from: 0, to: rows, by: height) {
           let rows = row..<min(rows, row + height)
-          packLeft(run, rows: rows, into: left)
+          let left = packLeft(run, rows: rows, into: left)
           for column in Swift.stride(from: 0, to: columns, by: width) {
             let columns = column..<min(columns, column + width)
             let tile = c.block(rows: rows, columns: columns)
@@ -83,11 +86,11 @@ struct PackedRuns {
   private func compute(_ c: MatrixView<BFloat16>, _ scratch: ScratchPool) {
     let height = min(rows, runs.map { layout.rows(units: $0.units) }.min() ?? rows)
     let width = min(columns, Self.epilogueColumns)
-    let leftUnits = runs.map { layout.leftUnits(rows: height, units: $0.units) }
+    let leftUnits = runs.map { unitsOfLeft($0, rows: height) }
     let rightUnits = runs.map { $0.packed == nil ? $0.units * layout.filledColumns(columns) : 0 }
     withUnits(leftUnits.reduce(0, +) + rightUnits.reduce(0, +) + height * width, scratch) { memory in
       var next = memory
-      let lefts = leftUnits.map { units in
+      let scratch = leftUnits.map { units in
         defer { next += units }
         return next
       }
@@ -98,7 +101,7 @@ struct PackedRuns {
       let sums = UnsafeMutableRawPointer(next).assumingMemoryBound(to: Float.self)
       for row in Swift.stride(from: 0, to: rows, by: height) {
         let rows = row..<min(rows, row + height)
-        for (run, left) in zip(runs, lefts) { packLeft(run, rows: rows, into: left) }
+        let lefts = zip(runs, scratch).map { packLeft($0, rows: rows, into: $1) }
         for column in Swift.stride(from: 0, to: columns, by: width) {
           let columns = column..<min(columns, column + width)
           let tile = MatrixView(sums, rows: rows.count, columns: columns.count, stride: width)
@@ -136,9 +139,19 @@ struct PackedRuns {
     return scratch
   }
 
-  private func packLeft(_ run: Run, rows: Range<Int>, into left: UnsafeMutablePointer<UInt32>) {
+  /// Units of memory that some rows of the left operand are packed into.
+  private func unitsOfLeft(_ run: Run, rows: Int) -> Int {
+    run.packedRows == nil ? layout.leftUnits(rows: rows, units: run.units) : 0
+  }
+
+  /// - Returns: where these rows of the left operand are.
+  private func packLeft(
+    _ run: Run, rows: Range<Int>, into scratch: UnsafeMutablePointer<UInt32>
+  ) -> UnsafeMutablePointer<UInt32> {
+    if let packed = run.packedRows { return packed + rows.lowerBound * layout.rowStride(units: run.units) }
     layout.packLeft(
-      run.term.a, transposed: run.term.transposeA, run.parts.left, block: run.block, rows: rows, into: left)
+      run.term.a, transposed: run.term.transposeA, run.parts.left, block: run.block, rows: rows, into: scratch)
+    return scratch
   }
 
   /// - Parameter column: of C, the tile's first, where a panel begins.
@@ -160,6 +173,13 @@ extension ProductTerm where Element == Float {
       packed.column % PackedLayout.panelColumns == 0
     else { return nil }
     return packed.matrix.panels(part, block: block, column: packed.column)
+  }
+
+  fileprivate func rows(
+    _ part: ckernels_number_part, block number: Int, _ layout: PackedLayout
+  ) -> UnsafeMutablePointer<UInt32>? {
+    guard let packedRows, packedRows.matrix.form.layout == layout, packedRows.matrix.form.has(part) else { return nil }
+    return packedRows.matrix.rows(part, block: number, from: packedRows.row)
   }
 }
 

@@ -40,11 +40,9 @@ struct EngineSettings {
 
   var flow: GradientFlow { GradientFlow(model) }
 
-  /// - Parameter compute: what the engine multiplies with.
-  func plan(_ compute: Compute = Compute(threads: 1)) -> MemoryPlan {
-    MemoryPlan(
-      model, flow: flow, trains: optimizer != nil, keepsOutputGradient: rules == nil,
-      isNarrow: compute.precision == .bfloat16)
+  /// - Parameter storage: of activations; as they are in single precision where none is given.
+  func plan(_ storage: ActivationStorage = ActivationStorage(Compute(threads: 1), Float.self)) -> MemoryPlan {
+    MemoryPlan(model, flow: flow, trains: optimizer != nil, keepsOutputGradient: rules == nil, storage)
   }
 
   /// Parts between forward and backward pass, at most: one is worked on while the other's outputs travel.

@@ -156,7 +156,7 @@ extension TrainingEngine {
   private static func activationBytes<Stored: ActivationElement>(
     _ settings: EngineSettings, _ compute: Compute, _ part: RowCounts, _ pass: RowCounts, _: Stored.Type
   ) -> Int? where Stored.Accumulator == Element {
-    let plan = settings.plan(compute)
+    let plan = settings.plan(ActivationStorage(compute, Element.self))
     let inputs = Shape.elementCount([settings.rules == nil ? part.samples : part.tokens, settings.model.inputWidth])
     return Shape.sum([
       part.byteCount(plan.partShapes, Stored.self).flatMap { Shape.elementCount([$0, settings.partsInFlight]) },

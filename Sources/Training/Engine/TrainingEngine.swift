@@ -195,7 +195,7 @@ package final class TrainingEngine<Element: FloatingElement> {
       parametersOfLayer: model.parameterRanges.map { range in
         trained.indices.filter { range.contains(trained[$0]) }
       },
-      layers: settings.plan(compute).backward.passes.compactMap { pass in
+      layers: settings.plan(ActivationStorage(compute, Element.self)).backward.passes.compactMap { pass in
         if case .backward(let layer) = pass { return layer }
         return nil
       }, reduction: reduction)

@@ -44,7 +44,7 @@ package final class HostedModel<Element: FloatingElement> {
     let model = Model(graph)
     let plan = MemoryPlan(
       model, flow: GradientFlow(model), trains: false, keepsOutputGradient: false,
-      isNarrow: compute.precision == .bfloat16)
+      ActivationStorage(compute, Element.self))
     let weights: [MatrixBuffer<Element>] = model.makeWeights()
     (self.model, self.weights) = (model, weights)
     do throws(TrainingError) {
@@ -74,7 +74,7 @@ package final class HostedModel<Element: FloatingElement> {
     let model = Model(graph)
     let plan = MemoryPlan(
       model, flow: GradientFlow(model), trains: false, keepsOutputGradient: false,
-      isNarrow: compute.precision == .bfloat16)
+      ActivationStorage(compute, Element.self))
     let rules = model.rules.map {
       SequenceRules(
         maximumTokens: min($0.maximumTokens, longestSample ?? $0.maximumTokens),

@@ -13,6 +13,9 @@ package protocol Layer: LayerRules {
   /// few bits would spoil.
   var statisticsColumns: Int { get }
 
+  /// How many products of a pass have the first input as an operand: x of x Wᵀ, from the left, and x of dZᵀ x, from the right.
+  func productsOfInput(_ direction: PassDirection) -> Int
+
   /// How its values may be stored where activations are kept in 16 bits.
   var formatRules: [FormatRule] { get }
 
@@ -33,7 +36,13 @@ package protocol Layer: LayerRules {
 extension Layer {
   package var valuesReadBackward: [Int] { inputs + [output] }
   package var statisticsColumns: Int { 0 }
+  package func productsOfInput(_ direction: PassDirection) -> Int { 0 }
   package var formatRules: [FormatRule] { (inputs + [output]).map { .narrow($0) } }
+}
+
+package enum PassDirection: Sendable {
+  case forward
+  case backward
 }
 
 /// What a layer gets for a forward pass over some samples of a batch. A view has as many rows as there are samples or tokens,
@@ -46,6 +55,8 @@ package struct ForwardPass<Element: ActivationElement> {
   package let parameters: ArraySlice<MatrixView<Element.Accumulator>>
   /// Of each parameter; empty where none is packed.
   var packed: ArraySlice<PackedWeight> = []
+  /// The first input as products have their left operand; nil where it is not packed for several.
+  var packedInput: PackedRows? = nil
   package let inputs: [StoredMatrix<Element.Accumulator>]
   package let output: StoredMatrix<Element.Accumulator>
   /// The output's rows × `keptColumns`; nil in inference, where no backward pass follows, and where `keptColumns` is 0.
@@ -65,6 +76,8 @@ package struct BackwardPass<Element: ActivationElement> {
   package let sequences: SequenceLayout?
   package let parameters: ArraySlice<MatrixView<Element.Accumulator>>
   var packed: ArraySlice<PackedWeight> = []
+  /// The first input as products have their right operand; nil where it is not packed for several.
+  var packedInput: PackedMatrix? = nil
   package let inputs: [StoredMatrix<Element.Accumulator>]
   package let output: StoredMatrix<Element.Accumulator>
   package let kept: MatrixView<Element>?

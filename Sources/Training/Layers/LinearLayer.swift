@@ -56,6 +56,13 @@ package struct LinearLayer: Layer {
       (starting.isTrained ? [input] : []) + (keptColumns == 0 && function != .identity ? [output] : [])
   }
 
+  package func productsOfInput(_ direction: PassDirection) -> Int {
+    switch direction {
+    case .forward: 1
+    case .backward: parameters.first?.isTrained == true ? 1 : 0
+    }
+  }
+
   package func forward<Element: ActivationElement>(_ pass: ForwardPass<Element>) {
     forward(pass, adding: nil)
   }
@@ -69,8 +76,8 @@ package struct LinearLayer: Layer {
     let residual = pass.inputs.dropFirst().first
     let isPlain = bias == nil && residual == nil && function == .identity && addition == nil
     pass.compute.multiply(
-      input, .full(weight), transposeB: true, packed: pass.packed.first?.transposed, into: pass.output,
-      adding: addition,
+      input, .full(weight), transposeB: true, packed: pass.packed.first?.transposed, packedA: pass.packedInput,
+      into: pass.output, adding: addition,
       then: isPlain
         ? .none
         : .activation(
@@ -84,7 +91,8 @@ package struct LinearLayer: Layer {
     let biasSquares = passThroughFunction(pass, biasGradient)
     var weightSquares = 0.0
     if let weightGradient = pass.parameterGradients.first ?? nil {
-      weightSquares = pass.compute.multiplyForWeights(gradient, input, into: weightGradient)
+      weightSquares = pass.compute.multiplyForWeights(
+        gradient, input, packed: pass.packedInput, into: weightGradient)
     }
     // dX = dZ W.
     if let inputGradient = pass.inputGradients.first ?? nil {
@@ -145,14 +153,17 @@ extension LinearLayer: SampleNormLayer {
 extension Compute {
   /// dW = factor · dZᵀ X over all rows, added to what is there if the gradient accumulates; returns ‖dW‖² as it then stands,
   /// each tile's part taken while it is in cache.
+  ///
+  /// - Parameter packed: X, by `pack`.
   func multiplyForWeights<Element: FloatingElement>(
-    _ gradient: StoredMatrix<Element>, _ input: StoredMatrix<Element>, factor: Double = 1,
+    _ gradient: StoredMatrix<Element>, _ input: StoredMatrix<Element>, packed: PackedMatrix? = nil, factor: Double = 1,
     into target: ParameterGradient<Element>
   ) -> Double {
     let weights = target.view
     let squares = PartialSums(count: Self.tiles(m: weights.rows, n: weights.columns, k: gradient.rows))
     multiply(
-      gradient, transposeA: true, input, alpha: factor, accumulates: target.accumulates, into: .full(weights),
+      gradient, transposeA: true, input, packed: packed, alpha: factor, accumulates: target.accumulates,
+      into: .full(weights),
       then: .sumOfSquares(into: squares))
     return squares.total
   }

@@ -47,6 +47,9 @@ package struct LowRankLinearLayer: Layer {
     valuesReadBackward = [base.inputs[0]] + base.valuesReadBackward.filter { $0 != base.inputs[0] }
   }
 
+  /// Of the base's weight, and of A.
+  package func productsOfInput(_ direction: PassDirection) -> Int { base.productsOfInput(direction) + 1 }
+
   package func forward<Element: ActivationElement>(_ pass: ForwardPass<Element>) {
     guard let input = pass.inputs.first, pass.parameters.count == parameters.count,
       let down = pass.parameters.dropLast().last, let up = pass.parameters.last
@@ -57,7 +60,8 @@ package struct LowRankLinearLayer: Layer {
     let reduced = Element.stored(
       pass.kept.map { $0.columns(base.keptColumns..<base.keptColumns + rank) } ?? temporary.view)
     pass.compute.multiply(
-      input, .full(down), transposeB: true, packed: pass.packed.dropLast().last?.transposed, into: reduced)
+      input, .full(down), transposeB: true, packed: pass.packed.dropLast().last?.transposed,
+      packedA: pass.packedInput, into: reduced)
     base.forward(
       basePass(pass),
       adding: ProductTerm(reduced, .full(up), transposeB: true, packed: pass.packed.last?.transposed, alpha: scale))
@@ -78,7 +82,8 @@ package struct LowRankLinearLayer: Layer {
     let reducedGradient = Element.stored(kept.columns(base.keptColumns + rank..<base.keptColumns + 2 * rank))
     pass.compute.multiply(gradient, .full(up), packed: pass.packed.last?.plain, into: reducedGradient)
     if let downGradient = pass.parameterGradients.dropLast().last ?? nil {
-      squares += pass.compute.multiplyForWeights(reducedGradient, input, factor: scale, into: downGradient)
+      squares += pass.compute.multiplyForWeights(
+        reducedGradient, input, packed: pass.packedInput, factor: scale, into: downGradient)
     }
     if let inputGradient = pass.inputGradients.first ?? nil {
       pass.compute.multiply(
@@ -91,14 +96,14 @@ package struct LowRankLinearLayer: Layer {
   private func basePass<Element: ActivationElement>(_ pass: ForwardPass<Element>) -> ForwardPass<Element> {
     ForwardPass(
       compute: pass.compute, sequences: pass.sequences, parameters: pass.parameters.dropLast(2),
-      packed: pass.packed.dropLast(2), inputs: pass.inputs,
+      packed: pass.packed.dropLast(2), packedInput: pass.packedInput, inputs: pass.inputs,
       output: pass.output, kept: pass.kept.map { $0.columns(0..<base.keptColumns) })
   }
 
   private func basePass<Element: ActivationElement>(_ pass: BackwardPass<Element>) -> BackwardPass<Element> {
     BackwardPass(
       compute: pass.compute, sequences: pass.sequences, parameters: pass.parameters.dropLast(2),
-      packed: pass.packed.dropLast(2), inputs: pass.inputs,
+      packed: pass.packed.dropLast(2), packedInput: pass.packedInput, inputs: pass.inputs,
       output: pass.output, kept: pass.kept.map { $0.columns(0..<base.keptColumns) },
       outputGradient: pass.outputGradient, inputGradients: pass.inputGradients,
       parameterGradients: pass.parameterGradients.dropLast(2))

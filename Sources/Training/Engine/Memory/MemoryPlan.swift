@@ -18,14 +18,14 @@ struct MemoryPlan {
   /// - Parameters:
   ///   - trains: false for inference alone.
   ///   - keepsOutputGradient: whether the output's gradient comes before the backward pass, in parts.
-  ///   - isNarrow: whether activations are kept in 16 bits, but for those that are not (`Model.formats`).
-  init(_ model: Model, flow: GradientFlow, trains: Bool, keepsOutputGradient: Bool, isNarrow: Bool) {
+  ///   - storage: of activations.
+  init(_ model: Model, flow: GradientFlow, trains: Bool, keepsOutputGradient: Bool, _ storage: ActivationStorage) {
     var slots = SlotAllocator()
     let allForward = model.layers.indices.map { LayerPass.forward(layer: $0) }
     guard trains else {
       partShapes = []
       (forward, backward) = (PassPlan(passes: [], places: [:]), PassPlan(passes: [], places: [:]))
-      inference = Self.inference(model, allForward, isNarrow, &slots)
+      inference = Self.inference(model, allForward, storage, &slots)
       workingShapes = slots.shapes
       return
     }
@@ -34,19 +34,19 @@ struct MemoryPlan {
     var shapes: [MatrixShape] = []
     for matrix in schedule.remembered(keepsOutputGradient: keepsOutputGradient) {
       parts[matrix] = .part(shapes.count)
-      shapes.append(model.shape(of: matrix, isNarrow: isNarrow))
+      shapes.append(model.shape(of: matrix, storage))
     }
     partShapes = shapes
-    forward = Self.plan(model, flow, allForward, remembered: parts, isNarrow, &slots)
-    backward = Self.plan(model, flow, schedule.passes, remembered: parts, isNarrow, &slots)
-    inference = Self.inference(model, allForward, isNarrow, &slots)
+    forward = Self.plan(model, flow, allForward, remembered: parts, storage, &slots)
+    backward = Self.plan(model, flow, schedule.passes, remembered: parts, storage, &slots)
+    inference = Self.inference(model, allForward, storage, &slots)
     workingShapes = slots.shapes
   }
 
   private static func inference(
-    _ model: Model, _ passes: [LayerPass], _ isNarrow: Bool, _ slots: inout SlotAllocator
+    _ model: Model, _ passes: [LayerPass], _ storage: ActivationStorage, _ slots: inout SlotAllocator
   ) -> PassPlan {
-    let lifetimes = lifetimes(model, passes, isNarrow) { layer in
+    let lifetimes = lifetimes(model, passes, storage) { layer in
       (model.layers[layer].inputs.filter { $0 != 0 } + [model.layers[layer].output]).map(ModelMatrix.value)
     } backward: { _ in
       []
@@ -56,9 +56,9 @@ struct MemoryPlan {
 
   private static func plan(
     _ model: Model, _ flow: GradientFlow, _ passes: [LayerPass], remembered: [ModelMatrix: PassPlan.Place],
-    _ isNarrow: Bool, _ slots: inout SlotAllocator
+    _ storage: ActivationStorage, _ slots: inout SlotAllocator
   ) -> PassPlan {
-    let lifetimes = lifetimes(model, passes, isNarrow) { layer in
+    let lifetimes = lifetimes(model, passes, storage) { layer in
       model.matricesOfForward(layer, keeps: flow.reachesLayer[layer])
     } backward: { layer in
       model.matricesOfBackward(layer, flow)
@@ -72,18 +72,20 @@ struct MemoryPlan {
   /// From a matrix's first turn to its last. What comes from outside, the model's input and the output's gradient, is there from
   /// the start.
   private static func lifetimes(
-    _ model: Model, _ passes: [LayerPass], _ isNarrow: Bool, forward: (Int) -> [ModelMatrix],
+    _ model: Model, _ passes: [LayerPass], _ storage: ActivationStorage, forward: (Int) -> [ModelMatrix],
     backward: (Int) -> [ModelMatrix]
   ) -> [SlotAllocator.Lifetime] {
     var result: [SlotAllocator.Lifetime] = []
     var positions: [ModelMatrix: Int] = [:]
+    let packed = storage.packedForm == nil ? [] : model.packedForSeveral(passes)
     for (turn, pass) in passes.enumerated() {
       let touched =
         switch pass {
         case .forward(let layer): forward(layer)
         case .backward(let layer): backward(layer)
         }
-      for matrix in touched {
+      let shared = model.packedInput(of: pass).map { packed.contains($0.matrix) ? [$0.matrix] : [] } ?? []
+      for matrix in touched + shared {
         if let position = positions[matrix] {
           result[position].turns = result[position].turns.lowerBound...turn
         } else {
@@ -91,7 +93,7 @@ struct MemoryPlan {
           let isGiven = matrix == .value(0) || matrix == .gradient(model.outputValue)
           result.append(
             SlotAllocator.Lifetime(
-              matrix: matrix, shape: model.shape(of: matrix, isNarrow: isNarrow), turns: (isGiven ? 0 : turn)...turn))
+              matrix: matrix, shape: model.shape(of: matrix, storage), turns: (isGiven ? 0 : turn)...turn))
         }
       }
     }
@@ -120,112 +122,25 @@ extension Model {
   }
 }
 
-/// A matrix whose rows are as many as a pass has samples or tokens.
-struct MatrixShape: Hashable {
-  let columns: Int
-  let domain: RowDomain
-  /// Whether it is of numbers that stay in the format of arithmetic, whatever activations are kept in.
-  var isFull = false
-}
-
-/// A matrix that a pass over a model reads or writes.
-enum ModelMatrix: Hashable {
-  /// By its place in `Model.values`.
-  case value(Int)
-  /// ∂L/∂value.
-  case gradient(Int)
-  /// What a layer keeps for its backward pass, by the layer's place in `Model.layers`.
-  case kept(Int)
-  /// What it keeps for that in the format of arithmetic.
-  case statistics(Int)
-}
-
 extension Model {
-  /// - Parameter isNarrow: whether activations are kept in 16 bits.
-  func shape(of matrix: ModelMatrix, isNarrow: Bool) -> MatrixShape {
-    switch matrix {
-    case .value(let number), .gradient(let number):
-      MatrixShape(
-        columns: values[number].width, domain: values[number].domain, isFull: isNarrow && formats.isFull[number])
-    case .kept(let layer):
-      MatrixShape(columns: layers[layer].keptColumns, domain: values[layers[layer].output].domain)
-    case .statistics(let layer):
-      MatrixShape(
-        columns: layers[layer].statisticsColumns, domain: values[layers[layer].output].domain, isFull: true)
-    }
-  }
-}
-
-/// How many rows matrices have, or may have, by what their rows are.
-struct RowCounts: Equatable {
-  var samples = 0
-  var tokens = 0
-
-  init(samples: Int, tokens: Int) {
-    self.samples = samples
-    self.tokens = tokens
-  }
-
-  init(_ span: RowSpan) {
-    self.init(samples: span.samples.upperBound, tokens: span.tokens.upperBound)
-  }
-
-  subscript(domain: RowDomain) -> Int {
-    switch domain {
-    case .samples: samples
-    case .tokens: tokens
-    }
-  }
-
-  func covering(_ other: RowCounts) -> RowCounts {
-    RowCounts(samples: max(samples, other.samples), tokens: max(tokens, other.tokens))
-  }
-
-  /// Bytes of matrices with these rows, activations in `Element`; nil when the count overflows.
-  func byteCount<Element: ActivationElement>(_ shapes: [MatrixShape], _: Element.Type) -> Int? {
-    Shape.sum(
-      shapes.map {
-        Shape.byteCount(
-          [self[$0.domain], $0.columns], $0.isFull ? Element.Accumulator.elementType : Element.elementType)
-      })
-  }
-}
-
-/// Gives matrices that are not needed at the same time the same memory, slot by slot.
-///
-/// A slot holds matrices of one shape. Plans that never run at the same time share one allocator, and so their slots.
-struct SlotAllocator {
-  struct Lifetime {
-    let matrix: ModelMatrix
-    let shape: MatrixShape
-    /// Positions in a pass, from the first that touches the matrix to the last.
-    var turns: ClosedRange<Int>
-  }
-
-  private(set) var shapes: [MatrixShape] = []
-
-  /// A slot for each matrix, such that no two of one slot live at one turn.
-  ///
-  /// Of the free slots the one that was in use last is taken: its memory is still in a cache.
-  mutating func assign(_ lifetimes: [Lifetime]) -> [ModelMatrix: Int] {
-    var result: [ModelMatrix: Int] = [:]
-    var lastTurn = [Int](repeating: -1, count: shapes.count)
-    // Only slots of a lifetime's own shape are looked at: a model may have thousands of shapes.
-    var slotsOfShape = Dictionary(grouping: shapes.indices) { shapes[$0] }
-    for lifetime in lifetimes.sorted(by: { $0.turns.lowerBound < $1.turns.lowerBound }) {
-      let free = slotsOfShape[lifetime.shape, default: []].filter { lastTurn[$0] < lifetime.turns.lowerBound }
-      let slot: Int
-      if let hottest = free.max(by: { lastTurn[$0] < lastTurn[$1] }) {
-        slot = hottest
-      } else {
-        slot = shapes.count
-        shapes.append(lifetime.shape)
-        lastTurn.append(-1)
-        slotsOfShape[lifetime.shape, default: []].append(slot)
+  /// The first input of a layer as the products of its pass have it packed, and how many do; nil where none has it.
+  func packedInput(of pass: LayerPass) -> (matrix: ModelMatrix, products: Int)? {
+    let (layer, direction): (Int, PassDirection) =
+      switch pass {
+      case .forward(let layer): (layer, .forward)
+      case .backward(let layer): (layer, .backward)
       }
-      lastTurn[slot] = lifetime.turns.upperBound
-      result[lifetime.matrix] = slot
+    let products = layers[layer].productsOfInput(direction)
+    guard let input = layers[layer].inputs.first, products > 0 else { return nil }
+    return (direction == .forward ? .packedRows(input) : .packedColumns(input), products)
+  }
+
+  /// What several products of these passes have packed, and so is worth being packed for all of them.
+  fileprivate func packedForSeveral(_ passes: [LayerPass]) -> Set<ModelMatrix> {
+    var counts: [ModelMatrix: Int] = [:]
+    for pass in passes {
+      if let input = packedInput(of: pass) { counts[input.matrix, default: 0] += input.products }
     }
-    return result
+    return Set(counts.filter { $0.value > 1 }.keys)
   }
 }

@@ -78,7 +78,7 @@ final class StoredBatchPasses<Stored: ActivationElement>: BatchPasses {
     self.settings = settings
     self.compute = compute
     (self.largestPart, self.largestPass) = (largestPart, largestPass)
-    plan = settings.plan(compute)
+    plan = settings.plan(ActivationStorage(compute, Element.self))
     runner = LayerRunner(
       settings.model, flow: settings.flow, weights: weights.map(\.view), packed: packed,
       working: MatrixMemory(plan.workingShapes), compute: compute)

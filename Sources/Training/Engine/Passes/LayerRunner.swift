@@ -73,13 +73,14 @@ struct LayerRunner<Element: ActivationElement> {
   ) -> Double {
     packed.refresh(weights, compute)
     var squares = 0.0
+    var inputs = PackedInputs()
     // A value's gradient is complete once all its readers, which come later in the model, have run.
     var written = Set<Int>()
     for step in plan.passes {
       switch step {
-      case .forward(let layer): forward(layer, plan, pass)
+      case .forward(let layer): forward(layer, plan, pass, &inputs)
       case .backward(let layer):
-        squares += backward(layer, plan, pass, gradients, norms, &written)
+        squares += backward(layer, plan, pass, gradients, norms, &inputs, &written)
         finished?(layer)
       }
     }
@@ -94,21 +95,22 @@ struct LayerRunner<Element: ActivationElement> {
     return SampleRows(count: pass.span.samples.count)
   }
 
-  private func forward(_ index: Int, _ plan: PassPlan, _ pass: Pass) {
+  private func forward(_ index: Int, _ plan: PassPlan, _ pass: Pass, _ packedInputs: inout PackedInputs) {
     let layer = model.layers[index]
     let inputs = layer.inputs.compactMap { view(.value($0), plan, pass) }
     guard let output = view(.value(layer.output), plan, pass), inputs.count == layer.inputs.count else { return }
     layer.forward(
       ForwardPass(
         compute: compute, sequences: pass.sequences, parameters: weights[parameterRanges[index]],
-        packed: packed.weights[parameterRanges[index]], inputs: inputs, output: output,
+        packed: packed.weights[parameterRanges[index]], packedInput: packedRows(index, plan, pass, &packedInputs),
+        inputs: inputs, output: output,
         kept: kept(index, plan, pass), statistics: statistics(index, plan, pass),
         past: pass.sessions?.past(ofLayer: index)))
   }
 
   private func backward(
     _ index: Int, _ plan: PassPlan, _ pass: Pass, _ gradients: [ParameterGradient<Element.Accumulator>?],
-    _ norms: PartialSums?, _ written: inout Set<Int>
+    _ norms: PartialSums?, _ packedInputs: inout PackedInputs, _ written: inout Set<Int>
   ) -> Double {
     let layer = model.layers[index]
     guard let outputGradient = view(.gradient(layer.output), plan, pass) else { return 0 }
@@ -126,7 +128,8 @@ struct LayerRunner<Element: ActivationElement> {
     }
     let backwardPass = BackwardPass(
       compute: compute, sequences: pass.sequences, parameters: weights[parameterRanges[index]],
-      packed: packed.weights[parameterRanges[index]], inputs: layer.inputs.map(value), output: value(layer.output),
+      packed: packed.weights[parameterRanges[index]], packedInput: packedColumns(index, plan, pass, &packedInputs),
+      inputs: layer.inputs.map(value), output: value(layer.output),
       kept: kept(index, plan, pass), statistics: statistics(index, plan, pass), outputGradient: outputGradient,
       inputGradients: inputGradients,
       parameterGradients: gradients[parameterRanges[index]])
@@ -135,5 +138,47 @@ struct LayerRunner<Element: ActivationElement> {
       layer.addSampleSquares(backwardPass, of: samples(of: layer.output, pass), to: norms)
     }
     return squares
+  }
+}
+
+// MARK: - Values that several products read
+
+/// What has been packed in a run of a plan. Its memory is the plan's, which gives it to other matrices once the last product has read it.
+private struct PackedInputs {
+  var rows: [Int: PackedRows] = [:]
+  var columns: [Int: PackedMatrix] = [:]
+}
+
+extension LayerRunner {
+  /// A layer's first input as left operand, packed by the first layer that asks; nil where the plan has no memory for that.
+  private func packedRows(
+    _ layer: Int, _ plan: PassPlan, _ pass: Pass, _ inputs: inout PackedInputs
+  ) -> PackedRows? {
+    guard let value = model.layers[layer].inputs.first, case .working(let slot) = plan.places[.packedRows(value)],
+      model.layers[layer].productsOfInput(.forward) > 0
+    else { return nil }
+    if let packed = inputs.rows[value] { return packed }
+    guard let matrix = view(.value(value), plan, pass) as? StoredMatrix<Float>,
+      let packed = working.packedRows(slot, rows: { pass.span.rows($0) })
+    else { return nil }
+    compute.pack(matrix, into: packed)
+    inputs.rows[value] = packed
+    return packed
+  }
+
+  /// The same as right operand of the products of a backward pass.
+  private func packedColumns(
+    _ layer: Int, _ plan: PassPlan, _ pass: Pass, _ inputs: inout PackedInputs
+  ) -> PackedMatrix? {
+    guard let value = model.layers[layer].inputs.first, case .working(let slot) = plan.places[.packedColumns(value)],
+      model.layers[layer].productsOfInput(.backward) > 0
+    else { return nil }
+    if let packed = inputs.columns[value] { return packed }
+    guard let matrix = view(.value(value), plan, pass) as? StoredMatrix<Float>,
+      let packed = working.packedColumns(slot, rows: { pass.span.rows($0) })
+    else { return nil }
+    compute.pack(matrix, transposed: false, into: packed)
+    inputs.columns[value] = packed
+    return packed
   }
 }
