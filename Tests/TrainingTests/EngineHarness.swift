@@ -34,17 +34,18 @@ enum EngineHarness {
   }
 
   /// One step with micro-batches of `part` rows and labels that follow the row.
+  ///
+  /// - Parameter order: that the parts come in.
   @discardableResult
   static func step<Element: FloatingElement>(
-    _ engine: TrainingEngine<Element>, rows: Int = 96, part: Int
+    _ engine: TrainingEngine<Element>, rows: Int = 96, part: Int, order: ([Range<Int>]) -> [Range<Int>] = { $0 }
   ) throws -> (loss: Double, report: StepReport) {
     let labels = Targets<Element>.classes((0..<rows).map { Int32($0 % 5) })
     let loss = LossFunction(task: .classification)
     let number = engine.step
     try engine.beginBatch(rows: rows)
     var sum = 0.0
-    for start in stride(from: 0, to: rows, by: part) {
-      let range = start..<min(rows, start + part)
+    for range in order(stride(from: 0, to: rows, by: part).map { $0..<min(rows, $0 + part) }) {
       let outputs = try engine.forward(rows: range) { input in
         for (index, value) in inputs(number, rows: range).enumerated() { input[index] = Element(value) }
       }
