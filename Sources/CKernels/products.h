@@ -32,6 +32,13 @@ void products_pack_left_avx512_bf16(ckernels_number_part part, const float *a, s
 void products_pack_right_avx512_bf16(ckernels_number_part part, const float *b, size_t stride, bool transposed,
                                      size_t columns, size_t depth, size_t units, uint32_t *packed);
 
+void products_pack_left_bfloat16_avx512_bf16(ckernels_number_part part, const uint16_t *a, size_t stride,
+                                             bool transposed, size_t rows, size_t depth, size_t units,
+                                             uint32_t *packed, size_t packed_stride);
+void products_pack_right_bfloat16_avx512_bf16(ckernels_number_part part, const uint16_t *b, size_t stride,
+                                              bool transposed, size_t columns, size_t depth, size_t units,
+                                              uint32_t *packed);
+
 // For all paths of vectors of floats.
 void products_pack_left_avx2(ckernels_number_part part, const float *a, size_t stride, bool transposed, size_t rows,
                              size_t depth, size_t units, uint32_t *packed, size_t packed_stride);

@@ -86,8 +86,8 @@ TARGET static double peak(size_t rounds) {
 
 const product_kernels products_amx = {.pack_left = products_pack_left_avx512_bf16,
                                       .pack_right = products_pack_right_avx512_bf16,
-                                      .pack_left_bfloat16 = products_pack_left_pair_bfloat16,
-                                      .pack_right_bfloat16 = products_pack_right_pair_bfloat16,
+                                      .pack_left_bfloat16 = products_pack_left_bfloat16_avx512_bf16,
+                                      .pack_right_bfloat16 = products_pack_right_bfloat16_avx512_bf16,
                                       .multiply = multiply,
                                       .peak = peak};
 

@@ -21,23 +21,27 @@ TARGET INLINE __m512i rounded(__m512i bits) {
   return _mm512_and_si512(_mm512_mask_mov_epi32(nearest, is_nan, quiet), _mm512_set1_epi32((int)0xffff0000));
 }
 
-TARGET INLINE __m512i along(ckernels_number_part part, const float *source, size_t left) {
+TARGET INLINE __m512i along_float(ckernels_number_part part, const float *source, size_t left) {
   (void)part;
   return rounded(_mm512_maskz_loadu_epi32(left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1), source));
 }
 
-TARGET INLINE __m512i across(ckernels_number_part part, const float *source, size_t stride, size_t left,
+TARGET INLINE __m512i across_float(ckernels_number_part part, const float *source, size_t stride, size_t left,
                              size_t width) {
   (void)stride;
   (void)left;
-  return along(part, source, width);
+  return along_float(part, source, width);
 }
 
 #include "products_wide.inc"
 
+#define NAME(base) base##_float
+#define SOURCE float
+#include "products_wide_packing.inc"
+
 const product_kernels products_avx512 = {
-    .pack_left = pack_left,
-    .pack_right = pack_right,
+    .pack_left = pack_left_float,
+    .pack_right = pack_right_float,
     .pack_left_bfloat16 = products_pack_left_bfloat16_avx2,
     .pack_right_bfloat16 = products_pack_right_bfloat16_avx2,
     .multiply = multiply,

@@ -29,12 +29,12 @@ TARGET INLINE __m512i halves(ckernels_number_part part, __m512 first, __m512 sec
   return (__m512i)_mm512_cvtne2ps_pbh(second, first);
 }
 
-TARGET INLINE __m512i along(ckernels_number_part part, const float *source, size_t left) {
+TARGET INLINE __m512i along_float(ckernels_number_part part, const float *source, size_t left) {
   const __m512 first = loaded(source, left);
   return halves(part, first, left > 16 ? loaded(source + 16, left - 16) : _mm512_setzero_ps());
 }
 
-TARGET INLINE __m512i across(ckernels_number_part part, const float *source, size_t stride, size_t left,
+TARGET INLINE __m512i across_float(ckernels_number_part part, const float *source, size_t stride, size_t left,
                              size_t width) {
   const __m512 first = loaded(source, width);
   const __m512 second = left > 1 ? loaded(source + stride, width) : _mm512_setzero_ps();
@@ -43,24 +43,62 @@ TARGET INLINE __m512i across(ckernels_number_part part, const float *source, siz
   return _mm512_permutexvar_epi16(order, halves(part, first, second));
 }
 
+// Of bfloat16 numbers, whose pairs along a row are units as they lie.
+TARGET INLINE __m512i along_bfloat16(ckernels_number_part part, const uint16_t *source, size_t left) {
+  (void)part;
+  return _mm512_maskz_loadu_epi16(left >= 32 ? 0xffffffff : (__mmask32)((1u << left) - 1), source);
+}
+
+TARGET INLINE __m512i across_bfloat16(ckernels_number_part part, const uint16_t *source, size_t stride, size_t left,
+                                      size_t width) {
+  (void)part;
+  const __mmask16 columns = width >= 16 ? 0xffff : (__mmask16)((1u << width) - 1);
+  const __m512i first = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(columns, source));
+  if (left < 2) return first;
+  return _mm512_or_si512(
+      first, _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(columns, source + stride)), 16));
+}
+
 #include "products_wide.inc"
 
+#define NAME(base) base##_float
+#define SOURCE float
+#include "products_wide_packing.inc"
+#undef NAME
+#undef SOURCE
+
+#define NAME(base) base##_bfloat16
+#define SOURCE uint16_t
+#include "products_wide_packing.inc"
+
 const product_kernels products_avx512_bf16 = {
-    .pack_left = pack_left,
-    .pack_right = pack_right,
-    .pack_left_bfloat16 = products_pack_left_pair_bfloat16,
-    .pack_right_bfloat16 = products_pack_right_pair_bfloat16,
+    .pack_left = pack_left_float,
+    .pack_right = pack_right_float,
+    .pack_left_bfloat16 = pack_left_bfloat16,
+    .pack_right_bfloat16 = pack_right_bfloat16,
     .multiply = multiply,
     .peak = peak};
 
 void products_pack_left_avx512_bf16(ckernels_number_part part, const float *a, size_t stride, bool transposed,
                                     size_t rows, size_t depth, size_t units, uint32_t *packed, size_t packed_stride) {
-  pack_left(part, a, stride, transposed, rows, depth, units, packed, packed_stride);
+  pack_left_float(part, a, stride, transposed, rows, depth, units, packed, packed_stride);
 }
 
 void products_pack_right_avx512_bf16(ckernels_number_part part, const float *b, size_t stride, bool transposed,
                                      size_t columns, size_t depth, size_t units, uint32_t *packed) {
-  pack_right(part, b, stride, transposed, columns, depth, units, packed);
+  pack_right_float(part, b, stride, transposed, columns, depth, units, packed);
+}
+
+void products_pack_left_bfloat16_avx512_bf16(ckernels_number_part part, const uint16_t *a, size_t stride,
+                                             bool transposed, size_t rows, size_t depth, size_t units,
+                                             uint32_t *packed, size_t packed_stride) {
+  pack_left_bfloat16(part, a, stride, transposed, rows, depth, units, packed, packed_stride);
+}
+
+void products_pack_right_bfloat16_avx512_bf16(ckernels_number_part part, const uint16_t *b, size_t stride,
+                                              bool transposed, size_t columns, size_t depth, size_t units,
+                                              uint32_t *packed) {
+  pack_right_bfloat16(part, b, stride, transposed, columns, depth, units, packed);
 }
 
 #endif
