@@ -142,6 +142,7 @@ job-reference: deps
 # An owner written from docs/protocol.md alone trains against the trainer.
 peer-test: build $(PYTHON)
 	$(PYTHON) jobs/checks/peer.py $(BIN)/trainer
+	$(PYTHON) jobs/checks/convert.py $(BIN)/encryptor
 
 # The parsers of what comes from outside under libFuzzer, which the Swift toolchain brings along. An input that traps is kept in
 # .build-fuzz/found and the target fails. FUZZ_SECONDS is for all parsers together, at least a second for each (to

@@ -13,6 +13,8 @@ package enum HuggingFaceProblem: JSONFailure, Equatable, Sendable, CustomStringC
   case unsupportedSetting(String, found: String, supported: String)
   /// Neither one file of weights nor an index of several.
   case noWeights
+  /// The weights are pickles of this directory, which may hold code and are never read.
+  case pickledWeights(directory: String)
   /// An index without a `weight_map` of names to names.
   case notAnIndex
   case tooManyShards(limit: Int)
@@ -40,6 +42,9 @@ package enum HuggingFaceProblem: JSONFailure, Equatable, Sendable, CustomStringC
     case .noWeights:
       "there is neither model.safetensors nor model.safetensors.index.json; save the model with "
         + "`model.save_pretrained(DIRECTORY, safe_serialization=True)`"
+    case .pickledWeights(let directory):
+      "its weights are a pytorch_model.bin, which can hold code and is not read; "
+        + "`encryptor convert \(directory.printable(limit: 400)) --out DIR` makes safetensors of it without executing any"
     case .notAnIndex: "it has no `weight_map` from the names of tensors to the names of files"
     case .tooManyShards(let limit): "it names more than \(limit) files"
     case .shardName(let name):

@@ -17,7 +17,8 @@ name=equivariant-trainer-$version-$(uname -m)
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 tree=$stage/$name
-mkdir -p "$tree"/{bin,lib,licences}
+mkdir -p "$tree"/{bin,lib,licences,share/prepare}
+install -m 755 jobs/prepare/convert.py "$tree/share/prepare/convert.py"
 
 # What belongs to glibc must be the machine's own.
 is_of_glibc() {

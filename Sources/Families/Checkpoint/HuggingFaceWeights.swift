@@ -5,6 +5,7 @@ import Foundations
 struct HuggingFaceWeights: Sendable {
   private static let singleName = "model.safetensors"
   private static let indexName = "model.safetensors.index.json"
+  private static let pickles = ["pytorch_model.bin", "pytorch_model.bin.index.json"]
 
   /// By canonical name.
   private let places: [String: StoredPlace]
@@ -23,6 +24,8 @@ struct HuggingFaceWeights: Sendable {
     } else if RegularFile.exists(index) {
       places = try Self.canonical(ShardIndex(path: index).places(), canonicalName, path: index)
       files = [index] + Set(places.values.map(\.file.path)).sorted()
+    } else if Self.pickles.contains(where: { RegularFile.exists(directory + "/" + $0) }) {
+      throw .huggingFace(path: directory, .pickledWeights(directory: directory))
     } else {
       throw .huggingFace(path: directory, .noWeights)
     }
