@@ -31,7 +31,8 @@ struct Encryptor: ParsableCommand {
       UnmaskCommand.self, CancelCommand.self, PredictCommand.self, DeployCommand.self, QueryCommand.self,
       GenerateCommand.self, RotateCommand.self, ClientsCommand.self, UndeployCommand.self, DeploymentsCommand.self,
       VerifyCommand.self,
-      AuditCommand.self, PlanCommand.self, InspectCommand.self, ConvertCommand.self, CharterCommand.self, GroupKeyCommand.self,
+      AuditCommand.self, PlanCommand.self, InspectCommand.self, ConvertCommand.self, CharterCommand.self,
+      GroupKeyCommand.self,
       JoinCommand.self, SimulateCommand.self,
     ])
 

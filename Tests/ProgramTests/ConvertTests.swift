@@ -28,7 +28,8 @@ struct ConvertTests {
   }
 
   @Test func aPythonThatIsNoneIsNamed() throws {
-    try convert(python: site["none"], "old", "--out", "new").expectRefusal(2, saying: "EQUIVARIANT_PYTHON names", site["none"])
+    try convert(python: site["none"], "old", "--out", "new")
+      .expectRefusal(2, saying: "EQUIVARIANT_PYTHON names", site["none"])
     try site.write("no program", to: "text")
     try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: site["text"])
     try convert(python: site["text"], "old", "--out", "new").expectRefusal(2, saying: "cannot be started")
@@ -48,6 +49,7 @@ struct ConvertTests {
       optimizer: {name: sgd, lr: 0.05}
       train: {epochs: 1, batch: 8}
       """, to: "tokens.yaml")
-    try site.encryptor("plan", "tokens.yaml").expectRefusal(3, saying: "encryptor convert", "bert --out DIR", "without executing any")
+    try site.encryptor("plan", "tokens.yaml")
+      .expectRefusal(3, saying: "encryptor convert", "bert --out DIR", "without executing any")
   }
 }

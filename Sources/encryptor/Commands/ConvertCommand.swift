@@ -21,7 +21,9 @@ struct ConvertCommand: ParsableCommand {
   @Option(name: .customLong("out"), help: "A new directory.", completion: .directory)
   var output: String
 
-  @Option(help: ArgumentHelp("The family, where config.json does not say it and the tensors' names do not tell.", valueName: "name"))
+  @Option(
+    help: ArgumentHelp(
+      "The family, where config.json does not say it and the tensors' names do not tell.", valueName: "name"))
   var modelType: String?
 
   func run() throws {
