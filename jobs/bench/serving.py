@@ -105,7 +105,7 @@ class Serving:
         for what, found in shares.items():
             share = statistics.median(one[2] for one in found)
             self.table.add(
-                f"{model}, {what}, training (loss at the {self.options.loss}) beside 8 clients: alone, both; share",
+                f"{model}, {what}, training (loss at the {self.options.loss}, {self.options.batch} rows an update) beside 8 clients: alone, both; share",
                 f"{statistics.median(one[0] for one in found):,.0f}, {statistics.median(one[1] for one in found):,.0f}; {share:.2f} "
                 f"({min(one[2] for one in found):.2f}–{max(one[2] for one in found):.2f})",
                 "≥ 0.33", share >= 1 / 3, "jobs/bench/serving.py beside", rates=found)
@@ -120,7 +120,8 @@ class Serving:
         log = open(self.folder / f"{model}-endless.log", "wb")
         run = self.folder / f"{model}-endless-{number}"
         return subprocess.Popen(
-            owner_command(job, run, self.folder, trainer.endpoint, [f"loss.where={self.options.loss}", "train.batch=16"]), stdout=log, stderr=log, env=environment())
+            owner_command(job, run, self.folder, trainer.endpoint, [f"loss.where={self.options.loss}", f"train.batch={self.options.batch}"]),
+            stdout=log, stderr=log, env=environment())
 
     def ask(self, model):
         command = self.command(model, [self.deployment(model, "rotation")], 8, 1000, 1000)
@@ -149,6 +150,7 @@ def main():
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
     parser.add_argument("--rounds", type=int, help="turns of each deployment, or rounds of windows; the median counts, with its quartiles")
     parser.add_argument("--seconds", type=int, default=15, help="of each window of `beside`")
+    parser.add_argument("--batch", type=int, default=16, help="rows of an update in the training of `beside`")
     parser.add_argument("--loss", choices=["trainer", "owner"], default="trainer", help="of the training of `beside`")
     parser.add_argument("--models", nargs="+", choices=["MLP", "MiniLM"], default=["MLP", "MiniLM"])
     parser.add_argument("--json", action="store_true")

@@ -31,7 +31,8 @@ package struct PythonStep: Sendable, Equatable {
       folder.deleteLastPathComponent()
     }
     guard let found else {
-      throw .run("\(name) is neither in jobs/prepare of a checkout nor in share/prepare of an archive around \(program)")
+      throw .run(
+        "\(name) is neither in jobs/prepare of a checkout nor in share/prepare of an archive around \(program)")
     }
     script = found.script
     if let named = environment[Self.variable], !named.isEmpty {
