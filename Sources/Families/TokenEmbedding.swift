@@ -157,11 +157,15 @@ package struct Token: Sendable, Equatable {
   package let type: Int32
   /// Its class for tasks that label tokens; negative where it does not count.
   package let label: Int32
+  /// Where it stands in its row of the file; outputs of single tokens go there.
+  package let column: Int32
 
-  package init(id: Int32, position: Int32, type: Int32 = 0, label: Int32 = -1) {
+  /// - Parameter column: nil where it is the position.
+  package init(id: Int32, position: Int32, type: Int32 = 0, label: Int32 = -1, column: Int32? = nil) {
     self.id = id
     self.position = position
     self.type = type
     self.label = label
+    self.column = column ?? position
   }
 }

@@ -158,7 +158,7 @@ package final class DeploymentClient<Element: FloatingElement> {
       let rows = zip(numbers, samples).map { number, sample in
         guard packer.settings.task.isPerToken else { return PredictedRow() }
         return PredictedRow(
-          outputs: sample.count, columns: orders(sample.count, number).map { Int(sample[$0].position) })
+          outputs: sample.count, columns: orders(sample.count, number).map { Int(sample[$0].column) })
       }
       let packed = try packer.pack(samples, slots: numbers, pass: 0)
       return (

@@ -84,7 +84,7 @@ extension TokenRows {
     self[row: row].map { place in
       Token(
         id: ids[place], position: positions[place], type: types[place],
-        label: labels.map { $0[place] } ?? TokenLabels.ignored)
+        label: labels.map { $0[place] } ?? TokenLabels.ignored, column: columns[place])
     }
   }
 }

@@ -198,8 +198,9 @@ extension TokenSpool {
     var hash = ContentHash()
     try tokens.forEachSample { row, sample in
       withUnsafeBytes(of: sample.count) { hash.update($0) }
-      // Four numbers a token and nothing between them.
-      sample.withUnsafeBytes { hash.update($0) }
+      // The columns are not trained on.
+      let numbers = sample.flatMap { [$0.id, $0.position, $0.type, $0.label] }
+      numbers.withUnsafeBytes { hash.update($0) }
       if slotOfRow[row] >= 0 { try write(sample, slot: Int(slotOfRow[row])) }
       if row % 1024 == 0 { try progress(row, tokens.source.rows) }
     }

@@ -41,6 +41,8 @@ import Testing
       "roberta lora, mean",
       TokenJob().changing { ($0.family, $0.pool, $0.train) = (.roberta, .mean, TokenJob.lora(["query"])) }
     ),
+    // Whose positions are not the columns that outputs go to.
+    ("roberta tags", TokenJob().changing { ($0.family, $0.task) = (.roberta, .tokenClassification) }),
     ("distilbert tags", TokenJob().changing { ($0.family, $0.task) = (.distilbert, .tokenClassification) }),
     ("electra cls", TokenJob().changing { $0.family = .electra }),
     ("llama last", TokenJob().changing { $0.family = .llama }),
