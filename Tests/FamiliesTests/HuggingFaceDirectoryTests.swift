@@ -193,8 +193,13 @@ import TestSupport
 
   @Test func noWeights() throws {
     let fixture = try ModelFixture(ModelFixture.bert)
-    try fixture.write("pickled", to: "pytorch_model.bin")
     #expect(throws: FileError.huggingFace(path: fixture.path, .noWeights)) { try fixture.open() }
+    for pickle in ["pytorch_model.bin.index.json", "pytorch_model.bin"] {
+      try fixture.write("pickled", to: pickle)
+      #expect(throws: FileError.huggingFace(path: fixture.path, .pickledWeights(directory: fixture.path))) {
+        try fixture.open()
+      }
+    }
   }
 
   @Test func aDirectoryThatIsNotThere() {

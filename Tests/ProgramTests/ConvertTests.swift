@@ -45,6 +45,7 @@ struct ConvertTests {
       data: {file: tokens.h5, tokens: ids, mask: mask, labels: labels, split: {validation: 0.25, seed: 7}}
       task: classification
       model: {huggingface: bert}
+      masking: {base_model: private}
       loss: {where: owner}
       optimizer: {name: sgd, lr: 0.05}
       train: {epochs: 1, batch: 8}

@@ -204,9 +204,9 @@ final class SmallDisk {
     umount2(path, Int32(MNT_DETACH))
   }
 
-  /// Takes every byte that is left.
+  /// Takes every byte that is left. No child of another test may inherit the file: it would keep its bytes.
   func fill() throws {
-    let descriptor = open(filling, O_WRONLY | O_CREAT, 0o600)
+    let descriptor = open(filling, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
     try #require(descriptor >= 0)
     defer { close(descriptor) }
     let block = [UInt8](repeating: 0, count: 4096)

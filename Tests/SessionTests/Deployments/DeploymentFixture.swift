@@ -204,7 +204,10 @@ struct PlaintextModel<Element: FloatingElement> {
     case .tokens(let tokens):
       let block = try tokens.read(rows: 0..<tokens.rows)
       let samples = (0..<tokens.rows).map { row in
-        block[row: row].map { Token(id: block.ids[$0], position: block.positions[$0], type: block.types[$0]) }
+        block[row: row].map {
+          Token(
+            id: block.ids[$0], position: block.positions[$0], type: block.types[$0], column: block.columns[$0])
+        }
       }
       let found = try outputs(samples)
       guard model.job.task.isPerToken else { return found.flatMap { $0 } }
@@ -213,7 +216,7 @@ struct PlaintextModel<Element: FloatingElement> {
       var next = 0
       for (row, sample) in samples.enumerated() {
         for token in sample {
-          let first = (row * tokens.columns + Int(token.position)) * width
+          let first = (row * tokens.columns + Int(token.column)) * width
           for output in 0..<width { result[first + output] = found[next][output] }
           next += 1
         }
