@@ -29,16 +29,17 @@ train_and_predict bert-tanh "$bert" "${sgd[@]}" --set model.huggingface="$state/
 train_and_predict bert-regression "$bert" "${sgd[@]}" --set task=regression --set data.labels=doses
 train_and_predict bert-multilabel "$bert" "${sgd[@]}" --set task=multilabel --set data.labels=assays
 train_and_predict bert-tags "$bert" "${sgd[@]}" --set task=token-classification --set data.labels=tags
-# Other encoders, on the same rows; their targets, and whether they have token types.
-encoders=("roberta query,value types=" "distilbert q_lin,v_lin types=" "electra query,value types=token_type_ids")
+# Other encoders, on the same rows, and their targets; two have no token types, which --set cannot take out of a job.
+untyped=$state/untyped.yaml
+sed -e '/^  types:/d' -e "s|\.\./\.\./\.\./\.cache/replay|$state|" "$bert" >"$untyped"
+encoders=("roberta $untyped query,value" "distilbert $untyped q_lin,v_lin" "electra $bert query,value")
 for encoder in "${encoders[@]}"; do
-  read -r family targets types <<<"$encoder"
+  read -r family job targets <<<"$encoder"
   of_family=("${sgd[@]}" --set model.huggingface="$state/$family")
-  [ "$types" != types= ] || of_family+=(--set data.types=null)
-  train_and_predict "$family-sgd" "$bert" "${of_family[@]}"
-  train_and_predict "$family-lora" "$bert" "${of_family[@]}" --set model.train=lora --set "model.lora={rank: 4, alpha: 8, targets: [$targets]}"
-  train_and_predict "$family-mean" "$bert" "${of_family[@]}" --set model.head.pool=mean
-  train_and_predict "$family-tags" "$bert" "${of_family[@]}" --set task=token-classification --set data.labels=tags
+  train_and_predict "$family-sgd" "$job" "${of_family[@]}"
+  train_and_predict "$family-lora" "$job" "${of_family[@]}" --set model.train=lora --set "model.lora={rank: 4, alpha: 8, targets: [$targets]}"
+  train_and_predict "$family-mean" "$job" "${of_family[@]}" --set model.head.pool=mean
+  train_and_predict "$family-tags" "$job" "${of_family[@]}" --set task=token-classification --set data.labels=tags
 done
 train_and_predict llama-lm-sgd "$llama" "${sgd[@]}"
 train_and_predict llama-lm-muon "$llama" "${muon[@]}"
@@ -67,11 +68,10 @@ judge --steps 20
 # so in single precision AdamW divides one rounding error by another there, and PyTorch's own replays differ.
 train_and_predict bert-adamw "$bert" "${adamw[@]}"
 for encoder in "${encoders[@]}"; do
-  read -r family targets types <<<"$encoder"
+  read -r family job targets <<<"$encoder"
   of_family=("${adamw[@]}" --set model.huggingface="$state/$family")
-  [ "$types" != types= ] || of_family+=(--set data.types=null)
-  train_and_predict "$family-adamw" "$bert" "${of_family[@]}"
-  train_and_predict "$family-lora-adamw" "$bert" "${of_family[@]}" --set model.train=lora \
+  train_and_predict "$family-adamw" "$job" "${of_family[@]}"
+  train_and_predict "$family-lora-adamw" "$job" "${of_family[@]}" --set model.train=lora \
     --set "model.lora={rank: 4, alpha: 8, targets: [$targets]}"
 done
 train_and_predict llama-lm-adamw "$llama" "${adamw[@]}"
